@@ -1,0 +1,37 @@
+# The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
+# `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
+.DEFAULT_GOAL := help
+.PHONY: help venv run test check demo-model model lock clean
+python := .venv/bin/python
+
+help: ## List these commands
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 # \2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || true
+
+venv: ## Make .venv from the lock file; every other command does so by itself
+	@dev/setup.sh
+
+run: venv ## Start the whole stack here, transcribe the sample, serve until Ctrl-C (ARGS=--once: stop then)
+	@exec $(python) -m dev --end-with-parent $(ARGS)
+
+test: venv ## Run the tests that are not marked slow
+	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
+
+check: venv ## Lint, types, import rules, and whether migrations and models agree
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
+	$(python) -m dev.check_migrations
+
+demo-model: venv ## Make the small bundled model again: speak, train, evaluate, write its card
+	@exec $(python) -m training $(ARGS)
+
+model: venv ## Download the production model before a worker needs it
+	@exec $(python) -m worker.engine.bundles download $(ARGS)
+
+lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)
+	@dev/lock.sh $(ARGS)
+
+clean: ## Remove .venv and caches; the data in .paraqueue stays
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

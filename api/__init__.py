@@ -1,0 +1,1 @@
+"""The HTTP front. It stores jobs and reads them; recognition happens elsewhere."""

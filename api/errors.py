@@ -1,0 +1,111 @@
+"""Our errors as RFC 9457 problem details. The only place that knows which HTTP status a code gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from common import errors
+from common.errors import ParaqueueError
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+STATUS: dict[type[ParaqueueError], int] = {
+    errors.InvalidRequest: 422,
+    errors.UnknownModel: 422,
+    errors.SourceNotAllowed: 422,
+    errors.NotFound: 404,
+    errors.NotReady: 409,
+    errors.WrongState: 409,
+    errors.Expired: 410,
+    errors.NotAcceptable: 406,
+    errors.UploadTooLarge: 413,
+    errors.UploadIncomplete: 400,
+    errors.AudioEmpty: 422,
+    errors.StorageFull: 507,
+    errors.StorageUnavailable: 503,
+    errors.Unavailable: 503,
+    errors.Internal: 500,
+}
+# What Starlette itself answers: no such path, a method the path does not know, and the like.
+FRAMEWORK_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    400: "invalid_request",
+    422: "invalid_request",
+}
+TITLES = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    409: "Conflict",
+    410: "Gone",
+    413: "Too large",
+    422: "Invalid request",
+    500: "Internal error",
+    503: "Unavailable",
+    507: "Storage full",
+}
+RETRY_AFTER_SECONDS = "5"
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
+    """A problem-details response."""
+    body = {
+        "type": f"urn:paraqueue:error:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", None),
+        "retryable": retryable,
+        **more,
+    }
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if retryable else None
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Render every error of the app in one form."""
+
+    @app.exception_handler(ParaqueueError)
+    def ours(request: Request, error: ParaqueueError) -> JSONResponse:
+        status = STATUS.get(type(error), 500)
+        if status >= 500:
+            log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
+        return problem(request, status, error.code, error.message, retryable=error.retryable)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem(
+            request,
+            422,
+            errors.InvalidRequest.code,
+            "; ".join(f"{_where(item['loc'])}: {item['msg']}" for item in error.errors()),
+            retryable=False,
+            errors=[{"field": _where(item["loc"]), "message": item["msg"]} for item in error.errors()],
+        )
+
+    @app.exception_handler(HTTPException)
+    def framework(request: Request, error: HTTPException) -> JSONResponse:
+        code = FRAMEWORK_CODES.get(error.status_code, "http_error")
+        answer = problem(request, error.status_code, code, str(error.detail), retryable=False)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("request_crashed", exc_info=error)
+        detail = "an internal error; the log of the service has the details under this request id"
+        return problem(request, 500, errors.Internal.code, detail, retryable=True)
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"

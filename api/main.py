@@ -1,0 +1,84 @@
+"""The API process: app factory, lifespan, middleware. `python -m api.main` serves it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from api import errors
+from api.deps import Service
+from api.middleware import RequestLog
+from api.routes import health, models, transcriptions
+from common.db import Database
+from common.errors import ConfigurationError
+from common.jobs import Dispatcher
+from common.queue import Publisher, make_app
+from common.settings import Settings, load_settings
+from common.storage import make_storage
+from common.telemetry import configure_logging, get_logger
+
+log = get_logger(__name__)
+SHUTDOWN_SECONDS = 30
+DESCRIPTION = """\
+Submit long audio, get an id at once, read the transcript later.
+
+Times are integer milliseconds from the start of the audio. Errors are `application/problem+json` with a
+stable `code`, the `request_id` to look for in the log, and `retryable`.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The ASGI application."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = _start(settings)
+        app.state.service = service
+        log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
+        yield
+        service.dispatcher.stop()
+        service.database.close()
+        log.info("api_stopped")
+
+    app = FastAPI(title="Paraqueue", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app.add_middleware(RequestLog)
+    errors.install(app)
+    for resource in (transcriptions, models, health):
+        app.include_router(resource.router)
+    return app
+
+
+def _start(settings: Settings) -> Service:
+    database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    queue = make_app(settings)
+    dispatcher = Dispatcher(database, Publisher(queue), redispatch_seconds=settings.redispatch_seconds)
+    dispatcher.start()
+    return Service(settings, database, make_storage(settings), queue, dispatcher)
+
+
+def main() -> int:
+    """Serve until SIGTERM; requests in flight may finish."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        print(f"paraqueue: {error.message}", file=sys.stderr)
+        return 2
+    configure_logging(settings, service="api")
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""A request id in and out, and one log line per request."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+QUIET_PATHS = ("/health/",)
+
+
+class RequestLog:
+    """Plain ASGI: Starlette's `BaseHTTPMiddleware` would stand between a stream and its client."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
+                    took_ms = round((time.perf_counter() - began) * 1000, 1)
+                    # The path, never the query: links may carry signatures.
+                    log.info("request", method=scope["method"], path=scope["path"], status=status, took_ms=took_ms)
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's id where it is harmless to log, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

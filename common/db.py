@@ -1,0 +1,56 @@
+"""The database: one engine a process, short transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from common.errors import Unavailable
+
+CONNECT_TIMEOUT_SECONDS = 5
+# A statement that takes longer is a defect or a lock that somebody holds; both are better said than waited for.
+STATEMENT_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """A pool of connections to one PostgreSQL. Thread-safe; make one per process."""
+
+    def __init__(self, sqlalchemy_url: str, pool_size: int) -> None:
+        self.engine: Engine = create_engine(
+            sqlalchemy_url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
+                "application_name": "paraqueue",
+            },
+        )
+        self._sessions = sessionmaker(self.engine, expire_on_commit=False)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """A session that commits at the end and rolls back on an exception.
+
+        Raises Unavailable where the server does not answer; nothing was committed then
+        unless the connection broke during the commit itself.
+        """
+        try:
+            with self._sessions.begin() as session:
+                yield session
+        except OperationalError as error:
+            raise Unavailable("the database does not answer") from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise Unavailable("the connection to the database broke") from error
+            raise
+
+    def close(self) -> None:
+        """Close the pool's idle connections."""
+        self.engine.dispose()

@@ -1,0 +1,228 @@
+"""The error family. Every code of the service stands in this file, once.
+
+`docs/errors.md` is generated from here; only `api/errors.py` knows which HTTP status a code gets.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ParaqueueError(Exception):
+    """Something that a caller is told about, by a stable `code` and a sentence.
+
+    `retryable` says whether the same call, or the same job, may succeed later without a change.
+    """
+
+    code: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Internal(ParaqueueError):
+    """A defect of ours; the log has the details under the same request or job id."""
+
+    retryable = True
+
+
+# What a caller asked for cannot be done.
+
+
+class InvalidRequest(ParaqueueError):
+    """The request does not have the form that the documentation gives."""
+
+    code = "invalid_request"
+
+
+class UnknownModel(ParaqueueError):
+    """No worker of this installation serves the model."""
+
+    code = "unknown_model"
+
+
+class NotFound(ParaqueueError):
+    """There is no such thing, or it is not yours."""
+
+    code = "not_found"
+
+
+class NotReady(ParaqueueError):
+    """The transcript does not exist yet; the job is still queued or processing."""
+
+    code = "not_ready"
+    retryable = True
+
+
+class WrongState(ParaqueueError):
+    """The job's state forbids the call."""
+
+    code = "wrong_state"
+
+
+class Expired(ParaqueueError):
+    """The result was deleted when its time to live ended."""
+
+    code = "expired"
+
+
+class NotAcceptable(ParaqueueError):
+    """The transcript has no such form."""
+
+    code = "not_acceptable"
+
+
+class UploadTooLarge(ParaqueueError):
+    """The upload passed the size limit of this installation."""
+
+    code = "upload_too_large"
+
+
+class UploadIncomplete(ParaqueueError):
+    """The connection closed before the announced end of the upload."""
+
+    code = "upload_incomplete"
+    retryable = True
+
+
+class Unavailable(ParaqueueError):
+    """A part that the service stands on does not answer at the moment."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class StorageFull(ParaqueueError):
+    """The storage has no room for the audio."""
+
+    code = "storage_full"
+    retryable = True
+
+
+# Why a job failed: fetching the audio.
+
+
+class SourceNotFound(ParaqueueError):
+    """The link or object does not exist (404, 410, NoSuchKey)."""
+
+    code = "source_not_found"
+
+
+class SourceDenied(ParaqueueError):
+    """The server of the link refused us (401, 403, AccessDenied)."""
+
+    code = "source_denied"
+
+
+class SourceUnreachable(ParaqueueError):
+    """The server of the link did not answer, broke off, or failed (5xx, 429)."""
+
+    code = "source_unreachable"
+    retryable = True
+
+
+class SourceTooSlow(ParaqueueError):
+    """Fetching the audio took longer than the time limit."""
+
+    code = "source_too_slow"
+    retryable = True
+
+
+class SourceTooLarge(ParaqueueError):
+    """The linked audio is larger than the size limit."""
+
+    code = "source_too_large"
+
+
+class SourceNotAudio(ParaqueueError):
+    """The link answered with a web page or other text instead of audio."""
+
+    code = "source_not_audio"
+
+
+class SourceNotAllowed(ParaqueueError):
+    """The link's scheme, host or address is not one this installation fetches from."""
+
+    code = "source_not_allowed"
+
+
+class StorageUnavailable(ParaqueueError):
+    """The object storage did not answer."""
+
+    code = "storage_unavailable"
+    retryable = True
+
+
+# Why a job failed: the audio itself.
+
+
+class AudioEmpty(ParaqueueError):
+    """The file has no bytes, or its audio track has no samples."""
+
+    code = "audio_empty"
+
+
+class AudioNotDecodable(ParaqueueError):
+    """The file is not audio in a form that can be decoded."""
+
+    code = "audio_not_decodable"
+
+
+class AudioMissing(ParaqueueError):
+    """The file is a video or picture without a sound track."""
+
+    code = "audio_missing"
+
+
+class AudioTruncated(ParaqueueError):
+    """The file ends before the length that it declares."""
+
+    code = "audio_truncated"
+
+
+class AudioTooLong(ParaqueueError):
+    """The audio is longer than the duration limit."""
+
+    code = "audio_too_long"
+
+
+class DecodeLimit(ParaqueueError):
+    """Decoding passed its limit of time or memory."""
+
+    code = "decode_limit"
+
+
+# Why a job failed: our side.
+
+
+class OutOfMemory(ParaqueueError):
+    """The device had no memory left even for one segment."""
+
+    code = "out_of_memory"
+    retryable = True
+
+
+class WorkerLost(ParaqueueError):
+    """The worker stopped renewing its lease."""
+
+    code = "worker_lost"
+    retryable = True
+
+
+class ModelUnavailable(ParaqueueError):
+    """The files of a model bundle are missing or wrong."""
+
+    code = "model_unavailable"
+
+
+class ConfigurationError(ParaqueueError):
+    """The installation is set up wrongly; said in one line at start."""
+
+    code = "configuration"
+
+
+def all_errors() -> list[type[ParaqueueError]]:
+    """Every error of the family, in the order of this file."""
+    return ParaqueueError.__subclasses__()

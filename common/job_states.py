@@ -1,0 +1,54 @@
+"""The states of a job and the transitions between them. Pure: no clock, no database."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a job stands; the last three are terminal."""
+
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class Stage(StrEnum):
+    """What a processing job is doing."""
+
+    FETCHING = "fetching"
+    TRANSCRIBING = "transcribing"
+    FINISHING = "finishing"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. A released or lost attempt is followed by another one."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    RETRYING = "retrying"
+    RELEASED = "released"
+    LOST = "lost"
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
+
+# `retry` is the only way out of a terminal state, and it starts a new run. A completed job keeps its
+# transcript: who wants another one submits again.
+TRANSITIONS: dict[Status, frozenset[Status]] = {
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELED, Status.FAILED}),
+    Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELED}),
+    Status.COMPLETED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),
+    Status.CANCELED: frozenset({Status.QUEUED}),
+}
+
+
+def sources_of(target: Status, *, retry: bool = False) -> frozenset[Status]:
+    """The states from which `target` can be reached; terminal ones only by `retry`."""
+    return frozenset(
+        source for source, targets in TRANSITIONS.items() if target in targets and (source in TERMINAL) == retry
+    )

@@ -1,0 +1,109 @@
+"""What a client does to a job after submitting it: cancel, retry, delete."""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from common import ids
+from common.db import Database
+from common.errors import Expired, NotFound, WrongState
+from common.job_states import Status, sources_of
+from common.jobs.job import Job, job_of
+from common.models import JobRow
+from common.storage import Storage
+
+
+def cancel(database: Database, job_id: uuid.UUID) -> Job:
+    """End a queued job at once; ask the worker of a processing one to stop. Asking twice is fine.
+
+    Raises NotFound; WrongState where the job has completed or failed.
+    """
+    at_once = (
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status == Status.QUEUED)
+        .values(status=Status.CANCELED, cancel_requested=True, finished_at=func.now(), dispatched_at=None)
+    )
+    asked = update(JobRow).where(JobRow.id == job_id, JobRow.status == Status.PROCESSING).values(cancel_requested=True)
+    with database.transaction() as session:
+        # A claim may slip in between the two; the second then finds the job processing.
+        row = _changed(session, at_once) or _changed(session, asked)
+        if row is None:
+            row = _existing(session, job_id)
+            if row.status != Status.CANCELED:
+                raise WrongState(f"the job is {row.status}; only a queued or processing job can be canceled")
+        return job_of(row)
+
+
+def retry(database: Database, job_id: uuid.UUID) -> Job:
+    """Start a new run of a failed or canceled job.
+
+    Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
+    """
+    again = (
+        update(JobRow)
+        .where(
+            JobRow.id == job_id,
+            JobRow.status.in_(sources_of(Status.QUEUED, retry=True)),
+            # A link can be fetched anew, an upload is gone with its audio.
+            JobRow.audio_key.is_not(None) | JobRow.source_url.is_not(None),
+        )
+        .values(
+            status=Status.QUEUED,
+            run=JobRow.run + 1,
+            attempts=0,
+            failures=0,
+            losses=0,
+            processed_ms=0,
+            cancel_requested=False,
+            not_before=func.now(),
+            dispatched_at=None,
+            started_at=None,
+            finished_at=None,
+            error_code=None,
+            error_message=None,
+            error_retryable=None,
+        )
+    )
+    with database.transaction() as session:
+        row = _changed(session, again)
+        if row is None:
+            row = _existing(session, job_id)
+            if Status(row.status) in sources_of(Status.QUEUED, retry=True):
+                raise Expired("the audio of this job was deleted; submit it again")
+            raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+        return job_of(row)
+
+
+def delete_job(database: Database, storage: Storage, job_id: uuid.UUID) -> None:
+    """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
+
+    Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
+    the storage is away, is found by the sweep: no row names it any more.
+    """
+    with database.transaction() as session:
+        gone = session.scalar(
+            delete(JobRow).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).returning(JobRow.id)
+        )
+        if gone is None:
+            _existing(session, job_id)
+            raise WrongState("the job is processing; cancel it first")
+    storage.delete_all(audio_prefix(job_id))
+
+
+def audio_prefix(job_id: uuid.UUID) -> str:
+    """The storage keys of a job all begin so."""
+    return f"audio/{job_id.hex}/"
+
+
+def _changed(session: Session, statement: Update) -> JobRow | None:
+    return session.scalars(statement.returning(JobRow)).one_or_none()
+
+
+def _existing(session: Session, job_id: uuid.UUID) -> JobRow:
+    row = session.scalars(select(JobRow).where(JobRow.id == job_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+    return row

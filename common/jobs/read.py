@@ -1,0 +1,134 @@
+"""Reading jobs and transcripts. Nothing here changes a row."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_
+
+from common import ids
+from common.db import Database
+from common.errors import Expired, InvalidRequest, NotFound, NotReady
+from common.job_states import Status
+from common.jobs.job import Attempt, Job, attempt_of, job_of
+from common.models import AttemptRow, JobRow, SentenceRow
+from common.transcript import Sentence, Word
+
+SENTENCES_AT_A_TIME = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some jobs, newest first, and the cursor behind them; None where there are no more."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None
+
+
+def get(database: Database, job_id: uuid.UUID) -> Job:
+    """One job, whatever its state. Raises NotFound."""
+    with database.transaction() as session:
+        row = session.get(JobRow, job_id)
+        if row is None:
+            raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+        return job_of(row)
+
+
+def page(
+    database: Database,
+    *,
+    status: Status | None = None,
+    tag: str | None = None,
+    after: str | None = None,
+    limit: int = 20,
+) -> Page:
+    """A page of jobs, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    statement = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
+    if status is not None:
+        statement = statement.where(JobRow.status == status)
+    if tag is not None:
+        statement = statement.where(JobRow.tags.contains([tag]))
+    if after is not None:
+        statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*_decode(after)))
+    with database.transaction() as session:
+        jobs = tuple(job_of(row) for row in session.scalars(statement))
+    if len(jobs) <= limit:
+        return Page(jobs, None)
+    return Page(jobs[:limit], _encode(jobs[limit - 1]))
+
+
+def _encode(job: Job) -> str:
+    plain = f"{job.created_at.isoformat()}|{job.id.hex}"
+    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+def _decode(cursor: str) -> tuple[datetime, uuid.UUID]:
+    try:
+        plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        created_at, _, job_id = plain.partition("|")
+        moment = datetime.fromisoformat(created_at)
+        if moment.tzinfo is None:
+            raise ValueError("a cursor's time has a zone")
+        return moment, uuid.UUID(hex=job_id)
+    except (ValueError, binascii.Error, UnicodeError):
+        raise InvalidRequest("`after` is not a cursor that this service gave out") from None
+
+
+def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:
+    """All tries at a job, oldest first."""
+    with database.transaction() as session:
+        rows = session.scalars(select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.started_at))
+        return [attempt_of(row) for row in rows]
+
+
+def readable(job: Job, *, partial: bool) -> Job:
+    """The job, if its transcript may be read. Raises Expired, NotReady."""
+    if job.result is not None and job.result.deleted_at is not None:
+        raise Expired("the transcript was deleted when its time to live ended")
+    if job.status is not Status.COMPLETED and not partial:
+        raise NotReady(f"the job is {job.status}; add partial=true for what there is so far")
+    return job
+
+
+def sentences(database: Database, job: Job) -> Iterator[Sentence]:
+    """The sentences of a job's current run in order, fetched a few hundred at a time.
+
+    No connection is held between two fetches, so that a slow reader holds nobody up.
+    """
+    reached = -1
+    while True:
+        with database.transaction() as session:
+            rows = session.scalars(
+                select(SentenceRow)
+                .where(SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number > reached)
+                .order_by(SentenceRow.number)
+                .limit(SENTENCES_AT_A_TIME)
+            ).all()
+        for row in rows:
+            reached = row.number
+            yield Sentence(
+                text=row.text,
+                start_ms=row.start_ms,
+                end_ms=row.end_ms,
+                confidence=row.confidence,
+                words=tuple(Word(*word) for word in row.words),
+                channel=row.channel,
+            )
+        if len(rows) < SENTENCES_AT_A_TIME:
+            return
+
+
+def counts(database: Database) -> dict[str, int]:
+    """How many jobs there are in each state that is not terminal."""
+    active = (Status.QUEUED, Status.PROCESSING)
+    with database.transaction() as session:
+        found = session.execute(
+            select(JobRow.status, func.count()).where(JobRow.status.in_(active)).group_by(JobRow.status)
+        )
+        told = {status: int(number) for status, number in found}
+    return {status.value: told.get(status.value, 0) for status in active}

@@ -1,0 +1,49 @@
+"""Accepting a job: from this commit on it is never lost."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from common.db import Database
+from common.jobs.job import Job, job_of
+from common.models import JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client asks for. Either `url`, or the key and hash of an upload that lies in storage."""
+
+    id: uuid.UUID
+    model: str
+    source_kind: str
+    channels: str = "mix"
+    priority: int = 5
+    tags: tuple[str, ...] = ()
+    url: str | None = None
+    name: str | None = None
+    audio_key: str | None = None
+    audio_bytes: int | None = None
+    audio_sha256: str | None = None
+
+
+def submit(database: Database, submission: Submission) -> Job:
+    """Store the job as queued. Wake the dispatcher afterwards: a submit does not wait for Redis."""
+    with database.transaction() as session:
+        row = JobRow(
+            id=submission.id,
+            model=submission.model,
+            channels=submission.channels,
+            priority=submission.priority,
+            tags=list(submission.tags),
+            source_kind=submission.source_kind,
+            source_url=submission.url,
+            source_name=submission.name,
+            audio_key=submission.audio_key,
+            audio_bytes=submission.audio_bytes,
+            audio_sha256=submission.audio_sha256,
+        )
+        session.add(row)
+        session.flush()
+        session.refresh(row)
+        return job_of(row)

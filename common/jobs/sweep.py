@@ -1,0 +1,159 @@
+"""What nobody else cleans up: expired leases, old audio and results, objects without a job.
+
+Safe to run in several processes at once: each change is one conditional UPDATE.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import case, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from common.errors import WorkerLost
+from common.job_states import TERMINAL, Outcome, Status
+from common.jobs.control import audio_prefix
+from common.jobs.outcome import NO_LEASE
+from common.jobs.registry import seconds
+from common.models import AttemptRow, JobRow, PartRow, SentenceRow
+from common.storage import Storage
+
+AT_A_TIME = 500
+# An upload that is still streaming has no row yet; nothing of ours takes longer than this.
+ORPHAN_AGE = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A job whose worker was silent for longer than its lease, and what became of it."""
+
+    job_id: uuid.UUID
+    worker: str
+    status: Status
+
+
+def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
+    """End the attempts whose leases ran out: queued again, or canceled if that was asked for.
+
+    A job that lost `max_losses` workers in a row without a part in between fails: it may be what
+    kills them.
+    """
+    with database.transaction() as session:
+        expired = [
+            (job_id, token, worker or "")
+            for job_id, token, worker in session.execute(
+                select(JobRow.id, JobRow.lease_token, JobRow.lease_worker)
+                .where(JobRow.status == Status.PROCESSING, JobRow.lease_expires_at < func.now())
+                .order_by(JobRow.lease_expires_at)
+                .limit(AT_A_TIME)
+                .with_for_update(skip_locked=True)
+            )
+            if token is not None
+        ]
+        if not expired:
+            return []
+        tokens = [(job_id, token) for job_id, token, _ in expired]
+        ended = dict(
+            session.execute(
+                update(JobRow)
+                .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
+                .values(**_lost_values(max_losses))
+                .returning(JobRow.id, JobRow.status)
+            ).tuples()
+        )
+        _end_attempts(session, tokens)
+        return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]
+
+
+def _lost_values(max_losses: int) -> dict[str, Any]:
+    given_up = JobRow.losses + 1 >= max_losses
+    error = WorkerLost(f"the last {max_losses} workers that took this job stopped without a trace")
+    return {
+        **NO_LEASE,
+        "status": case(
+            (JobRow.cancel_requested, Status.CANCELED.value),
+            (given_up, Status.FAILED.value),
+            else_=Status.QUEUED.value,
+        ),
+        "losses": JobRow.losses + 1,
+        "dispatched_at": None,
+        "finished_at": case((JobRow.cancel_requested | given_up, func.now())),
+        "error_code": case((~JobRow.cancel_requested & given_up, error.code)),
+        "error_message": case((~JobRow.cancel_requested & given_up, error.message)),
+        "error_retryable": case((~JobRow.cancel_requested & given_up, error.retryable)),
+    }
+
+
+def _end_attempts(session: Session, tokens: list[tuple[uuid.UUID, uuid.UUID]]) -> None:
+    session.execute(
+        update(AttemptRow)
+        .where(tuple_(AttemptRow.job_id, AttemptRow.token).in_(tokens))
+        .values(ended_at=func.now(), outcome=Outcome.LOST, error_code=WorkerLost.code)
+    )
+
+
+def expire_audio(database: Database, storage: Storage, *, after_seconds: float) -> int:
+    """Delete the audio of jobs that ended so long ago; returns of how many."""
+    with database.transaction() as session:
+        due = session.scalars(
+            select(JobRow.id)
+            .where(
+                JobRow.audio_key.is_not(None),
+                JobRow.status.in_(TERMINAL),
+                JobRow.finished_at < func.now() - seconds(after_seconds),
+            )
+            .limit(AT_A_TIME)
+        ).all()
+    for job_id in due:
+        _forget_audio(database, job_id)
+        storage.delete_all(audio_prefix(job_id))
+    return len(due)
+
+
+def _forget_audio(database: Database, job_id: uuid.UUID) -> None:
+    """Mark first: what a failing storage then leaves behind is an orphan, which the sweep finds too."""
+    with database.transaction() as session:
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.status.in_(TERMINAL))
+            .values(audio_key=None, audio_deleted_at=func.now())
+        )
+
+
+def expire_results(database: Database, *, after_seconds: float) -> int:
+    """Delete the sentences and parts of jobs that ended so long ago; the job's row stays."""
+    with database.transaction() as session:
+        due = session.scalars(
+            select(JobRow.id)
+            .where(
+                JobRow.result_deleted_at.is_(None),
+                JobRow.status.in_(TERMINAL),
+                JobRow.finished_at < func.now() - seconds(after_seconds),
+            )
+            .limit(AT_A_TIME)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for row in (SentenceRow, PartRow):
+            session.execute(row.__table__.delete().where(row.job_id.in_(due)))  # type: ignore[attr-defined]
+        session.execute(update(JobRow).where(JobRow.id.in_(due)).values(result_deleted_at=func.now()))
+        return len(due)
+
+
+def delete_orphans(database: Database, storage: Storage) -> int:
+    """Delete audio that no job names: uploads that broke off, copies of fenced-off workers."""
+    too_old = datetime.now(UTC) - ORPHAN_AGE
+    deleted = 0
+    for key, changed_at in storage.keys("audio/"):
+        if changed_at > too_old:
+            continue
+        job_id = uuid.UUID(hex=key.split("/")[1])
+        with database.transaction() as session:
+            named = session.scalar(select(JobRow.audio_key).where(JobRow.id == job_id))
+        if named != key:
+            storage.delete(key)
+            deleted += 1
+    return deleted

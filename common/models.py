@@ -1,0 +1,194 @@
+"""The rows. Only `common.jobs` reads and writes them; what leaves it are frozen values."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Float,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from common.job_states import Status
+
+Timestamp = DateTime(timezone=True)
+STATUSES = ", ".join(f"'{status.value}'" for status in Status)
+
+
+class Row(DeclarativeBase):
+    """What all tables share: the mapping of Python types to PostgreSQL's."""
+
+    type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
+        str: Text,
+        datetime: Timestamp,
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+        uuid.UUID: Uuid,
+        bytes: LargeBinary,
+    }
+
+
+class JobRow(Row):
+    """One transcription request."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    status: Mapped[str] = mapped_column(server_default=Status.QUEUED.value)
+    stage: Mapped[str | None]
+    model: Mapped[str]
+    channels: Mapped[str]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+
+    # Where the audio comes from, and where its bytes lie once they are ours
+    source_kind: Mapped[str]
+    source_url: Mapped[str | None]
+    source_name: Mapped[str | None]
+    audio_key: Mapped[str | None]
+    audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    audio_sha256: Mapped[str | None]
+    audio_deleted_at: Mapped[datetime | None]
+
+    # How far it is
+    declared_ms: Mapped[int | None] = mapped_column(BigInteger)
+    processed_ms: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    audio_ms: Mapped[int | None] = mapped_column(BigInteger)
+    run: Mapped[int] = mapped_column(Integer, server_default=text("1"))
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    # Who may work on it
+    not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    lease_token: Mapped[uuid.UUID | None]
+    lease_worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+
+    # What came of it
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_retryable: Mapped[bool | None]
+    result_model: Mapped[str | None]
+    result_revision: Mapped[str | None]
+    result_precision: Mapped[str | None]
+    result_channels: Mapped[int | None]
+    no_speech: Mapped[bool | None]
+    processing_ms: Mapped[int | None] = mapped_column(BigInteger)
+    result_deleted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(f"status IN ({STATUSES})", name="jobs_status_known"),
+        CheckConstraint("priority BETWEEN 0 AND 9", name="jobs_priority_range"),
+        CheckConstraint("(status = 'processing') = (lease_token IS NOT NULL)", name="jobs_lease_while_processing"),
+        Index("jobs_newest", "created_at", "id"),
+        Index("jobs_by_status", "status", "created_at", "id"),
+        Index("jobs_by_tag", "tags", postgresql_using="gin"),
+        Index(
+            "jobs_waiting",
+            "model",
+            text("priority DESC"),
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
+        Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
+        Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+    )
+
+
+class AttemptRow(Row):
+    """One try of a worker at a job."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    token: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(Integer)
+    worker: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    resumed_ms: Mapped[int | None] = mapped_column(BigInteger)
+    stage_ms: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="attempts_job"),
+        Index("attempts_of_job", "job_id", "started_at"),
+    )
+
+
+class PartRow(Row):
+    """A committed stretch of audio with the state to resume behind it."""
+
+    __tablename__ = "parts"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    start_ms: Mapped[int] = mapped_column(BigInteger)
+    end_ms: Mapped[int] = mapped_column(BigInteger)
+    sentences: Mapped[int] = mapped_column(Integer)
+    state: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="parts_job"),)
+
+
+class SentenceRow(Row):
+    """A finished sentence; `words` is a list of [text, start_ms, end_ms, confidence]."""
+
+    __tablename__ = "sentences"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel: Mapped[int] = mapped_column(SmallInteger)
+    start_ms: Mapped[int] = mapped_column(BigInteger)
+    end_ms: Mapped[int] = mapped_column(BigInteger)
+    confidence: Mapped[float] = mapped_column(Float)
+    text: Mapped[str]
+    words: Mapped[list[Any]] = mapped_column(JSONB)
+
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),)
+
+
+class WorkerRow(Row):
+    """A GPU worker process that is, or was, alive."""
+
+    __tablename__ = "workers"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str]
+    revision: Mapped[str]
+    precision: Mapped[str]
+    device: Mapped[str]
+    slots: Mapped[int] = mapped_column(Integer)
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    draining: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

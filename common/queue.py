@@ -1,0 +1,99 @@
+"""The Celery application: names, routes and settings. A message holds a job id and nothing else.
+
+Messages are acknowledged early and not prefetched; what recovers a lost one is Postgres (leases, the sweep),
+never Redis. `app` reads the environment when it is first used, so that `celery -A common.queue` works.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from common import ids
+from common.errors import Unavailable
+from common.settings import Settings, load_settings
+
+TRANSCRIBE = "paraqueue.transcribe"
+SWEEP = "paraqueue.sweep"
+CLEAN = "paraqueue.clean"
+LIGHT_QUEUE = "light"
+CLEAN_SECONDS = 600.0
+# A beat entry nobody took is stale after this time. Long beside any clock skew between two machines.
+STALE_SECONDS = 600.0
+SOCKET_TIMEOUT_SECONDS = 10.0
+
+
+def transcribe_queue(model: str) -> str:
+    """The queue of the workers that serve a model bundle."""
+    return f"transcribe.{model}"
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """Celery's settings for ours."""
+    return {
+        "broker_url": settings.redis_url.get_secret_value(),
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            "socket_timeout": SOCKET_TIMEOUT_SECONDS,
+            "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
+            "socket_keepalive": True,
+        },
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "task_default_queue": LIGHT_QUEUE,
+        "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "enable_utc": True,
+        "timezone": "UTC",
+        "beat_schedule": {
+            "sweep": _every(SWEEP, settings.sweep_seconds),
+            "clean": _every(CLEAN, CLEAN_SECONDS),
+        },
+    }
+
+
+def _every(task: str, interval_seconds: float) -> dict[str, Any]:
+    options = {"queue": LIGHT_QUEUE, "expires": max(STALE_SECONDS, interval_seconds)}
+    return {"task": task, "schedule": interval_seconds, "options": options}
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery application with the given settings."""
+    application = Celery("paraqueue")
+    application.conf.update(configuration(settings))
+    return application
+
+
+class Publisher:
+    """Announces jobs to workers."""
+
+    def __init__(self, application: Celery) -> None:
+        self._application = application
+
+    def __call__(self, job_id: uuid.UUID, model: str) -> None:
+        """Send one message. Raises Unavailable where Redis does not answer."""
+        try:
+            self._application.send_task(
+                TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model), retry=False
+            )
+        except OperationalError as error:
+            raise Unavailable("Redis does not answer") from error
+
+
+def check_broker(application: Celery) -> None:
+    """Raises Unavailable where Redis does not answer within a few seconds."""
+    try:
+        with application.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=3)
+    except OperationalError as error:
+        raise Unavailable("Redis does not answer") from error
+
+
+app = Celery("paraqueue")
+app.add_defaults(lambda: configuration(load_settings()))

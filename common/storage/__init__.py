@@ -1,0 +1,25 @@
+"""Where audio is kept: a local directory, or anything that speaks S3."""
+
+from common.settings import Settings
+from common.storage.local import LocalStorage
+from common.storage.protocol import Storage, Stored, Writer
+from common.storage.s3 import S3Storage, s3_client
+
+__all__ = ["LocalStorage", "S3Storage", "Storage", "Stored", "Writer", "make_storage", "s3_client"]
+
+
+def make_storage(settings: Settings) -> Storage:
+    """The storage that the settings name. No connection is made yet; `check()` makes one."""
+    if settings.storage_url.startswith("file:"):
+        return LocalStorage(settings.storage_url.removeprefix("file:"))
+    bucket, _, prefix = settings.storage_url.removeprefix("s3://").partition("/")
+    secret = settings.s3_secret_access_key
+    client = s3_client(
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret else None,
+        addressing_style=settings.s3_addressing_style,
+        checksums=settings.s3_checksums,
+    )
+    return S3Storage(client, bucket, prefix)

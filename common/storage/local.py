@@ -1,0 +1,133 @@
+"""Objects as files in a directory that the API and the workers share."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from common.errors import SourceNotFound, StorageFull, StorageUnavailable
+from common.storage.protocol import Stored
+
+# Beside the objects, so that a rename makes them visible at once; never listed as one.
+INCOMING = ".incoming"
+
+
+class LocalStorage:
+    """See `Storage`. An object is written elsewhere, synced, and renamed into its place."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+
+    def writer(self, key: str) -> LocalWriter:
+        """Begin an object."""
+        with _told():
+            incoming = self.root / INCOMING
+            incoming.mkdir(parents=True, exist_ok=True)
+            return LocalWriter(incoming / uuid.uuid4().hex, self._path(key))
+
+    def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 (part of the protocol)
+        """The object's own file: nothing is copied."""
+        path = self._path(key)
+        if not path.is_file():
+            raise SourceNotFound("the audio is not in the storage any more")
+        return path
+
+    def delete(self, key: str) -> None:
+        """Delete an object and the directories that it leaves empty."""
+        with _told():
+            path = self._path(key)
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not empty, or gone already
+                path.parent.rmdir()
+
+    def delete_all(self, prefix: str) -> None:
+        """Delete every object whose key begins so."""
+        for key, _ in list(self.keys(prefix)):
+            self.delete(key)
+
+    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so; an upload in progress has none."""
+        directory = self._path(prefix.rpartition("/")[0])
+        with _told():
+            for path in sorted(directory.rglob("*")):
+                key = path.relative_to(self.root).as_posix()
+                if key.startswith(prefix) and not key.startswith(INCOMING) and path.is_file():
+                    yield key, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+    def check(self) -> None:
+        """Write, read and delete a small object."""
+        key = f"check/{uuid.uuid4().hex}"
+        writer = self.writer(key)
+        writer.write(b"paraqueue")
+        writer.commit()
+        with _told():
+            intact = self._path(key).read_bytes() == b"paraqueue"
+        self.delete(key)
+        if not intact:
+            raise StorageUnavailable("the storage directory does not give back what was written")
+
+    def _path(self, key: str) -> Path:
+        path = Path(os.path.normpath(self.root / key))
+        if not path.is_relative_to(self.root):
+            raise ValueError(f"the key {key!r} leads out of the storage")
+        return path
+
+
+class LocalWriter:
+    """See `Writer`."""
+
+    def __init__(self, incoming: Path, target: Path) -> None:
+        self._incoming = incoming
+        self._target = target
+        self._file = incoming.open("wb", buffering=0)
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+        with _told():
+            view = memoryview(data)
+            while view:
+                view = view[self._file.write(view) :]
+        self._hash.update(data)
+        self._size += len(data)
+
+    def commit(self) -> Stored:
+        """Sync the bytes, then the name: an accepted upload survives a power cut."""
+        with _told():
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            self._incoming.rename(self._target)
+            _sync_directory(self._target.parent)
+        return Stored(self._size, self._hash.hexdigest())
+
+    def abort(self) -> None:
+        """Forget what was written."""
+        self._file.close()
+        self._incoming.unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """The operating system's errors as ours."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise StorageFull("the storage has no room left") from error
+        raise StorageUnavailable(f"the storage directory fails: {error.strerror}") from error

@@ -1,0 +1,144 @@
+"""`python -m dev`: start the whole stack, transcribe the sample, serve until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from dev.demo import problems, reference_of, transcribe
+from dev.process import StackError, adopt_orphans, end_with_parent
+from dev.stack import REPOSITORY, Options, Stack
+from dev.terminal import Terminal
+
+SAMPLES = REPOSITORY / "samples"
+
+
+class _Stop(BaseException):
+    """A signal asked us to end; not an Exception, so that nothing on the way mistakes it for an error."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def main() -> int:
+    """Run the command line; the exit code is 0 unless something is wrong or `--once` was interrupted."""
+    options = _arguments()
+    if options.end_with_parent:
+        end_with_parent()
+    adopt_orphans()
+    terminal = Terminal()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _raise_stop)
+    stack = Stack(
+        Options(
+            options.data.resolve(),
+            options.port,
+            options.flower_port,
+            options.postgres_port,
+            options.valkey_port,
+        )
+    )
+    try:
+        return _run(stack, options, terminal)
+    except _Stop as stop:
+        terminal.step("stopping (once more to end at once)")
+        return 0 if stack.ready and not options.once else 128 + stop.number
+    except (StackError, httpx.HTTPError) as error:
+        terminal.error(str(error))
+        return 1
+    except OSError as error:
+        terminal.error(_in_words(error))
+        return 1
+    finally:
+        _close(stack)
+
+
+def _run(stack: Stack, options: argparse.Namespace, terminal: Terminal) -> int:
+    audio = _audio(options.audio) if not options.no_demo else None
+    stack.start(terminal.step)
+    terminal.step("ready")
+    right = True
+    if audio is not None:
+        right = _demo(stack, audio, terminal)
+    if options.once:
+        return 0 if right else 1
+    terminal.addresses(stack)
+    terminal.step("serving; Ctrl-C ends everything")
+    while True:
+        stack.check()
+        time.sleep(0.5)
+
+
+def _demo(stack: Stack, audio: Path, terminal: Terminal) -> bool:
+    """Transcribe the sample, print it, and say whether it is right."""
+    reference = reference_of(audio)
+    with terminal.progress(audio.name) as show:
+        outcome = transcribe(stack.url, audio, show, stack.check)
+    terminal.transcript(outcome, reference)
+    wrong = problems(outcome, reference)
+    for problem in wrong:
+        terminal.error(f"the transcript of {audio.name} is wrong: {problem}")
+    return not wrong
+
+
+def _close(stack: Stack) -> None:
+    """End every process, patiently, until a second signal comes."""
+    try:
+        stack.close()
+    except _Stop:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        stack.close(patient=False)
+
+
+def _raise_stop(number: int, frame: FrameType | None) -> None:
+    raise _Stop(number)
+
+
+def _audio(chosen: Path | None) -> Path:
+    """The file to transcribe: the chosen one, or the sample that has a reference."""
+    if chosen is not None:
+        if not chosen.is_file():
+            raise StackError(f"there is no audio file {chosen}")
+        return chosen
+    for reference in sorted(SAMPLES.glob("*.json")):
+        for audio in sorted(SAMPLES.glob(f"{reference.stem}.*")):
+            if audio != reference:
+                return audio
+    raise StackError(f"no sample audio in {SAMPLES}; choose a file with --audio, or start with --no-demo")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end after the transcript; 0 if it is right")
+    parser.add_argument("--no-demo", action="store_true", help="do not transcribe the sample")
+    parser.add_argument("--audio", type=Path, help="transcribe this file instead of the sample")
+    parser.add_argument("--data", type=Path, default=REPOSITORY / ".paraqueue", help="where all is kept")
+    parser.add_argument("--port", type=_port, default=8000, help="port of the API (8000)")
+    parser.add_argument("--flower-port", type=_port, help="port of Flower (5555, or a free one)")
+    parser.add_argument("--postgres-port", type=_port, help="port of PostgreSQL (a free one)")
+    parser.add_argument("--valkey-port", type=_port, help="port of Valkey (a free one)")
+    parser.add_argument("--end-with-parent", action="store_true", help="end when the calling process does")
+    return parser.parse_args()
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1 to 65535")
+    return port
+
+
+def _in_words(error: OSError) -> str:
+    what = error.strerror or str(error)
+    return f"{what}: {error.filename}" if error.filename else what
+
+
+if __name__ == "__main__":
+    sys.exit(main())

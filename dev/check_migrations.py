@@ -1,0 +1,34 @@
+"""Whether the migrations make what the models say: `python -m dev.check_migrations`, with a PostgreSQL of its own."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+
+from dev.postgres import start_postgres
+from dev.process import StackError
+from dev.stack import REPOSITORY, alembic
+
+
+def main() -> int:
+    """Upgrade an empty database to the newest migration, compare it with the models; 0 if they agree."""
+    with tempfile.TemporaryDirectory(prefix="paraqueue-migrations-") as folder:
+        place = Path(folder)
+        place.chmod(0o711)  # PostgreSQL is another user when we are root
+        server = start_postgres(place / "postgres", place / "logs", secrets.token_urlsafe(16), durable=False)
+        try:
+            for arguments in (["upgrade", "head"], ["check"]):
+                alembic(arguments, server.url(), place / "logs", REPOSITORY)
+        except StackError as error:
+            print(error, file=sys.stderr)
+            return 1
+        finally:
+            server.child.stop(seconds=10)
+    print("migrations and models agree")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

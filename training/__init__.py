@@ -1,0 +1,1 @@
+"""Makes the bundled demonstration models from synthetic Mandarin speech."""

@@ -1,0 +1,72 @@
+"""`python -m training`: make the bundled models; `evaluate` and `samples` do only that part.
+
+    python -m training                 synthesise, train, measure, write models/demo-zh and its card
+    python -m training evaluate        measure models/demo-zh and print the table
+    python -m training samples         make samples/ again
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from training import corpus, evaluate, punctuation, recognizer, samples, vad
+from training.bundle import BUNDLE
+from training.card import Training, write_card
+
+_SEED = 1
+_TRAINING_RECORD = "training.json"
+
+
+def main() -> None:
+    """Read the command line and do what it asks."""
+    parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
+    parser.add_argument("what", nargs="?", choices=("make", "evaluate", "card", "samples"), default="make")
+    parser.add_argument("--bundle", type=Path, default=BUNDLE, help="the directory of the bundle")
+    parser.add_argument("--segments", type=int, default=5000, help="training segments (8.5 s each on average)")
+    parser.add_argument("--steps", type=int, default=recognizer.Plan.steps, help="training steps of the recogniser")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="the recogniser's time limit")
+    options = parser.parse_args()
+    torch.set_num_threads(os.cpu_count() or 1)
+    if options.what == "samples":
+        samples.write_samples()
+    elif options.what == "evaluate":
+        print(evaluate.table(evaluate.measure(options.bundle)))
+    else:
+        if options.what == "make":
+            make(options.bundle, options.segments, options.steps, options.minutes)
+        results = evaluate.measure(options.bundle)
+        record = json.loads((options.bundle / _TRAINING_RECORD).read_text("utf-8"))
+        write_card(options.bundle, results, Training(**record))
+        print(evaluate.table(results))
+
+
+def make(bundle: Path, segment_count: int, steps: int, minutes: float) -> None:
+    """Train the three models and write them, and what training reports, to `bundle`."""
+    accuracy = vad.train(bundle / "vad")
+    f1 = punctuation.train(bundle / "punc")
+    segments = _segments(segment_count)
+    plan = recognizer.Plan(steps=steps, seconds=minutes * 60)
+    seconds = recognizer.train(bundle / "asr", segments, plan)
+    hours = sum(len(segment.features) for segment in segments) * corpus.FRAME_MS / 3_600_000
+    record = Training(round(hours, 1), round(seconds / 60, 1), round(accuracy, 4), round(f1, 4))
+    (bundle / _TRAINING_RECORD).write_text(json.dumps(asdict(record), indent=1) + "\n", "utf-8")
+
+
+def _segments(count: int) -> list[corpus.Segment]:
+    """The training segments, from the last run if it made the same ones."""
+    stored = Path(tempfile.gettempdir()) / f"paraqueue-training-{os.getuid()}-{count}-{_SEED}.npz"
+    if not stored.exists():
+        made = corpus.make_corpus(count, _SEED, os.cpu_count() or 1)
+        corpus.save_corpus(stored, made)
+    return corpus.load_corpus(stored)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Audio to sentences: pure computation, usable without the queue and the database."""

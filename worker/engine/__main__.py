@@ -1,0 +1,81 @@
+"""`python -m worker.engine FILE`: a timed transcript of a file, without queue and database."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from common.errors import ParaqueueError
+from common.transcript import Sentence
+
+from .audio import AudioReader, DecodeLimits
+from .bundles import BundlePaths, bundle_spec, from_directory, locate
+from .engine import Engine
+from .stream import SAMPLE_RATE
+
+BLOCK_SAMPLES = 10 * SAMPLE_RATE
+LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=60)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m worker.engine", description=__doc__)
+    parser.add_argument("file", type=Path, help="audio or video, in any form ffmpeg decodes")
+    parser.add_argument("--model", default="demo-zh", help="name of a bundle under models/, or a directory")
+    parser.add_argument("--device", default="auto", help="cpu, cuda:0 or auto")
+    parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
+    parser.add_argument("--batch-seconds", type=float, default=120.0, help="padded seconds per batch")
+    options = parser.parse_args(arguments)
+    try:
+        paths, seconds = _paths(options.model), options.batch_seconds
+        engine = Engine.load(paths, options.device, threads=options.threads, batch_seconds=seconds)
+        try:
+            transcribe(engine, options.file)
+        finally:
+            engine.close()
+    except ParaqueueError as error:
+        print(f"{error.code}: {error.message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def transcribe(engine: Engine, path: Path) -> None:
+    """Print the sentences of a file (its channels mixed) as they are finished, then the speed on stderr."""
+    started = time.perf_counter()
+    stream = engine.stream(key=str(path))
+    with AudioReader(path, split_channels=False, limits=LIMITS) as reader:
+        for block in reader.blocks(BLOCK_SAMPLES):
+            _print(stream.accept(block[0]))
+    _print(stream.finish())
+    seconds = time.perf_counter() - started
+    audio_seconds = stream.position_samples / SAMPLE_RATE
+    if not stream.segments:
+        print("(no speech)", file=sys.stderr)
+    print(
+        f"{engine.bundle} {engine.revision} on {engine.device}, {engine.precision}: "
+        f"{audio_seconds:.1f} s of audio in {seconds:.2f} s, RTF {seconds / max(audio_seconds, 1e-9):.4f}",
+        file=sys.stderr,
+    )
+
+
+def _print(sentences: Iterable[Sentence]) -> None:
+    for sentence in sentences:
+        print(f"[{_clock(sentence.start_ms)} - {_clock(sentence.end_ms)}] {sentence.text}", flush=True)
+
+
+def _clock(milliseconds: int) -> str:
+    minutes, rest = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest / 1000:06.3f}"
+
+
+def _paths(model: str) -> BundlePaths:
+    if Path(model, "asr").is_dir():
+        return from_directory(model)
+    return locate(bundle_spec(model), "local", "models")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

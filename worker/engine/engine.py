@@ -1,0 +1,187 @@
+"""The engine: one device, its models, and the batcher that all streams meet in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from common.errors import ConfigurationError
+from common.transcript import Word
+
+from .batcher import Batcher, BatcherStats
+from .bundles import BundlePaths
+from .features import AsrFrontend, load_cmvn
+from .loading import LoadedBundle, ModelPart, load
+from .paraformer import Paraformer
+from .punctuation import Labels, Punctuator
+from .stream import SAMPLE_RATE, RecognitionStream
+from .vad import Caches, Vad, VadConfig, VadStream
+from .words import Vocabulary
+
+Segment = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """How the engine uses its device.
+
+    `batch_seconds` bounds the padded seconds of a batch, `queue_seconds` what one stream may have waiting (default:
+    two batches). `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those of one
+    operation on the CPU; 0 means one per core.
+    """
+
+    batch_seconds: float = 120.0
+    queue_seconds: float | None = None
+    max_segment_ms: int | None = 30_000
+    threads: int = 0
+
+
+class Engine:
+    """Turns audio into sentences. Streams may be used from many threads; one thread touches the models."""
+
+    def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
+        self._bundle = bundle
+        self.max_segment_ms = options.max_segment_ms
+        self._recogniser = _recogniser(bundle)
+        self._vad = _vad(bundle)
+        self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self.batcher: Batcher[Segment, list[Word]] = Batcher(
+            self._recogniser.recognise,
+            budget_seconds=options.batch_seconds,
+            queue_seconds=options.queue_seconds or 2 * options.batch_seconds,
+            is_out_of_memory=_is_out_of_memory,
+        )
+
+    @classmethod
+    def load(
+        cls,
+        paths: BundlePaths,
+        device: str = "auto",
+        precision: str = "fp32",
+        *,
+        threads: int = 0,
+        batch_seconds: float = 120.0,
+        max_segment_ms: int | None = 30_000,
+        queue_seconds: float | None = None,
+    ) -> Engine:
+        """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
+
+        Raises ModelUnavailable if the bundle's files are wrong, ConfigurationError for an unknown device or
+        precision. Sets torch's threads for the whole process.
+        """
+        torch.set_num_threads(threads or os.cpu_count() or 1)
+        bundle = load(paths, _device(device), precision)
+        engine = cls(bundle, EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads))
+        engine.warm_up()
+        return engine
+
+    @property
+    def bundle(self) -> str:
+        """The name of the model bundle."""
+        return self._bundle.paths.name
+
+    @property
+    def revision(self) -> str:
+        """The bundle's pinned revision, or a hash of its files."""
+        return self._bundle.paths.revision
+
+    @property
+    def device(self) -> str:
+        """`cpu`, `cuda:0`, …"""
+        return str(self._bundle.device)
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the networks."""
+        return self._bundle.precision
+
+    def stream(self, channel: int = 0, key: Hashable = None, state: bytes | None = None) -> RecognitionStream:
+        """A stream for one channel of a job.
+
+        `key` names the job for fairness. With a `state` the stream continues, and is fed from its `resume_sample`;
+        raises InvalidRequest if that state comes from another model, precision or version.
+        """
+        return RecognitionStream(self, channel, key, state)
+
+    def stats(self) -> BatcherStats:
+        """Counters for metrics."""
+        return self.batcher.stats()
+
+    def close(self) -> None:
+        """Stop the device's thread; streams get Unavailable."""
+        self.batcher.close()
+
+    def warm_up(self) -> None:
+        """Run every network once, so that the first job does not pay for compilation and caches."""
+        noise = np.random.default_rng(0).integers(-300, 300, 2 * SAMPLE_RATE, dtype=np.int16)
+        self.batcher.submit("warm-up", noise, 2.0).result()
+        stream = self.stream(key="warm-up")
+        stream.accept(noise)
+        stream.finish()
+        self.label([0])
+
+    def label(self, window: list[int]) -> Labels:
+        """Punctuation labels of one window, on the device's thread, together with other waiting windows."""
+        return self.batcher.ask(self.punctuator.label, window)
+
+    def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
+        """A VAD stream, new or continued, whose network runs on the device's thread."""
+        if state is None:
+            return self._vad.stream(self.max_segment_ms, score=self._score)
+        return self._vad.restore(state, score=self._score)
+
+    def _score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
+        return self.batcher.ask(self._score_all, (features, caches))
+
+    def _score_all(self, questions: Sequence[tuple[torch.Tensor, Caches]]) -> list[torch.Tensor]:
+        return [self._vad.score(features, caches) for features, caches in questions]
+
+
+def _recogniser(bundle: LoadedBundle) -> Paraformer:
+    part = bundle.asr
+    window, shift = _stacking(part, default=(7, 6))
+    frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+    return Paraformer(part.module, frontend, Vocabulary(part.tokens), bundle.device)
+
+
+def _vad(bundle: LoadedBundle) -> Vad:
+    part = bundle.vad
+    window, _ = _stacking(part, default=(5, 1))
+    return Vad(part.module, load_cmvn(part.files["am.mvn"]), VadConfig.of(part.module, window), bundle.device)
+
+
+def _stacking(part: ModelPart, default: tuple[int, int]) -> tuple[int, int]:
+    """How many frames a model reads at once and how far it steps (low frame rate)."""
+    frontend = part.config.get("frontend_conf", {})
+    return int(frontend.get("lfr_m", default[0])), int(frontend.get("lfr_n", default[1]))
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(f"There is no device {name!r}.") from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"The device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs."
+        )
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
+    return device
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device is full; gives back what torch's allocator holds, so that the next try has room."""
+    if not isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return False
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return True

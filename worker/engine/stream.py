@@ -1,0 +1,238 @@
+"""One channel of one job: samples in, finished sentences out.
+
+The stream cuts the audio with VAD, hands segments to the engine's batcher and puts the words that come back into
+order. It holds only the audio that VAD may still need, and a few outstanding segments. Its state is small and
+continues with exactly the text that an undisturbed stream would have given.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import deque
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from common.errors import InvalidRequest
+from common.transcript import Sentence, Word
+
+from .punctuation import PunctuationStream
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+SAMPLE_RATE = 16_000
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+STATE_VERSION = 1
+
+Samples = NDArray[np.int16]
+
+
+class RecognitionStream:
+    """Made by `Engine.stream`; for one thread at a time, except `cancel`."""
+
+    def __init__(self, engine: Engine, channel: int, key: Hashable, state: bytes | None) -> None:
+        self._engine = engine
+        self._key = (key, channel, id(self))
+        self._channel = channel
+        self._vad = engine.vad_stream(None)
+        self._punctuation = PunctuationStream(engine.punctuator, engine.label, channel)
+        self._outstanding: deque[tuple[int, Future[list[Word]]]] = deque()
+        self._ready: list[Sentence] = []
+        self._audio = np.zeros(0, np.int16)
+        self._audio_start = 0
+        self._last_end_ms = 0
+        self.segments = 0
+        if state is not None:
+            self._restore(state)
+
+    @property
+    def resume_sample(self) -> int:
+        """The sample from which a stream made with this `state()` must be fed."""
+        return self._audio_start
+
+    @property
+    def position_samples(self) -> int:
+        """How many samples of the channel the stream has seen."""
+        return self._audio_start + len(self._audio)
+
+    @property
+    def in_pause(self) -> bool:
+        """Whether nobody speaks at the present position: a good place to end a part."""
+        return not self._vad.in_speech
+
+    def accept(self, samples: Samples) -> list[Sentence]:
+        """Take the next int16 [n] at 16 kHz; returns sentences finished since the last call.
+
+        Blocks while this stream has too much queued. Raises what recognition of one of its segments raised, and
+        CancelledError after `cancel`.
+        """
+        self._audio = np.concatenate([self._audio, samples])
+        unseen = self._vad.position_samples - self._audio_start
+        if len(self._audio) > unseen:
+            self._submit(self._vad.accept(self._audio[unseen:]))
+            self._forget()
+        self._collect(wait=False)
+        return self._take_ready()
+
+    def drain(self) -> list[Sentence]:
+        """Wait for the outstanding segments and return the sentences that are finished with them."""
+        self._collect(wait=True)
+        return self._take_ready()
+
+    def finish(self) -> list[Sentence]:
+        """End of the audio: the remaining sentences."""
+        self._submit(self._vad.finish())
+        self._collect(wait=True)
+        audio_ms = self.position_samples // SAMPLES_PER_MS
+        self._ready += [_within(sentence, audio_ms) for sentence in self._punctuation.finish()]
+        self._audio_start, self._audio = self.position_samples, self._audio[:0]
+        return self._take_ready()
+
+    def cancel(self) -> None:
+        """Drop what is queued; callable from any thread. A blocked or later call raises CancelledError."""
+        self._engine.batcher.withdraw(self._key)
+        for _, future in list(self._outstanding):
+            future.cancel()
+
+    def state(self) -> bytes:
+        """What `Engine.stream(state=…)` continues from, feeding from `resume_sample` on.
+
+        Waits for the outstanding segments. Sentences finished by them that no call has returned yet are part of
+        the state, and are returned here too by the next call.
+        """
+        self._collect(wait=True)
+        vad_state = self._vad.state() | {"waiting": np.zeros(0, np.int16)}  # fed again, from resume_sample on
+        arrays, vad = _split_arrays(vad_state)
+        described = {
+            "version": STATE_VERSION,
+            "revision": self._engine.revision,
+            "precision": self._engine.precision,
+            "max_segment_ms": self._engine.max_segment_ms,
+            "channel": self._channel,
+            "resume_sample": self._audio_start,
+            "last_end_ms": self._last_end_ms,
+            "segments": self.segments,
+            "punctuation": self._punctuation.state(),
+            "ready": [asdict(sentence) for sentence in self._ready],
+            "vad": vad,
+        }
+        text = np.frombuffer(json.dumps(described, ensure_ascii=False).encode(), np.uint8)
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, described=text, **arrays)
+        return file.getvalue()
+
+    def _restore(self, state: bytes) -> None:
+        try:
+            with np.load(io.BytesIO(state), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            described = json.loads(arrays.pop("described").tobytes())
+        except (ValueError, KeyError, OSError) as error:
+            raise InvalidRequest(f"The resume state cannot be read: {error}") from error
+        self._check(described)
+        self._vad = self._engine.vad_stream(_join_arrays(described["vad"], arrays))
+        self._punctuation.restore(described["punctuation"])
+        self._ready = [_sentence(fields) for fields in described["ready"]]
+        self._audio_start = described["resume_sample"]
+        self._last_end_ms = described["last_end_ms"]
+        self.segments = described["segments"]
+
+    def _check(self, described: dict[str, Any]) -> None:
+        """A state continues only with the very model and settings that made it."""
+        wanted = {
+            "version": STATE_VERSION,
+            "revision": self._engine.revision,
+            "precision": self._engine.precision,
+            "max_segment_ms": self._engine.max_segment_ms,
+            "channel": self._channel,
+        }
+        for name, value in wanted.items():
+            if described.get(name) != value:
+                raise InvalidRequest(
+                    f"The resume state has {name} {described.get(name)!r}, this engine {value!r}."
+                )
+
+    def _submit(self, segments: Sequence[tuple[int, int]]) -> None:
+        """Cut segments (start and end in ms of the channel) out of the audio and queue them."""
+        for start_ms, end_ms in segments:
+            start = start_ms * SAMPLES_PER_MS - self._audio_start
+            samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
+            self.segments += 1
+            future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
+            self._outstanding.append((start_ms, future))
+            self._collect(wait=False)
+
+    def _forget(self) -> None:
+        """Drop the audio that VAD will not cut from any more."""
+        keep = min(self._vad.keep_from_ms * SAMPLES_PER_MS, self._vad.position_samples)
+        if keep > self._audio_start:
+            self._audio = self._audio[keep - self._audio_start :].copy()
+            self._audio_start = keep
+
+    def _collect(self, wait: bool) -> None:
+        """Words of finished segments, in order, into punctuation."""
+        while self._outstanding and (wait or self._outstanding[0][1].done()):
+            start_ms, future = self._outstanding[0]
+            words = [self._placed(word, start_ms) for word in future.result()]
+            self._outstanding.popleft()
+            if words:
+                self._ready += self._punctuation.accept(words)
+
+    def _placed(self, word: Word, offset_ms: int) -> Word:
+        """A word of a segment at its time in the channel, never before the word ahead of it."""
+        start = max(word.start_ms + offset_ms, self._last_end_ms)
+        self._last_end_ms = max(word.end_ms + offset_ms, start)
+        return Word(word.text, start, self._last_end_ms, word.confidence)
+
+    def _take_ready(self) -> list[Sentence]:
+        ready, self._ready = self._ready, []
+        return ready
+
+
+def _within(sentence: Sentence, audio_ms: int) -> Sentence:
+    """The last words of a file may be said to end up to 35 ms after it: cut off."""
+    if sentence.end_ms <= audio_ms:
+        return sentence
+    words = tuple(
+        replace(word, start_ms=min(word.start_ms, audio_ms), end_ms=min(word.end_ms, audio_ms))
+        for word in sentence.words
+    )
+    return replace(sentence, words=words, start_ms=words[0].start_ms, end_ms=words[-1].end_ms)
+
+
+def _sentence(fields: dict[str, Any]) -> Sentence:
+    return Sentence(**(fields | {"words": tuple(Word(**word) for word in fields["words"])}))
+
+
+def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Nested dicts and lists → the numpy arrays in them by name, and the rest with names in their places."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, np.ndarray):
+            name = f"array{len(arrays)}"
+            arrays[name] = part
+            return {"@array": name}
+        if isinstance(part, dict):
+            return {key: walk(item) for key, item in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [walk(item) for item in part]
+        return part.item() if isinstance(part, np.generic) else part
+
+    return arrays, walk(value)
+
+
+def _join_arrays(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The inverse of `_split_arrays`."""
+    if isinstance(value, dict):
+        if set(value) == {"@array"}:
+            return arrays[value["@array"]]
+        return {key: _join_arrays(item, arrays) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_join_arrays(item, arrays) for item in value]
+    return value

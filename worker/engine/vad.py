@@ -1,0 +1,280 @@
+"""FSMN-VAD over a stream of audio of any length, equal to FunASR's, with a state that can be saved.
+
+The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=False)` of FunASR 1.4.16 on the
+whole file with dither 0. FunASR feeds its network 60 s at a time and carries the caches on; with the fixed
+silence threshold its end-point machine keeps no memory of these borders, so nothing here depends on them.
+(With `dynamic_silence=True`, its default, the threshold moves at every border.)
+
+Scores are computed in stretches whose ends lie at fixed times of the audio, whatever blocks it comes in:
+block sizes, saves and restores cannot change a bit of them. Paper of the network: Zhang et al., "Deep-FSMN
+for Large Vocabulary Continuous Speech Recognition", https://arxiv.org/abs/1803.05030.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from common.errors import ModelUnavailable
+from worker.engine.features import MEL_BINS, SAMPLE_RATE, Cmvn, FeatureStream
+from worker.engine.vad_endpoint import (
+    IN_SPEECH,
+    MEMORY_SIZE,
+    NEXT,
+    PIECE,
+    TAKEN,
+    EndpointOptions,
+    advance,
+    new_memory,
+)
+
+FRAME_MS = 10
+STRETCH_MS = 10_000
+NO_LIMIT = 1 << 40
+SHORTEST_LIMIT_MS = 1_000
+
+Int16 = npt.NDArray[np.int16]
+Segment = tuple[int, int]
+Caches = dict[str, torch.Tensor]
+# (float32 features [1, T, D], caches of the network, changed in place) -> silence probability, float32 [T].
+Score = Callable[[torch.Tensor, Caches], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class VadConfig:
+    """The end-point settings of a VAD model, under FunASR's names (`vad_post_conf` and the model's defaults)."""
+
+    max_end_silence_time: int = 800
+    window_size_ms: int = 200
+    sil_to_speech_time_thres: int = 150
+    speech_to_sil_time_thres: int = 150
+    do_extend: bool = True
+    lookback_time_start_point: int = 200
+    lookahead_time_end_point: int = 100
+    max_single_segment_time: int = 60_000
+    speech_noise_thres: float = 0.6
+    speech_2_noise_ratio: float = 1.0
+    sil_pdf_ids: tuple[int, ...] = (0,)
+    lfr_m: int = 5
+
+    @classmethod
+    def of(cls, module: torch.nn.Module, lfr_m: int = 5) -> VadConfig:
+        """Read the settings of a loaded FsmnVADStreaming. Raises ModelUnavailable for modes that none uses."""
+        options: Any = module.vad_opts
+        encoder: dict[str, Any] = module.encoder_conf  # type: ignore[assignment]
+        # A decibel of int16 audio lies in -60 … 26 and the noise level with it: such limits never act.
+        inert = options.snr_thres <= -87 and options.decibel_thres <= -60
+        if not inert or options.detect_mode != 1 or options.frame_in_ms != FRAME_MS or encoder.get("rorder"):
+            raise ModelUnavailable(
+                "this VAD model uses loudness limits, single-utterance mode or a look-ahead; these are not supported"
+            )
+        names = [
+            name for name in cls.__dataclass_fields__ if name not in ("sil_pdf_ids", "lfr_m", "do_extend")
+        ]
+        values = {name: getattr(options, name) for name in names}
+        return cls(
+            **values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m
+        )
+
+    def endpoint(self, max_segment_ms: int | None) -> EndpointOptions:
+        """The machine's options; a `max_segment_ms` replaces FunASR's hard limit by the cutter."""
+        if max_segment_ms is not None and max_segment_ms < SHORTEST_LIMIT_MS:
+            raise ValueError(f"max_segment_ms must be at least {SHORTEST_LIMIT_MS}")
+        return EndpointOptions(
+            window=self.window_size_ms // FRAME_MS,
+            to_speech=self.sil_to_speech_time_thres // FRAME_MS,
+            to_silence=self.speech_to_sil_time_thres // FRAME_MS,
+            end_silence_ms=self.max_end_silence_time - self.speech_to_sil_time_thres,
+            frame_ms=FRAME_MS,
+            lookback=self.lookback_time_start_point // FRAME_MS,
+            lookahead=self.lookahead_time_end_point // FRAME_MS,
+            extend=self.do_extend,
+            longest_segment=self.max_single_segment_time // FRAME_MS if max_segment_ms is None else NO_LIMIT,
+            longest_piece=0 if max_segment_ms is None else max_segment_ms // FRAME_MS,
+        )
+
+
+class Vad:
+    """A loaded FSMN-VAD. One object serves many streams; streams may live in different threads.
+
+    The network itself keeps nothing between calls, yet an engine that gives one thread the device passes
+    its own `score` to the streams, which runs `Vad.score` there.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        cmvn: Cmvn | None,
+        config: VadConfig | None = None,
+        device: torch.device | str = "cpu",
+        *,
+        stretch_ms: int = STRETCH_MS,
+    ) -> None:
+        self.config = config or VadConfig.of(module)
+        self.device = torch.device(device)
+        self.stretch_samples = stretch_ms * SAMPLE_RATE // 1000
+        self._encoder: Any = module.encoder.to(self.device).float().eval()  # type: ignore[union-attr]
+        self._cmvn = cmvn.to(self.device) if cmvn is not None else None
+        width = self.config.lfr_m * MEL_BINS
+        if cmvn is not None and len(cmvn.shift) != width:
+            raise ModelUnavailable(
+                f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected"
+            )
+
+    @torch.inference_mode()
+    def score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
+        """Probability of silence, float32 [T], of normalised features [1, T, D]; carries `caches` on in place."""
+        posteriors: torch.Tensor = self._encoder(features, cache=caches)
+        return posteriors[0][:, list(self.config.sil_pdf_ids)].sum(dim=1)
+
+    def normalised(self, features: torch.Tensor) -> torch.Tensor:
+        """What the network reads: stacked frames [T, D] after mean and variance normalisation."""
+        return features if self._cmvn is None else self._cmvn.apply(features)
+
+    def stream(self, max_segment_ms: int | None = 30_000, *, score: Score | None = None) -> VadStream:
+        """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s."""
+        return VadStream(self, max_segment_ms, score or self.score)
+
+    def restore(self, state: dict[str, Any], *, score: Score | None = None) -> VadStream:
+        """A stream that goes on exactly where `VadStream.state()` was taken."""
+        stream = VadStream(self, state["max_segment_ms"], score or self.score)
+        stream._restore(state)
+        return stream
+
+
+class VadStream:
+    """Speech segments of one channel, found while its samples arrive."""
+
+    def __init__(self, vad: Vad, max_segment_ms: int | None, score: Score) -> None:
+        self._vad = vad
+        self._score = score
+        self._max_segment_ms = max_segment_ms
+        self._options = vad.config.endpoint(max_segment_ms)
+        self._features = FeatureStream(vad.config.lfr_m, vad.device)
+        self._caches: Caches = {}
+        self._memory = new_memory()
+        self._window = np.zeros(self._options.window, np.uint8)
+        self._speech = np.zeros(0, np.uint8)  # decisions from frame `_speech_from` on
+        self._speech_from = 0
+        self._waiting: list[Int16] = []
+        self._waiting_samples = 0
+        self._scored_samples = 0
+
+    def accept(self, samples: Int16) -> list[Segment]:
+        """Take int16 [n] more samples; returns the segments (start_ms, end_ms) that are finished by now.
+
+        Decisions are made a stretch at a time (`Vad.stretch_samples`), so they lag behind by up to one stretch.
+        """
+        self._waiting.append(samples)
+        self._waiting_samples += len(samples)
+        size = self._vad.stretch_samples
+        if self._waiting_samples < size:
+            return []
+        joined = np.concatenate(self._waiting)
+        found: list[Segment] = []
+        whole = len(joined) // size * size
+        for begin in range(0, whole, size):
+            found += self._decide(joined[begin : begin + size], final=False)
+        self._waiting = [joined[whole:].copy()]
+        self._waiting_samples = len(joined) - whole
+        return found
+
+    def finish(self) -> list[Segment]:
+        """The audio has ended: the remaining segments. The stream takes nothing more."""
+        rest = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
+        self._waiting, self._waiting_samples = [], 0
+        return self._decide(rest, final=True)
+
+    @property
+    def position_samples(self) -> int:
+        """Samples accepted so far; after a restore, the first sample to feed."""
+        return self._scored_samples + self._waiting_samples
+
+    @property
+    def decided_ms(self) -> int:
+        """Time up to which frames have been decided on."""
+        return int(self._memory[NEXT]) * FRAME_MS
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether a segment is open at `decided_ms`."""
+        return bool(self._memory[IN_SPEECH])
+
+    @property
+    def keep_from_ms(self) -> int:
+        """No segment yet to come starts before this time; audio before it may be forgotten."""
+        return self._earliest_frame() * FRAME_MS
+
+    def _earliest_frame(self) -> int:
+        if self.in_speech:
+            return int(self._memory[PIECE])
+        back = self._options.window + (self._options.lookback if self._options.extend else 0)
+        return int(max(self._memory[TAKEN], self._memory[NEXT] - back, 0))
+
+    def _decide(self, samples: Int16, *, final: bool) -> list[Segment]:
+        self._scored_samples += len(samples)
+        stacked = self._features.accept(samples, final=final)
+        if len(stacked) == 0:
+            return []
+        silence = (
+            self._score(self._vad.normalised(stacked)[None], self._caches).cpu().numpy().astype(np.float64)
+        )
+        # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
+        speech = (
+            1.0 - silence
+            >= silence**self._vad.config.speech_2_noise_ratio + self._vad.config.speech_noise_thres
+        )
+        self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
+        out = np.empty((len(self._speech) + 2, 2), np.int64)
+        count = advance(
+            self._speech, self._speech_from, final, self._memory, self._window, self._options, out
+        )
+        forget = self._earliest_frame() - self._speech_from
+        if forget > 0:
+            self._speech = self._speech[forget:].copy()
+            self._speech_from += forget
+        return [(int(start) * FRAME_MS, int(end) * FRAME_MS) for start, end in out[:count]]
+
+    def state(self) -> dict[str, Any]:
+        """All that `Vad.restore` needs: numbers, None, flags and numpy arrays, nested at most one level.
+
+        About 40 kB for the production model, plus the samples since the last stretch border, none when the
+        position is a multiple of `Vad.stretch_samples`. It does not grow with the audio.
+        """
+        waiting = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
+        features = {f"features_{name}": value for name, value in self._features.state().items()}
+        return {
+            "max_segment_ms": self._max_segment_ms,
+            "stretch_samples": self._vad.stretch_samples,
+            "scored_samples": self._scored_samples,
+            "waiting": waiting,
+            "memory": self._memory.copy(),
+            "window": self._window.copy(),
+            "speech": self._speech.copy(),
+            "speech_from": self._speech_from,
+            "caches": {name: cache.cpu().numpy().copy() for name, cache in self._caches.items()},
+            **features,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["stretch_samples"] != self._vad.stretch_samples:
+            raise ValueError("the state was saved with another stretch length")
+        self._scored_samples = int(state["scored_samples"])
+        waiting = np.array(state["waiting"], dtype=np.int16)
+        self._waiting, self._waiting_samples = [waiting], len(waiting)
+        self._memory = np.array(state["memory"], dtype=np.int64).reshape(MEMORY_SIZE)
+        self._window = np.array(state["window"], dtype=np.uint8).reshape(self._options.window)
+        self._speech = np.array(state["speech"], dtype=np.uint8)
+        self._speech_from = int(state["speech_from"])
+        device = self._vad.device
+        self._caches = {
+            name: torch.from_numpy(np.array(cache, dtype=np.float32)).to(device)
+            for name, cache in state["caches"].items()
+        }
+        prefix = "features_"
+        self._features.restore({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})

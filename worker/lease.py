@@ -1,0 +1,109 @@
+"""Holding jobs: one thread renews all leases of a worker and brings back who asked for what."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from common import jobs
+from common.db import Database
+from common.errors import ParaqueueError
+from common.job_states import Stage
+from common.jobs import Claim, Progress
+from common.telemetry import get_logger
+from worker.stopping import StopReason, StopSignal
+
+log = get_logger(__name__)
+
+
+class Hold:
+    """A claimed job while it runs: how far it is, and whether it should stop."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.stage = Stage.FETCHING
+        self.processed_ms = claim.resume.end_ms if claim.resume else 0
+        self.declared_ms: int | None = None
+        self.signal = StopSignal()
+
+    def progress(self) -> Progress:
+        """What the next renewal tells the database."""
+        return Progress(self.claim.token, self.stage, self.processed_ms, self.declared_ms)
+
+
+class LeaseKeeper:
+    """Renews the leases of all running jobs of this worker, every second or so, with one UPDATE."""
+
+    def __init__(self, database: Database, worker: str, *, lease_seconds: float, renew_seconds: float) -> None:
+        self._database = database
+        self._worker = worker
+        self._lease_seconds = lease_seconds
+        self._renew_seconds = renew_seconds
+        self._holds: dict[uuid.UUID, Hold] = {}
+        self._shutting_down = False
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._silent = False
+        self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin renewing."""
+        self._thread.start()
+
+    def shut_down(self) -> None:
+        """Ask every job, also one that is claimed later, to commit what it has and stop."""
+        with self._lock:
+            self._shutting_down = True
+            holds = list(self._holds.values())
+        for hold in holds:
+            hold.signal.request(StopReason.SHUTDOWN)
+
+    def end(self) -> None:
+        """Stop renewing, when no job runs any more."""
+        self._ended.set()
+        self._thread.join(timeout=10)
+
+    @contextmanager
+    def hold(self, claim: Claim) -> Iterator[Hold]:
+        """Keep a job's lease for as long as the context lasts."""
+        hold = Hold(claim)
+        with self._lock:
+            self._holds[claim.token] = hold
+            if self._shutting_down:
+                hold.signal.request(StopReason.SHUTDOWN)
+        try:
+            yield hold
+        finally:
+            with self._lock:
+                self._holds.pop(claim.token, None)
+
+    def _run(self) -> None:
+        while not self._ended.wait(self._renew_seconds):
+            with self._lock:
+                holds = dict(self._holds)
+            try:
+                self._renew(holds)
+            except ParaqueueError as error:
+                # Work goes on: the database may be back before the leases run out, and a commit
+                # after that changes nothing.
+                if not self._silent:
+                    log.warning("renewal_failed", error_code=error.code, reason=error.message)
+                self._silent = True
+            except Exception:
+                log.exception("renewal_crashed")
+            else:
+                if self._silent:
+                    log.info("renewal_works_again")
+                self._silent = False
+
+    def _renew(self, holds: dict[uuid.UUID, Hold]) -> None:
+        told = [hold.progress() for hold in holds.values()]
+        held = jobs.renew(self._database, self._worker, told, lease_seconds=self._lease_seconds)
+        for token, hold in holds.items():
+            if token not in held:
+                # It may just have ended; then nobody asks this hold any more.
+                hold.signal.request(StopReason.LOST)
+            elif held[token]:
+                hold.signal.request(StopReason.CANCELED)

@@ -1,0 +1,92 @@
+"""The light worker: the sweep and other small tasks, driven by beat; imports no torch.
+
+`python -m worker.light`.
+
+Any number of light workers may run: each task is safe to run twice at once.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import dataclass
+
+from common import jobs
+from common.db import Database
+from common.errors import ParaqueueError
+from common.queue import CLEAN, LIGHT_QUEUE, SWEEP, Publisher, make_app
+from common.settings import Settings, load_settings
+from common.storage import Storage, make_storage
+from common.telemetry import configure_logging, get_logger
+
+log = get_logger(__name__)
+THREADS = 4
+HOUR_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Keeper:
+    """The tasks of the light worker."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    publish: Publisher
+
+    def sweep(self) -> None:
+        """Take back what silent workers left behind, and announce what should run next."""
+        for lost in jobs.take_back_leases(self.database, max_losses=self.settings.max_losses):
+            log.warning("lease_expired", job_id=str(lost.job_id), worker=lost.worker, status=lost.status.value)
+        jobs.forget_dead_workers(self.database)
+        jobs.dispatch(self.database, self.publish, redispatch_seconds=self.settings.redispatch_seconds)
+
+    def clean(self) -> None:
+        """Delete what has outlived its time."""
+        settings = self.settings
+        audio = jobs.expire_audio(
+            self.database, self.storage, after_seconds=settings.audio_retention_hours * HOUR_SECONDS
+        )
+        results = jobs.expire_results(self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS)
+        orphans = jobs.delete_orphans(self.database, self.storage)
+        if audio or results or orphans:
+            log.info("cleaned", audio=audio, results=results, orphans=orphans)
+
+
+def main() -> int:
+    """Work until SIGTERM."""
+    try:
+        settings = load_settings()
+    except ParaqueueError as error:
+        print(f"paraqueue light worker: {error.message}", file=sys.stderr)
+        return 2
+    configure_logging(settings, service="light")
+    serve(settings)
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Take light tasks until told to stop."""
+    database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    queue = make_app(settings)
+    keeper = Keeper(settings, database, make_storage(settings), Publisher(queue))
+    queue.task(name=SWEEP)(keeper.sweep)
+    queue.task(name=CLEAN)(keeper.clean)
+    try:
+        queue.Worker(
+            hostname=f"light@{socket.gethostname()}-{os.getpid()}",
+            pool="threads",
+            concurrency=THREADS,
+            queues=[LIGHT_QUEUE],
+            loglevel=settings.log_level.upper(),
+            without_gossip=True,
+            without_mingle=True,
+            quiet=True,
+        ).start()
+    finally:
+        database.close()
+        log.info("light_worker_stopped")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""The audio of a job as a local file.
+
+A link is copied to our storage, with its SHA-256, before anything is recognised: a later attempt then reads the
+same bytes, whatever has become of the link.
+"""
+
+from __future__ import annotations
+
+import errno
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import jobs
+from common.db import Database
+from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
+from common.jobs import Claim
+from common.settings import Settings
+from common.storage import Storage, Stored, s3_client
+from worker.download import FetchLimits, HttpSource, ObjectSource, download
+
+COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches audio for the jobs of one worker."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+
+    @contextmanager
+    def fetch(self, held: Claim, check: Callable[[], None]) -> Iterator[Path]:
+        """A local file with the job's audio, for as long as the context lasts.
+
+        `check` is called often and may raise to stop. Raises the Source… and Storage… errors.
+        """
+        scratch = self.settings.scratch_dir / uuid.uuid4().hex
+        with _room(scratch):
+            key = held.job.source.audio_key or self._copy_link(held, scratch, check)
+            yield self.storage.fetch(key, scratch)
+
+    def _copy_link(self, held: Claim, scratch: Path, check: Callable[[], None]) -> str:
+        """Download a link and put it into storage; the key carries the attempt, so that a fenced-off
+        worker overwrites nothing."""
+        url = held.job.source.url
+        if url is None:
+            raise SourceNotFound("the audio of this job was deleted")
+        path = scratch / "download"
+        self._download(url, path, check)
+        key = f"{jobs.audio_prefix(held.job.id)}{held.token.hex}"
+        stored = _put(self.storage, key, path, check)
+        path.unlink()
+        jobs.record_audio(self.database, held, key=key, size=stored.size, sha256=stored.sha256)
+        return key
+
+    def _download(self, url: str, path: Path, check: Callable[[], None]) -> None:
+        limits = self._limits()
+        scheme, _, rest = url.partition("://")
+        if scheme in {"http", "https"}:
+            source = HttpSource(url, limits)
+            try:
+                download(source.open, path, limits, check)
+            finally:
+                source.close()
+            return
+        bucket, _, key = rest.partition("/")
+        client = self._s3() if scheme == "s3" else self._oss()
+        download(ObjectSource(client, bucket, key).open, path, limits, check)
+
+    def _limits(self) -> FetchLimits:
+        settings = self.settings
+        return FetchLimits(
+            max_bytes=settings.max_upload_bytes,
+            timeout_seconds=settings.fetch_timeout_seconds,
+            stall_seconds=settings.fetch_stall_seconds,
+            max_redirects=settings.fetch_max_redirects,
+            resumes=settings.fetch_resumes,
+            allowed_private=settings.allowed_private,
+        )
+
+    def _s3(self) -> Any:
+        """A client for `s3://` links: its own settings, and the storage's where they are unset."""
+        settings = self.settings
+        secret = settings.source_s3_secret_access_key or settings.s3_secret_access_key
+        return s3_client(
+            endpoint_url=settings.source_s3_endpoint_url or settings.s3_endpoint_url,
+            region=settings.source_s3_region or settings.s3_region,
+            access_key_id=settings.source_s3_access_key_id or settings.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            addressing_style=settings.s3_addressing_style,
+            checksums=settings.s3_checksums,
+        )
+
+    def _oss(self) -> Any:
+        """A client for `oss://` links: OSS speaks S3 with virtual-hosted addressing and without CRC trailers."""
+        settings = self.settings
+        if not settings.oss_endpoint_url:
+            raise SourceNotAllowed("this installation has no OSS endpoint (PARAQUEUE_OSS_ENDPOINT_URL)")
+        secret = settings.oss_access_key_secret
+        return s3_client(
+            endpoint_url=settings.oss_endpoint_url,
+            region=settings.oss_region,
+            access_key_id=settings.oss_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            addressing_style=settings.oss_addressing_style,
+            checksums="when_required",
+        )
+
+
+@contextmanager
+def _room(scratch: Path) -> Iterator[None]:
+    """A directory for one attempt, gone with it. A full disk is said as StorageFull."""
+    try:
+        scratch.mkdir(parents=True)
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise StorageFull("the worker's scratch disk has no room left") from error
+        raise
+    finally:
+        for path in scratch.glob("*"):
+            path.unlink()
+        if scratch.exists():
+            scratch.rmdir()
+
+
+def _put(storage: Storage, key: str, path: Path, check: Callable[[], None]) -> Stored:
+    writer = storage.writer(key)
+    try:
+        with path.open("rb") as file:
+            while piece := file.read(COPY_BYTES):
+                check()
+                writer.write(piece)
+        return writer.commit()
+    except BaseException:
+        writer.abort()
+        raise
