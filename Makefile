@@ -27,7 +27,7 @@ demo-model: venv ## Make the small bundled model again: speak, train, evaluate, 
 	@exec $(python) -m training $(ARGS)
 
 model: venv ## Download the production model before a worker needs it
-	@exec $(python) -m worker.engine.bundles download $(ARGS)
+	@exec $(python) -m worker.models
 
 lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)
 	@dev/lock.sh $(ARGS)

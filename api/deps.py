@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from celery import Celery
 from fastapi import Depends, Request
 
+from api.changes import Changes
 from common import ids
 from common.db import Database
 from common.jobs import Dispatcher
@@ -25,6 +26,7 @@ class Service:
     storage: Storage
     queue: Celery
     dispatcher: Dispatcher
+    changes: Changes
 
 
 def get_service(request: Request) -> Service:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
 from api import errors
+from api.changes import Changes
 from api.deps import Service
 from api.middleware import RequestLog
-from api.routes import health, models, transcriptions
+from api.routes import events, health, models, transcriptions
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher
@@ -39,7 +41,9 @@ def create_app(settings: Settings) -> FastAPI:
         service = _start(settings)
         app.state.service = service
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
+        service.changes.start()
         yield
+        await service.changes.stop()
         service.dispatcher.stop()
         service.database.close()
         log.info("api_stopped")
@@ -47,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(title="Paraqueue", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
     app.add_middleware(RequestLog)
     errors.install(app)
-    for resource in (transcriptions, models, health):
+    for resource in (transcriptions, events, models, health):
         app.include_router(resource.router)
     return app
 
@@ -57,7 +61,23 @@ def _start(settings: Settings) -> Service:
     queue = make_app(settings)
     dispatcher = Dispatcher(database, Publisher(queue), redispatch_seconds=settings.redispatch_seconds)
     dispatcher.start()
-    return Service(settings, database, make_storage(settings), queue, dispatcher)
+    changes = Changes(settings.postgres_url)
+    return Service(settings, database, make_storage(settings), queue, dispatcher, changes)
+
+
+class _Server(uvicorn.Server):
+    """Ends the event streams when told to stop; uvicorn would wait for their clients to go."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM or SIGINT came."""
+        service: Service | None = getattr(self._app.state, "service", None)
+        if service is not None:
+            service.changes.close()
+        super().handle_exit(sig, frame)
 
 
 def main() -> int:
@@ -68,8 +88,9 @@ def main() -> int:
         print(f"paraqueue: {error.message}", file=sys.stderr)
         return 2
     configure_logging(settings, service="api")
-    uvicorn.run(
-        create_app(settings),
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -77,6 +98,7 @@ def main() -> int:
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
+    _Server(config, app).run()
     return 0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from common.errors import Unavailable
@@ -26,6 +26,7 @@ class Database:
             max_overflow=0,
             pool_timeout=CONNECT_TIMEOUT_SECONDS,
             pool_pre_ping=True,
+            hide_parameters=True,  # links with their signatures would stand in a logged traceback
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
                 "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC",
@@ -46,6 +47,8 @@ class Database:
                 yield session
         except OperationalError as error:
             raise Unavailable("the database does not answer") from error
+        except TimeoutError as error:
+            raise Unavailable("all connections to the database are busy") from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise Unavailable("the connection to the database broke") from error

@@ -39,7 +39,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
 # `retry` is the only way out of a terminal state, and it starts a new run. A completed job keeps its
 # transcript: who wants another one submits again.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
-    Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELED, Status.FAILED}),
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELED}),
     Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELED}),
     Status.COMPLETED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),

@@ -28,6 +28,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from common.job_states import Status
 
 Timestamp = DateTime(timezone=True)
+# The channel of the trigger `jobs_notify`, which the first migration makes: the id of each job that changes.
+JOB_CHANGES = "paraqueue_jobs"
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 

@@ -149,10 +149,15 @@ class Settings(BaseSettings):
         return value
 
     @property
+    def postgres_url(self) -> str:
+        """The database URL as PostgreSQL's own library takes it."""
+        _, _, rest = self.database_url.get_secret_value().partition("://")
+        return f"postgresql://{rest}"
+
+    @property
     def sqlalchemy_url(self) -> str:
         """The database URL with psycopg 3 as the driver."""
-        _, _, rest = self.database_url.get_secret_value().partition("://")
-        return f"postgresql+psycopg://{rest}"
+        return self.postgres_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
     @property
     def allowed_private(self) -> tuple[str, ...]:

@@ -35,7 +35,6 @@ def configure_logging(settings: Settings, *, service: str) -> None:
 
     def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["service"] = service
-        event.pop("color_message", None)  # uvicorn says everything twice, once for terminals
         return event
 
     shared: list[Any] = [
@@ -54,7 +53,7 @@ def configure_logging(settings: Settings, *, service: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(), _without_colours],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings)],
         )
     )
@@ -64,6 +63,12 @@ def configure_logging(settings: Settings, *, service: str) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+
+
+def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """uvicorn says everything twice, once for terminals."""
+    event.pop("color_message", None)
+    return event
 
 
 def _rendering(settings: Settings) -> list[Any]:

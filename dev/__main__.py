@@ -97,7 +97,7 @@ def _close(stack: Stack) -> None:
         stack.close(patient=False)
 
 
-def _raise_stop(number: int, frame: FrameType | None) -> None:
+def _raise_stop(number: int, _frame: FrameType | None) -> None:
     raise _Stop(number)
 
 

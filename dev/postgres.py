@@ -109,9 +109,8 @@ def _hand_over(directory: Path, account: Account | None) -> None:
 
 def _give(directory: Path, account: Account) -> None:
     try:
-        for folder, _, files in os.walk(directory):
-            for path in [folder, *(os.path.join(folder, file) for file in files)]:
-                os.chown(path, account.uid, account.gid, follow_symlinks=False)
+        for path in [directory, *directory.rglob("*")]:
+            os.chown(path, account.uid, account.gid, follow_symlinks=False)
     except OSError as error:
         raise PermissionError(
             f"cannot give {directory} to the user {account.name}, as whom PostgreSQL runs ({error.strerror})"

@@ -70,13 +70,13 @@ class Child:
         if self.log.stat().st_size > MAX_LOG_BYTES:
             older = self.log.with_suffix(".1.log")
             older.unlink(missing_ok=True)
-            with open(self.log, "rb") as source, open(older, "xb", opener=_private) as copy:
+            with self.log.open("rb") as source, open(older, "xb", opener=_private) as copy:
                 os.sendfile(copy.fileno(), source.fileno(), 0, MAX_LOG_BYTES)
             os.truncate(self.log, 0)
 
     def tail(self, lines: int = 8) -> list[str]:
         """The last lines of its log, without empty ones."""
-        with open(self.log, "rb") as file:
+        with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             text = file.read().decode(errors="replace")
         return [line[:400] for line in text.splitlines() if line.strip()][-lines:]
@@ -117,7 +117,7 @@ def spawn(
             cwd=cwd,
             start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
             # Between fork and exec it makes system calls only, so threads of ours cannot have it wait for a lock.
-            preexec_fn=_prepare(os.getpid(), death_signal, account),  # noqa: PLW1509
+            preexec_fn=_prepare(os.getpid(), death_signal, account),
         )
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError), process.stdin:

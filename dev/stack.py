@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import psycopg
 
 from dev.postgres import start_postgres
 from dev.process import (
@@ -84,20 +86,21 @@ class Stack:
         say("starting PostgreSQL and Valkey")
         valkey = start_valkey(data / "valkey", self.logs, passwords["valkey"], self.options.valkey_port)
         self.servers.append(valkey.child)
-        postgres = start_postgres(
-            data / "postgres", self.logs, passwords["postgres"], self.options.postgres_port
-        )
+        postgres = start_postgres(data / "postgres", self.logs, passwords["postgres"], self.options.postgres_port)
         self.servers.append(postgres.child)
         environment = self._environment(postgres.url(), valkey.url())
-        say("bringing the database up to date")
-        alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
-        say("starting the API, the workers, beat and Flower")
-        self._start_services(environment)
-        say(f"waiting until a worker has loaded the model {environment['PARAQUEUE_MODEL']}")
+        if not is_current(postgres.url(), REPOSITORY / "migrations" / "versions"):
+            say("bringing the database up to date")
+            alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
+        model = environment["PARAQUEUE_MODEL"]
+        say(f"starting the API and the workers; the model is {model}")
+        self._start_services(["worker", "api", "light-worker"], environment)
         local = environment["PARAQUEUE_MODEL_SOURCE"] == "local"
         patience = READY_SECONDS if local else READY_WITH_DOWNLOAD_SECONDS
         wait_until(self._ready, [*self.servers, *self.services], patience, "the stack did not get ready")
         self.ready = True
+        # Jobs run without them for a while, and on a small machine they would hold up the loading of the model.
+        self._start_services(["beat", "flower"], environment)
 
     def check(self) -> None:
         """Raise StackError if a process has ended by itself; also keeps the logs bounded."""
@@ -141,20 +144,19 @@ class Stack:
         }
         return {"PYTHONUNBUFFERED": "1"} | _model() | dict(os.environ) | provided
 
-    def _start_services(self, environment: dict[str, str]) -> None:
+    def _start_services(self, names: list[str], environment: dict[str, str]) -> None:
         celery = ["celery", "-A", "common.queue"]
         schedule = str(self.options.data / "beat" / "schedule")
-        flower = ["--address=127.0.0.1", f"--port={self.flower_port}"]
         commands = {
-            "worker": ["worker.main"],  # first: it takes longest to get ready
+            "worker": ["worker.main"],
             "api": ["api.main"],
             "light-worker": ["worker.light"],
             "beat": [*celery, "beat", "--schedule", schedule],
-            "flower": [*celery, "flower", *flower],
+            "flower": [*celery, "flower", "--address=127.0.0.1", f"--port={self.flower_port}"],
         }
-        for name, arguments in commands.items():
+        for name in names:
+            command = [sys.executable, "-m", *commands[name]]
             log = self.logs / f"{name}.log"
-            command = [sys.executable, "-m", *arguments]
             self.services.append(spawn(name, command, log, env=environment, cwd=REPOSITORY))
 
     def _ready(self) -> bool:
@@ -173,10 +175,24 @@ def alembic(arguments: list[str], database_url: str, logs: Path, cwd: Path) -> N
     spawn(name, command, logs / "migrations.log", env=environment, cwd=cwd).wait(MIGRATION_SECONDS)
 
 
+def is_current(database_url: str, versions: Path) -> bool:
+    """Whether the database stands at the newest of the migrations in `versions`.
+
+    It reads the files instead of importing alembic, which takes a second of every start.
+    """
+    texts = [path.read_text() for path in versions.glob("*.py")]
+    named = {name for text in texts for name in re.findall(r'^revision\b.*= "(\w+)"', text, re.MULTILINE)}
+    followed = {name for text in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', text, re.MULTILINE)}
+    with psycopg.connect(database_url) as connection:
+        try:
+            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        except psycopg.errors.UndefinedTable:
+            return False
+    return {row[0] for row in found} == named - followed != set()
+
+
 def _make_directories(data: Path) -> None:
-    data.mkdir(
-        parents=True, exist_ok=True, mode=0o711
-    )  # as root we run PostgreSQL as another user: it must pass
+    data.mkdir(parents=True, exist_ok=True, mode=0o711)  # as root we run PostgreSQL as another user: it must pass
     for name in ("logs", "storage", "scratch", "beat", "valkey"):
         (data / name).mkdir(exist_ok=True, mode=0o700)
 

@@ -208,7 +208,14 @@ def _handler(server: HttpServer) -> type[BaseHTTPRequestHandler]:
             else:
                 send_file(self, server.directory / unquote(path.lstrip("/")))
 
-        do_HEAD = do_POST = do_PUT = do_GET
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def do_PUT(self) -> None:
+            self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
             """Quiet: what was asked is in `requests`."""

@@ -1,16 +1,16 @@
 """`python -m training`: make the bundled models; `evaluate` and `samples` do only that part.
 
-    python -m training                 synthesise, train, measure, write models/demo-zh and its card
-    python -m training evaluate        measure models/demo-zh and print the table
-    python -m training samples         make samples/ again
+python -m training                 synthesise, train, measure, write models/demo-zh and its card
+python -m training evaluate        measure models/demo-zh and print the table
+python -m training samples         make samples/ again
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from training.card import Training, write_card
 
 _SEED = 1
 _TRAINING_RECORD = "training.json"
+_CACHE = BUNDLE.parent.parent / ".paraqueue"
+_CORPUS_SOURCES = ("corpus.py", "speech.py", "text.py", "patterns.py", "vocabulary.py")
 
 
 def main() -> None:
@@ -60,11 +62,15 @@ def make(bundle: Path, segment_count: int, steps: int, minutes: float) -> None:
 
 
 def _segments(count: int) -> list[corpus.Segment]:
-    """The training segments, from the last run if it made the same ones."""
-    stored = Path(tempfile.gettempdir()) / f"paraqueue-training-{os.getuid()}-{count}-{_SEED}.npz"
+    """The training segments; kept in `.paraqueue/`, and made again when the code that makes them has changed."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    made_by = hashlib.sha256(b"".join(file.read_bytes() for file in sources if file.name in _CORPUS_SOURCES))
+    stored = _CACHE / f"training-{count}-{_SEED}-{made_by.hexdigest()[:12]}.npz"
     if not stored.exists():
-        made = corpus.make_corpus(count, _SEED, os.cpu_count() or 1)
-        corpus.save_corpus(stored, made)
+        _CACHE.mkdir(exist_ok=True)
+        fresh = stored.with_suffix(".new.npz")
+        corpus.save_corpus(fresh, corpus.make_corpus(count, _SEED, os.cpu_count() or 1))
+        fresh.replace(stored)
     return corpus.load_corpus(stored)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -47,7 +46,7 @@ def write_model(
     torch.save(half, fresh / "model.pt")
     for file in sorted(fresh.iterdir()):
         file.chmod(0o644)
-        os.replace(file, directory / file.name)
+        file.replace(directory / file.name)
     shutil.rmtree(fresh)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +29,8 @@ be nonsense. For real audio use the bundle `paraformer-large-zh`.
 
 ## Measured
 
-Character error rate (CER) without punctuation, English in lower case. The sentences are none of those of the training
-(they come from the same grammar, chosen by a hash); the held-out voices were not heard in training. Measured
+Character error rate (CER) without punctuation, English in lower case. None of the sentences was used in training
+(they come from the same grammar, set aside by a hash); the held-out voices were not heard in training. Measured
 through FunASR's own `AutoModel`.
 
 {table}
@@ -41,12 +40,14 @@ through FunASR's own `AutoModel`.
 ## Trained on
 
 Sentences of a grammar of meetings, calls, lectures, broadcasts and daily talk (`training/patterns.py`,
-`training/vocabulary.py`), spoken by espeak-ng in {voices} voices ({voice_names}) at many speeds and pitches. One to four sentences
-make a segment, with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, spectral tilt, and white noise, pink
-noise or hum 12 to 50 dB below the speech, or none. Held out: {held_out}.
+`training/vocabulary.py`), spoken by espeak-ng in {voices} voices at many speeds and pitches: {voice_names}.
+Held out: {held_out}.
 
-espeak-ng tells when each word was spoken. The recogniser was taught with these times besides the usual losses, so that
-its timestamps are where the words are.
+One to four sentences make a segment, with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, a
+spectral tilt, and white noise, pink noise or hum 12 to 50 dB below the speech, or none.
+
+espeak-ng tells when each word was spoken. The recogniser was taught with these times besides the usual losses, so
+that its timestamps are where the words are.
 
 ## Not
 
@@ -59,8 +60,8 @@ its timestamps are where the words are.
 
 ## Licence
 
-The weights and this page are under the licence of Paraqueue. The speech was synthesised with espeak-ng (GPL-3.0-or-later), of which
-nothing is contained here. The network classes are those of FunASR (MIT).
+The weights and this page are under the licence of Paraqueue. The speech was synthesised with espeak-ng
+(GPL-3.0-or-later), of which nothing is contained here. The network classes are those of FunASR (MIT).
 """
 
 _CLASSES = {
@@ -99,7 +100,7 @@ def write_card(bundle: Path, results: Results, training: Training) -> None:
     )
     fresh = bundle / ".README.md.new"
     fresh.write_text(page, "utf-8")
-    os.replace(fresh, bundle / "README.md")
+    fresh.replace(bundle / "README.md")
 
 
 def _size_row(bundle: Path, name: str) -> str:
@@ -109,7 +110,8 @@ def _size_row(bundle: Path, name: str) -> str:
 
 def _training_sentence(training: Training) -> str:
     return (
-        f"The detector labels {training.vad_frame_accuracy:.1%} of 10 ms frames right (held-out voices, noise 10 to 50 dB "
-        f"below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The recogniser was trained "
-        f"for {training.recogniser_minutes:.0f} minutes on two CPU cores with {training.hours_of_speech:.1f} hours of speech."
+        f"The detector labels {training.vad_frame_accuracy:.1%} of 10 ms frames right (held-out voices, noise 10 to\n"
+        f"50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The recogniser was\n"
+        f"trained for {training.recogniser_minutes:.0f} minutes on two CPU cores, with "
+        f"{training.hours_of_speech:.1f} hours of speech."
     )

@@ -6,12 +6,13 @@ tilt and noise. Features are Kaldi filter banks exactly as FunASR's `WavFrontend
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import kaldi_native_fbank as knf
 import numpy as np
@@ -68,11 +69,12 @@ def fbank(samples: Samples) -> NDArray[np.float32]:
     return np.array([computer.get_frame(i) for i in range(computer.num_frames_ready)], np.float32)
 
 
-def stack_frames(features: NDArray[np.generic], width: int, stride: int) -> NDArray[np.generic]:
+def stack_frames(features: NDArray[Any], width: int, stride: int) -> NDArray[Any]:
     """Low frame rate stacking: [frames, d] → [ceil(frames / stride), d * width], edges repeated."""
     count = -(-len(features) // stride)
     places = np.arange(count)[:, None] * stride + np.arange(width) - (width - 1) // 2
-    return features[np.clip(places, 0, len(features) - 1)].reshape(count, -1)
+    stacked: NDArray[Any] = features[np.clip(places, 0, len(features) - 1)].reshape(count, -1)
+    return stacked
 
 
 def token_spans(text: str, spoken: Spoken) -> list[tuple[float, float]]:
@@ -81,8 +83,8 @@ def token_spans(text: str, spoken: Spoken) -> list[tuple[float, float]]:
     spans: list[tuple[float, float]] = []
     for mark in spoken.marks:
         count = sum(len(tokens) for offset, tokens in pieces if mark.start <= offset < mark.end)
-        edges = np.linspace(mark.start_ms, mark.end_ms, count + 1)
-        spans.extend((float(a), float(b)) for a, b in zip(edges[:-1], edges[1:], strict=True))
+        edges = np.linspace(mark.start_ms, mark.end_ms, count + 1).tolist()
+        spans.extend(pairwise(edges))
     if len(spans) != len(tokens_of(text)):
         raise ValueError(f"espeak-ng did not mark every word of {text!r}")
     return spans
@@ -133,14 +135,14 @@ def speak_segment(sentences: Sequence[str], voices: Sequence[Voice], generator: 
 def colour(samples: Samples, generator: np.random.Generator) -> Samples:
     """A random spectral tilt, level (−34 to −13 dB) and, mostly, noise at 12 to 50 dB below the speech."""
     if generator.random() < 0.5:
-        tilt = generator.uniform(-0.4, 0.4)
-        samples = samples - np.float32(tilt) * np.concatenate([samples[:1], samples[:-1]])
+        tilt = np.float32(generator.uniform(-0.4, 0.4))
+        samples = (samples - tilt * np.concatenate([samples[:1], samples[:-1]])).astype(np.float32)
     level_db = float(generator.uniform(-34, -13))
     samples = speech.level(samples, level_db)
     if generator.random() < 0.8:
         kind = ("white", "pink", "pink", "hum")[int(generator.integers(4))]
         samples = samples + speech.noise(len(samples), kind, level_db - generator.uniform(12, 50), generator)
-    return np.round(np.clip(samples, -1, 1) * 32767).astype(np.float32) / 32768
+    return (np.round(np.clip(samples, -1, 1) * 32767) / 32768).astype(np.float32)
 
 
 def make_segments(count: int, seed: int) -> list[Segment]:
@@ -167,7 +169,7 @@ def make_corpus(count: int, seed: int, processes: int) -> list[Segment]:
         return [segment for part in made for segment in part][:count]
 
 
-def normalisation(stacked: Iterator[NDArray[np.generic]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def normalisation(stacked: Iterable[NDArray[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(−mean, 1 / standard deviation) per dimension over stacked features, as `am.mvn` holds them."""
     total, squares, frames = np.zeros(1), np.zeros(1), 0
     for features in stacked:

@@ -67,9 +67,7 @@ def count_errors(reference: str, hypothesis: str) -> tuple[int, int]:
 def load(bundle: Path, whole_pipeline: bool) -> AutoModel:
     """FunASR's own pipeline over the bundle, or only its recogniser."""
     others = {"vad_model": str(bundle / "vad"), "punc_model": str(bundle / "punc")} if whole_pipeline else {}
-    return AutoModel(
-        model=str(bundle / "asr"), device="cpu", ncpu=2, disable_update=True, disable_pbar=True, **others
-    )
+    return AutoModel(model=str(bundle / "asr"), device="cpu", ncpu=2, disable_update=True, disable_pbar=True, **others)
 
 
 def measure(bundle: Path, count: int = 200, seed: int = 404, minutes: float = 11.0) -> Results:
@@ -128,7 +126,8 @@ def sentence_times(recording: Recording, words: Sequence[str], times: Sequence[S
     aligned: dict[int, int] = {}
     for block in Levenshtein.opcodes(reference, "".join(letter for letter, _ in letters)):
         if block.tag == "equal":
-            aligned.update(zip(range(block.src_start, block.src_end), range(block.dest_start, block.dest_end), strict=True))
+            shift = block.dest_start - block.src_start
+            aligned.update((place, place + shift) for place in range(block.src_start, block.src_end))
     errors: list[float] = []
     position = counted = 0
     for sentence in recording.sentences:

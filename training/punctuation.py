@@ -21,7 +21,7 @@ from torch.nn import functional
 from training.bundle import write_model
 from training.corpus import balanced_sentences
 from training.text import UNKNOWN_TOKEN, held_out_sentences, vocabulary, words_of
-from training.vocabulary import LETTER_WORDS, SPLIT_WORDS
+from training.vocabulary import LETTER_WORDS, SPLIT_WORDS, WHOLE_WORDS
 
 MARKS = ["<unk>", "_", "，", "。", "？", "、"]
 NO_MARK = 1
@@ -66,8 +66,8 @@ CONFIG: dict[str, Any] = {
 
 def punctuation_tokens() -> list[str]:
     """The model's words: `<blank>`, characters, English words as spoken text spells them, `<unk>` last."""
-    characters = {token for token in vocabulary() if not token.endswith("@@") and not (len(token) == 1 and token.isascii())}
-    english = {token for token in characters if token.isascii()} | set(SPLIT_WORDS) | set(LETTER_WORDS)
+    characters = {token for token in vocabulary() if not token.isascii()}
+    english = {*WHOLE_WORDS, *SPLIT_WORDS, *LETTER_WORDS}
     cased = {form for word in english for form in (word, word.lower(), word.upper(), word.capitalize())}
     return ["<blank>", *sorted(characters | cased), UNKNOWN_TOKEN]
 
@@ -115,7 +115,7 @@ def train(directory: Path, steps: int = 900, seed: int = 21) -> float:
         scores, _ = model.punc_forward(words, lengths)
         loss = functional.cross_entropy(scores.flatten(0, 1), marks.flatten(), ignore_index=_IGNORED)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         schedule.step()

@@ -18,9 +18,10 @@ _SEED = 20_260
 
 _README = """# Samples
 
-`meeting.mp3` is {minutes:.1f} minutes of synthetic Mandarin with English words: {count} sentences spoken by espeak-ng in {voices}
-voices with pauses of 0.3 to 2.5 s and faint noise. Nothing in it belongs to anybody: neither the sentences nor the voices were used
-to train `models/demo-zh`. `meeting.json` holds what was said, and when (milliseconds).
+`meeting.mp3` is {minutes:.1f} minutes of synthetic Mandarin with English words: {count} sentences spoken by
+espeak-ng in {voices} voices, with pauses of 0.3 to 2.5 s and faint noise. Neither the sentences nor the voices were
+used to train `models/demo-zh`, and no person's voice is in it. `meeting.json` holds what was said, and when
+(milliseconds).
 
 `python -m training samples` makes both files again.
 """
@@ -41,9 +42,7 @@ def write_samples(directory: Path = SAMPLES) -> None:
     reference = {
         "audio": "meeting.mp3",
         "duration_ms": recording.duration_ms,
-        "sentences": [
-            {"text": s.text, "start_ms": s.start_ms, "end_ms": s.end_ms} for s in recording.sentences
-        ],
+        "sentences": [{"text": s.text, "start_ms": s.start_ms, "end_ms": s.end_ms} for s in recording.sentences],
     }
     (directory / "meeting.json").write_text(json.dumps(reference, ensure_ascii=False, indent=1) + "\n", "utf-8")
     page = _README.format(

@@ -29,8 +29,6 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 SAMPLE_RATE = 16_000
-"""Samples per second of everything this module returns."""
-
 _NATIVE_RATE = 22_050
 _UP, _DOWN = 320, 441  # 16000 / 22050 in lowest terms
 _RETRIEVE_AUDIO = 2  # AUDIO_OUTPUT_SYNCHRONOUS: audio goes to the callback, events come with it
@@ -39,7 +37,6 @@ _RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
 _WORD_EVENT, _PHONEME_EVENT = 1, 7  # espeak_EVENT_TYPE
 _PHONEME_EVENTS_FLAG = 1
 _QUIETEST_SPEECH = 0.004
-
 Samples = NDArray[np.float32]
 """Mono audio, shape [samples], values in -1..1, 16 kHz."""
 
@@ -56,7 +53,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Mark:
-    """When a stretch of the text was spoken: characters `start:end` of the text, times in milliseconds."""
+    """When characters `start:end` of the text were spoken, times in milliseconds."""
 
     start: int
     end: int
@@ -270,8 +267,7 @@ def compose(
         reference.append(SpokenSentence(text, position * 1000 // SAMPLE_RATE, end * 1000 // SAMPLE_RATE))
         pieces.append(samples)
         position = end
-    pieces.append(np.zeros(int(edge_seconds * SAMPLE_RATE), np.float32))
-    audio = np.concatenate(pieces)
+    audio = np.concatenate([*pieces, pieces[0]])
     if noise_db is not None:
         audio = audio + noise(len(audio), "pink", noise_db, generator)
     return Recording(np.clip(audio, -1, 1).astype(np.float32), tuple(reference))

@@ -1,8 +1,8 @@
 """Sentences of the demonstration corpus, their tokens, and the split into training and held-out sentences.
 
-    held_out_sentences(120, seed=3)     # sentences that training never saw, the same for the same seed
-    tokens_of("请看API。")               # ["请", "看", "a", "p", "i"]
-    plain("请看 API。")                  # "请看api": what error rates are counted on
+held_out_sentences(120, seed=3)     # sentences that training never saw, the same for the same seed
+tokens_of("请看API。")               # ["请", "看", "a", "p", "i"]
+plain("请看 API。")                  # "请看api": what error rates are counted on
 """
 
 from __future__ import annotations
@@ -23,12 +23,11 @@ LONGEST_SENTENCE = 44
 
 PUNCTUATION = "，。？、"
 SPECIAL_TOKENS = ("<blank>", "<s>", "</s>")
-UNKNOWN_TOKEN = "<unk>"  # noqa: S105 (a vocabulary entry)
+UNKNOWN_TOKEN = "<unk>"
 
 _DIGITS = "零一二三四五六七八九"
 _SLOT = re.compile(r"\{(\w+)\}")
 _PIECE = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
-_REPEATED = re.compile(r"(.{2,})(?:、|，|和|还是|比|到|会怕|也喜欢|，不喜欢吃)\1")
 
 
 def spoken_number(value: int) -> str:
@@ -96,8 +95,9 @@ def make_sentence(random: Random) -> str:
     """One random sentence, with punctuation, English words in their usual spelling (API, email)."""
     while True:
         pattern = random.choice(PATTERNS)
-        sentence = _SLOT.sub(lambda slot: _fill(slot.group(1), random), pattern)
-        if len(tokens_of(sentence)) <= LONGEST_SENTENCE and not _REPEATED.search(sentence):
+        fillings = [_fill(slot, random) for slot in _SLOT.findall(pattern)]
+        sentence = _SLOT.sub("{}", pattern).format(*fillings)
+        if len(tokens_of(sentence)) <= LONGEST_SENTENCE and len(set(fillings)) == len(fillings):
             return sentence
 
 

@@ -152,7 +152,7 @@ def _speaking(frames: int, spoken_ms: list[tuple[float, float]]) -> NDArray[np.b
     previous_end = -1e9
     for start, end in spoken_ms:
         begin = previous_end if start - previous_end < LONGEST_INNER_GAP_MS else start
-        first, last = (int(round((ms - FRAME_CENTRE_MS) / FRAME_MS)) for ms in (begin, end))
+        first, last = (round((ms - FRAME_CENTRE_MS) / FRAME_MS) for ms in (begin, end))
         speaking[max(first, 0) : max(last, 0) + 1] = True
         previous_end = end
     return speaking
@@ -173,7 +173,7 @@ def train(directory: Path, steps: int = 500, scene_count: int = 700, seed: int =
         chosen = [scenes[i] for i in generator.integers(0, len(scenes), 12)]
         loss = _loss(model, chosen, mvn, generator)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
         schedule.step()

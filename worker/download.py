@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import httpcore
 import httpx
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from urllib3.exceptions import HTTPError
 
 from common.errors import (
@@ -54,6 +54,10 @@ class Broken(Exception):
     """The connection broke; what came so far is good."""
 
 
+class Changed(Broken):
+    """The rest is not of the version that came so far: begin again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One response: where its first byte belongs, the whole size if it is known, and what names this version."""
@@ -85,6 +89,10 @@ def download(opened: Open, target: Path, limits: FetchLimits, check: Callable[[]
                 break
             except Broken as broken:
                 breaks += 1
+                if isinstance(broken, Changed):
+                    version = None
+                if time.monotonic() > deadline:
+                    raise _too_slow(limits) from broken
                 if breaks > limits.resumes:
                     raise SourceUnreachable(f"the download broke off {breaks} times: {broken}") from broken
                 check()
@@ -106,24 +114,41 @@ def _copy(answer: Answer, file: BinaryIO, limits: FetchLimits, deadline: float, 
         if file.tell() > limits.max_bytes:
             raise SourceTooLarge(f"the link leads to more than the limit of {limits.max_bytes} bytes")
         if time.monotonic() > deadline:
-            raise SourceTooSlow(f"the download took longer than {limits.timeout_seconds:.0f} s")
+            raise _too_slow(limits)
     if answer.total is not None and file.tell() < answer.total:
         raise Broken(f"{file.tell()} of {answer.total} bytes came")
 
 
-class HttpSource:
-    """An http(s) link. Use `open` with `download`, then `close`."""
+def _too_slow(limits: FetchLimits) -> SourceTooSlow:
+    return SourceTooSlow(f"the download took longer than {limits.timeout_seconds:.0f} s")
 
-    def __init__(self, url: str, limits: FetchLimits) -> None:
-        self._url = httpx.URL(url)
+
+class HttpSource:
+    """An http(s) link. Use `open` with `download`, then `close`. Raises SourceNotAllowed for what is no URL.
+
+    `check` is called while the other side is silent, too, and may raise to stop.
+    """
+
+    def __init__(self, url: str, limits: FetchLimits, check: Callable[[], None]) -> None:
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL:
+            raise SourceNotAllowed("the link is not a URL") from None
         self._limits = limits
-        self._pool = httpcore.ConnectionPool(network_backend=GuardedBackend(limits.allowed_private))
+        self._check = check
+        self._deadline = time.monotonic() + limits.timeout_seconds
+        self._pool = httpcore.ConnectionPool(network_backend=GuardedBackend(limits.allowed_private, self._look_up))
         seconds = limits.stall_seconds
         self._timeouts = {"connect": CONNECT_SECONDS, "read": seconds, "write": seconds, "pool": seconds}
 
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()
+
+    def _look_up(self) -> None:
+        self._check()
+        if time.monotonic() > self._deadline:
+            raise _too_slow(self._limits)
 
     def open(self, offset: int, version: str | None) -> _HttpAnswer:
         """Ask for the bytes from `offset` on, if they are still of the same version."""
@@ -134,8 +159,8 @@ class HttpSource:
         for _ in range(self._limits.max_redirects + 1):
             response = self._send(url, headers)
             if response.status not in REDIRECTS:
-                return _HttpAnswer(response, offset)
-            location = dict(response.headers).get(b"location", b"").decode("latin-1")
+                return _HttpAnswer(response, offset, version)
+            location = _headers(response).get(b"location", "")
             response.close()
             url = self._followed(url, location)
         raise SourceUnreachable(f"the link redirects more than {self._limits.max_redirects} times")
@@ -144,7 +169,7 @@ class HttpSource:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         host = url.netloc.decode("ascii")
         request = httpcore.Request(
-            "GET", target, headers={**headers, "Host": host}, extensions={"timeout": self._timeouts}
+            "GET", target, headers=list({**headers, "Host": host}.items()), extensions={"timeout": self._timeouts}
         )
         try:
             return self._pool.handle_request(request)
@@ -166,9 +191,10 @@ class HttpSource:
 class _HttpAnswer:
     """A response as an `Answer`, closed at the end."""
 
-    def __init__(self, response: httpcore.Response, offset: int) -> None:
+    def __init__(self, response: httpcore.Response, offset: int, version: str | None) -> None:
         self._response = response
         self._asked_offset = offset
+        self._asked_version = version
 
     def __enter__(self) -> Answer:
         try:
@@ -182,16 +208,25 @@ class _HttpAnswer:
 
     def _answer(self) -> Answer:
         status = self._response.status
-        headers = {name.lower(): value.decode("latin-1") for name, value in self._response.headers}
+        headers = _headers(self._response)
         _refuse(status)
         if headers.get(b"content-type", "").partition(";")[0].strip().lower() in PAGE_TYPES:
             raise SourceNotAudio("the link leads to a web page, not to audio")
-        offset = self._asked_offset if status == 206 else 0
-        length = headers.get(b"content-length", "")
-        total = offset + int(length) if length.isdigit() else None
         etag = headers.get(b"etag", "")
         strong = etag if etag and not etag.startswith("W/") else None
-        return Answer(offset, total, strong or headers.get(b"last-modified"), self._chunks())
+        version = strong or headers.get(b"last-modified")
+        offset = self._asked_offset if status == 206 else 0
+        if status == 206:
+            self._check_continues(version, headers.get(b"content-range", ""))
+        length = headers.get(b"content-length", "")
+        total = offset + int(length) if length.isdigit() else None
+        return Answer(offset, total, version, self._chunks())
+
+    def _check_continues(self, version: str | None, content_range: str) -> None:
+        """Not every server that knows Range knows If-Range."""
+        first = content_range.removeprefix("bytes ").partition("-")[0]
+        if version not in {None, self._asked_version} or first != str(self._asked_offset):
+            raise Changed("the rest that came is not the rest of what came so far")
 
     def _chunks(self) -> Iterator[bytes]:
         try:
@@ -200,9 +235,15 @@ class _HttpAnswer:
             raise Broken(f"the connection broke ({type(error).__name__})") from error
 
 
+def _headers(response: httpcore.Response) -> dict[bytes, str]:
+    return {name.lower(): value.decode("latin-1") for name, value in response.headers}
+
+
 def _refuse(status: int) -> None:
     if status in {200, 206}:
         return
+    if status == 416:
+        raise Changed("the link has no more bytes than came so far")
     if status in GONE:
         raise SourceNotFound(f"the link answers {status}")
     if status in REFUSED:
@@ -226,6 +267,8 @@ class ObjectSource:
             return _ObjectAnswer(self._client.get_object(**self._where, **more), offset)
         except ClientError as error:
             raise _object_error(error) from error
+        except ParamValidationError as error:
+            raise SourceNotAllowed("the link does not name a bucket and an object") from error
         except BotoCoreError as error:
             raise Broken(f"the object store does not answer ({type(error).__name__})") from error
 
@@ -258,5 +301,5 @@ def _object_error(error: ClientError) -> Exception:
     if code in REFUSED_CODES:
         return SourceDenied(f"the object store answers {code}")
     if code in {"PreconditionFailed", "412"}:
-        return SourceUnreachable("the object changed while it was downloaded")
+        return Changed("the object changed while it was downloaded")
     return SourceUnreachable(f"the object store answers {code}")

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from ssl import SSLContext
+from typing import Any
 
 import httpcore
 
@@ -17,6 +20,11 @@ from common.errors import SourceNotAllowed, SourceUnreachable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # RFC 6052: IPv4 addresses inside IPv6, behind a translator.
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# RFC 4291: all that is given out for the internet. Python's own table lets site-local addresses (fec0::/10) pass,
+# and does not know RFC 9637's documentation network yet.
+GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
+DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+LOOK_UP_SECONDS = 0.5
 
 
 def is_public(address: Address) -> bool:
@@ -25,6 +33,8 @@ def is_public(address: Address) -> bool:
         inside = _embedded(address)
         if inside is not None:
             return is_public(inside)
+        if address not in GLOBAL_UNICAST or address in DOCUMENTATION:
+            return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -72,8 +82,10 @@ def _allowed(host: str, address: Address, names: tuple[str, ...]) -> bool:
 class GuardedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only. TLS still verifies the name: httpcore hands it over separately."""
 
-    def __init__(self, allowed_private: tuple[str, ...]) -> None:
+    def __init__(self, allowed_private: tuple[str, ...], check: Callable[[], None]) -> None:
+        """`check` is called now and then while a connection waits for the other side, and may raise to stop."""
         self._allowed_private = allowed_private
+        self._check = check
         self._inner = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -88,7 +100,40 @@ class GuardedBackend(httpcore.NetworkBackend):
         failure: Exception | None = None
         for address in checked_addresses(host, port, self._allowed_private):
             try:
-                return self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                return _WatchedStream(stream, self._check)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure or httpcore.ConnectError(f"{host} has no address")
+
+
+class _WatchedStream(httpcore.NetworkStream):
+    """A connection whose reader can be stopped while nothing comes."""
+
+    def __init__(self, inner: httpcore.NetworkStream, check: Callable[[], None]) -> None:
+        self._inner = inner
+        self._check = check
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        end = time.monotonic() + timeout if timeout is not None else float("inf")
+        while True:
+            self._check()
+            try:
+                return self._inner.read(max_bytes, min(LOOK_UP_SECONDS, max(end - time.monotonic(), 0.001)))
+            except httpcore.ReadTimeout:
+                if time.monotonic() >= end:
+                    raise
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _WatchedStream(self._inner.start_tls(ssl_context, server_hostname, timeout), self._check)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

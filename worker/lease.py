@@ -11,7 +11,7 @@ from common import jobs
 from common.db import Database
 from common.errors import ParaqueueError
 from common.job_states import Stage
-from common.jobs import Claim, Progress
+from common.jobs import Claim, Progress, Worker
 from common.telemetry import get_logger
 from worker.stopping import StopReason, StopSignal
 
@@ -36,7 +36,7 @@ class Hold:
 class LeaseKeeper:
     """Renews the leases of all running jobs of this worker, every second or so, with one UPDATE."""
 
-    def __init__(self, database: Database, worker: str, *, lease_seconds: float, renew_seconds: float) -> None:
+    def __init__(self, database: Database, worker: Worker, *, lease_seconds: float, renew_seconds: float) -> None:
         self._database = database
         self._worker = worker
         self._lease_seconds = lease_seconds
@@ -49,7 +49,8 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begin renewing."""
+        """Say that the worker is ready, and begin renewing. A database that is away is told a second later."""
+        self._renew_or_say()
         self._thread.start()
 
     def shut_down(self) -> None:
@@ -63,7 +64,8 @@ class LeaseKeeper:
     def end(self) -> None:
         """Stop renewing, when no job runs any more."""
         self._ended.set()
-        self._thread.join(timeout=10)
+        if self._thread.ident is not None:
+            self._thread.join(timeout=10)
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Hold]:
@@ -81,26 +83,35 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         while not self._ended.wait(self._renew_seconds):
-            with self._lock:
-                holds = dict(self._holds)
-            try:
-                self._renew(holds)
-            except ParaqueueError as error:
-                # Work goes on: the database may be back before the leases run out, and a commit
-                # after that changes nothing.
-                if not self._silent:
-                    log.warning("renewal_failed", error_code=error.code, reason=error.message)
-                self._silent = True
-            except Exception:
-                log.exception("renewal_crashed")
-            else:
-                if self._silent:
-                    log.info("renewal_works_again")
-                self._silent = False
+            self._renew_or_say()
+
+    def _renew_or_say(self) -> None:
+        with self._lock:
+            holds = dict(self._holds)
+        try:
+            self._renew(holds)
+        except ParaqueueError as error:
+            # Work goes on: the database may be back before the leases run out, and a commit
+            # after that changes nothing.
+            if not self._silent:
+                log.warning("renewal_failed", error_code=error.code, reason=error.message)
+            self._silent = True
+        except Exception:
+            log.exception("renewal_crashed")
+        else:
+            if self._silent:
+                log.info("renewal_works_again")
+            self._silent = False
 
     def _renew(self, holds: dict[uuid.UUID, Hold]) -> None:
         told = [hold.progress() for hold in holds.values()]
-        held = jobs.renew(self._database, self._worker, told, lease_seconds=self._lease_seconds)
+        held = jobs.renew(
+            self._database,
+            self._worker,
+            told,
+            lease_seconds=self._lease_seconds,
+            draining=self._shutting_down,
+        )
         for token, hold in holds.items():
             if token not in held:
                 # It may just have ended; then nobody asks this hold any more.

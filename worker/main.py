@@ -13,17 +13,17 @@ from celery.signals import worker_ready, worker_shutting_down
 
 from common import jobs
 from common.db import Database
-from common.errors import ConfigurationError, ModelUnavailable, ParaqueueError
+from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
 from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
-from worker.engine import bundles
-from worker.engine.bundles import BundlePaths
 from worker.engine.engine import Engine
 from worker.lease import LeaseKeeper
+from worker.models import ensure_bundle
 from worker.retry import RetryPolicy
+from worker.scratch import scratch_directory
 from worker.source import Fetcher
 from worker.tasks import Transcriber
 
@@ -46,7 +46,7 @@ def main() -> int:
 def load_engine(settings: Settings) -> Engine:
     """The bundle on its device; downloaded first where that is allowed, never later."""
     engine = Engine.load(
-        bundle_paths(settings),
+        ensure_bundle(settings, lambda step: log.info("model_download", step=step)),
         device=settings.device,
         precision=settings.precision,
         threads=settings.torch_threads,
@@ -63,24 +63,8 @@ def load_engine(settings: Settings) -> Engine:
     return engine
 
 
-def bundle_paths(settings: Settings) -> BundlePaths:
-    """Where the bundle lies; a complete one on disk is never looked up anywhere else."""
-    spec = bundles.bundle_spec(settings.model)
-    try:
-        return bundles.locate(spec, settings.model_source, settings.models_dir)
-    except ModelUnavailable as error:
-        if settings.model_source == "local":
-            by_hand = bundles.by_hand(spec, settings.models_dir / spec.name)
-            raise ModelUnavailable(f"{error.message} {by_hand}") from None
-    return bundles.download(
-        spec, settings.model_source, settings.models_dir, lambda line: log.info("model_download", step=line)
-    )
-
-
 def serve(settings: Settings, engine: Engine) -> None:
     """Take jobs until told to stop."""
-    database = Database(settings.sqlalchemy_url, settings.database_pool_size)
-    queue = make_app(settings)
     worker = Worker(
         id=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}",
         model=engine.bundle,
@@ -89,9 +73,14 @@ def serve(settings: Settings, engine: Engine) -> None:
         device=str(engine.device),
         slots=settings.worker_slots,
     )
-    leases = LeaseKeeper(
-        database, worker.id, lease_seconds=settings.lease_seconds, renew_seconds=settings.renew_seconds
-    )
+    with scratch_directory(settings.scratch_dir, worker.id) as scratch:
+        _work(settings.model_copy(update={"scratch_dir": scratch}), engine, worker)
+
+
+def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
+    database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    queue = make_app(settings)
+    leases = LeaseKeeper(database, worker, lease_seconds=settings.lease_seconds, renew_seconds=settings.renew_seconds)
     dispatcher = Dispatcher(database, Publisher(queue), redispatch_seconds=settings.redispatch_seconds)
     transcriber = Transcriber(
         settings=settings,
@@ -104,8 +93,7 @@ def serve(settings: Settings, engine: Engine) -> None:
         wake_dispatcher=dispatcher.wake,
     )
     queue.task(name=TRANSCRIBE)(transcriber.run)
-    _on_signals(database, worker, leases, dispatcher)
-    leases.start()
+    _on_signals(worker, leases, dispatcher)
     dispatcher.start()
     try:
         _consume(queue, settings, worker)
@@ -113,16 +101,24 @@ def serve(settings: Settings, engine: Engine) -> None:
         dispatcher.stop()
         leases.end()
         engine.close()
-        jobs.unregister_worker(database, worker.id)
+        _say_goodbye(database, worker)
         database.close()
         log.info("worker_stopped")
 
 
-def _on_signals(database: Database, worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher) -> None:
+def _say_goodbye(database: Database, worker: Worker) -> None:
+    """Best effort: a row that stays is taken for dead half a minute later."""
+    try:
+        jobs.unregister_worker(database, worker.id)
+    except ParaqueueError as error:
+        log.warning("goodbye_unsaid", error_code=error.code)
+
+
+def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher) -> None:
     """Celery's own signals: there is no other moment at which the queue is surely being read."""
 
     def ready(**_: Any) -> None:
-        jobs.register_worker(database, worker)
+        leases.start()
         dispatcher.wake()
         log.info("worker_ready", worker=worker.id, model=worker.model, slots=worker.slots)
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from common import jobs
 from common.db import Database
@@ -61,8 +62,9 @@ class Fetcher:
     def _download(self, url: str, path: Path, check: Callable[[], None]) -> None:
         limits = self._limits()
         scheme, _, rest = url.partition("://")
+        scheme = scheme.lower()
         if scheme in {"http", "https"}:
-            source = HttpSource(url, limits)
+            source = HttpSource(url, limits, check)
             try:
                 download(source.open, path, limits, check)
             finally:
@@ -70,7 +72,8 @@ class Fetcher:
             return
         bucket, _, key = rest.partition("/")
         client = self._s3() if scheme == "s3" else self._oss()
-        download(ObjectSource(client, bucket, key).open, path, limits, check)
+        # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
+        download(ObjectSource(client, bucket, unquote(key)).open, path, limits, check)
 
     def _limits(self) -> FetchLimits:
         settings = self.settings

@@ -92,7 +92,7 @@ class Transcriber:
         error: Exception | None = None
         try:
             outcome = self._work(hold, watch)
-        except Exception as caught:  # noqa: BLE001 (whatever it was, the job is told)
+        except Exception as caught:
             error = caught
             outcome = self._end_early(hold.claim, watch, caught)
         self._log_line(hold, watch, outcome, error)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -34,6 +37,8 @@ from common.transcript import Transcript
 router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
 POLL_SECONDS = "2"
+# Notifications are hints: a waiting request also looks by itself.
+LOOK_AGAIN_SECONDS = 10.0
 JSON_BYTES = 256 * 1024
 # A form is its file and a little more: fields, boundaries, headers.
 FORM_SLACK_BYTES = 1024 * 1024
@@ -172,12 +177,33 @@ def list_transcriptions(
 
 
 @router.get("/{transcription_id}")
-def get_transcription(request: Request, response: Response, service: ServiceDep, job_id: JobId) -> TranscriptionDetail:
-    """A transcription, whatever its state."""
-    job = jobs.get(service.database, job_id)
+async def get_transcription(
+    request: Request,
+    response: Response,
+    service: ServiceDep,
+    job_id: JobId,
+    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
+) -> TranscriptionDetail:
+    """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
+    job = await _ended_or_later(service, job_id, wait)
     if not job.terminal:
         response.headers["Retry-After"] = POLL_SECONDS
-    return detail_of(job, jobs.attempts(service.database, job_id), public_url(request, service))
+    attempts = await run_in_threadpool(jobs.attempts, service.database, job_id)
+    return detail_of(job, attempts, public_url(request, service))
+
+
+async def _ended_or_later(service: Service, job_id: uuid.UUID, seconds: float) -> Job:
+    """The job as soon as it has ended, or as it is after `seconds`. No thread and no connection waits."""
+    deadline = time.monotonic() + seconds
+    with service.changes.of(job_id) as changed:
+        while True:
+            changed.clear()
+            job = await run_in_threadpool(jobs.get, service.database, job_id)
+            left = deadline - time.monotonic()
+            if job.terminal or left <= 0 or service.changes.closing:
+                return job
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(left, LOOK_AGAIN_SECONDS))
 
 
 @router.get(

@@ -11,10 +11,9 @@ from common.jobs.outcome import (
     stop_canceled,
     try_again,
 )
-from common.jobs.read import Page, attempts, counts, get, page, readable, sentences
+from common.jobs.read import Page, attempts, counts, get, page, readable, sentences, sentences_after
 from common.jobs.registry import (
     Worker,
-    drain_worker,
     forget_dead_workers,
     live_workers,
     register_worker,
@@ -64,7 +63,6 @@ __all__ = [
     "delete_job",
     "delete_orphans",
     "dispatch",
-    "drain_worker",
     "expire_audio",
     "expire_results",
     "fail",
@@ -80,6 +78,7 @@ __all__ = [
     "restart",
     "retry",
     "sentences",
+    "sentences_after",
     "stop_canceled",
     "submit",
     "take_back_leases",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common import ids
@@ -21,15 +21,20 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
 
     Raises NotFound; WrongState where the job has completed or failed.
     """
-    at_once = (
+    waits = JobRow.status == Status.QUEUED
+    # One statement for both: between two of them a worker may claim the job, or give it back.
+    asked = (
         update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status == Status.QUEUED)
-        .values(status=Status.CANCELED, cancel_requested=True, finished_at=func.now(), dispatched_at=None)
+        .where(JobRow.id == job_id, JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
+        .values(
+            status=case((waits, Status.CANCELED.value), else_=JobRow.status),
+            finished_at=case((waits, func.now())),
+            cancel_requested=True,
+            dispatched_at=None,
+        )
     )
-    asked = update(JobRow).where(JobRow.id == job_id, JobRow.status == Status.PROCESSING).values(cancel_requested=True)
     with database.transaction() as session:
-        # A claim may slip in between the two; the second then finds the job processing.
-        row = _changed(session, at_once) or _changed(session, asked)
+        row = _changed(session, asked)
         if row is None:
             row = _existing(session, job_id)
             if row.status != Status.CANCELED:
@@ -62,6 +67,8 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
             dispatched_at=None,
             started_at=None,
             finished_at=None,
+            audio_deleted_at=None,
+            result_deleted_at=None,
             error_code=None,
             error_message=None,
             error_retryable=None,

@@ -42,7 +42,6 @@ class Result:
     channels: int
     no_speech: bool
     processing_ms: int
-    deleted_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +67,7 @@ class Job:
     cancel_requested: bool
     failure: JobFailure | None
     result: Result | None
+    result_deleted_at: datetime | None
 
     @property
     def public_id(self) -> str:
@@ -133,6 +133,7 @@ def job_of(row: JobRow) -> Job:
         cancel_requested=row.cancel_requested,
         failure=_failure_of(row),
         result=_result_of(row),
+        result_deleted_at=row.result_deleted_at,
     )
 
 
@@ -152,7 +153,6 @@ def _result_of(row: JobRow) -> Result | None:
         channels=row.result_channels or 1,
         no_speech=bool(row.no_speech),
         processing_ms=row.processing_ms or 0,
-        deleted_at=row.result_deleted_at,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, update
+from sqlalchemy import case, func, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
@@ -121,7 +121,14 @@ def _ended(status: Status) -> dict[str, Any]:
 
 
 def _waiting() -> dict[str, Any]:
-    return {**NO_LEASE, "status": Status.QUEUED, "dispatched_at": None}
+    """Queued again, unless the client asked to cancel and the worker had not heard of it: nobody would claim it."""
+    canceled = JobRow.cancel_requested
+    return {
+        **NO_LEASE,
+        "status": case((canceled, Status.CANCELED.value), else_=Status.QUEUED.value),
+        "finished_at": case((canceled, func.now())),
+        "dispatched_at": None,
+    }
 
 
 def _end_attempt(

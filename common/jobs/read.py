@@ -88,7 +88,7 @@ def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:
 
 def readable(job: Job, *, partial: bool) -> Job:
     """The job, if its transcript may be read. Raises Expired, NotReady."""
-    if job.result is not None and job.result.deleted_at is not None:
+    if job.result_deleted_at is not None:
         raise Expired("the transcript was deleted when its time to live ended")
     if job.status is not Status.COMPLETED and not partial:
         raise NotReady(f"the job is {job.status}; add partial=true for what there is so far")
@@ -101,17 +101,22 @@ def sentences(database: Database, job: Job) -> Iterator[Sentence]:
     No connection is held between two fetches, so that a slow reader holds nobody up.
     """
     reached = -1
-    while True:
-        with database.transaction() as session:
-            rows = session.scalars(
-                select(SentenceRow)
-                .where(SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number > reached)
-                .order_by(SentenceRow.number)
-                .limit(SENTENCES_AT_A_TIME)
-            ).all()
-        for row in rows:
-            reached = row.number
-            yield Sentence(
+    while found := sentences_after(database, job, reached):
+        yield from found
+        reached += len(found)
+
+
+def sentences_after(database: Database, job: Job, number: int) -> list[Sentence]:
+    """The next few hundred sentences behind `number`, which counts from 0; empty at the (present) end."""
+    statement = (
+        select(SentenceRow)
+        .where(SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number > number)
+        .order_by(SentenceRow.number)
+        .limit(SENTENCES_AT_A_TIME)
+    )
+    with database.transaction() as session:
+        return [
+            Sentence(
                 text=row.text,
                 start_ms=row.start_ms,
                 end_ms=row.end_ms,
@@ -119,8 +124,8 @@ def sentences(database: Database, job: Job) -> Iterator[Sentence]:
                 words=tuple(Word(*word) for word in row.words),
                 channel=row.channel,
             )
-        if len(rows) < SENTENCES_AT_A_TIME:
-            return
+            for row in session.scalars(statement)
+        ]
 
 
 def counts(database: Database) -> dict[str, int]:

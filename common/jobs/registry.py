@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, func, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -36,6 +36,12 @@ def seconds(value: float) -> ColumnElement[timedelta]:
 
 def register_worker(database: Database, worker: Worker) -> None:
     """Say that a worker is there and ready for jobs."""
+    with database.transaction() as session:
+        heartbeat(session, worker, draining=False)
+
+
+def heartbeat(session: Session, worker: Worker, *, draining: bool) -> None:
+    """Say, within the caller's transaction, that a worker is alive; a row that is missing is made again."""
     told = {
         "model": worker.model,
         "revision": worker.revision,
@@ -43,23 +49,11 @@ def register_worker(database: Database, worker: Worker) -> None:
         "device": worker.device,
         "slots": worker.slots,
         "heartbeat_at": func.now(),
-        "draining": False,
+        "draining": draining,
     }
-    with database.transaction() as session:
-        session.execute(
-            insert(WorkerRow).values(id=worker.id, **told).on_conflict_do_update(index_elements=["id"], set_=told)
-        )
-
-
-def touch_worker(session: Session, worker: str) -> None:
-    """Renew a worker's heartbeat within the caller's transaction."""
-    session.execute(update(WorkerRow).where(WorkerRow.id == worker).values(heartbeat_at=func.now()))
-
-
-def drain_worker(database: Database, worker: str) -> None:
-    """Say that a worker takes no more jobs."""
-    with database.transaction() as session:
-        session.execute(update(WorkerRow).where(WorkerRow.id == worker).values(draining=True))
+    session.execute(
+        insert(WorkerRow).values(id=worker.id, **told).on_conflict_do_update(index_elements=["id"], set_=told)
+    )
 
 
 def unregister_worker(database: Database, worker: str) -> None:

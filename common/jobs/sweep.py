@@ -57,14 +57,15 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
         if not expired:
             return []
         tokens = [(job_id, token) for job_id, token, _ in expired]
-        ended = dict(
-            session.execute(
+        ended = {
+            job_id: status
+            for job_id, status in session.execute(
                 update(JobRow)
                 .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
                 .values(**_lost_values(max_losses))
                 .returning(JobRow.id, JobRow.status)
-            ).tuples()
-        )
+            )
+        }
         _end_attempts(session, tokens)
         return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]
 
@@ -108,20 +109,24 @@ def expire_audio(database: Database, storage: Storage, *, after_seconds: float) 
             )
             .limit(AT_A_TIME)
         ).all()
+    forgotten = 0
     for job_id in due:
-        _forget_audio(database, job_id)
-        storage.delete_all(audio_prefix(job_id))
-    return len(due)
+        if _forget_audio(database, job_id):  # else a retry came first, and needs the audio
+            storage.delete_all(audio_prefix(job_id))
+            forgotten += 1
+    return forgotten
 
 
-def _forget_audio(database: Database, job_id: uuid.UUID) -> None:
+def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
     """Mark first: what a failing storage then leaves behind is an orphan, which the sweep finds too."""
     with database.transaction() as session:
-        session.execute(
+        changed = session.scalar(
             update(JobRow)
-            .where(JobRow.id == job_id, JobRow.status.in_(TERMINAL))
+            .where(JobRow.id == job_id, JobRow.status.in_(TERMINAL), JobRow.audio_key.is_not(None))
             .values(audio_key=None, audio_deleted_at=func.now())
+            .returning(JobRow.id)
         )
+        return changed is not None
 
 
 def expire_results(database: Database, *, after_seconds: float) -> int:
@@ -146,14 +151,25 @@ def expire_results(database: Database, *, after_seconds: float) -> int:
 def delete_orphans(database: Database, storage: Storage) -> int:
     """Delete audio that no job names: uploads that broke off, copies of fenced-off workers."""
     too_old = datetime.now(UTC) - ORPHAN_AGE
-    deleted = 0
+    deleted = storage.delete_unfinished(too_old)
     for key, changed_at in storage.keys("audio/"):
         if changed_at > too_old:
             continue
-        job_id = uuid.UUID(hex=key.split("/")[1])
+        job_id = _job_of(key)
+        if job_id is None:
+            continue
         with database.transaction() as session:
             named = session.scalar(select(JobRow.audio_key).where(JobRow.id == job_id))
         if named != key:
             storage.delete(key)
             deleted += 1
     return deleted
+
+
+def _job_of(key: str) -> uuid.UUID | None:
+    """The job that a key belongs to; None for what somebody else put beside our audio."""
+    try:
+        job_id = uuid.UUID(hex=key.split("/")[1])
+    except ValueError:
+        return None
+    return job_id if key.startswith(audio_prefix(job_id)) else None

@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
-from common.jobs.registry import seconds, touch_worker
+from common.jobs.registry import Worker, heartbeat, seconds
 from common.models import AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript import Part, Sentence
 
@@ -140,7 +140,7 @@ def _spent_ms(session: Session, job: JobRow) -> int:
 
 
 def renew(
-    database: Database, worker: str, progress: Iterable[Progress], *, lease_seconds: float
+    database: Database, worker: Worker, progress: Iterable[Progress], *, lease_seconds: float, draining: bool
 ) -> Mapping[uuid.UUID, bool]:
     """Renew all leases of a worker in one UPDATE and say that it is alive.
 
@@ -149,7 +149,7 @@ def renew(
     """
     items = list(progress)
     with database.transaction() as session:
-        touch_worker(session, worker)
+        heartbeat(session, worker, draining=draining)
         if not items:
             return {}
         told = values(
@@ -166,7 +166,8 @@ def renew(
                 lease_expires_at=func.now() + seconds(lease_seconds),
                 stage=told.c.stage,
                 processed_ms=func.greatest(JobRow.processed_ms, told.c.processed_ms),
-                declared_ms=func.coalesce(told.c.declared_ms, JobRow.declared_ms),
+                # The cast is for PostgreSQL: a column of nothing but NULL is text to it.
+                declared_ms=func.coalesce(told.c.declared_ms.cast(BigInteger), JobRow.declared_ms),
             )
             .returning(JobRow.lease_token, JobRow.cancel_requested)
         )
@@ -190,7 +191,7 @@ def restart(database: Database, held: Claim) -> None:
 def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: int) -> None:
     """Append a part and its sentences, in one transaction."""
     with database.transaction() as session:
-        change(session, held, processed_ms=part.end_ms, losses=0)
+        change(session, held, processed_ms=func.greatest(JobRow.processed_ms, part.end_ms), losses=0)
         append_part(session, held, part, first_sentence)
 
 
@@ -201,7 +202,12 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
     """
     session.execute(
         update(PartRow)
-        .where(PartRow.job_id == held.job.id, PartRow.run == held.job.run, PartRow.state.is_not(None))
+        .where(
+            PartRow.job_id == held.job.id,
+            PartRow.run == held.job.run,
+            PartRow.number < part.number,
+            PartRow.state.is_not(None),
+        )
         .values(state=None)
     )
     session.execute(

@@ -60,6 +60,16 @@ class LocalStorage:
                 if key.startswith(prefix) and not key.startswith(INCOMING) and path.is_file():
                     yield key, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
+    def delete_unfinished(self, before: datetime) -> int:
+        """Delete what killed processes left half written."""
+        deleted = 0
+        with _told():
+            for path in (self.root / INCOMING).glob("*"):
+                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                    path.unlink(missing_ok=True)
+                    deleted += 1
+        return deleted
+
     def check(self) -> None:
         """Write, read and delete a small object."""
         key = f"check/{uuid.uuid4().hex}"

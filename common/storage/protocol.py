@@ -52,5 +52,11 @@ class Storage(Protocol):
     def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Keys that begin so, with the time of the last change. Raises StorageUnavailable."""
 
+    def delete_unfinished(self, before: datetime) -> int:
+        """Forget what was begun before then and neither committed nor aborted; returns how many.
+
+        Raises StorageUnavailable.
+        """
+
     def check(self) -> None:
         """Write, read and delete a small object. Raises StorageFull, StorageUnavailable."""

@@ -99,6 +99,19 @@ class S3Storage:
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 
+    def delete_unfinished(self, before: datetime) -> int:
+        """Abort the multipart uploads that killed processes left open."""
+        deleted = 0
+        pages = self._client.get_paginator("list_multipart_uploads")
+        with _told():
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + "audio/"):
+                for item in page.get("Uploads", ()):
+                    if item["Initiated"] < before:
+                        where = {"Bucket": self._bucket, "Key": item["Key"], "UploadId": item["UploadId"]}
+                        self._client.abort_multipart_upload(**where)
+                        deleted += 1
+        return deleted
+
     def check(self) -> None:
         """Write, read and delete a small object."""
         key = f"check/{uuid.uuid4().hex}"

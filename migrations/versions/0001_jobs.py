@@ -153,6 +153,24 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="sentences_job", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "run", "number"),
     )
+    # Wakes who waits for a job (api/changes.py). Not at INSERT: nobody can wait for a job before it is there.
+    op.execute("""
+        CREATE FUNCTION notify_job() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_notify('paraqueue_jobs', OLD.id::text);
+            RETURN NULL;
+        END $$
+    """)
+    op.execute("""
+        CREATE TRIGGER jobs_notify AFTER UPDATE ON jobs FOR EACH ROW
+        WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.stage IS DISTINCT FROM NEW.stage
+              OR OLD.processed_ms IS DISTINCT FROM NEW.processed_ms OR OLD.run IS DISTINCT FROM NEW.run
+              OR OLD.cancel_requested IS DISTINCT FROM NEW.cancel_requested)
+        EXECUTE FUNCTION notify_job()
+    """)
+    op.execute("""
+        CREATE TRIGGER jobs_notify_deleted AFTER DELETE ON jobs FOR EACH ROW EXECUTE FUNCTION notify_job()
+    """)
 
 
 def downgrade() -> None:
@@ -169,3 +187,4 @@ def downgrade() -> None:
     op.drop_index("jobs_by_status", table_name="jobs")
     op.drop_index("jobs_audio_due", table_name="jobs", postgresql_where=sa.text("audio_key IS NOT NULL"))
     op.drop_table("jobs")
+    op.execute("DROP FUNCTION notify_job()")

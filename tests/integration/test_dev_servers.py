@@ -76,9 +76,7 @@ def test_only_the_password_opens_it_and_only_on_loopback(postgres_here: Postgres
         psycopg.connect(postgres_here.url().replace(PASSWORD, "wrong"))
     with psycopg.connect(postgres_here.url()) as connection:
         shown = connection.execute("SHOW listen_addresses").fetchone()
-        encrypted = connection.execute(
-            "SELECT rolpassword FROM pg_authid WHERE rolname = 'paraqueue'"
-        ).fetchone()
+        encrypted = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'paraqueue'").fetchone()
     assert shown == ("127.0.0.1",)
     assert encrypted is not None
     assert encrypted[0].startswith("SCRAM-SHA-256$")
@@ -91,9 +89,7 @@ def test_another_password_than_the_stored_one_is_told(place: Path) -> None:
 
 
 def test_servers_end_with_a_killed_parent_and_start_again(place: Path) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, place], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY
-    )
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, place], stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert parent.stdout is not None
     assert len(parent.stdout.readline().split()) == 2
     assert len(_servers_of(place)) >= 2
@@ -210,7 +206,7 @@ def _servers_of(place: Path) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
-                inside = Path(os.readlink(entry / "cwd")).is_relative_to(place)
+                inside = (entry / "cwd").readlink().is_relative_to(place)
             except OSError:
                 continue
             if inside:

@@ -60,9 +60,7 @@ class AudioReader:
     Opening raises AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, AudioTooLong or DecodeLimit.
     """
 
-    def __init__(
-        self, path: Path, *, split_channels: bool, limits: DecodeLimits, program: str | None = None
-    ) -> None:
+    def __init__(self, path: Path, *, split_channels: bool, limits: DecodeLimits, program: str | None = None) -> None:
         self._limits = limits
         self._samples = 0
         self._ended = False
@@ -109,6 +107,11 @@ class AudioReader:
             if count:
                 pairs = np.frombuffer(data, np.int16, count * self.channels).reshape(count, self.channels)
                 yield np.ascontiguousarray(pairs.T)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the child."""
+        return self._child.pid
 
     def close(self) -> None:
         """End the child and wait for it. May be called twice."""
@@ -171,6 +174,7 @@ class AudioReader:
     def _check_end(self) -> None:
         """After the last byte: was it the end of the sound, or of the child?"""
         code = self._wait()
+        self._report.close()  # all that was said has been heard now
         if code != 0 or self._timed_out:
             raise self._why_it_ended()
         if self._samples == 0:
@@ -206,9 +210,7 @@ class AudioReader:
         if self._report.opened and not self._report.has_sound:
             return AudioMissing("the file has no sound track")
         if "not on whitelist" in words:
-            return AudioNotDecodable(
-                "the file is not of a kind that is accepted (playlists and text are not)"
-            )
+            return AudioNotDecodable("the file is not of a kind that is accepted (playlists and text are not)")
         return AudioNotDecodable(f"ffmpeg cannot decode the file: {words or f'exit status {code}'}")
 
 
@@ -243,13 +245,7 @@ def _wav_data(file: io.FileIO) -> tuple[int, int, int] | None:
         name, length = struct.unpack("<4sI", head)
         if name == b"data":
             unknown = length == 0 or length >= 0xFFFF0000 or 0x7FFF0000 <= length <= 0x80000000
-            known = (
-                long_length
-                if long_length is not None and length == 0xFFFFFFFF
-                else None
-                if unknown
-                else length
-            )
+            known = long_length if long_length is not None and length == 0xFFFFFFFF else None if unknown else length
             return None if not known or not bytes_per_second else (file.tell(), known, bytes_per_second)
         body = file.read(min(length, 64)) if name in (b"fmt ", b"ds64") else b""
         if name == b"ds64" and len(body) >= 16:

@@ -177,9 +177,7 @@ class Batcher(Generic[Item, Result]):
                 self._seconds["busy"] += time.perf_counter() - started
         self._abandon()
 
-    def _answer(
-        self, answer: Callable[[list[Any]], Sequence[Any]], waiting: list[tuple[Any, Future[Any]]]
-    ) -> None:
+    def _answer(self, answer: Callable[[list[Any]], Sequence[Any]], waiting: list[tuple[Any, Future[Any]]]) -> None:
         """Answer questions together; if that fails each alone, so that an error stays with its own job."""
         with self._changed:
             self._counts["questions"] += len(waiting)
@@ -197,10 +195,12 @@ class Batcher(Generic[Item, Result]):
 
     def _run_batch(self, batch: list[Entry[Item, Result]]) -> None:
         """Run a batch; on out-of-memory in halves, on another error one by one."""
-        batch = [
-            entry for entry in batch if entry.future.running() or entry.future.set_running_or_notify_cancel()
-        ]
+        batch = [entry for entry in batch if entry.future.running() or entry.future.set_running_or_notify_cancel()]
         if not batch:
+            return
+        if len(batch) > 1 and padded_seconds(batch) > self._budget:  # learned since the batch was packed
+            for part in _halves(batch):
+                self._run_batch(part)
             return
         try:
             results = _as_many(self._run([entry.item for entry in batch]), batch)
@@ -216,9 +216,7 @@ class Batcher(Generic[Item, Result]):
         for entry, result in zip(batch, results, strict=True):
             entry.future.set_result(result)
 
-    def _parts_after(
-        self, error: Exception, batch: list[Entry[Item, Result]]
-    ) -> list[list[Entry[Item, Result]]]:
+    def _parts_after(self, error: Exception, batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
         """What to try next after `batch` failed; nothing when a single segment did, which is told the error."""
         out_of_memory = self._is_out_of_memory(error)
         if out_of_memory:
@@ -229,8 +227,7 @@ class Batcher(Generic[Item, Result]):
             return []
         if not out_of_memory:
             return [[entry] for entry in batch]
-        middle = len(batch) // 2
-        halves = [batch[:middle], batch[middle:]]
+        halves = _halves(batch)
         with self._changed:
             learned = max(map(padded_seconds, halves))
             self._budget = max(min(self._budget, learned), LEAST_BUDGET_SECONDS)
@@ -255,6 +252,11 @@ class Batcher(Generic[Item, Result]):
         for future in (*entries, *asked):
             if future.set_running_or_notify_cancel():
                 future.set_exception(Unavailable("The engine is closed."))
+
+
+def _halves(batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
+    middle = len(batch) // 2
+    return [batch[:middle], batch[middle:]]
 
 
 def _as_many(results: Sequence[Result], wanted: Sequence[object]) -> Sequence[Result]:

@@ -159,11 +159,7 @@ def by_hand(spec: BundleSpec, directory: Path) -> str:
     """How to put the files of a bundle in place without a network, in a sentence or two."""
     wanted = "; ".join(
         f"{directory / part}: {', '.join(REQUIRED_FILES[part])}"
-        + (
-            f" (from {spec.modelscope[part].repository}, {spec.modelscope[part].revision})"
-            if spec.modelscope
-            else ""
-        )
+        + (f" (from {spec.modelscope[part].repository}, {spec.modelscope[part].revision})" if spec.modelscope else "")
         for part in PARTS
     )
     return f"To install it by hand, put these files in place and start again: {wanted}."

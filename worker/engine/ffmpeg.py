@@ -36,7 +36,7 @@ import ctypes, os, resource, sys
 ctypes.CDLL(None).prctl(1, 9)
 parent, cpu, memory = map(int, sys.argv[1:4])
 if os.getppid() != parent: os._exit(1)
-limits = (("CPU", cpu, cpu + 2), ("AS", memory, memory), ("FSIZE", 0, 0), ("NOFILE", 32, 32), ("CORE", 0, 0))
+limits = (("CPU", cpu, cpu), ("AS", memory, memory), ("FSIZE", 0, 0), ("NOFILE", 32, 32), ("CORE", 0, 0))
 for limit, soft, hard in limits:
     resource.setrlimit(getattr(resource, "RLIMIT_" + limit), (soft, hard))
 os.execve(sys.argv[4], sys.argv[4:], {"LC_ALL": "C"})

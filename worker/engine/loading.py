@@ -92,13 +92,9 @@ def _load_part(tables: Any, folder: Path, model_class: str, device: torch.device
     files = part_files(folder)
     config = _read_config(files["config.yaml"])
     if config.get("model") != model_class:
-        raise ModelUnavailable(
-            f"{folder} holds a {config.get('model')}, but a {model_class} is needed there."
-        )
+        raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {model_class} is needed there.")
     if (folder / "jieba_usr_dict").is_file():
-        raise ModelUnavailable(
-            f"{folder} holds a word-level punctuation model; the character-level one is needed."
-        )
+        raise ModelUnavailable(f"{folder} holds a word-level punctuation model; the character-level one is needed.")
     tokens = _read_tokens(files["tokens.json"]) if files["tokens.json"].is_file() else []
     module = _build(tables, config, len(tokens), device)
     _copy_weights(module, files["model.pt"])
@@ -108,9 +104,7 @@ def _load_part(tables: Any, folder: Path, model_class: str, device: torch.device
 
 def _build(tables: Any, config: dict[str, Any], vocabulary: int, device: torch.device) -> Any:
     """The module that a configuration describes, with arbitrary weights."""
-    settings = {
-        name: value for name, value in config.items() if not name.startswith(("specaug", "model_conf"))
-    }
+    settings = {name: value for name, value in config.items() if not name.startswith(("specaug", "model_conf"))}
     frontend = config.get("frontend_conf", {})
     input_size = frontend.get("n_mels", 80) * frontend.get("lfr_m", 1)
     settings |= config.get("model_conf", {})

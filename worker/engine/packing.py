@@ -94,9 +94,7 @@ def _horizon(queues: Sequence[deque[Entry[Item, Result]]], budget: float) -> lis
     return chosen
 
 
-def _around(
-    first: Entry[Item, Result], ordered: list[Entry[Item, Result]], budget: float
-) -> list[Entry[Item, Result]]:
+def _around(first: Entry[Item, Result], ordered: list[Entry[Item, Result]], budget: float) -> list[Entry[Item, Result]]:
     """A run of `ordered` (by length) that holds `first` and stays within the budget of padded seconds."""
     low = high = ordered.index(first)  # Entry has no __eq__: found by identity
     while True:

@@ -113,9 +113,7 @@ class Paraformer:
         convolved: Tensor = torch.relu(predictor.cif_conv1d(predictor.pad(encoded.transpose(1, 2))))
         return convolved
 
-    def _integrate(
-        self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Continuous integrate-and-fire without a loop over time.
 
         Token k gathers the frames where the running sum of weights passes from k to k+1, each by the part of its
@@ -124,24 +122,18 @@ class Paraformer:
         """
         predictor = self._model.predictor
         logits = predictor.cif_output(convolved.transpose(1, 2))[..., 0].float()
-        weights = (
-            torch.relu(torch.sigmoid(logits) * predictor.smooth_factor - predictor.noise_threshold) * mask
-        )
+        weights = torch.relu(torch.sigmoid(logits) * predictor.smooth_factor - predictor.noise_threshold) * mask
         weights = torch.nn.functional.pad(weights, (0, 1))  # the tail: one more frame, of silence
         weights.scatter_(1, lengths[:, None], predictor.tail_threshold)
         counts = weights.sum(dim=1).floor().long()
         ends = weights.double().cumsum(dim=1)  # [B, T + 1]
         begins = ends - weights
-        tokens = torch.arange(max(int(counts.max()), 1), device=weights.device, dtype=torch.float64)[
-            None, :, None
-        ]
+        tokens = torch.arange(max(int(counts.max()), 1), device=weights.device, dtype=torch.float64)[None, :, None]
         share = torch.minimum(ends[:, None], tokens + 1) - torch.maximum(begins[:, None], tokens)
         share = share.clamp_(min=0).to(encoded.dtype)  # [B, N, T + 1]
         return share[..., :-1] @ encoded, counts
 
-    def _upsampled(
-        self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor
-    ) -> Tensor:
+    def _upsampled(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 * T].
 
         `lengths` is on the host, everything else on the device.
@@ -163,9 +155,7 @@ class Paraformer:
         padded, _ = pad_packed_sequence(output, batch_first=True, total_length=hidden.shape[1])
         return padded
 
-    def _decode(
-        self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _decode(self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Best token (int64) and its log-probability (float32) at every real place, both [sum of counts]."""
         decoder = self._model.decoder
         places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
@@ -210,6 +200,4 @@ def _check_predictor(predictor: Any) -> None:
     if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
-        raise ModelUnavailable(
-            "The recognition model is of a kind this engine does not know: " + "; ".join(problems)
-        )
+        raise ModelUnavailable("The recognition model is of a kind this engine does not know: " + "; ".join(problems))

@@ -11,7 +11,7 @@ import io
 import json
 from collections import deque
 from collections.abc import Hashable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,7 @@ class RecognitionStream:
         self._audio = np.zeros(0, np.int16)
         self._audio_start = 0
         self._last_end_ms = 0
+        self._cancelled = False
         self.segments = 0
         if state is not None:
             self._restore(state)
@@ -72,6 +73,7 @@ class RecognitionStream:
         Blocks while this stream has too much queued. Raises what recognition of one of its segments raised, and
         CancelledError after `cancel`.
         """
+        self._check_wanted()
         self._audio = np.concatenate([self._audio, samples])
         unseen = self._vad.position_samples - self._audio_start
         if len(self._audio) > unseen:
@@ -96,6 +98,7 @@ class RecognitionStream:
 
     def cancel(self) -> None:
         """Drop what is queued; callable from any thread. A blocked or later call raises CancelledError."""
+        self._cancelled = True
         self._engine.batcher.withdraw(self._key)
         for _, future in list(self._outstanding):
             future.cancel()
@@ -153,19 +156,22 @@ class RecognitionStream:
         }
         for name, value in wanted.items():
             if described.get(name) != value:
-                raise InvalidRequest(
-                    f"The resume state has {name} {described.get(name)!r}, this engine {value!r}."
-                )
+                raise InvalidRequest(f"The resume state has {name} {described.get(name)!r}, this engine {value!r}.")
 
     def _submit(self, segments: Sequence[tuple[int, int]]) -> None:
         """Cut segments (start and end in ms of the channel) out of the audio and queue them."""
         for start_ms, end_ms in segments:
+            self._check_wanted()
             start = start_ms * SAMPLES_PER_MS - self._audio_start
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
             future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
             self._outstanding.append((start_ms, future))
             self._collect(wait=False)
+
+    def _check_wanted(self) -> None:
+        if self._cancelled:
+            raise CancelledError
 
     def _forget(self) -> None:
         """Drop the audio that VAD will not cut from any more."""
@@ -176,6 +182,7 @@ class RecognitionStream:
 
     def _collect(self, wait: bool) -> None:
         """Words of finished segments, in order, into punctuation."""
+        self._check_wanted()
         while self._outstanding and (wait or self._outstanding[0][1].done()):
             start_ms, future = self._outstanding[0]
             words = [self._placed(word, start_ms) for word in future.result()]

@@ -32,6 +32,7 @@ from worker.engine.vad_endpoint import (
     advance,
     new_memory,
 )
+from worker.engine.vad_network import Caches, FsmnNetwork
 
 FRAME_MS = 10
 STRETCH_MS = 10_000
@@ -40,7 +41,6 @@ SHORTEST_LIMIT_MS = 1_000
 
 Int16 = npt.NDArray[np.int16]
 Segment = tuple[int, int]
-Caches = dict[str, torch.Tensor]
 # (float32 features [1, T, D], caches of the network, changed in place) -> silence probability, float32 [T].
 Score = Callable[[torch.Tensor, Caches], torch.Tensor]
 
@@ -66,20 +66,13 @@ class VadConfig:
     def of(cls, module: torch.nn.Module, lfr_m: int = 5) -> VadConfig:
         """Read the settings of a loaded FsmnVADStreaming. Raises ModelUnavailable for modes that none uses."""
         options: Any = module.vad_opts
-        encoder: dict[str, Any] = module.encoder_conf  # type: ignore[assignment]
         # A decibel of int16 audio lies in -60 … 26 and the noise level with it: such limits never act.
         inert = options.snr_thres <= -87 and options.decibel_thres <= -60
-        if not inert or options.detect_mode != 1 or options.frame_in_ms != FRAME_MS or encoder.get("rorder"):
-            raise ModelUnavailable(
-                "this VAD model uses loudness limits, single-utterance mode or a look-ahead; these are not supported"
-            )
-        names = [
-            name for name in cls.__dataclass_fields__ if name not in ("sil_pdf_ids", "lfr_m", "do_extend")
-        ]
+        if not inert or options.detect_mode != 1 or options.frame_in_ms != FRAME_MS:
+            raise ModelUnavailable("this VAD model uses loudness limits or single-utterance mode; not supported")
+        names = [name for name in cls.__dataclass_fields__ if name not in ("sil_pdf_ids", "lfr_m", "do_extend")]
         values = {name: getattr(options, name) for name in names}
-        return cls(
-            **values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m
-        )
+        return cls(**values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m)
 
     def endpoint(self, max_segment_ms: int | None) -> EndpointOptions:
         """The machine's options; a `max_segment_ms` replaces FunASR's hard limit by the cutter."""
@@ -102,7 +95,7 @@ class VadConfig:
 class Vad:
     """A loaded FSMN-VAD. One object serves many streams; streams may live in different threads.
 
-    The network itself keeps nothing between calls, yet an engine that gives one thread the device passes
+    The network keeps nothing between calls, yet an engine that gives one thread the device passes
     its own `score` to the streams, which runs `Vad.score` there.
     """
 
@@ -118,19 +111,15 @@ class Vad:
         self.config = config or VadConfig.of(module)
         self.device = torch.device(device)
         self.stretch_samples = stretch_ms * SAMPLE_RATE // 1000
-        self._encoder: Any = module.encoder.to(self.device).float().eval()  # type: ignore[union-attr]
+        self._network = FsmnNetwork(module.encoder, self.device, self.config.sil_pdf_ids)
         self._cmvn = cmvn.to(self.device) if cmvn is not None else None
         width = self.config.lfr_m * MEL_BINS
         if cmvn is not None and len(cmvn.shift) != width:
-            raise ModelUnavailable(
-                f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected"
-            )
+            raise ModelUnavailable(f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected")
 
-    @torch.inference_mode()
     def score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
         """Probability of silence, float32 [T], of normalised features [1, T, D]; carries `caches` on in place."""
-        posteriors: torch.Tensor = self._encoder(features, cache=caches)
-        return posteriors[0][:, list(self.config.sil_pdf_ids)].sum(dim=1)
+        return self._network(features[0], caches)
 
     def normalised(self, features: torch.Tensor) -> torch.Tensor:
         """What the network reads: stacked frames [T, D] after mean and variance normalisation."""
@@ -221,19 +210,12 @@ class VadStream:
         stacked = self._features.accept(samples, final=final)
         if len(stacked) == 0:
             return []
-        silence = (
-            self._score(self._vad.normalised(stacked)[None], self._caches).cpu().numpy().astype(np.float64)
-        )
+        silence = self._score(self._vad.normalised(stacked)[None], self._caches).cpu().numpy().astype(np.float64)
         # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
-        speech = (
-            1.0 - silence
-            >= silence**self._vad.config.speech_2_noise_ratio + self._vad.config.speech_noise_thres
-        )
+        speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._vad.config.speech_noise_thres
         self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
         out = np.empty((len(self._speech) + 2, 2), np.int64)
-        count = advance(
-            self._speech, self._speech_from, final, self._memory, self._window, self._options, out
-        )
+        count = advance(self._speech, self._speech_from, final, self._memory, self._window, self._options, out)
         forget = self._earliest_frame() - self._speech_from
         if forget > 0:
             self._speech = self._speech[forget:].copy()

@@ -62,6 +62,4 @@ def _status_of(account: Account) -> dict[str, list[str]]:
         text=True,
         check=True,
     )
-    return {
-        name: value.split() for name, _, value in (line.partition(":") for line in shown.stdout.splitlines())
-    }
+    return {name: value.split() for name, _, value in (line.partition(":") for line in shown.stdout.splitlines())}

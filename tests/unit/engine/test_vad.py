@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +173,7 @@ def test_pieces_are_short_enough_and_cut_in_pauses() -> None:
     samples = speech.to_pcm(np.concatenate(parts))
     found = in_blocks(our_vad(reference(False)).stream(15_000), samples, 160_000)
     assert all(end - start <= 15_000 for start, end in found)
-    cuts = [end for (_, end), (start, _) in zip(found, found[1:], strict=False) if end == start]
+    cuts = [end for (_, end), (start, _) in pairwise(found) if end == start]
     assert len(cuts) > 3
     loud = [np.abs(samples[cut * 16 - 160 : cut * 16 + 160].astype(np.int32)).max() for cut in cuts]
     assert max(loud) < 200
@@ -210,12 +211,13 @@ def test_three_times_funasrs_speed_on_one_thread() -> None:
     in_blocks(vad.stream(30_000), samples[:320_000], 160_000)
     ours, theirs = [], []
     for _ in range(3):
-        started = time.perf_counter()
+        started = time.process_time()
         in_blocks(vad.stream(30_000), samples, 160_000)
-        ours.append(time.perf_counter() - started)
-        started = time.perf_counter()
+        ours.append(time.process_time() - started)
+        started = time.process_time()
         funasr_segments(model, samples)
-        theirs.append(time.perf_counter() - started)
+        theirs.append(time.process_time() - started)
+    # Processor time on one thread: what else runs on the machine must not decide.
     assert np.median(theirs) / np.median(ours) > 3
 
 
@@ -233,3 +235,22 @@ def test_features_of_the_restless_network_cover_both_sides_of_the_threshold() ->
     stacked = FeatureStream(5).accept(spoken(3, 30), final=True)
     silence = vad.score(vad.normalised(stacked)[None], {})
     assert 0.1 < float((silence < 0.2).float().mean()) < 0.9
+
+
+def test_the_network_computes_what_funasrs_does() -> None:
+    model = reference(True)
+    vad = our_vad(model)
+    features = vad.normalised(FeatureStream(5).accept(spoken(3, 20), final=True))
+    ours, theirs = {}, {}
+    for part in features.split(700):
+        with torch.no_grad():
+            expected = model.model.encoder(part[None], cache=theirs)[0, :, 0]
+        assert float((vad.score(part[None], ours) - expected).abs().max()) < 1e-5
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_the_gpu_finds_the_same() -> None:
+    model = reference(False)
+    samples = spoken(7, 60)
+    gpu = Vad(model.model, load_cmvn(DEMO / "am.mvn"), device="cuda")
+    assert in_blocks(gpu.stream(None), samples, 160_000) == in_blocks(our_vad(model).stream(None), samples, 160_000)

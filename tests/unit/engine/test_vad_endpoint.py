@@ -24,6 +24,7 @@ class _Given(torch.nn.Module):
     """A network whose input already holds its answer, so that FunASR's machine can be fed with any decisions."""
 
     def forward(self, features: torch.Tensor, cache: dict[str, Any]) -> torch.Tensor:
+        del cache
         return features
 
 
@@ -161,6 +162,6 @@ def test_speed_of_the_machine_alone() -> None:
     speech = random_speech(np.random.default_rng(1), 360_000)
     options = _cutting(30_000)
     our_segments(options, speech[:100], [])  # compiled
-    started = time.perf_counter()
+    started = time.process_time()
     our_segments(options, speech, [])
-    assert 3600 / (time.perf_counter() - started) > 20_000
+    assert 3600 / (time.process_time() - started) > 20_000

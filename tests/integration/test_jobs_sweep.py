@@ -1,0 +1,265 @@
+"""What the sweep takes back and clears away."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from common import ids, jobs
+from common.db import Database
+from common.errors import Expired, StorageUnavailable
+from common.job_states import Status
+from common.jobs import Job
+from common.storage import LocalStorage
+from dev.postgres import Postgres
+from tests.integration.job_cases import (
+    at_once,
+    canceled,
+    claimed,
+    complete,
+    completed,
+    emptied,
+    execute,
+    expire_lease,
+    failed,
+    one,
+    part,
+    pool_on,
+    s3_that_is_away,
+    snapshot,
+    submitted,
+    uploaded,
+    with_worker,
+)
+
+HOUR = 3600.0
+
+
+@pytest.fixture(scope="module")
+def pool(postgres: Postgres) -> Iterator[Database]:
+    with pool_on(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def database(pool: Database) -> Database:
+    return emptied(pool)
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "storage")
+
+
+def ended_long_ago(database: Database) -> None:
+    execute(database, "UPDATE jobs SET finished_at = finished_at - interval '2 hours'")
+
+
+def keys(storage: LocalStorage) -> list[str]:
+    return [key for key, _ in storage.keys("")]
+
+
+def write(storage: LocalStorage, key: str, *, age_hours: float = 0) -> str:
+    writer = storage.writer(key)
+    writer.write(b"audio")
+    writer.commit()
+    changed = time.time() - age_hours * HOUR
+    os.utime(storage.root / key, (changed, changed))
+    return key
+
+
+def test_a_lease_in_time_is_left_alone(database: Database) -> None:
+    held = claimed(database)
+    before = snapshot(database, held.job.id)
+    assert jobs.take_back_leases(database, max_losses=1) == []
+    assert snapshot(database, held.job.id) == before
+
+
+def test_an_expired_lease_puts_the_job_back(database: Database) -> None:
+    held = claimed(database)
+    expire_lease(database, held.job.id)
+    assert jobs.take_back_leases(database, max_losses=3) == [jobs.Lost(held.job.id, "worker-1", Status.QUEUED)]
+    job = jobs.get(database, held.job.id)
+    assert (job.status, job.stage, job.failure, job.finished_at) == (Status.QUEUED, None, None, None)
+    [attempt] = jobs.attempts(database, job.id)
+    assert (attempt.outcome, attempt.error_code) == ("lost", "worker_lost")
+    assert attempt.ended_at is not None
+    again = claimed(database, job)
+    assert (again.attempt, again.failures) == (2, 0)
+
+
+def test_an_expired_lease_whose_job_was_to_be_canceled_ends_it(database: Database) -> None:
+    held = claimed(database)
+    jobs.cancel(database, held.job.id)
+    expire_lease(database, held.job.id)
+    [lost] = jobs.take_back_leases(database, max_losses=1)
+    job = jobs.get(database, held.job.id)
+    assert lost.status is job.status is Status.CANCELED
+    assert job.failure is None
+    assert job.finished_at is not None
+
+
+def test_a_job_that_keeps_losing_workers_fails(database: Database) -> None:
+    job = submitted(database)
+    seen = []
+    for _ in range(3):
+        claimed(database, job)
+        expire_lease(database, job.id)
+        seen += [lost.status for lost in jobs.take_back_leases(database, max_losses=3)]
+    assert seen == [Status.QUEUED, Status.QUEUED, Status.FAILED]
+    job = jobs.get(database, job.id)
+    assert job.failure is not None
+    assert (job.failure.code, job.failure.retryable) == ("worker_lost", True)
+    assert job.finished_at is not None
+    assert jobs.retry(database, job.id).status is Status.QUEUED
+
+
+def test_a_part_in_between_forgives_the_losses_before_it(database: Database) -> None:
+    job = submitted(database)
+    for number in range(4):
+        held = claimed(database, job)
+        jobs.commit_part(database, held, part(number, "一。"), first_sentence=number)
+        expire_lease(database, job.id)
+        [lost] = jobs.take_back_leases(database, max_losses=2)
+        assert lost.status is Status.QUEUED
+
+
+def test_many_leases_at_once_are_each_taken_back_once(database: Database) -> None:
+    held = [claimed(database) for _ in range(30)]
+    for item in held[:20]:
+        expire_lease(database, item.job.id)
+    taken = at_once([lambda: jobs.take_back_leases(database, max_losses=3)] * 4)
+    found = [lost.job_id for batch in taken for lost in batch]
+    assert sorted(found) == sorted(item.job.id for item in held[:20])
+    assert jobs.counts(database) == {"queued": 20, "processing": 10}
+
+
+def test_dead_workers_are_forgotten_after_a_day(database: Database) -> None:
+    for name, age in (("dead", 25), ("quiet", 23), ("alive", 0)):
+        with_worker(database, worker=name)
+        execute(
+            database,
+            "UPDATE workers SET heartbeat_at = now() - make_interval(hours => :age) WHERE id = :id",
+            age=age,
+            id=name,
+        )
+    jobs.forget_dead_workers(database)
+    assert one(database, "SELECT string_agg(id, ' ' ORDER BY id) FROM workers") == "alive quiet"
+
+
+@pytest.mark.parametrize("make", [completed, failed, canceled])
+def test_audio_expires_some_time_after_the_end(database: Database, storage: LocalStorage, make: object) -> None:
+    job = make(database, uploaded(database, storage))  # type: ignore[operator]
+    assert jobs.expire_audio(database, storage, after_seconds=HOUR) == 0
+    assert keys(storage) == [job.source.audio_key]
+    ended_long_ago(database)
+    assert jobs.expire_audio(database, storage, after_seconds=HOUR) == 1
+    assert keys(storage) == []
+    assert jobs.get(database, job.id).source.audio_key is None
+    assert one(database, "SELECT audio_deleted_at <= now() FROM jobs")
+    assert jobs.expire_audio(database, storage, after_seconds=HOUR) == 0
+
+
+def test_audio_of_a_job_that_still_runs_never_expires(database: Database, storage: LocalStorage) -> None:
+    queued, processing = uploaded(database, storage), uploaded(database, storage)
+    claimed(database, processing)
+    execute(database, "UPDATE jobs SET created_at = now() - interval '1 year'")
+    assert jobs.expire_audio(database, storage, after_seconds=0.001) == 0
+    assert sorted(keys(storage)) == sorted([str(queued.source.audio_key), str(processing.source.audio_key)])
+
+
+def test_a_retry_in_the_middle_of_the_expiry_keeps_its_audio(database: Database, tmp_path: Path) -> None:
+    class Slow(LocalStorage):
+        """While the first audio is deleted, the client retries the other job."""
+
+        retried: Job | None = None
+
+        def delete_all(self, prefix: str) -> None:
+            super().delete_all(prefix)
+            if self.retried is None:
+                [other] = [job for job in both if prefix != jobs.audio_prefix(job.id)]
+                self.retried = jobs.retry(database, other.id)
+
+    storage = Slow(tmp_path / "storage")
+    both = [failed(database, uploaded(database, storage)) for _ in range(2)]
+    ended_long_ago(database)
+    assert jobs.expire_audio(database, storage, after_seconds=HOUR) == 1
+    assert storage.retried is not None
+    assert keys(storage) == [storage.retried.source.audio_key]
+    assert claimed(database, storage.retried).job.source.audio_key is not None
+
+
+def test_audio_that_could_not_be_deleted_is_an_orphan(database: Database, storage: LocalStorage) -> None:
+    job = failed(database, uploaded(database, storage))
+    ended_long_ago(database)
+    with pytest.raises(StorageUnavailable):
+        jobs.expire_audio(database, s3_that_is_away(), after_seconds=HOUR)
+    [key] = keys(storage)
+    write(storage, key, age_hours=25)
+    assert jobs.delete_orphans(database, storage) == 1
+    assert keys(storage) == []
+    assert jobs.get(database, job.id).status is Status.FAILED
+
+
+def test_results_expire_and_the_job_stays(database: Database) -> None:
+    old, young = completed(database), completed(database)
+    execute(database, "UPDATE jobs SET finished_at = finished_at - interval '2 hours' WHERE id = :id", id=old.id)
+    running = claimed(database)
+    jobs.commit_part(database, running, part(0, "一。"), first_sentence=0)
+    assert jobs.expire_results(database, after_seconds=HOUR) == 1
+    job = jobs.get(database, old.id)
+    assert job.status is Status.COMPLETED
+    for partial in (False, True):
+        with pytest.raises(Expired):
+            jobs.readable(job, partial=partial)
+    assert one(database, "SELECT count(*) FROM sentences WHERE job_id = :id", id=old.id) == 0
+    assert one(database, "SELECT count(*) FROM parts WHERE job_id = :id", id=old.id) == 0
+    assert len(jobs.attempts(database, old.id)) == 1
+    for kept in (young.id, running.job.id):
+        assert len(list(jobs.sentences(database, jobs.get(database, kept)))) == 1
+    assert jobs.expire_results(database, after_seconds=HOUR) == 0
+
+
+def test_results_expire_in_two_processes_at_once(database: Database) -> None:
+    for _ in range(20):
+        complete(database, claimed(database))
+    ended_long_ago(database)
+    assert sum(at_once([lambda: jobs.expire_results(database, after_seconds=HOUR)] * 4)) == 20
+
+
+def test_orphans_are_deleted_when_they_are_old(database: Database, storage: LocalStorage) -> None:
+    prefix = jobs.audio_prefix(ids.new_id())
+    young = write(storage, f"{prefix}upload", age_hours=23)
+    write(storage, f"{jobs.audio_prefix(ids.new_id())}upload", age_hours=25)
+    job = uploaded(database, storage)
+    named = write(storage, str(job.source.audio_key), age_hours=25)
+    write(storage, f"{jobs.audio_prefix(job.id)}copy-of-a-lost-attempt", age_hours=25)
+    assert jobs.delete_orphans(database, storage) == 2
+    assert sorted(keys(storage)) == sorted([young, named])
+
+
+def test_what_others_put_beside_our_audio_neither_stops_the_sweep_nor_goes(
+    database: Database, storage: LocalStorage
+) -> None:
+    foreign = [
+        write(storage, key, age_hours=100)
+        for key in ("audio/README", "audio/zz/file", f"audio/{'-'.join(['0'] * 4)}/x", "backup/audio")
+    ]
+    write(storage, f"{jobs.audio_prefix(ids.new_id())}upload", age_hours=25)
+    assert jobs.delete_orphans(database, storage) == 1
+    assert sorted(keys(storage)) == sorted(foreign)
+
+
+def test_uploads_that_killed_processes_left_are_deleted_when_they_are_old(
+    database: Database, storage: LocalStorage
+) -> None:
+    for age_hours in (25, 1):
+        storage.writer("audio/x/upload").write(b"half")
+        newest = max((storage.root / ".incoming").iterdir(), key=lambda path: path.stat().st_mtime)
+        os.utime(newest, (time.time() - age_hours * HOUR,) * 2)
+    assert jobs.delete_orphans(database, storage) == 1
+    assert len(list((storage.root / ".incoming").iterdir())) == 1
