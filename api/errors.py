@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api.schemas import Problem
 from common import errors
 from common.errors import ParaqueueError
 from common.telemetry import get_logger
@@ -19,6 +20,8 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
     errors.UnknownModel: 422,
     errors.SourceNotAllowed: 422,
+    errors.WebhooksNotConfigured: 422,
+    errors.TooManyWebhooks: 409,
     errors.NotFound: 404,
     errors.NotReady: 409,
     errors.WrongState: 409,
@@ -54,6 +57,13 @@ TITLES = {
 }
 RETRY_AFTER_SECONDS = "5"
 MEDIA_TYPE = "application/problem+json"
+# For the OpenAPI document, in the place of FastAPI's own form of a 422.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Problem details (RFC 9457)",
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+    }
+}
 
 
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
@@ -84,13 +94,14 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
         return problem(
             request,
             422,
             errors.InvalidRequest.code,
-            "; ".join(f"{_where(item['loc'])}: {item['msg']}" for item in error.errors()),
+            "; ".join(f"{field}: {message}" for field, message in found),
             retryable=False,
-            errors=[{"field": _where(item["loc"]), "message": item["msg"]} for item in error.errors()],
+            errors=[{"field": field, "message": message} for field, message in found],
         )
 
     @app.exception_handler(HTTPException)
@@ -102,9 +113,13 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
-        log.error("request_crashed", exc_info=error)
+        # Starlette calls this outside of our middleware, which has unbound the id already.
+        request_id = getattr(request.state, "request_id", "")
+        log.error("request_crashed", request_id=request_id, exc_info=error)
         detail = "an internal error; the log of the service has the details under this request id"
-        return problem(request, 500, errors.Internal.code, detail, retryable=True)
+        answer = problem(request, 500, errors.Internal.code, detail, retryable=True)
+        answer.headers["X-Request-ID"] = request_id
+        return answer
 
 
 def _where(location: tuple[Any, ...]) -> str:

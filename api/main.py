@@ -14,7 +14,7 @@ from api import errors
 from api.changes import Changes
 from api.deps import Service
 from api.middleware import RequestLog
-from api.routes import events, health, models, transcriptions
+from api.routes import events, health, models, transcriptions, webhooks
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher
@@ -48,10 +48,17 @@ def create_app(settings: Settings) -> FastAPI:
         service.database.close()
         log.info("api_stopped")
 
-    app = FastAPI(title="Paraqueue", version="0.1.0", description=DESCRIPTION, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="Paraqueue",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        responses=errors.RESPONSES,
+    )
     app.add_middleware(RequestLog)
     errors.install(app)
-    for resource in (transcriptions, events, models, health):
+    for resource in (transcriptions, events, webhooks, models, health):
         app.include_router(resource.router)
     return app
 
@@ -59,7 +66,13 @@ def create_app(settings: Settings) -> FastAPI:
 def _start(settings: Settings) -> Service:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     queue = make_app(settings)
-    dispatcher = Dispatcher(database, Publisher(queue), redispatch_seconds=settings.redispatch_seconds)
+    publisher = Publisher(queue)
+    dispatcher = Dispatcher(
+        database,
+        publisher,
+        redispatch_seconds=settings.redispatch_seconds,
+        wake_deliverers=publisher.wake_deliverers,
+    )
     dispatcher.start()
     changes = Changes(settings.postgres_url)
     return Service(settings, database, make_storage(settings), queue, dispatcher, changes)

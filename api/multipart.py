@@ -21,6 +21,9 @@ from common.storage import Stored, Writer
 PIECE_BYTES = 1024 * 1024
 FIELD_BYTES = 64 * 1024
 FIELDS = 64
+BOUNDARY_BYTES = 70  # RFC 2046
+# A form is its file and a little more: fields, boundaries, headers.
+FORM_SLACK_BYTES = 8 * 1024 * 1024
 
 
 @dataclass
@@ -39,8 +42,12 @@ async def read_form(content_type: str, body: AsyncIterator[bytes], writer: Write
     aborts the writer then.
     """
     reader = _Reader(content_type, writer, max_bytes)
+    received = 0
     try:
         async for chunk in body:
+            received += len(chunk)
+            if received > max_bytes + FORM_SLACK_BYTES:  # what stands around the parts has no end of its own
+                raise UploadTooLarge(f"the form is larger than the limit of {max_bytes} bytes for its file")
             reader.feed(chunk)
             await reader.hand_over(at_least=PIECE_BYTES)
     except ClientDisconnect:
@@ -54,7 +61,7 @@ class _Reader:
     def __init__(self, content_type: str, writer: Writer, max_bytes: int) -> None:
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary")
-        if kind != b"multipart/form-data" or not boundary:
+        if kind != b"multipart/form-data" or not boundary or len(boundary) > BOUNDARY_BYTES:
             raise InvalidRequest("the body is neither JSON nor a multipart form with a boundary")
         self._form = Form()
         self._writer = writer

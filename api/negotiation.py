@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+from math import isnan
+
 from common.errors import NotAcceptable
 from common.formats import MEDIA_TYPES, Format
 
@@ -16,15 +19,27 @@ def chosen_format(asked: str | None, accept: str | None) -> Format:
     """`format=` wins over `Accept`; without either it is JSON. Raises NotAcceptable."""
     if asked is not None:
         return Format(asked)
-    for media in _by_preference(accept or "*/*"):
-        if media in BY_MEDIA_TYPE:
-            return BY_MEDIA_TYPE[media]
+    weighed = _weighed(accept or "*/*")
+    refused = {media for weight, media in weighed if not weight > 0}
+    for weight, media in sorted(weighed, key=lambda pair: -pair[0]):
+        if weight > 0 and (form := _first(media, refused)):
+            return form
     known = ", ".join(media for media in BY_MEDIA_TYPE if "*" not in media)
     raise NotAcceptable(f"a transcript can be had as {known}")
 
 
-def _by_preference(accept: str) -> list[str]:
-    """Media types by falling q; equal ones in the order they stand."""
+def _first(media: str, refused: set[str]) -> Format | None:
+    """The form that a media type or a range of them stands for; what is refused by name is left out."""
+    usual = BY_MEDIA_TYPE.get(media)
+    if usual is None or "*" not in media:
+        return usual
+    others = [form for name, form in BY_MEDIA_TYPE.items() if "*" not in name and fnmatch(name, media)]
+    allowed = [form for form in (usual, *others) if MEDIA_TYPES[form].partition(";")[0] not in refused]
+    return allowed[0] if allowed else None
+
+
+def _weighed(accept: str) -> list[tuple[float, str]]:
+    """Media types with their q, in the order they stand; a q that is no number is 0."""
     weighed: list[tuple[float, str]] = []
     for item in accept.split(","):
         media, *parameters = (part.strip().lower() for part in item.split(";"))
@@ -36,6 +51,5 @@ def _by_preference(accept: str) -> list[str]:
                     weight = float(value)
                 except ValueError:
                     weight = 0.0
-        if media and weight > 0:
-            weighed.append((weight, media))
-    return [media for _, media in sorted(weighed, key=lambda pair: -pair[0])]
+        weighed.append((0.0 if isnan(weight) else weight, media))
+    return weighed

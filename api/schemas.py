@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from api.links import WebhookUrl, checked_link, without_query
+from api.webhook_schemas import Events
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Job
 
@@ -26,6 +28,10 @@ class Options(BaseModel):
     )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding and counting jobs.")
+    webhook_url: WebhookUrl | None = Field(None, description="Is told, signed, when the transcription ends.")
+    webhook_events: Events | None = Field(
+        None, description="What `webhook_url` is told; unset: the end, however it ends, but no progress."
+    )
 
 
 class SubmitLink(Options):
@@ -40,22 +46,11 @@ class SubmitLink(Options):
     @field_validator("audio_url")
     @classmethod
     def _fetchable(cls, value: str) -> str:
-        if any(character.isspace() or not character.isprintable() for character in value):
-            raise ValueError("has white space or control characters in it; encode them as %20 and the like")
-        try:
-            parts = urlsplit(value)
-            port = parts.port
-        except ValueError:
-            raise ValueError("is not a URL") from None
-        if parts.scheme not in SCHEMES:
-            raise ValueError(f"must begin with one of {', '.join(sorted(f'{name}://' for name in SCHEMES))}")
-        if not parts.hostname or port == 0:
-            raise ValueError("names no host or bucket")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold a user name or password")
+        checked_link(value, SCHEMES)
+        parts = urlsplit(value)
         if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
             raise ValueError("names no object: write bucket/key")
-        return value
+        return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
 
 
 class Source(BaseModel):
@@ -121,6 +116,7 @@ class Transcription(BaseModel):
     channels: str
     priority: int
     tags: list[str]
+    webhook_url: str | None = Field(description="Without its query, which may hold a token.")
     source: Source
     audio_ms: int | None = Field(description="Length of the audio; known when all of it was read.")
     processed_ms: int
@@ -203,9 +199,10 @@ def _fields(job: Job, base_url: str) -> dict[str, object]:
         "channels": job.channels,
         "priority": job.priority,
         "tags": list(job.tags),
+        "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
         "source": {
             "kind": job.source.kind,
-            "url": job.source.url.partition("?")[0] if job.source.url else None,
+            "url": without_query(job.source.url) if job.source.url else None,
             "name": job.source.name,
             "bytes": job.source.audio_bytes,
             "sha256": job.source.audio_sha256,

@@ -57,9 +57,21 @@ class NotReady(ParaqueueError):
 
 
 class WrongState(ParaqueueError):
-    """The job's state forbids the call."""
+    """The state of the job, or of the webhook endpoint, forbids the call."""
 
     code = "wrong_state"
+
+
+class WebhooksNotConfigured(ParaqueueError):
+    """This installation lacks the secret that webhooks of this kind need."""
+
+    code = "webhooks_not_configured"
+
+
+class TooManyWebhooks(ParaqueueError):
+    """There are as many webhook endpoints as this installation allows."""
+
+    code = "too_many_webhooks"
 
 
 class Expired(ParaqueueError):
@@ -224,5 +236,5 @@ class ConfigurationError(ParaqueueError):
 
 
 def all_errors() -> list[type[ParaqueueError]]:
-    """Every error of the family, in the order of this file."""
-    return ParaqueueError.__subclasses__()
+    """Every error of this file, in its order."""
+    return [kind for kind in ParaqueueError.__subclasses__() if kind.__module__ == __name__]

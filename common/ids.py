@@ -9,6 +9,8 @@ import uuid6
 from common.errors import NotFound
 
 JOB = "tr"
+WEBHOOK = "wh"
+DELIVERY = "dl"
 
 
 def new_id() -> uuid.UUID:
@@ -23,10 +25,11 @@ def shown(prefix: str, value: uuid.UUID) -> str:
 
 def parsed(prefix: str, text: str) -> uuid.UUID:
     """The UUID behind a public id. NotFound where the text is not such an id."""
-    head, separator, tail = text.partition("_")
-    if head != prefix or not separator or len(tail) != 32:
-        raise NotFound(f"there is no {text!r}")
+    _, _, tail = text.partition("_")
     try:
-        return uuid.UUID(hex=tail)
+        value = uuid.UUID(hex=tail)
     except ValueError:
         raise NotFound(f"there is no {text!r}") from None
+    if shown(prefix, value) != text:  # Python reads other spellings of a number too
+        raise NotFound(f"there is no {text!r}")
+    return value

@@ -1,4 +1,4 @@
-"""The Celery application: names, routes and settings. A message holds a job id and nothing else.
+"""The Celery application: names, routes and settings. A message holds a job id at most.
 
 Messages are acknowledged early and not prefetched; what recovers a lost one is Postgres (leases, the sweep),
 never Redis. `app` reads the environment when it is first used, so that `celery -A common.queue` works.
@@ -19,11 +19,13 @@ from common.settings import Settings, load_settings
 TRANSCRIBE = "paraqueue.transcribe"
 SWEEP = "paraqueue.sweep"
 CLEAN = "paraqueue.clean"
+DELIVER = "paraqueue.deliver"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
 # A beat entry nobody took is stale after this time. Long beside any clock skew between two machines.
 STALE_SECONDS = 600.0
 SOCKET_TIMEOUT_SECONDS = 10.0
+RECONNECT_SECONDS = 0.2
 
 
 def transcribe_queue(model: str) -> str:
@@ -40,6 +42,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
             "socket_timeout": SOCKET_TIMEOUT_SECONDS,
             "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
             "socket_keepalive": True,
+            # For publishing; kombu itself would try for 6 s, and the dispatcher tries again anyway.
+            "max_retries": 1,
+            "interval_start": RECONNECT_SECONDS,
         },
         "task_ignore_result": True,
         "task_acks_late": False,
@@ -85,12 +90,19 @@ class Publisher:
         except OperationalError as error:
             raise Unavailable("Redis does not answer") from error
 
+    def wake_deliverers(self) -> None:
+        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
+        try:
+            self._application.send_task(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS, retry=False)
+        except OperationalError as error:
+            raise Unavailable("Redis does not answer") from error
+
 
 def check_broker(application: Celery) -> None:
     """Raises Unavailable where Redis does not answer within a few seconds."""
     try:
         with application.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
+            connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
     except OperationalError as error:
         raise Unavailable("Redis does not answer") from error
 

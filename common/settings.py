@@ -5,6 +5,8 @@ The variables carry the prefix `PARAQUEUE_`; `docs/configuration.md` is generate
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +18,9 @@ from common.errors import ConfigurationError
 
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
+FERNET_KEY_BYTES = 32
+# Standard Webhooks 1.0
+SIGNING_SECRET_BYTES = range(24, 65)
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -52,11 +57,11 @@ class Settings(BaseSettings):
     )
 
     # Links
-    source_s3_endpoint_url: str | None = Field(
-        None, description="Endpoint for `s3://` links; unset: that of the storage."
+    source_s3_endpoint_url: str | None = Field(None, description="Endpoint for `s3://` links; unset means AWS.")
+    source_s3_region: str = Field("us-east-1", description="Region that requests for `s3://` links are signed for.")
+    source_s3_access_key_id: str | None = Field(
+        None, description="Key for `s3://` links; unset: boto3's own credential chain. Not the storage's."
     )
-    source_s3_region: str | None = Field(None, description="Region for `s3://` links; unset: that of the storage.")
-    source_s3_access_key_id: str | None = Field(None, description="Unset: the storage's key.")
     source_s3_secret_access_key: SecretStr | None = Field(None, description="Belongs to that access key id.")
     oss_endpoint_url: str | None = Field(
         None, description="Alibaba OSS, for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
@@ -74,7 +79,7 @@ class Settings(BaseSettings):
     fetch_allowed_private: str = Field(
         "",
         description="Hosts and networks (comma-separated, e.g. `media.corp.example,10.20.0.0/16`) that http links "
-        "may lead to although their addresses are private; all other private addresses are refused.",
+        "and webhooks may lead to although their addresses are private; all other private addresses are refused.",
     )
 
     # Limits
@@ -86,10 +91,32 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
 
+    # Webhooks
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Encrypts the secrets of webhook endpoints: one or more Fernet keys, comma-separated; the first "
+        "one encrypts, the others still open what they encrypted. Unset: no endpoints can be made.",
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="Signs the webhooks to a job's own `webhook_url`: one or more `whsec_` secrets, comma-separated, "
+        "which all sign. Unset: `webhook_url` is refused.",
+    )
+    webhook_timeout_seconds: Seconds = Field(15, description="Longest time that sending one webhook may take.")
+    webhook_retry_base_seconds: Seconds = Field(
+        5, description="Pause before a webhook's second try; each one is four times longer, up to a ninth of the end."
+    )
+    webhook_retry_hours: Seconds = Field(72, description="A webhook that failed for about so long is given up.")
+
     # Models
     model: str = Field("paraformer-large-zh", description="The bundle that runs; `demo-zh` is in the repository.")
     model_source: Literal["modelscope", "huggingface", "local"] = Field(
         "modelscope", description="Where a bundle that is not on disk is downloaded from; `local`: never."
+    )
+    model_repositories: str = Field(
+        "",
+        description="Other repositories of the hub than the pinned ones, e.g. a mirror of your own: "
+        "`asr=ORG/NAME@REVISION,vad=…,punc=…`.",
     )
     models_dir: Path = Field(Path("models"), description="Directory of model bundles, one folder each.")
 
@@ -141,6 +168,23 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(item.strip())
         return value
 
+    @field_validator("secret_key")
+    @classmethod
+    def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
+        for key in _listed(value):
+            if len(_decoded(key.replace("-", "+").replace("_", "/"))) != FERNET_KEY_BYTES:
+                raise ValueError("is not a list of keys of 32 bytes in base64; `openssl rand -base64 32` makes one")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signing_secrets(cls, value: SecretStr | None) -> SecretStr | None:
+        for secret in _listed(value):
+            prefix, _, encoded = secret.partition("_")
+            if prefix != "whsec" or len(_decoded(encoded)) not in SIGNING_SECRET_BYTES:
+                raise ValueError("is not a list of secrets of the form whsec_ and 24 to 64 bytes in base64")
+        return value
+
     @field_validator("storage_url")
     @classmethod
     def _known_storage(cls, value: str) -> str:
@@ -165,9 +209,32 @@ class Settings(BaseSettings):
         return tuple(item.strip().lower() for item in self.fetch_allowed_private.split(",") if item.strip())
 
     @property
+    def secret_keys(self) -> tuple[str, ...]:
+        """The keys of `secret_key`, in the alphabet that Fernet takes."""
+        return tuple(key.replace("+", "-").replace("/", "_") for key in _listed(self.secret_key))
+
+    @property
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """The secrets of `webhook_secret`."""
+        return _listed(self.webhook_secret)
+
+    @property
     def max_audio_ms(self) -> int:
         """The duration limit in milliseconds."""
         return int(self.max_audio_hours * 3_600_000)
+
+
+def _listed(value: SecretStr | None) -> tuple[str, ...]:
+    text = value.get_secret_value() if value is not None else ""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _decoded(text: str) -> bytes:
+    """The bytes behind base64; none where it is not base64. The text itself must not get into an error."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
 
 
 def load_settings() -> Settings:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import time
 from pathlib import Path
-from types import FrameType
 
 import httpx
 
 from dev.demo import problems, reference_of, transcribe
-from dev.process import StackError, adopt_orphans, end_with_parent
+from dev.process import StackError, Stop, adopt_orphans, end_with_parent, heed_signals, pause
 from dev.stack import REPOSITORY, Options, Stack
 from dev.terminal import Terminal
 
 SAMPLES = REPOSITORY / "samples"
-
-
-class _Stop(BaseException):
-    """A signal asked us to end; not an Exception, so that nothing on the way mistakes it for an error."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
 
 
 def main() -> int:
@@ -33,8 +23,7 @@ def main() -> int:
         end_with_parent()
     adopt_orphans()
     terminal = Terminal()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _raise_stop)
+    heed_signals()
     stack = Stack(
         Options(
             options.data.resolve(),
@@ -46,7 +35,7 @@ def main() -> int:
     )
     try:
         return _run(stack, options, terminal)
-    except _Stop as stop:
+    except Stop as stop:
         terminal.step("stopping (once more to end at once)")
         return 0 if stack.ready and not options.once else 128 + stop.number
     except (StackError, httpx.HTTPError) as error:
@@ -56,7 +45,7 @@ def main() -> int:
         terminal.error(_in_words(error))
         return 1
     finally:
-        _close(stack)
+        stack.close()
 
 
 def _run(stack: Stack, options: argparse.Namespace, terminal: Terminal) -> int:
@@ -72,7 +61,7 @@ def _run(stack: Stack, options: argparse.Namespace, terminal: Terminal) -> int:
     terminal.step("serving; Ctrl-C ends everything")
     while True:
         stack.check()
-        time.sleep(0.5)
+        pause(0.5)
 
 
 def _demo(stack: Stack, audio: Path, terminal: Terminal) -> bool:
@@ -85,20 +74,6 @@ def _demo(stack: Stack, audio: Path, terminal: Terminal) -> bool:
     for problem in wrong:
         terminal.error(f"the transcript of {audio.name} is wrong: {problem}")
     return not wrong
-
-
-def _close(stack: Stack) -> None:
-    """End every process, patiently, until a second signal comes."""
-    try:
-        stack.close()
-    except _Stop:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        stack.close(patient=False)
-
-
-def _raise_stop(number: int, _frame: FrameType | None) -> None:
-    raise _Stop(number)
 
 
 def _audio(chosen: Path | None) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 import jiwer
 
-from dev.process import StackError
+from dev.process import StackError, pause
 
 MAX_CER = 0.05
 POLL_SECONDS = 0.3
@@ -52,13 +51,13 @@ def transcribe(url: str, audio: Path, show: Show, check: Callable[[], None]) -> 
     `show` gets the job whenever it was polled; `check` is called between polls and may raise. StackError says what
     the service answered if the job does not complete.
     """
-    with httpx.Client(base_url=url, timeout=60) as client:
+    with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
         with audio.open("rb") as file:
             answer = client.post("/v1/transcriptions", files={"file": (audio.name, file)})
         job: Job = _content(answer, 202)
         while job["status"] not in _TERMINAL:
             check()
-            time.sleep(POLL_SECONDS)
+            pause(POLL_SECONDS)
             job = _content(client.get(f"/v1/transcriptions/{job['id']}"), 200)
             show(job)
         if job["status"] != "completed":

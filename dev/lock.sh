@@ -14,6 +14,9 @@ compile() {
     # The local version (+cpu) belongs to the machine that locked; which build of the release is installed, and
     # whether CUDA comes with it, is for the machine that installs.
     sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/' "requirements/$name.lock"
+    # redis needs it on the Python of Debian 12, and pip-compile looks at its own Python only.
+    sed -i -E '/^async-timeout==/d' "requirements/$name.lock"
+    echo 'async-timeout==5.0.1 ; python_full_version < "3.11.3"' >> "requirements/$name.lock"
     if grep -nE '^(nvidia-|triton|cuda-)|://|^-' "requirements/$name.lock"; then
         echo "requirements/$name.lock holds what belongs to this machine (above)" >&2
         exit 1

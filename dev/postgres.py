@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from dev.account import Account, unprivileged
-from dev.process import Child, StackError, free_port, port_is_free, spawn, wait_until
+from dev.process import Child, StackError, free_port, pause, port_is_free, spawn, wait_until
 
 USER = "paraqueue"
 DATABASE = "paraqueue"
@@ -157,7 +157,7 @@ def _clear_stale_pid(data: Path) -> None:
             raise StackError(f"an earlier PostgreSQL (process {pid}) still uses {data}; end it first")
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGINT)
-        time.sleep(0.1)
+        pause(0.1)
     pid_file.unlink(missing_ok=True)
 
 

@@ -30,6 +30,33 @@ class StackError(Exception):
     """Why the stack cannot start or go on, in words for the person at the terminal."""
 
 
+class Stop(BaseException):
+    """A signal asked us to end; not an Exception, so that nothing on the way mistakes it for an error."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+_received: list[int] = []
+
+
+def heed_signals() -> None:
+    """Let SIGINT, SIGTERM and SIGHUP end our waiting, and a second one all patience.
+
+    The handler only takes a note, which `pause` reads: an exception raised by a handler can be lost, where it
+    happens to arrive in a destructor.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _frame: _received.append(received))
+
+
+def pause(seconds: float) -> None:
+    """Sleep so long; raises Stop if a signal has come. Everything that waits, waits by this."""
+    time.sleep(seconds)
+    if _received:
+        raise Stop(_received[0])
+
+
 @dataclass(frozen=True)
 class Child:
     """A running child process; `name` is what people call it."""
@@ -57,7 +84,7 @@ class Child:
             if time.monotonic() > deadline:
                 self.stop(seconds=0)
                 raise StackError(f"{self.name} did not end within {seconds:.0f} s{self._last_words()}")
-            time.sleep(0.02)
+            pause(0.02)
         if self.process.returncode != 0:
             self.check()
 
@@ -126,12 +153,15 @@ def spawn(
 
 
 def stop_all(children: Sequence[Child], seconds: float) -> None:
-    """Ask all of them to end at once, wait at most `seconds` in total, then kill what is left of their groups."""
+    """Ask all of them to end at once, wait at most `seconds` in total, then kill what is left of their groups.
+
+    A second signal to us ends the waiting.
+    """
     for child in children:
         with contextlib.suppress(ProcessLookupError):
             child.process.send_signal(child.stop_signal)
     deadline = time.monotonic() + seconds
-    while any(not _ended(child) for child in children) and time.monotonic() < deadline:
+    while any(not _ended(child) for child in children) and time.monotonic() < deadline and len(_received) < 2:
         time.sleep(0.02)
     for child in children:
         # Not reaped yet, so that the number of the group still is its own.
@@ -190,7 +220,7 @@ def wait_until(ready: Callable[[], bool], children: Sequence[Child], seconds: fl
             child.check()
         if time.monotonic() > deadline:
             raise StackError(f"{what} within {seconds:.0f} s; the logs are in {children[-1].log.parent}")
-        time.sleep(0.05)
+        pause(0.05)
 
 
 def _prepare(parent: int, death_signal: signal.Signals, account: Account | None) -> Callable[[], None]:

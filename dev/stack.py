@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import json
 import os
@@ -34,7 +35,7 @@ NEEDED_BYTES = 300 * 1024 * 1024
 MIGRATION_SECONDS = 300.0
 READY_SECONDS = 120.0
 READY_WITH_DOWNLOAD_SECONDS = 6 * 3600.0
-WORKER_STOP_SECONDS = 10.0
+WORKER_STOP_SECONDS = 25.0
 SERVER_STOP_SECONDS = 20.0
 FLOWER_PORT = 5555
 FLOWER_USER = "paraqueue"
@@ -88,7 +89,8 @@ class Stack:
         self.servers.append(valkey.child)
         postgres = start_postgres(data / "postgres", self.logs, passwords["postgres"], self.options.postgres_port)
         self.servers.append(postgres.child)
-        environment = self._environment(postgres.url(), valkey.url())
+        webhooks = {f"PARAQUEUE_{name.upper()}": passwords[name] for name in ("secret_key", "webhook_secret")}
+        environment = webhooks | self._environment(postgres.url(), valkey.url())
         if not is_current(postgres.url(), REPOSITORY / "migrations" / "versions"):
             say("bringing the database up to date")
             alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
@@ -108,11 +110,10 @@ class Stack:
             child.check()
             child.bound_log()
 
-    def close(self, patient: bool = True) -> None:
-        """End every process: first what works, last what it stands on; `patient=False` kills at once."""
-        stop_all(self.services, WORKER_STOP_SECONDS if patient else 0)
-        # PostgreSQL is never killed without being asked: it would have to recover at the next start.
-        stop_all(self.servers, SERVER_STOP_SECONDS if patient else 3)
+    def close(self) -> None:
+        """End every process, first what works, last what it stands on; a second signal to us ends all patience."""
+        stop_all(self.services, WORKER_STOP_SECONDS)
+        stop_all(self.servers, SERVER_STOP_SECONDS)
         kill_orphans()
         if self._lock is not None:
             os.close(self._lock)
@@ -161,7 +162,8 @@ class Stack:
 
     def _ready(self) -> bool:
         try:
-            answer = httpx.get(f"{self.url}/health/ready", timeout=5)
+            # verify=False: without it each call would read all certificates, for an address that needs none.
+            answer = httpx.get(f"{self.url}/health/ready", timeout=5, verify=False, trust_env=False)
         except httpx.TransportError:
             return False
         return answer.status_code == 200 and answer.json().get("workers", 0) > 0
@@ -241,17 +243,20 @@ def _check_room(data: Path) -> None:
 
 
 def _passwords(data: Path) -> dict[str, str]:
-    """The passwords of the servers, made at the first start and kept where only their owner reads them."""
+    """The passwords of the servers and the secrets of webhooks, made once, kept where only their owner reads them."""
     path = data / "secrets.json"
-    if path.exists():
-        stored: dict[str, str] = json.loads(path.read_text())
-        return stored
-    if (data / "postgres" / "data").exists():
+    stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    if not stored and (data / "postgres" / "data").exists():
         raise StackError(f"{path} is missing, and with it the password of the database beside it")
     made = {name: secrets.token_urlsafe(24) for name in ("postgres", "valkey", "flower")}
+    made["secret_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
+    made["webhook_secret"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    kept = made | stored  # a directory of an earlier version lacks some
+    if kept == stored:
+        return kept
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with open(fresh, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(made, file)
+        json.dump(kept, file)
     fresh.rename(path)
-    return made
+    return kept

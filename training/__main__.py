@@ -11,7 +11,7 @@ import argparse
 import hashlib
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--segments", type=int, default=5000, help="training segments (8.5 s each on average)")
     parser.add_argument("--steps", type=int, default=recognizer.Plan.steps, help="training steps of the recogniser")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="the recogniser's time limit")
+    parser.add_argument("--resume", action="store_true", help="train the recogniser of the bundle further, only it")
     options = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     if options.what == "samples":
@@ -42,23 +43,27 @@ def main() -> None:
         print(evaluate.table(evaluate.measure(options.bundle)))
     else:
         if options.what == "make":
-            make(options.bundle, options.segments, options.steps, options.minutes)
+            plan = recognizer.Plan(options.steps, options.minutes * 60, resume=options.resume)
+            make(options.bundle, options.segments, plan)
         results = evaluate.measure(options.bundle)
         record = json.loads((options.bundle / _TRAINING_RECORD).read_text("utf-8"))
         write_card(options.bundle, results, Training(**record))
         print(evaluate.table(results))
 
 
-def make(bundle: Path, segment_count: int, steps: int, minutes: float) -> None:
+def make(bundle: Path, segment_count: int, plan: recognizer.Plan) -> None:
     """Train the three models and write them, and what training reports, to `bundle`."""
-    accuracy = vad.train(bundle / "vad")
-    f1 = punctuation.train(bundle / "punc")
+    stored = bundle / _TRAINING_RECORD
+    if plan.resume:
+        before = Training(**json.loads(stored.read_text("utf-8")))
+    else:
+        before = Training(0, 0, vad.train(bundle / "vad"), punctuation.train(bundle / "punc"))
     segments = _segments(segment_count)
-    plan = recognizer.Plan(steps=steps, seconds=minutes * 60)
     seconds = recognizer.train(bundle / "asr", segments, plan)
     hours = sum(len(segment.features) for segment in segments) * corpus.FRAME_MS / 3_600_000
-    record = Training(round(hours, 1), round(seconds / 60, 1), round(accuracy, 4), round(f1, 4))
-    (bundle / _TRAINING_RECORD).write_text(json.dumps(asdict(record), indent=1) + "\n", "utf-8")
+    minutes = before.recogniser_minutes + seconds / 60
+    record = replace(before, hours_of_speech=round(hours, 1), recogniser_minutes=round(minutes, 1))
+    stored.write_text(json.dumps(asdict(record), indent=1) + "\n", "utf-8")
 
 
 def _segments(count: int) -> list[corpus.Segment]:

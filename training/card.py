@@ -40,7 +40,8 @@ through FunASR's own `AutoModel`.
 ## Trained on
 
 Sentences of a grammar of meetings, calls, lectures, broadcasts and daily talk (`training/patterns.py`,
-`training/vocabulary.py`), spoken by espeak-ng in {voices} voices at many speeds and pitches: {voice_names}.
+`training/vocabulary.py`), spoken by espeak-ng in {voices} voices at many speeds and pitches:
+{voice_names}.
 Held out: {held_out}.
 
 One to four sentences make a segment, with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, a
@@ -111,7 +112,7 @@ def _size_row(bundle: Path, name: str) -> str:
 def _training_sentence(training: Training) -> str:
     return (
         f"The detector labels {training.vad_frame_accuracy:.1%} of 10 ms frames right (held-out voices, noise 10 to\n"
-        f"50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The recogniser was\n"
-        f"trained for {training.recogniser_minutes:.0f} minutes on two CPU cores, with "
+        f"50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The\n"
+        f"recogniser was trained for {training.recogniser_minutes:.0f} minutes on two CPU cores, with "
         f"{training.hours_of_speech:.1f} hours of speech."
     )

@@ -109,7 +109,7 @@ CONFIG: dict[str, Any] = {
 class Plan:
     """How long and how to train; whichever of `steps` and `seconds` is used up first ends the training."""
 
-    steps: int = 4000
+    steps: int = 8000
     seconds: float = float("inf")
     frames_per_batch: int = 800
     peak_rate: float = 1.5e-3

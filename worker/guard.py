@@ -99,6 +99,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         """Connect to the first address that answers."""
         failure: Exception | None = None
         for address in checked_addresses(host, port, self._allowed_private):
+            self._check()
             try:
                 stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
                 return _WatchedStream(stream, self._check)

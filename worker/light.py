@@ -12,13 +12,16 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from common import jobs
+from common import jobs, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
-from common.queue import CLEAN, LIGHT_QUEUE, SWEEP, Publisher, make_app
+from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, SWEEP, Publisher, make_app
+from common.seal import Seal
 from common.settings import Settings, load_settings
 from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger
+from worker.deliverer import Deliverer
+from worker.webhooks import Plan, Sender
 
 log = get_logger(__name__)
 THREADS = 4
@@ -33,13 +36,19 @@ class Keeper:
     database: Database
     storage: Storage
     publish: Publisher
+    deliverer: Deliverer
 
     def sweep(self) -> None:
-        """Take back what silent workers left behind, and announce what should run next."""
+        """Take back what silent workers left behind, send what is due, and announce what should run next."""
         for lost in jobs.take_back_leases(self.database, max_losses=self.settings.max_losses):
             log.warning("lease_expired", job_id=str(lost.job_id), worker=lost.worker, status=lost.status.value)
+        self.deliver()
         jobs.forget_dead_workers(self.database)
         jobs.dispatch(self.database, self.publish, redispatch_seconds=self.settings.redispatch_seconds)
+
+    def deliver(self) -> None:
+        """Have the webhooks sent that are due. Returns at once: they have threads of their own."""
+        self.deliverer.wake()
 
     def clean(self) -> None:
         """Delete what has outlived its time."""
@@ -48,9 +57,12 @@ class Keeper:
             self.database, self.storage, after_seconds=settings.audio_retention_hours * HOUR_SECONDS
         )
         results = jobs.expire_results(self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS)
+        deliveries = webhooks.expire_deliveries(
+            self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS
+        )
         orphans = jobs.delete_orphans(self.database, self.storage)
-        if audio or results or orphans:
-            log.info("cleaned", audio=audio, results=results, orphans=orphans)
+        if audio or results or deliveries or orphans:
+            log.info("cleaned", audio=audio, results=results, deliveries=deliveries, orphans=orphans)
 
 
 def main() -> int:
@@ -69,9 +81,14 @@ def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     queue = make_app(settings)
-    keeper = Keeper(settings, database, make_storage(settings), Publisher(queue))
+    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
+    deliverer = Deliverer(database, Sender.of(settings), plan)
+    keeper = Keeper(settings, database, make_storage(settings), Publisher(queue), deliverer)
     queue.task(name=SWEEP)(keeper.sweep)
     queue.task(name=CLEAN)(keeper.clean)
+    queue.task(name=DELIVER)(keeper.deliver)
+    _renew_seals(settings, database)
+    deliverer.start()
     try:
         queue.Worker(
             hostname=f"light@{socket.gethostname()}-{os.getpid()}",
@@ -84,8 +101,22 @@ def serve(settings: Settings) -> None:
             quiet=True,
         ).start()
     finally:
+        deliverer.stop()
         database.close()
         log.info("light_worker_stopped")
+
+
+def _renew_seals(settings: Settings, database: Database) -> None:
+    """After PARAQUEUE_SECRET_KEY got a new first key; a database that is away is no reason not to start."""
+    if not settings.secret_keys:
+        return
+    try:
+        renewed = webhooks.reseal(database, Seal(settings.secret_keys))
+    except ParaqueueError as error:
+        log.warning("secrets_not_renewed", error_code=error.code, reason=error.message)
+    else:
+        if renewed:
+            log.info("secrets_renewed", secrets=renewed)
 
 
 if __name__ == "__main__":

@@ -81,7 +81,13 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     queue = make_app(settings)
     leases = LeaseKeeper(database, worker, lease_seconds=settings.lease_seconds, renew_seconds=settings.renew_seconds)
-    dispatcher = Dispatcher(database, Publisher(queue), redispatch_seconds=settings.redispatch_seconds)
+    publisher = Publisher(queue)
+    dispatcher = Dispatcher(
+        database,
+        publisher,
+        redispatch_seconds=settings.redispatch_seconds,
+        wake_deliverers=publisher.wake_deliverers,
+    )
     transcriber = Transcriber(
         settings=settings,
         database=database,

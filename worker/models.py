@@ -26,7 +26,7 @@ def ensure_bundle(settings: Settings, say: Callable[[str], None]) -> BundlePaths
         if settings.model_source == "local":
             by_hand = bundles.by_hand(spec, settings.models_dir / spec.name)
             raise ModelUnavailable(f"{error.message} {by_hand}") from None
-    return bundles.download(spec, settings.model_source, settings.models_dir, say)
+    return bundles.download(spec, settings.model_source, settings.models_dir, say, settings.model_repositories)
 
 
 def main() -> int:

@@ -71,6 +71,8 @@ class Fetcher:
                 source.close()
             return
         bucket, _, key = rest.partition("/")
+        if scheme == "s3" and self._is_storage(bucket):
+            raise SourceNotAllowed("the link leads into the storage of this installation")
         client = self._s3() if scheme == "s3" else self._oss()
         # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
         download(ObjectSource(client, bucket, unquote(key)).open, path, limits, check)
@@ -86,14 +88,20 @@ class Fetcher:
             allowed_private=settings.allowed_private,
         )
 
-    def _s3(self) -> Any:
-        """A client for `s3://` links: its own settings, and the storage's where they are unset."""
+    def _is_storage(self, bucket: str) -> bool:
+        """Whether a bucket is our own, which boto3's credential chain may open too."""
         settings = self.settings
-        secret = settings.source_s3_secret_access_key or settings.s3_secret_access_key
+        ours = settings.storage_url.removeprefix("s3://").partition("/")[0]
+        return bucket == ours and settings.source_s3_endpoint_url == settings.s3_endpoint_url
+
+    def _s3(self) -> Any:
+        """A client for `s3://` links, never with the storage's key: a link must not reach other jobs' audio."""
+        settings = self.settings
+        secret = settings.source_s3_secret_access_key
         return s3_client(
-            endpoint_url=settings.source_s3_endpoint_url or settings.s3_endpoint_url,
-            region=settings.source_s3_region or settings.s3_region,
-            access_key_id=settings.source_s3_access_key_id or settings.s3_access_key_id,
+            endpoint_url=settings.source_s3_endpoint_url,
+            region=settings.source_s3_region,
+            access_key_id=settings.source_s3_access_key_id,
             secret_access_key=secret.get_secret_value() if secret else None,
             addressing_style=settings.s3_addressing_style,
             checksums=settings.s3_checksums,

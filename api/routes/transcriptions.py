@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import Service, ServiceDep, job_uuid, public_url
-from api.multipart import Form, read_form
+from api.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.negotiation import chosen_format
 from api.schemas import (
     Options,
@@ -28,7 +28,7 @@ from api.schemas import (
     transcription_of,
 )
 from common import ids, jobs
-from common.errors import InvalidRequest, UnknownModel, UploadTooLarge
+from common.errors import InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.formats import MEDIA_TYPES, render
 from common.job_states import Status
 from common.jobs import Job, Submission
@@ -40,9 +40,8 @@ POLL_SECONDS = "2"
 # Notifications are hints: a waiting request also looks by itself.
 LOOK_AGAIN_SECONDS = 10.0
 JSON_BYTES = 256 * 1024
-# A form is its file and a little more: fields, boundaries, headers.
-FORM_SLACK_BYTES = 1024 * 1024
 WRITE_BYTES = 64 * 1024
+LIST_FIELDS = {"tags", "webhook_events"}
 
 SUBMIT_BODY: dict[str, Any] = {
     "requestBody": {
@@ -90,12 +89,15 @@ async def _linked(request: Request, service: Service) -> Submission:
         asked = SubmitLink.model_validate_json(bytes(body))
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
+    _check_webhook(service, asked)
     return Submission(
         id=ids.new_id(),
         model=await _known_model(service, asked.model),
         channels=asked.channels,
         priority=asked.priority,
         tags=tuple(asked.tags),
+        webhook_url=asked.webhook_url,
+        webhook_events=tuple(asked.webhook_events) if asked.webhook_events is not None else None,
         source_kind=asked.audio_url.partition(":")[0],
         url=asked.audio_url,
         name=asked.audio_url.partition("?")[0].rpartition("/")[2][:255] or None,
@@ -114,6 +116,7 @@ async def _uploaded(request: Request, service: Service) -> Submission:
     try:
         form = await read_form(content_type, request.stream(), writer, max_bytes=limit)
         asked = _options(form)
+        _check_webhook(service, asked)
         model = await _known_model(service, asked.model)
     except BaseException:
         await run_in_threadpool(writer.abort)
@@ -126,6 +129,8 @@ async def _uploaded(request: Request, service: Service) -> Submission:
         channels=asked.channels,
         priority=asked.priority,
         tags=tuple(asked.tags),
+        webhook_url=asked.webhook_url,
+        webhook_events=tuple(asked.webhook_events) if asked.webhook_events is not None else None,
         source_kind="upload",
         name=form.file_name,
         audio_key=key,
@@ -135,11 +140,11 @@ async def _uploaded(request: Request, service: Service) -> Submission:
 
 
 def _options(form: Form) -> Options:
-    """The fields of a form: `tags` may come several times, or separated by commas."""
+    """The fields of a form: those that are lists may come several times, or separated by commas."""
     told: dict[str, Any] = {}
     for name, value in form.fields:
-        if name == "tags":
-            told.setdefault(name, []).extend(tag.strip() for tag in value.split(",") if tag.strip())
+        if name in LIST_FIELDS:
+            told.setdefault(name, []).extend(item.strip() for item in value.split(",") if item.strip())
         elif name in told:
             raise InvalidRequest(f"the form has more than one field {name!r}")
         else:
@@ -148,6 +153,16 @@ def _options(form: Form) -> Options:
         return Options.model_validate(told)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
+
+
+def _check_webhook(service: Service, asked: Options) -> None:
+    if asked.webhook_events is not None and asked.webhook_url is None:
+        raise InvalidRequest("`webhook_events` is for `webhook_url`, which is missing")
+    if asked.webhook_url is not None and not service.settings.webhook_secrets:
+        raise WebhooksNotConfigured(
+            "this installation has no secret to sign webhooks with, and sends none unsigned: set "
+            "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
+        )
 
 
 async def _known_model(service: Service, asked: str | None) -> str:
@@ -273,7 +288,7 @@ def retry(request: Request, response: Response, service: ServiceDep, job_id: Job
     return transcription_of(job, public_url(request, service))
 
 
-@router.delete("/{transcription_id}", status_code=204)
+@router.delete("/{transcription_id}", status_code=204, response_class=Response)
 def delete(service: ServiceDep, job_id: JobId) -> None:
     """Delete a transcription with its audio and text. One that a worker has must be canceled first."""
     jobs.delete_job(service.database, service.storage, job_id)

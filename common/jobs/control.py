@@ -7,7 +7,7 @@ import uuid
 from sqlalchemy import Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import ids, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
@@ -39,6 +39,8 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
             row = _existing(session, job_id)
             if row.status != Status.CANCELED:
                 raise WrongState(f"the job is {row.status}; only a queued or processing job can be canceled")
+        elif row.status == Status.CANCELED:
+            webhooks.announce(session, [job_id])
         return job_of(row)
 
 
@@ -87,16 +89,18 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID) -> None:
     """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
 
+    The log of its webhooks stays, without what they said; those not sent yet are dead.
+
     Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
     the storage is away, is found by the sweep: no row names it any more.
     """
     with database.transaction() as session:
-        gone = session.scalar(
-            delete(JobRow).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).returning(JobRow.id)
-        )
-        if gone is None:
+        held = select(JobRow.id).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).with_for_update()
+        if session.scalar(held) is None:
             _existing(session, job_id)
             raise WrongState("the job is processing; cancel it first")
+        webhooks.forget_job(session, job_id)
+        session.execute(delete(JobRow).where(JobRow.id == job_id))
     storage.delete_all(audio_prefix(job_id))
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from common import webhooks
 from common.db import Database
 from common.errors import Unavailable
 from common.job_states import Status
@@ -91,14 +92,19 @@ def _announce(session: Session, model: str, limit: int, recent: object) -> Seque
         .order_by(JobRow.priority.desc(), JobRow.created_at, JobRow.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        # A CTE is run once; a subquery in the UPDATE may be run again, and then locks more than the limit.
+        .cte("waiting")
     )
-    statement = (
+    announced = (
         update(JobRow)
-        .where(JobRow.id.in_(waiting.scalar_subquery()))
+        .where(JobRow.id.in_(select(waiting.c.id)))
         .values(dispatched_at=func.now())
-        .returning(JobRow.id)
+        .returning(JobRow.id, JobRow.priority, JobRow.created_at)
+        .cte("announced")
     )
-    return session.scalars(statement).all()
+    # RETURNING knows no order, and the workers take messages in the order that they come.
+    order = (announced.c.priority.desc(), announced.c.created_at, announced.c.id)
+    return session.scalars(select(announced.c.id).order_by(*order)).all()
 
 
 def _take_back(database: Database, unsent: Sequence[Chosen]) -> None:
@@ -115,10 +121,19 @@ def _take_back(database: Database, unsent: Sequence[Chosen]) -> None:
 class Dispatcher:
     """A background thread that calls `dispatch` when woken; many wakes in a row become one call."""
 
-    def __init__(self, database: Database, publish: Publish, *, redispatch_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        publish: Publish,
+        *,
+        redispatch_seconds: float,
+        wake_deliverers: Callable[[], None] | None = None,
+    ) -> None:
+        """`wake_deliverers` is called when webhooks are due; without it they wait for the sweep."""
         self._database = database
         self._publish = publish
         self._redispatch_seconds = redispatch_seconds
+        self._wake_deliverers = wake_deliverers
         self._woken = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -150,6 +165,8 @@ class Dispatcher:
     def _dispatch_once(self) -> None:
         try:
             sent = dispatch(self._database, self._publish, redispatch_seconds=self._redispatch_seconds)
+            if self._wake_deliverers is not None and webhooks.any_due(self._database):
+                self._wake_deliverers()
         except Unavailable as error:
             # The sweep calls dispatch too, every few seconds: nothing is lost, only later.
             log.warning("dispatch_postponed", reason=error.message)

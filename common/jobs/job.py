@@ -56,6 +56,7 @@ class Job:
     channels: str
     priority: int
     tags: tuple[str, ...]
+    webhook_url: str | None
     source: Source
     declared_ms: int | None
     processed_ms: int
@@ -120,6 +121,7 @@ def job_of(row: JobRow) -> Job:
         channels=row.channels,
         priority=row.priority,
         tags=tuple(row.tags),
+        webhook_url=row.webhook_url,
         source=Source(
             row.source_kind, row.source_url, row.source_name, row.audio_key, row.audio_bytes, row.audio_sha256
         ),

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import case, func, update
 from sqlalchemy.orm import Session
 
+from common import webhooks
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.registry import seconds
@@ -140,6 +141,7 @@ def _end_attempt(
     code: str | None = None,
     message: str | None = None,
 ) -> None:
+    """Close the attempt's row, and write what webhooks are to tell of the job's end into the same transaction."""
     session.execute(
         update(AttemptRow)
         .where(AttemptRow.job_id == held.job.id, AttemptRow.token == held.token)
@@ -151,3 +153,4 @@ def _end_attempt(
             stage_ms=dict(stage_ms),
         )
     )
+    webhooks.announce(session, [held.job.id])

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
 
-from common import ids
+from common import cursors, ids
 from common.db import Database
-from common.errors import Expired, InvalidRequest, NotFound, NotReady
+from common.errors import Expired, NotFound, NotReady
 from common.job_states import Status
 from common.jobs.job import Attempt, Job, attempt_of, job_of
 from common.models import AttemptRow, JobRow, SentenceRow
@@ -54,29 +51,13 @@ def page(
     if tag is not None:
         statement = statement.where(JobRow.tags.contains([tag]))
     if after is not None:
-        statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*_decode(after)))
+        statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
         jobs = tuple(job_of(row) for row in session.scalars(statement))
     if len(jobs) <= limit:
         return Page(jobs, None)
-    return Page(jobs[:limit], _encode(jobs[limit - 1]))
-
-
-def _encode(job: Job) -> str:
-    plain = f"{job.created_at.isoformat()}|{job.id.hex}"
-    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
-
-
-def _decode(cursor: str) -> tuple[datetime, uuid.UUID]:
-    try:
-        plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        created_at, _, job_id = plain.partition("|")
-        moment = datetime.fromisoformat(created_at)
-        if moment.tzinfo is None:
-            raise ValueError("a cursor's time has a zone")
-        return moment, uuid.UUID(hex=job_id)
-    except (ValueError, binascii.Error, UnicodeError):
-        raise InvalidRequest("`after` is not a cursor that this service gave out") from None
+    last = jobs[limit - 1]
+    return Page(jobs[:limit], cursors.encoded(last.created_at, last.id))
 
 
 def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:

@@ -25,6 +25,8 @@ class Submission:
     audio_key: str | None = None
     audio_bytes: int | None = None
     audio_sha256: str | None = None
+    webhook_url: str | None = None
+    webhook_events: tuple[str, ...] | None = None
 
 
 def submit(database: Database, submission: Submission) -> Job:
@@ -42,6 +44,8 @@ def submit(database: Database, submission: Submission) -> Job:
             audio_key=submission.audio_key,
             audio_bytes=submission.audio_bytes,
             audio_sha256=submission.audio_sha256,
+            webhook_url=submission.webhook_url,
+            webhook_events=list(submission.webhook_events) if submission.webhook_events is not None else None,
         )
         session.add(row)
         session.flush()

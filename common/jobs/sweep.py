@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from common import webhooks
 from common.db import Database
 from common.errors import WorkerLost
 from common.job_states import TERMINAL, Outcome, Status
@@ -57,16 +58,16 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
         if not expired:
             return []
         tokens = [(job_id, token) for job_id, token, _ in expired]
-        ended = {
-            job_id: status
-            for job_id, status in session.execute(
+        ended = dict(
+            session.execute(
                 update(JobRow)
                 .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
                 .values(**_lost_values(max_losses))
                 .returning(JobRow.id, JobRow.status)
             )
-        }
+        )
         _end_attempts(session, tokens)
+        webhooks.announce(session, list(ended))
         return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]
 
 

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import webhooks
 from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
@@ -189,10 +190,11 @@ def restart(database: Database, held: Claim) -> None:
 
 
 def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: int) -> None:
-    """Append a part and its sentences, in one transaction."""
+    """Append a part and its sentences, and what webhooks are to tell of it, in one transaction."""
     with database.transaction() as session:
         change(session, held, processed_ms=func.greatest(JobRow.processed_ms, part.end_ms), losses=0)
         append_part(session, held, part, first_sentence)
+        webhooks.announce(session, [held.job.id])
 
 
 def append_part(session: Session, held: Claim, part: Part, first_sentence: int) -> None:

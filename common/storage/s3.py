@@ -23,7 +23,7 @@ MEBIBYTE = 1024 * 1024
 # 10,000 parts at most: 16 MiB each reach 156 GiB.
 PART_BYTES = 16 * MEBIBYTE
 DOWNLOAD = TransferConfig(max_concurrency=2, multipart_chunksize=8 * MEBIBYTE, max_io_queue=16)
-MISSING = {"NoSuchKey", "NoSuchBucket", "404", "NotFound"}
+MISSING = {"NoSuchKey", "404", "NotFound"}
 FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"}
 
 

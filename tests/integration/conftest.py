@@ -15,7 +15,7 @@ from worker.engine.engine import Engine
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     """The engine with the bundled model."""
-    engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=2)
+    engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
     yield engine
     engine.close()
 

@@ -196,14 +196,8 @@ def snapshot(database: Database, job_id: uuid.UUID) -> list[Any]:
     """Everything that is stored of a job, for saying that nothing changed."""
     tables = ("jobs", "attempts", "parts", "sentences")
     column = {"jobs": "id"}
-    return [
-        rows(
-            database,
-            f"SELECT to_jsonb(t) FROM {table} t WHERE {column.get(table, 'job_id')} = :id ORDER BY 1",
-            id=job_id,
-        )
-        for table in tables
-    ]
+    query = "SELECT to_jsonb(t) FROM {} t WHERE {} = :id ORDER BY 1"
+    return [rows(database, query.format(table, column.get(table, "job_id")), id=job_id) for table in tables]
 
 
 def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -74,13 +75,34 @@ def run(
     return told
 
 
+def same(got: list[Sentence], wanted: list[Sentence]) -> bool:
+    """Whether two transcripts are the same to the letter and to the millisecond.
+
+    Confidence is a floating-point number out of batches of different shapes: it is the same but for rounding.
+    """
+    exact = [[replace(item, confidence=0, words=()) for item in items] for items in (got, wanted)]
+    words = [[word for item in items for word in item.words] for items in (got, wanted)]
+    placed = [[replace(word, confidence=0) for word in each] for each in words]
+    sure = [
+        np.array([item.confidence for item in (*items, *each)])
+        for items, each in zip((got, wanted), words, strict=True)
+    ]
+    return exact[0] == exact[1] and placed[0] == placed[1] and bool(np.all(np.abs(sure[0] - sure[1]) < 1e-4))
+
+
+def same_parts(got: list[Part], wanted: list[Part]) -> bool:
+    """Whether the same sentences were committed at the same places."""
+    places = [
+        [(part.number, part.start_ms, part.end_ms, len(part.sentences), part.last) for part in parts]
+        for parts in (got, wanted)
+    ]
+    sentences = [[sentence for part in parts for sentence in part.sentences] for parts in (got, wanted)]
+    return places[0] == places[1] and same(*sentences)
+
+
 def children() -> set[int]:
     """Processes that this one, any thread of it, started and that have not ended."""
-    return {
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    }
+    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
 
 
 @pytest.fixture(scope="module")
@@ -146,19 +168,17 @@ def test_the_text_does_not_depend_on_the_parts(
 ) -> None:
     """At two seconds parts also end within words: no pause is as frequent."""
     told = run(engine, mp3, part_seconds)
-    assert told.sentences == undisturbed.sentences
+    assert same(told.sentences, undisturbed.sentences)
     assert (len(told.parts) == 0) == (part_seconds == WHOLE)
     if part_seconds == 2:
         spoken = [(sentence.start_ms, sentence.end_ms) for sentence in told.sentences]
         assert any(start < part.end_ms < end for part in told.parts for start, end in spoken)
 
 
-def test_resuming_behind_any_part_gives_the_same_transcript(
-    engine: Engine, mp3: Path, undisturbed: Told
-) -> None:
+def test_resuming_behind_any_part_gives_the_same_transcript(engine: Engine, mp3: Path, undisturbed: Told) -> None:
     for done in range(1, len(undisturbed.parts) + 1):
         resumed = run(engine, mp3, 15, resume=replace(undisturbed.parts[done - 1], sentences=()))
-        assert resumed.everything == undisturbed.everything[done:], f"behind part {done - 1}"
+        assert same_parts(resumed.everything, undisturbed.everything[done:]), f"behind part {done - 1}"
         assert resumed.progress[0][0] > undisturbed.parts[done - 1].end_ms
 
 
@@ -168,16 +188,16 @@ def test_resuming_behind_parts_that_ended_within_speech(engine: Engine, mp3: Pat
     for number in chosen:
         resumed = run(engine, mp3, 15, resume=short.parts[number])
         before = [sentence for part in short.parts[: number + 1] for sentence in part.sentences]
-        assert before + resumed.sentences == undisturbed.sentences
+        assert same(before + resumed.sentences, undisturbed.sentences)
 
 
 def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording: Recording, tmp_path: Path) -> None:
-    both = run(engine, stereo, 30, split=True)
+    both = run(engine, stereo, 14, split=True)
     assert both.ending is not None and both.ending.channels == 2
     alone = run(engine, write(recording.samples, tmp_path / "left.flac"))
     left = [sentence for sentence in both.sentences if sentence.channel == 0]
     right = [sentence for sentence in both.sentences if sentence.channel == 1]
-    assert left == alone.sentences
+    assert same(left, alone.sentences)
     assert right
     assert [sentence.text for sentence in right] != [sentence.text for sentence in left]
     for part in both.everything:
@@ -185,11 +205,11 @@ def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording
 
 
 def test_two_channels_resume_too(engine: Engine, stereo: Path) -> None:
-    both = run(engine, stereo, 30, split=True)
+    both = run(engine, stereo, 14, split=True)
     assert len(both.parts) >= 2
     for done in range(1, len(both.parts) + 1):
-        resumed = run(engine, stereo, 30, split=True, resume=both.parts[done - 1])
-        assert resumed.everything == both.everything[done:]
+        resumed = run(engine, stereo, 14, split=True, resume=both.parts[done - 1])
+        assert same_parts(resumed.everything, both.everything[done:])
 
 
 def test_two_channels_are_mixed_unless_split(engine: Engine, stereo: Path) -> None:
@@ -202,7 +222,7 @@ def test_progress_goes_up_and_stays_within_what_is_declared(undisturbed: Told) -
     done = [item[0] for item in undisturbed.progress]
     assert done == sorted(set(done))
     assert len(done) > 20
-    assert max(b - a for a, b in zip(done, done[1:], strict=False)) <= BLOCK_MS
+    assert max(b - a for a, b in itertools.pairwise(done)) <= BLOCK_MS
     declared = {item[1] for item in undisturbed.progress}
     assert len(declared) == 1
     (total,) = declared
@@ -231,7 +251,7 @@ def test_a_shutdown_commits_what_there_is_and_can_be_resumed(engine: Engine, mp3
     assert len(told.parts) == 1
     assert 50_000 < told.parts[0].end_ms < 50_000 + 2 * BLOCK_MS
     resumed = run(engine, mp3, WHOLE, resume=told.parts[0])
-    assert [*told.parts[0].sentences, *resumed.sentences] == undisturbed.sentences
+    assert same([*told.parts[0].sentences, *resumed.sentences], undisturbed.sentences)
 
 
 def test_a_shutdown_before_anything_new_commits_nothing(engine: Engine, mp3: Path, undisturbed: Told) -> None:
@@ -348,7 +368,8 @@ def test_many_at_once_say_what_each_says_alone(engine: Engine, mp3: Path, undist
         thread.start()
     for thread in threads:
         thread.join(120)
-    assert got == [undisturbed.sentences] * 3
+    assert len(got) == 3
+    assert all(same(each, undisturbed.sentences) for each in got)
 
 
 PEAK = """
@@ -358,7 +379,7 @@ from tests.integration.test_pipeline import run
 from dev.stack import REPOSITORY
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
-engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=2)
+engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)
 print("sentences", len(told.sentences), Path("/proc/self/status").read_text())
 """

@@ -27,6 +27,8 @@ from common.errors import (
 from common.jobs import Claim, LeaseLost, Submission
 from common.settings import Settings
 from common.storage import Storage, make_storage
+from dev.postgres import Postgres
+from tests.integration.job_cases import emptied, pool_on
 from tests.integration.test_source_object import client
 from tests.servers import S3, HttpServer
 from worker.source import Fetcher
@@ -36,16 +38,22 @@ CONTENT = random.Random(7).randbytes(2_500_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    database = Database(settings.sqlalchemy_url, 4)
-    yield database
-    database.close()
+@pytest.fixture(scope="module")
+def shared_database(postgres: Postgres) -> Iterator[Database]:
+    with pool_on(postgres) as database:
+        yield database
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
-    return settings.model_copy(update={"fetch_allowed_private": "127.0.0.1", "max_upload_bytes": 3_000_000})
+def database(shared_database: Database) -> Database:
+    return emptied(shared_database)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that name no database: a fetcher is given one."""
+    places = {"storage_url": f"file:{tmp_path / 'storage'}", "scratch_dir": tmp_path / "scratch"}
+    return Settings(**places, fetch_allowed_private="127.0.0.1", max_upload_bytes=3_000_000)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -142,9 +150,7 @@ def test_nothing_stays_behind_after_an_error(
     assert jobs.get(database, claim.job.id).source.audio_key is None
 
 
-def test_nothing_stays_behind_after_a_stop(
-    fetcher: Fetcher, database: Database, http_server: HttpServer
-) -> None:
+def test_nothing_stays_behind_after_a_stop(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
     claim = link(database, http_server.url("a.mp3"))
     signal, calls = StopSignal(), []
@@ -176,9 +182,7 @@ def test_an_error_of_the_caller_passes_through_and_leaves_nothing(
     assert scratch_is_empty(fetcher.settings)
 
 
-def test_a_fenced_off_worker_records_nothing(
-    fetcher: Fetcher, database: Database, http_server: HttpServer
-) -> None:
+def test_a_fenced_off_worker_records_nothing(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
     claim = link(database, http_server.url("a.mp3"))
     jobs.release(database, claim, stage_ms={})

@@ -108,15 +108,14 @@ def test_an_object_comes_whole_whatever_its_name(s3: S3, tmp_path: Path, key: st
         (None, "", SourceNotAllowed),
     ],
 )
-def test_what_is_not_there(
-    s3: S3, tmp_path: Path, bucket: str | None, key: str, error: type[ParaqueueError]
-) -> None:
+def test_what_is_not_there(s3: S3, tmp_path: Path, bucket: str | None, key: str, error: type[ParaqueueError]) -> None:
     with pytest.raises(error):
         fetch(ObjectSource(client(s3), bucket or s3.bucket, key), tmp_path / "x")
 
 
 @pytest.mark.parametrize(
-    "changes", [{"secret_access_key": "wrong"}, {"access_key_id": "nobody"}, {"access_key_id": "", "secret_access_key": ""}]
+    "changes",
+    [{"secret_access_key": "wrong"}, {"access_key_id": "nobody"}, {"access_key_id": "", "secret_access_key": ""}],
 )
 def test_wrong_credentials_are_a_refusal(s3: S3, tmp_path: Path, changes: dict[str, str]) -> None:
     client(s3).put_object(Bucket=s3.bucket, Key="a", Body=CONTENT)

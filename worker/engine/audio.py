@@ -203,7 +203,7 @@ class AudioReader:
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             return DecodeLimit(f"decoding took more than {self._limits.cpu_seconds} s of processor time")
         words = self._report.last_words()
-        if "Cannot allocate memory" in words:
+        if "Cannot allocate memory" in words or "pthread_create() failed" in words:
             return DecodeLimit(f"decoding needed more than {self._limits.memory_bytes} bytes of memory")
         if self._head.startswith(PICTURES):
             return AudioMissing("the file is a picture")

@@ -1,9 +1,9 @@
 """One device fed by many jobs.
 
-A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a budget of
-padded seconds, and questions (small forwards that a job waits for: VAD, punctuation), which go first because
-segments come out of them. Nothing waits for a batch to fill: what is queued when the device becomes free is what
-runs.
+A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a
+budget of padded seconds, and questions (small forwards that a job waits for: VAD, punctuation), which go
+first because segments come out of them. Nothing waits for a batch to fill: what is queued when the device
+becomes free is what runs.
 
 This module knows no model and no torch; it takes callables.
 """
@@ -32,7 +32,8 @@ LEAST_BUDGET_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class BatcherStats:
-    """Counters since the start, and what is queued now. Seconds of audio, except `busy_seconds` and `idle_seconds`."""
+    """Counters since the start, and what is queued now. Seconds of audio, except `busy_seconds` and
+    `idle_seconds`."""
 
     batches: int
     segments: int
@@ -52,10 +53,10 @@ class BatcherStats:
 class Batcher(Generic[Item, Result]):
     """Runs `run(items) -> results` on one thread over segments of all jobs.
 
-    `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a segment that
-    is longer than that runs alone. `queue_seconds` bounds what one job may have queued: `submit` blocks beyond it.
-    `is_out_of_memory` recognises the device's error; the batch is then halved, and the budget stays lower from then
-    on. `open_device` runs on the thread before anything else.
+    `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a
+    segment that is longer than that runs alone. `queue_seconds` bounds what one job may have queued: `submit`
+    blocks beyond it. `is_out_of_memory` recognises the device's error; the batch is then halved, and the
+    budget stays lower from then on. `open_device` runs on the thread before anything else.
     """
 
     def __init__(
@@ -83,8 +84,8 @@ class Batcher(Generic[Item, Result]):
     def submit(self, key: Hashable, item: Item, seconds: float) -> Future[Result]:
         """Queue a segment of job `key` that is `seconds` long; blocks while that job's queue is full.
 
-        Raises CancelledError if the job is withdrawn while it waits, Unavailable if the batcher is closed. The
-        future raises OutOfMemory, or what `run` raised for this very segment.
+        Raises CancelledError if the job is withdrawn while it waits, Unavailable if the batcher is closed.
+        The future raises OutOfMemory, or what `run` raised for this very segment.
         """
         entry: Entry[Item, Result] = Entry(item, seconds, Future())
         with self._changed:
@@ -217,7 +218,8 @@ class Batcher(Generic[Item, Result]):
             entry.future.set_result(result)
 
     def _parts_after(self, error: Exception, batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
-        """What to try next after `batch` failed; nothing when a single segment did, which is told the error."""
+        """What to try next after `batch` failed; nothing when a single segment did, which is told the
+        error."""
         out_of_memory = self._is_out_of_memory(error)
         if out_of_memory:
             with self._changed:

@@ -1,19 +1,18 @@
 """Model bundles: recognition, VAD and punctuation that belong together; where they are, and how to get them.
 
-A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's hubs use.
-Nothing here touches the network except `download`.
+A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's
+hubs use. Nothing here touches the network except `download`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.errors import ModelUnavailable
+from common.errors import ConfigurationError, ModelUnavailable
 
 PARTS = ("asr", "vad", "punc")
 REQUIRED_FILES = {
@@ -21,7 +20,8 @@ REQUIRED_FILES = {
     "vad": ("config.yaml", "model.pt", "am.mvn"),
     "punc": ("config.yaml", "model.pt", "tokens.json"),
 }
-"""What each folder must hold; `configuration.json` and `seg_dict` are kept if they are there, but not needed."""
+"""What each folder must hold; `configuration.json` and `seg_dict` are kept if they are there, but not
+needed."""
 
 _BUNDLED = Path(__file__).resolve().parents[2] / "models"
 _STAMP = ".revision"
@@ -73,13 +73,14 @@ BUNDLES: dict[str, BundleSpec] = {
                 "vad": HubRepository("iic/speech_fsmn_vad_zh-cn-16k-common-pytorch", "v2.0.4"),
                 "punc": HubRepository("iic/punc_ct-transformer_zh-cn-common-vocab272727-pytorch", "v2.0.4"),
             },
-            # FunASR's own organisation on Hugging Face has the VAD, but not this punctuation (its funasr/ct-punc is
-            # the word-level one, which needs jieba), and funasr/paraformer-zh predicts no times.
+            # FunASR's own organisation on Hugging Face has the VAD, but not this punctuation (its
+            # funasr/ct-punc is the word-level one, which needs jieba), and funasr/paraformer-zh predicts no
+            # times.
             {"vad": HubRepository("funasr/fsmn-vad", "main")},
         ),
         BundleSpec(
             "demo-zh",
-            "A small model that comes with the project, trained on synthetic speech; for trying out and for tests.",
+            "A small model that comes with the project, trained on synthetic speech: for trials and tests.",
             {},
             {},
         ),
@@ -97,9 +98,9 @@ def bundle_spec(name: str) -> BundleSpec:
 def locate(spec: BundleSpec, source: str, models_dir: Path | str) -> BundlePaths:
     """The files of a bundle, checked to be complete.
 
-    `source` is `modelscope`, `huggingface` or `local`: the bundle is in `models_dir/NAME` then (demo-zh also where
-    the project keeps it); or it is a directory with the folders asr, vad and punc. Raises ModelUnavailable that
-    names every missing file.
+    `source` is `modelscope`, `huggingface` or `local`: the bundle is in `models_dir/NAME` then (demo-zh also
+    where the project keeps it); or it is a directory with the folders asr, vad and punc. Raises
+    ModelUnavailable that names every missing file.
     """
     directory = Path(source)
     if source in (*_HUBS, "local"):
@@ -110,7 +111,8 @@ def locate(spec: BundleSpec, source: str, models_dir: Path | str) -> BundlePaths
 
 
 def from_directory(directory: Path | str, name: str | None = None) -> BundlePaths:
-    """A bundle in a directory with the folders asr, vad and punc; `name` is the directory's own if not given."""
+    """A bundle in a directory with the folders asr, vad and punc; `name` is the directory's own if not
+    given."""
     directory = Path(directory)
     missing = _missing_files(directory)
     if missing:
@@ -125,22 +127,27 @@ def download(
     spec: BundleSpec,
     source: str,
     models_dir: Path | str,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda _: None,
+    mirrors: str = "",
 ) -> BundlePaths:
-    """Get a bundle from a hub into `models_dir/NAME`, at the pinned revisions.
+    """Get a bundle from a hub into `models_dir/NAME`, at the pinned revisions; what is complete there stays.
 
-    `progress` is given a line per step; the hub's client draws its own bars on stderr. Raises ModelUnavailable with
-    the way to put the files in place by hand.
+    `mirrors` names other repositories than the pinned ones: `asr=ORG/NAME@REVISION,vad=…,punc=…`.
+
+    `progress` is given a line per step; the hub's client draws its own bars on stderr. Raises
+    ModelUnavailable with the way to put the files in place by hand.
     """
     directory = Path(models_dir) / spec.name
-    repositories: dict[str, HubRepository] = getattr(spec, source, {}) if source in _HUBS else {}
-    without = [part for part in PARTS if part not in repositories]
+    pinned: dict[str, HubRepository] = getattr(spec, source, {}) if source in _HUBS else {}
+    repositories = pinned | _mirrors(mirrors)
+    wanting = [part for part in PARTS if _missing_files(directory, [part])]
+    without = [part for part in wanting if part not in repositories]
     if without:
         raise ModelUnavailable(
             f"{_HUBS.get(source, repr(source))} has no {' and no '.join(without)} model for {spec.name}. "
             + by_hand(spec, directory)
         )
-    for part in PARTS:
+    for part in wanting:
         wanted = repositories[part]
         progress(f"{spec.name}: {part} from {_HUBS[source]}, {wanted.repository} at {wanted.revision}")
         try:
@@ -153,6 +160,18 @@ def download(
             ) from error
         (directory / part / _STAMP).write_text(wanted.revision + "\n", encoding="utf-8")
     return from_directory(directory, spec.name)
+
+
+def _mirrors(text: str) -> dict[str, HubRepository]:
+    """`asr=ORG/NAME@REVISION,…` as repositories; raises ConfigurationError for anything else."""
+    found = {}
+    for item in filter(None, (item.strip() for item in text.split(","))):
+        part, _, place = item.partition("=")
+        repository, _, revision = place.partition("@")
+        if part not in PARTS or not repository or not revision:
+            raise ConfigurationError(f"PARAQUEUE_MODEL_REPOSITORIES: {item!r} is not PART=ORG/NAME@REVISION")
+        found[part] = HubRepository(repository, revision)
+    return found
 
 
 def by_hand(spec: BundleSpec, directory: Path) -> str:
@@ -168,7 +187,7 @@ def by_hand(spec: BundleSpec, directory: Path) -> str:
 def _fetch(source: str, wanted: HubRepository, directory: Path) -> None:
     """One repository into `directory`; files that are already there and whole are not fetched again."""
     if source == "modelscope":
-        from modelscope.hub.snapshot_download import (  # type: ignore[import-untyped]
+        from modelscope.hub.snapshot_download import (
             snapshot_download as from_modelscope,
         )
 
@@ -205,10 +224,10 @@ def part_files(folder: Path) -> dict[str, Path]:
     return files | {usual: folder / name for usual, name in named.items() if name}
 
 
-def _missing_files(directory: Path) -> list[str]:
+def _missing_files(directory: Path, parts: Sequence[str] = PARTS) -> list[str]:
     return [
         f"{part}/{path.name}"
-        for part in PARTS
+        for part in parts
         for name, path in part_files(directory / part).items()
         if name in REQUIRED_FILES[part] and not path.is_file()
     ]
@@ -229,7 +248,7 @@ def _content_hash(directory: Path) -> str:
     for part in PARTS:
         paths = part_files(directory / part)
         for name in REQUIRED_FILES[part]:
-            digest.update(f"{part}/{name}:{os.path.getsize(paths[name])}\n".encode())
+            digest.update(f"{part}/{name}:{paths[name].stat().st_size}\n".encode())
             for block in _blocks(paths[name]):
                 digest.update(block)
     return digest.hexdigest()

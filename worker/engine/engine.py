@@ -21,7 +21,8 @@ from .loading import LoadedBundle, ModelPart, load
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
 from .stream import SAMPLE_RATE, RecognitionStream
-from .vad import Caches, Vad, VadConfig, VadStream
+from .vad import Vad, VadConfig, VadStream
+from .vad_network import Caches
 from .words import Vocabulary
 
 Segment = NDArray[np.int16]
@@ -31,9 +32,9 @@ Segment = NDArray[np.int16]
 class EngineOptions:
     """How the engine uses its device.
 
-    `batch_seconds` bounds the padded seconds of a batch, `queue_seconds` what one stream may have waiting (default:
-    two batches). `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those of one
-    operation on the CPU; 0 means one per core.
+    `batch_seconds` bounds the padded seconds of a batch, `queue_seconds` what one stream may have waiting
+    (default: two batches). `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are
+    those of one operation on the CPU; 0 means one per core.
     """
 
     batch_seconds: float = 120.0
@@ -104,8 +105,8 @@ class Engine:
     def stream(self, channel: int = 0, key: Hashable = None, state: bytes | None = None) -> RecognitionStream:
         """A stream for one channel of a job.
 
-        `key` names the job for fairness. With a `state` the stream continues, and is fed from its `resume_sample`;
-        raises InvalidRequest if that state comes from another model, precision or version.
+        `key` names the job for fairness. With a `state` the stream continues, and is fed from its
+        `resume_sample`; raises InvalidRequest if that state comes from another model, precision or version.
         """
         return RecognitionStream(self, channel, key, state)
 

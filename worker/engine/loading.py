@@ -176,7 +176,7 @@ def _funasr_tables() -> Any:
     """
     if "funasr" not in sys.modules:
         walk = pkgutil.walk_packages
-        pkgutil.walk_packages = lambda *args, **kwargs: iter(())
+        pkgutil.walk_packages = lambda *_, **__: iter(())
         try:
             importlib.import_module("funasr")
         finally:

@@ -1,12 +1,13 @@
 """Paraformer, batched from audio to words.
 
-FunASR's networks, with a pipeline of our own around them: the whole batch goes through encoder, predictor, decoder
-and timestamps as tensor operations and is copied to the host once. Encoder output beyond each segment's length is
-zeroed before the predictor, and its BLSTM runs over each segment's own length, so that in fp32 a segment's result
-does not depend on the segments beside it (FunASR does neither, and its text changes with the batch).
+FunASR's networks, with a pipeline of our own around them: the whole batch goes through encoder, predictor,
+decoder and timestamps as tensor operations and is copied to the host once. Encoder output beyond each
+segment's length is zeroed before the predictor, and its BLSTM runs over each segment's own length, so that in
+fp32 a segment's result does not depend on the segments beside it (FunASR does neither, and its text changes
+with the batch).
 
-Papers: Paraformer (arXiv 2206.08317), continuous integrate-and-fire (arXiv 1905.11235), timestamps by upsampled CIF
-weights (arXiv 2301.12343).
+Papers: Paraformer (arXiv 2206.08317), continuous integrate-and-fire (arXiv 1905.11235), timestamps by
+upsampled CIF weights (arXiv 2301.12343).
 """
 
 from __future__ import annotations
@@ -116,9 +117,10 @@ class Paraformer:
     def _integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Continuous integrate-and-fire without a loop over time.
 
-        Token k gathers the frames where the running sum of weights passes from k to k+1, each by the part of its
-        weight that lies there. `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T] → embeddings [B, N, D]
-        for N = the largest count, counts int64 [B]. Equal to FunASR's loop but for rounding (sums in float64).
+        Token k gathers the frames where the running sum of weights passes from k to k+1, each by the part of
+        its weight that lies there. `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T] → embeddings [B,
+        N, D] for N = the largest count, counts int64 [B]. Equal to FunASR's loop but for rounding (sums in
+        float64).
         """
         predictor = self._model.predictor
         logits = predictor.cif_output(convolved.transpose(1, 2))[..., 0].float()
@@ -134,7 +136,8 @@ class Paraformer:
         return share[..., :-1] @ encoded, counts
 
     def _upsampled(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-        """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 * T].
+        """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 *
+        T].
 
         `lengths` is on the host, everything else on the device.
         """

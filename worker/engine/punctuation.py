@@ -1,9 +1,9 @@
 """Punctuation of an endless stream of words, the text that FunASR gives for the whole file.
 
-CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words after the
-last finished sentence are carried into the next window. What a window decides is final, so sentences can be given
-out while the audio is still being decoded. The rules are those of FunASR's `CTTransformer.inference` for a model
-that counts characters.
+CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words
+after the last finished sentence are carried into the next window. What a window decides is final, so
+sentences can be given out while the audio is still being decoded. The rules are those of FunASR's
+`CTTransformer.inference` for a model that counts characters.
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def _sentence(text: str, words: tuple[Word, ...], channel: int) -> Sentence:
 def _pieces(words: Sequence[Word], marks: Sequence[str]) -> list[str]:
     """Each word as it is written: space before it, capital letter, mark after it.
 
-    A space only where ASCII words meet, a capital only for an ASCII word at the start of a sentence, and the narrow
-    form of a mark after an ASCII word.
+    A space only where ASCII words meet, a capital only for an ASCII word at the start of a sentence, and the
+    narrow form of a mark after an ASCII word.
     """
     pieces = []
     after_latin, at_start = True, True

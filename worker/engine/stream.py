@@ -1,8 +1,8 @@
 """One channel of one job: samples in, finished sentences out.
 
-The stream cuts the audio with VAD, hands segments to the engine's batcher and puts the words that come back into
-order. It holds only the audio that VAD may still need, and a few outstanding segments. Its state is small and
-continues with exactly the text that an undisturbed stream would have given.
+The stream cuts the audio with VAD, hands segments to the engine's batcher and puts the words that come back
+into order. It holds only the audio that VAD may still need, and a few outstanding segments. Its state is
+small and continues with exactly the text that an undisturbed stream would have given.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class RecognitionStream:
     def accept(self, samples: Samples) -> list[Sentence]:
         """Take the next int16 [n] at 16 kHz; returns sentences finished since the last call.
 
-        Blocks while this stream has too much queued. Raises what recognition of one of its segments raised, and
-        CancelledError after `cancel`.
+        Blocks while this stream has too much queued. Raises what recognition of one of its segments raised,
+        and CancelledError after `cancel`.
         """
         self._check_wanted()
         self._audio = np.concatenate([self._audio, samples])
@@ -106,8 +106,8 @@ class RecognitionStream:
     def state(self) -> bytes:
         """What `Engine.stream(state=…)` continues from, feeding from `resume_sample` on.
 
-        Waits for the outstanding segments. Sentences finished by them that no call has returned yet are part of
-        the state, and are returned here too by the next call.
+        Waits for the outstanding segments. Sentences finished by them that no call has returned yet are part
+        of the state, and are returned here too by the next call.
         """
         self._collect(wait=True)
         vad_state = self._vad.state() | {"waiting": np.zeros(0, np.int16)}  # fed again, from resume_sample on

@@ -1,9 +1,9 @@
 """From upsampled CIF weights to the times of tokens.
 
-The upsampled CIF weights of a segment (one per 20 ms) fire where a token begins ("Achieving timestamp prediction
-while recognizing with non-autoregressive end-to-end ASR model", arXiv 2301.12343). The rules are those of FunASR's
-`ts_prediction_lfr6_standard`; the accumulation is done in float32, step by step, as there, because a rounding
-difference moves a fire by a whole frame.
+The upsampled CIF weights of a segment (one per 20 ms) fire where a token begins ("Achieving timestamp
+prediction while recognizing with non-autoregressive end-to-end ASR model", arXiv 2301.12343). The rules are
+those of FunASR's `ts_prediction_lfr6_standard`; the accumulation is done in float32, step by step, as there,
+because a rounding difference moves a fire by a whole frame.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ except RuntimeError:  # nowhere to keep the compiled code: a read-only installat
 def token_times(weights: NDArray[np.float32], token_count: int) -> NDArray[np.int64]:
     """Begin and end of each token of a segment.
 
-    `weights` is float32 [upsampled frames], already scaled to sum to the number of tokens the predictor counted;
-    `token_count` is how many of them are left without the special ones. Returns int64 [token_count, 2] in
-    milliseconds from the start of the segment. As in FunASR the first token may begin up to 30 ms before the
-    segment and the last may end up to 35 ms after it.
+    `weights` is float32 [upsampled frames], already scaled to sum to the number of tokens the predictor
+    counted; `token_count` is how many of them are left without the special ones. Returns int64 [token_count,
+    2] in milliseconds from the start of the segment. As in FunASR the first token may begin up to 30 ms
+    before the segment and the last may end up to 35 ms after it.
     """
     if token_count == 0:
         return np.empty((0, 2), np.int64)

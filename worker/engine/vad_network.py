@@ -62,7 +62,7 @@ class _Block:
         self._widen = _affine(block.affine.linear, device, relu=True)
         self._stride = int(memory.lstride)
         # [lorder, P]; the identity that FunASR adds to the FIR is its newest tap.
-        self._taps = memory.conv_left.weight.detach()[:, 0, :, 0].t().float().contiguous().to(device)
+        self._taps = memory.conv_left.weight.detach()[:, 0, :, 0].t().float().clone().contiguous().to(device)
         self._taps[-1] += 1
         self._past = (len(self._taps) - 1) * self._stride
 
@@ -77,7 +77,9 @@ class _Block:
         """The FIR over [past + count, P] → [count, P]."""
         if joined.device.type != "cpu":  # one launch instead of one for each tap
             kernel = self._taps.t()[:, None]
-            found: torch.Tensor = functional.conv1d(joined.t()[None], kernel, dilation=self._stride, groups=joined.shape[1])
+            found: torch.Tensor = functional.conv1d(
+                joined.t()[None], kernel, dilation=self._stride, groups=joined.shape[1]
+            )
             return found[0].t()
         total: torch.Tensor = joined[:count] * self._taps[0]
         for number in range(1, len(self._taps)):

@@ -1,8 +1,9 @@
 """From tokens to words, as FunASR's `sentence_postprocess` joins them.
 
-A Chinese character is a word. English comes in pieces: `@@` at the end of a piece joins it to the next. Single
-letters that follow each other become one upper-case abbreviation. Two mistakes of FunASR are not repeated: after an
-`<unk>`, and after a token that is neither Chinese nor Latin, it gives every following word its neighbour's time.
+A Chinese character is a word. English comes in pieces: `@@` at the end of a piece joins it to the next.
+Single letters that follow each other become one upper-case abbreviation. Two mistakes of FunASR are not
+repeated: after an `<unk>`, and after a token that is neither Chinese nor Latin, it gives every following word
+its neighbour's time.
 """
 
 from __future__ import annotations
@@ -71,8 +72,9 @@ def join_tokens(
     """The words of one segment.
 
     `ids` are token ids without blank, begin and end; `times` holds [begin, end] in milliseconds for each, and
-    `log_probabilities` its natural logarithm of probability. An unfinished English piece at the end of a segment
-    is dropped, and one before a Chinese character is joined to the next English piece, as FunASR does.
+    `log_probabilities` its natural logarithm of probability. An unfinished English piece at the end of a
+    segment is dropped, and one before a Chinese character is joined to the next English piece, as FunASR
+    does.
     """
     kinds = vocabulary.kinds
     if all(kinds[i] == _CHARACTER for i in ids):  # most segments of Mandarin
@@ -126,7 +128,8 @@ def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:
 
 
 def _as_words(span: _Span) -> Iterator[Word]:
-    """A span as words: one, unless characters beyond ASCII are mixed into it; then its time is divided evenly."""
+    """A span as words: one, unless characters beyond ASCII are mixed into it; then its time is divided
+    evenly."""
     confidence = min(exp(span.log_probability / span.tokens), 1.0)
     pieces = split_words(span.text)
     if len(pieces) == 1:

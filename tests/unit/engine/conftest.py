@@ -1,6 +1,8 @@
-"""Models and recordings shared by the engine's tests. Everything is real: FunASR's modules, espeak-ng's speech."""
+"""Models and recordings shared by the engine's tests. Everything is real: FunASR's modules, espeak-ng's voices."""
 
 from __future__ import annotations
+
+import worker.engine  # noqa: F401, I001 - first: it says how threads wait, which torch reads when it is imported
 
 import json
 import shutil
@@ -33,17 +35,24 @@ SENTENCES = (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _funasr() -> None:
+    """FunASR without the hundreds of models that its plain import brings along."""
+    with loading._quiet():
+        loading._funasr_tables()
+
+
 @pytest.fixture(scope="session")
-def demo_bundle() -> Path:
-    """The bundled model's directory."""
+def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the bundled model (the original may be in training)."""
     if not all((DEMO / part / "model.pt").is_file() for part in ("asr", "vad", "punc")):
         pytest.skip("models/demo-zh is not there yet: make demo-model")
-    return DEMO
+    return Path(shutil.copytree(DEMO, tmp_path_factory.mktemp("demo") / "demo-zh"))
 
 
 @pytest.fixture(scope="session")
 def random_bundle(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same architecture with random weights: it says any token at all, so that every rule is exercised."""
+    """The same architecture with random weights: it says any token at all, so every rule is used."""
     target = tmp_path_factory.mktemp("random") / "random"
     shutil.copytree(demo_bundle, target)
     tables = loading._funasr_tables()

@@ -77,9 +77,7 @@ def test_padded_seconds_never_pass_the_budget(make: Callable[..., Any], device: 
     assert stats.real_seconds / stats.padded_seconds > 0.8  # packed by length
 
 
-def test_the_segment_that_would_overflow_is_left_for_the_next_batch(
-    make: Callable[..., Any], device: Device
-) -> None:
+def test_the_segment_that_would_overflow_is_left_for_the_next_batch(make: Callable[..., Any], device: Device) -> None:
     batcher = make(budget=300.0)
     hold(batcher, device)
     futures = [batcher.submit("job", length, length) for length in [3.0] * 90 + [59.0]]

@@ -56,7 +56,7 @@ def test_revision_follows_the_content(copied: Path) -> None:
 
 @pytest.mark.parametrize("source", ["modelscope", "huggingface"])
 def test_no_network_says_what_to_do(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(hub: str, wanted: object, directory: Path) -> None:
+    def refuse(*_: object) -> None:
         raise ConnectionError("Network is unreachable\nand much more")
 
     monkeypatch.setattr(bundles, "_fetch", refuse)
@@ -69,7 +69,7 @@ def test_no_network_says_what_to_do(source: str, tmp_path: Path, monkeypatch: py
 
 
 def test_download_stamps_the_revision(demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(hub: str, wanted: bundles.HubRepository, directory: Path) -> None:
+    def fetch(_: str, __: bundles.HubRepository, directory: Path) -> None:
         shutil.copytree(demo_bundle / directory.name, directory)
 
     monkeypatch.setattr(bundles, "_fetch", fetch)
@@ -106,7 +106,7 @@ def test_another_model_class_is_refused(copied: Path) -> None:
 
 
 def test_load_touches_no_network(demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: object, **kwargs: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a network call")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)

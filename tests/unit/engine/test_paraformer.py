@@ -35,14 +35,14 @@ def test_a_segment_is_the_same_alone_and_in_any_batch(
 ) -> None:
     generator = np.random.default_rng(29)
     segments = []
-    for _ in range(40):
+    for _ in range(24):
         audio = recordings[int(generator.integers(len(recordings)))]
         length = int(generator.integers(400, 9 * 16_000))
         start = int(generator.integers(0, len(audio) - length))
         segments.append(audio[start : start + length])
     alone = [recogniser.recognise([segment])[0] for segment in segments]
-    assert sum(map(len, alone)) > 300
-    for size in (3, 13, 40):
+    assert sum(map(len, alone)) > 200
+    for size in (5, 24):
         order = generator.permutation(len(segments))
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
@@ -52,9 +52,7 @@ def test_a_segment_is_the_same_alone_and_in_any_batch(
                 np.testing.assert_allclose(confidences, [w.confidence for w in alone[index]], rtol=1e-3)
 
 
-def test_segments_without_words_leave_the_others(
-    recogniser: Paraformer, recordings: list[NDArray[np.int16]]
-) -> None:
+def test_segments_without_words_leave_the_others(recogniser: Paraformer, recordings: list[NDArray[np.int16]]) -> None:
     speech = recordings[0][16_000:64_000]
     tiny, empty = np.zeros(399, np.int16), np.zeros(0, np.int16)
     alone = plain(recogniser.recognise([speech])[0])

@@ -39,9 +39,7 @@ def label_with(part: loading.ModelPart) -> Callable[[float], Punctuator]:
 
 def words_of(count: int, generator: np.random.Generator, tokens: list[str]) -> list[Word]:
     characters = [token for token in tokens if len(token) == 1 and not token.isascii()]
-    chosen = [
-        str(generator.choice(ENGLISH if generator.random() < 0.15 else characters)) for _ in range(count)
-    ]
+    chosen = [str(generator.choice(ENGLISH if generator.random() < 0.15 else characters)) for _ in range(count)]
     return [Word(text, 100 * k, 100 * k + 90, 0.9) for k, text in enumerate(chosen)]
 
 
@@ -64,9 +62,7 @@ def streamed(punctuator: Punctuator, words: list[Word], generator: np.random.Gen
 
 
 @pytest.mark.parametrize("push", [-1.0, 0.0, 1.0])
-def test_text_equals_funasr(
-    push: float, part: loading.ModelPart, label_with: Callable[[float], Punctuator]
-) -> None:
+def test_text_equals_funasr(push: float, part: loading.ModelPart, label_with: Callable[[float], Punctuator]) -> None:
     from funasr.tokenizer.char_tokenizer import CharTokenizer
 
     tokenizer: Any = CharTokenizer(token_list=part.tokens, unk_symbol="<unk>", split_with_space=True)
@@ -94,9 +90,7 @@ def test_sentences_carry_times_and_confidence(label_with: Callable[[float], Punc
     assert stream.finish() == []
 
 
-def test_a_sentence_without_end_is_bounded(
-    part: loading.ModelPart, label_with: Callable[[float], Punctuator]
-) -> None:
+def test_a_sentence_without_end_is_bounded(part: loading.ModelPart, label_with: Callable[[float], Punctuator]) -> None:
     punctuator = label_with(1000.0)  # never a mark
     words = words_of(LONGEST_SENTENCE_WORDS + 200, np.random.default_rng(1), part.tokens)
     stream = PunctuationStream(punctuator, lambda window: punctuator.label([window])[0])

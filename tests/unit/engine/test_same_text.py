@@ -33,9 +33,7 @@ def funasr_text(text: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def reference(
-    request: pytest.FixtureRequest, recordings: list[Samples]
-) -> Callable[[Path], list[tuple[str, list[list[int]]]]]:
+def reference(recordings: list[Samples]) -> Callable[[Path], list[tuple[str, list[list[int]]]]]:
     """Text and word times of every recording by FunASR, per bundle, computed once."""
     from funasr import AutoModel
 
@@ -74,9 +72,7 @@ def test_text_and_times_equal_funasr(
     path: Path = request.getfixturevalue(bundle)
     engine = make_engine(path, batch_seconds=batch_seconds, max_segment_ms=None)
     with ThreadPoolExecutor(4) as threads:  # all at once: the segments of all recordings meet in batches
-        results = list(
-            threads.map(lambda item: transcribe(engine, item[1], key=str(item[0])), enumerate(recordings))
-        )
+        results = list(threads.map(lambda item: transcribe(engine, item[1], key=str(item[0])), enumerate(recordings)))
     for sentences, (text, times) in zip(results, reference(path), strict=True):
         assert joined_text(sentences) == funasr_text(text)
         words = [word for sentence in sentences for word in sentence.words]
@@ -96,7 +92,7 @@ def test_sentences_are_well_formed(
         assert words
         times = [time for word in words for time in (word.start_ms, word.end_ms)]
         assert times == sorted(times)
-        assert 0 <= times[0] and times[-1] <= len(samples) // 16
+        assert times[0] >= 0 and times[-1] <= len(samples) // 16
         assert all(0 < word.confidence <= 1 for word in words)
         assert all(s.text == s.text.strip() and s.text[-1] in "。？.?" for s in sentences)
 

@@ -20,9 +20,7 @@ Plain = list[tuple[str, int, int, list[tuple[str, int, int]]]]
 
 def plain(sentences: list[Sentence]) -> Plain:
     """Everything that must be equal; confidences may differ in the seventh digit with the batch."""
-    return [
-        (s.text, s.start_ms, s.end_ms, [(w.text, w.start_ms, w.end_ms) for w in s.words]) for s in sentences
-    ]
+    return [(s.text, s.start_ms, s.end_ms, [(w.text, w.start_ms, w.end_ms) for w in s.words]) for s in sentences]
 
 
 def feed(engine: Engine, samples: Samples, generator: np.random.Generator, stops: list[int]) -> list[Sentence]:

@@ -53,7 +53,15 @@ PRIVATE = {
     "NAT64 of metadata": "64:ff9b::a9fe:a9fe",
     "local NAT64": "64:ff9b:1::a00:1",
 }
-PUBLIC = ["1.1.1.1", "8.8.8.8", "172.32.0.1", "100.128.0.1", "2606:4700:4700::1111", "64:ff9b::8.8.8.8", "::ffff:8.8.8.8"]
+PUBLIC = [
+    "1.1.1.1",
+    "8.8.8.8",
+    "172.32.0.1",
+    "100.128.0.1",
+    "2606:4700:4700::1111",
+    "64:ff9b::8.8.8.8",
+    "::ffff:8.8.8.8",
+]
 # Ways to write 127.0.0.1, 10.0.0.1 or 169.254.169.254 that a resolver understands, though a naive check does not.
 DISGUISED = [
     "0x7f.1",

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from common.errors import AudioEmpty, Internal, OutOfMemory, ParaqueueError, SourceNotFound, SourceUnreachable, all_errors
+from common.errors import (
+    AudioEmpty,
+    Internal,
+    OutOfMemory,
+    ParaqueueError,
+    SourceNotFound,
+    SourceUnreachable,
+    all_errors,
+)
 from worker.retry import RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=5, base_seconds=5, longest_seconds=30)

@@ -1,0 +1,189 @@
+"""The log of deliveries: one row per event and receiver, read, replayed and tested by people."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from common import cursors, ids
+from common.db import Database
+from common.errors import Expired, NotFound, WrongState
+from common.models import DeliveryRow, EndpointRow
+
+
+class DeliveryStatus(StrEnum):
+    """Where a delivery stands; a dead one is tried again only if somebody asks for it."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event for one receiver. `attempts` counts all tries, `last_status` is the HTTP status of the last one."""
+
+    id: uuid.UUID
+    created_at: datetime
+    event: str
+    job_id: uuid.UUID | None
+    endpoint_id: uuid.UUID | None
+    url: str | None
+    status: DeliveryStatus
+    attempts: int
+    next_attempt_at: datetime
+    last_attempt_at: datetime | None
+    delivered_at: datetime | None
+    last_status: int | None
+    error: str | None
+    answer: str | None
+
+    @property
+    def public_id(self) -> str:
+        """The id as clients know it; also the `webhook-id` of every try."""
+        return ids.shown(ids.DELIVERY, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """Some deliveries, newest first, and the cursor behind them; None where there are no more."""
+
+    deliveries: tuple[Delivery, ...]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Which deliveries to list; None: all."""
+
+    endpoint_id: uuid.UUID | None = None
+    job_id: uuid.UUID | None = None
+    status: DeliveryStatus | None = None
+
+
+def delivery_of(row: DeliveryRow) -> Delivery:
+    """The value of a row."""
+    return Delivery(
+        id=row.id,
+        created_at=row.created_at,
+        event=row.event,
+        job_id=row.job_id,
+        endpoint_id=row.endpoint_id,
+        url=row.url,
+        status=DeliveryStatus(row.status),
+        attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at,
+        last_attempt_at=row.last_attempt_at,
+        delivered_at=row.delivered_at,
+        last_status=row.last_status,
+        error=row.error,
+        answer=row.answer,
+    )
+
+
+def get_delivery(database: Database, delivery_id: uuid.UUID) -> Delivery:
+    """One delivery. Raises NotFound."""
+    with database.transaction() as session:
+        return delivery_of(_existing(session, delivery_id))
+
+
+def delivery_page(
+    database: Database, only: DeliveryFilter, *, after: str | None = None, limit: int = 20
+) -> DeliveryPage:
+    """A page of the log, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    statement = (
+        select(DeliveryRow)
+        .where(*_conditions(only))
+        .order_by(DeliveryRow.created_at.desc(), DeliveryRow.id.desc())
+        .limit(limit + 1)
+    )
+    if after is not None:
+        statement = statement.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) < tuple_(*cursors.decoded(after)))
+    with database.transaction() as session:
+        found = tuple(delivery_of(row) for row in session.scalars(statement))
+    if len(found) <= limit:
+        return DeliveryPage(found, None)
+    last = found[limit - 1]
+    return DeliveryPage(found[:limit], cursors.encoded(last.created_at, last.id))
+
+
+def _conditions(only: DeliveryFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if only.endpoint_id is not None:
+        conditions.append(DeliveryRow.endpoint_id == only.endpoint_id)
+    if only.job_id is not None:
+        conditions.append(DeliveryRow.job_id == only.job_id)
+    if only.status is not None:
+        conditions.append(DeliveryRow.status == only.status)
+    return conditions
+
+
+def replay(database: Database, delivery_id: uuid.UUID) -> Delivery:
+    """Send a delivery again, with the same id, and a whole new plan of tries.
+
+    Raises NotFound; WrongState where its endpoint is disabled; Expired where its content was deleted.
+    """
+    with database.transaction() as session:
+        row = _existing(session, delivery_id)
+        if row.endpoint_id is not None:
+            check_enabled(session, row.endpoint_id)
+        if row.payload is None:
+            raise Expired("the transcription of this delivery was deleted")
+        again = update(DeliveryRow).where(DeliveryRow.id == delivery_id, DeliveryRow.payload.is_not(None))
+        changed = session.scalars(again.values(**_ANEW).returning(DeliveryRow)).one_or_none()
+        if changed is None:
+            raise Expired("the transcription of this delivery was deleted")
+        return delivery_of(changed)
+
+
+def replay_since(database: Database, endpoint_id: uuid.UUID, since: datetime, *, only_dead: bool) -> int:
+    """Send again what was delivered to an endpoint, or given up, since then; returns how many.
+
+    Raises NotFound; WrongState where the endpoint is disabled. What is still being tried is left alone.
+    """
+    states = [DeliveryStatus.DEAD] if only_dead else [DeliveryStatus.DEAD, DeliveryStatus.DELIVERED]
+    with database.transaction() as session:
+        check_enabled(session, endpoint_id)
+        changed = session.scalars(
+            update(DeliveryRow)
+            .where(
+                DeliveryRow.endpoint_id == endpoint_id,
+                DeliveryRow.created_at >= since,
+                DeliveryRow.status.in_(states),
+                DeliveryRow.payload.is_not(None),
+            )
+            .values(**_ANEW)
+            .returning(DeliveryRow.id)
+        )
+        return len(changed.all())
+
+
+_ANEW = {
+    "status": DeliveryStatus.PENDING.value,
+    "failures": 0,
+    "next_attempt_at": func.now(),
+    "delivered_at": None,
+}
+
+
+def check_enabled(session: Session, endpoint_id: uuid.UUID) -> None:
+    """Raises NotFound, or WrongState, unless something may be sent to the endpoint; holds it until the commit."""
+    enabled = session.scalar(
+        select(EndpointRow.enabled).where(EndpointRow.id == endpoint_id).with_for_update(read=True)
+    )
+    if enabled is None:
+        raise NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+    if not enabled:
+        raise WrongState("the endpoint is disabled; enable it first")
+
+
+def _existing(session: Session, delivery_id: uuid.UUID) -> DeliveryRow:
+    row = session.get(DeliveryRow, delivery_id)
+    if row is None:
+        raise NotFound(f"there is no {ids.shown(ids.DELIVERY, delivery_id)!r}")
+    return row

@@ -1,0 +1,226 @@
+"""Registered endpoints: who wants which events, and the secrets that sign them."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common import ids
+from common.db import Database
+from common.errors import NotFound, TooManyWebhooks
+from common.models import DeliveryRow, EndpointRow
+from common.seal import Seal
+from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
+from common.webhooks.events import TEST_EVENT
+
+# Each event writes a row per endpoint in the transaction that ends the job: that must stay cheap.
+MAX_ENDPOINTS = 100
+SECRET_PREFIX = "whsec_"
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A receiver of events. `disabled_reason` says why it is off, if it was not a person who turned it off."""
+
+    id: uuid.UUID
+    created_at: datetime
+    updated_at: datetime
+    url: str
+    description: str
+    events: tuple[str, ...]
+    enabled: bool
+    disabled_reason: str | None
+    previous_secret_until: datetime | None
+
+    @property
+    def public_id(self) -> str:
+        """The id as clients know it."""
+        return ids.shown(ids.WEBHOOK, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEndpoint:
+    """What a person says of an endpoint when making it."""
+
+    url: str
+    events: tuple[str, ...]
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointChange:
+    """What to change of an endpoint; None leaves it as it is."""
+
+    url: str | None = None
+    events: tuple[str, ...] | None = None
+    enabled: bool | None = None
+    description: str | None = None
+
+
+def new_secret() -> str:
+    """A signing secret in the form of Standard Webhooks."""
+    return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def lane_of(endpoint_id: uuid.UUID) -> str:
+    """What deliveries to one receiver share, so that a slow receiver holds up its own ones only."""
+    return ids.shown(ids.WEBHOOK, endpoint_id)
+
+
+def create_endpoint(database: Database, seal: Seal, new: NewEndpoint) -> tuple[Endpoint, str]:
+    """Register an endpoint; its secret is returned here and never again. Raises TooManyWebhooks."""
+    secret = new_secret()
+    with database.transaction() as session:
+        if int(session.scalar(select(func.count()).select_from(EndpointRow)) or 0) >= MAX_ENDPOINTS:
+            raise TooManyWebhooks(f"there are {MAX_ENDPOINTS} endpoints already; delete one first")
+        row = session.scalars(
+            insert(EndpointRow)
+            .values(
+                id=ids.new_id(),
+                url=new.url,
+                description=new.description,
+                events=list(new.events),
+                secret=seal.close(secret),
+            )
+            .returning(EndpointRow)
+        ).one()
+        return _endpoint_of(row), secret
+
+
+def get_endpoint(database: Database, endpoint_id: uuid.UUID) -> Endpoint:
+    """One endpoint. Raises NotFound."""
+    with database.transaction() as session:
+        return _endpoint_of(_existing(session, endpoint_id))
+
+
+def all_endpoints(database: Database) -> list[Endpoint]:
+    """Every endpoint, newest first; they are few."""
+    with database.transaction() as session:
+        rows = session.scalars(select(EndpointRow).order_by(EndpointRow.created_at.desc(), EndpointRow.id.desc()))
+        return [_endpoint_of(row) for row in rows]
+
+
+def update_endpoint(database: Database, endpoint_id: uuid.UUID, change: EndpointChange) -> Endpoint:
+    """Change an endpoint; one that is disabled gives its waiting deliveries up. Raises NotFound."""
+    told = {
+        "url": change.url,
+        "events": list(change.events) if change.events is not None else None,
+        "enabled": change.enabled,
+        "description": change.description,
+    }
+    values: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    if change.enabled is not None:
+        values["disabled_reason"] = None
+    with database.transaction() as session:
+        row = _changed(session, endpoint_id, values)
+        if change.enabled is False:
+            give_up_waiting(session, endpoint_id)
+        return _endpoint_of(row)
+
+
+def give_up_waiting(session: Session, endpoint_id: uuid.UUID) -> None:
+    """The waiting deliveries of an endpoint that was just disabled are dead; they can be replayed."""
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.endpoint_id == endpoint_id, DeliveryRow.status == DeliveryStatus.PENDING)
+        .values(status=DeliveryStatus.DEAD, error="endpoint_disabled")
+    )
+
+
+def delete_endpoint(database: Database, endpoint_id: uuid.UUID) -> None:
+    """Delete an endpoint with its secrets and its log. Raises NotFound."""
+    with database.transaction() as session:
+        gone = session.scalar(delete(EndpointRow).where(EndpointRow.id == endpoint_id).returning(EndpointRow.id))
+        if gone is None:
+            raise _not_found(endpoint_id)
+
+
+def rotate_secret(
+    database: Database, seal: Seal, endpoint_id: uuid.UUID, *, overlap_seconds: float
+) -> tuple[Endpoint, str]:
+    """A new secret, returned here and never again; until the overlap ends, the old one signs as well.
+
+    Rotating again within the overlap forgets the oldest secret. Raises NotFound.
+    """
+    secret = new_secret()
+    values = {
+        "secret": seal.close(secret),
+        "previous_secret": EndpointRow.secret if overlap_seconds > 0 else None,
+        "previous_secret_until": func.now() + timedelta(seconds=overlap_seconds) if overlap_seconds > 0 else None,
+    }
+    with database.transaction() as session:
+        return _endpoint_of(_changed(session, endpoint_id, values)), secret
+
+
+def reseal(database: Database, seal: Seal) -> int:
+    """Bring all secrets under the first key, so that older ones can be taken away; returns how many changed."""
+    changed = 0
+    with database.transaction() as session:
+        for row in session.scalars(select(EndpointRow).order_by(EndpointRow.id).with_for_update()):
+            for name in ("secret", "previous_secret"):
+                sealed = getattr(row, name)
+                renewed = seal.renewed(sealed) if sealed is not None else None
+                if renewed is not None:
+                    setattr(row, name, renewed)
+                    changed += 1
+    return changed
+
+
+def send_test(database: Database, endpoint_id: uuid.UUID) -> Delivery:
+    """Write a `webhook.test` event for an endpoint. Raises NotFound; WrongState where it is disabled."""
+    with database.transaction() as session:
+        check_enabled(session, endpoint_id)
+        row = session.scalars(
+            insert(DeliveryRow)
+            .values(
+                id=ids.new_id(),
+                event=TEST_EVENT,
+                endpoint_id=endpoint_id,
+                lane=lane_of(endpoint_id),
+                payload={"id": ids.shown(ids.WEBHOOK, endpoint_id), "message": "This is a test."},
+            )
+            .returning(DeliveryRow)
+        ).one()
+        return delivery_of(row)
+
+
+def _changed(session: Session, endpoint_id: uuid.UUID, values: dict[str, Any]) -> EndpointRow:
+    statement = update(EndpointRow).where(EndpointRow.id == endpoint_id).values(**values, updated_at=func.now())
+    row = session.scalars(statement.returning(EndpointRow)).one_or_none()
+    if row is None:
+        raise _not_found(endpoint_id)
+    return row
+
+
+def _existing(session: Session, endpoint_id: uuid.UUID) -> EndpointRow:
+    row = session.get(EndpointRow, endpoint_id)
+    if row is None:
+        raise _not_found(endpoint_id)
+    return row
+
+
+def _not_found(endpoint_id: uuid.UUID) -> NotFound:
+    return NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+
+
+def _endpoint_of(row: EndpointRow) -> Endpoint:
+    return Endpoint(
+        id=row.id,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        url=row.url,
+        description=row.description,
+        events=tuple(row.events),
+        enabled=row.enabled,
+        disabled_reason=row.disabled_reason,
+        previous_secret_until=row.previous_secret_until,
+    )

@@ -1,0 +1,106 @@
+"""The outbox: what there is to tell is written in the transaction that changes the job.
+
+So an event exists if, and only if, the change was committed. Sending it is another's work (`sending`), as
+often as it takes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common import ids
+from common.db import Database
+from common.job_states import Status
+from common.models import DeliveryRow, EndpointRow, JobRow
+from common.webhooks.delivery import DeliveryStatus
+from common.webhooks.endpoint import lane_of
+from common.webhooks.events import EVENT_OF, data_of, wanted
+
+EXPIRE_AT_A_TIME = 5000
+ROWS_AT_A_TIME = 1000
+
+
+def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
+    """Write the deliveries that the present state of these jobs calls for, in the caller's transaction.
+
+    Call it in every transaction that ends a job or commits a part; a queued job has no news. One row per
+    endpoint that wants the event, and one for the job's own URL.
+    """
+    jobs = session.execute(
+        select(JobRow)
+        .where(JobRow.id.in_(job_ids), JobRow.status != Status.QUEUED)
+        .execution_options(populate_existing=True)
+    ).scalars()
+    told = list(jobs)
+    if not told:
+        return
+    # The lock keeps an endpoint from being deleted before we commit: its deliveries would name nothing, and
+    # the job could not end. Here a tenant's endpoints will be chosen by the job's tenant.
+    endpoints = session.scalars(
+        select(EndpointRow)
+        .where(EndpointRow.enabled)
+        .order_by(EndpointRow.id)
+        .with_for_update(read=True, key_share=True)
+    ).all()
+    rows = [row for job in told for row in _rows(job, endpoints)]
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        session.execute(insert(DeliveryRow), rows[start : start + ROWS_AT_A_TIME])
+
+
+def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]:
+    event = EVENT_OF[Status(job.status)]
+    common = {"event": event.value, "job_id": job.id, "payload": data_of(job, ids.shown(ids.JOB, job.id))}
+    rows = [
+        {**common, "id": ids.new_id(), "endpoint_id": endpoint.id, "url": None, "lane": lane_of(endpoint.id)}
+        for endpoint in endpoints
+        if wanted(event, endpoint.events)
+    ]
+    if job.webhook_url is not None and wanted(event, job.webhook_events):
+        lane = urlsplit(job.webhook_url).netloc.lower()
+        rows.append({**common, "id": ids.new_id(), "endpoint_id": None, "url": job.webhook_url, "lane": lane})
+    return rows
+
+
+def forget_job(session: Session, job_id: uuid.UUID) -> None:
+    """Wipe what deliveries say of a job, before it is deleted; that they were made stays in the log."""
+    pending = DeliveryRow.status == DeliveryStatus.PENDING
+    session.execute(
+        update(DeliveryRow)
+        .where(DeliveryRow.job_id == job_id)
+        .values(
+            job_id=None,
+            payload=None,
+            url=None,
+            lane="",
+            answer=None,
+            status=case((pending, DeliveryStatus.DEAD.value), else_=DeliveryRow.status),
+            error=case((pending, "job_deleted"), else_=DeliveryRow.error),
+        )
+    )
+
+
+def expire_deliveries(database: Database, *, after_seconds: float) -> int:
+    """Delete the log of deliveries that are that old and will not be tried again; returns how many."""
+    with database.transaction() as session:
+        old = (
+            select(DeliveryRow.id)
+            .where(
+                DeliveryRow.created_at < func.now() - timedelta(seconds=after_seconds),
+                DeliveryRow.status != DeliveryStatus.PENDING,
+            )
+            .order_by(DeliveryRow.created_at)
+            .limit(EXPIRE_AT_A_TIME)
+            .with_for_update(skip_locked=True)
+        )
+        gone = session.scalars(
+            delete(DeliveryRow).where(DeliveryRow.id.in_(old.scalar_subquery())).returning(DeliveryRow.id)
+        )
+        return len(gone.all())

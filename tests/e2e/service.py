@@ -1,0 +1,228 @@
+"""The whole service as real processes, started the way an operator starts them, and a client of its API."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import redis
+
+from common.settings import Settings
+from common.transcript import Word
+from dev.process import Child, free_port, spawn, stop_all, wait_until
+from dev.stack import REPOSITORY
+from dev.valkey import Valkey
+from tests.conftest import variables
+from tests.servers import fresh_database, running_valkey
+
+Answer = dict[str, Any]
+TERMINAL = {"completed", "failed", "canceled"}
+READY_SECONDS = 180.0
+DONE_SECONDS = 500.0
+# For what tests wait for; leases are short only where a test loses one, and workers slower than that are none.
+SHORT_TIMES = {"sweep_seconds": 1.0, "redispatch_seconds": 4.0, "retry_base_seconds": 0.5, "part_seconds": 30.0}
+SHORT_LEASES = {"lease_seconds": 3.0, "renew_seconds": 0.5}
+
+
+@dataclass
+class Service:
+    """Running processes; start and stop more of them as a test likes."""
+
+    settings: Settings
+    place: Path
+    valkey: Valkey
+    children: dict[str, Child] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        return f"http://127.0.0.1:{self.settings.port}"
+
+    def start(self, name: str, *command: str) -> Child:
+        """Start a process of ours: `python -m command`."""
+        environment = dict(os.environ) | variables(self.settings) | {"PYTHONUNBUFFERED": "1"}
+        log = self.place / "logs" / f"{name}.log"
+        child = spawn(name, [sys.executable, "-m", *command], log, env=environment, cwd=REPOSITORY)
+        self.children[name] = child
+        return child
+
+    def start_worker(self, name: str) -> Child:
+        """Start a GPU worker and wait until it takes jobs."""
+        child = self.start(name, "worker.main")
+        wait_until(lambda: "worker_ready" in child.log.read_text(), [child], READY_SECONDS, f"{name} was not ready")
+        return child
+
+    def start_all(self) -> None:
+        """One process of each kind; returns when a job could run."""
+        worker = self.start("worker", "worker.main")
+        self.start("api", "api.main")
+        self.start("light", "worker.light")
+        schedule = str(self.place / "beat-schedule")
+        self.start("beat", "celery", "-A", "common.queue", "beat", "--schedule", schedule)
+        waiting = list(self.children.values())
+        wait_until(self._serves, waiting, READY_SECONDS, "the API did not answer")
+        wait_until(lambda: "worker_ready" in worker.log.read_text(), waiting, READY_SECONDS, "no worker was ready")
+
+    def stop(self) -> None:
+        """SIGTERM to all, SIGKILL to who does not listen."""
+        stop_all(list(self.children.values()), 40)
+
+    def _serves(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/live", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def upload(self, path: Path, **options: str) -> str:
+        """Submit a file; the id of the job."""
+        with path.open("rb") as file:
+            answer = httpx.post(
+                f"{self.url}/v1/transcriptions", files={"file": (path.name, file)}, data=options, timeout=60
+            )
+        return self._accepted(answer)
+
+    def link(self, url: str, **options: str) -> str:
+        """Submit a link; the id of the job."""
+        return self._accepted(
+            httpx.post(f"{self.url}/v1/transcriptions", json={"audio_url": url, **options}, timeout=60)
+        )
+
+    def _accepted(self, answer: httpx.Response) -> str:
+        assert answer.status_code == 202, answer.text
+        found: Answer = answer.json()
+        assert answer.headers["Location"].endswith(f"/v1/transcriptions/{found['id']}")
+        return str(found["id"])
+
+    def job(self, job_id: str) -> Answer:
+        """The job as it stands."""
+        answer = httpx.get(f"{self.url}/v1/transcriptions/{job_id}", timeout=60)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def wait(self, job_id: str, until: Callable[[Answer], bool], seconds: float = DONE_SECONDS) -> Answer:
+        """Poll, as a client does."""
+        deadline = time.monotonic() + seconds
+        while not until(job := self.job(job_id)):
+            assert time.monotonic() < deadline, f"{job}; the logs are in {self.place / 'logs'}"
+            time.sleep(0.1)
+        return job
+
+    def finished(self, job_id: str, seconds: float = DONE_SECONDS) -> Answer:
+        """The job when it is completed."""
+        job = self.wait(job_id, lambda job: job["status"] in TERMINAL, seconds)
+        assert job["status"] == "completed", job
+        return job
+
+    def transcript(self, job_id: str, form: str = "json") -> httpx.Response:
+        """The transcript in one of its forms."""
+        answer = httpx.get(f"{self.url}/v1/transcriptions/{job_id}/transcript", params={"format": form}, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer
+
+    def sentences(self, job_id: str) -> list[Answer]:
+        """The sentences of a transcript."""
+        return list(self.transcript(job_id).json()["sentences"])
+
+    def parts(self, job_id: str) -> int:
+        """How many parts of a job are committed."""
+        with psycopg.connect(self.settings.database_url.get_secret_value()) as connection:
+            found = connection.execute("SELECT count(*) FROM parts WHERE job_id = %s", [job_id.partition("_")[2]])
+            return int((found.fetchone() or (0,))[0])
+
+    def wait_for_parts(self, job_id: str, number: int) -> None:
+        """Until a worker is in the middle of a job."""
+        self.wait(job_id, lambda job: self.parts(job_id) >= number or job["status"] in TERMINAL)
+        assert self.job(job_id)["status"] == "processing", "it ended before the fault"
+
+    def lose_all_messages(self) -> None:
+        """Empty Redis."""
+        with redis.Redis.from_url(self.valkey.url()) as client:
+            client.flushall()
+
+
+@contextmanager
+def running_service(database_url: str, valkey: Valkey, place: Path, **changes: Any) -> Iterator[Service]:
+    """All processes, on servers that run already; none of them is left afterwards."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "redis_url": valkey.url(),
+        "storage_url": f"file:{place / 'storage'}",
+        "scratch_dir": place / "scratch",
+        "models_dir": REPOSITORY / "models",
+        "model": "demo-zh",
+        "model_source": "local",
+        "device": "cpu",
+        "torch_threads": 1,  # two that spin while a busy machine lets only one of them run are slower
+        "port": free_port(),
+        "fetch_allowed_private": "127.0.0.1",
+    }
+    service = Service(Settings(**values, **(SHORT_TIMES | changes)), place, valkey)
+    try:
+        service.start_all()
+        yield service
+    finally:
+        sessions = {child.process.pid for child in service.children.values()}
+        service.stop()
+        left = processes_of(sessions)
+        scratch = list((place / "scratch").glob("*/*")) if (place / "scratch").exists() else []
+        assert not left, f"left behind: {left}"
+        assert not scratch, f"left on the scratch disk: {scratch}"
+
+
+@contextmanager
+def fresh_service(postgres: Any, place: Path, **changes: Any) -> Iterator[Service]:
+    """A service on a database and a Valkey of its own."""
+    with (
+        fresh_database(postgres) as url,
+        running_valkey(place) as valkey,
+        running_service(url, valkey, place, **changes) as service,
+    ):
+        yield service
+
+
+def processes_of(sessions: set[int]) -> list[str]:
+    """The processes that belong to one of the sessions, that is, to a child that we started, or to its children."""
+    found = []
+    for directory in Path("/proc").glob("[0-9]*"):
+        try:
+            state, _, _, session = (directory / "stat").read_text().rpartition(")")[2].split()[:4]
+            if int(session) in sessions and state != "Z":
+                found.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def peak_mebibytes(child: Child) -> int:
+    """The most memory that a process ever held."""
+    status = Path(f"/proc/{child.process.pid}/status").read_text()
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) // 1024
+
+
+def words_of(sentences: list[Answer]) -> list[Word]:
+    """The words of a transcript in JSON."""
+    return [
+        Word(word["text"], word["start_ms"], word["end_ms"], word["confidence"])
+        for sentence in sentences
+        for word in sentence["words"]
+    ]
+
+
+def without_confidence(sentences: list[Answer]) -> list[Answer]:
+    """What must be the same to the letter and the millisecond, whatever ran beside it or broke in between."""
+    return [
+        {name: value for name, value in sentence.items() if name not in {"confidence", "words"}}
+        | {"words": [(word["text"], word["start_ms"], word["end_ms"]) for word in sentence["words"]]}
+        for sentence in sentences
+    ]

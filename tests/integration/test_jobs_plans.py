@@ -1,0 +1,165 @@
+"""Every query of a hot path finds its rows by an index.
+
+The plans are those of the real calls, told by PostgreSQL's auto_explain; each call runs often enough for psycopg
+to prepare it and for PostgreSQL to consider a plan without the parameters.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import event
+
+from common import jobs
+from common.db import Database
+from common.errors import NotFound
+from common.job_states import Stage, Status
+from common.jobs import Progress, Worker
+from common.storage import LocalStorage
+from dev.postgres import Postgres
+from tests.integration.job_cases import MODEL, execute, pool_on, rows, with_worker
+
+# Mostly finished jobs, some waiting, a few running: as a service looks after some time.
+FILL = """
+INSERT INTO jobs (id, created_at, status, model, channels, priority, tags, source_kind, source_url, audio_key,
+                  started_at, finished_at, lease_token, lease_worker, lease_expires_at, result_deleted_at, attempts)
+SELECT gen_random_uuid(), now() - make_interval(secs => n * 60), s, 'demo-zh', 'mix', n % 10,
+       CASE WHEN n % 500 = 0 THEN ARRAY['rare'] ELSE ARRAY['common'] END, 'https', 'https://example.com/a',
+       CASE WHEN n % 50 = 0 THEN 'audio/x/y' END, now(),
+       CASE WHEN s IN ('completed', 'failed', 'canceled') THEN now() - make_interval(secs => n * 60) END,
+       CASE WHEN s = 'processing' THEN gen_random_uuid() END, 'w',
+       CASE WHEN s = 'processing' THEN now() + make_interval(secs => n - 100) END,
+       CASE WHEN n % 50 = 1 THEN NULL WHEN s IN ('completed', 'failed', 'canceled') THEN now() END, 1
+FROM (SELECT n, CASE WHEN n % 20 = 0 THEN 'queued' WHEN n % 1000 = 3 THEN 'processing' WHEN n % 100 = 7 THEN 'failed'
+      WHEN n % 100 = 8 THEN 'canceled' ELSE 'completed' END AS s FROM generate_series(1, 20000) n) made;
+INSERT INTO attempts (job_id, token, run, number, worker) SELECT id, gen_random_uuid(), 1, 1, 'w' FROM jobs;
+INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences) SELECT id, 1, 0, 0, 1, 1 FROM jobs;
+INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words)
+SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
+"""
+REPEATS = 12
+TABLES = ("jobs", "attempts", "parts", "sentences")
+
+
+class Plans:
+    """Collects the plan of each statement."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def __call__(self, notice: psycopg.errors.Diagnostic) -> None:
+        if (notice.message_primary or "").startswith("duration"):
+            self.told.append(notice.message_primary or "")
+
+    def indexes(self) -> set[str]:
+        return set(re.findall(r"Index(?: Only)? Scan (?:Backward )?(?:using|on) (\w+)", "\n".join(self.told)))
+
+    def sequential(self) -> list[str]:
+        """The plans that read a whole table, other than that of the workers."""
+        return [plan for plan in self.told if re.search(rf"Seq Scan on ({'|'.join(TABLES)})\b", plan)]
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Iterator[tuple[Database, Plans]]:
+    plans = Plans()
+    with pool_on(postgres) as database:
+        execute(database, FILL)
+        with_worker(database, slots=40)
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("VACUUM ANALYZE")
+
+        @event.listens_for(database.engine, "connect")
+        def explain(connection: psycopg.Connection, _record: object) -> None:
+            connection.add_notice_handler(plans)
+            connection.execute("LOAD 'auto_explain'")
+            connection.execute("SET auto_explain.log_min_duration = 0")
+            connection.execute("SET auto_explain.log_nested_statements = on")  # what a cascade does
+            connection.execute("SET auto_explain.log_level = 'notice'")
+            connection.commit()
+
+        database.engine.dispose()
+        yield database, plans
+
+
+def told_by(filled: tuple[Database, Plans], call: Callable[[Database], object]) -> Plans:
+    database, plans = filled
+    for _ in range(REPEATS):
+        call(database)
+    plans.told.clear()
+    call(database)
+    assert plans.told
+    return plans
+
+
+def some(database: Database, status: Status) -> uuid.UUID:
+    [[job_id], *_] = rows(database, f"SELECT id FROM jobs WHERE status = '{status}' LIMIT 1")
+    return job_id
+
+
+def cursor(database: Database) -> str | None:
+    return jobs.page(database, limit=50).next_cursor
+
+
+def claim_next(database: Database) -> None:
+    held = jobs.claim(database, some(database, Status.QUEUED), worker="w", model=MODEL, lease_seconds=60)
+    assert held is not None
+
+
+def renew(database: Database) -> None:
+    held = rows(database, "SELECT lease_token FROM jobs WHERE status = 'processing' LIMIT 4")
+    told = [Progress(token, Stage.TRANSCRIBING, 1, None) for [token] in held]
+    worker = Worker("worker-1", MODEL, "r1", "fp32", "cpu", 40)
+    assert len(jobs.renew(database, worker, told, lease_seconds=-1, draining=False)) == 4
+
+
+def dispatch(database: Database) -> None:
+    execute(database, "UPDATE workers SET slots = slots + 10, heartbeat_at = now()")
+    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60) > 0
+
+
+CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
+    "newest": (lambda d: jobs.page(d, limit=20), {"jobs_newest"}),
+    "newest after a cursor": (lambda d: jobs.page(d, limit=20, after=cursor(d)), {"jobs_newest"}),
+    "by status": (lambda d: jobs.page(d, limit=20, status=Status.FAILED), {"jobs_by_status"}),
+    "by rare tag": (lambda d: jobs.page(d, limit=20, tag="rare"), {"jobs_by_tag"}),
+    "by status and tag": (lambda d: jobs.page(d, limit=20, status=Status.FAILED, tag="rare"), {"jobs_by_tag"}),
+    "get": (lambda d: jobs.get(d, some(d, Status.FAILED)), {"jobs_pkey"}),
+    "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
+    "sentences": (lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))), {"sentences_pkey"}),
+    "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
+    "dispatch": (dispatch, {"jobs_waiting"}),
+    "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
+    "renew": (renew, {"jobs_leases"}),
+    "take back leases": (lambda d: jobs.take_back_leases(d, max_losses=99), {"jobs_leases"}),
+    "expire results": (lambda d: jobs.expire_results(d, after_seconds=1_150_000), {"jobs_result_due"}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_reads_an_index_and_never_a_whole_table(filled: tuple[Database, Plans], name: str) -> None:
+    call, wanted = CALLS[name]
+    plans = told_by(filled, call)
+    ours = [plan for plan in plans.sequential() if "LIMIT 1" not in plan and "LIMIT 4" not in plan]
+    assert not ours, "\n".join(ours)
+    assert wanted <= plans.indexes(), "\n".join(plans.told)
+
+
+def test_expiring_audio_reads_an_index(filled: tuple[Database, Plans], tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, after_seconds=1_190_000))
+    assert "jobs_audio_due" in plans.indexes(), "\n".join(plans.told)
+    assert not plans.sequential()
+
+
+def test_deleting_a_job_reads_indexes_of_every_table(filled: tuple[Database, Plans], tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    plans = told_by(filled, lambda d: jobs.delete_job(d, storage, some(d, Status.FAILED)))
+    assert {"jobs_pkey", "parts_pkey", "sentences_pkey"} <= plans.indexes()
+    assert not [plan for plan in plans.sequential() if "LIMIT 1" not in plan]
+    with pytest.raises(NotFound):
+        jobs.get(filled[0], uuid.uuid4())

@@ -1,0 +1,169 @@
+"""The light worker: its tasks as functions, and the real processes that run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+
+from common import ids, jobs
+from common.db import Database
+from common.job_states import Status
+from common.jobs import Job, Submission, Worker
+from common.queue import Publisher, make_app, transcribe_queue
+from common.settings import Settings
+from common.storage import Storage, make_storage
+from dev.process import Child, spawn, stop_all, wait_until
+from dev.stack import REPOSITORY
+from tests.conftest import variables
+from tests.e2e.service import processes_of
+from worker.deliverer import Deliverer
+from worker.light import HOUR_SECONDS, Keeper
+from worker.webhooks import Plan, Sender
+
+WORKER = Worker("w", "demo-zh", "revision", "fp32", "cpu", 2)
+
+
+@pytest.fixture
+def keeper(settings: Settings) -> Iterator[Keeper]:
+    database = Database(settings.sqlalchemy_url, 4)
+    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
+    deliverer = Deliverer(database, Sender.of(settings), plan)
+    yield Keeper(settings, database, make_storage(settings), Publisher(make_app(settings)), deliverer)
+    database.close()
+
+
+def submitted(database: Database, storage: Storage | None = None) -> Job:
+    job_id = ids.new_id()
+    key = None
+    if storage is not None:
+        key = f"{jobs.audio_prefix(job_id)}upload"
+        writer = storage.writer(key)
+        writer.write(b"audio")
+        writer.commit()
+    return jobs.submit(database, Submission(job_id, "demo-zh", "upload", audio_key=key))
+
+
+def with_expired_lease(database: Database) -> Job:
+    """A job whose worker was never heard of again."""
+    job = submitted(database)
+    claim = jobs.claim(database, job.id, worker="gone", model="demo-zh", lease_seconds=0.001)
+    assert claim is not None
+    return job
+
+
+def messages(settings: Settings) -> int:
+    """How many jobs are announced."""
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        return int(client.llen(transcribe_queue("demo-zh")))  # type: ignore[arg-type]
+
+
+def execute(settings: Settings, statement: str) -> None:
+    with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
+def test_the_sweep_takes_back_what_a_dead_worker_left_and_announces_it(keeper: Keeper) -> None:
+    job = with_expired_lease(keeper.database)
+    jobs.register_worker(keeper.database, WORKER)
+    keeper.sweep()
+    assert jobs.get(keeper.database, job.id).status is Status.QUEUED
+    (attempt,) = jobs.attempts(keeper.database, job.id)
+    assert (attempt.outcome, attempt.error_code) == ("lost", "worker_lost")
+    assert messages(keeper.settings) == 1
+    keeper.sweep()
+    assert messages(keeper.settings) == 1, "what is announced already is not announced again so soon"
+
+
+def test_the_sweep_leaves_living_leases_alone(keeper: Keeper) -> None:
+    job = submitted(keeper.database)
+    assert jobs.claim(keeper.database, job.id, worker="alive", model="demo-zh", lease_seconds=30) is not None
+    keeper.sweep()
+    assert jobs.get(keeper.database, job.id).status is Status.PROCESSING
+
+
+def test_the_sweep_gives_up_what_kills_every_worker(keeper: Keeper) -> None:
+    job = with_expired_lease(keeper.database)
+    execute(keeper.settings, f"UPDATE jobs SET losses = {keeper.settings.max_losses - 1}")
+    keeper.sweep()
+    failed = jobs.get(keeper.database, job.id)
+    assert failed.status is Status.FAILED
+    assert failed.failure is not None and failed.failure.code == "worker_lost"
+
+
+def test_the_sweep_announces_no_more_than_there_are_slots(keeper: Keeper) -> None:
+    for _ in range(5):
+        submitted(keeper.database)
+    keeper.sweep()
+    assert messages(keeper.settings) == 0, "nobody is there to take them"
+    jobs.register_worker(keeper.database, WORKER)
+    keeper.sweep()
+    assert messages(keeper.settings) == WORKER.slots
+
+
+def test_cleaning_deletes_what_outlived_its_time(keeper: Keeper, tmp_path: Path) -> None:
+    old, young, running = (submitted(keeper.database, keeper.storage) for _ in range(3))
+    for job in (old, young):
+        jobs.cancel(keeper.database, job.id)
+    past = f"now() - interval '{keeper.settings.audio_retention_hours + 1} hours'"
+    execute(keeper.settings, f"UPDATE jobs SET finished_at = {past} WHERE id = '{old.id}'")
+    execute(keeper.settings, f"UPDATE jobs SET created_at = {past} WHERE id = '{running.id}'")
+    orphan = tmp_path / "storage" / jobs.audio_prefix(ids.new_id()) / "upload"
+    fresh = tmp_path / "storage" / jobs.audio_prefix(ids.new_id()) / "upload"
+    for path in (orphan, fresh):
+        path.parent.mkdir()
+        path.touch()
+    two_days_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
+    os.utime(orphan, (two_days_ago, two_days_ago))
+    keeper.clean()
+    left = {job.id: jobs.get(keeper.database, job.id).source.audio_key for job in (old, young, running)}
+    assert left[old.id] is None
+    assert left[young.id] and left[running.id]
+    kept = {key for key, _ in keeper.storage.keys("audio/")}
+    assert kept == {left[young.id], left[running.id], fresh.relative_to(tmp_path / "storage").as_posix()}
+    keeper.clean()
+    assert {key for key, _ in keeper.storage.keys("audio/")} == kept
+
+
+def test_the_light_worker_imports_no_torch() -> None:
+    code = "import sys, worker.light; print(sorted({'torch', 'funasr', 'numpy', 'worker.engine'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def start(name: str, settings: Settings, place: Path, *command: str) -> Child:
+    environment = dict(os.environ) | variables(settings)
+    return spawn(name, [sys.executable, "-m", *command], place / f"{name}.log", env=environment, cwd=REPOSITORY)
+
+
+def test_beat_and_two_light_workers_recover_jobs(settings: Settings, keeper: Keeper, tmp_path: Path) -> None:
+    settings = settings.model_copy(update={"sweep_seconds": 0.5})
+    lost = [with_expired_lease(keeper.database) for _ in range(3)]
+    beat = ["celery", "-A", "common.queue", "beat", "--schedule", str(tmp_path / "schedule")]
+    children = [start("beat", settings, tmp_path, *beat)]
+    children += [start(name, settings, tmp_path, "worker.light") for name in ("light-1", "light-2")]
+
+    def recovered() -> bool:
+        return all(jobs.get(keeper.database, job.id).status is Status.QUEUED for job in lost)
+
+    try:
+        wait_until(recovered, children, 60, "the leases were not taken back")
+        for job in lost:
+            assert len(jobs.attempts(keeper.database, job.id)) == 1
+        began = time.monotonic()
+        another = with_expired_lease(keeper.database)
+        lost.append(another)
+        wait_until(recovered, children, 30, "the sweep did not come again")
+        print(f"an expired lease was taken back after {time.monotonic() - began:.1f} s, the sweep runs every 0.5 s")
+    finally:
+        stop_all(children, 20)
+    assert [child.process.returncode for child in children[1:]] == [0, 0]
+    assert not processes_of({child.process.pid for child in children})

@@ -1,0 +1,179 @@
+"""Sends what is due in the outbox, in threads of its own, so that nobody's slow receiver holds anybody up.
+
+Deliveries to one receiver share a lane. A lane has a few threads at most, one while its last try failed; and lanes
+that fail have half of the threads between them, so that there is always room for those that work.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from common import webhooks
+from common.db import Database
+from common.errors import ParaqueueError
+from common.telemetry import get_logger
+from common.webhooks import Due, Parcel
+from worker.webhooks import Plan, Sender, Sent
+
+log = get_logger(__name__)
+THREADS = 32
+PER_LANE = 4
+FAILING_THREADS = THREADS // 2
+REMEMBERED_LANES = 1000
+# What a try may take beyond its time-out: resolving the name, and recording what came of it.
+LEASE_SLACK_SECONDS = 45.0
+
+
+class Lanes:
+    """How many threads each lane has, and which lanes failed last. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._busy: Counter[str] = Counter()
+        self._failing: OrderedDict[str, None] = OrderedDict()
+
+    def full(self) -> set[str]:
+        """The lanes that can have no further thread now."""
+        with self._lock:
+            names = set(self._busy) | (set(self._failing) if self._failing_room() <= 0 else set())
+            return {lane for lane in names if self._room(lane) <= 0}
+
+    def take(self, due: Sequence[Due]) -> list[Due]:
+        """The first of these, as far as there are threads for them; give each of them back."""
+        taken = []
+        with self._lock:
+            for item in due:
+                if sum(self._busy.values()) < THREADS and self._room(item.lane) > 0:
+                    self._busy[item.lane] += 1
+                    taken.append(item)
+        return taken
+
+    def give_back(self, lane: str, *, succeeded: bool | None) -> None:
+        """A thread is free again; None where nothing was tried."""
+        with self._lock:
+            self._busy[lane] -= 1
+            if self._busy[lane] <= 0:
+                del self._busy[lane]
+            if succeeded is None:
+                return
+            self._failing.pop(lane, None)
+            if not succeeded:
+                self._failing[lane] = None
+                if len(self._failing) > REMEMBERED_LANES:
+                    self._failing.popitem(last=False)
+
+    def _room(self, lane: str) -> int:
+        if lane not in self._failing:
+            return PER_LANE - self._busy[lane]
+        return min(1 - self._busy[lane], self._failing_room())
+
+    def _failing_room(self) -> int:
+        return FAILING_THREADS - sum(number for lane, number in self._busy.items() if lane in self._failing)
+
+
+class Deliverer:
+    """A thread that looks for due deliveries when woken, and others that send them."""
+
+    def __init__(self, database: Database, sender: Sender, plan: Plan) -> None:
+        self._database = database
+        self._sender = sender
+        self._plan = plan
+        self._lease_seconds = sender.timeout_seconds + LEASE_SLACK_SECONDS
+        self._lanes = Lanes()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deliver")
+        self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
+
+    def start(self) -> None:
+        """Begin; what is due is sent at once."""
+        self._woken.set()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Ask for a look into the outbox. Never blocks, never fails."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """Take nothing more, and wait for the tries under way, which end by their time-out."""
+        self._stopping = True
+        self._woken.set()
+        with suppress(RuntimeError):  # never started
+            self._thread.join(timeout=10)
+        self._pool.shutdown(wait=True)
+
+    def _run(self) -> None:
+        while True:
+            self._woken.wait()
+            self._woken.clear()
+            if self._stopping:
+                return
+            try:
+                while self._hand_out() and not self._stopping:
+                    pass
+            except ParaqueueError as error:
+                # The sweep wakes us again in a few seconds.
+                log.warning("deliveries_postponed", error_code=error.code, reason=error.message)
+            except Exception:
+                log.exception("deliverer_failed")
+
+    def _hand_out(self) -> int:
+        """Give due deliveries to free threads; returns how many."""
+        due = webhooks.due(self._database, full=self._lanes.full(), per_lane=PER_LANE)
+        taken = {item.id: item.lane for item in self._lanes.take(due)}
+        if not taken:
+            return 0
+        try:
+            parcels = webhooks.claim_deliveries(self._database, list(taken), lease_seconds=self._lease_seconds)
+            for parcel in parcels:
+                self._pool.submit(self._deliver, parcel)
+                del taken[parcel.id]
+            return len(parcels)
+        finally:
+            for lane in taken.values():  # another worker has them, or they are not wanted any more
+                self._lanes.give_back(lane, succeeded=None)
+
+    def _deliver(self, parcel: Parcel) -> None:
+        sent: Sent | None = None
+        began = time.monotonic()
+        try:
+            sent = self._sender.send(parcel)
+            self._record(parcel, sent, round((time.monotonic() - began) * 1000))
+        except ParaqueueError as error:
+            # It is due again when the lease ends, and then arrives twice at worst.
+            log.warning("delivery_not_recorded", delivery_id=parcel.public_id, error_code=error.code)
+        except Exception:
+            log.exception("delivery_crashed", delivery_id=parcel.public_id)
+        finally:
+            self._lanes.give_back(parcel.lane, succeeded=sent is not None and sent.delivered)
+            self.wake()
+
+    def _record(self, parcel: Parcel, sent: Sent, took_ms: int) -> None:
+        told = {
+            "delivery_id": parcel.public_id,
+            "event_type": parcel.event,
+            "attempt": parcel.attempt,
+            "status": sent.report.status,
+            "took_ms": took_ms,
+        }
+        if sent.delivered:
+            webhooks.record_delivered(self._database, parcel, sent.report)
+            log.info("webhook_delivered", **told)
+            return
+        if sent.gone:
+            webhooks.record_gone(self._database, parcel, sent.report)
+            log.warning("webhook_gone", **told)
+            return
+        pause = None if sent.final else self._pause(parcel, sent)
+        webhooks.record_failed(self._database, parcel, sent.report, pause_seconds=pause)
+        again_in = None if pause is None else round(pause, 1)
+        log.warning("webhook_failed", error=sent.report.error, again_in_seconds=again_in, **told)
+
+    def _pause(self, parcel: Parcel, sent: Sent) -> float | None:
+        return self._plan.pause(parcel.event, parcel.failures + 1, retry_after=sent.retry_after, jitter=random.random())
