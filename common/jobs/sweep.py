@@ -58,14 +58,13 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
         if not expired:
             return []
         tokens = [(job_id, token) for job_id, token, _ in expired]
-        ended = dict(
-            session.execute(
-                update(JobRow)
-                .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
-                .values(**_lost_values(max_losses))
-                .returning(JobRow.id, JobRow.status)
-            )
+        changed = session.execute(
+            update(JobRow)
+            .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
+            .values(**_lost_values(max_losses))
+            .returning(JobRow.id, JobRow.status)
         )
+        ended = dict(changed.tuples().all())  # a list: dict() takes a Result for a mapping
         _end_attempts(session, tokens)
         webhooks.announce(session, list(ended))
         return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]

@@ -24,7 +24,7 @@ class Undisturbed:
 @pytest.fixture(scope="package")
 def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One process of each kind, and leases of three seconds."""
-    with fresh_service(postgres, tmp_path_factory.mktemp("service"), **SHORT_LEASES, part_seconds=8.0) as service:
+    with fresh_service(postgres, tmp_path_factory.mktemp("service"), **SHORT_LEASES) as service:
         yield service
 
 
@@ -32,10 +32,10 @@ def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def undisturbed(service: Service, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """More than ten minutes, in more than ten parts."""
     assert pytestconfig.cache is not None
-    recording = spoken(20, seed=20, cache=pytestconfig.cache.mkdir("recordings"))
+    recording = spoken(112, seed=112, cache=pytestconfig.cache.mkdir("recordings"))
     audio = write(recording.samples, tmp_path_factory.mktemp("audio") / "meeting.mp3", "-b:a", "48k")
     job_id = service.upload(audio)
     service.finished(job_id)
     sentences = without_confidence(service.sentences(job_id))
-    assert len(sentences) > 8
+    assert len(sentences) > 20
     return Undisturbed(audio, sentences)

@@ -8,12 +8,17 @@ import time
 import pytest
 
 from common.queue import TRANSCRIBE, make_app, transcribe_queue
-from tests.e2e.service import Answer, Service, processes_of, without_confidence
+from tests.e2e.service import READY_SECONDS, Answer, Service, processes_of, without_confidence
 from tests.faults.conftest import Undisturbed
 
 pytestmark = pytest.mark.timeout(900)
 RECOVERY_SECONDS = 3.0 + 1.0  # lease and sweep; more on a machine that is busy with other things
 SLACK_SECONDS = 15.0
+
+
+def lost(job: Answer) -> bool:
+    """Whether the first attempt was given up; the job itself may be queued for milliseconds only."""
+    return bool(job["attempts"]) and job["attempts"][0]["outcome"] == "lost"
 
 
 def the_same(service: Service, job_id: str, undisturbed: Undisturbed) -> Answer:
@@ -31,9 +36,9 @@ def test_a_killed_worker_loses_nothing(service: Service, undisturbed: Undisturbe
     killed = time.monotonic()
     victim.process.wait()
     service.start("worker", "worker.main")
-    service.wait(job_id, lambda job: job["status"] == "queued", 60)
+    service.wait(job_id, lost, 60)
     taken_back = time.monotonic() - killed
-    service.wait(job_id, lambda job: job["attempt"] == 2, 60)
+    service.wait(job_id, lambda job: job["attempt"] >= 2, READY_SECONDS)
     print(f"taken back after {taken_back:.1f} s, taken up by a new process after {time.monotonic() - killed:.1f} s")
     job = the_same(service, job_id, undisturbed)
     first, second = job["attempts"]
@@ -50,14 +55,16 @@ def test_a_frozen_worker_that_wakes_up_changes_nothing(service: Service, undistu
     frozen = service.children["worker"]
     frozen.process.send_signal(signal.SIGSTOP)
     try:
-        service.wait(job_id, lambda job: job["status"] == "queued", 60)
+        service.wait(job_id, lost, 60)
         service.start_worker("second-worker")
-        service.wait(job_id, lambda job: job["attempt"] == 2, 60)
+        service.wait(job_id, lambda job: job["attempt"] >= 2, 60)
+        frozen.process.send_signal(signal.SIGCONT)
+        job = the_same(service, job_id, undisturbed)
     finally:
         frozen.process.send_signal(signal.SIGCONT)
-    job = the_same(service, job_id, undisturbed)
-    assert [item["outcome"] for item in job["attempts"]][:2] == ["lost", "completed"]
-    service.children.pop("second-worker").stop(40)
+        if second := service.children.pop("second-worker", None):
+            second.stop(40)
+    assert job["attempts"][0]["outcome"] == "lost"
 
 
 def test_a_worker_that_is_told_to_end_hands_its_job_back(service: Service, undisturbed: Undisturbed) -> None:

@@ -110,7 +110,7 @@ def test_it_arrives_soon_after_the_end_and_again_if_the_sender_is_killed(
         dispatcher.wake()
         until(lambda: len(receiver.messages) == 4)
         workers[1].process.send_signal(signal.SIGTERM)
-        assert workers[1].process.wait(20) == 0
+        assert workers[1].process.wait(60) == 0
         last = log_of(database)[-1]
         assert (last.status, last.attempts) == (DeliveryStatus.DELIVERED, 1)
         assert not webhooks.any_due(database)

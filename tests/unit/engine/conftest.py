@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import worker.engine  # noqa: F401, I001 - first: it says how threads wait, which torch reads when it is imported
+# isort: off
+import worker.engine  # noqa: F401 - before torch, which reads how its threads wait when it is imported
+# isort: on
 
 import json
 import shutil
