@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -101,10 +102,29 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
 def test_passwords_are_made_once_and_only_their_owner_reads_them(tmp_path: Path) -> None:
     first = _passwords(tmp_path)
     assert _passwords(tmp_path) == first
-    assert len(set(first.values())) == 3
+    assert len(set(first.values())) == len(first)
     assert min(len(password) for password in first.values()) >= 32
     assert [path.name for path in tmp_path.iterdir()] == ["secrets.json"]
     assert (tmp_path / "secrets.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_directory_of_an_earlier_version_keeps_its_passwords_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    (tmp_path / "secrets.json").write_text('{"postgres": "kept", "valkey": "kept too"}')
+    now = _passwords(tmp_path)
+    assert (now["postgres"], now["valkey"]) == ("kept", "kept too")
+    assert len(now["flower"]) >= 32
+
+
+def test_a_directory_of_an_earlier_version_gets_the_secrets_it_lacks(tmp_path: Path) -> None:
+    first = _passwords(tmp_path)
+    (tmp_path / "secrets.json").write_text(json.dumps({name: first[name] for name in ("postgres", "valkey", "flower")}))
+    (tmp_path / "postgres" / "data").mkdir(parents=True)
+    later = _passwords(tmp_path)
+    assert later.keys() == first.keys()
+    assert {name: later[name] for name in ("postgres", "valkey", "flower")} == {
+        name: first[name] for name in ("postgres", "valkey", "flower")
+    }
 
 
 def test_a_taken_flower_port_is_one_line(tmp_path: Path) -> None:

@@ -73,9 +73,9 @@ BUNDLES: dict[str, BundleSpec] = {
                 "vad": HubRepository("iic/speech_fsmn_vad_zh-cn-16k-common-pytorch", "v2.0.4"),
                 "punc": HubRepository("iic/punc_ct-transformer_zh-cn-common-vocab272727-pytorch", "v2.0.4"),
             },
-            # FunASR's own organisation on Hugging Face has the VAD, but not this punctuation (its
-            # funasr/ct-punc is the word-level one, which needs jieba), and funasr/paraformer-zh predicts no
-            # times.
+            # Of these FunASR's own organisation on Hugging Face has the VAD alone: its funasr/ct-punc is the
+            # word-level model, which needs jieba, and funasr/paraformer-zh has, by the card of a conversion of it,
+            # a CifPredictorV2, which gives no word times.
             {"vad": HubRepository("funasr/fsmn-vad", "main")},
         ),
         BundleSpec(

@@ -93,23 +93,33 @@ def _join_pieces(
     times: Sequence[Sequence[int]],
     log_probabilities: Sequence[float],
 ) -> Iterator[tuple[_Span, bool]]:
-    """Spans in order, each with whether it is a Latin word (only those can be part of an abbreviation)."""
+    """Spans in order, each with whether it is a Latin word (only those can be part of an abbreviation).
+
+    A Chinese character after an unfinished piece is given the time of the piece, and the Latin word that is
+    finished later begins where its last piece does: FunASR's times, which are those that results are compared with.
+    """
     pending: _Span | None = None
+    held: tuple[int, int] | None = None  # the time of pieces since the last character or word
     for token_id, (begin, end), log_probability in zip(ids, times, log_probabilities, strict=True):
         kind, token = vocabulary.kinds[token_id], vocabulary.tokens[token_id]
         if kind == _DROPPED:
             continue
-        if kind in (_CHARACTER, _OTHER):
+        if kind == _OTHER:
             yield _Span(token, begin, end, log_probability, 1), False
             continue
-        text = token.replace("@@", "")
+        start, stop = held or (begin, end)
+        if kind == _CHARACTER:
+            yield _Span(token, start, stop, log_probability, 1), False
+            held = None
+            continue
         if pending is None:
-            pending = _Span(text, begin, end, log_probability, 1)
-        else:
-            pending.extend(text, end, log_probability)
+            pending = _Span("", start, end, 0.0, 0)
+        pending.start_ms = start
+        pending.extend(token.replace("@@", ""), end, log_probability)
+        held = (start, end)
         if kind == _LATIN:
             yield pending, True
-            pending = None
+            pending, held = None, None
 
 
 def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:

@@ -39,7 +39,8 @@ SENTENCES = (
 
 @pytest.fixture(scope="session", autouse=True)
 def _funasr() -> None:
-    """FunASR without the hundreds of models that its plain import brings along."""
+    """FunASR without the hundreds of models that its plain import brings along; one thread, for busy machines."""
+    torch.set_num_threads(1)
     with loading._quiet():
         loading._funasr_tables()
 
@@ -83,7 +84,7 @@ def make_engine() -> Iterator[Callable[..., Engine]]:
     def make(bundle: Path, **options: Any) -> Engine:
         key = (bundle, *sorted(options.items()))
         if key not in made:
-            made[key] = Engine.load(from_directory(bundle), "cpu", threads=2, **options)
+            made[key] = Engine.load(from_directory(bundle), "cpu", threads=1, **options)
         return made[key]
 
     yield make

@@ -141,7 +141,7 @@ def test_command_prints_a_transcript(
 
     wav = tmp_path / "speech.wav"
     speech.write_wav(wav, recordings[0][: 20 * 16_000].astype("float32") / 32767)  # type: ignore[index]
-    assert main([str(wav), "--model", str(demo_bundle), "--device", "cpu", "--threads", "2"]) == 0
+    assert main([str(wav), "--model", str(demo_bundle), "--device", "cpu", "--threads", "1"]) == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("[00:00:0") and "RTF" in printed.err
     assert main([str(wav), "--model", "nothing"]) == 1

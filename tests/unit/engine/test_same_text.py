@@ -47,7 +47,7 @@ def reference(recordings: list[Samples]) -> Callable[[Path], list[tuple[str, lis
                 vad_model=str(bundle / "vad"),
                 punc_model=str(bundle / "punc"),
                 device="cpu",
-                ncpu=2,
+                ncpu=1,
                 **quiet,
             )
             known[bundle] = []
