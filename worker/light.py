@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from common import jobs, webhooks
+from common import ids, jobs, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, SWEEP, Publisher, make_app
@@ -39,11 +39,32 @@ class Keeper:
     deliverer: Deliverer
 
     def sweep(self) -> None:
-        """Take back what silent workers left behind, send what is due, and announce what should run next."""
+        """Take back what silent workers left behind, send what is due, and announce what should run next.
+
+        A step that fails does not keep the others from being done.
+        """
+        failures: list[Exception] = []
+        for step in (self._take_back, self.deliver, self._forget_dead_workers, self._dispatch):
+            try:
+                step()
+            except Exception as error:
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("the sweep could not do everything", failures)
+
+    def _take_back(self) -> None:
         for lost in jobs.take_back_leases(self.database, max_losses=self.settings.max_losses):
-            log.warning("lease_expired", job_id=str(lost.job_id), worker=lost.worker, status=lost.status.value)
-        self.deliver()
+            log.warning(
+                "lease_expired",
+                job_id=ids.shown(ids.JOB, lost.job_id),
+                worker=lost.worker,
+                status=lost.status.value,
+            )
+
+    def _forget_dead_workers(self) -> None:
         jobs.forget_dead_workers(self.database)
+
+    def _dispatch(self) -> None:
         jobs.dispatch(self.database, self.publish, redispatch_seconds=self.settings.redispatch_seconds)
 
     def deliver(self) -> None:

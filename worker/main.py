@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import sys
@@ -53,6 +54,8 @@ def load_engine(settings: Settings) -> Engine:
         batch_seconds=settings.batch_seconds,
         max_segment_ms=int(settings.max_segment_seconds * 1000),
     )
+    # The modules' many objects live as long as the process: the collector need not look at them again.
+    gc.freeze()
     log.info(
         "model_loaded",
         model=engine.bundle,

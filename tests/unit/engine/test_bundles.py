@@ -79,6 +79,26 @@ def test_download_stamps_the_revision(demo_bundle: Path, tmp_path: Path, monkeyp
     assert locate(BUNDLES["paraformer-large-zh"], "modelscope", tmp_path) == paths
 
 
+def test_mirrors_stand_in_for_what_a_hub_lacks(
+    demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def fetch(source: str, wanted: bundles.HubRepository, directory: Path) -> None:
+        asked.append(f"{source} {wanted.repository} {wanted.revision}")
+        shutil.copytree(demo_bundle / directory.name, directory)
+
+    monkeypatch.setattr(bundles, "_fetch", fetch)
+    spec = BUNDLES["paraformer-large-zh"]
+    shutil.copytree(demo_bundle / "punc", tmp_path / spec.name / "punc")  # put there by hand
+    download(spec, "huggingface", tmp_path, mirrors="asr=corp/paraformer@abc123")
+    assert asked == ["huggingface corp/paraformer abc123", "huggingface funasr/fsmn-vad main"]
+    assert locate(spec, "local", tmp_path).punc.is_dir()
+    for wrong in ("asr", "asr=corp/paraformer", "lm=corp/lm@1"):
+        with pytest.raises(ConfigurationError, match="PARAQUEUE_MODEL_REPOSITORIES"):
+            download(spec, "huggingface", tmp_path / "elsewhere", mirrors=wrong)
+
+
 def test_wrong_weights_are_refused(copied: Path) -> None:
     weights = copied / "asr" / "model.pt"
     state = torch.load(weights)
