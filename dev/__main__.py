@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from dev.demo import problems, reference_of, transcribe
-from dev.process import StackError, Stop, adopt_orphans, end_with_parent, heed_signals, pause
+from dev.process import StackError, Stop, adopt_orphans, end_with_parent, heed_signals, kill_orphans, pause
 from dev.stack import REPOSITORY, Options, Stack
 from dev.terminal import Terminal
 
@@ -46,6 +46,7 @@ def main() -> int:
         return 1
     finally:
         stack.close()
+        kill_orphans()  # only here: in a process that has other children this would end them too
 
 
 def _run(stack: Stack, options: argparse.Namespace, terminal: Terminal) -> int:

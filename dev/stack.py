@@ -22,7 +22,6 @@ from dev.process import (
     Child,
     StackError,
     free_port,
-    kill_orphans,
     port_is_free,
     spawn,
     stop_all,
@@ -114,7 +113,6 @@ class Stack:
         """End every process, first what works, last what it stands on; a second signal to us ends all patience."""
         stop_all(self.services, WORKER_STOP_SECONDS)
         stop_all(self.servers, SERVER_STOP_SECONDS)
-        kill_orphans()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
@@ -27,6 +28,10 @@ from tests.servers import (
     running_s3,
     running_valkey,
 )
+
+# On a busy machine the time of one example says nothing.
+hypothesis.settings.register_profile("shared-machine", deadline=None)
+hypothesis.settings.load_profile("shared-machine")
 
 # A developer's own settings must not steer the tests, nor a proxy come between us and the loopback interface.
 for _name in [name for name in os.environ if name.startswith(("PARAQUEUE_", "AWS_"))]:

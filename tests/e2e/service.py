@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -217,6 +217,18 @@ def words_of(sentences: list[Answer]) -> list[Word]:
         for sentence in sentences
         for word in sentence["words"]
     ]
+
+
+def spoken_words_of(sentences: list[Answer]) -> list[Word]:
+    """The words of a transcript in JSON; the last of a sentence ends where the sentence does.
+
+    Words carry FunASR's token times, which end 240 ms after their start; sentences say when the speech ended.
+    """
+    words: list[Word] = []
+    for sentence in sentences:
+        words += words_of([sentence])
+        words[-1] = replace(words[-1], end_ms=sentence["end_ms"])
+    return words
 
 
 def without_confidence(sentences: list[Answer]) -> list[Answer]:

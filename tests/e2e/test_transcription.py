@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from dev.postgres import Postgres
 from tests.e2e.recordings import Recording, error_rate, time_errors
-from tests.e2e.service import Answer, Service, fresh_service, without_confidence, words_of
+from tests.e2e.service import Answer, Service, fresh_service, spoken_words_of, without_confidence, words_of
 from tests.integration.test_source_object import client
 from tests.servers import S3, running_http_server
 
@@ -69,7 +69,7 @@ def test_the_text_is_right(
 def test_every_sentence_is_where_it_was_spoken(
     service: Service, submitted: Mapping[str, Answer], long_recording: Recording, way: str
 ) -> None:
-    errors = time_errors(long_recording.sentences, words_of(service.sentences(submitted[way]["id"])))
+    errors = time_errors(long_recording.sentences, spoken_words_of(service.sentences(submitted[way]["id"])))
     away = [abs(error) for pair in errors for error in pair]
     far = (
         [

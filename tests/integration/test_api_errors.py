@@ -20,7 +20,7 @@ from jsonschema import Draft202012Validator
 from common.settings import Settings
 from dev.postgres import Postgres, start_postgres
 from dev.process import Child, free_port, spawn
-from dev.stack import REPOSITORY
+from dev.stack import REPOSITORY, alembic
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, api_settings, form, problem_of, running_api, shared_api
 from tests.integration.job_cases import execute, until, with_worker
@@ -170,7 +170,7 @@ def test_postgres_that_comes_back_is_ready_again(redis_url: str, tmp_path: Path)
     server = start_postgres(tmp_path / "postgres", tmp_path / "logs", "secret", durable=False)
     try:
         with running_api(api_settings(server.url("postgres"), redis_url, tmp_path)) as api:
-            execute(api.database, "CREATE TABLE jobs (); CREATE TABLE workers ()")
+            alembic(["upgrade", "head"], server.url("postgres"), tmp_path / "logs", REPOSITORY)
             assert api.client.get("/health/ready").json()["checks"]["database"] == "ok"
             server.child.stop(seconds=5)
             assert api.client.get("/health/ready").status_code == 503

@@ -51,6 +51,7 @@ class Engine:
         self.max_segment_ms = options.max_segment_ms
         self._recogniser = _recogniser(bundle)
         self._vad = _vad(bundle)
+        self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
         self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
         self.batcher: Batcher[Segment, list[Word]] = Batcher(
             self._recogniser.recognise,
