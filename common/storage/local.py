@@ -113,10 +113,21 @@ class LocalWriter:
         with _told():
             os.fsync(self._file.fileno())
             self._file.close()
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._incoming.rename(self._target)
+            self._move()
             _sync_directory(self._target.parent)
         return Stored(self._size, self._hash.hexdigest())
+
+    def _move(self) -> None:
+        """Into place. A `delete` beside us may take the directory away, empty as it is, before we are in it."""
+        while True:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self._incoming.rename(self._target)
+            except FileNotFoundError:
+                if not self._incoming.exists():
+                    raise
+            else:
+                return
 
     def abort(self) -> None:
         """Forget what was written."""

@@ -156,8 +156,11 @@ def test_sentences_are_in_order_and_inside_the_audio(undisturbed: Told) -> None:
     assert undisturbed.ending is not None
     assert edges[-1] <= undisturbed.ending.audio_ms
     assert len({word.start_ms for word in words}) > len(words) * 0.9
-    for sentence in sentences:
-        assert (sentence.start_ms, sentence.end_ms) == (sentence.words[0].start_ms, sentence.words[-1].end_ms)
+    following = [sentence.start_ms for sentence in sentences[1:]] + [undisturbed.ending.audio_ms]
+    for sentence, next_start_ms in zip(sentences, following, strict=True):
+        assert sentence.start_ms == sentence.words[0].start_ms
+        # A sentence ends with its last word or, where it closes a speech segment, with the speech.
+        assert sentence.words[-1].end_ms <= sentence.end_ms <= next_start_ms
         assert 0 < sentence.confidence <= 1
         assert sentence.text.strip()
 
