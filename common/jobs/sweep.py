@@ -64,7 +64,7 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
             .values(**_lost_values(max_losses))
             .returning(JobRow.id, JobRow.status)
         )
-        ended = dict(changed.tuples().all())  # a list: dict() takes a Result for a mapping
+        ended = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
         _end_attempts(session, tokens)
         webhooks.announce(session, list(ended))
         return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]

@@ -125,7 +125,9 @@ def test_ctrl_c_while_starting_ends_everything(data: Path) -> None:
     with running(data, "--no-demo") as run:
         run.wait_for("starting the API")
         run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(timeout=60) == 128 + signal.SIGINT
+        code = run.process.wait(timeout=60)
+        # On a fast machine it may just have got ready, and ends then as it does later.
+        assert code == (0 if "] ready" in run.said.read_text() else 128 + signal.SIGINT)
         assert run.left() == {}
 
 
