@@ -30,6 +30,8 @@ from common.job_states import Status
 Timestamp = DateTime(timezone=True)
 # The channel of the trigger `jobs_notify`, which the first migration makes: the id of each job that changes.
 JOB_CHANGES = "paraqueue_jobs"
+# What belongs to nobody else: jobs from before there were tenants, and all of them where authentication is off.
+DEFAULT_TENANT = "default"
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
@@ -46,13 +48,53 @@ class Row(DeclarativeBase):
     }
 
 
+class TenantRow(Row):
+    """Whose jobs are whose: everything a caller sees belongs to its tenant."""
+
+    __tablename__ = "tenants"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKeyRow(Row):
+    """A key that a program calls the API with; only its hash is kept. A limit that is NULL is the settings' one."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str]
+    name: Mapped[str]
+    hash: Mapped[bytes]
+    hint: Mapped[str]
+    scopes: Mapped[list[str]]
+    last_used_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
+    max_running: Mapped[int | None] = mapped_column(Integer)
+    max_queued: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_day: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_month: Mapped[int | None] = mapped_column(Integer)
+    max_upload_bytes: Mapped[int | None] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant"], ["tenants.name"], name="api_keys_tenant"),
+        Index("api_keys_by_hash", "hash", unique=True),
+        Index("api_keys_of_tenant", "tenant", "created_at", "id"),
+    )
+
+
 class JobRow(Row):
-    """One transcription request."""
+    """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials."""
 
     __tablename__ = "jobs"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
+    key_id: Mapped[uuid.UUID | None]
     status: Mapped[str] = mapped_column(server_default=Status.QUEUED.value)
     stage: Mapped[str | None]
     model: Mapped[str]
@@ -106,8 +148,8 @@ class JobRow(Row):
         CheckConstraint(f"status IN ({STATUSES})", name="jobs_status_known"),
         CheckConstraint("priority BETWEEN 0 AND 9", name="jobs_priority_range"),
         CheckConstraint("(status = 'processing') = (lease_token IS NOT NULL)", name="jobs_lease_while_processing"),
-        Index("jobs_newest", "created_at", "id"),
-        Index("jobs_by_status", "status", "created_at", "id"),
+        Index("jobs_newest", "tenant", "created_at", "id"),
+        Index("jobs_by_status", "tenant", "status", "created_at", "id"),
         Index("jobs_by_tag", "tags", postgresql_using="gin"),
         Index(
             "jobs_waiting",
@@ -182,6 +224,26 @@ class SentenceRow(Row):
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),)
 
 
+class UsageRow(Row):
+    """What one run of a job came to; it stays when the job is deleted."""
+
+    __tablename__ = "usage"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    ended_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str]
+    key_id: Mapped[uuid.UUID | None]
+    model: Mapped[str]
+    tags: Mapped[list[str]]
+    status: Mapped[str]
+    error_code: Mapped[str | None]
+    audio_ms: Mapped[int] = mapped_column(BigInteger)
+    processing_ms: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("usage_of_tenant", "tenant", "ended_at"),)
+
+
 class WorkerRow(Row):
     """A GPU worker process that is, or was, alive."""
 
@@ -205,6 +267,7 @@ class EndpointRow(Row):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     url: Mapped[str]
     description: Mapped[str] = mapped_column(server_default=text("''"))

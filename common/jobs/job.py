@@ -50,6 +50,8 @@ class Job:
 
     id: uuid.UUID
     created_at: datetime
+    tenant: str
+    key_id: uuid.UUID | None
     status: Status
     stage: Stage | None
     model: str
@@ -115,6 +117,8 @@ def job_of(row: JobRow) -> Job:
     return Job(
         id=row.id,
         created_at=row.created_at,
+        tenant=row.tenant,
+        key_id=row.key_id,
         status=Status(row.status),
         stage=Stage(row.stage) if row.stage else None,
         model=row.model,

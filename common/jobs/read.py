@@ -13,7 +13,7 @@ from common.db import Database
 from common.errors import Expired, NotFound, NotReady
 from common.job_states import Status
 from common.jobs.job import Attempt, Job, attempt_of, job_of
-from common.models import AttemptRow, JobRow, SentenceRow
+from common.models import DEFAULT_TENANT, AttemptRow, JobRow, SentenceRow
 from common.transcript import Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
@@ -27,11 +27,11 @@ class Page:
     next_cursor: str | None
 
 
-def get(database: Database, job_id: uuid.UUID) -> Job:
-    """One job, whatever its state. Raises NotFound."""
+def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+    """One job, whatever its state. Raises NotFound, also for a job of another tenant than the one named."""
     with database.transaction() as session:
         row = session.get(JobRow, job_id)
-        if row is None:
+        if row is None or tenant not in (None, row.tenant):
             raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
         return job_of(row)
 
@@ -39,13 +39,15 @@ def get(database: Database, job_id: uuid.UUID) -> Job:
 def page(
     database: Database,
     *,
+    tenant: str = DEFAULT_TENANT,
     status: Status | None = None,
     tag: str | None = None,
     after: str | None = None,
     limit: int = 20,
 ) -> Page:
-    """A page of jobs, newest first. Raises InvalidRequest for a cursor that is not ours."""
-    statement = select(JobRow).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
+    """A page of a tenant's jobs, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    newest = (JobRow.created_at.desc(), JobRow.id.desc())
+    statement = select(JobRow).where(JobRow.tenant == tenant).order_by(*newest).limit(limit + 1)
     if status is not None:
         statement = statement.where(JobRow.status == status)
     if tag is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from common.db import Database
 from common.jobs.job import Job, job_of
-from common.models import JobRow
+from common.models import DEFAULT_TENANT, JobRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Submission:
     audio_sha256: str | None = None
     webhook_url: str | None = None
     webhook_events: tuple[str, ...] | None = None
+    tenant: str = DEFAULT_TENANT
+    key_id: uuid.UUID | None = None
 
 
 def submit(database: Database, submission: Submission) -> Job:
@@ -34,6 +36,8 @@ def submit(database: Database, submission: Submission) -> Job:
     with database.transaction() as session:
         row = JobRow(
             id=submission.id,
+            tenant=submission.tenant,
+            key_id=submission.key_id,
             model=submission.model,
             channels=submission.channels,
             priority=submission.priority,
