@@ -1,0 +1,273 @@
+"""What every benchmark prints and writes: medians with their spread, under the conditions they were measured in.
+
+    report = Report("queue", conditions({"jobs": "10,000 of 1 s"}), warmup="100 jobs")
+    table = report.table("Throughput", Column("name"), Column("jobs_per_second", digits=0))
+    table.add(name="claim", jobs_per_second=spread([801.0, 790.5, 812.0]))     # median (least-most)
+    report.bar("claims_per_second", 801.0, bar=500.0)                           # a key of the JSON, with its bar
+    report.show()                                                                # rich tables on the terminal
+    report.write()                                                               # bench/results/queue.json
+
+Numbers that a benchmark repeats are given as `spread(values)`: at least three runs where the benchmark is not a
+quick one. A value that could not be measured is `None` and shows as "-"; the reason goes to `table.note(…)`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as RichTable
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
+PACKAGES = ("torch", "funasr", "numpy", "numba")
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Repeated measurements of one thing: their median, and how far they lie apart."""
+
+    median: float
+    least: float
+    most: float
+    runs: int
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, digits: int = 2) -> str:
+        """`median (least-most)`; the median alone if there was one run."""
+        middle = f"{self.median:,.{digits}f}"
+        return middle if self.runs == 1 else f"{middle} ({self.least:,.{digits}f}-{self.most:,.{digits}f})"
+
+
+Value = Spread | float | int | str | None
+
+
+def spread(values: Iterable[float]) -> Spread:
+    """The spread of at least one measurement."""
+    numbers = sorted(values)
+    return Spread(statistics.median(numbers), numbers[0], numbers[-1], len(numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: the key of its values, what stands above it (by default the key), and decimals of numbers."""
+
+    key: str
+    title: str = ""
+    digits: int = 2
+
+
+class Table:
+    """Rows of measurements under a title, with remarks below."""
+
+    def __init__(self, title: str, columns: Sequence[Column]) -> None:
+        self.title = title
+        self.columns = tuple(columns)
+        self.rows: list[dict[str, Value]] = []
+        self.notes: list[str] = []
+
+    def add(self, **values: Value) -> None:
+        """A row by column; raises KeyError for a column that the table does not have."""
+        unknown = values.keys() - {column.key for column in self.columns}
+        if unknown:
+            raise KeyError(f"{self.title} has no column {', '.join(sorted(unknown))}")
+        self.rows.append(values)
+
+    def note(self, text: str) -> None:
+        """A remark, for example why a contender has no numbers."""
+        self.notes.append(text)
+
+    def texts(self) -> list[list[str]]:
+        """The cells as people read them, row by row."""
+        return [[cell(row.get(column.key), column.digits) for column in self.columns] for row in self.rows]
+
+    def markdown(self) -> str:
+        """The table for a document; the first column is text, the others are numbers."""
+        titles = [column.title or column.key for column in self.columns]
+        lines = [_row(titles), _row(["---"] + ["---:"] * (len(titles) - 1)), *map(_row, self.texts())]
+        remarks = [f"\n{note}" for note in self.notes]
+        return "\n".join([*lines, *remarks])
+
+    def as_json(self) -> dict[str, Any]:
+        """The rows with full precision; a spread is an object."""
+        rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
+        return {"title": self.title, "rows": rows, "notes": self.notes}
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A figure that is judged: `at_most` says in which direction it may not pass its bar."""
+
+    value: float | None
+    bar: float | None
+    at_most: bool
+
+    @property
+    def held(self) -> bool | None:
+        """Whether the bar is held; None without a figure or without a bar."""
+        if self.value is None or self.bar is None:
+            return None
+        return self.value <= self.bar if self.at_most else self.value >= self.bar
+
+
+@dataclass
+class Report:
+    """One benchmark's tables and figures; `name` is also that of its file in `bench/results`."""
+
+    name: str
+    conditions: dict[str, Any]
+    warmup: str
+    tables: list[Table] = field(default_factory=list)
+    bars: dict[str, Bar] = field(default_factory=dict)
+
+    def table(self, title: str, *columns: Column) -> Table:
+        """A new table at the end."""
+        made = Table(title, columns)
+        self.tables.append(made)
+        return made
+
+    def bar(self, key: str, value: float | None, *, bar: float | None = None, at_most: bool = False) -> None:
+        """A figure that other programs read: a key at the top of the JSON file."""
+        self.bars[key] = Bar(value, bar, at_most)
+
+    def show(self, console: Console | None = None) -> None:
+        """Print everything."""
+        console = console or Console(width=max(Console().width, 140))
+        for table in self.tables:
+            console.print()
+            console.print(_rich(table))
+            for note in table.notes:
+                console.print(f"  {note}", style="dim", markup=False, highlight=False)
+        if self.bars:
+            console.print()
+            console.print(_rich(self._bars_table()))
+        console.print()
+        for name, value in {**self.conditions, "warm-up": self.warmup}.items():
+            console.print(f"  {name}: {_in_words(value)}", markup=False, highlight=False)
+
+    def write(self, directory: Path = RESULTS) -> Path:
+        """The JSON file: figures by key, their bars, the conditions, and every row."""
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / f"{self.name}.json"
+        content: dict[str, Any] = {key: _plain(bar.value) for key, bar in self.bars.items()}
+        content["bars"] = {
+            key: {"bar": bar.bar, "at_most": bar.at_most, "held": bar.held} for key, bar in self.bars.items()
+        }
+        content["conditions"] = {**self.conditions, "warm-up": self.warmup}
+        content["tables"] = [table.as_json() for table in self.tables]
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        fresh.replace(path)
+        return path
+
+    def _bars_table(self) -> Table:
+        table = Table("Bars", [Column("key"), Column("value", digits=3), Column("bar", digits=2), Column("held")])
+        words = {True: "yes", False: "NO", None: None}
+        for key, bar in self.bars.items():
+            table.add(key=key, value=bar.value, bar=bar.bar, held=words[bar.held])
+        return table
+
+
+def cell(value: Value, digits: int = 2) -> str:
+    """A value as people read it."""
+    if value is None:
+        return "-"
+    if isinstance(value, Spread):
+        return value.text(digits)
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) else value
+
+
+def conditions(more: Mapping[str, Any], packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
+    """Where and with what was measured: the machine, the versions, how busy the machine was, and `more`."""
+    return {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "processor": f"{_processor()}, {os.cpu_count()} cores ({', '.join(_cpu_flags()) or 'no AVX2'})",
+        "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
+        "gpu": _gpu(),
+        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "packages": {name: _version(name) for name in packages},
+        "revision": _revision(),
+        "load before": round(os.getloadavg()[0], 2),
+        **more,
+    }
+
+
+def _rich(table: Table) -> RichTable:
+    made = RichTable(title=table.title, title_justify="left", title_style="bold", header_style="")
+    for place, column in enumerate(table.columns):
+        made.add_column(column.title or column.key, justify="left" if place == 0 else "right", overflow="fold")
+    for texts in table.texts():
+        made.add_row(*texts)
+    return made
+
+
+def _row(texts: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Spread):
+        return {name: getattr(value, name) for name in ("median", "least", "most", "runs")}
+    return value
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, text in value.items())
+    return str(value)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu_information() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+def _processor() -> str:
+    found = re.search(r"^model name\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
+    return found[1].strip() if found else platform.machine()
+
+
+def _cpu_flags() -> list[str]:
+    found = re.search(r"^flags\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
+    flags = set(found[1].split()) if found else set()
+    return [flag for flag in CPU_FLAGS if flag in flags]
+
+
+def _gpu() -> str:
+    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "none"
+
+
+def _revision() -> str:
+    """The commit measured, with a mark if files differ from it; "unknown" outside of a checkout."""
+    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
