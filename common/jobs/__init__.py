@@ -27,6 +27,7 @@ from common.jobs.sweep import (
     expire_results,
     take_back_leases,
 )
+from common.jobs.usage import Dimension, Usage, usage
 from common.jobs.work import (
     Claim,
     LeaseLost,
@@ -41,6 +42,7 @@ from common.jobs.work import (
 __all__ = [
     "Attempt",
     "Claim",
+    "Dimension",
     "Dispatcher",
     "Finished",
     "Job",
@@ -52,6 +54,7 @@ __all__ = [
     "Result",
     "Source",
     "Submission",
+    "Usage",
     "Worker",
     "attempts",
     "audio_prefix",
@@ -84,4 +87,5 @@ __all__ = [
     "take_back_leases",
     "try_again",
     "unregister_worker",
+    "usage",
 ]

@@ -11,6 +11,7 @@ from common import ids, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
+from common.jobs.ending import book, ended
 from common.jobs.job import Job, job_of
 from common.models import JobRow
 from common.storage import Storage
@@ -40,7 +41,7 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
             if row.status != Status.CANCELED:
                 raise WrongState(f"the job is {row.status}; only a queued or processing job can be canceled")
         elif row.status == Status.CANCELED:
-            webhooks.announce(session, [job_id])
+            ended(session, [job_id])
         return job_of(row)
 
 
@@ -89,16 +90,20 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID) -> None:
     """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
 
-    The log of its webhooks stays, without what they said; those not sent yet are dead.
+    The log of its webhooks stays, without what they said; those not sent yet are dead. Its usage stays.
 
     Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
     the storage is away, is found by the sweep: no row names it any more.
     """
     with database.transaction() as session:
-        held = select(JobRow.id).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).with_for_update()
-        if session.scalar(held) is None:
+        held = select(JobRow.status).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).with_for_update()
+        status = session.scalar(held)
+        if status is None:
             _existing(session, job_id)
             raise WrongState("the job is processing; cancel it first")
+        if status == Status.QUEUED:  # its run ends here, and may have done some of its work
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
+            book(session, [job_id])
         webhooks.forget_job(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
     storage.delete_all(audio_prefix(job_id))

@@ -9,9 +9,9 @@ from typing import Any
 from sqlalchemy import case, func, update
 from sqlalchemy.orm import Session
 
-from common import webhooks
 from common.db import Database
 from common.job_states import Outcome, Status
+from common.jobs.ending import ended
 from common.jobs.registry import seconds
 from common.jobs.work import Claim, append_part, change
 from common.models import AttemptRow, JobRow
@@ -45,7 +45,7 @@ def complete(
         change(
             session,
             held,
-            **_ended(Status.COMPLETED),
+            **_end(Status.COMPLETED),
             audio_ms=finished.audio_ms,
             processed_ms=finished.audio_ms,
             result_model=finished.model,
@@ -70,7 +70,7 @@ def fail(
         change(
             session,
             held,
-            **_ended(Status.FAILED),
+            **_end(Status.FAILED),
             failures=JobRow.failures + 1,
             error_code=code,
             error_message=message,
@@ -105,7 +105,7 @@ def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> 
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """processing → canceled, as the client asked."""
     with database.transaction() as session:
-        change(session, held, **_ended(Status.CANCELED))
+        change(session, held, **_end(Status.CANCELED))
         _end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
 
 
@@ -117,7 +117,7 @@ NO_LEASE: dict[str, Any] = {
 }
 
 
-def _ended(status: Status) -> dict[str, Any]:
+def _end(status: Status) -> dict[str, Any]:
     return {**NO_LEASE, "status": status, "finished_at": func.now()}
 
 
@@ -141,7 +141,7 @@ def _end_attempt(
     code: str | None = None,
     message: str | None = None,
 ) -> None:
-    """Close the attempt's row, and write what webhooks are to tell of the job's end into the same transaction."""
+    """Close the attempt's row and, where the run is over too, book it and tell of it, in the same transaction."""
     session.execute(
         update(AttemptRow)
         .where(AttemptRow.job_id == held.job.id, AttemptRow.token == held.token)
@@ -153,4 +153,4 @@ def _end_attempt(
             stage_ms=dict(stage_ms),
         )
     )
-    webhooks.announce(session, [held.job.id])
+    ended(session, [held.job.id])

@@ -13,11 +13,11 @@ from typing import Any
 from sqlalchemy import case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from common import webhooks
 from common.db import Database
 from common.errors import WorkerLost
 from common.job_states import TERMINAL, Outcome, Status
 from common.jobs.control import audio_prefix
+from common.jobs.ending import ended
 from common.jobs.outcome import NO_LEASE
 from common.jobs.registry import seconds
 from common.models import AttemptRow, JobRow, PartRow, SentenceRow
@@ -64,10 +64,10 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
             .values(**_lost_values(max_losses))
             .returning(JobRow.id, JobRow.status)
         )
-        ended = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
+        now = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
         _end_attempts(session, tokens)
-        webhooks.announce(session, list(ended))
-        return [Lost(job_id, worker, Status(ended[job_id])) for job_id, _, worker in expired]
+        ended(session, list(now))
+        return [Lost(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]
 
 
 def _lost_values(max_losses: int) -> dict[str, Any]:
