@@ -14,7 +14,7 @@ from api import errors
 from api.changes import Changes
 from api.deps import Service
 from api.middleware import RequestLog
-from api.routes import events, health, models, transcriptions, webhooks
+from api.routes import events, health, models, transcriptions, transcripts, webhooks
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(RequestLog)
     errors.install(app)
-    for resource in (transcriptions, events, webhooks, models, health):
+    for resource in (transcriptions, transcripts, events, webhooks, models, health):
         app.include_router(resource.router)
     return app
 
