@@ -71,6 +71,7 @@ def _start(settings: Settings) -> Service:
         database,
         publisher,
         redispatch_seconds=settings.redispatch_seconds,
+        key_max_running=settings.key_max_running,
         wake_deliverers=publisher.wake_deliverers,
     )
     dispatcher.start()

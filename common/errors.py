@@ -223,6 +223,12 @@ class WorkerLost(ParaqueueError):
     retryable = True
 
 
+class Poison(ParaqueueError):
+    """The worker died twice at the same part of this job while nothing else ran there."""
+
+    code = "poison"
+
+
 class ModelUnavailable(ParaqueueError):
     """The files of a model bundle are missing or wrong."""
 

@@ -32,6 +32,10 @@ Timestamp = DateTime(timezone=True)
 JOB_CHANGES = "paraqueue_jobs"
 # What belongs to nobody else: jobs from before there were tenants, and all of them where authentication is off.
 DEFAULT_TENANT = "default"
+# Stands for no key where an index cannot hold NULL among values to step through.
+NO_KEY = uuid.UUID(int=0)
+# So many workers lost with a job, without a part in between, and it runs alone until it has committed one.
+SUSPECT_LOSSES = 2
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
@@ -55,6 +59,7 @@ class TenantRow(Row):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    served_at: Mapped[datetime | None]
 
 
 class ApiKeyRow(Row):
@@ -121,6 +126,7 @@ class JobRow(Row):
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    losses_alone: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -131,6 +137,7 @@ class JobRow(Row):
     lease_token: Mapped[uuid.UUID | None]
     lease_worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
+    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     # What came of it
     error_code: Mapped[str | None]
@@ -155,9 +162,23 @@ class JobRow(Row):
             "jobs_waiting",
             "model",
             text("priority DESC"),
+            "tenant",
+            text(f"coalesce(key_id, '{NO_KEY}'::uuid)"),
             "created_at",
             "id",
             postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "jobs_announced",
+            "dispatched_at",
+            postgresql_where=text("status = 'queued' AND dispatched_at IS NOT NULL"),
+        ),
+        Index(
+            "jobs_suspect",
+            "model",
+            text("priority DESC"),
+            "created_at",
+            postgresql_where=text(f"status = 'queued' AND losses >= {SUSPECT_LOSSES}"),
         ),
         Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
@@ -180,6 +201,7 @@ class AttemptRow(Row):
     outcome: Mapped[str | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
+    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     resumed_ms: Mapped[int | None] = mapped_column(BigInteger)
     stage_ms: Mapped[dict[str, Any] | None]
 
@@ -241,11 +263,14 @@ class UsageRow(Row):
     audio_ms: Mapped[int] = mapped_column(BigInteger)
     processing_ms: Mapped[int] = mapped_column(BigInteger)
 
-    __table_args__ = (Index("usage_of_tenant", "tenant", "ended_at"),)
+    __table_args__ = (
+        Index("usage_of_tenant", "tenant", "ended_at"),
+        Index("usage_of_model", "model", "ended_at"),
+    )
 
 
 class WorkerRow(Row):
-    """A GPU worker process that is, or was, alive."""
+    """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone."""
 
     __tablename__ = "workers"
 
@@ -258,6 +283,7 @@ class WorkerRow(Row):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
     draining: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    reserved_for: Mapped[uuid.UUID | None]
 
 
 class EndpointRow(Row):

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
 
     # Limits
     max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Largest audio file, uploaded or linked.")
+    key_max_running: int = Field(
+        0, ge=0, description="Jobs of one API key that run at the same time; more wait in the queue. 0: any number."
+    )
     max_audio_hours: Seconds = Field(24, description="Longest audio that is transcribed.")
 
     # The API
@@ -137,9 +140,6 @@ class Settings(BaseSettings):
     renew_seconds: Seconds = Field(1, description="How often a worker renews all its leases.")
     sweep_seconds: Seconds = Field(10, description="How often the sweep looks for what was left behind.")
     max_attempts: Count = Field(5, description="Attempts of one run before a transient error becomes final.")
-    max_losses: Count = Field(
-        10, description="Lost workers in a row, without a part in between, before a job is given up."
-    )
     redispatch_seconds: Seconds = Field(
         15, description="A queued job whose message nobody took is announced again after this time."
     )

@@ -12,9 +12,9 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 
 from common import webhooks
+from common.background import Background
 from common.db import Database
 from common.errors import ParaqueueError
 from common.telemetry import get_logger
@@ -77,51 +77,31 @@ class Lanes:
         return FAILING_THREADS - sum(number for lane, number in self._busy.items() if lane in self._failing)
 
 
-class Deliverer:
+class Deliverer(Background):
     """A thread that looks for due deliveries when woken, and others that send them."""
 
     def __init__(self, database: Database, sender: Sender, plan: Plan) -> None:
+        super().__init__("deliverer")
         self._database = database
         self._sender = sender
         self._plan = plan
         self._lease_seconds = sender.timeout_seconds + LEASE_SLACK_SECONDS
         self._lanes = Lanes()
-        self._woken = threading.Event()
-        self._stopping = False
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deliver")
-        self._thread = threading.Thread(target=self._run, name="deliverer", daemon=True)
-
-    def start(self) -> None:
-        """Begin; what is due is sent at once."""
-        self._woken.set()
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Ask for a look into the outbox. Never blocks, never fails."""
-        self._woken.set()
 
     def stop(self) -> None:
         """Take nothing more, and wait for the tries under way, which end by their time-out."""
-        self._stopping = True
-        self._woken.set()
-        with suppress(RuntimeError):  # never started
-            self._thread.join(timeout=10)
+        super().stop()
         self._pool.shutdown(wait=True)
 
-    def _run(self) -> None:
-        while True:
-            self._woken.wait()
-            self._woken.clear()
-            if self._stopping:
-                return
-            try:
-                while self._hand_out() and not self._stopping:
-                    pass
-            except ParaqueueError as error:
-                # The sweep wakes us again in a few seconds.
-                log.warning("deliveries_postponed", error_code=error.code, reason=error.message)
-            except Exception:
-                log.exception("deliverer_failed")
+    def work(self) -> None:
+        """Hand out what is due, until nothing is or no thread is free."""
+        try:
+            while self._hand_out() and not self.stopping:
+                pass
+        except ParaqueueError as error:
+            # The sweep wakes us again in a few seconds.
+            log.warning("deliveries_postponed", error_code=error.code, reason=error.message)
 
     def _hand_out(self) -> int:
         """Give due deliveries to free threads; returns how many."""

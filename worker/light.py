@@ -53,7 +53,7 @@ class Keeper:
             raise ExceptionGroup("the sweep could not do everything", failures)
 
     def _take_back(self) -> None:
-        for lost in jobs.take_back_leases(self.database, max_losses=self.settings.max_losses):
+        for lost in jobs.take_back_leases(self.database):
             log.warning(
                 "lease_expired",
                 job_id=ids.shown(ids.JOB, lost.job_id),
@@ -65,7 +65,12 @@ class Keeper:
         jobs.forget_dead_workers(self.database)
 
     def _dispatch(self) -> None:
-        jobs.dispatch(self.database, self.publish, redispatch_seconds=self.settings.redispatch_seconds)
+        jobs.dispatch(
+            self.database,
+            self.publish,
+            redispatch_seconds=self.settings.redispatch_seconds,
+            key_max_running=self.settings.key_max_running,
+        )
 
     def deliver(self) -> None:
         """Have the webhooks sent that are due. Returns at once: they have threads of their own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from worker.stopping import Stopped, StopReason
 log = get_logger(__name__)
 DECODE_STALL_SECONDS = 60.0
 PERSIST_PAUSE_SECONDS = 0.5
+# Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
+SUSPECT_PART_SECONDS = 30.0
 
 
 @dataclass
@@ -80,6 +83,7 @@ class Transcriber:
             lease_seconds=self.settings.lease_seconds,
         )
         if claim is None:
+            self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
             return "not_to_be_had"
         bound = structlog.contextvars.bound_contextvars(job_id=transcription_id, attempt=claim.attempt)
         with bound, self.leases.hold(claim) as hold:
@@ -124,7 +128,7 @@ class Transcriber:
             path=path,
             split_channels=claim.job.channels == "split",
             limits=self._limits(),
-            part_seconds=self.settings.part_seconds,
+            part_seconds=min(self.settings.part_seconds, SUSPECT_PART_SECONDS if claim.alone else math.inf),
             resume=claim.resume,
         )
         hooks = Hooks(commit, tell, hold.signal)

@@ -1,7 +1,8 @@
 """The rules of a job's life, from submit to delete. Nothing else reads or writes its rows."""
 
 from common.jobs.control import audio_prefix, cancel, delete_job, retry
-from common.jobs.dispatch import Dispatcher, dispatch
+from common.jobs.dispatch import dispatch
+from common.jobs.dispatcher import Dispatcher
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.outcome import (
     Finished,

@@ -64,6 +64,7 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
             attempts=0,
             failures=0,
             losses=0,
+            losses_alone=0,
             processed_ms=0,
             cancel_requested=False,
             not_before=func.now(),

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, func, select, tuple_, update
+from sqlalchemy import Integer, case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from common.errors import WorkerLost
+from common.errors import Poison, WorkerLost
 from common.job_states import TERMINAL, Outcome, Status
 from common.jobs.control import audio_prefix
 from common.jobs.ending import ended
@@ -24,6 +24,8 @@ from common.models import AttemptRow, JobRow, PartRow, SentenceRow
 from common.storage import Storage
 
 AT_A_TIME = 500
+# Lost workers while the job ran alone, without a part in between.
+POISON_LOSSES = 2
 # An upload that is still streaming has no row yet; nothing of ours takes longer than this.
 ORPHAN_AGE = timedelta(hours=24)
 
@@ -37,11 +39,11 @@ class Lost:
     status: Status
 
 
-def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
+def take_back_leases(database: Database) -> list[Lost]:
     """End the attempts whose leases ran out: queued again, or canceled if that was asked for.
 
-    A job that lost `max_losses` workers in a row without a part in between fails: it may be what
-    kills them.
+    Who loses workers in company of others never fails for it: it was an operator, or another's fault. Who loses two
+    while it runs alone, without a part in between, is what kills them, and fails.
     """
     with database.transaction() as session:
         expired = [
@@ -61,7 +63,7 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
         changed = session.execute(
             update(JobRow)
             .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
-            .values(**_lost_values(max_losses))
+            .values(**_lost_values())
             .returning(JobRow.id, JobRow.status)
         )
         now = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
@@ -70,22 +72,24 @@ def take_back_leases(database: Database, *, max_losses: int) -> list[Lost]:
         return [Lost(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]
 
 
-def _lost_values(max_losses: int) -> dict[str, Any]:
-    given_up = JobRow.losses + 1 >= max_losses
-    error = WorkerLost(f"the last {max_losses} workers that took this job stopped without a trace")
+def _lost_values() -> dict[str, Any]:
+    alone = JobRow.alone.cast(Integer)
+    poison = JobRow.losses_alone + alone >= POISON_LOSSES
+    error = Poison(f"{POISON_LOSSES} workers died at the same part of this audio, with nothing else to do")
     return {
         **NO_LEASE,
         "status": case(
             (JobRow.cancel_requested, Status.CANCELED.value),
-            (given_up, Status.FAILED.value),
+            (poison, Status.FAILED.value),
             else_=Status.QUEUED.value,
         ),
         "losses": JobRow.losses + 1,
+        "losses_alone": JobRow.losses_alone + alone,
         "dispatched_at": None,
-        "finished_at": case((JobRow.cancel_requested | given_up, func.now())),
-        "error_code": case((~JobRow.cancel_requested & given_up, error.code)),
-        "error_message": case((~JobRow.cancel_requested & given_up, error.message)),
-        "error_retryable": case((~JobRow.cancel_requested & given_up, error.retryable)),
+        "finished_at": case((JobRow.cancel_requested | poison, func.now())),
+        "error_code": case((~JobRow.cancel_requested & poison, error.code)),
+        "error_message": case((~JobRow.cancel_requested & poison, error.message)),
+        "error_retryable": case((~JobRow.cancel_requested & poison, error.retryable)),
     }
 
 

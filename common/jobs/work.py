@@ -33,8 +33,12 @@ from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.registry import Worker, heartbeat, seconds
-from common.models import AttemptRow, JobRow, PartRow, SentenceRow
+from common.jobs.suspects import has_room
+from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript import Part, Sentence
+
+# Any number that is not that of another advisory lock; the second half of this one's is the worker.
+CLAIM_LOCK = 0x7061_7263
 
 
 class LeaseLost(Exception):
@@ -47,7 +51,7 @@ class Claim:
 
     `failures` counts the attempts of this run that ended in an error; `resume` is the last committed part,
     without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier attempts
-    of this run spent on transcribing.
+    of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part is committed.
     """
 
     job: Job
@@ -57,6 +61,7 @@ class Claim:
     resume: Part | None
     sentences: int
     spent_ms: int
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,11 @@ class Progress:
 
 
 def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lease_seconds: float) -> Claim | None:
-    """Take a queued job. None where it is not there, not queued, not due, canceled or another model's."""
+    """Take a queued job. None where it is not there, not queued, not due, canceled or another model's.
+
+    None also where the worker has no room for it: a job that may be what kills workers runs alone. Such a job may be
+    announced again at once.
+    """
     token = uuid.uuid4()
     statement = (
         update(JobRow)
@@ -80,9 +89,11 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             JobRow.model == model,
             JobRow.not_before <= func.now(),
             JobRow.cancel_requested.is_(False),
+            has_room(worker),
         )
         .values(
             status=Status.PROCESSING,
+            alone=JobRow.losses >= SUSPECT_LOSSES,
             stage=Stage.FETCHING,
             attempts=JobRow.attempts + 1,
             started_at=func.coalesce(JobRow.started_at, func.now()),
@@ -94,8 +105,11 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
         .returning(JobRow)
     )
     with database.transaction() as session:
+        # One claim of a worker at a time, else two could each find it idle.
+        session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
         row = session.scalars(statement).one_or_none()
         if row is None:
+            _let_go(session, job_id, model)
             return None
         last = _last_part(session, row)
         session.execute(
@@ -105,6 +119,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
                 run=row.run,
                 number=row.attempts,
                 worker=worker,
+                alone=row.alone,
                 resumed_ms=last.end_ms if last else 0,
             )
         )
@@ -116,7 +131,17 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             resume=last,
             sentences=_sentence_count(session, row),
             spent_ms=_spent_ms(session, row),
+            alone=row.alone,
         )
+
+
+def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
+    """The message of a job that could not be taken is used up: if it still waits, it needs another one."""
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status == Status.QUEUED, JobRow.model == model)
+        .values(dispatched_at=None)
+    )
 
 
 def _last_part(session: Session, job: JobRow) -> Part | None:
@@ -192,7 +217,8 @@ def restart(database: Database, held: Claim) -> None:
 def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: int) -> None:
     """Append a part and its sentences, and what webhooks are to tell of it, in one transaction."""
     with database.transaction() as session:
-        change(session, held, processed_ms=func.greatest(JobRow.processed_ms, part.end_ms), losses=0)
+        processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
+        change(session, held, processed_ms=processed_ms, losses=0, losses_alone=0, alone=False)
         append_part(session, held, part, first_sentence)
         webhooks.announce(session, [held.job.id])
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from common import ids, jobs
 from common.db import Database
+from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
@@ -40,7 +41,9 @@ def pool_on(postgres: Postgres) -> Iterator[Database]:
 
 def emptied(database: Database) -> Database:
     """The database without rows: far cheaper than a database for each test."""
-    execute(database, "DELETE FROM jobs; DELETE FROM workers; DELETE FROM usage")
+    for table in ("jobs", "workers", "usage", "api_keys"):
+        execute(database, f"DELETE FROM {table}")
+    execute(database, "UPDATE tenants SET served_at = NULL")
     return database
 
 
@@ -102,10 +105,10 @@ def uploaded(database: Database, storage: Storage, content: bytes = b"audio", **
     )
 
 
-def claimed(database: Database, job: Job | None = None, *, lease_seconds: float = LONG) -> Claim:
-    """A job that `WORKER` holds."""
+def claimed(database: Database, job: Job | None = None, *, worker: str = WORKER, lease_seconds: float = LONG) -> Claim:
+    """A job that a worker holds."""
     job = job or submitted(database)
-    held = jobs.claim(database, job.id, worker=WORKER, model=job.model, lease_seconds=lease_seconds)
+    held = jobs.claim(database, job.id, worker=worker, model=job.model, lease_seconds=lease_seconds)
     assert held is not None
     return held
 
@@ -172,6 +175,29 @@ def with_worker(database: Database, slots: int = 2, *, model: str = MODEL, worke
 def expire_lease(database: Database, job_id: uuid.UUID) -> None:
     """As if the worker had been silent for longer than its lease."""
     execute(database, "UPDATE jobs SET lease_expires_at = now() - interval '1 second' WHERE id = :id", id=job_id)
+
+
+def lose(database: Database, held: Claim) -> Status:
+    """As if the worker had died; what became of the job."""
+    expire_lease(database, held.job.id)
+    [lost] = [lost for lost in jobs.take_back_leases(database) if lost.job_id == held.job.id]
+    return lost.status
+
+
+def suspect(database: Database, job: Job | None = None) -> Job:
+    """A queued job that has lost two workers in company."""
+    job = job or submitted(database)
+    for _ in range(2):
+        lose(database, claimed(database, job))
+    return jobs.get(database, job.id)
+
+
+def poisoned(database: Database, job: Job | None = None) -> Job:
+    """A job that failed because it lost two workers while it ran alone."""
+    job = suspect(database, job)
+    for number in range(2):
+        lose(database, claimed(database, job, worker=f"victim-{number}"))
+    return jobs.get(database, job.id)
 
 
 def execute(database: Database, statement: str, **values: Any) -> None:

@@ -27,11 +27,12 @@ from tests.integration.job_cases import (
     database_of,
     emptied,
     execute,
-    expire_lease,
     fail,
     failed,
+    lose,
     one,
     part,
+    poisoned,
     pool_on,
     rows,
     s3_that_is_away,
@@ -298,13 +299,6 @@ def test_transitions_are_those_that_are_written_down(own_database: Database, sto
         "EXECUTE FUNCTION note()",
     )
 
-    def lost(max_losses: int, *, cancel: bool = False) -> None:
-        held = claimed(database)
-        if cancel:
-            jobs.cancel(database, held.job.id)
-        expire_lease(database, held.job.id)
-        jobs.take_back_leases(database, max_losses=max_losses)
-
     for make in MAKE.values():
         for call in (
             jobs.cancel,
@@ -320,9 +314,10 @@ def test_transitions_are_those_that_are_written_down(own_database: Database, sto
     jobs.stop_canceled(database, claimed(database), stage_ms={})
     jobs.release(database, claimed(database), stage_ms={})
     jobs.try_again(database, claimed(database), code="c", message="m", pause_seconds=0, stage_ms={})
-    lost(1)
-    lost(5)
-    lost(5, cancel=True)
+    poisoned(database)
+    held = claimed(database)
+    jobs.cancel(database, held.job.id)
+    lose(database, held)
     seen = {(Status(before), Status(after)) for before, after in rows(database, "SELECT before, after FROM seen")}
     assert seen == {(source, target) for source, targets in TRANSITIONS.items() for target in targets}
 

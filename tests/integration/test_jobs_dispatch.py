@@ -88,7 +88,7 @@ def test_a_worker_that_takes_no_jobs_counts_for_nothing(database: Database, stat
 def test_never_more_than_there_are_free_slots(database: Database) -> None:
     with_worker(database, slots=2, worker="a")
     with_worker(database, slots=3, worker="b")
-    claimed(database)
+    claimed(database, worker="a")
     for _ in range(10):
         submitted(database)
     announced = Announced()

@@ -132,10 +132,10 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
     "sentences": (lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))), {"sentences_pkey"}),
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
-    "dispatch": (dispatch, {"jobs_waiting"}),
+    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "renew": (renew, {"jobs_leases"}),
-    "take back leases": (lambda d: jobs.take_back_leases(d, max_losses=99), {"jobs_leases"}),
+    "take back leases": (lambda d: jobs.take_back_leases(d), {"jobs_leases"}),
     "expire results": (lambda d: jobs.expire_results(d, after_seconds=1_150_000), {"jobs_result_due"}),
 }
 

@@ -29,9 +29,9 @@ from tests.integration.job_cases import (
     one,
     part,
     pool_on,
+    rows,
     s3_that_is_away,
     snapshot,
-    submitted,
     uploaded,
     with_worker,
 )
@@ -75,14 +75,14 @@ def write(storage: LocalStorage, key: str, *, age_hours: float = 0) -> str:
 def test_a_lease_in_time_is_left_alone(database: Database) -> None:
     held = claimed(database)
     before = snapshot(database, held.job.id)
-    assert jobs.take_back_leases(database, max_losses=1) == []
+    assert jobs.take_back_leases(database) == []
     assert snapshot(database, held.job.id) == before
 
 
 def test_an_expired_lease_puts_the_job_back(database: Database) -> None:
     held = claimed(database)
     expire_lease(database, held.job.id)
-    assert jobs.take_back_leases(database, max_losses=3) == [jobs.Lost(held.job.id, "worker-1", Status.QUEUED)]
+    assert jobs.take_back_leases(database) == [jobs.Lost(held.job.id, "worker-1", Status.QUEUED)]
     job = jobs.get(database, held.job.id)
     assert (job.status, job.stage, job.failure, job.finished_at) == (Status.QUEUED, None, None, None)
     [attempt] = jobs.attempts(database, job.id)
@@ -96,46 +96,24 @@ def test_an_expired_lease_whose_job_was_to_be_canceled_ends_it(database: Databas
     held = claimed(database)
     jobs.cancel(database, held.job.id)
     expire_lease(database, held.job.id)
-    [lost] = jobs.take_back_leases(database, max_losses=1)
+    [lost] = jobs.take_back_leases(database)
     job = jobs.get(database, held.job.id)
     assert lost.status is job.status is Status.CANCELED
     assert job.failure is None
     assert job.finished_at is not None
 
 
-def test_a_job_that_keeps_losing_workers_fails(database: Database) -> None:
-    job = submitted(database)
-    seen = []
-    for _ in range(3):
-        claimed(database, job)
-        expire_lease(database, job.id)
-        seen += [lost.status for lost in jobs.take_back_leases(database, max_losses=3)]
-    assert seen == [Status.QUEUED, Status.QUEUED, Status.FAILED]
-    job = jobs.get(database, job.id)
-    assert job.failure is not None
-    assert (job.failure.code, job.failure.retryable) == ("worker_lost", True)
-    assert job.finished_at is not None
-    assert jobs.retry(database, job.id).status is Status.QUEUED
-
-
-def test_a_part_in_between_forgives_the_losses_before_it(database: Database) -> None:
-    job = submitted(database)
-    for number in range(4):
-        held = claimed(database, job)
-        jobs.commit_part(database, held, part(number, "一。"), first_sentence=number)
-        expire_lease(database, job.id)
-        [lost] = jobs.take_back_leases(database, max_losses=2)
-        assert lost.status is Status.QUEUED
-
-
 def test_many_leases_at_once_are_each_taken_back_once(database: Database) -> None:
     held = [claimed(database) for _ in range(30)]
     for item in held[:20]:
         expire_lease(database, item.job.id)
-    taken = at_once([lambda: jobs.take_back_leases(database, max_losses=3)] * 4)
+    taken = at_once([lambda: jobs.take_back_leases(database)] * 4)
     found = [lost.job_id for batch in taken for lost in batch]
     assert sorted(found) == sorted(item.job.id for item in held[:20])
-    assert jobs.counts(database) == {"queued": 20, "processing": 10}
+    assert dict(rows(database, "SELECT status, count(*) FROM jobs GROUP BY 1")) == {
+        "queued": 20,
+        "processing": 10,
+    }
 
 
 def test_dead_workers_are_forgotten_after_a_day(database: Database) -> None:

@@ -92,11 +92,11 @@ def test_the_sweep_leaves_living_leases_alone(keeper: Keeper) -> None:
 
 def test_the_sweep_gives_up_what_kills_every_worker(keeper: Keeper) -> None:
     job = with_expired_lease(keeper.database)
-    execute(keeper.settings, f"UPDATE jobs SET losses = {keeper.settings.max_losses - 1}")
+    execute(keeper.settings, "UPDATE jobs SET losses = 3, losses_alone = 1, alone = true")
     keeper.sweep()
     failed = jobs.get(keeper.database, job.id)
     assert failed.status is Status.FAILED
-    assert failed.failure is not None and failed.failure.code == "worker_lost"
+    assert failed.failure is not None and failed.failure.code == "poison"
 
 
 def test_the_sweep_announces_no_more_than_there_are_slots(keeper: Keeper) -> None:

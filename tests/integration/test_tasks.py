@@ -416,7 +416,7 @@ def lose(bench: Bench, job: Job) -> None:
 
     def taken_back() -> bool:
         bench.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = %(id)s", id=job.id)
-        return any(lost.job_id == job.id for lost in jobs.take_back_leases(bench.database, max_losses=10))
+        return any(lost.job_id == job.id for lost in jobs.take_back_leases(bench.database))
 
     wait_for(taken_back)
 
