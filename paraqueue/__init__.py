@@ -1,0 +1,58 @@
+"""The client of a Paraqueue installation: submit long audio, follow it, read the transcript.
+
+>>> from paraqueue import Client
+>>> with Client() as client:                                     # doctest: +SKIP
+...     print(client.transcribe("meeting.mp3").text)
+"""
+
+from paraqueue.client import AsyncClient, Client
+from paraqueue.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    JobEnded,
+    NotFound,
+    ParaqueueError,
+    WaitedTooLong,
+)
+from paraqueue.models import (
+    Attempt,
+    Failure,
+    Model,
+    Page,
+    Result,
+    Sentence,
+    Source,
+    Transcript,
+    Transcription,
+    Usage,
+    Word,
+)
+from paraqueue.webhooks import Event, verify_webhook
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Attempt",
+    "AuthenticationFailed",
+    "Client",
+    "ConfigurationError",
+    "ConnectionFailed",
+    "Event",
+    "Failure",
+    "JobEnded",
+    "Model",
+    "NotFound",
+    "Page",
+    "ParaqueueError",
+    "Result",
+    "Sentence",
+    "Source",
+    "Transcript",
+    "Transcription",
+    "Usage",
+    "WaitedTooLong",
+    "Word",
+    "verify_webhook",
+]

@@ -1,0 +1,79 @@
+"""What the command's exit status says, for scripts."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from paraqueue.errors import (
+    ApiError,
+    AuthenticationFailed,
+    ConfigurationError,
+    ConnectionFailed,
+    JobEnded,
+    NotFound,
+    ParaqueueError,
+    WaitedTooLong,
+)
+
+OK = 0
+FAILED = 1
+"""A transcription failed or was canceled, or the service refused."""
+USAGE = 2
+"""Arguments, configuration, or a file that cannot be read."""
+DENIED = 3
+UNREACHABLE = 4
+NOT_FOUND = 5
+STILL_RUNNING = 6
+INTERRUPTED = 130
+
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def status_of(error: BaseException) -> int:
+    """The exit status for an error."""
+    match error:
+        case AuthenticationFailed():
+            return DENIED
+        case NotFound():
+            return NOT_FOUND
+        case ConnectionFailed():
+            return UNREACHABLE
+        case WaitedTooLong():
+            return STILL_RUNNING
+        case ConfigurationError() | OSError():
+            return USAGE
+        case JobEnded() | ApiError() | ParaqueueError():
+            return FAILED
+        case KeyboardInterrupt():
+            return INTERRUPTED
+    raise error
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, with what to do about it."""
+    match error:
+        case AuthenticationFailed(status=401):
+            return f"{error}: set PARAQUEUE_API_KEY, or run `paraqueue config set api_key …`"
+        case ConnectionFailed():
+            return f"{error}: is PARAQUEUE_URL (or `paraqueue config set url …`) right?"
+        case ApiError(request_id=str() as request_id):
+            return f"{error} [request {request_id}]"
+        case OSError():
+            return f"{error.strerror or error}: {error.filename}" if error.filename else str(error)
+    return str(error)
+
+
+@contextmanager
+def reported() -> Iterator[None]:
+    """End the command with a line and a status instead of a traceback."""
+    try:
+        yield
+    except (ParaqueueError, OSError) as error:
+        errors.print(f"paraqueue: {told(error)}", markup=False)
+        sys.exit(status_of(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,51 @@
+"""Following a transcription by server-sent events, over broken connections."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from httpx_sse import ServerSentEvent
+
+from paraqueue.models import Sentence
+
+# Connections that broke without an event in between.
+BREAKS = 5
+SILENCE_SECONDS = 60.0
+"""The service says something every 15 seconds."""
+
+
+@dataclass
+class Follower:
+    """Where one follower is: which sentences it has, and whether there can be more."""
+
+    last_event_id: str = ""
+    ended: bool = False
+    breaks: int = 0
+    pause_seconds: float = field(default=2.0)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the next connection asks for."""
+        resumed = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
+        return {"Accept": "text/event-stream", **resumed}
+
+    def take(self, event: ServerSentEvent) -> tuple[Sentence, ...]:
+        """The sentences in an event."""
+        self.breaks = 0
+        if event.id:
+            self.last_event_id = event.id
+        if event.retry is not None:
+            self.pause_seconds = event.retry / 1000
+        if event.event == "end":
+            self.ended = True
+        if event.event != "sentences":
+            return ()
+        told: dict[str, Any] = json.loads(event.data)
+        return tuple(Sentence.model_validate(item) for item in told["sentences"])
+
+    def broken(self) -> bool:
+        """Count a broken connection; whether to try again."""
+        self.breaks += 1
+        return self.breaks <= BREAKS

@@ -1,0 +1,118 @@
+"""When a request is sent again, without a network: the operation is driven by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from paraqueue.errors import ApiError, AuthenticationFailed, ConnectionFailed, NotFound
+from paraqueue.exchange import LONGEST_PAUSE_SECONDS, TRIES, Effect, Operation, Pause, Send, idempotent, request
+
+GET = Send("GET", "/x")
+PROBLEM = {"code": "unavailable", "detail": "the database is away", "retryable": True, "request_id": "r1"}
+
+
+def answer(status: int, json: Any = None, **headers: str) -> httpx.Response:
+    return httpx.Response(status, json=json, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def drive(operation: Operation[Any], *results: httpx.Response | Exception) -> tuple[Any, list[Effect]]:
+    """Give the results of one request after the other; what the operation returned, and all it asked for."""
+    waiting = list(results)
+    asked: list[Effect] = []
+    effect = next(operation)
+    while True:
+        asked.append(effect)
+        try:
+            if isinstance(effect, Pause):
+                effect = operation.send(None)
+            elif isinstance(result := waiting.pop(0), Exception):
+                effect = operation.throw(result)
+            else:
+                effect = operation.send(result)
+        except StopIteration as stop:
+            assert not waiting, "it did not send all that was expected"
+            return stop.value, asked
+
+
+def pauses(asked: list[Effect]) -> list[float]:
+    return [effect.seconds for effect in asked if isinstance(effect, Pause)]
+
+
+def test_success_is_sent_once() -> None:
+    response, asked = drive(request(GET), answer(200))
+    assert response.status_code == 200
+    assert asked == [GET]
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_what_passes_is_tried_again(status: int) -> None:
+    response, asked = drive(request(GET), answer(status, PROBLEM), answer(200))
+    assert response.status_code == 200
+    assert len(pauses(asked)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"), [(400, ApiError), (401, AuthenticationFailed), (403, AuthenticationFailed), (404, NotFound)]
+)
+def test_what_stays_wrong_is_raised_at_once(status: int, kind: type[ApiError]) -> None:
+    with pytest.raises(kind) as raised:
+        drive(request(GET), answer(status, {"code": "no", "detail": "not so", "request_id": "r9"}))
+    assert (raised.value.status, raised.value.code, raised.value.request_id) == (status, "no", "r9")
+
+
+def test_an_answer_that_is_no_problem_document_is_still_an_error() -> None:
+    with pytest.raises(ApiError, match="the service answered 418") as raised:
+        drive(request(GET), httpx.Response(418, text="<html>"))
+    assert raised.value.code == "http_418"
+
+
+def test_it_ends_after_all_tries() -> None:
+    with pytest.raises(ApiError, match="the database is away"):
+        drive(request(GET), *[answer(503, PROBLEM)] * TRIES)
+    with pytest.raises(ConnectionFailed, match="refused"):
+        drive(request(GET), *[httpx.ConnectError("refused")] * TRIES)
+
+
+def test_pauses_grow_and_differ() -> None:
+    _, first = drive(request(GET), *[answer(500)] * (TRIES - 1), answer(200))
+    _, second = drive(request(GET), *[answer(500)] * (TRIES - 1), answer(200))
+    assert all(later > earlier / 2 for earlier, later in zip(pauses(first), pauses(first)[1:], strict=False))
+    assert pauses(first)[-1] > 4 * pauses(first)[0]
+    assert pauses(first) != pauses(second)
+    assert max(pauses(first)) <= LONGEST_PAUSE_SECONDS
+
+
+def test_retry_after_is_kept() -> None:
+    _, asked = drive(request(GET), answer(429, PROBLEM, Retry_After="7"), answer(200))
+    assert pauses(asked) == [7.0]
+    dated = {"Date": "Sun, 22 Nov 2026 20:00:00 GMT", "Retry-After": "Sun, 22 Nov 2026 20:00:09 GMT"}
+    _, asked = drive(request(GET), httpx.Response(503, headers=dated), answer(200))
+    assert pauses(asked) == [9.0]
+
+
+def test_a_limit_for_hours_is_told_and_not_waited_for() -> None:
+    with pytest.raises(ApiError):
+        drive(request(GET), answer(429, PROBLEM, Retry_After="3600"))
+
+
+def test_an_unsafe_request_is_sent_again_only_if_it_never_arrived() -> None:
+    _, asked = drive(request(GET, safe=False), httpx.ConnectError("refused"), answer(200))
+    assert len(asked) == 3
+    with pytest.raises(ConnectionFailed):
+        drive(request(GET, safe=False), httpx.ReadTimeout("no answer"))
+    with pytest.raises(ApiError):
+        drive(request(GET, safe=False), answer(500, PROBLEM))
+
+
+def test_an_idempotent_request_keeps_its_key() -> None:
+    busy = answer(409, {"code": "idempotency_in_progress", "detail": "the first one is still running"})
+    _, asked = drive(idempotent(Send("POST", "/x", json={})), httpx.ReadTimeout("no answer"), busy, answer(202))
+    keys = [effect.headers["Idempotency-Key"] for effect in asked if isinstance(effect, Send)]
+    assert len(keys) == 3
+    assert len(set(keys)) == 1
+    _, other = drive(idempotent(Send("POST", "/x", json={})), answer(202))
+    assert isinstance(other[0], Send)
+    assert other[0].headers["Idempotency-Key"] != keys[0]

@@ -1,0 +1,54 @@
+"""Which files a command means, where its output goes, and how unfinished uploads are remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from paraqueue.cli.files import expanded, output_paths, write_whole
+from paraqueue.cli.memory import UploadFiles
+from paraqueue.errors import ConfigurationError
+from paraqueue.uploads import LocalFile
+
+
+def test_folders_are_their_audio(tmp_path: Path) -> None:
+    for name in ("b.MP3", "a.wav", "notes.txt", "deeper/c.m4a"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+    found = expanded([str(tmp_path), "https://example.com/d.mp3", str(tmp_path / "notes.txt")])
+    names = [Path(item).name for item in found]
+    assert names == ["a.wav", "b.MP3", "c.m4a", "d.mp3", "notes.txt"]
+
+
+def test_what_cannot_be_read_is_said_first(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        expanded([str(tmp_path / "missing.mp3")])
+    with pytest.raises(ConfigurationError, match="no audio"):
+        expanded([str(tmp_path)])
+
+
+def test_outputs_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    sources = ["a/call.wav", "b/call.mp3", "https://example.com/call.mp3?sig=1", "https://example.com/"]
+    names = [path.name for path in output_paths(sources, tmp_path, "srt")]
+    assert names == ["call.srt", "call-2.srt", "call-3.srt", "example.srt"]
+
+
+def test_a_transcript_is_whole_or_not_there(tmp_path: Path) -> None:
+    target = tmp_path / "out" / "call.txt"
+    write_whole(target, "会议")
+    assert target.read_text(encoding="utf-8") == "会议"
+    assert [item.name for item in target.parent.iterdir()] == ["call.txt"]
+
+
+def test_an_unfinished_upload_is_remembered_for_its_service_and_its_bytes(tmp_path: Path) -> None:
+    memory = UploadFiles("https://one.example", tmp_path / "uploads")
+    file = LocalFile(tmp_path / "a.wav", 10, 1)
+    assert memory.recall(file.identity) is None
+    memory.remember(file.identity, "up_1")
+    assert UploadFiles("https://one.example", tmp_path / "uploads").recall(file.identity) == "up_1"
+    assert UploadFiles("https://two.example", tmp_path / "uploads").recall(file.identity) is None
+    assert memory.recall(LocalFile(tmp_path / "a.wav", 10, 2).identity) is None, "it changed since"
+    memory.forget(file.identity)
+    assert memory.recall(file.identity) is None
