@@ -29,7 +29,7 @@ from paraqueue.models import (
     Usage,
     Word,
 )
-from paraqueue.webhooks import Event, verify_webhook
+from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
 
 __all__ = [
     "ApiError",
@@ -51,6 +51,7 @@ __all__ = [
     "Source",
     "Transcript",
     "Transcription",
+    "UnverifiedWebhook",
     "Usage",
     "WaitedTooLong",
     "Word",
