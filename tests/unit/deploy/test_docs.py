@@ -10,8 +10,10 @@ from api.main import create_app
 from common.errors import all_errors
 from common.settings import Settings
 from docs import generate
+from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
 from tests.unit.deploy.images import example, path_of
 
+CLIENT_VARIABLES = {URL_VARIABLE, KEY_VARIABLE, FILE_VARIABLE}
 PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{page.name}" for page in path_of("docs").glob("*.md"))]
 
 
@@ -59,7 +61,7 @@ def test_links_lead_somewhere(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_variables_and_commands_exist(page: str) -> None:
     text = read(page)
-    known = {f"PARAQUEUE_{field.upper()}" for field in Settings.model_fields}
+    known = {f"PARAQUEUE_{field.upper()}" for field in Settings.model_fields} | CLIENT_VARIABLES
     assert set(re.findall(r"PARAQUEUE_[A-Z0-9_]+", text)) <= known
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z][a-z-]+)(?=[`\s])", " ".join(blocks(text)))) <= targets
