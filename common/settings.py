@@ -79,7 +79,12 @@ class Settings(BaseSettings):
     fetch_allowed_private: str = Field(
         "",
         description="Hosts and networks (comma-separated, e.g. `media.corp.example,10.20.0.0/16`) that http links "
-        "and webhooks may lead to although their addresses are private; all other private addresses are refused.",
+        "and webhooks may lead to although their addresses are private, at any port or, with `host:port`, at that one; "
+        "all other private addresses are refused.",
+    )
+    fetch_ports: str = Field(
+        "80,443",
+        description="Ports (comma-separated, also ranges, e.g. `8000-8999`) that http links and webhooks may lead to.",
     )
 
     # Limits
@@ -168,6 +173,13 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(item.strip())
         return value
 
+    @field_validator("fetch_ports")
+    @classmethod
+    def _known_ports(cls, value: str) -> str:
+        if not all(0 < item.start < item.stop <= 65536 for item in _ranges(value)):
+            raise ValueError("a port is a number from 1 to 65535")
+        return value
+
     @field_validator("secret_key")
     @classmethod
     def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
@@ -209,6 +221,11 @@ class Settings(BaseSettings):
         return tuple(item.strip().lower() for item in self.fetch_allowed_private.split(",") if item.strip())
 
     @property
+    def ports(self) -> tuple[range, ...]:
+        """The ports of `fetch_ports`."""
+        return _ranges(self.fetch_ports)
+
+    @property
     def secret_keys(self) -> tuple[str, ...]:
         """The keys of `secret_key`, in the alphabet that Fernet takes."""
         return tuple(key.replace("+", "-").replace("/", "_") for key in _listed(self.secret_key))
@@ -227,6 +244,12 @@ class Settings(BaseSettings):
 def _listed(value: SecretStr | None) -> tuple[str, ...]:
     text = value.get_secret_value() if value is not None else ""
     return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def _ranges(text: str) -> tuple[range, ...]:
+    """Ports and ranges of them, both ends included. ValueError for what is neither."""
+    pairs = [item.partition("-") for item in text.split(",")]
+    return tuple(range(int(first), int(last if dash else first) + 1) for first, dash, last in pairs)
 
 
 def _decoded(text: str) -> bytes:

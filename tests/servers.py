@@ -170,20 +170,21 @@ class HttpServer:
     """Serves the files of `directory`, with ranges; a function in `routes` answers its path instead."""
 
     directory: Path
+    address: str = "127.0.0.1"
     port: int = 0
     routes: dict[str, Route] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
 
     def url(self, path: str = "/") -> str:
         """The address of a path."""
-        return f"http://127.0.0.1:{self.port}/{path.lstrip('/')}"
+        return f"http://{self.address}:{self.port}/{path.lstrip('/')}"
 
 
 @contextmanager
-def running_http_server(directory: Path) -> Iterator[HttpServer]:
-    """An HTTP/1.1 server on a free port, in threads of this process."""
-    server = HttpServer(directory)
-    listener = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+def running_http_server(directory: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[HttpServer]:
+    """An HTTP/1.1 server on that port, or a free one, in threads of this process."""
+    server = HttpServer(directory, address)
+    listener = ThreadingHTTPServer((address, port), _handler(server))
     listener.daemon_threads = True
     server.port = listener.server_address[1]
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

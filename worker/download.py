@@ -23,7 +23,7 @@ from common.errors import (
     SourceTooSlow,
     SourceUnreachable,
 )
-from worker.guard import GuardedBackend
+from worker.guard import STANDARD_PORTS, GuardedBackend, Ports, fetchable
 
 CHUNK_BYTES = 256 * 1024
 CONNECT_SECONDS = 10.0
@@ -48,6 +48,7 @@ class FetchLimits:
     max_redirects: int
     resumes: int
     allowed_private: tuple[str, ...]
+    ports: Ports = STANDARD_PORTS
 
 
 class Broken(Exception):
@@ -131,13 +132,14 @@ class HttpSource:
 
     def __init__(self, url: str, limits: FetchLimits, check: Callable[[], None]) -> None:
         try:
-            self._url = httpx.URL(url)
+            self._url = fetchable(httpx.URL(url))
         except httpx.InvalidURL:
             raise SourceNotAllowed("the link is not a URL") from None
         self._limits = limits
         self._check = check
         self._deadline = time.monotonic() + limits.timeout_seconds
-        self._pool = httpcore.ConnectionPool(network_backend=GuardedBackend(limits.allowed_private, self._look_up))
+        backend = GuardedBackend(limits.allowed_private, self._look_up, limits.ports)
+        self._pool = httpcore.ConnectionPool(network_backend=backend)
         seconds = limits.stall_seconds
         self._timeouts = {"connect": CONNECT_SECONDS, "read": seconds, "write": seconds, "pool": seconds}
 
@@ -185,7 +187,7 @@ class HttpSource:
             raise SourceNotAllowed("the link redirects to something that is not http")
         if url.scheme == "https" and target.scheme == "http":
             raise SourceNotAllowed("the link redirects from https to http")
-        return target
+        return fetchable(target)
 
 
 class _HttpAnswer:

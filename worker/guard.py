@@ -14,6 +14,7 @@ from ssl import SSLContext
 from typing import Any
 
 import httpcore
+import httpx
 
 from common.errors import SourceNotAllowed, SourceUnreachable
 
@@ -24,12 +25,18 @@ NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # and does not know RFC 9637's documentation network yet.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+# RFC 5214: the interface half of an ISATAP address, without the bit that says "globally unique" and the IPv4 address.
+ISATAP = 0x0000_5EFE
 LOOK_UP_SECONDS = 0.5
+Ports = tuple[range, ...]
+STANDARD_PORTS: Ports = (range(80, 81), range(443, 444))
 
 
 def is_public(address: Address) -> bool:
     """Whether an address, and any IPv4 address embedded in it, belongs to the public internet."""
     if isinstance(address, ipaddress.IPv6Address):
+        if (int(address) >> 32) & 0xFDFF_FFFF == ISATAP:
+            return False
         inside = _embedded(address)
         if inside is not None:
             return is_public(inside)
@@ -50,12 +57,15 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
     return None
 
 
-def checked_addresses(host: str, port: int, allowed_private: Iterable[str]) -> list[str]:
-    """The addresses of a host, if all of them may be connected to.
+def checked_addresses(host: str, port: int, allowed_private: Iterable[str], ports: Ports = STANDARD_PORTS) -> list[str]:
+    """The addresses of a host, if all of them may be connected to at that port.
 
-    Raises SourceUnreachable where the name has none; SourceNotAllowed where one of them is private and
-    neither the host nor a network around the address is in `allowed_private`.
+    `allowed_private` names hosts, `host:port`, addresses and networks; what it names may be private, and be called
+    at any port, or at the one named. All else has to be public, and the port among `ports`.
+    Raises SourceUnreachable where the name has no address, SourceNotAllowed where one of them is not allowed.
     """
+    if not 0 < port < 65536:  # the resolver would take it modulo 65536
+        raise SourceNotAllowed(f"there is no port {port}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -64,27 +74,43 @@ def checked_addresses(host: str, port: int, allowed_private: Iterable[str]) -> l
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
-        if not is_public(address) and not _allowed(host, address, names):
+        if _allowed(host, port, address, names):
+            continue
+        if not is_public(address):
             raise SourceNotAllowed(f"the host {host!r} leads to a private address")
+        if not any(port in some for some in ports):
+            raise SourceNotAllowed(f"links to port {port} are not allowed here (PARAQUEUE_FETCH_PORTS)")
     return addresses
 
 
-def _allowed(host: str, address: Address, names: tuple[str, ...]) -> bool:
+def _allowed(host: str, port: int, address: Address, names: tuple[str, ...]) -> bool:
     for name in names:
         if "/" not in name:
-            if name == host.lower():
+            if name in {host.lower(), f"{host.lower()}:{port}"}:
                 return True
         elif address in ipaddress.ip_network(name):
             return True
     return False
 
 
+def fetchable(url: httpx.URL) -> httpx.URL:
+    """The URL itself. Raises SourceNotAllowed for one with a user name or password, which ends up in logs."""
+    if url.userinfo:
+        raise SourceNotAllowed("the link holds a user name or password")
+    if url.port == 0:  # httpcore would take it for "none given"
+        raise SourceNotAllowed("there is no port 0")
+    return url
+
+
 class GuardedBackend(httpcore.NetworkBackend):
     """Connects to checked addresses only. TLS still verifies the name: httpcore hands it over separately."""
 
-    def __init__(self, allowed_private: tuple[str, ...], check: Callable[[], None]) -> None:
+    def __init__(
+        self, allowed_private: tuple[str, ...], check: Callable[[], None], ports: Ports = STANDARD_PORTS
+    ) -> None:
         """`check` is called now and then while a connection waits for the other side, and may raise to stop."""
         self._allowed_private = allowed_private
+        self._ports = ports
         self._check = check
         self._inner = httpcore.SyncBackend()
 
@@ -98,7 +124,7 @@ class GuardedBackend(httpcore.NetworkBackend):
     ) -> httpcore.NetworkStream:
         """Connect to the first address that answers."""
         failure: Exception | None = None
-        for address in checked_addresses(host, port, self._allowed_private):
+        for address in checked_addresses(host, port, self._allowed_private, self._ports):
             self._check()
             try:
                 stream = self._inner.connect_tcp(address, port, timeout, local_address, socket_options)

@@ -86,6 +86,7 @@ class Fetcher:
             max_redirects=settings.fetch_max_redirects,
             resumes=settings.fetch_resumes,
             allowed_private=settings.allowed_private,
+            ports=settings.ports,
         )
 
     def _is_storage(self, bucket: str) -> bool:

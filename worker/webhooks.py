@@ -21,7 +21,7 @@ from common.errors import ConfigurationError, SourceNotAllowed, SourceUnreachabl
 from common.seal import Seal
 from common.settings import Settings
 from common.webhooks import EventType, Parcel, Report
-from worker.guard import GuardedBackend
+from worker.guard import STANDARD_PORTS, GuardedBackend, Ports, fetchable
 
 ANSWER_BYTES = 1024
 CONNECT_SECONDS = 5.0
@@ -104,6 +104,7 @@ class Sender:
     timeout_seconds: float
     # Reading the certificate authorities takes 20 ms of CPU, so it is done once.
     tls: SSLContext
+    ports: Ports = STANDARD_PORTS
 
     @classmethod
     def of(cls, settings: Settings) -> Sender:
@@ -115,6 +116,7 @@ class Sender:
             allowed_private=settings.allowed_private,
             timeout_seconds=settings.webhook_timeout_seconds,
             tls=httpx.create_ssl_context(),
+            ports=settings.ports,
         )
 
     def send(self, parcel: Parcel) -> Sent:
@@ -148,7 +150,7 @@ class Sender:
         return [self.seal.open(sealed) for sealed in parcel.sealed_secrets]
 
     def _post(self, address: str, headers: dict[str, str], body: bytes) -> Sent:
-        url = httpx.URL(address)
+        url = fetchable(httpx.URL(address))
         deadline = time.monotonic() + self.timeout_seconds
 
         def check() -> None:
@@ -162,7 +164,7 @@ class Sender:
         request = httpcore.Request(
             "POST", target, headers=list(whole.items()), content=body, extensions={"timeout": timeouts}
         )
-        backend = GuardedBackend(self.allowed_private, check)
+        backend = GuardedBackend(self.allowed_private, check, self.ports)
         with httpcore.ConnectionPool(ssl_context=self.tls, network_backend=backend) as pool:
             response = pool.handle_request(request)
             try:
