@@ -22,6 +22,8 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.SourceNotAllowed: 422,
     errors.WebhooksNotConfigured: 422,
     errors.TooManyWebhooks: 409,
+    errors.IdempotencyKeyInUse: 409,
+    errors.IdempotencyKeyReused: 422,
     errors.NotFound: 404,
     errors.NotReady: 409,
     errors.WrongState: 409,

@@ -62,6 +62,19 @@ class WrongState(ParaqueueError):
     code = "wrong_state"
 
 
+class IdempotencyKeyInUse(ParaqueueError):
+    """A request with the same Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_key_in_use"
+    retryable = True
+
+
+class IdempotencyKeyReused(ParaqueueError):
+    """The Idempotency-Key was used before, for a request that differs from this one."""
+
+    code = "idempotency_key_reused"
+
+
 class WebhooksNotConfigured(ParaqueueError):
     """This installation lacks the secret that webhooks of this kind need."""
 

@@ -11,6 +11,7 @@ from common.errors import NotFound
 JOB = "tr"
 WEBHOOK = "wh"
 DELIVERY = "dl"
+BATCH = "batch"
 
 
 def new_id() -> uuid.UUID:

@@ -117,6 +117,12 @@ class JobRow(Row):
     audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
     audio_sha256: Mapped[str | None]
     audio_deleted_at: Mapped[datetime | None]
+    dedupe: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    deduplicated_from: Mapped[uuid.UUID | None]
+
+    # Which group it was submitted with, and its place there
+    batch_id: Mapped[uuid.UUID | None]
+    batch_number: Mapped[int | None] = mapped_column(SmallInteger)
 
     # How far it is
     declared_ms: Mapped[int | None] = mapped_column(BigInteger)
@@ -180,9 +186,56 @@ class JobRow(Row):
             "created_at",
             postgresql_where=text(f"status = 'queued' AND losses >= {SUSPECT_LOSSES}"),
         ),
+        ForeignKeyConstraint(["batch_id"], ["batches.id"], name="jobs_batch"),
+        Index("jobs_of_batch", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
+        Index(
+            "jobs_by_audio", "tenant", "audio_sha256", "created_at", postgresql_where=text("audio_sha256 IS NOT NULL")
+        ),
         Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
         Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+    )
+
+
+class BatchRow(Row):
+    """Jobs that were submitted together; `refused` is a list of [number, code, message]."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str]
+    key_id: Mapped[uuid.UUID | None]
+    total: Mapped[int] = mapped_column(Integer)
+    refused: Mapped[list[Any]] = mapped_column(JSONB)
+
+    __table_args__ = (Index("batches_newest", "tenant", "created_at", "id"),)
+
+
+class IdempotencyRow(Row):
+    """A request that may be repeated: under way while `status` is NULL, then with its answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    token: Mapped[uuid.UUID]
+    lease_expires_at: Mapped[datetime | None]
+    fingerprint: Mapped[bytes | None]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    location: Mapped[str | None]
+    body: Mapped[bytes | None]
+    job_id: Mapped[uuid.UUID | None]
+    batch_id: Mapped[uuid.UUID | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="idempotency_keys_job"),
+        ForeignKeyConstraint(["batch_id"], ["batches.id"], ondelete="CASCADE", name="idempotency_keys_batch"),
+        Index("idempotency_keys_age", "created_at"),
+        Index("idempotency_keys_of_job", "job_id", postgresql_where=text("job_id IS NOT NULL")),
+        Index("idempotency_keys_of_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
     )
 
 

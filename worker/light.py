@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from common import ids, jobs, webhooks
+from common import idempotency, ids, jobs, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, SWEEP, Publisher, make_app
@@ -86,6 +86,7 @@ class Keeper:
         deliveries = webhooks.expire_deliveries(
             self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS
         )
+        idempotency.expire(self.database)
         orphans = jobs.delete_orphans(self.database, self.storage)
         if audio or results or deliveries or orphans:
             log.info("cleaned", audio=audio, results=results, deliveries=deliveries, orphans=orphans)

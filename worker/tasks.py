@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -29,6 +30,7 @@ from worker.source import Fetcher
 from worker.stopping import Stopped, StopReason
 
 log = get_logger(__name__)
+T = TypeVar("T")
 DECODE_STALL_SECONDS = 60.0
 PERSIST_PAUSE_SECONDS = 0.5
 # Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
@@ -107,11 +109,25 @@ class Transcriber:
         with ExitStack() as stack:
             with watch.stage(hold, Stage.FETCHING):
                 path = stack.enter_context(self.fetcher.fetch(hold.claim, hold.signal.check))
+            if hold.claim.job.dedupe and self._done_before(hold.claim, watch):
+                return "deduplicated"
             with watch.stage(hold, Stage.TRANSCRIBING):
                 ending = self._transcribe(hold, path, committed)
         with watch.stage(hold, Stage.FINISHING):
             self._complete(hold.claim, ending, committed, watch)
         return "completed"
+
+    def _done_before(self, claim: Claim, watch: Stopwatch) -> bool:
+        """Whether an earlier transcript of the same audio could be taken."""
+        return self._persist(
+            lambda: jobs.complete_from_earlier(
+                self.database,
+                claim,
+                revision=self.engine.revision,
+                precision=self.engine.precision,
+                stage_ms=watch.stage_ms,
+            )
+        )
 
     def _transcribe(self, hold: Hold, path: Path, committed: Committed) -> Ending:
         claim = hold.claim
@@ -207,13 +223,12 @@ class Transcriber:
         )
         return "retrying"
 
-    def _persist(self, write: Callable[[], None]) -> None:
+    def _persist(self, write: Callable[[], T]) -> T:
         """Write, waiting out a database that is away for less than a lease."""
         deadline = time.monotonic() + self.settings.lease_seconds
         while True:
             try:
-                write()
-                return
+                return write()
             except Unavailable:
                 if time.monotonic() > deadline:
                     raise

@@ -1,8 +1,18 @@
 """The rules of a job's life, from submit to delete. Nothing else reads or writes its rows."""
 
+from common.jobs.batches import (
+    Batch,
+    BatchPage,
+    BatchSubmission,
+    Refused,
+    batch_page,
+    get_batch,
+    submit_batch,
+)
 from common.jobs.control import audio_prefix, cancel, delete_job, retry
 from common.jobs.dispatch import dispatch
 from common.jobs.dispatcher import Dispatcher
+from common.jobs.earlier import complete_from_earlier, find_earlier
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.outcome import (
     Finished,
@@ -42,6 +52,9 @@ from common.jobs.work import (
 
 __all__ = [
     "Attempt",
+    "Batch",
+    "BatchPage",
+    "BatchSubmission",
     "Claim",
     "Dimension",
     "Dispatcher",
@@ -52,6 +65,7 @@ __all__ = [
     "Lost",
     "Page",
     "Progress",
+    "Refused",
     "Result",
     "Source",
     "Submission",
@@ -59,10 +73,12 @@ __all__ = [
     "Worker",
     "attempts",
     "audio_prefix",
+    "batch_page",
     "cancel",
     "claim",
     "commit_part",
     "complete",
+    "complete_from_earlier",
     "counts",
     "delete_job",
     "delete_orphans",
@@ -70,8 +86,10 @@ __all__ = [
     "expire_audio",
     "expire_results",
     "fail",
+    "find_earlier",
     "forget_dead_workers",
     "get",
+    "get_batch",
     "live_workers",
     "page",
     "readable",
@@ -85,6 +103,7 @@ __all__ = [
     "sentences_after",
     "stop_canceled",
     "submit",
+    "submit_batch",
     "take_back_leases",
     "try_again",
     "unregister_worker",

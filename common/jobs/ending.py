@@ -28,7 +28,11 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     """A row of usage for each run that is over; booking a run twice changes nothing."""
-    processed = case((JobRow.status == Status.COMPLETED, JobRow.audio_ms), else_=JobRow.processed_ms)
+    processed = case(
+        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was worked on
+        (JobRow.status == Status.COMPLETED, JobRow.audio_ms),
+        else_=JobRow.processed_ms,
+    )
     runs = select(
         JobRow.id,
         JobRow.run,

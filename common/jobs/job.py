@@ -59,6 +59,9 @@ class Job:
     priority: int
     tags: tuple[str, ...]
     webhook_url: str | None
+    batch_id: uuid.UUID | None
+    dedupe: bool
+    deduplicated_from: uuid.UUID | None
     source: Source
     declared_ms: int | None
     processed_ms: int
@@ -126,6 +129,9 @@ def job_of(row: JobRow) -> Job:
         priority=row.priority,
         tags=tuple(row.tags),
         webhook_url=row.webhook_url,
+        batch_id=row.batch_id,
+        dedupe=row.dedupe,
+        deduplicated_from=row.deduplicated_from,
         source=Source(
             row.source_kind, row.source_url, row.source_name, row.audio_key, row.audio_bytes, row.audio_sha256
         ),

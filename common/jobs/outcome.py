@@ -59,7 +59,7 @@ def complete(
             error_retryable=None,
         )
         append_part(session, held, last, first_sentence)
-        _end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
+        end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
 
 
 def fail(
@@ -76,7 +76,7 @@ def fail(
             error_message=message,
             error_retryable=retryable,
         )
-        _end_attempt(session, held, Outcome.FAILED, code=code, message=message, stage_ms=stage_ms)
+        end_attempt(session, held, Outcome.FAILED, code=code, message=message, stage_ms=stage_ms)
 
 
 def try_again(
@@ -92,21 +92,21 @@ def try_again(
     with database.transaction() as session:
         not_before = func.now() + seconds(pause_seconds)
         change(session, held, **_waiting(), failures=JobRow.failures + 1, not_before=not_before)
-        _end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
+        end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
 
 
 def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """processing → queued, because the worker shuts down. No failed attempt."""
     with database.transaction() as session:
         change(session, held, **_waiting())
-        _end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
+        end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
 
 
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """processing → canceled, as the client asked."""
     with database.transaction() as session:
         change(session, held, **_end(Status.CANCELED))
-        _end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
+        end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
 
 
 NO_LEASE: dict[str, Any] = {
@@ -133,7 +133,7 @@ def _waiting() -> dict[str, Any]:
     }
 
 
-def _end_attempt(
+def end_attempt(
     session: Session,
     held: Claim,
     outcome: Outcome,

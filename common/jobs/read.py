@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, select, tuple_
 
@@ -42,16 +43,28 @@ def page(
     tenant: str = DEFAULT_TENANT,
     status: Status | None = None,
     tag: str | None = None,
+    batch_id: uuid.UUID | None = None,
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
     after: str | None = None,
     limit: int = 20,
 ) -> Page:
-    """A page of a tenant's jobs, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    """A page of a tenant's jobs, newest first; created from one moment on, and before another.
+
+    Raises InvalidRequest for a cursor that is not ours.
+    """
     newest = (JobRow.created_at.desc(), JobRow.id.desc())
     statement = select(JobRow).where(JobRow.tenant == tenant).order_by(*newest).limit(limit + 1)
     if status is not None:
         statement = statement.where(JobRow.status == status)
     if tag is not None:
         statement = statement.where(JobRow.tags.contains([tag]))
+    if batch_id is not None:
+        statement = statement.where(JobRow.batch_id == batch_id)
+    if created_from is not None:
+        statement = statement.where(JobRow.created_at >= created_from)
+    if created_to is not None:
+        statement = statement.where(JobRow.created_at < created_to)
     if after is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.jobs.job import Job, job_of
@@ -29,29 +32,47 @@ class Submission:
     webhook_events: tuple[str, ...] | None = None
     tenant: str = DEFAULT_TENANT
     key_id: uuid.UUID | None = None
+    dedupe: bool = False
+    batch_id: uuid.UUID | None = None
+    batch_number: int | None = None
 
 
-def submit(database: Database, submission: Submission) -> Job:
+# What else is to be committed with a job: the answer that an Idempotency-Key keeps.
+Also = Callable[[Session, Job], None]
+
+
+def submit(database: Database, submission: Submission, also: Also | None = None) -> Job:
     """Store the job as queued. Wake the dispatcher afterwards: a submit does not wait for Redis."""
     with database.transaction() as session:
-        row = JobRow(
-            id=submission.id,
-            tenant=submission.tenant,
-            key_id=submission.key_id,
-            model=submission.model,
-            channels=submission.channels,
-            priority=submission.priority,
-            tags=list(submission.tags),
-            source_kind=submission.source_kind,
-            source_url=submission.url,
-            source_name=submission.name,
-            audio_key=submission.audio_key,
-            audio_bytes=submission.audio_bytes,
-            audio_sha256=submission.audio_sha256,
-            webhook_url=submission.webhook_url,
-            webhook_events=list(submission.webhook_events) if submission.webhook_events is not None else None,
-        )
-        session.add(row)
-        session.flush()
-        session.refresh(row)
-        return job_of(row)
+        job = stored(session, submission)
+        if also is not None:
+            also(session, job)
+        return job
+
+
+def stored(session: Session, submission: Submission) -> Job:
+    """Store the job within the caller's transaction."""
+    row = JobRow(
+        id=submission.id,
+        tenant=submission.tenant,
+        key_id=submission.key_id,
+        model=submission.model,
+        channels=submission.channels,
+        priority=submission.priority,
+        tags=list(submission.tags),
+        source_kind=submission.source_kind,
+        source_url=submission.url,
+        source_name=submission.name,
+        audio_key=submission.audio_key,
+        audio_bytes=submission.audio_bytes,
+        audio_sha256=submission.audio_sha256,
+        webhook_url=submission.webhook_url,
+        webhook_events=list(submission.webhook_events) if submission.webhook_events is not None else None,
+        dedupe=submission.dedupe,
+        batch_id=submission.batch_id,
+        batch_number=submission.batch_number,
+    )
+    session.add(row)
+    session.flush()
+    session.refresh(row)
+    return job_of(row)

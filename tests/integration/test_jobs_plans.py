@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -22,7 +23,7 @@ from common.job_states import Stage, Status
 from common.jobs import Progress, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
-from tests.integration.job_cases import MODEL, execute, pool_on, rows, with_worker
+from tests.integration.job_cases import MODEL, execute, pool_on, rows, submission, with_worker
 
 # Mostly finished jobs, some waiting, a few running: as a service looks after some time.
 FILL = """
@@ -42,8 +43,15 @@ INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences) SELECT id, 
 INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words)
 SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
 """
+BATCHES = """
+INSERT INTO batches (id, created_at, tenant, total, refused)
+SELECT gen_random_uuid(), now() - make_interval(mins => n), 'default', 20, '[]' FROM generate_series(1, 2000) n;
+UPDATE jobs SET audio_sha256 = md5(id::text);
+UPDATE jobs SET batch_id = (SELECT id FROM batches ORDER BY created_at LIMIT 1) WHERE id IN
+(SELECT id FROM jobs ORDER BY created_at LIMIT 20);
+"""
 REPEATS = 12
-TABLES = ("jobs", "attempts", "parts", "sentences")
+TABLES = ("jobs", "batches", "attempts", "parts", "sentences")
 
 
 class Plans:
@@ -69,6 +77,7 @@ def filled(postgres: Postgres) -> Iterator[tuple[Database, Plans]]:
     plans = Plans()
     with pool_on(postgres) as database:
         execute(database, FILL)
+        execute(database, BATCHES)
         with_worker(database, slots=40)
         with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("VACUUM ANALYZE")
@@ -105,6 +114,18 @@ def cursor(database: Database) -> str | None:
     return jobs.page(database, limit=50).next_cursor
 
 
+def batch_of(database: Database) -> uuid.UUID:
+    [[batch_id]] = rows(database, "SELECT batch_id FROM jobs WHERE batch_id IS NOT NULL LIMIT 1")
+    return batch_id
+
+
+def earlier(database: Database) -> None:
+    [[sha256], *_] = rows(
+        database, "SELECT audio_sha256 FROM jobs WHERE status = 'completed' AND result_deleted_at IS NULL LIMIT 1"
+    )
+    assert jobs.find_earlier(database, submission(audio_sha256=sha256)) is not None
+
+
 def claim_next(database: Database) -> None:
     held = jobs.claim(database, some(database, Status.QUEUED), worker="w", model=MODEL, lease_seconds=60)
     assert held is not None
@@ -128,6 +149,14 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "by status": (lambda d: jobs.page(d, limit=20, status=Status.FAILED), {"jobs_by_status"}),
     "by rare tag": (lambda d: jobs.page(d, limit=20, tag="rare"), {"jobs_by_tag"}),
     "by status and tag": (lambda d: jobs.page(d, limit=20, status=Status.FAILED, tag="rare"), {"jobs_by_tag"}),
+    "of a day": (
+        lambda d: jobs.page(d, created_from=datetime.now(UTC) - timedelta(days=3), created_to=datetime.now(UTC)),
+        {"jobs_newest"},
+    ),
+    "of a batch": (lambda d: jobs.page(d, batch_id=batch_of(d)), {"jobs_of_batch"}),
+    "batch": (lambda d: jobs.get_batch(d, batch_of(d), tenant="default"), {"batches_pkey", "jobs_of_batch"}),
+    "batches": (lambda d: jobs.batch_page(d, tenant="default"), {"batches_newest", "jobs_of_batch"}),
+    "earlier with the same audio": (earlier, {"jobs_by_audio"}),
     "get": (lambda d: jobs.get(d, some(d, Status.FAILED)), {"jobs_pkey"}),
     "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
     "sentences": (lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))), {"sentences_pkey"}),

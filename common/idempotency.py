@@ -1,0 +1,156 @@
+"""Requests that may be repeated: the first one's answer is kept under the caller's `Idempotency-Key`.
+
+A request first takes its key, with a lease that it renews while it reads its body; what it made and its answer are
+then committed together. So a process that dies keeps a key for as long as the lease, and never a day.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from common.models import IdempotencyRow
+
+KEPT = timedelta(hours=24)
+LEASE_SECONDS = 30.0
+RENEW_SECONDS = 10.0
+# In the place of a key's id where the caller has none: part of a primary key, which knows no NULL.
+NOBODY = uuid.UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose key it is: two API keys may use the same one for different things."""
+
+    tenant: str
+    key_id: uuid.UUID | None
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A key that is this request's, as long as its lease is renewed."""
+
+    scope: Scope
+    token: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the first request was answered, and what it had asked for."""
+
+    fingerprint: bytes
+    status: int
+    body: bytes
+    location: str | None
+
+    def for_request(self, fingerprint: bytes) -> Answer:
+        """Itself. Raises IdempotencyKeyReused where the repeat asks for something else."""
+        if fingerprint != self.fingerprint:
+            raise IdempotencyKeyReused("this Idempotency-Key was used for another request; take a new one")
+        return self
+
+
+def begin(database: Database, scope: Scope) -> Held | Answer:
+    """Take the key, or get the answer that is kept under it.
+
+    Raises IdempotencyKeyInUse while another request with it has not been answered.
+    """
+    token = uuid.uuid4()
+    fresh: dict[str, Any] = {
+        "created_at": func.now(),
+        "token": token,
+        "lease_expires_at": _lease_end(),
+        **dict.fromkeys(("fingerprint", "status", "body", "location", "job_id", "batch_id")),
+    }
+    abandoned = and_(IdempotencyRow.status.is_(None), IdempotencyRow.lease_expires_at < func.now())
+    taken = (
+        insert(IdempotencyRow)
+        .values(tenant=scope.tenant, key_id=scope.key_id or NOBODY, key=scope.key, **fresh)
+        .on_conflict_do_update(index_elements=["tenant", "key_id", "key"], set_=fresh, where=or_(abandoned, _too_old()))
+        .returning(IdempotencyRow.token)
+    )
+    with database.transaction() as session:
+        if session.scalar(taken) is not None:
+            return Held(scope, token)
+        row = session.scalars(select(IdempotencyRow).where(*_named(scope))).one_or_none()
+        if row is None or row.status is None:
+            raise IdempotencyKeyInUse("a request with this Idempotency-Key is still under way")
+        return Answer(row.fingerprint or b"", row.status, row.body or b"", row.location)
+
+
+def renew(database: Database, held: Held) -> None:
+    """Keep the key for another while."""
+    with database.transaction() as session:
+        session.execute(update(IdempotencyRow).where(*_held(held)).values(lease_expires_at=_lease_end()))
+
+
+def keep(
+    session: Session,
+    held: Held,
+    answer: Answer,
+    *,
+    job_id: uuid.UUID | None = None,
+    batch_id: uuid.UUID | None = None,
+) -> None:
+    """Keep the answer, in the transaction of what was made; it goes when that is deleted.
+
+    Raises IdempotencyKeyInUse where the lease ran out and another request has the key now.
+    """
+    kept = (
+        update(IdempotencyRow)
+        .where(*_held(held))
+        .values(
+            fingerprint=answer.fingerprint,
+            status=answer.status,
+            body=answer.body,
+            location=answer.location,
+            lease_expires_at=None,
+            job_id=job_id,
+            batch_id=batch_id,
+        )
+        .returning(IdempotencyRow.token)
+    )
+    if session.scalar(kept) is None:
+        raise IdempotencyKeyInUse("another request took this Idempotency-Key over in the meantime")
+
+
+def release(database: Database, held: Held) -> None:
+    """Give the key back unused, after an error: a corrected request may have it."""
+    with database.transaction() as session:
+        session.execute(delete(IdempotencyRow).where(*_held(held)))
+
+
+def expire(database: Database) -> int:
+    """Delete what is older than a day; returns how many."""
+    with database.transaction() as session:
+        return len(session.scalars(delete(IdempotencyRow).where(_too_old()).returning(IdempotencyRow.token)).all())
+
+
+def _lease_end() -> ColumnElement[Any]:
+    # Not now(), which is when the transaction began.
+    return func.clock_timestamp() + literal(timedelta(seconds=LEASE_SECONDS))
+
+
+def _too_old() -> ColumnElement[bool]:
+    return IdempotencyRow.created_at < func.now() - literal(KEPT)
+
+
+def _named(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+    return (
+        IdempotencyRow.tenant == scope.tenant,
+        IdempotencyRow.key_id == (scope.key_id or NOBODY),
+        IdempotencyRow.key == scope.key,
+    )
+
+
+def _held(held: Held) -> tuple[ColumnElement[bool], ...]:
+    return (*_named(held.scope), IdempotencyRow.token == held.token, IdempotencyRow.status.is_(None))
