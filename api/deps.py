@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 from api.changes import Changes
 from common import ids
 from common.db import Database
-from common.jobs import Dispatcher
+from common.jobs import Dispatcher, Outlook
 from common.settings import Settings
 from common.storage import Storage
 
@@ -26,6 +26,7 @@ class Service:
     storage: Storage
     queue: Celery
     dispatcher: Dispatcher
+    outlook: Outlook
     changes: Changes
 
 

@@ -17,7 +17,7 @@ from api.middleware import RequestLog
 from api.routes import events, health, models, transcriptions, transcripts, webhooks
 from common.db import Database
 from common.errors import ConfigurationError
-from common.jobs import Dispatcher
+from common.jobs import Dispatcher, Outlook
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
@@ -76,7 +76,7 @@ def _start(settings: Settings) -> Service:
     )
     dispatcher.start()
     changes = Changes(settings.postgres_url)
-    return Service(settings, database, make_storage(settings), queue, dispatcher, changes)
+    return Service(settings, database, make_storage(settings), queue, dispatcher, Outlook(database), changes)
 
 
 class _Server(uvicorn.Server):

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from api.links import WebhookUrl, checked_link, without_query
 from api.webhook_schemas import Events
 from common.job_states import Stage, Status
-from common.jobs import Attempt, Job
+from common.jobs import Attempt, Estimate, Job
 
+FAR_END = "1000+"
 SCHEMES = {"http", "https", "s3", "oss"}
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -112,6 +113,12 @@ class Transcription(BaseModel):
     status: Status
     stage: Stage | None = Field(description="What a processing job is doing.")
     progress: float | None = Field(description="Audio done / audio total, 0 to 1; null while the total is unknown.")
+    queue_position: int | Literal["1000+"] | None = Field(
+        description="An estimate, 1 for who is next; null for a job that is not waiting for a worker."
+    )
+    eta_seconds: int | None = Field(
+        description="An estimate of the time until it is done, from measured speed; null where nothing was measured."
+    )
     model: str
     channels: str
     priority: int
@@ -175,26 +182,28 @@ class Problem(BaseModel):
     retryable: bool
 
 
-def transcription_of(job: Job, base_url: str) -> Transcription:
+def transcription_of(job: Job, base_url: str, estimate: Estimate) -> Transcription:
     """A job as clients see it."""
-    return Transcription.model_validate(_fields(job, base_url))
+    return Transcription.model_validate(_fields(job, base_url, estimate))
 
 
-def detail_of(job: Job, attempts: list[Attempt], base_url: str) -> TranscriptionDetail:
+def detail_of(job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate) -> TranscriptionDetail:
     """A job with its history."""
     history = [
         {name: getattr(item, name) for name in AttemptOut.model_fields if hasattr(item, name)} for item in attempts
     ]
-    return TranscriptionDetail.model_validate({**_fields(job, base_url), "attempts": history})
+    return TranscriptionDetail.model_validate({**_fields(job, base_url, estimate), "attempts": history})
 
 
-def _fields(job: Job, base_url: str) -> dict[str, object]:
+def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
     here = f"{base_url}/v1/transcriptions/{job.public_id}"
     return {
         "id": job.public_id,
         "status": job.status,
         "stage": job.stage,
         "progress": job.progress,
+        "queue_position": FAR_END if estimate.far else estimate.position,
+        "eta_seconds": estimate.eta_seconds,
         "model": job.model,
         "channels": job.channels,
         "priority": job.priority,

@@ -90,7 +90,8 @@ class _Reader:
     async def _new(self, job: Job) -> AsyncIterator[bytes]:
         if job.run != self.run:
             self.run, self.reached = job.run, -1
-        state = transcription_of(job, self.base_url).model_dump_json()
+        estimate = await run_in_threadpool(self.service.outlook.of, job)
+        state = transcription_of(job, self.base_url, estimate).model_dump_json()
         if state != self.told:
             self.told = state
             yield _frame("transcription", state)

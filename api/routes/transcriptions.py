@@ -57,7 +57,8 @@ async def submit(request: Request, response: Response, service: ServiceDep) -> T
         submission = await uploaded(request, service)
     job = await run_in_threadpool(jobs.submit, service.database, submission)
     service.dispatcher.wake()
-    shown = transcription_of(job, public_url(request, service))
+    estimate = await run_in_threadpool(service.outlook.of, job)
+    shown = transcription_of(job, public_url(request, service), estimate)
     response.headers["Location"] = shown.links.self
     response.headers["Retry-After"] = POLL_SECONDS
     return shown
@@ -75,7 +76,8 @@ def list_transcriptions(
     """A page of transcriptions, newest first."""
     page = jobs.page(service.database, status=status, tag=tag, after=after, limit=limit)
     base = public_url(request, service)
-    return TranscriptionPage(data=[transcription_of(job, base) for job in page.jobs], next=page.next_cursor)
+    shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
+    return TranscriptionPage(data=shown, next=page.next_cursor)
 
 
 @router.get("/{transcription_id}")
@@ -91,7 +93,8 @@ async def get_transcription(
     if not job.terminal:
         response.headers["Retry-After"] = POLL_SECONDS
     attempts = await run_in_threadpool(jobs.attempts, service.database, job_id)
-    return detail_of(job, attempts, public_url(request, service))
+    estimate = await run_in_threadpool(service.outlook.of, job)
+    return detail_of(job, attempts, public_url(request, service), estimate)
 
 
 @router.post("/{transcription_id}/cancel", status_code=202)
@@ -99,7 +102,7 @@ def cancel(request: Request, service: ServiceDep, job_id: JobId) -> Transcriptio
     """Cancel a transcription. A worker that has it stops within seconds."""
     job = jobs.cancel(service.database, job_id)
     service.dispatcher.wake()
-    return transcription_of(job, public_url(request, service))
+    return transcription_of(job, public_url(request, service), service.outlook.of(job))
 
 
 @router.post("/{transcription_id}/retry", status_code=202)
@@ -108,7 +111,7 @@ def retry(request: Request, response: Response, service: ServiceDep, job_id: Job
     job = jobs.retry(service.database, job_id)
     service.dispatcher.wake()
     response.headers["Retry-After"] = POLL_SECONDS
-    return transcription_of(job, public_url(request, service))
+    return transcription_of(job, public_url(request, service), service.outlook.of(job))
 
 
 @router.delete("/{transcription_id}", status_code=204, response_class=Response)

@@ -22,6 +22,7 @@ from common.jobs.outcome import (
     stop_canceled,
     try_again,
 )
+from common.jobs.outlook import Estimate, Outlook
 from common.jobs.read import Page, attempts, counts, get, page, readable, sentences, sentences_after
 from common.jobs.registry import (
     Worker,
@@ -58,11 +59,13 @@ __all__ = [
     "Claim",
     "Dimension",
     "Dispatcher",
+    "Estimate",
     "Finished",
     "Job",
     "JobFailure",
     "LeaseLost",
     "Lost",
+    "Outlook",
     "Page",
     "Progress",
     "Refused",

@@ -68,6 +68,7 @@ class Job:
     audio_ms: int | None
     run: int
     attempts: int
+    not_before: datetime
     started_at: datetime | None
     finished_at: datetime | None
     cancel_requested: bool
@@ -140,6 +141,7 @@ def job_of(row: JobRow) -> Job:
         audio_ms=row.audio_ms,
         run=row.run,
         attempts=row.attempts,
+        not_before=row.not_before,
         started_at=row.started_at,
         finished_at=row.finished_at,
         cancel_requested=row.cancel_requested,
