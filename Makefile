@@ -16,12 +16,13 @@ run: venv ## Start the whole stack here, transcribe the sample, serve until Ctrl
 test: venv ## Run the tests that are not marked slow
 	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
 
-check: venv ## Lint, types, import rules, and whether migrations and models agree
+check: venv ## Lint, types, import rules, whether migrations and models agree, and an audit of the dependencies
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
+	$(python) -m dev.audit
 
 demo-model: venv ## Make the small bundled model again: speak, train, evaluate, write its card
 	@exec $(python) -m training $(ARGS)

@@ -1,0 +1,99 @@
+"""`python -m dev.audit`: does a package that we pin have a known vulnerability?
+
+Asks a vulnerability service by way of pip-audit about everything in `requirements/`. Exit code 1: a vulnerability is
+known, or the audit broke off. Where the service cannot be reached at all, it says so in one line, and passes: `make
+check` has to work on a machine without internet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dev.stack import REPOSITORY
+
+OSV_URL = "https://api.osv.dev/v1/query"
+# Looking up a name can hang far longer than any time-out of a connection.
+REACH_SECONDS = 4.0
+ANSWER_SECONDS = 15
+WHOLE_SECONDS = 600.0
+
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m dev.audit", description=__doc__)
+    parser.add_argument("--osv-url", default=OSV_URL, help="the service to ask; it speaks OSV's API")
+    parser.add_argument("locks", nargs="*", type=Path, help="files of pinned packages (requirements/*.lock)")
+    options = parser.parse_args()
+    locks = options.locks or sorted((REPOSITORY / "requirements").glob("*.lock"))
+    reason = _unreachable(options.osv_url)
+    if reason:
+        print(f"dependency audit: NOT DONE, nothing was audited: {reason}")
+        return 0
+    return _audit(locks, options.osv_url)
+
+
+def _unreachable(url: str) -> str:
+    """Why the service cannot be asked; empty if it answers, whatever it answers."""
+    outcome = [f"{httpx.URL(url).host} does not answer within {REACH_SECONDS:.0f} s"]
+
+    def ask() -> None:
+        query = {"package": {"name": "pip", "ecosystem": "PyPI"}, "version": "1.0"}
+        try:
+            httpx.post(url, json=query, timeout=REACH_SECONDS)
+            outcome[0] = ""
+        except httpx.HTTPError as error:
+            outcome[0] = f"{httpx.URL(url).host} cannot be reached ({error})"
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(REACH_SECONDS)
+    return outcome[0]
+
+
+def _audit(locks: list[Path], url: str) -> int:
+    command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--strict", "--format=json"]
+    command += [
+        "--progress-spinner=off",
+        f"--timeout={ANSWER_SECONDS}",
+        "--vulnerability-service=osv",
+        f"--osv-url={url}",
+    ]
+    for lock in locks:
+        command += ["--requirement", str(lock)]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=WHOLE_SECONDS, check=False)
+        packages: list[dict[str, Any]] = json.loads(ended.stdout)["dependencies"]
+    except subprocess.TimeoutExpired:
+        print(f"dependency audit: broke off after {WHOLE_SECONDS:.0f} s")
+        return 1
+    except ValueError:
+        print(f"dependency audit: broke off: {ended.stderr.strip()[-2000:]}")
+        return 1
+    wrong = [line for package in packages for line in _findings(package)]
+    for line in wrong:
+        print(line)
+    print(f"dependency audit: {len(packages)} packages, {len(wrong)} findings")
+    return 1 if wrong or not packages or ended.returncode != 0 else 0
+
+
+def _findings(package: dict[str, Any]) -> list[str]:
+    """A line for each vulnerability of a package, and one for a package that was passed over."""
+    if "skip_reason" in package:
+        return [f"{package['name']}: not audited: {package['skip_reason']}"]
+    return [
+        f"{package['name']} {package['version']}: {found['id']} {' '.join(found['aliases'])}, "
+        f"fixed in {', '.join(found['fix_versions']) or 'no version'}"
+        for found in package["vulns"]
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
