@@ -130,7 +130,9 @@ class Settings(BaseSettings):
 
     # The worker
     device: str = Field("auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU.")
-    precision: Literal["fp32"] = Field("fp32", description="Arithmetic of the networks.")
+    precision: Literal["fp32", "int8", "bf16", "fp16"] = Field(
+        "fp32", description="Arithmetic of recognition: `int8` is for the CPU, `bf16` and `fp16` are for GPUs."
+    )
     worker_slots: Count = Field(4, description="Jobs that one worker process runs at the same time.")
     torch_threads: int = Field(0, ge=0, description="Threads of one operation on the CPU; 0: one per core.")
     batch_seconds: Seconds = Field(120, description="Budget of one batch, in seconds of audio with padding.")

@@ -26,12 +26,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("file", type=Path, help="audio or video, in any form ffmpeg decodes")
     parser.add_argument("--model", default="demo-zh", help="name of a bundle under models/, or a directory")
     parser.add_argument("--device", default="auto", help="cpu, cuda:0 or auto")
+    parser.add_argument("--precision", default="fp32", help="fp32; int8 on a CPU; bf16 or fp16 on a GPU")
     parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
     parser.add_argument("--batch-seconds", type=float, default=120.0, help="padded seconds per batch")
     options = parser.parse_args(arguments)
     try:
         paths, seconds = _paths(options.model), options.batch_seconds
-        engine = Engine.load(paths, options.device, threads=options.threads, batch_seconds=seconds)
+        engine = Engine.load(paths, options.device, options.precision, threads=options.threads, batch_seconds=seconds)
         try:
             transcribe(engine, options.file)
         finally:

@@ -17,7 +17,10 @@ from common.transcript import Word
 from .batcher import Batcher, BatcherStats
 from .bundles import BundlePaths
 from .features import AsrFrontend, load_cmvn
+from .lanes import Lanes
+from .linear import FLOAT, INT8
 from .loading import LoadedBundle, ModelPart, load
+from .networks import Networks, PackedNetworks, PaddedNetworks
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
 from .stream import SAMPLE_RATE, RecognitionStream
@@ -80,6 +83,7 @@ class Engine:
         torch.set_num_threads(threads or os.cpu_count() or 1)
         bundle = load(paths, _device(device), precision)
         engine = cls(bundle, EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads))
+        _release(bundle)
         engine.warm_up()
         return engine
 
@@ -116,8 +120,9 @@ class Engine:
         return self.batcher.stats()
 
     def close(self) -> None:
-        """Stop the device's thread; streams get Unavailable."""
+        """Stop the engine's threads; streams get Unavailable."""
         self.batcher.close()
+        self._recogniser.close()
 
     def warm_up(self) -> None:
         """Run every network once, so that the first job does not pay for compilation and caches."""
@@ -146,10 +151,25 @@ class Engine:
 
 
 def _recogniser(bundle: LoadedBundle) -> Paraformer:
-    part = bundle.asr
+    part, model = bundle.asr, bundle.asr.module
     window, shift = _stacking(part, default=(7, 6))
     frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
-    return Paraformer(part.module, frontend, Vocabulary(part.tokens), bundle.device)
+    networks: Networks
+    if bundle.device.type == "cpu":
+        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+        lanes = Lanes(torch.get_num_threads())
+    else:
+        networks, lanes = PaddedNetworks(model, bundle.device), Lanes(1)
+    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, lanes)
+
+
+def _release(bundle: LoadedBundle) -> None:
+    """Drop the weights of which the networks hold packed copies: else they would be in memory twice."""
+    if bundle.device.type == "cpu":
+        for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
+            for module in part.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.weight.data = torch.empty(0)
 
 
 def _vad(bundle: LoadedBundle) -> Vad:

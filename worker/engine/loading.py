@@ -24,7 +24,8 @@ from common.errors import ConfigurationError, ModelUnavailable
 
 from .bundles import BundlePaths, part_files
 
-PRECISIONS = {"fp32": torch.float32}
+PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
+"""Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
 
 _USED = ("encoder.", "predictor.", "decoder.", "embed.")
 """Where the weights are that recognition, VAD and punctuation use."""
@@ -70,11 +71,10 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
     """Build the networks of a bundle and copy its weights in.
 
     Raises ModelUnavailable if a file is unreadable, or the weights do not fit the configuration, and
-    ConfigurationError for an unknown precision.
+    ConfigurationError for a precision that is unknown or that the device does not have.
     """
-    if precision not in PRECISIONS:
-        raise ConfigurationError(f"The precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
     device = torch.device(device)
+    _check_precision(precision, device)
     with _quiet():
         tables = _funasr_tables()
         parts = {
@@ -86,6 +86,13 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
             )
         }
     return LoadedBundle(paths, device, precision, **parts)
+
+
+def _check_precision(precision: str, device: torch.device) -> None:
+    if precision not in PRECISIONS:
+        raise ConfigurationError(f"The precision {precision!r} is not one of {', '.join(PRECISIONS)}.")
+    if device.type not in PRECISIONS[precision]:
+        raise ConfigurationError(f"The precision {precision} is for {PRECISIONS[precision][0]}, not for {device.type}.")
 
 
 def _load_part(tables: Any, folder: Path, model_class: str, device: torch.device) -> ModelPart:

@@ -13,7 +13,8 @@ from common.transcript import Word
 from worker.engine import loading
 from worker.engine.bundles import from_directory
 from worker.engine.engine import _recogniser
-from worker.engine.paraformer import Paraformer, _check_predictor
+from worker.engine.paraformer import Paraformer
+from worker.engine.predictor import check_predictor
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,6 @@ def test_another_kind_of_predictor_is_refused(bundle: loading.LoadedBundle) -> N
     predictor.tail_threshold, before = 0.0, predictor.tail_threshold
     try:
         with pytest.raises(ModelUnavailable, match="tail_threshold"):
-            _check_predictor(predictor)
+            check_predictor(predictor)
     finally:
         predictor.tail_threshold = before

@@ -1,0 +1,97 @@
+"""The networks over packed rows: fp32 equals FunASR's modules, int8 is the same to the last bit in any batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from common.errors import ConfigurationError, ModelUnavailable
+from worker.engine import loading
+from worker.engine.bundles import from_directory
+from worker.engine.linear import FLOAT, INT8, Int8Linear, quantised
+from worker.engine.networks import PackedNetworks, PaddedNetworks, Scores
+from worker.engine.packed import Encoder
+
+FRAMES = (31, 8, 1, 120, 64, 64, 3)
+
+
+@pytest.fixture(scope="module")
+def model(random_bundle: Path) -> Any:
+    return loading.load(from_directory(random_bundle), "cpu").asr.module
+
+
+@pytest.fixture(scope="module")
+def segments() -> list[Tensor]:
+    torch.manual_seed(3)
+    return [torch.randn(frames, 560) for frames in FRAMES]
+
+
+def scores(networks: Any, segments: list[Tensor]) -> Scores:
+    found: Scores = networks(pad_sequence(segments, batch_first=True), torch.tensor([len(s) for s in segments]))
+    return found
+
+
+def test_fp32_equals_funasrs_modules_alone(model: Any, segments: list[Tensor]) -> None:
+    packed = scores(PackedNetworks(model, FLOAT), segments)
+    alone = [scores(PaddedNetworks(model, torch.device("cpu")), [segment]) for segment in segments]
+    assert packed.counts == [one.counts[0] for one in alone]
+    assert sum(packed.counts) > 50
+    assert packed.ids.tolist() == np.concatenate([one.ids for one in alone]).tolist()
+    np.testing.assert_allclose(
+        packed.log_probabilities, np.concatenate([one.log_probabilities for one in alone]), atol=1e-4
+    )
+    for weights, one in zip(packed.weights, alone, strict=True):
+        np.testing.assert_allclose(weights, one.weights[0], atol=1e-5)
+
+
+def test_int8_is_the_same_to_the_last_bit_in_any_batch(model: Any, segments: list[Tensor]) -> None:
+    networks = PackedNetworks(model, INT8)
+    alone = [scores(networks, [segment]) for segment in segments]
+    for order in (list(range(len(segments))), [3, 0, 6, 5, 1, 4, 2], [6, 3]):
+        together = scores(networks, [segments[i] for i in order])
+        assert together.counts == [alone[i].counts[0] for i in order]
+        np.testing.assert_array_equal(together.ids, np.concatenate([alone[i].ids for i in order]))
+        logs = np.concatenate([alone[i].log_probabilities for i in order])
+        np.testing.assert_array_equal(together.log_probabilities, logs)
+        for weights, i in zip(together.weights, order, strict=True):
+            np.testing.assert_allclose(weights, alone[i].weights[0], atol=1e-5)
+
+
+def test_a_loud_row_makes_no_other_row_coarser() -> None:
+    rows = torch.cat([torch.randn(5, 64), 1000 * torch.randn(1, 64)])
+    linear = torch.nn.Linear(64, 48)
+    exact, found = linear(rows), Int8Linear(linear)(quantised(rows))
+    error = (found - exact).norm(dim=1) / exact.norm(dim=1)
+    assert error.max() < 0.02
+    np.testing.assert_array_equal(found[:5].numpy(), Int8Linear(linear)(quantised(rows[:5])).numpy())
+
+
+def test_rows_of_zeros_stay_zeros() -> None:
+    rows = quantised(torch.zeros(2, 16))
+    assert torch.isfinite(rows.scales).all() and len(set(rows.bytes.flatten().tolist())) == 1
+    linear = torch.nn.Linear(16, 4)
+    np.testing.assert_allclose(Int8Linear(linear)(rows).numpy(), linear.bias.expand(2, 4).detach().numpy(), atol=1e-6)
+
+
+def test_int8_is_for_the_cpu_and_half_precision_for_gpus(random_bundle: Path) -> None:
+    with pytest.raises(ConfigurationError, match="bf16 is for cuda"):
+        loading.load(from_directory(random_bundle), "cpu", "bf16")
+    with pytest.raises(ConfigurationError, match="int8 is for cpu"):
+        loading.load(from_directory(random_bundle), "cuda:0", "int8")
+    with pytest.raises(ConfigurationError, match="not one of"):
+        loading.load(from_directory(random_bundle), "cpu", "int4")
+
+
+def test_another_kind_of_encoder_is_refused(model: Any) -> None:
+    model.encoder.normalize_before = False
+    try:
+        with pytest.raises(ModelUnavailable, match="encoder"):
+            Encoder(model.encoder, FLOAT)
+    finally:
+        model.encoder.normalize_before = True

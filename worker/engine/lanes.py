@@ -1,0 +1,70 @@
+"""Several cores on one batch: each takes some of its segments and calculates alone.
+
+An operation that is divided among threads makes them wait for each other hundreds of times in a batch, and what is
+not divided leaves cores idle. Lanes meet once, at the end.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Lanes:
+    """`count` threads, each of which gives torch's operations one thread; one lane is the caller's own thread."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ThreadPoolExecutor | None = None
+        if count > 1:
+            threads = torch.get_num_threads()
+            together = threading.Barrier(count)
+            self._pool = ThreadPoolExecutor(count, "lane", _alone, (together,))
+            for done in [self._pool.submit(int) for _ in range(count)]:
+                done.result()
+            torch.set_num_threads(threads)  # a lane's setting is also what threads that start later would take
+
+    def run(
+        self, function: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: Callable[[Item], float]
+    ) -> list[Result]:
+        """`function` over all items, which are divided by `size` so that all lanes end together.
+
+        The results come in the order of `items`. A single item has all of torch's threads for itself.
+        """
+        if self._pool is None or len(items) < 2:
+            return list(function(list(items))) if items else []
+        shares = divide([size(item) for item in items], self.count)
+        running = [self._pool.submit(function, [items[i] for i in share]) for share in shares]
+        results: dict[int, Result] = {}
+        for share, future in zip(shares, running, strict=True):
+            results.update(zip(share, future.result(), strict=True))
+        return [results[index] for index in range(len(items))]
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+
+def divide(sizes: Sequence[float], count: int) -> list[list[int]]:
+    """Indices in at most `count` shares of about the same sum: each in turn, largest first, to the smallest share."""
+    shares: list[list[int]] = [[] for _ in range(min(count, len(sizes)))]
+    totals = [0.0] * len(shares)
+    for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
+        smallest = totals.index(min(totals))
+        shares[smallest].append(index)
+        totals[smallest] += sizes[index]
+    return shares
+
+
+def _alone(together: Any) -> None:
+    torch.get_num_threads()  # torch sets up a thread when it is first asked; that would undo the next line later
+    torch.set_num_threads(1)
+    together.wait()
