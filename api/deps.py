@@ -15,6 +15,7 @@ from common.db import Database
 from common.jobs import Dispatcher, Outlook
 from common.settings import Settings
 from common.storage import Storage
+from common.uploads import Hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Service:
     dispatcher: Dispatcher
     outlook: Outlook
     changes: Changes
+    hashes: Hashes
 
 
 def get_service(request: Request) -> Service:

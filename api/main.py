@@ -14,7 +14,7 @@ from api import errors
 from api.changes import Changes
 from api.deps import Service
 from api.middleware import RequestLog
-from api.routes import events, health, models, transcriptions, transcripts, webhooks
+from api.routes import events, health, models, transcriptions, transcripts, uploads, webhooks
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
@@ -22,6 +22,7 @@ from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
+from common.uploads import Hashes
 
 log = get_logger(__name__)
 SHUTDOWN_SECONDS = 30
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(RequestLog)
     errors.install(app)
-    for resource in (transcriptions, transcripts, events, webhooks, models, health):
+    for resource in (transcriptions, transcripts, events, uploads, webhooks, models, health):
         app.include_router(resource.router)
     return app
 
@@ -76,7 +77,8 @@ def _start(settings: Settings) -> Service:
     )
     dispatcher.start()
     changes = Changes(settings.postgres_url)
-    return Service(settings, database, make_storage(settings), queue, dispatcher, Outlook(database), changes)
+    storage = make_storage(settings)
+    return Service(settings, database, storage, queue, dispatcher, Outlook(database), changes, Hashes())
 
 
 class _Server(uvicorn.Server):

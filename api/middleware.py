@@ -37,7 +37,10 @@ class RequestLog:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                # What a whole family of routes says with every answer, errors included.
+                headers.update(scope["state"].get("answer_headers", {}))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

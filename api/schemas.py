@@ -54,6 +54,12 @@ class SubmitLink(Options):
         return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
 
 
+class SubmitUpload(Options):
+    """A transcription of an upload that is complete (see `/v1/uploads`)."""
+
+    upload_id: str = Field(max_length=64, description="Of an upload that is complete. One upload, one transcription.")
+
+
 class Source(BaseModel):
     """Where the audio came from. A link is shown without its query, which may hold a signature."""
 

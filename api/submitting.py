@@ -1,4 +1,4 @@
-"""How a request becomes a submission: JSON with a link, or a form whose file goes to storage while it arrives."""
+"""How a request becomes a submission: JSON with a link or an upload's id, or a form whose file goes to storage while it arrives."""
 
 from __future__ import annotations
 
@@ -11,23 +11,26 @@ from starlette.concurrency import run_in_threadpool
 
 from api.deps import Service
 from api.multipart import FORM_SLACK_BYTES, Form, read_form
-from api.schemas import Options, SubmitLink
-from common import ids, jobs
-from common.errors import InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
+from api.schemas import Options, SubmitLink, SubmitUpload
+from common import ids, jobs, uploads
+from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import Submission
+from common.models import DEFAULT_TENANT
 
 JSON_BYTES = 256 * 1024
 LIST_FIELDS = {"tags", "webhook_events"}
 
 
 async def linked(request: Request, service: Service) -> Submission:
-    """A JSON body with a link."""
+    """A JSON body with a link, or the id of an upload."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > JSON_BYTES:
             raise UploadTooLarge(f"a JSON body has at most {JSON_BYTES} bytes")
     try:
+        if b'"upload_id"' in body:
+            return await _resumed(service, SubmitUpload.model_validate_json(bytes(body)))
         asked = SubmitLink.model_validate_json(bytes(body))
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
@@ -43,6 +46,32 @@ async def linked(request: Request, service: Service) -> Submission:
         source_kind=asked.audio_url.partition(":")[0],
         url=asked.audio_url,
         name=asked.audio_url.partition("?")[0].rpartition("/")[2][:255] or None,
+    )
+
+
+async def _resumed(service: Service, asked: SubmitUpload) -> Submission:
+    """A job of an upload that is complete already: it has the upload's id, and its bytes."""
+    upload = await run_in_threadpool(
+        uploads.get, service.database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=DEFAULT_TENANT
+    )
+    upload = await run_in_threadpool(uploads.ensure_complete, service.database, service.storage, upload)
+    if upload.length == 0:
+        raise AudioEmpty("the uploaded file is empty")
+    check_webhook(service, asked)
+    return Submission(
+        id=upload.id,
+        model=await known_model(service, asked.model),
+        channels=asked.channels,
+        priority=asked.priority,
+        tags=tuple(asked.tags),
+        webhook_url=asked.webhook_url,
+        webhook_events=tuple(asked.webhook_events) if asked.webhook_events is not None else None,
+        source_kind="upload",
+        name=upload.name,
+        audio_key=uploads.key_of(upload.id),
+        audio_bytes=upload.length,
+        audio_sha256=upload.sha256,
+        resumable=True,
     )
 
 

@@ -112,6 +112,37 @@ class UploadIncomplete(ParaqueueError):
     retryable = True
 
 
+class UploadLocked(ParaqueueError):
+    """Another request writes to this upload at the moment."""
+
+    code = "upload_locked"
+    retryable = True
+
+
+class OffsetMismatch(ParaqueueError):
+    """The upload does not stand at the offset that the request names; ask with HEAD where it does."""
+
+    code = "offset_mismatch"
+
+
+class ChecksumMismatch(ParaqueueError):
+    """The bytes of the request do not have the checksum that it announces; they were thrown away."""
+
+    code = "checksum_mismatch"
+
+
+class TusVersion(ParaqueueError):
+    """The request does not speak version 1.0.0 of the tus protocol (`Tus-Resumable: 1.0.0`)."""
+
+    code = "tus_version"
+
+
+class UnsupportedMediaType(ParaqueueError):
+    """The body has a content type that the call does not take."""
+
+    code = "unsupported_media_type"
+
+
 class Unavailable(ParaqueueError):
     """A part that the service stands on does not answer at the moment."""
 

@@ -12,6 +12,7 @@ JOB = "tr"
 WEBHOOK = "wh"
 DELIVERY = "dl"
 BATCH = "batch"
+UPLOAD = "up"
 
 
 def new_id() -> uuid.UUID:

@@ -92,6 +92,12 @@ class Settings(BaseSettings):
     key_max_running: int = Field(
         0, ge=0, description="Jobs of one API key that run at the same time; more wait in the queue. 0: any number."
     )
+    upload_idle_seconds: Seconds = Field(
+        30, description="An upload in which nothing arrives for so long is broken off; what came of it is kept."
+    )
+    upload_retention_hours: Seconds = Field(
+        24, description="A resumable upload that is not continued, or not used, is deleted after this time."
+    )
     max_audio_hours: Seconds = Field(24, description="Longest audio that is transcribed.")
 
     # The API

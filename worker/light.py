@@ -12,7 +12,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from common import idempotency, ids, jobs, webhooks
+from common import idempotency, ids, jobs, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, SWEEP, Publisher, make_app
@@ -87,9 +87,12 @@ class Keeper:
             self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS
         )
         idempotency.expire(self.database)
+        unfinished = uploads.expire(self.database, self.storage)
         orphans = jobs.delete_orphans(self.database, self.storage)
-        if audio or results or deliveries or orphans:
-            log.info("cleaned", audio=audio, results=results, deliveries=deliveries, orphans=orphans)
+        if audio or results or deliveries or unfinished or orphans:
+            log.info(
+                "cleaned", audio=audio, results=results, deliveries=deliveries, uploads=unfinished, orphans=orphans
+            )
 
 
 def main() -> int:

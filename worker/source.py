@@ -7,6 +7,7 @@ same bytes, whatever has become of the link.
 from __future__ import annotations
 
 import errno
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -43,7 +44,21 @@ class Fetcher:
         scratch = self.settings.scratch_dir / uuid.uuid4().hex
         with _room(scratch):
             key = held.job.source.audio_key or self._copy_link(held, scratch, check)
-            yield self.storage.fetch(key, scratch)
+            path = self.storage.fetch(key, scratch)
+            self._know_hash(held, key, path, check)
+            yield path
+
+    def _know_hash(self, held: Claim, key: str, path: Path, check: Callable[[], None]) -> None:
+        """Of an upload whose bytes no process of the API saw as a whole; the first worker that has them does."""
+        source = held.job.source
+        if source.audio_key is None or source.audio_sha256 is not None:
+            return
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while piece := file.read(COPY_BYTES):
+                check()
+                digest.update(piece)
+        jobs.record_audio(self.database, held, key=key, size=path.stat().st_size, sha256=digest.hexdigest())
 
     def _copy_link(self, held: Claim, scratch: Path, check: Callable[[], None]) -> str:
         """Download a link and put it into storage; the key carries the attempt, so that a fenced-off

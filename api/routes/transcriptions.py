@@ -12,6 +12,7 @@ from api.deps import ServiceDep, job_uuid, public_url
 from api.schemas import (
     Options,
     SubmitLink,
+    SubmitUpload,
     Transcription,
     TranscriptionDetail,
     TranscriptionPage,
@@ -31,7 +32,9 @@ SUBMIT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "application/json": {"schema": SubmitLink.model_json_schema()},
+            "application/json": {
+                "schema": {"anyOf": [SubmitLink.model_json_schema(), SubmitUpload.model_json_schema()]}
+            },
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
@@ -49,7 +52,7 @@ SUBMIT_BODY: dict[str, Any] = {
 
 @router.post("", status_code=202, openapi_extra=SUBMIT_BODY)
 async def submit(request: Request, response: Response, service: ServiceDep) -> Transcription:
-    """Submit audio: a multipart form with `file`, or JSON with `audio_url`. The answer comes at once."""
+    """Submit audio: a multipart form with `file`, or JSON with `audio_url` or `upload_id`. The answer comes at once."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         submission = await linked(request, service)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
+from common import uploads
 from common.db import Database
 from common.jobs.job import Job, job_of
 from common.models import DEFAULT_TENANT, JobRow
@@ -15,7 +16,10 @@ from common.models import DEFAULT_TENANT, JobRow
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a client asks for. Either `url`, or the key and hash of an upload that lies in storage."""
+    """What a client asks for. Either `url`, or the key and hash of an upload that lies in storage.
+
+    `resumable`: the bytes came as an upload of many requests, which has the job's id.
+    """
 
     id: uuid.UUID
     model: str
@@ -35,6 +39,7 @@ class Submission:
     dedupe: bool = False
     batch_id: uuid.UUID | None = None
     batch_number: int | None = None
+    resumable: bool = False
 
 
 # What else is to be committed with a job: the answer that an Idempotency-Key keeps.
@@ -52,6 +57,8 @@ def submit(database: Database, submission: Submission, also: Also | None = None)
 
 def stored(session: Session, submission: Submission) -> Job:
     """Store the job within the caller's transaction."""
+    if submission.resumable:
+        uploads.consume(session, submission.id, tenant=submission.tenant)
     row = JobRow(
         id=submission.id,
         tenant=submission.tenant,

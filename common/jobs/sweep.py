@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Integer, case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
+from common import uploads
 from common.db import Database
 from common.errors import Poison, WorkerLost
 from common.job_states import TERMINAL, Outcome, Status
@@ -155,7 +156,7 @@ def expire_results(database: Database, *, after_seconds: float) -> int:
 def delete_orphans(database: Database, storage: Storage) -> int:
     """Delete audio that no job names: uploads that broke off, copies of fenced-off workers."""
     too_old = datetime.now(UTC) - ORPHAN_AGE
-    deleted = storage.delete_unfinished(too_old)
+    deleted = storage.delete_unfinished(too_old, keep=lambda key: _is_growing(database, key))
     for key, changed_at in storage.keys("audio/"):
         if changed_at > too_old:
             continue
@@ -164,10 +165,15 @@ def delete_orphans(database: Database, storage: Storage) -> int:
             continue
         with database.transaction() as session:
             named = session.scalar(select(JobRow.audio_key).where(JobRow.id == job_id))
-        if named != key:
+        if named != key and not uploads.is_live(database, job_id):
             storage.delete(key)
             deleted += 1
     return deleted
+
+
+def _is_growing(database: Database, key: str) -> bool:
+    job_id = _job_of(key)
+    return job_id is not None and uploads.is_live(database, job_id)
 
 
 def _job_of(key: str) -> uuid.UUID | None:

@@ -2,10 +2,22 @@
 
 from common.settings import Settings
 from common.storage.local import LocalStorage
-from common.storage.protocol import Storage, Stored, Writer
+from common.storage.protocol import Appender, Grown, Reserve, SentPart, Storage, Stored, Writer
 from common.storage.s3 import S3Storage, s3_client
 
-__all__ = ["LocalStorage", "S3Storage", "Storage", "Stored", "Writer", "make_storage", "s3_client"]
+__all__ = [
+    "Appender",
+    "Grown",
+    "LocalStorage",
+    "Reserve",
+    "S3Storage",
+    "SentPart",
+    "Storage",
+    "Stored",
+    "Writer",
+    "make_storage",
+    "s3_client",
+]
 
 
 def make_storage(settings: Settings) -> Storage:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from common.errors import SourceNotFound, StorageFull, StorageUnavailable
-from common.storage.protocol import Stored
+from common.errors import SourceNotFound, StorageUnavailable
+from common.storage import failures
+from common.storage.local_appender import LocalAppender, sync_directory
+from common.storage.protocol import Grown, Reserve, Stored
 
 # Beside the objects, so that a rename makes them visible at once; never listed as one.
 INCOMING = ".incoming"
+READ_BYTES = 256 * 1024
 
 
 class LocalStorage:
@@ -26,10 +28,43 @@ class LocalStorage:
 
     def writer(self, key: str) -> LocalWriter:
         """Begin an object."""
-        with _told():
+        with failures.of_directories():
             incoming = self.root / INCOMING
             incoming.mkdir(parents=True, exist_ok=True)
             return LocalWriter(incoming / uuid.uuid4().hex, self._path(key))
+
+    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
+        """Go on with an object: the file under its own name, which nobody reads before it is complete."""
+        return LocalAppender(self._path(key), grown.size)
+
+    def finish(self, key: str, grown: Grown) -> None:
+        """Check that the whole file is there; `keep` has synced it."""
+        if self.size(key) != grown.size:
+            raise StorageUnavailable("the storage directory lost bytes of an upload")
+
+    def discard(self, key: str, grown: Grown) -> None:  # noqa: ARG002
+        """Delete the file."""
+        self.delete(key)
+
+    def size(self, key: str) -> int:
+        """The file's size."""
+        path = self._path(key)
+        if not path.is_file():
+            raise SourceNotFound("the audio is not in the storage any more")
+        with failures.of_directories():
+            return path.stat().st_size
+
+    def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to, not including, `end`."""
+        path = self._path(key)
+        if not path.is_file():
+            raise SourceNotFound("the audio is not in the storage any more")
+        with failures.of_directories(), path.open("rb", buffering=0) as file:
+            file.seek(start)
+            left = end - start
+            while left > 0 and (piece := file.read(min(left, READ_BYTES))):
+                left -= len(piece)
+                yield piece
 
     def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 (part of the protocol)
         """The object's own file: nothing is copied."""
@@ -40,7 +75,7 @@ class LocalStorage:
 
     def delete(self, key: str) -> None:
         """Delete an object and the directories that it leaves empty."""
-        with _told():
+        with failures.of_directories():
             path = self._path(key)
             path.unlink(missing_ok=True)
             with suppress(OSError):  # not empty, or gone already
@@ -54,16 +89,16 @@ class LocalStorage:
     def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Keys that begin so; an upload in progress has none."""
         directory = self._path(prefix.rpartition("/")[0])
-        with _told():
+        with failures.of_directories():
             for path in sorted(directory.rglob("*")):
                 key = path.relative_to(self.root).as_posix()
                 if key.startswith(prefix) and not key.startswith(INCOMING) and path.is_file():
                     yield key, datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
-    def delete_unfinished(self, before: datetime) -> int:
+    def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:  # noqa: ARG002
         """Delete what killed processes left half written."""
         deleted = 0
-        with _told():
+        with failures.of_directories():
             for path in (self.root / INCOMING).glob("*"):
                 if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
                     path.unlink(missing_ok=True)
@@ -76,7 +111,7 @@ class LocalStorage:
         writer = self.writer(key)
         writer.write(b"paraqueue")
         writer.commit()
-        with _told():
+        with failures.of_directories():
             intact = self._path(key).read_bytes() == b"paraqueue"
         self.delete(key)
         if not intact:
@@ -101,7 +136,7 @@ class LocalWriter:
 
     def write(self, data: bytes) -> None:
         """Append."""
-        with _told():
+        with failures.of_directories():
             view = memoryview(data)
             while view:
                 view = view[self._file.write(view) :]
@@ -110,11 +145,11 @@ class LocalWriter:
 
     def commit(self) -> Stored:
         """Sync the bytes, then the name: an accepted upload survives a power cut."""
-        with _told():
+        with failures.of_directories():
             os.fsync(self._file.fileno())
             self._file.close()
             self._move()
-            _sync_directory(self._target.parent)
+            sync_directory(self._target.parent)
         return Stored(self._size, self._hash.hexdigest())
 
     def _move(self) -> None:
@@ -133,22 +168,3 @@ class LocalWriter:
         """Forget what was written."""
         self._file.close()
         self._incoming.unlink(missing_ok=True)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """The operating system's errors as ours."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise StorageFull("the storage has no room left") from error
-        raise StorageUnavailable(f"the storage directory fails: {error.strerror}") from error

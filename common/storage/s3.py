@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
-from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.errors import SourceNotFound, StorageFull, StorageUnavailable
-from common.storage.protocol import Stored
+from common.errors import SourceNotFound, StorageUnavailable
+from common.storage import failures
+from common.storage.protocol import Grown, Reserve, Stored
+from common.storage.s3_appender import S3Appender, abort_multipart
 
 MEBIBYTE = 1024 * 1024
 # 10,000 parts at most: 16 MiB each reach 156 GiB.
 PART_BYTES = 16 * MEBIBYTE
 DOWNLOAD = TransferConfig(max_concurrency=2, multipart_chunksize=8 * MEBIBYTE, max_io_queue=16)
-MISSING = {"NoSuchKey", "404", "NotFound"}
-FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"}
+READ_BYTES = 256 * 1024
 
 
 def s3_client(
@@ -74,16 +74,54 @@ class S3Storage:
         """Begin an object; nothing is sent before the first part is full."""
         return S3Writer(self._client, self._bucket, self._prefix + key)
 
+    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> S3Appender:
+        """Go on with an object: a multipart upload, and beside it an object with the bytes behind its last part."""
+        return S3Appender(self._client, self._bucket, self._prefix + key, grown, reserve, part_bytes)
+
+    def finish(self, key: str, grown: Grown) -> None:
+        """Complete the multipart upload; a second time, see that it is complete."""
+        where = {"Bucket": self._bucket, "Key": self._prefix + key}
+        if grown.upload_id is not None:
+            parts = [{"PartNumber": part.number, "ETag": part.etag} for part in grown.parts]
+            with suppress(SourceNotFound), failures.of_s3():  # another process completed it and died
+                self._client.complete_multipart_upload(
+                    **where, UploadId=grown.upload_id, MultipartUpload={"Parts": parts}
+                )
+        if self.size(key) != grown.size:
+            raise StorageUnavailable("the object store lost bytes of an upload")
+
+    def discard(self, key: str, grown: Grown) -> None:
+        """Abort the multipart upload, and delete what lies beside it."""
+        if grown.upload_id is not None:
+            abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)
+        self.delete_all(key.rpartition("/")[0] + "/")
+
+    def size(self, key: str) -> int:
+        """The object's size."""
+        with failures.of_s3():
+            return int(self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"])
+
+    def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
+        """The bytes from `start` up to, not including, `end`."""
+        if end <= start:
+            return
+        with failures.of_s3():
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._prefix + key, Range=f"bytes={start}-{end - 1}"
+            )
+            with answer["Body"] as body:
+                yield from body.iter_chunks(READ_BYTES)
+
     def fetch(self, key: str, scratch: Path) -> Path:
         """Download to a file in `scratch`; boto3 retries the ranges that break."""
         path = scratch / uuid.uuid4().hex
-        with _told():
+        with failures.of_s3():
             self._client.download_file(self._bucket, self._prefix + key, str(path), Config=DOWNLOAD)
         return path
 
     def delete(self, key: str) -> None:
         """Delete an object."""
-        with _told():
+        with failures.of_s3():
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     def delete_all(self, prefix: str) -> None:
@@ -94,19 +132,19 @@ class S3Storage:
     def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
         """Keys that begin so."""
         pages = self._client.get_paginator("list_objects_v2")
-        with _told():
+        with failures.of_s3():
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 
-    def delete_unfinished(self, before: datetime) -> int:
+    def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:
         """Abort the multipart uploads that killed processes left open."""
         deleted = 0
         pages = self._client.get_paginator("list_multipart_uploads")
-        with _told():
+        with failures.of_s3():
             for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + "audio/"):
                 for item in page.get("Uploads", ()):
-                    if item["Initiated"] < before:
+                    if item["Initiated"] < before and not keep(item["Key"].removeprefix(self._prefix)):
                         where = {"Bucket": self._bucket, "Key": item["Key"], "UploadId": item["UploadId"]}
                         self._client.abort_multipart_upload(**where)
                         deleted += 1
@@ -118,7 +156,7 @@ class S3Storage:
         writer = self.writer(key)
         writer.write(b"paraqueue")
         writer.commit()
-        with _told():
+        with failures.of_s3():
             body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
         self.delete(key)
         if body != b"paraqueue":
@@ -148,7 +186,7 @@ class S3Writer:
 
     def commit(self) -> Stored:
         """Send the rest and complete the upload."""
-        with _told():
+        with failures.of_s3():
             if self._upload_id is None:
                 self._client.put_object(**self._where, Body=bytes(self._buffer))
             else:
@@ -170,25 +208,9 @@ class S3Writer:
             self._upload_id = None
 
     def _send_part(self, body: bytes) -> None:
-        with _told():
+        with failures.of_s3():
             if self._upload_id is None:
                 self._upload_id = self._client.create_multipart_upload(**self._where)["UploadId"]
             number = len(self._parts) + 1
             answer = self._client.upload_part(**self._where, UploadId=self._upload_id, PartNumber=number, Body=body)
             self._parts.append({"PartNumber": number, "ETag": answer["ETag"]})
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """boto3's errors as ours; the message names the store's code, never a credential."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", "unknown"))
-        if code in MISSING:
-            raise SourceNotFound("the audio is not in the storage any more") from error
-        if code in FULL:
-            raise StorageFull("the object store has no room left") from error
-        raise StorageUnavailable(f"the object store refused the request ({code})") from error
-    except (BotoCoreError, Boto3Error) as error:
-        raise StorageUnavailable(f"the object store does not answer ({type(error).__name__})") from error

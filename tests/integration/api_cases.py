@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 from pydantic import SecretStr
 
+from api.deps import Service
 from api.main import create_app
 from common.db import Database
 from common.settings import Settings
@@ -37,6 +38,7 @@ class Api:
     client: httpx.Client
     database: Database
     storage: LocalStorage
+    service: Service
 
     def submit_link(self, url: str = "https://example.com/meeting.mp3", **more: Any) -> httpx.Response:
         return self.client.post("/v1/transcriptions", json={"audio_url": url, **more})
@@ -62,15 +64,15 @@ class Api:
 
 def api_settings(database_url: str, redis_url: str, place: Path, **more: Any) -> Settings:
     """As the fixture `settings`, but for a server that several tests share."""
-    return Settings(
-        database_url=SecretStr(database_url),
-        redis_url=SecretStr(redis_url),
-        storage_url=f"file:{place / 'storage'}",
-        models_dir=REPOSITORY / "models",
-        model="demo-zh",
-        model_source="local",
-        **more,
-    )
+    values: dict[str, Any] = {
+        "database_url": SecretStr(database_url),
+        "redis_url": SecretStr(redis_url),
+        "storage_url": f"file:{place / 'storage'}",
+        "models_dir": REPOSITORY / "models",
+        "model": "demo-zh",
+        "model_source": "local",
+    }
+    return Settings(**values | more)
 
 
 def _quiet(_: object, __: str, event: Any) -> Any:
@@ -85,7 +87,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
-        config = uvicorn.Config(create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=2)
+        app = create_app(settings)
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
@@ -93,7 +96,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         database = database_of(settings)
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
-                yield Api(settings, port, client, database, storage_of(settings))
+                yield Api(settings, port, client, database, storage_of(settings), app.state.service)
         finally:
             database.close()
             server.should_exit = True

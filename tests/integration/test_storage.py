@@ -128,15 +128,15 @@ def test_a_large_abort_leaves_nothing(storage: Storage) -> None:
     writer.write(b"x" * (PART_BYTES + 1))
     writer.abort()
     assert keys(storage) == []
-    assert storage.delete_unfinished(datetime.now(UTC) + timedelta(hours=1)) == 0
+    assert storage.delete_unfinished(datetime.now(UTC) + timedelta(hours=1), keep=lambda _: False) == 0
 
 
 def test_what_a_killed_process_left_is_deleted_when_it_is_old(storage: Storage) -> None:
     storage.writer("audio/a/upload").write(b"x" * (PART_BYTES + 1))
     now = datetime.now(UTC)
-    assert storage.delete_unfinished(now - timedelta(hours=1)) == 0
-    assert storage.delete_unfinished(now + timedelta(hours=1)) == 1
-    assert storage.delete_unfinished(now + timedelta(hours=1)) == 0
+    assert storage.delete_unfinished(now - timedelta(hours=1), keep=lambda _: False) == 0
+    assert storage.delete_unfinished(now + timedelta(hours=1), keep=lambda _: False) == 1
+    assert storage.delete_unfinished(now + timedelta(hours=1), keep=lambda _: False) == 0
 
 
 def test_the_last_commit_wins(storage: Storage, scratch: Path) -> None:

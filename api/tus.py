@@ -1,0 +1,124 @@
+"""What the tus protocol, version 1.0, says in headers. Extensions: creation, creation-with-upload,
+creation-defer-length, termination, expiration, checksum."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from email.utils import format_datetime
+
+from fastapi import Request
+
+from common.errors import InvalidRequest, TusVersion, UnsupportedMediaType, UploadTooLarge
+from common.uploads import ALGORITHMS, Checksum, Upload
+
+VERSION = "1.0.0"
+EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum"
+MEDIA_TYPE = "application/offset+octet-stream"
+METADATA_CHARACTERS = 4096
+NAME_CHARACTERS = 255
+
+
+async def speak_tus(request: Request) -> None:
+    """A dependency: every answer names our version, and every request must speak it. Raises TusVersion."""
+    headers = request.scope.setdefault("state", {}).setdefault("answer_headers", {})
+    headers["Tus-Resumable"] = VERSION
+    if request.headers.get("tus-resumable") != VERSION:
+        headers["Tus-Version"] = VERSION
+        raise TusVersion(f"this service speaks tus {VERSION}: send the header `Tus-Resumable: {VERSION}`")
+
+
+def abilities(max_bytes: int) -> dict[str, str]:
+    """The answer to OPTIONS."""
+    return {
+        "Tus-Resumable": VERSION,
+        "Tus-Version": VERSION,
+        "Tus-Extension": EXTENSIONS,
+        "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
+        "Tus-Max-Size": str(max_bytes),
+    }
+
+
+def standing(upload: Upload) -> dict[str, str]:
+    """Where an upload stands, for HEAD and for the answers to POST and PATCH."""
+    told = {
+        "Upload-Offset": str(upload.received),
+        "Upload-Expires": format_datetime(upload.expires_at, usegmt=True),
+        "Cache-Control": "no-store",
+    }
+    if upload.length is None:
+        told["Upload-Defer-Length"] = "1"
+    else:
+        told["Upload-Length"] = str(upload.length)
+    if upload.metadata is not None:
+        told["Upload-Metadata"] = upload.metadata
+    return told
+
+
+def number(request: Request, name: str) -> int | None:
+    """A header that is a whole number from 0 on; None where there is none. Raises InvalidRequest."""
+    text = request.headers.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise InvalidRequest(f"`{name}` is not a number of bytes")
+    return int(text)
+
+
+def announced_length(request: Request, max_bytes: int) -> int | None:
+    """Of POST: `Upload-Length`, or None with `Upload-Defer-Length: 1`. Raises InvalidRequest, UploadTooLarge."""
+    length = number(request, "Upload-Length")
+    deferred = request.headers.get("upload-defer-length")
+    if (length is None) == (deferred is None) or deferred not in (None, "1"):
+        raise InvalidRequest("send either `Upload-Length` or `Upload-Defer-Length: 1`")
+    return at_most(length, max_bytes)
+
+
+def at_most(length: int | None, max_bytes: int) -> int | None:
+    """The length itself. Raises UploadTooLarge."""
+    if length is not None and length > max_bytes:
+        raise UploadTooLarge(f"the file is larger than the limit of {max_bytes} bytes")
+    return length
+
+
+def metadata(request: Request) -> tuple[str | None, str | None]:
+    """`Upload-Metadata` as it came, and the file name in it. Raises InvalidRequest."""
+    text = request.headers.get("upload-metadata")
+    if not text:
+        return None, None
+    if len(text) > METADATA_CHARACTERS:
+        raise InvalidRequest(f"`Upload-Metadata` has more than {METADATA_CHARACTERS} characters")
+    told: dict[str, str] = {}
+    for pair in text.split(","):
+        key, _, encoded = pair.strip().partition(" ")
+        try:
+            value = base64.b64decode(encoded.strip(), validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            raise InvalidRequest("`Upload-Metadata` is not a list of keys with values in base64") from None
+        if not key or key in told or not key.isascii():
+            raise InvalidRequest("`Upload-Metadata` has a key that is empty, not ASCII, or there twice")
+        told[key] = value
+    return text, plain_name(told.get("filename") or told.get("name") or "")
+
+
+def plain_name(name: str) -> str | None:
+    """A file name without directories and control characters."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(character for character in last if character.isprintable())[:NAME_CHARACTERS].strip() or None
+
+
+def checksum(request: Request) -> Checksum | None:
+    """`Upload-Checksum`. Raises InvalidRequest."""
+    text = request.headers.get("upload-checksum")
+    return None if text is None else Checksum.parsed(text)
+
+
+def brings_bytes(request: Request) -> bool:
+    """Whether the body holds bytes of the upload."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
+
+
+def must_bring_bytes(request: Request) -> None:
+    """Raises UnsupportedMediaType."""
+    if not brings_bytes(request):
+        raise UnsupportedMediaType(f"the body must have the content type {MEDIA_TYPE}")

@@ -1,0 +1,25 @@
+"""Uploads that come in many requests: what is known of them, who may write, and what is safe already."""
+
+from common.uploads.append import Append, Terms, begin
+from common.uploads.checksums import ALGORITHMS, Checksum, Hashes
+from common.uploads.rows import consume, create, expire, get, is_live, remove
+from common.uploads.upload import Upload, key_of
+from common.uploads.whole import ensure_complete
+
+__all__ = [
+    "ALGORITHMS",
+    "Append",
+    "Checksum",
+    "Hashes",
+    "Terms",
+    "Upload",
+    "begin",
+    "consume",
+    "create",
+    "ensure_complete",
+    "expire",
+    "get",
+    "is_live",
+    "key_of",
+    "remove",
+]

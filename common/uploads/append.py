@@ -1,0 +1,195 @@
+"""Appending to an upload: one request's bytes, written by one holder, committed as they come."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from common.db import Database
+from common.errors import ChecksumMismatch, ParaqueueError, UploadIncomplete, UploadTooLarge
+from common.storage import Appender, Grown, Storage
+from common.telemetry import get_logger
+from common.uploads import rows, whole
+from common.uploads.checksums import Checksum, Hashes
+from common.uploads.upload import Held, Upload, key_of
+
+log = get_logger(__name__)
+COMMIT_SECONDS = 1.0
+COMMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What one request says of its bytes (`announced`: how many there are), and how much it may bring."""
+
+    tenant: str
+    offset: int
+    length: int | None
+    checksum: Checksum | None
+    max_bytes: int
+    retention_seconds: float
+    announced: int | None = None
+
+    def check(self, offset: int, upload: Upload) -> None:
+        """Raises UploadTooLarge where bytes up to `offset` are more than there may be."""
+        end = self.max_bytes if upload.length is None else upload.length
+        if offset > end:
+            raise UploadTooLarge(f"the bytes go beyond the upload's end at {end}")
+
+
+def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.UUID, terms: Terms) -> Append:
+    """Lock the upload and go on with it. Call `end` or `break_off` afterwards. Raises as `rows.lock`, and Storage…."""
+    held = rows.lock(database, upload_id, tenant=terms.tenant, offset=terms.offset, length=terms.length)
+    try:
+        terms.check(terms.offset + (terms.announced or 0), held.upload)
+        appender = storage.appender(
+            key_of(upload_id),
+            held.grown,
+            reserve=lambda: rows.reserve_part(database, held),
+            part_bytes=held.upload.part_bytes,
+        )
+    except BaseException:
+        rows.unlock(database, held)
+        raise
+    return Append(database, storage, hashes, held, appender, terms)
+
+
+class Append:
+    """One request that writes. Thread-safe; nothing is written any more once a write has failed, or after the end."""
+
+    def __init__(
+        self, database: Database, storage: Storage, hashes: Hashes, held: Held, appender: Appender, terms: Terms
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._hashes = hashes
+        self._held = held
+        self._appender = appender
+        self._terms = terms
+        self._checksum = terms.checksum.hasher() if terms.checksum is not None else None
+        self._hash: Any | None = hashes.take(held.upload.id, terms.offset)
+        # A request with a checksum may have to be undone as a whole.
+        self._hash_before = self._hash.copy() if self._hash is not None and self._checksum is not None else None
+        self._grown = held.grown
+        self._offset = terms.offset
+        self._committed_at = time.monotonic()
+        self._lock = threading.Lock()
+        self._over = False
+
+    def write(self, piece: bytes) -> None:
+        """Append. Raises UploadTooLarge, Storage…, UploadLocked where the lock was lost."""
+        with self._lock:
+            if self._over:
+                raise UploadIncomplete("the upload was broken off")
+            self._over = True
+            self._write(piece)
+            self._over = False
+
+    def _write(self, piece: bytes) -> None:
+        self._terms.check(self._offset + len(piece), self._held.upload)
+        self._appender.write(piece)
+        for hasher in (self._hash, self._checksum):
+            if hasher is not None:
+                hasher.update(piece)
+        self._offset += len(piece)
+        if self._offset - self._grown.size >= COMMIT_BYTES:
+            self._commit_safe()
+        else:
+            self._tend()
+
+    def tend(self) -> None:
+        """Once a second: renew the lock and commit what is safe. Also to be called while nothing comes."""
+        with self._lock:
+            if not self._over:
+                self._tend()
+
+    def _tend(self) -> None:
+        if time.monotonic() - self._committed_at >= COMMIT_SECONDS:
+            self._commit_safe()
+
+    def end(self) -> Upload:
+        """After the last byte of the request. Raises ChecksumMismatch, Storage…, UploadLocked."""
+        with self._lock:
+            self._over = True
+            last = self._keep_all()
+        if last:
+            self._complete()
+        else:
+            self._let_go()
+        return rows.get(self._database, self._held.upload.id, tenant=self._terms.tenant)
+
+    def _keep_all(self) -> bool:
+        """Whether these were the last bytes of the upload."""
+        try:
+            if self._checksum is not None and self._terms.checksum is not None:
+                if self._checksum.digest() != self._terms.checksum.digest:
+                    raise ChecksumMismatch("the bytes of this request have another checksum; send them again")
+                self._checksum = None  # proven: from here on they may be kept
+            last = self._offset == self._held.upload.length
+            self._commit(self._appender.keep(last=last))
+        except BaseException:
+            self._break_off()
+            raise
+        return last
+
+    def break_off(self) -> None:
+        """The request ended too early: what came is kept, unless a checksum was to prove it."""
+        with self._lock:
+            self._over = True
+            self._break_off()
+
+    def _break_off(self) -> None:
+        try:
+            if self._checksum is None:
+                self._commit(self._appender.keep(last=False))
+        except ParaqueueError as error:
+            log.warning("upload_not_kept", upload_id=self._held.upload.public_id, error_code=error.code)
+        self._let_go()
+
+    def _complete(self) -> None:
+        self._appender.close()
+        try:
+            sha256 = self._hash.hexdigest() if self._hash is not None else None
+            whole.complete(self._database, self._storage, self._held, self._grown, sha256)
+        except BaseException:
+            with suppress(ParaqueueError):
+                rows.unlock(self._database, self._held)
+            raise
+
+    def _commit_safe(self) -> None:
+        if self._checksum is None:
+            self._commit(self._appender.safe())
+        else:
+            rows.renew(self._database, self._held)
+            self._committed_at = time.monotonic()
+
+    def _commit(self, grown: Grown) -> None:
+        rows.commit(
+            self._database,
+            self._held,
+            grown,
+            known_parts=len(self._grown.parts),
+            retention_seconds=self._terms.retention_seconds,
+        )
+        before, self._grown = self._grown, grown
+        self._committed_at = time.monotonic()
+        if before.tail not in (None, grown.tail):
+            with suppress(ParaqueueError):  # it lies under the job's prefix, and goes with the job at the latest
+                self._storage.delete(whole.beside(self._held.upload.id, str(before.tail)))
+
+    def _let_go(self) -> None:
+        """The file first: whoever gets the lock must find it free."""
+        self._appender.close()
+        upload_id = self._held.upload.id
+        if self._grown.size == self._offset and self._hash is not None:
+            self._hashes.put(upload_id, self._offset, self._hash)
+        elif self._hash_before is not None:
+            self._hashes.put(upload_id, self._terms.offset, self._hash_before)
+        try:
+            rows.unlock(self._database, self._held)
+        except ParaqueueError as error:
+            log.warning("upload_stays_locked", upload_id=self._held.upload.public_id, error_code=error.code)

@@ -1,0 +1,248 @@
+"""The rows of uploads. Every change is one UPDATE that names the lock, or the state, that it expects."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from common import ids
+from common.db import Database
+from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, UploadLocked, WrongState
+from common.models import UploadPartRow, UploadRow
+from common.storage import Grown, Storage
+from common.uploads.upload import Held, Upload, grown_of, key_of, upload_of
+
+# A holder that is silent for so long is dead; a living one renews every few seconds.
+LOCK_SECONDS = 15.0
+AT_A_TIME = 100
+
+
+def _in_seconds(seconds: float) -> ColumnElement[Any]:
+    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _free() -> ColumnElement[bool]:
+    return or_(UploadRow.lock_token.is_(None), UploadRow.lock_expires_at < func.now())
+
+
+def create(
+    database: Database,
+    *,
+    tenant: str,
+    length: int | None,
+    name: str | None,
+    metadata: str | None,
+    part_bytes: int,
+    retention_seconds: float,
+    key_id: uuid.UUID | None = None,
+    direct: bool = False,
+    multipart_id: str | None = None,
+    upload_id: uuid.UUID | None = None,
+) -> Upload:
+    """A new, empty upload. `direct`: the bytes go to the object store without us."""
+    with database.transaction() as session:
+        row = UploadRow(
+            id=upload_id or ids.new_id(),
+            tenant=tenant,
+            key_id=key_id,
+            direct=direct,
+            name=name,
+            metadata_text=metadata,
+            length=length,
+            part_bytes=part_bytes,
+            multipart_id=multipart_id,
+            expires_at=_in_seconds(retention_seconds),
+        )
+        session.add(row)
+        session.flush()
+        session.refresh(row)
+        return upload_of(row)
+
+
+def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
+    """One upload. Raises NotFound, also for another tenant's; Expired."""
+    with database.transaction() as session:
+        return upload_of(_existing(session, upload_id, tenant))
+
+
+def lock(
+    database: Database, upload_id: uuid.UUID, *, tenant: str, offset: int | None, length: int | None = None
+) -> Held:
+    """The right to write to an upload that stands at `offset` (None: wherever), and to set its length if unknown.
+
+    Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, and UploadLocked at once: it never waits.
+    """
+    token = uuid.uuid4()
+    wanted = (
+        update(UploadRow)
+        .where(UploadRow.id == upload_id, UploadRow.tenant == tenant, UploadRow.expires_at > func.now())
+        .where(UploadRow.used_at.is_(None), _free())
+        .values(lock_token=token, lock_expires_at=_in_seconds(LOCK_SECONDS))
+    )
+    if offset is not None:
+        wanted = wanted.where(UploadRow.received == offset, UploadRow.completed_at.is_(None), ~UploadRow.direct)
+    if length is not None:
+        same = or_(UploadRow.length.is_(None), UploadRow.length == length)
+        wanted = wanted.where(same, UploadRow.received <= length).values(length=length)
+    with database.transaction() as session:
+        row = session.scalars(wanted.returning(UploadRow)).one_or_none()
+        if row is None:
+            raise _why_not(_existing(session, upload_id, tenant), offset, length)
+        return Held(upload_of(row), token, grown_of(row, _parts(session, upload_id)))
+
+
+def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> Exception:
+    if row.used_at is not None:
+        return WrongState(f"a transcription was made of this upload: {ids.shown(ids.JOB, row.id)}")
+    if offset is not None and row.direct:
+        return WrongState("the bytes of this upload go to the object store, not here")
+    if row.lock_token is not None:
+        return UploadLocked("another request writes to this upload")
+    if offset is not None and row.received != offset:
+        return OffsetMismatch(f"the upload stands at {row.received}, not at {offset}")
+    if row.completed_at is not None:
+        return WrongState("the upload is complete")
+    if length is not None and (row.length not in (None, length) or row.received > length):
+        return InvalidRequest("`Upload-Length` is not the length that was announced, or less than what came already")
+    return UploadLocked("another request wrote to this upload a moment ago")
+
+
+def reserve_part(database: Database, held: Held) -> int:
+    """A part number that nobody else has had; renews the lock. Raises UploadLocked where that was lost."""
+    with database.transaction() as session:
+        number = session.scalar(
+            _of(held)
+            .values(next_part=UploadRow.next_part + 1, lock_expires_at=_in_seconds(LOCK_SECONDS))
+            .returning(UploadRow.next_part - 1)
+        )
+        if number is None:
+            raise _lost()
+        return int(number)
+
+
+def renew(database: Database, held: Held) -> None:
+    """Keep the lock. Raises UploadLocked where that was lost."""
+    with database.transaction() as session:
+        _change(session, held, lock_expires_at=_in_seconds(LOCK_SECONDS))
+
+
+def commit(database: Database, held: Held, grown: Grown, *, known_parts: int, retention_seconds: float) -> None:
+    """From here on `grown` is what has come; keeps the lock. Raises UploadLocked where that was lost."""
+    with database.transaction() as session:
+        _change(
+            session,
+            held,
+            received=grown.size,
+            multipart_id=grown.upload_id,
+            tail=grown.tail,
+            lock_expires_at=_in_seconds(LOCK_SECONDS),
+            expires_at=_in_seconds(retention_seconds),
+        )
+        for part in grown.parts[known_parts:]:
+            session.add(UploadPartRow(upload_id=held.upload.id, number=part.number, size=part.size, etag=part.etag))
+
+
+def complete(database: Database, held: Held, sha256: str | None) -> None:
+    """All bytes are one object. Gives the lock back. Raises UploadLocked where that was lost."""
+    with database.transaction() as session:
+        _change(session, held, completed_at=func.now(), sha256=sha256, tail=None, **_UNLOCKED)
+
+
+def unlock(database: Database, held: Held) -> None:
+    """Give the lock back; fine where it was lost."""
+    with database.transaction() as session:
+        session.execute(_of(held).values(**_UNLOCKED))
+
+
+_UNLOCKED: dict[str, Any] = {"lock_token": None, "lock_expires_at": None}
+
+
+def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str) -> None:
+    """Delete an upload with its bytes. Raises NotFound, Expired, WrongState for one that is used, UploadLocked."""
+    held = lock(database, upload_id, tenant=tenant, offset=None)
+    with database.transaction() as session:
+        removed = delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.lock_token == held.token)
+        if session.scalar(removed.returning(UploadRow.id)) is None:
+            raise _lost()
+    storage.discard(key_of(upload_id), held.grown)
+
+
+def expire(database: Database, storage: Storage) -> int:
+    """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
+
+    What a failing storage leaves behind, the search for orphans finds.
+    """
+    expired = 0
+    while due := _take_due(database):
+        for upload, grown in due:
+            if upload.used_at is None:
+                storage.discard(key_of(upload.id), grown)
+        expired += len(due)
+    return expired
+
+
+def _take_due(database: Database) -> list[tuple[Upload, Grown]]:
+    due = (
+        select(UploadRow)
+        .where(UploadRow.expires_at < func.now(), _free())
+        .limit(AT_A_TIME)
+        .with_for_update(skip_locked=True)
+    )
+    with database.transaction() as session:
+        found = [(upload_of(row), grown_of(row, _parts(session, row.id))) for row in session.scalars(due).all()]
+        session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload, _ in found])))
+        return found
+
+
+def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
+    """In the transaction that makes a job of it: nobody else can. Raises NotFound, Expired, WrongState."""
+    used = session.scalar(
+        update(UploadRow)
+        .where(UploadRow.id == upload_id, UploadRow.tenant == tenant)
+        .where(UploadRow.completed_at.is_not(None), UploadRow.used_at.is_(None))
+        .values(used_at=func.now())
+        .returning(UploadRow.id)
+    )
+    if used is None:
+        row = _existing(session, upload_id, tenant)
+        if row.used_at is not None:
+            raise _why_not(row, None)
+        raise WrongState("the upload is not complete")
+
+
+def is_live(database: Database, upload_id: uuid.UUID) -> bool:
+    """Whether bytes under this id belong to an upload that no job was made of."""
+    with database.transaction() as session:
+        found = select(UploadRow.id).where(UploadRow.id == upload_id, UploadRow.used_at.is_(None))
+        return session.scalar(found) is not None
+
+
+def _existing(session: Session, upload_id: uuid.UUID, tenant: str) -> UploadRow:
+    row = session.scalars(select(UploadRow).where(UploadRow.id == upload_id)).one_or_none()
+    if row is None or row.tenant != tenant:
+        raise NotFound(f"there is no {ids.shown(ids.UPLOAD, upload_id)!r}")
+    now = session.scalar(select(func.now()))
+    if now is None or row.expires_at <= now:
+        raise Expired("the upload was not finished, or not used, in time")
+    return row
+
+
+def _parts(session: Session, upload_id: uuid.UUID) -> list[UploadPartRow]:
+    ordered = select(UploadPartRow).where(UploadPartRow.upload_id == upload_id).order_by(UploadPartRow.number)
+    return list(session.scalars(ordered))
+
+
+def _of(held: Held) -> Any:
+    return update(UploadRow).where(UploadRow.id == held.upload.id, UploadRow.lock_token == held.token)
+
+
+def _change(session: Session, held: Held, **changes: Any) -> None:
+    if session.scalar(_of(held).values(**changes).returning(UploadRow.id)) is None:
+        raise _lost()
+
+
+def _lost() -> UploadLocked:
+    return UploadLocked("another request took this upload over")

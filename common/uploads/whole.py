@@ -1,0 +1,49 @@
+"""From the last byte to the object that a job is made of."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+from common.db import Database
+from common.storage import Grown, Storage
+from common.uploads import rows
+from common.uploads.upload import Held, Upload, key_of
+
+# Read again at the end where no process saw all bytes go by; more than this is left to the worker that fetches it.
+READ_AGAIN_BYTES = 256 * 1024 * 1024
+
+
+def complete(database: Database, storage: Storage, held: Held, grown: Grown, sha256: str | None) -> None:
+    """Make the object, and say so in the row. May be repeated after a crash in its middle."""
+    key = key_of(held.upload.id)
+    if grown.size:
+        storage.finish(key, grown)
+    if sha256 is None and grown.size <= READ_AGAIN_BYTES:
+        sha256 = _sha256(storage, key, grown.size)
+    rows.complete(database, held, sha256)
+
+
+def ensure_complete(database: Database, storage: Storage, upload: Upload) -> Upload:
+    """Complete an upload whose last request died between its last byte and the object. Raises UploadLocked."""
+    if upload.completed_at is not None or not upload.whole:
+        return upload
+    held = rows.lock(database, upload.id, tenant=upload.tenant, offset=None)
+    try:
+        complete(database, storage, held, held.grown, None)
+    except BaseException:
+        rows.unlock(database, held)
+        raise
+    return rows.get(database, upload.id, tenant=upload.tenant)
+
+
+def beside(upload_id: uuid.UUID, name: str) -> str:
+    """The key of something that lies beside the object."""
+    return f"{key_of(upload_id).rpartition('/')[0]}/{name}"
+
+
+def _sha256(storage: Storage, key: str, size: int) -> str:
+    digest = hashlib.sha256()
+    for piece in storage.read(key, 0, size) if size else ():
+        digest.update(piece)
+    return digest.hexdigest()
