@@ -1,4 +1,5 @@
-"""How a request becomes a submission: JSON with a link or an upload's id, or a form whose file goes to storage while it arrives."""
+"""How a request becomes a submission: JSON with a link or the id of an upload, or a form whose file goes to storage
+while it arrives."""
 
 from __future__ import annotations
 

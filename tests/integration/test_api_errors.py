@@ -217,7 +217,9 @@ def test_the_openapi_document_names_both_request_bodies_and_the_errors(api: Api)
     link, upload = (
         submit["requestBody"]["content"][kind]["schema"] for kind in ("application/json", "multipart/form-data")
     )
+    link, resumed = link["anyOf"]
     assert set(link["properties"]) - {"audio_url"} == set(upload["properties"]) - {"file"}
+    assert set(resumed["properties"]) - {"upload_id"} == set(upload["properties"]) - {"file"}
     assert link["required"] == ["audio_url"]
     assert upload["required"] == ["file"]
     assert Draft202012Validator(link).is_valid({"audio_url": "https://e.com/a", "tags": ["a"], "priority": 3})
