@@ -76,7 +76,12 @@ def test_every_call_is_shown_and_no_other() -> None:
     paths = set(create_app(Settings()).openapi()["paths"])
     shown = set()
     for path in re.findall(r"curl [^\n]*?\$URL(/[^\s\"?']*)", read("docs/api.md")):
-        for pattern, name in (("ID|tr", "transcription_id"), ("WH|wh", "webhook_id"), ("DL|dl", "delivery_id")):
+        for pattern, name in (
+            ("ID|tr", "transcription_id"),
+            ("WH|wh", "webhook_id"),
+            ("DL|dl", "delivery_id"),
+            ("UP|up", "upload_id"),
+        ):
             variable, _, prefix = pattern.partition("|")
             path = re.sub(rf"\${variable}|{prefix}_[0-9a-f]{{32}}", f"{{{name}}}", path)
         shown.add(path)
