@@ -27,7 +27,7 @@ import redis
 from psycopg import sql
 
 from dev.postgres import Postgres, start_postgres
-from dev.process import spawn, wait_until
+from dev.process import Child, spawn, wait_until
 from dev.stack import REPOSITORY, alembic
 from dev.valkey import Valkey, start_valkey
 
@@ -95,29 +95,46 @@ class S3:
 @contextmanager
 def running_s3(place: Path) -> Iterator[S3]:
     """A SeaweedFS store that has taken a first request; it holds no bucket yet."""
-    store = S3("", secrets.token_hex(8), secrets.token_urlsafe(24))
+    store = prepared_s3(place)
+    child = store.start()
+    try:
+        yield store.where
+    finally:
+        child.stop(seconds=0)  # nothing in it is kept
+
+
+@dataclass(frozen=True)
+class StoppedS3:
+    """A store on its own ports and directory, to be started as often as one likes."""
+
+    where: S3
+    place: Path
+    command: tuple[str | Path, ...]
+
+    def start(self) -> Child:
+        """Start it and return when it answers."""
+        child = spawn("SeaweedFS", self.command, self.place / "seaweedfs.log", env=os.environ, cwd=self.place)
+        try:
+            wait_until(lambda: _answers(self.where.endpoint_url), [child], S3_START_SECONDS, "SeaweedFS did not answer")
+        except BaseException:
+            child.stop(seconds=0)
+            raise
+        return child
+
+
+def prepared_s3(place: Path) -> StoppedS3:
+    """A store that is not started yet."""
     place.mkdir(parents=True, exist_ok=True)
+    key, secret = secrets.token_hex(8), secrets.token_urlsafe(24)
     config = place / "s3.json"
-    credentials = [{"accessKey": store.access_key_id, "secretKey": store.secret_access_key}]
+    credentials = [{"accessKey": key, "secretKey": secret}]
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    identities = [{"name": "tests", "credentials": credentials, "actions": actions}]
-    config.write_text(json.dumps({"identities": identities}))
+    config.write_text(json.dumps({"identities": [{"name": "tests", "credentials": credentials, "actions": actions}]}))
     port, ports = _weed_ports()
     loopback = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
     unused = ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    child = spawn(
-        "SeaweedFS",
-        [_weed(), "mini", f"-dir={place}", f"-s3.config={config}", *loopback, *unused, *ports],
-        place / "seaweedfs.log",
-        env=os.environ,
-        cwd=place,
-    )
-    endpoint = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: _answers(endpoint), [child], S3_START_SECONDS, "SeaweedFS did not answer")
-        yield S3(endpoint, store.access_key_id, store.secret_access_key)
-    finally:
-        child.stop(seconds=0)  # nothing in it is kept
+    command = (_weed(), "mini", f"-dir={place}", f"-s3.config={config}", *loopback, *unused, *ports)
+    return StoppedS3(S3(f"http://127.0.0.1:{port}", key, secret), place, command)
 
 
 def _weed() -> Path:
@@ -184,7 +201,7 @@ class HttpServer:
 def running_http_server(directory: Path, address: str = "127.0.0.1", port: int = 0) -> Iterator[HttpServer]:
     """An HTTP/1.1 server on that port, or a free one, in threads of this process."""
     server = HttpServer(directory, address)
-    listener = ThreadingHTTPServer((address, port), _handler(server))
+    listener = _Listener((address, port), _handler(server))
     listener.daemon_threads = True
     server.port = listener.server_address[1]
     thread = threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -194,6 +211,13 @@ def running_http_server(directory: Path, address: str = "127.0.0.1", port: int =
     finally:
         listener.shutdown()
         listener.socket.close()
+
+
+class _Listener(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that goes away is nothing to print a traceback for."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 def _handler(server: HttpServer) -> type[BaseHTTPRequestHandler]:

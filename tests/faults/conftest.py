@@ -1,41 +1,42 @@
-"""A service that can be broken, and what an undisturbed run says."""
+"""A service that can be broken, under load."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import random
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from dev.postgres import Postgres
-from tests.e2e.recordings import spoken, write
-from tests.e2e.service import SHORT_LEASES, Answer, Service, fresh_service, without_confidence
+from tests.faults.load import Audio, Load, make_audio, undisturbed
+from tests.faults.scene import Scene
+from tests.faults.stack import WORKERS, running_stack
 
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """A file, and its transcript when nothing breaks."""
-
-    audio: Path
-    sentences: list[Answer]
+# Longer than a lease, so that an outage costs the attempts under way; the soak takes the full ten seconds.
+OUTAGE_SECONDS = 4.0
+SEED = 20261122
 
 
 @pytest.fixture(scope="package")
-def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """One process of each kind, and leases of three seconds."""
-    with fresh_service(postgres, tmp_path_factory.mktemp("service"), **SHORT_LEASES) as service:
-        yield service
-
-
-@pytest.fixture(scope="package")
-def undisturbed(service: Service, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
-    """More than ten minutes, in more than ten parts."""
+def scene_on(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Scene]]:
+    """Two stacks, one that keeps audio on a disk and one that keeps it in S3, each started when first asked for."""
     assert pytestconfig.cache is not None
-    recording = spoken(112, seed=112, cache=pytestconfig.cache.mkdir("recordings"))
-    audio = write(recording.samples, tmp_path_factory.mktemp("audio") / "meeting.mp3", "-b:a", "48k")
-    job_id = service.upload(audio)
-    service.finished(job_id)
-    sentences = without_confidence(service.sentences(job_id))
-    assert len(sentences) > 20
-    return Undisturbed(audio, sentences)
+    cache = pytestconfig.cache.mkdir("recordings")
+    files: list[Audio] = []
+    scenes: dict[str, Scene] = {}
+    with ExitStack() as kept:
+
+        def scene(storage: str) -> Scene:
+            if storage not in scenes:
+                place = tmp_path_factory.mktemp(f"faults-{storage}")
+                workers = WORKERS if storage == "disk" else WORKERS[:1]  # each takes seconds to start
+                stack = kept.enter_context(
+                    running_stack(place, storage, outage_seconds=OUTAGE_SECONDS, workers=workers)
+                )
+                if not files:
+                    files.extend(undisturbed(stack, make_audio(tmp_path_factory.mktemp("audio"), cache)))
+                load = kept.enter_context(Load(stack, files, random.Random(SEED)).running())
+                scenes[storage] = Scene(stack, load, random.Random(SEED), SEED)
+            return scenes[storage]
+
+        yield scene

@@ -1,0 +1,13 @@
+"""Every fault that the tests and the soak cause."""
+
+from __future__ import annotations
+
+from tests.faults import messages, processes, servers
+from tests.faults.scene import Fault
+
+FAULTS: tuple[Fault, ...] = (*processes.FAULTS, *servers.FAULTS, *messages.FAULTS)
+
+
+def on(storage: str) -> list[Fault]:
+    """Those that can happen where audio is kept so."""
+    return [fault for fault in FAULTS if fault.storage in {"any", storage}]
