@@ -153,6 +153,11 @@ class Settings(BaseSettings):
     renew_seconds: Seconds = Field(1, description="How often a worker renews all its leases.")
     sweep_seconds: Seconds = Field(10, description="How often the sweep looks for what was left behind.")
     max_attempts: Count = Field(5, description="Attempts of one run before a transient error becomes final.")
+    max_outage_attempts: Count = Field(
+        100,
+        description="The same where our own storage or database is away or full, which no job can help; with pauses "
+        "of 15 minutes at most, 100 attempts wait for most of a day.",
+    )
     redispatch_seconds: Seconds = Field(
         15, description="A queued job whose message nobody took is announced again after this time."
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from common import idempotency, ids, jobs, uploads, webhooks
@@ -43,14 +44,7 @@ class Keeper:
 
         A step that fails does not keep the others from being done.
         """
-        failures: list[Exception] = []
-        for step in (self._take_back, self.deliver, self._forget_dead_workers, self._dispatch):
-            try:
-                step()
-            except Exception as error:
-                failures.append(error)
-        if failures:
-            raise ExceptionGroup("the sweep could not do everything", failures)
+        _each(self._take_back, self.deliver, self._forget_dead_workers, self._dispatch)
 
     def _take_back(self) -> None:
         for lost in jobs.take_back_leases(self.database):
@@ -78,6 +72,9 @@ class Keeper:
 
     def clean(self) -> None:
         """Delete what has outlived its time."""
+        _each(self._clean)
+
+    def _clean(self) -> None:
         settings = self.settings
         audio = jobs.expire_audio(
             self.database, self.storage, after_seconds=settings.audio_retention_hours * HOUR_SECONDS
@@ -93,6 +90,21 @@ class Keeper:
             log.info(
                 "cleaned", audio=audio, results=results, deliveries=deliveries, uploads=unfinished, orphans=orphans
             )
+
+
+def _each(*steps: Callable[[], None]) -> None:
+    """Do all of them. What the service stands on may be away: that is said in a line, and the next time comes."""
+    failures: list[Exception] = []
+    for step in steps:
+        try:
+            step()
+        except ParaqueueError as error:
+            name = step.__name__.strip("_")
+            log.warning("step_postponed", step=name, error_code=error.code, reason=error.message)
+        except Exception as error:
+            failures.append(error)
+    if failures:
+        raise ExceptionGroup("not every step could be done", failures)
 
 
 def main() -> int:

@@ -98,7 +98,12 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
         engine=engine,
         fetcher=Fetcher(settings, database, make_storage(settings)),
         leases=leases,
-        retries=RetryPolicy(settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds),
+        retries=RetryPolicy(
+            settings.max_attempts,
+            settings.retry_base_seconds,
+            settings.retry_max_seconds,
+            settings.max_outage_attempts,
+        ),
         worker=worker.id,
         wake_dispatcher=dispatcher.wake,
     )

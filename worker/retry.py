@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import ParaqueueError
+from common.errors import ParaqueueError, StorageFull, StorageUnavailable, Unavailable
+
+# What we stand on is away: no job is to blame, and none would fare better.
+OUTAGES = (StorageFull, StorageUnavailable, Unavailable)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off: `base` seconds, doubled with each failure, at most `longest`."""
+    """Exponential back-off: `base` seconds, doubled with each failure, at most `longest`.
+
+    Errors in OUTAGES are tried up to `max_outage_attempts` times, all others up to `max_attempts` times.
+    """
 
     max_attempts: int
     base_seconds: float
     longest_seconds: float
+    max_outage_attempts: int
 
     def pause(self, error: ParaqueueError, failures: int, *, jitter: float) -> float | None:
         """Seconds until the next attempt, or None where the error is final.
@@ -21,7 +28,9 @@ class RetryPolicy:
         `failures` counts the failed attempts before this one; `jitter`, 0 to 1, spreads jobs that failed
         together over the upper half of the pause.
         """
-        if not error.retryable or failures + 1 >= self.max_attempts:
+        most = self.max_outage_attempts if isinstance(error, OUTAGES) else self.max_attempts
+        if not error.retryable or failures + 1 >= most:
             return None
-        pause = min(self.base_seconds * 2.0**failures, self.longest_seconds)
+        # The exponent is bounded: a float overflows long before the attempts run out.
+        pause = min(self.base_seconds * 2.0 ** min(failures, 100), self.longest_seconds)
         return pause * (0.5 + 0.5 * jitter)

@@ -36,7 +36,7 @@ def scene_on(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
                 if not files:
                     files.extend(undisturbed(stack, make_audio(tmp_path_factory.mktemp("audio"), cache)))
                 load = kept.enter_context(Load(stack, files, random.Random(SEED)).running())
-                scenes[storage] = Scene(stack, load, random.Random(SEED), SEED)
+                scenes[storage] = Scene(stack, load, random.Random(SEED), SEED, alone=True)
             return scenes[storage]
 
         yield scene

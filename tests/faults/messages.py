@@ -9,7 +9,7 @@ from itertools import pairwise
 from celery import Celery
 
 from common import ids
-from common.queue import LIGHT_QUEUE, SWEEP, TRANSCRIBE, make_app, transcribe_queue
+from common.queue import SWEEP, TRANSCRIBE, make_app, transcribe_queue
 from tests.faults.processes import freeze, taken_back_in_time
 from tests.faults.scene import Fault, Injected, Scene, Struck
 
@@ -35,12 +35,9 @@ def sweep_twice(scene: Scene) -> Injected:
 
 
 def _sweep_often(scene: Scene) -> None:
-    queue = make_app(scene.stack.settings)
     for _ in range(SWEEPS):
-        queue.send_task(SWEEP, queue=LIGHT_QUEUE)
-        queue.send_task(SWEEP, queue=LIGHT_QUEUE)
+        scene.stack.send_task(SWEEP, count=2)
         time.sleep((scene.stack.settings.lease_seconds + 2) / SWEEPS)
-    queue.close()
 
 
 def taken_back_once(scene: Scene, injected: Injected, struck: Struck) -> None:

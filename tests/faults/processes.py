@@ -97,6 +97,7 @@ def skew_clocks(scene: Scene) -> Injected:
     scene.stack.replace("light", skew_seconds=-SKEW_SECONDS)
     scene.stack.wait_ready("worker-2", "light")
     scene.load.wait_for_work(on_worker="worker-2")
+    scene.enough()
     skewed = scene.stack.children["worker-2"].process.pid
     injected = freeze("worker-1", scene)
     scene.stack.replace("worker-2")
@@ -113,8 +114,16 @@ def skewed_kept_theirs(scene: Scene, injected: Injected, struck: Struck) -> None
 
 
 FAULTS = (
-    Fault("worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back_in_time),
-    Fault("worker frozen", "what it writes after its lease changes nothing", freeze_worker, taken_back_in_time),
+    Fault(
+        "worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back_in_time, clients=True
+    ),
+    Fault(
+        "worker frozen",
+        "what it writes after its lease changes nothing",
+        freeze_worker,
+        taken_back_in_time,
+        clients=True,
+    ),
     Fault("API killed", "uploads under way are not accepted, all else goes on", kill_api, clients=True),
     Fault("light worker killed", "sweeps and webhooks go on when it is back", kill_light),
     Fault("beat killed", "nothing is swept until it is back", kill_beat),

@@ -11,27 +11,42 @@ from typing import Any
 from tests.faults.load import Load
 from tests.faults.stack import Stack
 
+BUSY_SECONDS = 60.0
+
 
 @dataclass
 class Scene:
-    """A stack under load, and the random numbers of this run."""
+    """A stack under load, and the random numbers of this run. `alone`: no more work comes than a fault needs."""
 
     stack: Stack
     load: Load
     rng: Random
     seed: int
+    alone: bool = False
+
+    def enough(self) -> None:
+        """The fault has what it needs."""
+        if self.alone:
+            self.load.keep(0)
 
     def outage(self) -> None:
         """Something stays away for as long as the settings of the stack say."""
         time.sleep(self.stack.outage_seconds)
 
     def busy_worker(self) -> str:
-        """The name of a GPU worker that holds a job now, a random one of them."""
-        holders = self.stack.query("SELECT DISTINCT lease_worker FROM jobs WHERE status = 'processing'")
-        pids = {worker.split("-")[-2] for (worker,) in holders}
-        names = [name for name, child in self.stack.children.items() if str(child.process.pid) in pids]
-        assert names, "no worker holds a job"
-        return self.rng.choice(sorted(names))
+        """The name of a GPU worker, a random one, that has a job whose end is not near."""
+        deadline = time.monotonic() + BUSY_SECONDS
+        while time.monotonic() < deadline:
+            holders = self.stack.query(
+                "SELECT DISTINCT lease_worker FROM jobs WHERE status = 'processing' AND processed_ms < declared_ms / 2"
+            )
+            pids = {worker.split("-")[-2] for (worker,) in holders}
+            names = [name for name in self.stack.workers if str(self.stack.children[name].process.pid) in pids]
+            if names:
+                self.enough()
+                return self.rng.choice(names)
+            time.sleep(0.02)
+        raise AssertionError("no worker is in the middle of a job")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any, LiteralString
 import psycopg
 from pydantic import SecretStr
 
+from common.queue import LIGHT_QUEUE, make_app
 from common.settings import Settings
 from common.storage import s3_client
 from dev.postgres import Postgres, start_postgres
@@ -168,6 +169,13 @@ class Stack(Service):
         """Start it again where it was."""
         assert self.store is not None
         self.store_child = self.store.start()
+
+    def send_task(self, name: str, count: int = 1) -> None:
+        """Ask the light worker for something, as beat does."""
+        queue = make_app(self.settings)
+        for _ in range(count):
+            queue.send_task(name, queue=LIGHT_QUEUE)
+        queue.close()
 
     def query(self, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database behind everybody's back."""

@@ -22,7 +22,7 @@ def test_nothing_is_lost(scene_on: Callable[[str], Scene], fault: Fault) -> None
     scene.rng = Random(f"{fault.name} {scene.seed}")
     before = len(scene.stack.query("SELECT 1 FROM jobs WHERE tags <> '{}'"))
     scene.load.keep(IN_FLIGHT)
-    survived = cause(fault, scene, alone=True)
+    survived = cause(fault, scene)
     settle(scene.stack, scene.load)
     found = verdict(scene.stack, scene.load, since=before)
     print(f"{fault.name}: {found.jobs} jobs, recovered after {survived.recovery_seconds} s, {scene.load.refused}")

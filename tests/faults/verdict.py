@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common import ids
-from common.queue import CLEAN, LIGHT_QUEUE, make_app
+from common.queue import CLEAN
 from tests.e2e.service import processes_of, without_confidence
 from tests.faults.load import Load
 from tests.faults.stack import Stack
@@ -128,9 +128,7 @@ def _storage(stack: Stack) -> list[str]:
         old = time.time() - A_DAY_SECONDS
         os.utime(path, (old, old))
     if unwanted():
-        queue = make_app(stack.settings)
-        queue.send_task(CLEAN, queue=LIGHT_QUEUE)
-        queue.close()
+        stack.send_task(CLEAN)
         _eventually(lambda: not unwanted(), "", seconds=20)
     return [str(path) for path in unwanted()]
 

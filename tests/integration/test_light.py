@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
+from structlog.testing import capture_logs
 
 from common import ids, jobs
 from common.db import Database
@@ -131,6 +133,29 @@ def test_cleaning_deletes_what_outlived_its_time(keeper: Keeper, tmp_path: Path)
     assert kept == {left[young.id], left[running.id], fresh.relative_to(tmp_path / "storage").as_posix()}
     keeper.clean()
     assert {key for key, _ in keeper.storage.keys("audio/")} == kept
+
+
+def test_what_is_away_is_said_in_a_line_for_each_step(keeper: Keeper) -> None:
+    away = replace(keeper, database=Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", 1))
+    with capture_logs() as logs:
+        away.sweep()
+        away.clean()
+    told = [(line["event"], line["step"], line["error_code"]) for line in logs]
+    steps = ["take_back", "forget_dead_workers", "dispatch", "clean"]
+    assert told == [("step_postponed", step, "unavailable") for step in steps]
+
+
+def test_a_step_that_crashes_does_not_hold_up_the_others_and_is_told_with_its_traceback(keeper: Keeper) -> None:
+    def crash(*_: object) -> None:
+        raise ZeroDivisionError
+
+    jobs.register_worker(keeper.database, WORKER)
+    job = with_expired_lease(keeper.database)
+    submitted(keeper.database)
+    with pytest.raises(ExceptionGroup) as caught:
+        replace(keeper, publish=crash).sweep()  # type: ignore[arg-type]
+    assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+    assert jobs.get(keeper.database, job.id).status is Status.QUEUED
 
 
 def test_the_light_worker_imports_no_torch() -> None:

@@ -102,7 +102,9 @@ def bench_with(settings: Settings, database: Database, engine: Engine) -> Bench:
         leases=LeaseKeeper(
             database, worker, lease_seconds=settings.lease_seconds, renew_seconds=settings.renew_seconds
         ),
-        retries=RetryPolicy(settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds),
+        retries=RetryPolicy(
+            settings.max_attempts, settings.retry_base_seconds, settings.retry_max_seconds, settings.max_outage_attempts
+        ),
         worker=worker.id,
         wake_dispatcher=lambda: None,
     )

@@ -11,11 +11,14 @@ from common.errors import (
     ParaqueueError,
     SourceNotFound,
     SourceUnreachable,
+    StorageFull,
+    StorageUnavailable,
+    Unavailable,
     all_errors,
 )
 from worker.retry import RetryPolicy
 
-POLICY = RetryPolicy(max_attempts=5, base_seconds=5, longest_seconds=30)
+POLICY = RetryPolicy(max_attempts=5, base_seconds=5, longest_seconds=30, max_outage_attempts=2000)
 
 
 def test_the_pause_doubles_up_to_its_limit() -> None:
@@ -33,7 +36,7 @@ def test_the_last_attempt_is_final() -> None:
     assert POLICY.pause(SourceUnreachable(""), 3, jitter=0) is not None
     assert POLICY.pause(SourceUnreachable(""), 4, jitter=0) is None
     assert POLICY.pause(SourceUnreachable(""), 400, jitter=0) is None
-    assert RetryPolicy(1, 5, 30).pause(SourceUnreachable(""), 0, jitter=0) is None
+    assert RetryPolicy(1, 5, 30, 1).pause(SourceUnreachable(""), 0, jitter=0) is None
 
 
 @pytest.mark.parametrize("kind", all_errors(), ids=lambda kind: kind.code)
@@ -45,3 +48,9 @@ def test_bad_audio_and_dead_links_are_final_but_our_own_defects_are_not() -> Non
     assert POLICY.pause(AudioEmpty(""), 0, jitter=0) is None
     assert POLICY.pause(SourceNotFound(""), 0, jitter=0) is None
     assert POLICY.pause(Internal(""), 0, jitter=0) is not None
+
+
+@pytest.mark.parametrize("kind", [StorageFull, StorageUnavailable, Unavailable], ids=lambda kind: kind.code)
+def test_an_outage_of_ours_does_not_use_up_a_jobs_attempts(kind: type[ParaqueueError]) -> None:
+    assert POLICY.pause(kind("why"), 1998, jitter=1.0) == 30
+    assert POLICY.pause(kind("why"), 1999, jitter=1.0) is None

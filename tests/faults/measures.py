@@ -1,0 +1,159 @@
+"""What the soak counts, and how it says it."""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from bench.report import Column, Report, conditions, spread
+from dev.stack import REPOSITORY
+from tests.faults.catalogue import FAULTS
+from tests.faults.stack import Stack
+
+if TYPE_CHECKING:
+    from tests.faults.soak import Leg, Plan
+
+# Written whenever a worker says how far it is, and kept per attempt: the job itself only remembers the furthest.
+PROGRESS = """
+CREATE TABLE soak_progress (
+    job_id uuid, run int, attempt int, processed_ms bigint, PRIMARY KEY (job_id, run, attempt)
+);
+CREATE FUNCTION soak_note_progress() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO soak_progress VALUES (NEW.id, NEW.run, NEW.attempts, NEW.processed_ms)
+    ON CONFLICT (job_id, run, attempt) DO UPDATE SET processed_ms = EXCLUDED.processed_ms;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER soak_progress AFTER UPDATE ON jobs FOR EACH ROW EXECUTE FUNCTION soak_note_progress();
+"""
+TWICE = """
+SELECT coalesce(sum(greatest(0, before.processed_ms - attempts.resumed_ms)), 0)
+FROM attempts JOIN soak_progress AS before
+    ON before.job_id = attempts.job_id AND before.run = attempts.run AND before.attempt = attempts.number - 1
+"""
+
+
+@dataclass
+class Row:
+    """One fault of the soak."""
+
+    fault: str
+    seconds: float = 0.0
+    recovery_seconds: float | None = None
+    taken_back_seconds: list[float] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    complaint: str = ""
+
+    def __str__(self) -> str:
+        recovery = "struck nothing" if self.recovery_seconds is None else f"recovered in {self.recovery_seconds:.1f} s"
+        return f"{self.fault:32} {recovery:24} took {self.seconds:5.1f} s {self.complaint}".rstrip()
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Seconds of audio, and how many of them were worked on more than once."""
+
+    seconds: float = 0.0
+    twice_seconds: float = 0.0
+    attempts: int = 0
+    lost_attempts: int = 0
+
+
+def watch_progress(stack: Stack) -> None:
+    """Have the database note how far each attempt came."""
+    with psycopg.connect(stack.settings.postgres_url) as connection:
+        connection.execute(PROGRESS)
+
+
+def audio_of(stack: Stack) -> Audio:
+    """All that was worked on. What an attempt had done when it was lost is known from its last sign of life, up to
+    half a second before; the share that is given is therefore a little too small."""
+    seconds = stack.query("SELECT coalesce(sum(audio_ms), 0) / 1000.0 FROM jobs WHERE tags <> '{}'")[0][0]
+    twice = stack.query(TWICE)[0][0]
+    attempts, lost = stack.query("SELECT count(*), count(*) FILTER (WHERE outcome = 'lost') FROM attempts")[0]
+    return Audio(float(seconds), float(twice) / 1000.0, attempts, lost)
+
+
+def keep_logs(stack: Stack) -> None:
+    """Where the soak found something wrong, what the processes said about it is needed."""
+    kept = REPOSITORY / ".paraqueue" / f"soak-{stack.storage}"
+    shutil.rmtree(kept, ignore_errors=True)
+    shutil.copytree(stack.logs, kept)
+    print(f"the logs are in {kept.relative_to(REPOSITORY)}")
+
+
+def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
+    """The tables and the figures."""
+    rows = [row for leg in legs for row in leg.rounds]
+    told = Report(
+        "soak", _conditions(legs, plan, seconds), warmup="an undisturbed run of each file, and its transcript"
+    )
+    table = told.table(
+        "Faults under load",
+        Column("fault"),
+        Column("times"),
+        Column("recovery_s", "recovery s, median (least-most)", 1),
+        Column("taken_back_s", "jobs of a lost worker queued again after s", 1),
+        Column("complaints"),
+    )
+    for fault in FAULTS:
+        mine = [row for row in rows if row.fault == fault.name]
+        recovered = [row.recovery_seconds for row in mine if row.recovery_seconds is not None]
+        taken_back = [value for row in mine for value in row.taken_back_seconds]
+        table.add(
+            fault=fault.name,
+            times=len(mine),
+            recovery_s=spread(recovered) if recovered else None,
+            taken_back_s=spread(taken_back) if taken_back else None,
+            complaints=sum(bool(row.complaint) for row in mine),
+        )
+    table.note("recovery: from the end of the fault until every job that it struck was worked on again")
+    for row in rows:
+        if row.complaint:
+            table.note(f"{row.fault}: {row.complaint}")
+    _figures(told, legs, rows)
+    return told
+
+
+def _figures(told: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
+    verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
+    told.bar("jobs", sum(item.jobs for item in verdicts))
+    told.bar("faults", len(rows))
+    none = {"bar": 0, "at_most": True}
+    told.bar("lost", sum(len(item.lost) for item in verdicts), **none)
+    told.bar("differing", sum(len(item.differing) for item in verdicts), **none)
+    told.bar("webhooks_lost", sum(len(item.webhooks_lost) for item in verdicts), **none)
+    left = sum(len(item.orphans) for item in verdicts) + sum(len(row.orphans) for row in rows)
+    told.bar("orphans", left, **none)
+    told.bar("left_behind", sum(len(item.left_behind) for item in verdicts), **none)
+    told.bar("stuck", sum(len(item.stuck) for item in verdicts), **none)
+    told.bar("complaints", sum(bool(row.complaint) for row in rows), **none)
+    recovered = [row.recovery_seconds for row in rows if row.recovery_seconds is not None]
+    told.bar("recovery_p50_s", round(statistics.median(recovered), 2) if recovered else None)
+    told.bar("recovery_max_s", round(max(recovered), 2) if recovered else None)
+    audio, twice = sum(leg.audio.seconds for leg in legs), sum(leg.audio.twice_seconds for leg in legs)
+    told.bar("audio_s", round(audio, 1))
+    told.bar("audio_twice_s", round(twice, 1))
+    told.bar("audio_twice_share", round(twice / audio, 4) if audio else None)
+    told.bar("attempts", sum(leg.audio.attempts for leg in legs))
+    told.bar("lost_attempts", sum(leg.audio.lost_attempts for leg in legs))
+
+
+def _conditions(legs: Sequence[Leg], plan: Plan, seconds: float) -> dict[str, object]:
+    return conditions(
+        {
+            "seed": plan.seed,
+            "rounds planned": plan.rounds,
+            "minutes": round(seconds / 60, 1),
+            "outage seconds": plan.outage_seconds,
+            "jobs in flight": plan.in_flight,
+            "settings": "lease 3 s, renewal 0.5 s, sweep 1 s, parts of 30 s, 2 workers of 1 thread, demo-zh",
+            "audio": "mp3, m4a, ogg and wav of 3 to 5 minutes; 3 of 4 uploaded, 1 of 4 by link",
+            "refused requests": {leg.storage: leg.refused for leg in legs},
+        }
+    )

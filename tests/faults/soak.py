@@ -1,0 +1,185 @@
+"""Every fault many times in random order, under load that never stops: `make soak`.
+
+All random choices follow from the seed, which is printed and written down. What the threads and processes make of
+them depends on the machine: the same seed causes the same faults in the same order, not at the same instruction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psycopg
+
+from common.queue import CLEAN
+from dev.process import StackError
+from dev.stack import REPOSITORY
+from tests.faults import measures
+from tests.faults.catalogue import FAULTS
+from tests.faults.load import Audio, Load, make_audio, undisturbed
+from tests.faults.rounds import cause
+from tests.faults.scene import Fault, Scene
+from tests.faults.stack import running_stack
+from tests.faults.verdict import Verdict, orphans, settle, verdict
+
+STORAGES = ("disk", "s3")
+ROUNDS = 20
+# Where the tests keep theirs: speaking takes longer than all else before the first fault.
+RECORDINGS = REPOSITORY / ".pytest_cache" / "d" / "recordings"
+# Of a soak whose time is limited; the rest starts and stops the stacks and looks at what came of it.
+SHARE_OF = {"disk": 0.6, "s3": 0.2}
+
+
+@dataclass
+class Leg:
+    """The part of a soak that one stack goes through."""
+
+    storage: str
+    verdict: Verdict | None = None
+    rounds: list[measures.Row] = field(default_factory=list)
+    audio: measures.Audio = field(default_factory=measures.Audio)
+    refused: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often, and which random numbers."""
+
+    seed: int
+    rounds: int
+    seconds: float | None
+    outage_seconds: float
+    in_flight: int
+
+    def of(self, storage: str) -> list[Fault]:
+        """The faults of a leg in their order. Each comes once before any comes twice; what can happen with both
+        kinds of storage is shared between them."""
+        rng = random.Random(f"{self.seed} {storage}")
+        own = [fault for fault in FAULTS if fault.storage == storage]
+        shared = [fault for fault in FAULTS if fault.storage == "any"]
+        times = (self.rounds + 1) // 2 if storage == "disk" else self.rounds // 2
+        first = own + (shared if times else [])
+        rest = own * (self.rounds - 1) + shared * max(0, times - 1)
+        if self.seconds is not None and storage == "s3":
+            first, rest = own, rest + shared  # the other leg has had each of them once
+        rng.shuffle(first)
+        rng.shuffle(rest)
+        return first + rest
+
+
+def main() -> int:
+    """Run it, print what came of it, write bench/results/soak.json; 1 if anything was lost."""
+    plan = _plan(sys.argv[1:])
+    signal.signal(signal.SIGTERM, _stop)
+    print(f"seed {plan.seed}", flush=True)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="paraqueue-soak-") as place:
+        files = make_audio(
+            _directory(Path(place) / "audio"), _directory(REPOSITORY / ".pytest_cache" / "d" / "recordings")
+        )
+        legs = []
+        for storage in STORAGES:
+            leg, files = _leg(plan, storage, Path(place) / storage, files, began)
+            legs.append(leg)
+    report = measures.report(legs, plan, time.monotonic() - began)
+    report.show()
+    print(f"\nwritten to {report.write().relative_to(REPOSITORY)}")
+    return 0 if all(bar.held is not False for bar in report.bars.values()) else 1
+
+
+def _plan(arguments: list[str]) -> Plan:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, help="stop after about so long, but not before each fault came once")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each fault comes")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--outage-seconds", type=float, default=10.0, help="how long servers stay away")
+    parser.add_argument("--in-flight", type=int, default=4, help="jobs that are unfinished at any time")
+    given = parser.parse_args(arguments)
+    seconds = None if given.minutes is None else given.minutes * 60
+    return Plan(given.seed, given.rounds, seconds, given.outage_seconds, given.in_flight)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the form of signal handlers)
+    """End as with Ctrl-C: what was started is stopped on the way out."""
+    raise KeyboardInterrupt
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _leg(plan: Plan, storage: str, place: Path, files: list[Audio], began: float) -> tuple[Leg, list[Audio]]:
+    """One stack from start to end; the files come back with what an undisturbed run says of them."""
+    leg = Leg(storage)
+    with ExitStack() as kept:
+        stack = kept.enter_context(running_stack(_directory(place), storage, outage_seconds=plan.outage_seconds))
+        if not all(audio.sentences for audio in files):
+            files = undisturbed(stack, files)
+        measures.watch_progress(stack)
+        load = kept.enter_context(Load(stack, files, random.Random(f"load {plan.seed}")).running())
+        scene = Scene(stack, load, random.Random(f"moments {plan.seed} {storage}"), plan.seed)
+        load.keep(plan.in_flight)
+        for fault in _until_time_is_up(plan, storage, began):
+            leg.rounds.append(_round(fault, scene))
+        settle(stack, load)
+        leg.verdict = verdict(stack, load)
+        leg.audio = measures.audio_of(stack)
+        leg.refused = dict(load.refused)
+        if leg.verdict.complaints():
+            print(f"{storage}: {leg.verdict.complaints()}", file=sys.stderr, flush=True)
+            measures.keep_logs(stack)
+    return leg, files
+
+
+def _until_time_is_up(plan: Plan, storage: str, began: float) -> Iterator[Fault]:
+    """At least each fault that belongs to this leg alone, or comes for the first time, once."""
+    faults = plan.of(storage)
+    must = {
+        fault.name for fault in FAULTS if fault.storage == storage or (fault.storage == "any" and storage == "disk")
+    }
+    if plan.seconds is None:
+        yield from faults
+        return
+    share = sum(SHARE_OF[name] for name in STORAGES[: STORAGES.index(storage) + 1])
+    for fault in faults:
+        if not must and time.monotonic() - began > plan.seconds * share:
+            return
+        must.discard(fault.name)
+        yield fault
+
+
+def _round(fault: Fault, scene: Scene) -> measures.Row:
+    """One fault; what went wrong is noted, and the soak goes on."""
+    began = time.monotonic()
+    row = measures.Row(fault.name)
+    try:
+        survived = cause(fault, scene)
+        row.recovery_seconds = survived.recovery_seconds
+        row.taken_back_seconds = [
+            item.ended - survived.injected.began
+            for item in survived.struck.ended_by(survived.injected, "lost")
+            if item.ended is not None
+        ]
+    except (AssertionError, StackError, subprocess.TimeoutExpired, psycopg.Error) as error:
+        row.complaint = f"{type(error).__name__}: {error}"[:500]
+    row.orphans = orphans(scene.stack)
+    row.seconds = time.monotonic() - began
+    scene.stack.send_task(CLEAN)  # beat asks every ten minutes: too seldom for the small disk
+    print(row, flush=True)
+    return row
+
+
+if __name__ == "__main__":
+    sys.exit(main())
