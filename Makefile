@@ -1,7 +1,7 @@
 # The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test check demo-model model lock clean
+.PHONY: help venv run test soak check demo-model model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -15,6 +15,9 @@ run: venv ## Start the whole stack here, transcribe the sample, serve until Ctrl
 
 test: venv ## Run the tests that are not marked slow
 	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
+
+soak: venv ## Cause every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
+	@exec nice $(python) -m tests.faults.soak $(ARGS)
 
 check: venv ## Lint, types, import rules, whether migrations and models agree, and an audit of the dependencies
 	$(python) -m ruff check .

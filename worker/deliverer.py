@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from common import webhooks
 from common.background import Background
 from common.db import Database
-from common.errors import ParaqueueError
+from common.errors import ParaqueueError, Unavailable
 from common.telemetry import get_logger
 from common.webhooks import Due, Parcel
 from worker.webhooks import Plan, Sender, Sent
@@ -28,6 +28,9 @@ FAILING_THREADS = THREADS // 2
 REMEMBERED_LANES = 1000
 # What a try may take beyond its time-out: resolving the name, and recording what came of it.
 LEASE_SLACK_SECONDS = 45.0
+# How long a database that is away is waited for, so that what arrived is not sent again. Within the slack.
+RECORD_SECONDS = 30.0
+RECORD_PAUSE_SECONDS = 0.5
 
 
 class Lanes:
@@ -124,7 +127,7 @@ class Deliverer(Background):
         began = time.monotonic()
         try:
             sent = self._sender.send(parcel)
-            self._record(parcel, sent, round((time.monotonic() - began) * 1000))
+            self._persist(parcel, sent, round((time.monotonic() - began) * 1000))
         except ParaqueueError as error:
             # It is due again when the lease ends, and then arrives twice at worst.
             log.warning("delivery_not_recorded", delivery_id=parcel.public_id, error_code=error.code)
@@ -133,6 +136,17 @@ class Deliverer(Background):
         finally:
             self._lanes.give_back(parcel.lane, succeeded=sent is not None and sent.delivered)
             self.wake()
+
+    def _persist(self, parcel: Parcel, sent: Sent, took_ms: int) -> None:
+        deadline = time.monotonic() + RECORD_SECONDS
+        while True:
+            try:
+                self._record(parcel, sent, took_ms)
+                return
+            except Unavailable:
+                if self.stopping or time.monotonic() > deadline:
+                    raise
+                time.sleep(RECORD_PAUSE_SECONDS)
 
     def _record(self, parcel: Parcel, sent: Sent, took_ms: int) -> None:
         told = {

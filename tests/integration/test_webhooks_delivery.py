@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from psycopg import sql
 from standardwebhooks import WebhookVerificationError
 
 from common import webhooks
@@ -70,6 +74,35 @@ def told(database: Database, url: str | None = None) -> Job:
 def only(deliveries: list[Delivery]) -> Delivery:
     assert len(deliveries) == 1, deliveries
     return deliveries[0]
+
+
+def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Postgres, receiver: Receiver) -> None:
+    with webhook_pool(postgres) as database, psycopg.connect(postgres.url("postgres"), autocommit=True) as other:
+        name = sql.Identifier(str(database.engine.url.database))
+        back = threading.Event()
+
+        def allow(allowed: bool) -> None:
+            other.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, sql.Literal(allowed)))
+
+        def come_back() -> None:
+            allow(True)
+            back.set()
+
+        def go_away(handler: BaseHTTPRequestHandler) -> None:
+            allow(False)
+            other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+                [database.engine.url.database],
+            )
+            threading.Timer(1.5, come_back).start()
+            status(204)(handler)
+
+        told(database, receiver.url("hook", go_away))
+        with delivering(database):
+            assert back.wait(60)
+            until(lambda: only(log_of(database)).status is DeliveryStatus.DELIVERED)
+        assert only(log_of(database)).attempts == 1
+        assert len(receiver.messages) == 1
 
 
 def test_a_client_can_verify_it(database: Database, receiver: Receiver) -> None:
