@@ -1,4 +1,4 @@
-"""What routes are given: the parts of the running service."""
+"""What routes are given: the parts of the running service, and who calls."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from celery import Celery
 from fastapi import Depends, Request
 
 from api.changes import Changes
+from api.identity import Caller, Identities
 from common import ids
 from common.db import Database
+from common.errors import Forbidden, Unauthenticated
 from common.jobs import Dispatcher, Outlook
+from common.keys import Scope
 from common.settings import Settings
 from common.storage import Storage
 from common.uploads import Hashes
@@ -30,14 +33,37 @@ class Service:
     outlook: Outlook
     changes: Changes
     hashes: Hashes
+    identities: Identities
 
 
-def get_service(request: Request) -> Service:
-    """The service that this app runs."""
+async def get_service(request: Request) -> Service:
+    """The service that this app runs. `async`, as all small dependencies: a `def` one costs a switch of threads."""
     return cast(Service, request.app.state.service)
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+@dataclass(frozen=True, slots=True)
+class Requires:
+    """A dependency that gives the caller, if it has the scope. Every route of /v1 has one: a test sees to it."""
+
+    scope: Scope | None
+
+    async def __call__(self, request: Request) -> Caller:
+        """Raises Forbidden."""
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None:  # the gate lets nobody through to /v1 without; this is for a route outside of it
+            raise Unauthenticated("give an API key")
+        if self.scope is not None and self.scope not in caller.scopes:
+            raise Forbidden(f"this call needs a key with the scope `{self.scope}`")
+        return caller
+
+
+CallerDep = Annotated[Caller, Depends(Requires(None))]
+SubmitCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT))]
+ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
+AdminCaller = Annotated[Caller, Depends(Requires(Scope.ADMIN))]
 
 
 def public_url(request: Request, service: Service) -> str:
@@ -45,6 +71,6 @@ def public_url(request: Request, service: Service) -> str:
     return (service.settings.public_url or str(request.base_url)).rstrip("/")
 
 
-def job_uuid(transcription_id: str) -> uuid.UUID:
+async def job_uuid(transcription_id: str) -> uuid.UUID:
     """The job behind an id in a path. Raises NotFound for anything that is not such an id."""
     return ids.parsed(ids.JOB, transcription_id)

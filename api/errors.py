@@ -24,6 +24,8 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.TooManyWebhooks: 409,
     errors.IdempotencyKeyInUse: 409,
     errors.IdempotencyKeyReused: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.NotReady: 409,
     errors.WrongState: 409,
@@ -51,6 +53,8 @@ FRAMEWORK_CODES = {
 }
 TITLES = {
     400: "Bad request",
+    401: "Unauthenticated",
+    403: "Forbidden",
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
@@ -67,6 +71,8 @@ TITLES = {
     507: "Storage full",
 }
 RETRY_AFTER_SECONDS = "5"
+# RFC 6750
+CHALLENGE = {401: 'Bearer realm="paraqueue"', 403: 'Bearer realm="paraqueue", error="insufficient_scope"'}
 MEDIA_TYPE = "application/problem+json"
 # For the OpenAPI document, in the place of FastAPI's own form of a 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -89,8 +95,18 @@ def problem(request: Request, status: int, code: str, detail: str, *, retryable:
         "retryable": retryable,
         **more,
     }
-    headers = {"Retry-After": RETRY_AFTER_SECONDS} if retryable else None
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if retryable else {}
+    if status in CHALLENGE:
+        headers["WWW-Authenticate"] = CHALLENGE[status]
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def answer(request: Request, error: ParaqueueError) -> JSONResponse:
+    """What a client is told of one of our errors."""
+    status = STATUS.get(type(error), 500)
+    if status >= 500:
+        log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
+    return problem(request, status, error.code, error.message, retryable=error.retryable)
 
 
 def install(app: FastAPI) -> None:
@@ -98,10 +114,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(ParaqueueError)
     def ours(request: Request, error: ParaqueueError) -> JSONResponse:
-        status = STATUS.get(type(error), 500)
-        if status >= 500:
-            log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
-        return problem(request, status, error.code, error.message, retryable=error.retryable)
+        return answer(request, error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api import errors
 from api.changes import Changes
 from api.deps import Service
+from api.identity import Gate, Identities
 from api.middleware import RequestLog
 from api.routes import events, health, models, transcriptions, transcripts, uploads, webhooks
 from common.db import Database
@@ -57,7 +58,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         responses=errors.RESPONSES,
     )
-    app.add_middleware(RequestLog)
+    app.add_middleware(Gate)
+    app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
     for resource in (transcriptions, transcripts, events, uploads, webhooks, models, health):
         app.include_router(resource.router)
@@ -77,8 +79,9 @@ def _start(settings: Settings) -> Service:
     )
     dispatcher.start()
     changes = Changes(settings.postgres_url)
-    storage = make_storage(settings)
-    return Service(settings, database, storage, queue, dispatcher, Outlook(database), changes, Hashes())
+    storage, outlook = make_storage(settings), Outlook(database)
+    identities = Identities(settings, database)
+    return Service(settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities)
 
 
 class _Server(uvicorn.Server):

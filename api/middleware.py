@@ -10,6 +10,7 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common import ids
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -50,7 +51,16 @@ class RequestLog:
                 if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
                     took_ms = round((time.perf_counter() - began) * 1000, 1)
                     # The path, never the query: links may carry signatures.
-                    log.info("request", method=scope["method"], path=scope["path"], status=status, took_ms=took_ms)
+                    told = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
+                    log.info("request", **told, **_who(scope))
+
+
+def _who(scope: Scope) -> dict[str, str]:
+    """Who called, by ids; no key is ever logged."""
+    caller = scope["state"].get("caller")
+    if caller is None or caller.key_id is None:
+        return {}
+    return {"tenant": caller.tenant, "key_id": ids.shown(ids.KEY, caller.key_id)}
 
 
 def _request_id(headers: Headers) -> str:

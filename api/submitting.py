@@ -11,18 +11,18 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import Service
+from api.identity import Caller
 from api.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.schemas import Options, SubmitLink, SubmitUpload
 from common import ids, jobs, uploads
 from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import Submission
-from common.models import DEFAULT_TENANT
 
 JSON_BYTES = 256 * 1024
 LIST_FIELDS = {"tags", "webhook_events"}
 
 
-async def linked(request: Request, service: Service) -> Submission:
+async def linked(request: Request, service: Service, caller: Caller) -> Submission:
     """A JSON body with a link, or the id of an upload."""
     body = bytearray()
     async for chunk in request.stream():
@@ -31,13 +31,15 @@ async def linked(request: Request, service: Service) -> Submission:
             raise UploadTooLarge(f"a JSON body has at most {JSON_BYTES} bytes")
     try:
         if b'"upload_id"' in body:
-            return await _resumed(service, SubmitUpload.model_validate_json(bytes(body)))
+            return await _resumed(service, caller, SubmitUpload.model_validate_json(bytes(body)))
         asked = SubmitLink.model_validate_json(bytes(body))
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
     check_webhook(service, asked)
     return Submission(
         id=ids.new_id(),
+        tenant=caller.tenant,
+        key_id=caller.key_id,
         model=await known_model(service, asked.model),
         channels=asked.channels,
         priority=asked.priority,
@@ -50,10 +52,10 @@ async def linked(request: Request, service: Service) -> Submission:
     )
 
 
-async def _resumed(service: Service, asked: SubmitUpload) -> Submission:
+async def _resumed(service: Service, caller: Caller, asked: SubmitUpload) -> Submission:
     """A job of an upload that is complete already: it has the upload's id, and its bytes."""
     upload = await run_in_threadpool(
-        uploads.get, service.database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=DEFAULT_TENANT
+        uploads.get, service.database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=caller.tenant
     )
     upload = await run_in_threadpool(uploads.ensure_complete, service.database, service.storage, upload)
     if upload.length == 0:
@@ -61,6 +63,8 @@ async def _resumed(service: Service, asked: SubmitUpload) -> Submission:
     check_webhook(service, asked)
     return Submission(
         id=upload.id,
+        tenant=caller.tenant,
+        key_id=caller.key_id,
         model=await known_model(service, asked.model),
         channels=asked.channels,
         priority=asked.priority,
@@ -76,9 +80,9 @@ async def _resumed(service: Service, asked: SubmitUpload) -> Submission:
     )
 
 
-async def uploaded(request: Request, service: Service) -> Submission:
+async def uploaded(request: Request, service: Service, caller: Caller) -> Submission:
     """A form with a file, whose bytes are in storage afterwards."""
-    limit = service.settings.max_upload_bytes
+    limit = caller.limits.max_upload_bytes
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
@@ -98,6 +102,8 @@ async def uploaded(request: Request, service: Service) -> Submission:
     assert form.stored is not None
     return Submission(
         id=job_id,
+        tenant=caller.tenant,
+        key_id=caller.key_id,
         model=model,
         channels=asked.channels,
         priority=asked.priority,

@@ -17,13 +17,13 @@ from common.jobs import Job
 LOOK_AGAIN_SECONDS = 10.0
 
 
-async def ended_or_later(service: Service, job_id: uuid.UUID, seconds: float) -> Job:
+async def ended_or_later(service: Service, tenant: str, job_id: uuid.UUID, seconds: float) -> Job:
     """The job as soon as it has ended, or as it is after `seconds`. No thread and no connection waits."""
     deadline = time.monotonic() + seconds
     with service.changes.of(job_id) as changed:
         while True:
             changed.clear()
-            job = await run_in_threadpool(jobs.get, service.database, job_id)
+            job = await run_in_threadpool(jobs.get, service.database, job_id, tenant=tenant)
             left = deadline - time.monotonic()
             if job.terminal or left <= 0 or service.changes.closing:
                 return job

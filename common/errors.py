@@ -49,6 +49,18 @@ class NotFound(ParaqueueError):
     code = "not_found"
 
 
+class Unauthenticated(ParaqueueError):
+    """The call has no API key or token, or one that is not valid (any more)."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ParaqueueError):
+    """The key or token does not have the scope that the call needs."""
+
+    code = "forbidden"
+
+
 class NotReady(ParaqueueError):
     """The transcript does not exist yet; the job is still queued or processing."""
 

@@ -13,6 +13,7 @@ WEBHOOK = "wh"
 DELIVERY = "dl"
 BATCH = "batch"
 UPLOAD = "up"
+KEY = "key"
 
 
 def new_id() -> uuid.UUID:

@@ -1,4 +1,4 @@
-"""The rows. Only `common.jobs` and `common.webhooks` read and write them; what leaves those are frozen values."""
+"""The rows. Only `common.jobs`, `common.webhooks` and `common.keys` touch them; what leaves those are frozen values."""
 
 from __future__ import annotations
 
@@ -72,6 +72,8 @@ class ApiKeyRow(Row):
     tenant: Mapped[str]
     name: Mapped[str]
     hash: Mapped[bytes]
+    previous_hash: Mapped[bytes | None]
+    previous_until: Mapped[datetime | None]
     hint: Mapped[str]
     scopes: Mapped[list[str]]
     last_used_at: Mapped[datetime | None]
@@ -87,6 +89,7 @@ class ApiKeyRow(Row):
     __table_args__ = (
         ForeignKeyConstraint(["tenant"], ["tenants.name"], name="api_keys_tenant"),
         Index("api_keys_by_hash", "hash", unique=True),
+        Index("api_keys_by_previous_hash", "previous_hash", unique=True),
         Index("api_keys_of_tenant", "tenant", "created_at", "id"),
     )
 
@@ -414,6 +417,7 @@ class DeliveryRow(Row):
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
     event: Mapped[str]
     job_id: Mapped[uuid.UUID | None]
     endpoint_id: Mapped[uuid.UUID | None]
@@ -437,6 +441,7 @@ class DeliveryRow(Row):
         ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"], ondelete="CASCADE", name="deliveries_endpoint"),
         Index("deliveries_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),
         Index("deliveries_newest", "created_at", "id"),
+        Index("deliveries_of_tenant", "tenant", "created_at", "id"),
         Index("deliveries_of_job", "job_id", "created_at", "id", postgresql_where=text("job_id IS NOT NULL")),
         Index("deliveries_of_endpoint", "endpoint_id", "created_at", "id"),
         Index("deliveries_waiting", "endpoint_id", postgresql_where=text("status = 'pending'")),

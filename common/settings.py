@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.errors import ConfigurationError
@@ -19,11 +20,14 @@ from common.errors import ConfigurationError
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 FERNET_KEY_BYTES = 32
+API_KEY_PREFIX = "pq_live_"
+API_KEY = re.compile(API_KEY_PREFIX + r"[A-Za-z0-9_-]{43,200}")
 # Standard Webhooks 1.0
 SIGNING_SECRET_BYTES = range(24, 65)
 
 Seconds = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0)]
 
 
 class Settings(BaseSettings):
@@ -89,9 +93,6 @@ class Settings(BaseSettings):
 
     # Limits
     max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Largest audio file, uploaded or linked.")
-    key_max_running: int = Field(
-        0, ge=0, description="Jobs of one API key that run at the same time; more wait in the queue. 0: any number."
-    )
     upload_idle_seconds: Seconds = Field(
         30, description="An upload in which nothing arrives for so long is broken off; what came of it is kept."
     )
@@ -104,6 +105,25 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
+
+    # Who may call
+    auth: Literal["on", "off"] = Field(
+        "on",
+        description="`off` lets everybody do everything, as the tenant `default`; only where the API listens on "
+        "a loopback address.",
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        description="An API key that works as long as it stands here, with all scopes for the tenant `default`: "
+        "`pq_live_` and 43 or more random letters, digits, `-` or `_`. More keys are made with it.",
+    )
+
+    # What one key may use, unless the key has a limit of its own; 0: no limit
+    key_requests_per_minute: Limit = Field(6000, description="Calls within a minute; more are answered with 429.")
+    key_max_running: Limit = Field(0, description="Jobs that run at the same time; more wait in the queue.")
+    key_max_queued: Limit = Field(10_000, description="Jobs that wait; more are answered with 429.")
+    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio within a day (UTC).")
+    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio within a month (UTC).")
 
     # Webhooks
     secret_key: SecretStr | None = Field(
@@ -201,6 +221,21 @@ class Settings(BaseSettings):
                 raise ValueError("is not a list of keys of 32 bytes in base64; `openssl rand -base64 32` makes one")
         return value
 
+    @field_validator("admin_key")
+    @classmethod
+    def _api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None  # as compose passes a variable that is not set
+        if API_KEY.fullmatch(value.get_secret_value()) is None:
+            raise ValueError(f"is not {API_KEY_PREFIX} and at least 43 letters, digits, - or _")
+        return value
+
+    @model_validator(mode="after")
+    def _open_on_loopback_only(self) -> Settings:
+        if self.auth == "off" and not _is_loopback(self.host):
+            raise ValueError("PARAQUEUE_AUTH=off is for PARAQUEUE_HOST=127.0.0.1 only: anybody could call this address")
+        return self
+
     @field_validator("webhook_secret")
     @classmethod
     def _signing_secrets(cls, value: SecretStr | None) -> SecretStr | None:
@@ -252,6 +287,13 @@ class Settings(BaseSettings):
     def max_audio_ms(self) -> int:
         """The duration limit in milliseconds."""
         return int(self.max_audio_hours * 3_600_000)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _listed(value: SecretStr | None) -> tuple[str, ...]:

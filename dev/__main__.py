@@ -69,7 +69,7 @@ def _demo(stack: Stack, audio: Path, terminal: Terminal) -> bool:
     """Transcribe the sample, print it, and say whether it is right."""
     reference = reference_of(audio)
     with terminal.progress(audio.name) as show:
-        outcome = transcribe(stack.url, audio, show, stack.check)
+        outcome = transcribe(stack.url, stack.api_key, audio, show, stack.check)
     terminal.transcript(outcome, reference)
     wrong = problems(outcome, reference)
     for problem in wrong:

@@ -45,13 +45,13 @@ class Outcome:
         return self.processing_seconds / max(self.audio_ms / 1000, 0.001)
 
 
-def transcribe(url: str, audio: Path, show: Show, check: Callable[[], None]) -> Outcome:
-    """Submit `audio` to the API at `url` and wait for the transcript.
+def transcribe(url: str, key: str, audio: Path, show: Show, check: Callable[[], None]) -> Outcome:
+    """Submit `audio` to the API at `url`, with an API key, and wait for the transcript.
 
     `show` gets the job whenever it was polled; `check` is called between polls and may raise. StackError says what
     the service answered if the job does not complete.
     """
-    with httpx.Client(base_url=url, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=20, trust_env=False) as client:
         with audio.open("rb") as file:
             answer = client.post("/v1/transcriptions", files={"file": (audio.name, file)})
         job: Job = _content(answer, 202)

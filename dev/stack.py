@@ -60,6 +60,7 @@ class Stack:
     services: list[Child] = field(default_factory=list)
     flower_port: int = 0
     flower_password: str = ""
+    api_key: str = ""
     ready: bool = False
     _lock: int | None = None
 
@@ -88,8 +89,9 @@ class Stack:
         self.servers.append(valkey.child)
         postgres = start_postgres(data / "postgres", self.logs, passwords["postgres"], self.options.postgres_port)
         self.servers.append(postgres.child)
-        webhooks = {f"PARAQUEUE_{name.upper()}": passwords[name] for name in ("secret_key", "webhook_secret")}
-        environment = webhooks | self._environment(postgres.url(), valkey.url())
+        ours = {f"PARAQUEUE_{name.upper()}": passwords[name] for name in ("secret_key", "webhook_secret", "admin_key")}
+        environment = ours | self._environment(postgres.url(), valkey.url())
+        self.api_key = environment["PARAQUEUE_ADMIN_KEY"]
         if not is_current(postgres.url(), REPOSITORY / "migrations" / "versions"):
             say("bringing the database up to date")
             alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
@@ -241,13 +243,14 @@ def _check_room(data: Path) -> None:
 
 
 def _passwords(data: Path) -> dict[str, str]:
-    """The passwords of the servers and the secrets of webhooks, made once, kept where only their owner reads them."""
+    """Passwords of the servers, secrets of webhooks, the first API key: made once, kept for their owner alone."""
     path = data / "secrets.json"
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if not stored and (data / "postgres" / "data").exists():
         raise StackError(f"{path} is missing, and with it the password of the database beside it")
     made = {name: secrets.token_urlsafe(24) for name in ("postgres", "valkey", "flower")}
     made["secret_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
+    made["admin_key"] = "pq_live_" + secrets.token_urlsafe(32)
     made["webhook_secret"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
     kept = made | stored  # a directory of an earlier version lacks some
     if kept == stored:

@@ -55,6 +55,7 @@ class Terminal:
         """Where everything is, with the login of Flower."""
         for name, place in {
             "API": stack.url,
+            "API key": f"{stack.api_key} (-H 'Authorization: Bearer …')",
             "documentation": f"{stack.url}/docs",
             "Flower": f"http://127.0.0.1:{stack.flower_port} (user {FLOWER_USER}, password {stack.flower_password})",
             "data": stack.options.data,

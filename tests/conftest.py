@@ -19,6 +19,7 @@ from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.servers import (
+    ADMIN_KEY,
     S3,
     HttpServer,
     flush,
@@ -114,6 +115,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
         "model": "demo-zh",
         "model_source": "local",
         "device": "cpu",
+        "admin_key": ADMIN_KEY,
     }
     return Settings(**values)
 

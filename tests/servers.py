@@ -33,6 +33,9 @@ from dev.valkey import Valkey, start_valkey
 
 TEMPLATE = "migrated"
 S3_START_SECONDS = 60.0
+# A key with all scopes for the default tenant, which every API of the tests takes, and the header it comes in.
+ADMIN_KEY = f"pq_live_{'0' * 43}"
+WITH_KEY = {"Authorization": f"Bearer {ADMIN_KEY}"}
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import Service, ServiceDep, job_uuid, public_url
+from api.deps import ReadCaller, Service, ServiceDep, job_uuid, public_url
 from api.schemas import transcription_of
 from common import jobs
 from common.errors import NotFound
@@ -34,6 +34,7 @@ RECONNECT_MS = 2000
 async def events(
     request: Request,
     service: ServiceDep,
+    caller: ReadCaller,
     job_id: Annotated[uuid.UUID, Depends(job_uuid)],
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> StreamingResponse:
@@ -41,7 +42,7 @@ async def events(
 
     Continues behind `Last-Event-ID`, as browsers do by themselves after a broken connection.
     """
-    await run_in_threadpool(jobs.get, service.database, job_id)
+    await run_in_threadpool(jobs.get, service.database, job_id, tenant=caller.tenant)
     reader = _Reader(service, job_id, public_url(request, service), *_position(last_event_id))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(reader.events(), headers=headers, media_type="text/event-stream")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from api.deps import ServiceDep
+from api.deps import CallerDep, ServiceDep
 from api.schemas import ModelList, ModelOut
 from common import jobs
 
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 
 
 @router.get("")
-def list_models(service: ServiceDep) -> ModelList:
+def list_models(service: ServiceDep, _caller: CallerDep) -> ModelList:
     """The default model, and every model that a live worker serves."""
     default = service.settings.model
     workers = jobs.live_workers(service.database)

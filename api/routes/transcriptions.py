@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import ServiceDep, job_uuid, public_url
+from api.deps import ReadCaller, ServiceDep, SubmitCaller, job_uuid, public_url
 from api.schemas import (
     Options,
     SubmitLink,
@@ -51,13 +51,13 @@ SUBMIT_BODY: dict[str, Any] = {
 
 
 @router.post("", status_code=202, openapi_extra=SUBMIT_BODY)
-async def submit(request: Request, response: Response, service: ServiceDep) -> Transcription:
+async def submit(request: Request, response: Response, service: ServiceDep, caller: SubmitCaller) -> Transcription:
     """Submit audio: a multipart form with `file`, or JSON with `audio_url` or `upload_id`. The answer comes at once."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        submission = await linked(request, service)
+        submission = await linked(request, service, caller)
     else:
-        submission = await uploaded(request, service)
+        submission = await uploaded(request, service, caller)
     job = await run_in_threadpool(jobs.submit, service.database, submission)
     service.dispatcher.wake()
     estimate = await run_in_threadpool(service.outlook.of, job)
@@ -71,13 +71,14 @@ async def submit(request: Request, response: Response, service: ServiceDep) -> T
 def list_transcriptions(
     request: Request,
     service: ServiceDep,
+    caller: ReadCaller,
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> TranscriptionPage:
     """A page of transcriptions, newest first."""
-    page = jobs.page(service.database, status=status, tag=tag, after=after, limit=limit)
+    page = jobs.page(service.database, tenant=caller.tenant, status=status, tag=tag, after=after, limit=limit)
     base = public_url(request, service)
     shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
     return TranscriptionPage(data=shown, next=page.next_cursor)
@@ -88,11 +89,12 @@ async def get_transcription(
     request: Request,
     response: Response,
     service: ServiceDep,
+    caller: ReadCaller,
     job_id: JobId,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
 ) -> TranscriptionDetail:
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
-    job = await ended_or_later(service, job_id, wait)
+    job = await ended_or_later(service, caller.tenant, job_id, wait)
     if not job.terminal:
         response.headers["Retry-After"] = POLL_SECONDS
     attempts = await run_in_threadpool(jobs.attempts, service.database, job_id)
@@ -101,23 +103,25 @@ async def get_transcription(
 
 
 @router.post("/{transcription_id}/cancel", status_code=202)
-def cancel(request: Request, service: ServiceDep, job_id: JobId) -> Transcription:
+def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Transcription:
     """Cancel a transcription. A worker that has it stops within seconds."""
-    job = jobs.cancel(service.database, job_id)
+    job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
     service.dispatcher.wake()
     return transcription_of(job, public_url(request, service), service.outlook.of(job))
 
 
 @router.post("/{transcription_id}/retry", status_code=202)
-def retry(request: Request, response: Response, service: ServiceDep, job_id: JobId) -> Transcription:
+def retry(
+    request: Request, response: Response, service: ServiceDep, caller: SubmitCaller, job_id: JobId
+) -> Transcription:
     """Start a new run of a failed or canceled transcription."""
-    job = jobs.retry(service.database, job_id)
+    job = jobs.retry(service.database, job_id, tenant=caller.tenant)
     service.dispatcher.wake()
     response.headers["Retry-After"] = POLL_SECONDS
     return transcription_of(job, public_url(request, service), service.outlook.of(job))
 
 
 @router.delete("/{transcription_id}", status_code=204, response_class=Response)
-def delete(service: ServiceDep, job_id: JobId) -> None:
+def delete(service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> None:
     """Delete a transcription with its audio and text. One that a worker has must be canceled first."""
-    jobs.delete_job(service.database, service.storage, job_id)
+    jobs.delete_job(service.database, service.storage, job_id, tenant=caller.tenant)

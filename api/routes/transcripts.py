@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.deps import ServiceDep
+from api.deps import ReadCaller, ServiceDep
 from api.negotiation import chosen_format
 from api.routes.transcriptions import JobId
 from common import jobs
@@ -29,13 +29,14 @@ WRITE_BYTES = 64 * 1024
 def get_transcript(
     request: Request,
     service: ServiceDep,
+    caller: ReadCaller,
     job_id: JobId,
     form: Annotated[Literal["json", "txt", "srt", "vtt"] | None, Query(alias="format")] = None,
     partial: bool = False,
 ) -> StreamingResponse:
     """The transcript, in the form that `format` or the `Accept` header asks for."""
     chosen = chosen_format(form, request.headers.get("accept"))
-    job = jobs.readable(jobs.get(service.database, job_id), partial=partial)
+    job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=partial)
     pieces = render(chosen, head_of(job), jobs.sentences(service.database, job))
     headers = {
         "Content-Disposition": f'inline; filename="{job.public_id}.{chosen.value}"',

@@ -10,11 +10,10 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import tus
-from api.deps import Service, ServiceDep, public_url
+from api.deps import CallerDep, Service, ServiceDep, SubmitCaller, public_url
 from api.intake import Pour
 from common import ids, uploads
 from common.errors import InvalidRequest
-from common.models import DEFAULT_TENANT
 from common.uploads import Append, Terms, Upload
 
 router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
@@ -34,22 +33,22 @@ TUS = [Depends(tus.speak_tus)]
 
 
 @router.options("", status_code=204, response_class=Response)
-async def abilities(service: ServiceDep) -> Response:
+async def abilities(caller: CallerDep) -> Response:
     """What of tus this service can do."""
-    return Response(status_code=204, headers=tus.abilities(service.settings.max_upload_bytes))
+    return Response(status_code=204, headers=tus.abilities(caller.limits.max_upload_bytes))
 
 
 @router.post("", status_code=201, response_class=Response, dependencies=TUS)
-async def create(request: Request, service: ServiceDep) -> Response:
+async def create(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
     """Begin an upload of `Upload-Length` bytes. Its address is in `Location`; the first bytes may be in the body."""
-    limit = service.settings.max_upload_bytes
+    limit = caller.limits.max_upload_bytes
     length = tus.announced_length(request, limit)
     checksum = tus.checksum(request)
     text, name = tus.metadata(request)
     upload = await run_in_threadpool(
         uploads.create,
         service.database,
-        tenant=DEFAULT_TENANT,
+        tenant=caller.tenant,
         length=length,
         name=name,
         metadata=text,
@@ -57,48 +56,48 @@ async def create(request: Request, service: ServiceDep) -> Response:
         retention_seconds=_retention(service),
     )
     if tus.brings_bytes(request) or length == 0:
-        terms = Terms(DEFAULT_TENANT, 0, None, checksum, limit, _retention(service))
+        terms = Terms(caller.tenant, 0, None, checksum, limit, _retention(service))
         upload = await _append(request, service, upload.id, terms)
     location = f"{public_url(request, service)}/v1/uploads/{upload.public_id}"
     return Response(status_code=201, headers={"Location": location, **tus.standing(upload)})
 
 
 @router.head("/{upload_id}", response_class=Response, dependencies=TUS)
-async def standing(service: ServiceDep, upload_id: UploadId) -> Response:
+async def standing(service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> Response:
     """How many bytes are safe: `Upload-Offset`, where to go on."""
-    upload = await run_in_threadpool(uploads.get, service.database, upload_id, tenant=DEFAULT_TENANT)
+    upload = await run_in_threadpool(uploads.get, service.database, upload_id, tenant=caller.tenant)
     return Response(headers=tus.standing(upload))
 
 
 @router.patch("/{upload_id}", status_code=204, response_class=Response, dependencies=TUS)
-async def append(request: Request, service: ServiceDep, upload_id: UploadId) -> Response:
+async def append(request: Request, service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> Response:
     """Append the body at `Upload-Offset`, which must be where the upload stands."""
     tus.must_bring_bytes(request)
     offset = tus.number(request, "Upload-Offset")
     if offset is None:
         raise InvalidRequest("`Upload-Offset` is missing")
-    limit = service.settings.max_upload_bytes
+    limit = caller.limits.max_upload_bytes
     length = tus.at_most(tus.number(request, "Upload-Length"), limit)
-    terms = Terms(DEFAULT_TENANT, offset, length, tus.checksum(request), limit, _retention(service))
+    terms = Terms(caller.tenant, offset, length, tus.checksum(request), limit, _retention(service))
     upload = await _append(request, service, upload_id, terms)
     return Response(status_code=204, headers=tus.standing(upload))
 
 
 @router.post("/{upload_id}", status_code=204, response_class=Response, dependencies=TUS)
-async def overridden(request: Request, service: ServiceDep, upload_id: UploadId) -> Response:
+async def overridden(request: Request, service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> Response:
     """PATCH or DELETE, named by `X-HTTP-Method-Override`, for clients that cannot send those."""
     method = request.headers.get("x-http-method-override", "").upper()
     if method == "PATCH":
-        return await append(request, service, upload_id)
+        return await append(request, service, caller, upload_id)
     if method == "DELETE":
-        return await remove(service, upload_id)
+        return await remove(service, caller, upload_id)
     raise InvalidRequest("`X-HTTP-Method-Override` must be PATCH or DELETE here")
 
 
 @router.delete("/{upload_id}", status_code=204, response_class=Response, dependencies=TUS)
-async def remove(service: ServiceDep, upload_id: UploadId) -> Response:
+async def remove(service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> Response:
     """Delete an upload, finished or not, of which no transcription was made."""
-    await run_in_threadpool(uploads.remove, service.database, service.storage, upload_id, tenant=DEFAULT_TENANT)
+    await run_in_threadpool(uploads.remove, service.database, service.storage, upload_id, tenant=caller.tenant)
     return Response(status_code=204)
 
 

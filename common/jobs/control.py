@@ -1,10 +1,13 @@
-"""What a client does to a job after submitting it: cancel, retry, delete."""
+"""What a client does to a job after submitting it: cancel, retry, delete.
+
+With `tenant`, a job of another tenant is as if it were not there.
+"""
 
 from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import Update, case, delete, func, select, update
+from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from common import ids, webhooks
@@ -17,7 +20,7 @@ from common.models import JobRow
 from common.storage import Storage
 
 
-def cancel(database: Database, job_id: uuid.UUID) -> Job:
+def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
     """End a queued job at once; ask the worker of a processing one to stop. Asking twice is fine.
 
     Raises NotFound; WrongState where the job has completed or failed.
@@ -26,7 +29,7 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
     # One statement for both: between two of them a worker may claim the job, or give it back.
     asked = (
         update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
+        .where(_is(job_id, tenant), JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
         .values(
             status=case((waits, Status.CANCELED.value), else_=JobRow.status),
             finished_at=case((waits, func.now())),
@@ -37,7 +40,7 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
     with database.transaction() as session:
         row = _changed(session, asked)
         if row is None:
-            row = _existing(session, job_id)
+            row = _existing(session, job_id, tenant)
             if row.status != Status.CANCELED:
                 raise WrongState(f"the job is {row.status}; only a queued or processing job can be canceled")
         elif row.status == Status.CANCELED:
@@ -45,7 +48,7 @@ def cancel(database: Database, job_id: uuid.UUID) -> Job:
         return job_of(row)
 
 
-def retry(database: Database, job_id: uuid.UUID) -> Job:
+def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
     """Start a new run of a failed or canceled job.
 
     Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
@@ -53,7 +56,7 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
     again = (
         update(JobRow)
         .where(
-            JobRow.id == job_id,
+            _is(job_id, tenant),
             JobRow.status.in_(sources_of(Status.QUEUED, retry=True)),
             # A link can be fetched anew, an upload is gone with its audio.
             JobRow.audio_key.is_not(None) | JobRow.source_url.is_not(None),
@@ -81,14 +84,14 @@ def retry(database: Database, job_id: uuid.UUID) -> Job:
     with database.transaction() as session:
         row = _changed(session, again)
         if row is None:
-            row = _existing(session, job_id)
+            row = _existing(session, job_id, tenant)
             if Status(row.status) in sources_of(Status.QUEUED, retry=True):
                 raise Expired("the audio of this job was deleted; submit it again")
             raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
         return job_of(row)
 
 
-def delete_job(database: Database, storage: Storage, job_id: uuid.UUID) -> None:
+def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:
     """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
 
     The log of its webhooks stays, without what they said; those not sent yet are dead. Its usage stays.
@@ -97,10 +100,10 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID) -> None:
     the storage is away, is found by the sweep: no row names it any more.
     """
     with database.transaction() as session:
-        held = select(JobRow.status).where(JobRow.id == job_id, JobRow.status != Status.PROCESSING).with_for_update()
-        status = session.scalar(held)
+        held = select(JobRow.status).where(_is(job_id, tenant), JobRow.status != Status.PROCESSING)
+        status = session.scalar(held.with_for_update())
         if status is None:
-            _existing(session, job_id)
+            _existing(session, job_id, tenant)
             raise WrongState("the job is processing; cancel it first")
         if status == Status.QUEUED:  # its run ends here, and may have done some of its work
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
@@ -119,8 +122,13 @@ def _changed(session: Session, statement: Update) -> JobRow | None:
     return session.scalars(statement.returning(JobRow)).one_or_none()
 
 
-def _existing(session: Session, job_id: uuid.UUID) -> JobRow:
-    row = session.scalars(select(JobRow).where(JobRow.id == job_id)).one_or_none()
+def _is(job_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
+    """It is this job, and it belongs to the tenant, where one is named."""
+    return JobRow.id == job_id if tenant is None else (JobRow.id == job_id) & (JobRow.tenant == tenant)
+
+
+def _existing(session: Session, job_id: uuid.UUID, tenant: str | None) -> JobRow:
+    row = session.scalars(select(JobRow).where(_is(job_id, tenant))).one_or_none()
     if row is None:
         raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
     return row

@@ -1,4 +1,7 @@
-"""The log of deliveries: one row per event and receiver, read, replayed and tested by people."""
+"""The log of deliveries: one row per event and receiver, read, replayed and tested by people.
+
+With `tenant`, what belongs to another tenant is as if it were not there.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,7 @@ class DeliveryFilter:
     endpoint_id: uuid.UUID | None = None
     job_id: uuid.UUID | None = None
     status: DeliveryStatus | None = None
+    tenant: str | None = None
 
 
 def delivery_of(row: DeliveryRow) -> Delivery:
@@ -86,10 +90,10 @@ def delivery_of(row: DeliveryRow) -> Delivery:
     )
 
 
-def get_delivery(database: Database, delivery_id: uuid.UUID) -> Delivery:
+def get_delivery(database: Database, delivery_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
     """One delivery. Raises NotFound."""
     with database.transaction() as session:
-        return delivery_of(_existing(session, delivery_id))
+        return delivery_of(_existing(session, delivery_id, tenant))
 
 
 def delivery_page(
@@ -114,6 +118,8 @@ def delivery_page(
 
 def _conditions(only: DeliveryFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
+    if only.tenant is not None:
+        conditions.append(DeliveryRow.tenant == only.tenant)
     if only.endpoint_id is not None:
         conditions.append(DeliveryRow.endpoint_id == only.endpoint_id)
     if only.job_id is not None:
@@ -123,13 +129,13 @@ def _conditions(only: DeliveryFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def replay(database: Database, delivery_id: uuid.UUID) -> Delivery:
+def replay(database: Database, delivery_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
     """Send a delivery again, with the same id, and a whole new plan of tries.
 
     Raises NotFound; WrongState where its endpoint is disabled; Expired where its content was deleted.
     """
     with database.transaction() as session:
-        row = _existing(session, delivery_id)
+        row = _existing(session, delivery_id, tenant)
         if row.endpoint_id is not None:
             check_enabled(session, row.endpoint_id)
         if row.payload is None:
@@ -141,14 +147,16 @@ def replay(database: Database, delivery_id: uuid.UUID) -> Delivery:
         return delivery_of(changed)
 
 
-def replay_since(database: Database, endpoint_id: uuid.UUID, since: datetime, *, only_dead: bool) -> int:
+def replay_since(
+    database: Database, endpoint_id: uuid.UUID, since: datetime, *, only_dead: bool, tenant: str | None = None
+) -> int:
     """Send again what was delivered to an endpoint, or given up, since then; returns how many.
 
     Raises NotFound; WrongState where the endpoint is disabled. What is still being tried is left alone.
     """
     states = [DeliveryStatus.DEAD] if only_dead else [DeliveryStatus.DEAD, DeliveryStatus.DELIVERED]
     with database.transaction() as session:
-        check_enabled(session, endpoint_id)
+        check_enabled(session, endpoint_id, tenant)
         changed = session.scalars(
             update(DeliveryRow)
             .where(
@@ -171,19 +179,19 @@ _ANEW = {
 }
 
 
-def check_enabled(session: Session, endpoint_id: uuid.UUID) -> None:
-    """Raises NotFound, or WrongState, unless something may be sent to the endpoint; holds it until the commit."""
-    enabled = session.scalar(
-        select(EndpointRow.enabled).where(EndpointRow.id == endpoint_id).with_for_update(read=True)
-    )
-    if enabled is None:
+def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None = None) -> str:
+    """The endpoint's tenant, if something may be sent to it; holds it until the commit. Raises NotFound, WrongState."""
+    held = select(EndpointRow.enabled, EndpointRow.tenant).where(EndpointRow.id == endpoint_id)
+    found = session.execute(held.with_for_update(read=True)).one_or_none()
+    if found is None or tenant not in (None, found.tenant):
         raise NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
-    if not enabled:
+    if not found.enabled:
         raise WrongState("the endpoint is disabled; enable it first")
+    return str(found.tenant)
 
 
-def _existing(session: Session, delivery_id: uuid.UUID) -> DeliveryRow:
+def _existing(session: Session, delivery_id: uuid.UUID, tenant: str | None) -> DeliveryRow:
     row = session.get(DeliveryRow, delivery_id)
-    if row is None:
+    if row is None or tenant not in (None, row.tenant):
         raise NotFound(f"there is no {ids.shown(ids.DELIVERY, delivery_id)!r}")
     return row

@@ -1,4 +1,7 @@
-"""Registered endpoints: who wants which events, and the secrets that sign them."""
+"""Registered endpoints: who wants which events, and the secrets that sign them.
+
+With `tenant`, an endpoint of another tenant is as if it were not there.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
 from common.errors import NotFound, TooManyWebhooks
-from common.models import DeliveryRow, EndpointRow
+from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
 from common.seal import Seal
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
 from common.webhooks.events import TEST_EVENT
@@ -33,6 +36,7 @@ class Endpoint:
 
     id: uuid.UUID
     created_at: datetime
+    tenant: str
     updated_at: datetime
     url: str
     description: str
@@ -54,6 +58,7 @@ class NewEndpoint:
     url: str
     events: tuple[str, ...]
     description: str = ""
+    tenant: str = DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +85,14 @@ def create_endpoint(database: Database, seal: Seal, new: NewEndpoint) -> tuple[E
     """Register an endpoint; its secret is returned here and never again. Raises TooManyWebhooks."""
     secret = new_secret()
     with database.transaction() as session:
-        if int(session.scalar(select(func.count()).select_from(EndpointRow)) or 0) >= MAX_ENDPOINTS:
+        mine = select(func.count()).where(EndpointRow.tenant == new.tenant)
+        if int(session.scalar(mine) or 0) >= MAX_ENDPOINTS:
             raise TooManyWebhooks(f"there are {MAX_ENDPOINTS} endpoints already; delete one first")
         row = session.scalars(
             insert(EndpointRow)
             .values(
                 id=ids.new_id(),
+                tenant=new.tenant,
                 url=new.url,
                 description=new.description,
                 events=list(new.events),
@@ -96,20 +103,24 @@ def create_endpoint(database: Database, seal: Seal, new: NewEndpoint) -> tuple[E
         return _endpoint_of(row), secret
 
 
-def get_endpoint(database: Database, endpoint_id: uuid.UUID) -> Endpoint:
+def get_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> Endpoint:
     """One endpoint. Raises NotFound."""
     with database.transaction() as session:
-        return _endpoint_of(_existing(session, endpoint_id))
+        return _endpoint_of(_existing(session, endpoint_id, tenant))
 
 
-def all_endpoints(database: Database) -> list[Endpoint]:
-    """Every endpoint, newest first; they are few."""
+def all_endpoints(database: Database, *, tenant: str | None = None) -> list[Endpoint]:
+    """The endpoints of a tenant, or all, newest first; they are few."""
+    statement = select(EndpointRow).order_by(EndpointRow.created_at.desc(), EndpointRow.id.desc())
+    if tenant is not None:
+        statement = statement.where(EndpointRow.tenant == tenant)
     with database.transaction() as session:
-        rows = session.scalars(select(EndpointRow).order_by(EndpointRow.created_at.desc(), EndpointRow.id.desc()))
-        return [_endpoint_of(row) for row in rows]
+        return [_endpoint_of(row) for row in session.scalars(statement)]
 
 
-def update_endpoint(database: Database, endpoint_id: uuid.UUID, change: EndpointChange) -> Endpoint:
+def update_endpoint(
+    database: Database, endpoint_id: uuid.UUID, change: EndpointChange, *, tenant: str | None = None
+) -> Endpoint:
     """Change an endpoint; one that is disabled gives its waiting deliveries up. Raises NotFound."""
     told = {
         "url": change.url,
@@ -121,7 +132,7 @@ def update_endpoint(database: Database, endpoint_id: uuid.UUID, change: Endpoint
     if change.enabled is not None:
         values["disabled_reason"] = None
     with database.transaction() as session:
-        row = _changed(session, endpoint_id, values)
+        row = _changed(session, endpoint_id, tenant, values)
         if change.enabled is False:
             give_up_waiting(session, endpoint_id)
         return _endpoint_of(row)
@@ -136,16 +147,16 @@ def give_up_waiting(session: Session, endpoint_id: uuid.UUID) -> None:
     )
 
 
-def delete_endpoint(database: Database, endpoint_id: uuid.UUID) -> None:
+def delete_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> None:
     """Delete an endpoint with its secrets and its log. Raises NotFound."""
     with database.transaction() as session:
-        gone = session.scalar(delete(EndpointRow).where(EndpointRow.id == endpoint_id).returning(EndpointRow.id))
+        gone = session.scalar(delete(EndpointRow).where(_is(endpoint_id, tenant)).returning(EndpointRow.id))
         if gone is None:
             raise _not_found(endpoint_id)
 
 
 def rotate_secret(
-    database: Database, seal: Seal, endpoint_id: uuid.UUID, *, overlap_seconds: float
+    database: Database, seal: Seal, endpoint_id: uuid.UUID, *, overlap_seconds: float, tenant: str | None = None
 ) -> tuple[Endpoint, str]:
     """A new secret, returned here and never again; until the overlap ends, the old one signs as well.
 
@@ -158,7 +169,7 @@ def rotate_secret(
         "previous_secret_until": func.now() + timedelta(seconds=overlap_seconds) if overlap_seconds > 0 else None,
     }
     with database.transaction() as session:
-        return _endpoint_of(_changed(session, endpoint_id, values)), secret
+        return _endpoint_of(_changed(session, endpoint_id, tenant, values)), secret
 
 
 def reseal(database: Database, seal: Seal) -> int:
@@ -175,14 +186,15 @@ def reseal(database: Database, seal: Seal) -> int:
     return changed
 
 
-def send_test(database: Database, endpoint_id: uuid.UUID) -> Delivery:
+def send_test(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
     """Write a `webhook.test` event for an endpoint. Raises NotFound; WrongState where it is disabled."""
     with database.transaction() as session:
-        check_enabled(session, endpoint_id)
+        owner = check_enabled(session, endpoint_id, tenant)
         row = session.scalars(
             insert(DeliveryRow)
             .values(
                 id=ids.new_id(),
+                tenant=owner,
                 event=TEST_EVENT,
                 endpoint_id=endpoint_id,
                 lane=lane_of(endpoint_id),
@@ -193,17 +205,23 @@ def send_test(database: Database, endpoint_id: uuid.UUID) -> Delivery:
         return delivery_of(row)
 
 
-def _changed(session: Session, endpoint_id: uuid.UUID, values: dict[str, Any]) -> EndpointRow:
-    statement = update(EndpointRow).where(EndpointRow.id == endpoint_id).values(**values, updated_at=func.now())
+def _is(endpoint_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
+    """It is this endpoint, and it belongs to the tenant, where one is named."""
+    mine = EndpointRow.id == endpoint_id
+    return mine if tenant is None else mine & (EndpointRow.tenant == tenant)
+
+
+def _changed(session: Session, endpoint_id: uuid.UUID, tenant: str | None, values: dict[str, Any]) -> EndpointRow:
+    statement = update(EndpointRow).where(_is(endpoint_id, tenant)).values(**values, updated_at=func.now())
     row = session.scalars(statement.returning(EndpointRow)).one_or_none()
     if row is None:
         raise _not_found(endpoint_id)
     return row
 
 
-def _existing(session: Session, endpoint_id: uuid.UUID) -> EndpointRow:
+def _existing(session: Session, endpoint_id: uuid.UUID, tenant: str | None) -> EndpointRow:
     row = session.get(EndpointRow, endpoint_id)
-    if row is None:
+    if row is None or tenant not in (None, row.tenant):
         raise _not_found(endpoint_id)
     return row
 
@@ -216,6 +234,7 @@ def _endpoint_of(row: EndpointRow) -> Endpoint:
     return Endpoint(
         id=row.id,
         created_at=row.created_at,
+        tenant=row.tenant,
         updated_at=row.updated_at,
         url=row.url,
         description=row.description,

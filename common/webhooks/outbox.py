@@ -32,7 +32,7 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     """Write the deliveries that the present state of these jobs calls for, in the caller's transaction.
 
     Call it in every transaction that ends a job or commits a part; a queued job has no news. One row per
-    endpoint that wants the event, and one for the job's own URL.
+    endpoint of the job's tenant that wants the event, and one for the job's own URL.
     """
     jobs = session.execute(
         select(JobRow)
@@ -43,10 +43,10 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     if not told:
         return
     # The lock keeps an endpoint from being deleted before we commit: its deliveries would name nothing, and
-    # the job could not end. Here a tenant's endpoints will be chosen by the job's tenant.
+    # the job could not end.
     endpoints = session.scalars(
         select(EndpointRow)
-        .where(EndpointRow.enabled)
+        .where(EndpointRow.enabled, EndpointRow.tenant.in_({job.tenant for job in told}))
         .order_by(EndpointRow.id)
         .with_for_update(read=True, key_share=True)
     ).all()
@@ -57,11 +57,12 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]:
     event = EVENT_OF[Status(job.status)]
-    common = {"event": event.value, "job_id": job.id, "payload": data_of(job, ids.shown(ids.JOB, job.id))}
+    payload = data_of(job, ids.shown(ids.JOB, job.id))
+    common = {"tenant": job.tenant, "event": event.value, "job_id": job.id, "payload": payload}
     rows = [
         {**common, "id": ids.new_id(), "endpoint_id": endpoint.id, "url": None, "lane": lane_of(endpoint.id)}
         for endpoint in endpoints
-        if wanted(event, endpoint.events)
+        if endpoint.tenant == job.tenant and wanted(event, endpoint.events)
     ]
     if job.webhook_url is not None and wanted(event, job.webhook_events):
         lane = urlsplit(job.webhook_url).netloc.lower()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from dev.process import Child, free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.conftest import variables
-from tests.servers import fresh_database, running_valkey
+from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database, running_valkey
 
 Answer = dict[str, Any]
 TERMINAL = {"completed", "failed", "canceled"}
@@ -46,6 +47,11 @@ class Service:
     def url(self) -> str:
         """Where the API is."""
         return f"http://127.0.0.1:{self.settings.port}"
+
+    @cached_property
+    def client(self) -> httpx.Client:
+        """A client with a key for everything."""
+        return httpx.Client(base_url=self.url, headers=WITH_KEY, timeout=60, trust_env=False)
 
     def start(self, name: str, *command: str) -> Child:
         """Start a process of ours: `python -m command`."""
@@ -74,6 +80,7 @@ class Service:
 
     def stop(self) -> None:
         """SIGTERM to all, SIGKILL to who does not listen."""
+        self.client.close()
         stop_all(list(self.children.values()), 40)
 
     def _serves(self) -> bool:
@@ -85,16 +92,12 @@ class Service:
     def upload(self, path: Path, **options: str) -> str:
         """Submit a file; the id of the job."""
         with path.open("rb") as file:
-            answer = httpx.post(
-                f"{self.url}/v1/transcriptions", files={"file": (path.name, file)}, data=options, timeout=60
-            )
-        return self._accepted(answer)
+            files = {"file": (path.name, file)}
+            return self._accepted(self.client.post("/v1/transcriptions", files=files, data=options))
 
     def link(self, url: str, **options: str) -> str:
         """Submit a link; the id of the job."""
-        return self._accepted(
-            httpx.post(f"{self.url}/v1/transcriptions", json={"audio_url": url, **options}, timeout=60)
-        )
+        return self._accepted(self.client.post("/v1/transcriptions", json={"audio_url": url, **options}))
 
     def _accepted(self, answer: httpx.Response) -> str:
         assert answer.status_code == 202, answer.text
@@ -104,7 +107,7 @@ class Service:
 
     def job(self, job_id: str) -> Answer:
         """The job as it stands."""
-        answer = httpx.get(f"{self.url}/v1/transcriptions/{job_id}", timeout=60)
+        answer = self.client.get(f"/v1/transcriptions/{job_id}")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
@@ -124,7 +127,7 @@ class Service:
 
     def transcript(self, job_id: str, form: str = "json") -> httpx.Response:
         """The transcript in one of its forms."""
-        answer = httpx.get(f"{self.url}/v1/transcriptions/{job_id}/transcript", params={"format": form}, timeout=60)
+        answer = self.client.get(f"/v1/transcriptions/{job_id}/transcript", params={"format": form})
         assert answer.status_code == 200, answer.text
         return answer
 
@@ -164,6 +167,7 @@ def running_service(database_url: str, valkey: Valkey, place: Path, **changes: A
         "torch_threads": 1,  # two that spin while a busy machine lets only one of them run are slower
         "port": free_port(),
         "fetch_allowed_private": "127.0.0.1",
+        "admin_key": ADMIN_KEY,
     }
     service = Service(Settings(**values, **(SHORT_TIMES | changes)), place, valkey)
     try:

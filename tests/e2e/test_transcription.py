@@ -8,7 +8,6 @@ import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -140,6 +139,6 @@ def test_a_deleted_job_is_gone_with_its_audio(service: Service, submitted: Mappi
     job_id = submitted["http"]["id"]
     storage = Path(service.settings.storage_url.removeprefix("file:"))
     assert list(storage.glob(f"audio/{job_id.partition('_')[2]}/*"))
-    assert httpx.delete(f"{service.url}/v1/transcriptions/{job_id}").status_code == 204
-    assert httpx.get(f"{service.url}/v1/transcriptions/{job_id}").status_code == 404
+    assert service.client.delete(f"/v1/transcriptions/{job_id}").status_code == 204
+    assert service.client.get(f"/v1/transcriptions/{job_id}").status_code == 404
     assert not list(storage.glob(f"audio/{job_id.partition('_')[2]}/*"))

@@ -26,7 +26,7 @@ from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.integration.job_cases import database_of, emptied, storage_of, until
-from tests.servers import fresh_database
+from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ def api_settings(database_url: str, redis_url: str, place: Path, **more: Any) ->
         "models_dir": REPOSITORY / "models",
         "model": "demo-zh",
         "model_source": "local",
+        "admin_key": SecretStr(ADMIN_KEY),
     }
     return Settings(**values | more)
 
@@ -95,7 +96,8 @@ def running_api(settings: Settings) -> Iterator[Api]:
         until(lambda: server.started or not thread.is_alive())
         database = database_of(settings)
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+            base_url = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=base_url, headers=WITH_KEY, timeout=30, trust_env=False) as client:
                 yield Api(settings, port, client, database, storage_of(settings), app.state.service)
         finally:
             database.close()
@@ -145,8 +147,8 @@ class RawClient:
     def __init__(self, port: int) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
 
-    def head(self, **headers: str) -> None:
-        lines = ["POST /v1/transcriptions HTTP/1.1", "Host: localhost"]
+    def head(self, *, key: str = ADMIN_KEY, **headers: str) -> None:
+        lines = ["POST /v1/transcriptions HTTP/1.1", "Host: localhost", f"Authorization: Bearer {key}"]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         self.socket.sendall("\r\n".join([*lines, "", ""]).encode())
 

@@ -24,6 +24,7 @@ from dev.stack import REPOSITORY, alembic
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, api_settings, form, problem_of, running_api, shared_api
 from tests.integration.job_cases import execute, until, with_worker
+from tests.servers import ADMIN_KEY, WITH_KEY
 
 MEBIBYTE = 1024 * 1024
 
@@ -51,7 +52,8 @@ def process(settings: Settings, environment: dict[str, str], tmp_path: Path) -> 
         env=environment | {"PARAQUEUE_PORT": str(port)},
         cwd=REPOSITORY,
     )
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
+    base_url = f"http://127.0.0.1:{port}"
+    with httpx.Client(base_url=base_url, headers=WITH_KEY, timeout=60, trust_env=False) as client:
         try:
             until(lambda: _alive(child, client), 60)
             yield child, client
@@ -263,6 +265,7 @@ def test_logs_hold_no_secret_and_no_query(process: tuple[Child, httpx.Client], s
     assert crashed.status_code == 500
     text = child.log.read_text()
     assert re.findall("hush[0-9]", text) == []
+    assert ADMIN_KEY not in text
     for secret in (settings.database_url, settings.redis_url):
         assert re.findall("://[^@]*:([^@]+)@", secret.get_secret_value())[0] not in text
     events = logged(child)

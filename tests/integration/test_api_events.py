@@ -19,6 +19,7 @@ from common import jobs
 from common.db import Database
 from common.settings import Settings
 from tests.integration import job_cases as cases
+from tests.servers import WITH_KEY
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def database(settings: Settings) -> Iterator[Database]:
 
 def read_events(base_url: str, job: jobs.Job, last_event_id: str | None = None) -> Iterator[Event]:
     """The events of one connection, as they come."""
-    headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+    headers = WITH_KEY | ({"Last-Event-ID": last_event_id} if last_event_id else {})
     with (
         httpx.Client(base_url=base_url, timeout=20) as client,
         client.stream("GET", f"/v1/transcriptions/{job.public_id}/events", headers=headers) as answer,
@@ -130,7 +131,7 @@ def test_listening_survives_a_cut_connection(base_url: str, database: Database) 
 
 
 def test_an_unknown_job_is_a_plain_404(base_url: str) -> None:
-    answer = httpx.get(f"{base_url}/v1/transcriptions/tr_{'0' * 32}/events")
+    answer = httpx.get(f"{base_url}/v1/transcriptions/tr_{'0' * 32}/events", headers=WITH_KEY)
     assert answer.status_code == 404
     assert answer.json()["code"] == "not_found"
 
@@ -139,12 +140,12 @@ def test_a_long_poll_answers_when_the_job_ends(base_url: str, database: Database
     job = cases.submitted(database)
     path = f"{base_url}/v1/transcriptions/{job.public_id}"
     began = time.monotonic()
-    assert httpx.get(path, params={"wait": 0.5}).json()["status"] == "queued"
+    assert httpx.get(path, headers=WITH_KEY, params={"wait": 0.5}).json()["status"] == "queued"
     assert time.monotonic() - began >= 0.5
 
     threading.Timer(0.5, lambda: jobs.cancel(database, job.id)).start()
     began = time.monotonic()
-    assert httpx.get(path, params={"wait": 30}, timeout=40).json()["status"] == "canceled"
+    assert httpx.get(path, headers=WITH_KEY, params={"wait": 30}, timeout=40).json()["status"] == "canceled"
     assert time.monotonic() - began < 8, "the end of the job did not end the wait"
 
 
@@ -152,10 +153,14 @@ def test_many_long_polls_hold_nobody_up(base_url: str, database: Database) -> No
     job = cases.submitted(database)
     path = f"{base_url}/v1/transcriptions/{job.public_id}"
     with ThreadPoolExecutor(60) as waiting:
-        answers = [waiting.submit(httpx.get, path, params={"wait": 20}, timeout=40) for _ in range(60)]
+        answers = [
+            waiting.submit(httpx.get, path, headers=WITH_KEY, params={"wait": 20}, timeout=40) for _ in range(60)
+        ]
         time.sleep(1)
         began = time.monotonic()
-        submitted = httpx.post(f"{base_url}/v1/transcriptions", json={"audio_url": "https://example.com/a.mp3"})
+        submitted = httpx.post(
+            f"{base_url}/v1/transcriptions", json={"audio_url": "https://example.com/a.mp3"}, headers=WITH_KEY
+        )
         took = time.monotonic() - began
         jobs.cancel(database, job.id)
         assert submitted.status_code == 202

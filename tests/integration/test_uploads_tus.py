@@ -27,6 +27,7 @@ from dev.valkey import Valkey
 from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
 from tests.integration.job_cases import at_once, execute, one, rows, until
 from tests.integration.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
+from tests.servers import WITH_KEY
 from worker.light import Keeper
 
 LIMIT = 64 * 1024 * 1024
@@ -233,7 +234,7 @@ def test_of_two_who_submit_one_upload_one_wins(api: Api) -> None:
     patched(api, url, b"12345", 0)
 
     def submit() -> int:
-        with httpx.Client(base_url=api.client.base_url, timeout=30) as client:
+        with httpx.Client(base_url=api.client.base_url, headers=WITH_KEY, timeout=30) as client:
             return client.post("/v1/transcriptions", json={"upload_id": url.rpartition("/")[2]}).status_code
 
     assert sorted(at_once([submit] * 6)) == [202, 409, 409, 409, 409, 409]
@@ -275,8 +276,14 @@ def test_a_second_writer_is_told_at_once(api: Api) -> None:
     url = begun(api, 10)
     slow = RawClient(api.port)
     path = url.partition(str(api.port))[2]
-    lines = [f"PATCH {path} HTTP/1.1", "Host: localhost", "Content-Length: 10", "Upload-Offset: 0"]
-    lines += [f"{name}: {value}" for name, value in PATCH.items()]
+    lines = [
+        f"PATCH {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {ADMIN_KEY}",
+        "Content-Length: 10",
+        "Upload-Offset: 0",
+    ]
+    lines += [f"{name}: {value}" for name, value in (PATCH | WITH_KEY).items()]
     slow.socket.sendall("\r\n".join([*lines, "", ""]).encode() + b"123")
     until(lambda: one(api.database, "SELECT lock_token IS NOT NULL FROM uploads"))
     began = time.monotonic()
@@ -293,8 +300,14 @@ def test_a_second_writer_is_told_at_once(api: Api) -> None:
 def test_who_sends_nothing_is_broken_off(api: Api) -> None:
     url = begun(api, 10)
     path = url.partition(str(api.port))[2]
-    lines = [f"PATCH {path} HTTP/1.1", "Host: localhost", "Content-Length: 10", "Upload-Offset: 0"]
-    lines += [f"{name}: {value}" for name, value in PATCH.items()]
+    lines = [
+        f"PATCH {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Bearer {ADMIN_KEY}",
+        "Content-Length: 10",
+        "Upload-Offset: 0",
+    ]
+    lines += [f"{name}: {value}" for name, value in (PATCH | WITH_KEY).items()]
     slow = RawClient(api.port)
     slow.socket.sendall("\r\n".join([*lines, "", ""]).encode() + b"1234")
     status, problem = slow.answer()
@@ -311,7 +324,7 @@ def test_many_writers_at_once_write_each_byte_once(api: Api) -> None:
 
     def work(seed: int) -> None:
         chance = random.Random(seed)
-        with httpx.Client(timeout=30) as client:
+        with httpx.Client(headers=WITH_KEY, timeout=30) as client:
             while (offset := int(client.head(url, headers=TUS).headers["Upload-Offset"])) < len(content):
                 piece = content[offset : offset + chance.randrange(1, 500_000)]
                 answer = client.patch(url, content=piece, headers={**PATCH, "Upload-Offset": str(offset)})
@@ -332,7 +345,7 @@ def test_tuspy_killed_half_way_goes_on(api: Api, tmp_path: Path) -> None:
     content = content_of(9 * MEBIBYTE, seed=3)
     path = tmp_path / "meeting.wav"
     path.write_bytes(content)
-    client = TusClient(f"{api.client.base_url}/v1/uploads")
+    client = TusClient(f"{api.client.base_url}/v1/uploads", headers=dict(WITH_KEY))
     first = client.uploader(str(path), chunk_size=2 * MEBIBYTE, metadata={"filename": "meeting.wav"})
     first.upload(stop_at=5 * MEBIBYTE)
     assert first.url is not None

@@ -1,0 +1,275 @@
+"""API keys: who may call, for which tenant, and how much. A key is shown once; what is kept is its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common import ids
+from common.db import Database
+from common.errors import InvalidRequest, NotFound, Unauthenticated, WrongState
+from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
+from common.settings import API_KEY_PREFIX
+
+SECRET_BYTES = 32
+# Enough of a key to know it again among others, and no help in guessing the rest of 256 bits.
+HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
+# A statement and a dead row for every call would cost more than knowing the second is worth.
+LAST_USED_SECONDS = 60
+MAX_KEYS_OF_TENANT = 1000
+TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
+# The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
+ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
+
+
+class Scope(StrEnum):
+    """What a caller may do. None of them holds another."""
+
+    SUBMIT = "submit"
+    READ = "read"
+    ADMIN = "admin"
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLimits:
+    """A key's own limits: None takes the settings' one, 0 is no limit."""
+
+    requests_per_minute: int | None = None
+    max_running: int | None = None
+    max_queued: int | None = None
+    audio_minutes_per_day: int | None = None
+    audio_minutes_per_month: int | None = None
+    max_upload_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret; `hint` is how it begins. Until `previous_until` the secret before still works."""
+
+    id: uuid.UUID
+    created_at: datetime
+    tenant: str
+    name: str
+    hint: str
+    scopes: frozenset[Scope]
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    previous_until: datetime | None
+    limits: KeyLimits
+
+    @property
+    def public_id(self) -> str:
+        """The id as clients know it."""
+        return ids.shown(ids.KEY, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What is said of a key when it is made."""
+
+    name: str
+    tenant: str = DEFAULT_TENANT
+    scopes: frozenset[Scope] = frozenset({Scope.SUBMIT, Scope.READ})
+    expires_at: datetime | None = None
+    limits: KeyLimits = KeyLimits()
+
+
+def new_secret() -> str:
+    """A key: 256 random bits behind a prefix by which secret scanners find it."""
+    return API_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a key.
+
+    SHA-256 and no slow password hash: those make guessing dear where people choose passwords. Nobody guesses
+    256 random bits, however fast the hash is, and a slow one would be paid for at every call.
+    """
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
+    """Make a key, and its tenant if that is new. The secret is returned here and never again.
+
+    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys.
+    """
+    if TENANT_NAME.fullmatch(new.tenant) is None:
+        raise InvalidRequest("a tenant's name has up to 63 lower-case letters, digits, `.`, `_` or `-`")
+    secret = new_secret()
+    with database.transaction() as session:
+        _ensure_tenant(session, new.tenant)
+        mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
+        if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
+            raise WrongState(f"the tenant has {MAX_KEYS_OF_TENANT} keys already; revoke one first")
+        values = _values(new, secret) | {"id": ids.new_id()}
+        row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
+        return _key_of(row), secret
+
+
+def ensure_admin_key(database: Database, secret: str | None) -> None:
+    """Make the key of the settings work, with all scopes for the default tenant; without one, none of them works."""
+    if secret is None:
+        with database.transaction() as session:
+            session.execute(
+                update(ApiKeyRow)
+                .where(ApiKeyRow.id == ADMIN_KEY_ID, ApiKeyRow.revoked_at.is_(None))
+                .values(revoked_at=func.now())
+            )
+        return
+    new = NewKey("PARAQUEUE_ADMIN_KEY", DEFAULT_TENANT, ALL_SCOPES)
+    anew = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS], "revoked_at": None, "previous_hash": None}
+    with database.transaction() as session:
+        _ensure_tenant(session, new.tenant)
+        statement = insert(ApiKeyRow).values(**_values(new, secret), id=ADMIN_KEY_ID)
+        session.execute(
+            statement.on_conflict_do_update(
+                index_elements=[ApiKeyRow.id],
+                set_=anew,
+                where=(ApiKeyRow.hash != anew["hash"]) | ApiKeyRow.revoked_at.is_not(None),
+            )
+        )
+
+
+def authenticated(database: Database, digest: bytes) -> ApiKey:
+    """The key with this hash, which is noted as used. Raises Unauthenticated: unknown, revoked or expired."""
+    before = (ApiKeyRow.previous_hash == digest) & (ApiKeyRow.previous_until > func.now())
+    return _usable(database, or_(ApiKeyRow.hash == digest, before))
+
+
+def still_valid(database: Database, key_id: uuid.UUID) -> ApiKey:
+    """The key with this id, which is noted as used. Raises Unauthenticated: unknown, revoked or expired."""
+    return _usable(database, ApiKeyRow.id == key_id)
+
+
+def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
+    expired = ApiKeyRow.expires_at <= func.now()
+    long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)
+    unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
+    with database.transaction() as session:
+        found = session.execute(select(ApiKeyRow, expired, unnoted).where(which)).one_or_none()
+        if found is None:
+            raise Unauthenticated("there is no such API key")
+        row, is_expired, is_unnoted = found
+        if row.revoked_at is not None:
+            raise Unauthenticated("the API key was revoked")
+        if is_expired:
+            raise Unauthenticated("the API key has expired")
+        key = _key_of(row)
+        if is_unnoted:
+            used = update(ApiKeyRow).where(ApiKeyRow.id == row.id, unnoted).values(last_used_at=func.now())
+            session.execute(used.execution_options(synchronize_session=False))
+        return key
+
+
+def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
+    """One key. Raises NotFound, also for a key of another tenant than the one named."""
+    with database.transaction() as session:
+        return _key_of(_existing(session, key_id, tenant))
+
+
+def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
+    """The keys of a tenant, or of all, newest first; revoked ones too."""
+    statement = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
+    if tenant is not None:
+        statement = statement.where(ApiKeyRow.tenant == tenant)
+    with database.transaction() as session:
+        return [_key_of(row) for row in session.scalars(statement)]
+
+
+def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """What the keys among these ids are called."""
+    with database.transaction() as session:
+        rows = session.execute(select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.id.in_(list(key_ids))))
+        return {row.id: row.name for row in rows}
+
+
+def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
+    """End a key for good; asking twice is fine. Its jobs and its usage stay. Raises NotFound, WrongState."""
+    _not_of_the_settings(key_id)
+    with database.transaction() as session:
+        row = _existing(session, key_id, tenant)
+        if row.revoked_at is None:
+            row = _changed(session, key_id, {"revoked_at": func.now(), "previous_hash": None, "previous_until": None})
+        return _key_of(row)
+
+
+def rotate(
+    database: Database, key_id: uuid.UUID, *, grace_seconds: float, tenant: str | None = None
+) -> tuple[ApiKey, str]:
+    """A new secret for a key, returned here and never again; the old one works until the grace time ends.
+
+    Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key.
+    """
+    _not_of_the_settings(key_id)
+    secret = new_secret()
+    values: dict[str, Any] = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS]}
+    values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
+    values["previous_until"] = func.now() + timedelta(seconds=grace_seconds) if grace_seconds > 0 else None
+    with database.transaction() as session:
+        if _existing(session, key_id, tenant).revoked_at is not None:
+            raise WrongState("the key is revoked; make a new one")
+        return _key_of(_changed(session, key_id, values)), secret
+
+
+def _not_of_the_settings(key_id: uuid.UUID) -> None:
+    if key_id == ADMIN_KEY_ID:
+        raise WrongState("this key is the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
+
+
+def _ensure_tenant(session: Session, name: str) -> None:
+    session.execute(insert(TenantRow).values(name=name).on_conflict_do_nothing())
+
+
+def _values(new: NewKey, secret: str) -> dict[str, Any]:
+    return {
+        "tenant": new.tenant,
+        "name": new.name,
+        "hash": digest_of(secret),
+        "hint": secret[:HINT_CHARACTERS],
+        "scopes": sorted(new.scopes),
+        "expires_at": new.expires_at,
+        **{name: getattr(new.limits, name) for name in KeyLimits.__slots__},
+    }
+
+
+def _existing(session: Session, key_id: uuid.UUID, tenant: str | None) -> ApiKeyRow:
+    row = session.get(ApiKeyRow, key_id, with_for_update=True)
+    if row is None or tenant not in (None, row.tenant):
+        raise NotFound(f"there is no {ids.shown(ids.KEY, key_id)!r}")
+    return row
+
+
+def _changed(session: Session, key_id: uuid.UUID, values: dict[str, Any]) -> ApiKeyRow:
+    statement = update(ApiKeyRow).where(ApiKeyRow.id == key_id).values(**values).returning(ApiKeyRow)
+    return session.scalars(statement.execution_options(populate_existing=True)).one()
+
+
+def _key_of(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        created_at=row.created_at,
+        tenant=row.tenant,
+        name=row.name,
+        hint=row.hint,
+        scopes=frozenset(Scope(scope) for scope in row.scopes),
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        previous_until=row.previous_until,
+        limits=KeyLimits(**{name: getattr(row, name) for name in KeyLimits.__slots__}),
+    )
