@@ -19,6 +19,7 @@ from pydantic import SecretStr
 
 from api.deps import Service
 from api.main import create_app
+from common import keys
 from common.db import Database
 from common.settings import Settings
 from common.storage import LocalStorage
@@ -58,6 +59,7 @@ class Api:
 
     def emptied(self) -> Api:
         emptied(self.database)
+        keys.ensure_admin_key(self.database, ADMIN_KEY)
         self.storage.delete_all("")
         return self
 

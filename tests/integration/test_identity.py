@@ -51,8 +51,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
-    execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries; DELETE FROM api_keys")
-    keys.ensure_admin_key(shared.database, ADMIN_KEY)
+    execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries")
     return shared.emptied()
 
 
