@@ -19,6 +19,7 @@ import psycopg
 from tests.e2e.recordings import SECOND_MS, spoken, write
 from tests.e2e.service import Answer, without_confidence
 from tests.faults.stack import Stack
+from tests.servers import WITH_KEY
 from training.speech import SAMPLE_RATE
 
 CLIENTS = 2
@@ -165,7 +166,7 @@ class Load:
 
     def _post(self, **how: object) -> httpx.Response:
         url = f"{self.stack.url}/v1/transcriptions"
-        return httpx.post(url, timeout=SUBMIT_SECONDS, verify=False, **how)  # type: ignore[arg-type]
+        return httpx.post(url, headers=WITH_KEY, timeout=SUBMIT_SECONDS, verify=False, **how)  # type: ignore[arg-type]
 
 
 class _Slow(BytesIO):

@@ -38,6 +38,9 @@ CALLS = [(method, route) for route in ROUTES for method in sorted(route.methods 
 GUARDED = [(method, route) for method, route in CALLS if identity.guarded(route.path or "")]
 
 
+EXTRA = {**PATCH, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
+
+
 def named(call: tuple[str, RouteContext]) -> str:
     return f"{call[0]} {call[1].path}"
 
@@ -151,11 +154,13 @@ def test_a_key_without_the_scope_is_403(api: Api, call: tuple[str, RouteContext]
     path = path_with(route.path, lambda _name: str(uuid.uuid4()))
     for held in Scope:
         _, secret = key_of(api, scopes=frozenset({held}))
-        answer = api.client.request(method, path, headers=bearer(secret))
+        answer = api.client.request(method, path, headers=bearer(secret) | (EXTRA if "/uploads" in path else {}))
         if scope in (None, held):
             assert answer.status_code not in (401, 403), answer.text
         else:
-            problem_of(answer, 403, "forbidden")
+            assert answer.status_code == 403
+            if method != "HEAD":
+                problem_of(answer, 403, "forbidden")
             assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
 
 
@@ -199,7 +204,6 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/v1/uploads/{upload_id}"): b"12345",
     ("POST", "/v1/webhooks/{webhook_id}/replay"): {"since": "2020-01-01T00:00:00Z"},
 }
-EXTRA = {**PATCH, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
 
 
 @pytest.mark.parametrize("call", [call for call in GUARDED if "{" in str(call[1].path)], ids=named)
@@ -237,7 +241,7 @@ def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
         api.client.get(path, headers=bearer(secret)).text
         for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries")
     )
-    assert all(thing in told for thing in ours.values())
+    assert all(thing in told for name, thing in ours.items() if name != "upload_id")  # uploads have no list
     assert not any(thing in told for thing in theirs.values())
     by_job = {"transcription_id": theirs["transcription_id"]}
     assert api.client.get("/v1/webhooks/deliveries", params=by_job, headers=bearer(secret)).json()["data"] == []

@@ -279,7 +279,6 @@ def test_a_second_writer_is_told_at_once(api: Api) -> None:
     lines = [
         f"PATCH {path} HTTP/1.1",
         "Host: localhost",
-        f"Authorization: Bearer {ADMIN_KEY}",
         "Content-Length: 10",
         "Upload-Offset: 0",
     ]
@@ -303,7 +302,6 @@ def test_who_sends_nothing_is_broken_off(api: Api) -> None:
     lines = [
         f"PATCH {path} HTTP/1.1",
         "Host: localhost",
-        f"Authorization: Bearer {ADMIN_KEY}",
         "Content-Length: 10",
         "Upload-Offset: 0",
     ]
