@@ -1,7 +1,7 @@
 # The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test soak check demo-model model lock clean
+.PHONY: help venv run test soak check bench demo-model model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -26,6 +26,9 @@ check: venv ## Lint, types, import rules, whether migrations and models agree, a
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
 	$(python) -m dev.audit
+
+bench: venv ## Measure the engine beside its peers; tables here and in bench/results (ARGS=--quick: under 4 minutes)
+	@exec $(python) -m bench $(ARGS)
 
 demo-model: venv ## Make the small bundled model again: speak, train, evaluate, write its card
 	@exec $(python) -m training $(ARGS)

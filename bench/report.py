@@ -159,20 +159,39 @@ class Report:
         for name, value in {**self.conditions, "warm-up": self.warmup}.items():
             console.print(f"  {name}: {_in_words(value)}", markup=False, highlight=False)
 
-    def write(self, directory: Path = RESULTS) -> Path:
-        """The JSON file: figures by key, their bars, the conditions, and every row."""
+    def write(self, directory: Path = RESULTS, *, keep: bool = False) -> Path:
+        """The JSON file: figures by key, their bars, the conditions, and every row.
+
+        With `keep`, what an earlier run found and this one did not measure stays, under the earlier conditions:
+        every bar and table carries the number of its conditions.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{self.name}.json"
-        content: dict[str, Any] = {key: _plain(bar.value) for key, bar in self.bars.items()}
-        content["bars"] = {
-            key: {"bar": bar.bar, "at_most": bar.at_most, "held": bar.held} for key, bar in self.bars.items()
-        }
-        content["conditions"] = {**self.conditions, "warm-up": self.warmup}
-        content["tables"] = [table.as_json() for table in self.tables]
+        content = self._content(json.loads(path.read_text("utf-8")) if keep and path.exists() else {})
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
         fresh.replace(path)
         return path
+
+    def _content(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        """This report behind what stays of an earlier file."""
+        titles = {table.title for table in self.tables}
+        tables = [table for table in before.get("tables", []) if table["title"] not in titles]
+        bars = {key: bar for key, bar in before.get("bars", {}).items() if key not in self.bars}
+        needed = sorted({found["conditions"] for found in (*tables, *bars.values())})
+        places = {number: place for place, number in enumerate(needed)}
+        told = [before["conditions"][number] for number in needed] + [{**self.conditions, "warm-up": self.warmup}]
+        for found in (*tables, *bars.values()):
+            found["conditions"] = places[found["conditions"]]
+        own = len(told) - 1
+        bars |= {
+            key: {"bar": bar.bar, "at_most": bar.at_most, "held": bar.held, "conditions": own}
+            for key, bar in self.bars.items()
+        }
+        values = {key: before[key] for key in bars if key in before}
+        values |= {key: bar.value for key, bar in self.bars.items()}
+        tables += [{**table.as_json(), "conditions": own} for table in self.tables]
+        return {**values, "bars": bars, "conditions": told, "tables": tables}
 
     def _bars_table(self) -> Table:
         table = Table("Bars", [Column("key"), Column("value", digits=3), Column("bar", digits=2), Column("held")])

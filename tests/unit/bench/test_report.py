@@ -48,8 +48,8 @@ def test_the_file_has_figures_bars_conditions_and_rows(tmp_path: Path) -> None:
         "overhead": False,
         "unmeasured": None,
     }
-    assert content["conditions"]["audio"] == "10 min"
-    assert content["conditions"]["warm-up"] == "one file"
+    assert content["conditions"][0]["audio"] == "10 min"
+    assert content["conditions"][0]["warm-up"] == "one file"
     assert content["tables"][0]["rows"][0]["wall"] == {"median": 2.0, "least": 1.0, "most": 3.0, "runs": 3}
 
 
@@ -66,3 +66,18 @@ def test_the_terminal_shows_tables_bars_and_conditions() -> None:
         "processor",
     ):
         assert wanted in out.getvalue()
+
+
+def test_a_part_measured_again_leaves_the_other_parts_with_their_conditions(tmp_path: Path) -> None:
+    made().write(tmp_path)
+    later = Report("trial", conditions({"audio": "1 h"}), warmup="none")
+    later.table("Memory", Column("what")).add(what="peak")
+    later.bar("overhead", 0.01, bar=0.05, at_most=True)
+    content = json.loads(later.write(tmp_path, keep=True).read_text("utf-8"))
+    assert (content["ratio"], content["overhead"]) == (1.8, 0.01)
+    audio = [told["audio"] for told in content["conditions"]]
+    assert audio == ["10 min", "1 h"]
+    assert content["bars"]["ratio"]["conditions"] == 0
+    assert content["bars"]["overhead"] == {"bar": 0.05, "at_most": True, "held": True, "conditions": 1}
+    assert [(table["title"], table["conditions"]) for table in content["tables"]] == [("Speed", 0), ("Memory", 1)]
+    assert "ratio" not in json.loads(later.write(tmp_path).read_text("utf-8"))

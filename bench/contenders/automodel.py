@@ -1,0 +1,101 @@
+"""FunASR's own pipeline: `AutoModel.generate(batch_size_s=300)` over VAD, recognition and punctuation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.contenders.protocol import Outcome, Spec
+
+QUIET: dict[str, Any] = {"disable_update": True, "disable_pbar": True, "log_level": "ERROR"}
+
+
+def auto_model(spec: Spec) -> Any:
+    """FunASR's pipeline over the bundle; `ncpu`, because it would set 4 threads at every call."""
+    from funasr import AutoModel
+
+    bundle = Path(spec.bundle)
+    return AutoModel(
+        model=str(bundle / "asr"),
+        vad_model=str(bundle / "vad"),
+        punc_model=str(bundle / "punc"),
+        device=spec.device,
+        ncpu=spec.threads,
+        **QUIET,
+    )
+
+
+class AutoModelContender:
+    """One file after the other, as AutoModel does with a list, too."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._model = auto_model(spec)
+        self._device = spec.device
+
+    def run(self, files: Sequence[str]) -> Outcome:
+        """Its default options but for the batch: 300 s of segments, which on a CPU it sets to one segment."""
+        results = [self._model.generate(input=file, batch_size_s=300) for file in files]
+        answers = [result[0] if result else {"text": ""} for result in results]
+        words = sum(len(answer.get("timestamp", [])) for answer in answers)
+        return Outcome([answer["text"] for answer in answers], words)
+
+    def stages(self, files: Sequence[str]) -> dict[str, float]:
+        """By the methods of FunASR's models; what is left is reading audio, features and Python."""
+        model = self._model
+        named = {
+            "VAD": (model.vad_model, "inference"),
+            "encoder": (model.model, "encode"),
+            "predictor": (model.model, "calc_predictor"),
+            "timestamp head": (model.model, "calc_predictor_timestamp"),
+            "decoder": (model.model, "cal_decoder_with_predictor"),
+            "punctuation": (model.punc_model, "inference"),
+        }
+        return timed_stages(named, lambda: self.run(files), self._device)
+
+
+def timed_stages(named: dict[str, tuple[Any, str]], work: Callable[[], object], device: str) -> dict[str, float]:
+    """Seconds spent in methods (object, name) by stage while `work` runs, `all` of it, and `other`."""
+    seconds: dict[str, float] = {}
+    with ExitStack() as stack:
+        for stage, (owner, method) in named.items():
+            if owner is not None and hasattr(owner, method):
+                stack.enter_context(_timed(owner, method, stage, seconds, device))
+        started = time.perf_counter()
+        work()
+        whole = time.perf_counter() - started
+    return {**seconds, "other": whole - sum(seconds.values()), "all": whole}
+
+
+@contextmanager
+def _timed(owner: Any, method: str, stage: str, seconds: dict[str, float], device: str) -> Iterator[None]:
+    original = getattr(owner, method)
+    own = method in vars(owner)
+    seconds.setdefault(stage, 0.0)
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        _wait_for(device)
+        started = time.perf_counter()
+        try:
+            return original(*arguments, **options)
+        finally:
+            _wait_for(device)
+            seconds[stage] += time.perf_counter() - started
+
+    setattr(owner, method, timed)
+    try:
+        yield
+    finally:
+        delattr(owner, method)
+        if own:
+            setattr(owner, method, original)
+
+
+def _wait_for(device: str) -> None:
+    """A GPU works on after the call has returned."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.synchronize()

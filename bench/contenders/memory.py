@@ -1,0 +1,42 @@
+"""The engine's memory: its peak over a long file, and what it holds after many jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.contenders.ours import BLOCK_SAMPLES, LIMITS, load_engine
+from bench.contenders.protocol import Outcome, Spec
+from bench.usage import memory_mib
+from worker.engine.audio import AudioReader
+
+NOTED_EVERY = 10
+
+
+class LongFile:
+    """Files through the engine, nothing of what comes out is kept, as in a worker that commits parts."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._engine = load_engine(spec)
+        self._at_once = spec.at_once
+
+    def run(self, files: Sequence[str]) -> Outcome:
+        """`rss_mib` in the details: what the process holds after every tenth file."""
+        held, words = [], 0
+        with ThreadPoolExecutor(self._at_once) as threads:
+            for first in range(0, len(files), NOTED_EVERY):
+                words += sum(threads.map(self._one, files[first : first + NOTED_EVERY]))
+                held.append(memory_mib("VmRSS"))
+        return Outcome([], words, {"rss_mib": held})
+
+    def stages(self, _: Sequence[str]) -> dict[str, float]:
+        """Not measured."""
+        return {}
+
+    def _one(self, file: str) -> int:
+        stream, words = self._engine.stream(key=object()), 0
+        with AudioReader(Path(file), split_channels=False, limits=LIMITS) as reader:
+            for block in reader.blocks(BLOCK_SAMPLES):
+                words += sum(len(sentence.words) for sentence in stream.accept(block[0]))
+        return words + sum(len(sentence.words) for sentence in stream.finish())

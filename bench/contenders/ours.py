@@ -1,0 +1,87 @@
+"""Our engine without the queue: files read by ffmpeg, a stream each, `at_once` of them at the same time."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from bench.contenders.automodel import timed_stages
+from bench.contenders.protocol import Outcome, Spec
+from common.transcript import Sentence, joined_text
+from worker.engine.audio import AudioReader, DecodeLimits
+from worker.engine.bundles import from_directory
+from worker.engine.engine import Engine
+
+BLOCK_SAMPLES = 2 * 16_000
+LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=120)
+
+
+def load_engine(spec: Spec) -> Engine:
+    """An engine with its defaults, but for what the spec's options say."""
+    paths = from_directory(spec.bundle)
+    engine = Engine.load(paths, spec.device, spec.precision, threads=spec.threads, **spec.options)
+    gc.freeze()  # as the worker does
+    return engine
+
+
+def transcribe(engine: Engine, file: str | Path, key: str) -> list[Sentence]:
+    """A whole file through one stream."""
+    stream = engine.stream(key=key)
+    sentences: list[Sentence] = []
+    with AudioReader(Path(file), split_channels=False, limits=LIMITS) as reader:
+        for block in reader.blocks(BLOCK_SAMPLES):
+            sentences += stream.accept(block[0])
+    return sentences + stream.finish()
+
+
+class Ours:
+    """The engine, all files of a run through one device."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        self._engine = load_engine(spec)
+
+    def run(self, files: Sequence[str]) -> Outcome:
+        """All files, `at_once` in parallel; what the batcher tells comes along."""
+        before = self._engine.stats()
+        with ThreadPoolExecutor(self._spec.at_once) as threads:
+            numbered = [f"{number}" for number in range(len(files))]
+            results = list(threads.map(transcribe, [self._engine] * len(files), files, numbered))
+        words = sum(len(sentence.words) for sentences in results for sentence in sentences)
+        details = _details(before, self._engine.stats())
+        return Outcome([joined_text(sentences) for sentences in results], words, details)
+
+    def stages(self, files: Sequence[str]) -> dict[str, float]:
+        """By what the device's thread does; `other` is its waiting, and Python. One file at a time would mislead."""
+        engine: Any = self._engine
+        recogniser = engine._recogniser
+        named = {
+            "VAD": (engine._vad, "score"),
+            "features": (recogniser, "_frontend"),
+            "encoder": (recogniser._model, "encode"),
+            "predictor": (recogniser, "_integrate"),
+            "timestamp head": (recogniser, "_upsampled"),
+            "decoder": (recogniser, "_decode"),
+            "words": (recogniser, "_words"),
+            "punctuation": (engine.punctuator, "label"),
+        }
+        return timed_stages(named, lambda: self.run(files), self._spec.device)
+
+
+def _details(before: Any, after: Any) -> dict[str, Any]:
+    """The batcher's counters over a run."""
+    real = after.real_seconds - before.real_seconds
+    padded = after.padded_seconds - before.padded_seconds
+    busy = after.busy_seconds - before.busy_seconds
+    idle = after.idle_seconds - before.idle_seconds
+    return {
+        "padded_over_real": padded / real if real else None,
+        "device_idle_share": idle / (busy + idle) if busy + idle else None,
+        "batches": after.batches - before.batches,
+        "segments": after.segments - before.segments,
+        "speech_seconds": real,
+        "budget_seconds": after.budget_seconds,
+    }

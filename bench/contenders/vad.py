@@ -1,0 +1,90 @@
+"""VAD alone: seconds and segments, ours and FunASR's, over the same decoded samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.contenders.automodel import QUIET
+from bench.contenders.decoding import decoded
+from bench.contenders.protocol import Outcome, Spec
+
+BLOCK_SAMPLES = 2 * 16_000
+STRETCH_FRAMES = 1000
+MACHINE_HOURS = 10
+
+
+class OurVad:
+    """Features, network and end-point machine as a stream uses them, with the cutter off."""
+
+    def __init__(self, spec: Spec) -> None:
+        import torch
+
+        from worker.engine import engine, loading
+        from worker.engine.bundles import from_directory
+
+        torch.set_num_threads(spec.threads)
+        self._ffmpeg = spec.ffmpeg
+        self._vad = engine._vad(loading.load(from_directory(spec.bundle), spec.device))
+
+    def run(self, files: Sequence[str]) -> Outcome:
+        """One file after the other."""
+        found, seconds = [], 0.0
+        for file in files:
+            samples = (decoded(file, self._ffmpeg) * 32768).astype(np.int16)
+            started = time.perf_counter()
+            stream = self._vad.stream(max_segment_ms=None)
+            segments = []
+            for first in range(0, len(samples), BLOCK_SAMPLES):
+                segments += stream.accept(samples[first : first + BLOCK_SAMPLES])
+            segments += stream.finish()
+            seconds += time.perf_counter() - started
+            found.append([list(segment) for segment in segments])
+        return Outcome([], 0, {"seconds": seconds, "segments": found})
+
+    def stages(self, _: Sequence[str]) -> dict[str, float]:
+        """The end-point machine alone over hours of decisions, fed as a stream does."""
+        from worker.engine.vad_endpoint import advance, new_memory
+
+        generator = np.random.default_rng(1)
+        runs = generator.integers(5, 300, MACHINE_HOURS * 3600)
+        speech = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8)[: MACHINE_HOURS * 360_000]
+        options: Any = self._vad.config.endpoint(None)
+        for measured in (speech[: 10 * STRETCH_FRAMES], speech):  # the first is for the compiler
+            memory, window = new_memory(), np.zeros(options.window, np.uint8)
+            started = time.perf_counter()
+            for first in range(0, len(measured), STRETCH_FRAMES):
+                part = measured[first : first + STRETCH_FRAMES]
+                out = np.empty((len(part) + 2, 2), np.int64)
+                advance(part, first, first + STRETCH_FRAMES >= len(measured), memory, window, options, out)
+            seconds = time.perf_counter() - started
+        return {"machine": seconds, "audio": len(speech) / 100}
+
+
+class FunasrVad:
+    """AutoModel over the VAD alone, with the fixed silence threshold that ours equals."""
+
+    def __init__(self, spec: Spec) -> None:
+        from funasr import AutoModel
+
+        self._ffmpeg = spec.ffmpeg
+        self._model = AutoModel(model=str(Path(spec.bundle) / "vad"), device=spec.device, ncpu=spec.threads, **QUIET)
+
+    def run(self, files: Sequence[str]) -> Outcome:
+        """One file after the other."""
+        found, seconds = [], 0.0
+        for file in files:
+            samples = decoded(file, self._ffmpeg)
+            started = time.perf_counter()
+            result = self._model.generate(input=samples, dynamic_silence=False)
+            seconds += time.perf_counter() - started
+            found.append([list(map(int, segment)) for segment in result[0]["value"]])
+        return Outcome([], 0, {"seconds": seconds, "segments": found})
+
+    def stages(self, _: Sequence[str]) -> dict[str, float]:
+        """It cannot be taken apart from outside."""
+        return {}

@@ -1,0 +1,139 @@
+"""The whole service against the bare engine: the same files, the same settings, API to stored transcript.
+
+The stack is that of `make run`, every process of it. A run begins with the first upload and ends when the last
+transcript is stored. Bare engine and service take turns; each round's two runs are compared with one another.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from bench.lab import Lab
+from bench.models import NAME
+from bench.remote import Refused, Run
+from bench.report import Column, Report, spread
+from bench.speed import COLUMNS, add_row
+from bench.usage import memory_mib
+from dev.process import free_port
+from dev.stack import Options, Stack
+
+BAR = 0.05
+WAIT_SECONDS = 30
+TERMINAL = {"completed", "failed", "canceled"}
+
+
+def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
+    """Adds a table, and the bar of the overhead."""
+    effort = lab.effort
+    files = lab.audio(effort.files, effort.file_seconds)
+    bare: list[Run] = []
+    whole: list[Run] = []
+    try:
+        with (
+            lab.remote("ours", lab.bundle, precision, at_once=effort.files) as engine,
+            _service(lab, precision, effort.files) as stack,
+        ):
+            engine.run(lab.audio(1, lab.warmup_seconds))
+            _transcribe(stack, lab.audio(1, lab.warmup_seconds))
+            for _ in range(effort.rounds):
+                lab.say("service: the bare engine")
+                bare.append(engine.run(files))
+                lab.say("service: the whole service")
+                whole.append(_transcribe(stack, files))
+    except Refused as error:
+        report.table("Whole service", Column("why")).add(why=str(error))
+        return
+    table = report.table(f"Whole service, {precision}, {effort.files} files of {effort.file_seconds:g} s", *COLUMNS)
+    seconds = effort.files * effort.file_seconds
+    audio = f"{effort.files} x {effort.file_seconds:g} s"
+    add_row(table, "the bare engine", audio, bare, seconds)
+    add_row(table, "API to stored transcript", audio, whole, seconds)
+    table.note("CPU and memory of the service are those of its worker; its idle share is not known from outside.")
+    overhead = spread(one.wall_seconds / other.wall_seconds - 1 for one, other in zip(whole, bare, strict=True))
+    table.note(f"The service takes {100 * overhead.median:.1f} % longer, by round {_percent(whole, bare)}.")
+    report.bar("service_overhead", overhead.median, bar=BAR, at_most=True)
+    by_cpu = spread(one.cpu_seconds / other.cpu_seconds - 1 for one, other in zip(whole, bare, strict=True))
+    report.bar("service_overhead_by_worker_cpu", by_cpu.median)
+
+
+@contextmanager
+def _service(lab: Lab, precision: str, slots: int) -> Iterator[Stack]:
+    """The stack with the full-size bundle, on a data directory of the benchmark's own."""
+    settings = {
+        "MODEL": NAME,
+        "MODEL_SOURCE": "local",
+        "MODELS_DIR": str(lab.bundle.parent),
+        "DEVICE": lab.device,
+        "PRECISION": precision,
+        "TORCH_THREADS": str(lab.threads),
+        "WORKER_SLOTS": str(slots),
+    }
+    before = dict(os.environ)
+    os.environ.update({f"PARAQUEUE_{name}": value for name, value in settings.items()})
+    stack = Stack(Options(lab.cache / "service", free_port()))
+    try:
+        stack.start(lab.say)
+        yield stack
+    finally:
+        stack.close()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _transcribe(stack: Stack, files: Sequence[Path]) -> Run:
+    """All files through the API; Refused if one fails."""
+    worker = stack.services[0].process.pid
+    Path(f"/proc/{worker}/clear_refs").write_text("5")
+    cpu = _cpu_seconds(worker)
+    started = time.perf_counter()
+    key = getattr(stack, "api_key", "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    with httpx.Client(base_url=stack.url, timeout=WAIT_SECONDS + 30, trust_env=False, headers=headers) as client:
+        ids = [_submit(client, file) for file in files]
+        for job_id in ids:
+            _finished(client, stack, job_id)
+        wall = time.perf_counter() - started
+        cpu = _cpu_seconds(worker) - cpu
+        texts, words = [], 0
+        for job_id in ids:
+            answer = client.get(f"/v1/transcriptions/{job_id}/transcript", params={"format": "json"})
+            answer.raise_for_status()
+            sentences = answer.json()["sentences"]
+            texts.append("".join(sentence["text"] for sentence in sentences))
+            words += sum(len(sentence["words"]) for sentence in sentences)
+    return Run(wall, cpu, memory_mib("VmHWM", worker), None, words, texts, {})
+
+
+def _submit(client: httpx.Client, file: Path) -> str:
+    with file.open("rb") as content:
+        answer = client.post("/v1/transcriptions", files={"file": (file.name, content)})
+    answer.raise_for_status()
+    return str(answer.json()["id"])
+
+
+def _finished(client: httpx.Client, stack: Stack, job_id: str) -> None:
+    status = ""
+    while status not in TERMINAL:
+        stack.check()
+        answer = client.get(f"/v1/transcriptions/{job_id}", params={"wait": WAIT_SECONDS})
+        answer.raise_for_status()
+        status = answer.json()["status"]
+    if status != "completed":
+        raise Refused(f"a job ended as {status}: {answer.json().get('error')}")
+
+
+def _cpu_seconds(process: int) -> float:
+    """Processor time of a process and of its ended children."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _percent(whole: Sequence[Run], bare: Sequence[Run]) -> str:
+    pairs = zip(whole, bare, strict=True)
+    return ", ".join(f"{100 * (one.wall_seconds / other.wall_seconds - 1):.1f} %" for one, other in pairs)

@@ -1,0 +1,60 @@
+"""What a stretch of work costs its own process. Standard library only; torch is asked where it is loaded anyway."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+MEBIBYTE = 2**20
+
+
+class Meter:
+    """`with Meter(device) as meter: …`, then `meter.figures`.
+
+    wall_seconds; cpu_seconds, those of ended child processes (decoders) included; peak_rss_mib, the highest memory of
+    the process in this stretch; gpu_mib, the highest that torch had allocated on a GPU.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._cuda: Any = sys.modules["torch"].cuda if device.startswith("cuda") and "torch" in sys.modules else None
+        self.figures: dict[str, float | None] = {}
+
+    def __enter__(self) -> Self:
+        forget_peak()
+        if self._cuda is not None:
+            self._cuda.reset_peak_memory_stats()
+        self._cpu = cpu_seconds()
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.figures = {
+            "wall_seconds": time.perf_counter() - self._started,
+            "cpu_seconds": cpu_seconds() - self._cpu,
+            "peak_rss_mib": memory_mib("VmHWM"),
+            "gpu_mib": None if self._cuda is None else self._cuda.max_memory_allocated() / MEBIBYTE,
+        }
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process and of its ended children so far."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def memory_mib(field: str, process: int | str = "self") -> float:
+    """Memory of a process in MiB: `VmRSS` is what it holds now, `VmHWM` the most since `forget_peak`."""
+    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def forget_peak() -> None:
+    """Let VmHWM begin again at what is held now."""
+    Path("/proc/self/clear_refs").write_text("5")
