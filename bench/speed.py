@@ -146,14 +146,15 @@ def _stages(lab: Lab, report: Report, running: dict[str, tuple[Entrant, Remote]]
         stages = remote.stages(files[: max(len(files) // 2, 1)])
         if stages:
             found[name] = stages
-    names = list(dict.fromkeys(stage for stages in found.values() for stage in stages if stage not in ("other", "all")))
-    columns = [Column("contender"), *(Column(name, f"{name}, s") for name in [*names, "other", "all"])]
+    names = list(dict.fromkeys(stage for stages in found.values() for stage in stages if stage != "all"))
+    columns = [Column("contender"), *(Column(name, f"{name}, s") for name in [*names, "all"])]
     table = report.table("Time per stage, half of the files", *columns)
     for name, stages in found.items():
         cells: dict[str, Value] = {"contender": name, **stages}
         table.add(**cells)
     table.note(
-        "Measured in one further run, which looking at the stages slows down. Of ours: calls on the device's thread."
+        "One further run each. Ours: seconds of the threads that work in a stage, of which there are as many as cores; "
+        "its wall time is `all`."
     )
 
 

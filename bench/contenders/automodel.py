@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from bench.contenders.protocol import Outcome, Spec
 
+Book = tuple[dict[str, float], threading.Lock]
 QUIET: dict[str, Any] = {"disable_update": True, "disable_pbar": True, "log_level": "ERROR"}
 
 
@@ -53,24 +55,30 @@ class AutoModelContender:
             "decoder": (model.model, "cal_decoder_with_predictor"),
             "punctuation": (model.punc_model, "inference"),
         }
-        return timed_stages(named, lambda: self.run(files), self._device)
+        seconds = timed_stages(named, lambda: self.run(files), self._device)
+        return {**seconds, "other": 2 * seconds["all"] - sum(seconds.values())}
 
 
 def timed_stages(named: dict[str, tuple[Any, str]], work: Callable[[], object], device: str) -> dict[str, float]:
-    """Seconds spent in methods (object, name) by stage while `work` runs, `all` of it, and `other`."""
+    """Seconds spent in methods (object, name) by stage while `work` runs, and in `all` of it.
+
+    A stage that several threads are in at once counts for each of them.
+    """
     seconds: dict[str, float] = {}
+    lock = threading.Lock()
     with ExitStack() as stack:
         for stage, (owner, method) in named.items():
             if owner is not None and hasattr(owner, method):
-                stack.enter_context(_timed(owner, method, stage, seconds, device))
+                stack.enter_context(_timed(owner, method, stage, (seconds, lock), device))
         started = time.perf_counter()
         work()
         whole = time.perf_counter() - started
-    return {**seconds, "other": whole - sum(seconds.values()), "all": whole}
+    return {**seconds, "all": whole}
 
 
 @contextmanager
-def _timed(owner: Any, method: str, stage: str, seconds: dict[str, float], device: str) -> Iterator[None]:
+def _timed(owner: Any, method: str, stage: str, book: Book, device: str) -> Iterator[None]:
+    seconds, lock = book
     original = getattr(owner, method)
     own = method in vars(owner)
     seconds.setdefault(stage, 0.0)
@@ -82,7 +90,8 @@ def _timed(owner: Any, method: str, stage: str, seconds: dict[str, float], devic
             return original(*arguments, **options)
         finally:
             _wait_for(device)
-            seconds[stage] += time.perf_counter() - started
+            with lock:
+                seconds[stage] += time.perf_counter() - started
 
     setattr(owner, method, timed)
     try:

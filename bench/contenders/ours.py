@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -46,40 +47,40 @@ class Ours:
 
     def run(self, files: Sequence[str]) -> Outcome:
         """All files, `at_once` in parallel; what the batcher tells comes along."""
-        before = self._engine.stats()
+        before, started = self._engine.stats(), time.perf_counter()
         with ThreadPoolExecutor(self._spec.at_once) as threads:
             numbered = [f"{number}" for number in range(len(files))]
             results = list(threads.map(transcribe, [self._engine] * len(files), files, numbered))
         words = sum(len(sentence.words) for sentences in results for sentence in sentences)
-        details = _details(before, self._engine.stats())
+        details = _details(before, self._engine.stats(), time.perf_counter() - started)
         return Outcome([joined_text(sentences) for sentences in results], words, details)
 
     def stages(self, files: Sequence[str]) -> dict[str, float]:
-        """By what the device's thread does; `other` is its waiting, and Python. One file at a time would mislead."""
+        """By the parts of the engine, in seconds of the threads that work in them; on a CPU that is one per core."""
         engine: Any = self._engine
-        recogniser = engine._recogniser
+        recogniser, networks = engine._recogniser, engine._recogniser._networks
+        model = getattr(networks, "_model", None)
         named = {
             "VAD": (engine._vad, "score"),
             "features": (recogniser, "_frontend"),
-            "encoder": (recogniser._model, "encode"),
-            "predictor": (recogniser, "_integrate"),
-            "timestamp head": (recogniser, "_upsampled"),
-            "decoder": (recogniser, "_decode"),
+            "encoder": (networks, "_encoder") if model is None else (model, "encode"),
+            "predictor": (networks, "_embeddings") if model is None else (networks._predictor, "integrate"),
+            "timestamp head": (networks, "_weights") if model is None else (networks._predictor, "upsampled"),
+            "decoder": (networks, "_decoder") if model is None else (networks, "_decode"),
             "words": (recogniser, "_words"),
             "punctuation": (engine.punctuator, "label"),
         }
         return timed_stages(named, lambda: self.run(files), self._spec.device)
 
 
-def _details(before: Any, after: Any) -> dict[str, Any]:
+def _details(before: Any, after: Any, wall_seconds: float) -> dict[str, Any]:
     """The batcher's counters over a run."""
     real = after.real_seconds - before.real_seconds
     padded = after.padded_seconds - before.padded_seconds
     busy = after.busy_seconds - before.busy_seconds
-    idle = after.idle_seconds - before.idle_seconds
     return {
         "padded_over_real": padded / real if real else None,
-        "device_idle_share": idle / (busy + idle) if busy + idle else None,
+        "device_idle_share": max(0.0, 1 - busy / wall_seconds),
         "batches": after.batches - before.batches,
         "segments": after.segments - before.segments,
         "speech_seconds": real,
