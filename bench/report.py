@@ -16,22 +16,20 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import statistics
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from bench.machine import REPOSITORY as REPOSITORY
+from bench.machine import cpu_flags, gpu, processor, revision, version
+
 RESULTS = Path(__file__).resolve().parent / "results"
-CPU_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 PACKAGES = ("torch", "funasr", "numpy", "numba")
 
 
@@ -103,9 +101,19 @@ class Table:
         return "\n".join([*lines, *remarks])
 
     def as_json(self) -> dict[str, Any]:
-        """The rows with full precision; a spread is an object."""
+        """The rows with full precision; a spread is an object. `from_json` reads it."""
         rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
-        return {"title": self.title, "rows": rows, "notes": self.notes}
+        columns = [asdict(column) for column in self.columns]
+        return {"title": self.title, "columns": columns, "rows": rows, "notes": self.notes}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Table:
+        """A table that `as_json` described."""
+        table = cls(content["title"], [Column(**column) for column in content["columns"]])
+        for row in content["rows"]:
+            table.add(**{name: Spread(**value) if isinstance(value, dict) else value for name, value in row.items()})
+        table.notes = list(content["notes"])
+        return table
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +224,12 @@ def conditions(more: Mapping[str, Any], packages: Sequence[str] = PACKAGES) -> d
     """Where and with what was measured: the machine, the versions, how busy the machine was, and `more`."""
     return {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "processor": f"{_processor()}, {os.cpu_count()} cores ({', '.join(_cpu_flags()) or 'no AVX2'})",
+        "processor": f"{processor()}, {os.cpu_count()} cores ({', '.join(cpu_flags()) or 'no AVX2'})",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
-        "gpu": _gpu(),
+        "gpu": gpu(),
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "packages": {name: _version(name) for name in packages},
-        "revision": _revision(),
+        "packages": {name: version(name) for name in packages},
+        "revision": revision(),
         "load before": round(os.getloadavg()[0], 2),
         **more,
     }
@@ -250,43 +258,3 @@ def _in_words(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {text}" for name, text in value.items())
     return str(value)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _cpu_information() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""
-
-
-def _processor() -> str:
-    found = re.search(r"^model name\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
-
-
-def _cpu_flags() -> list[str]:
-    found = re.search(r"^flags\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
-    flags = set(found[1].split()) if found else set()
-    return [flag for flag in CPU_FLAGS if flag in flags]
-
-
-def _gpu() -> str:
-    command = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "none"
-
-
-def _revision() -> str:
-    """The commit measured, with a mark if files differ from it; "unknown" outside of a checkout."""
-    command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"

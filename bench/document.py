@@ -1,0 +1,69 @@
+"""`python -m bench.document`: the tables of `bench/results/*.json` into `docs/performance.md`.
+
+The page has a place for each file of results: between `<!-- results NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.report import REPOSITORY, RESULTS, Column, Table
+
+PAGE = REPOSITORY / "docs" / "performance.md"
+PLACE = re.compile(r"(<!-- results (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def main() -> int:
+    """Rewrite the page."""
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), RESULTS), "utf-8")
+    return 0
+
+
+def filled(page: str, results: Path) -> str:
+    """The page with the results in their places; a place without a file of results stays as it is."""
+
+    def fill(found: re.Match[str]) -> str:
+        path = results / f"{found[2]}.json"
+        if not path.exists():
+            return found[0]
+        return found[1] + markdown(json.loads(path.read_text("utf-8"))) + found[3]
+
+    return PLACE.sub(fill, page)
+
+
+def markdown(content: Mapping[str, Any]) -> str:
+    """A file of results as Markdown: figures with their bars, tables, and each set of conditions once."""
+    parts = ["", _bars(content)]
+    for described in content["tables"]:
+        table = Table.from_json(described)
+        named = f" (conditions {described['conditions'] + 1})" if len(content["conditions"]) > 1 else ""
+        parts += [f"### {table.title}{named}", table.markdown()]
+    for number, conditions in enumerate(content["conditions"], 1):
+        parts += [f"### Conditions{f' {number}' if len(content['conditions']) > 1 else ''}", _listed(conditions)]
+    return "\n\n".join(parts) + "\n\n"
+
+
+def _bars(content: Mapping[str, Any]) -> str:
+    table = Table("", [Column("key", "figure"), Column("value", digits=3), Column("bar"), Column("held", digits=0)])
+    words = {True: "yes", False: "no", None: None}
+    for key, bar in content["bars"].items():
+        limit = None if bar["bar"] is None else f"{'at most' if bar['at_most'] else 'at least'} {bar['bar']:,g}"
+        table.add(key=f"`{key}`", value=content[key], bar=limit, held=words[bar["held"]])
+    return table.markdown()
+
+
+def _listed(conditions: Mapping[str, Any]) -> str:
+    lines = []
+    for name, value in conditions.items():
+        text = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        lines.append(f"- {name}: {text}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
