@@ -6,15 +6,20 @@ never Redis. `app` reads the environment when it is first used, so that `celery 
 
 from __future__ import annotations
 
+import logging
+import sys
 import uuid
 from typing import Any
 
+import structlog
 from celery import Celery
+from celery.signals import setup_logging
 from kombu.exceptions import OperationalError
 
 from common import ids
 from common.errors import Unavailable
 from common.settings import Settings, load_settings
+from common.telemetry import configure_logging
 
 TRANSCRIBE = "paraqueue.transcribe"
 SWEEP = "paraqueue.sweep"
@@ -109,3 +114,24 @@ def check_broker(application: Celery) -> None:
 
 app = Celery("paraqueue")
 app.add_defaults(lambda: configuration(load_settings()))
+
+
+class _InALine(logging.Filter):
+    """Beat prints two tracebacks for each message that it could not send; Redis being away is said in a line."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep all, shortened."""
+        if str(record.msg).startswith("Message Error") and isinstance(record.args, tuple):
+            record.msg, record.args, record.exc_info = "message_postponed: %s", record.args[:1], None
+        return True
+
+
+def _log_as_others_do(**_: Any) -> None:
+    """For `celery -A common.queue beat`, whose own log is plain text. The workers have configured theirs by now."""
+    if structlog.is_configured():
+        return
+    configure_logging(load_settings(), service="beat" if "beat" in sys.argv else "celery")
+    logging.getLogger("celery.beat").addFilter(_InALine())
+
+
+setup_logging.connect(_log_as_others_do, weak=False)

@@ -21,6 +21,7 @@ QUIET = (
     "s3transfer",
     "celery.worker.strategy",
     "celery.app.trace",
+    "celery.beat",
 )
 
 

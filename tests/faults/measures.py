@@ -12,6 +12,7 @@ import psycopg
 
 from bench.report import Column, Report, conditions, spread
 from dev.stack import REPOSITORY
+from tests.e2e.service import SHORT_LEASES, SHORT_TIMES
 from tests.faults.catalogue import FAULTS
 from tests.faults.stack import Stack
 
@@ -36,6 +37,11 @@ SELECT coalesce(sum(greatest(0, before.processed_ms - attempts.resumed_ms)), 0)
 FROM attempts JOIN soak_progress AS before
     ON before.job_id = attempts.job_id AND before.run = attempts.run AND before.attempt = attempts.number - 1
 """
+
+
+# What must not happen, by the names of the figures; the last is an assertion of a fault's own.
+NOTHING = ("lost", "differing", "webhooks_lost", "orphans", "left_behind", "stuck", "complaints")
+LEASE_AND_SWEEP_SECONDS = SHORT_LEASES["lease_seconds"] + SHORT_TIMES["sweep_seconds"]
 
 
 @dataclass
@@ -124,18 +130,17 @@ def _figures(told: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
     verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
     told.bar("jobs", sum(item.jobs for item in verdicts))
     told.bar("faults", len(rows))
-    none = {"bar": 0, "at_most": True}
-    told.bar("lost", sum(len(item.lost) for item in verdicts), **none)
-    told.bar("differing", sum(len(item.differing) for item in verdicts), **none)
-    told.bar("webhooks_lost", sum(len(item.webhooks_lost) for item in verdicts), **none)
-    left = sum(len(item.orphans) for item in verdicts) + sum(len(row.orphans) for row in rows)
-    told.bar("orphans", left, **none)
-    told.bar("left_behind", sum(len(item.left_behind) for item in verdicts), **none)
-    told.bar("stuck", sum(len(item.stuck) for item in verdicts), **none)
-    told.bar("complaints", sum(bool(row.complaint) for row in rows), **none)
+    counted = {name: sum(len(getattr(item, name)) for item in verdicts) for name in NOTHING[:-1]}
+    counted["orphans"] += sum(len(row.orphans) for row in rows)
+    counted["complaints"] = sum(bool(row.complaint) for row in rows)
+    for name in NOTHING:
+        told.bar(name, counted[name], bar=0, at_most=True)
     recovered = [row.recovery_seconds for row in rows if row.recovery_seconds is not None]
     told.bar("recovery_p50_s", round(statistics.median(recovered), 2) if recovered else None)
     told.bar("recovery_max_s", round(max(recovered), 2) if recovered else None)
+    killed = [value for row in rows if row.fault == "worker killed" for value in row.taken_back_seconds]
+    # The promise: lease and sweep interval.
+    told.bar("taken_back_max_s", round(max(killed), 2) if killed else None, bar=LEASE_AND_SWEEP_SECONDS, at_most=True)
     audio, twice = sum(leg.audio.seconds for leg in legs), sum(leg.audio.twice_seconds for leg in legs)
     told.bar("audio_s", round(audio, 1))
     told.bar("audio_twice_s", round(twice, 1))

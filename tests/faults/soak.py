@@ -38,7 +38,7 @@ ROUNDS = 20
 # Where the tests keep theirs: speaking takes longer than all else before the first fault.
 RECORDINGS = REPOSITORY / ".pytest_cache" / "d" / "recordings"
 # Of a soak whose time is limited; the rest starts and stops the stacks and looks at what came of it.
-SHARE_OF = {"disk": 0.6, "s3": 0.2}
+SHARE_OF = {"disk": 0.64, "s3": 0.28}
 
 
 @dataclass
@@ -95,7 +95,7 @@ def main() -> int:
     report = measures.report(legs, plan, time.monotonic() - began)
     report.show()
     print(f"\nwritten to {report.write().relative_to(REPOSITORY)}")
-    return 0 if all(bar.held is not False for bar in report.bars.values()) else 1
+    return 1 if any(report.bars[name].value for name in measures.NOTHING) else 0
 
 
 def _plan(arguments: list[str]) -> Plan:
@@ -137,7 +137,7 @@ def _leg(plan: Plan, storage: str, place: Path, files: list[Audio], began: float
         leg.verdict = verdict(stack, load)
         leg.audio = measures.audio_of(stack)
         leg.refused = dict(load.refused)
-        if leg.verdict.complaints():
+        if leg.verdict.complaints() or any(row.complaint for row in leg.rounds):
             print(f"{storage}: {leg.verdict.complaints()}", file=sys.stderr, flush=True)
             measures.keep_logs(stack)
     return leg, files

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,8 +21,10 @@ from common.db import Database
 from common.errors import Unavailable
 from common.queue import CLEAN, SWEEP, TRANSCRIBE, Publisher, check_broker, make_app, transcribe_queue
 from common.settings import Settings
-from dev.process import free_port
+from dev.process import free_port, spawn, wait_until
+from dev.stack import REPOSITORY
 from dev.valkey import Valkey, start_valkey
+from tests.conftest import variables
 from tests.integration.job_cases import MODEL, database_of, execute, submitted, with_worker
 
 
@@ -146,3 +150,25 @@ def test_beat_entries_expire_so_that_no_backlog_builds(settings: Settings) -> No
 def test_messages_are_acknowledged_early_and_not_prefetched(settings: Settings) -> None:
     conf = make_app(settings).conf
     assert (conf.task_acks_late, conf.worker_prefetch_multiplier, conf.task_ignore_result) == (False, 1, True)
+
+
+def test_beat_logs_as_the_others_do_and_says_in_a_line_that_valkey_is_away(settings: Settings, tmp_path: Path) -> None:
+    server = start_valkey(tmp_path / "valkey", tmp_path / "logs", "not-told")
+    given = settings.model_copy(update={"redis_url": SecretStr(server.url())})
+    environment = dict(os.environ) | variables(given) | {"PARAQUEUE_SWEEP_SECONDS": "0.5", "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "celery", "-A", "common.queue", "beat", "--schedule", tmp_path / "schedule"]
+    beat = spawn("beat", command, tmp_path / "beat.log", env=environment, cwd=REPOSITORY)
+    try:
+        with redis.Redis.from_url(server.url()) as client:
+            wait_until(lambda: client.llen("light") != 0, [beat], 60, "beat sent nothing")
+        server.child.stop(10)
+        wait_until(lambda: beat.log.read_text().count("message_postponed") > 1, [beat], 60, "beat said nothing")
+    finally:
+        beat.stop(10)
+        server.child.stop(10)
+    log = beat.log.read_text()
+    told = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {line["service"] for line in told} == {"beat"}
+    assert any("sweep" in line["event"] and "Connection refused" in line["event"] for line in told)
+    assert "Traceback" not in log
+    assert "not-told" not in log
