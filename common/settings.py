@@ -161,7 +161,9 @@ class Settings(BaseSettings):
     )
     worker_slots: Count = Field(4, description="Jobs that one worker process runs at the same time.")
     torch_threads: int = Field(0, ge=0, description="Threads of one operation on the CPU; 0: one per core.")
-    batch_seconds: Seconds = Field(120, description="Budget of one batch, in seconds of audio with padding.")
+    batch_seconds: Seconds | None = Field(
+        None, description="Budget of one batch, in seconds of audio with padding. Unset: measured at start."
+    )
     max_segment_seconds: Seconds = Field(30, description="Longest segment that is recognised in one piece.")
     part_seconds: Seconds = Field(300, description="About how much audio is committed at a time.")
     scratch_dir: Path = Field(Path(".paraqueue/scratch"), description="Where audio lies while it is worked on.")

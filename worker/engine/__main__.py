@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="cpu, cuda:0 or auto")
     parser.add_argument("--precision", default="fp32", help="fp32; int8 on a CPU; bf16 or fp16 on a GPU")
     parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
-    parser.add_argument("--batch-seconds", type=float, default=120.0, help="padded seconds per batch")
+    parser.add_argument("--batch-seconds", type=float, help="padded seconds per batch; default: measured")
     options = parser.parse_args(arguments)
     try:
         paths, seconds = _paths(options.model), options.batch_seconds

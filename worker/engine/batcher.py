@@ -2,8 +2,8 @@
 
 A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a
 budget of padded seconds, and questions (small forwards that a job waits for: VAD, punctuation), which go
-first because segments come out of them. Nothing waits for a batch to fill: what is queued when the device
-becomes free is what runs.
+first because segments come out of them. A batch that is not full waits for a moment while jobs are bringing
+segments, and never longer: what is queued then is what runs.
 
 This module knows no model and no torch; it takes callables.
 """
@@ -56,7 +56,8 @@ class Batcher(Generic[Item, Result]):
     `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a
     segment that is longer than that runs alone. `queue_seconds` bounds what one job may have queued: `submit`
     blocks beyond it. `is_out_of_memory` recognises the device's error; the batch is then halved, and the
-    budget stays lower from then on. `open_device` runs on the thread before anything else.
+    budget stays lower from then on. The free device waits at most `fill_seconds` for a batch to fill, and only if
+    a segment was queued or a question answered so recently.
     """
 
     def __init__(
@@ -65,12 +66,15 @@ class Batcher(Generic[Item, Result]):
         *,
         budget_seconds: float,
         queue_seconds: float,
+        fill_seconds: float = 0.0,
         is_out_of_memory: Callable[[BaseException], bool] = lambda error: isinstance(error, MemoryError),
         name: str = "device",
     ) -> None:
         self._run = run
         self._budget = budget_seconds
         self._queue_seconds = queue_seconds
+        self._fill_seconds = fill_seconds
+        self._busy_jobs_until = 0.0
         self._is_out_of_memory = is_out_of_memory
         self._changed = threading.Condition()
         self._queues: Queues[Item, Result] = OrderedDict()
@@ -97,6 +101,7 @@ class Batcher(Generic[Item, Result]):
                 queue = self._queues.setdefault(key, queue)
             self._check_open()
             queue.append(entry)
+            self._expect_more()
             self._changed.notify_all()
         return entry.future
 
@@ -163,6 +168,7 @@ class Batcher(Generic[Item, Result]):
                 started = time.perf_counter()
                 while not (self._closed or self._questions or any(q.entries for q in self._queues.values())):
                     self._changed.wait()
+                self._wait_to_fill()
                 self._seconds["idle"] += time.perf_counter() - started
                 if self._closed:
                     break
@@ -178,6 +184,20 @@ class Batcher(Generic[Item, Result]):
                 self._seconds["busy"] += time.perf_counter() - started
         self._abandon()
 
+    def _expect_more(self) -> None:
+        """Who brings a segment or has got an answer may bring more in a moment."""
+        self._busy_jobs_until = time.perf_counter() + self._fill_seconds
+
+    def _wait_to_fill(self) -> None:
+        """Let a batch grow for a moment, while the device is free."""
+        longest = time.perf_counter() + self._fill_seconds
+        while not (self._closed or self._questions):
+            queued = sum(queue.seconds for queue in self._queues.values())
+            left = min(longest, self._busy_jobs_until) - time.perf_counter()
+            if left <= 0 or queued >= self._budget:
+                break
+            self._changed.wait(left)
+
     def _answer(self, answer: Callable[[list[Any]], Sequence[Any]], waiting: list[tuple[Any, Future[Any]]]) -> None:
         """Answer questions together; if that fails each alone, so that an error stays with its own job."""
         with self._changed:
@@ -191,6 +211,8 @@ class Batcher(Generic[Item, Result]):
                 return
             waiting[0][1].set_exception(self._told(error))
             return
+        with self._changed:
+            self._expect_more()
         for (_, future), value in zip(waiting, answers, strict=True):
             future.set_result(value)
 

@@ -15,6 +15,7 @@ from common.errors import ConfigurationError
 from common.transcript import Word
 
 from .batcher import Batcher, BatcherStats
+from .budget import Memory, Trial, find_budget
 from .bundles import BundlePaths
 from .features import AsrFrontend, load_cmvn
 from .lanes import Lanes
@@ -35,33 +36,44 @@ Segment = NDArray[np.int16]
 class EngineOptions:
     """How the engine uses its device.
 
-    `batch_seconds` bounds the padded seconds of a batch, `queue_seconds` what one stream may have waiting
-    (default: two batches). `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are
-    those of one operation on the CPU; 0 means one per core.
+    `batch_seconds` bounds the padded seconds of a batch (None: measured at start), `queue_seconds` what one stream
+    may have waiting (default: two batches). A free device waits `fill_seconds` for a batch to fill.
+    `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
+    the CPU; 0 means one per core.
     """
 
-    batch_seconds: float = 120.0
+    batch_seconds: float | None = None
     queue_seconds: float | None = None
     max_segment_ms: int | None = 30_000
     threads: int = 0
+    fill_seconds: float = 0.02
 
 
 class Engine:
-    """Turns audio into sentences. Streams may be used from many threads; one thread touches the models."""
+    """Turns audio into sentences. Streams may be used from many threads."""
 
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
         self.max_segment_ms = options.max_segment_ms
         self._recogniser = _recogniser(bundle)
         self._vad = _vad(bundle)
+        self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
         self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        budget = options.batch_seconds or self._measured_budget()
         self.batcher: Batcher[Segment, list[Word]] = Batcher(
             self._recogniser.recognise,
-            budget_seconds=options.batch_seconds,
-            queue_seconds=options.queue_seconds or 2 * options.batch_seconds,
+            budget_seconds=budget,
+            queue_seconds=options.queue_seconds or 2 * budget,
+            fill_seconds=options.fill_seconds,
             is_out_of_memory=_is_out_of_memory,
         )
+        # On a CPU small forwards go on beside a batch, on a thread of torch each; a GPU has one thread.
+        on_cpu = bundle.device.type == "cpu"
+        self._listeners = Lanes(torch.get_num_threads() if on_cpu else 1)
+        self._helper: Batcher[Any, Any] | None = None
+        if on_cpu:
+            self._helper = Batcher(lambda items: items, budget_seconds=1.0, queue_seconds=1.0, name="helper")
 
     @classmethod
     def load(
@@ -71,7 +83,7 @@ class Engine:
         precision: str = "fp32",
         *,
         threads: int = 0,
-        batch_seconds: float = 120.0,
+        batch_seconds: float | None = None,
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
     ) -> Engine:
@@ -122,6 +134,9 @@ class Engine:
     def close(self) -> None:
         """Stop the engine's threads; streams get Unavailable."""
         self.batcher.close()
+        if self._helper is not None:
+            self._helper.close()
+        self._listeners.close()
         self._recogniser.close()
 
     def warm_up(self) -> None:
@@ -134,8 +149,20 @@ class Engine:
         self.label([0])
 
     def label(self, window: list[int]) -> Labels:
-        """Punctuation labels of one window, on the device's thread, together with other waiting windows."""
-        return self.batcher.ask(self.punctuator.label, window)
+        """Punctuation labels of one window, together with other waiting windows; one thread touches that model."""
+        return (self._helper or self.batcher).ask(self.punctuator.label, window)
+
+    def _measured_budget(self) -> float:
+        """Padded seconds of a batch, by trying; before there is a device's thread."""
+        noise = np.random.default_rng(0).integers(-300, 300, 60 * SAMPLE_RATE, dtype=np.int16)
+
+        def run(segments: int, seconds: float) -> None:
+            self._recogniser.recognise([noise[: int(seconds * SAMPLE_RATE)]] * segments)
+
+        run(2, 1.0)
+        longest = (self.max_segment_ms or self._vad.config.max_single_segment_time) / 1000
+        budget, self.trials = find_budget(run, Memory(self._bundle.device), min(longest, 60.0))
+        return budget
 
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
         """A VAD stream, new or continued, whose network runs on the device's thread."""
@@ -144,6 +171,8 @@ class Engine:
         return self._vad.restore(state, score=self._score)
 
     def _score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
+        if self._helper is not None:
+            return self._listeners.call(self._vad.score, features, caches)
         return self.batcher.ask(self._score_all, (features, caches))
 
     def _score_all(self, questions: Sequence[tuple[torch.Tensor, Caches]]) -> list[torch.Tensor]:

@@ -47,6 +47,12 @@ class Lanes:
             results.update(zip(share, future.result(), strict=True))
         return [results[index] for index in range(len(items))]
 
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """One call on one of the lanes, from any thread; waits for it."""
+        if self._pool is None:
+            return function(*arguments)
+        return self._pool.submit(function, *arguments).result()
+
     def close(self) -> None:
         """End the threads."""
         if self._pool is not None:

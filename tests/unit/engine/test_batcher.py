@@ -43,8 +43,8 @@ def device() -> Device:
 def make(device: Device) -> Iterator[Callable[..., Batcher[float, float]]]:
     made: list[Batcher[float, float]] = []
 
-    def build(budget: float = 30.0, queue: float = 1e9) -> Batcher[float, float]:
-        made.append(Batcher(device, budget_seconds=budget, queue_seconds=queue))
+    def build(budget: float = 30.0, queue: float = 1e9, fill: float = 0.0) -> Batcher[float, float]:
+        made.append(Batcher(device, budget_seconds=budget, queue_seconds=queue, fill_seconds=fill))
         return made[-1]
 
     yield build
@@ -215,3 +215,40 @@ def test_closing_leaves_nobody_waiting(make: Callable[..., Any], device: Device)
         waiting.result(10)
     with pytest.raises(Unavailable):
         batcher.submit("job", 1.0, 1.0)
+
+
+def test_a_free_device_waits_a_moment_for_a_batch_to_fill(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(budget=30.0, fill=2.0)
+    futures = [batcher.submit("one", float(length), float(length)) for length in (5, 6)]
+    time.sleep(0.05)
+    futures += [batcher.submit("two", float(length), float(length)) for length in (4, 7)]
+    assert [future.result(20) for future in futures] == [10.0, 12.0, 8.0, 14.0]
+    assert [sorted(batch) for batch in device.batches] == [[4.0, 5.0, 6.0, 7.0]]
+
+
+def test_a_full_batch_does_not_wait(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(budget=30.0, fill=60.0)
+    futures = [batcher.submit("one", 10.0, 10.0) for _ in range(3)]
+    assert [future.result(20) for future in futures] == [20.0] * 3
+    assert device.batches == [[10.0] * 3]
+
+
+def test_a_question_ends_the_wait(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(budget=30.0, fill=60.0)
+    batcher.submit("one", 10.0, 10.0)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(batcher.ask, lambda questions: questions, 7).result(20) == 7
+    assert device.batches == []
+
+
+def test_long_segments_teach_the_budget_too(make: Callable[..., Any], device: Device) -> None:
+    device.limit = 45.0
+    batcher = make(budget=120.0)
+    hold(batcher, device)
+    futures = [batcher.submit("one", 29.0, 29.0) for _ in range(4)]
+    device.free.set()
+    assert [future.result(10) for future in futures] == [58.0] * 4
+    assert batcher.stats().budget_seconds <= 58.0
+    failures = batcher.stats().out_of_memory
+    assert [batcher.submit("two", 29.0, 29.0).result(10) for _ in range(3)] == [58.0] * 3
+    assert batcher.stats().out_of_memory == failures

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,22 @@ def test_resumed_equals_undisturbed(
         for _ in range(2):
             stops = [int(stop) for stop in generator.integers(1, len(samples), 4)]
             assert plain(feed(engine, samples, generator, stops)) == undisturbed
+
+
+def test_int8_is_the_same_alone_beside_others_and_resumed(
+    random_bundle: Path, make_engine: Callable[..., Engine], recordings: list[Samples]
+) -> None:
+    engine = make_engine(random_bundle, precision="int8", batch_seconds=30.0)
+    generator = np.random.default_rng(23)
+    alone = [plain(feed(engine, samples, generator, [])) for samples in recordings]
+    assert min(map(len, alone)) > 3
+    stops = [sorted(generator.integers(1, len(samples), 3).tolist()) for samples in recordings]
+    generators = [np.random.default_rng(seed) for seed in range(len(recordings))]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(
+            threads.map(lambda job: plain(feed(engine, *job)), zip(recordings, generators, stops, strict=True))
+        )
+    assert together == alone
 
 
 def test_state_keeps_sentences_that_nobody_took(
