@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from shutil import rmtree
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from common import jobs
@@ -23,8 +24,10 @@ from common.jobs import Claim
 from common.settings import Settings
 from common.storage import Storage, Stored, s3_client
 from worker.download import FetchLimits, HttpSource, ObjectSource, download
+from worker.patience import interruptible
 
 COPY_BYTES = 1024 * 1024
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Fetcher:
         scratch = self.settings.scratch_dir / uuid.uuid4().hex
         with _room(scratch):
             key = held.job.source.audio_key or self._copy_link(held, scratch, check)
-            path = self.storage.fetch(key, scratch)
+            path = self._patient(lambda: self.storage.fetch(key, scratch), scratch, check)
             self._know_hash(held, key, path, check)
             yield path
 
@@ -69,7 +72,7 @@ class Fetcher:
         path = scratch / "download"
         self._download(url, path, check)
         key = f"{jobs.audio_prefix(held.job.id)}{held.token.hex}"
-        stored = _put(self.storage, key, path, check)
+        stored = self._patient(lambda: _put(self.storage, key, path, check), scratch, check)
         path.unlink()
         jobs.record_audio(self.database, held, key=key, size=stored.size, sha256=stored.sha256)
         return key
@@ -90,7 +93,12 @@ class Fetcher:
             raise SourceNotAllowed("the link leads into the storage of this installation")
         client = self._s3() if scheme == "s3" else self._oss()
         # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
-        download(ObjectSource(client, bucket, unquote(key)).open, path, limits, check)
+        source_open = ObjectSource(client, bucket, unquote(key)).open
+        self._patient(lambda: download(source_open, path, limits, check), path.parent, check)
+
+    def _patient(self, call: Callable[[], T], scratch: Path, check: Callable[[], None]) -> T:
+        """A call into boto3, which does not return while the store is silent; the job need not wait for it."""
+        return interruptible(call, check, left_behind=lambda: rmtree(scratch, ignore_errors=True))
 
     def _limits(self) -> FetchLimits:
         settings = self.settings
@@ -150,10 +158,7 @@ def _room(scratch: Path) -> Iterator[None]:
             raise StorageFull("the worker's scratch disk has no room left") from error
         raise
     finally:
-        for path in scratch.glob("*"):
-            path.unlink()
-        if scratch.exists():
-            scratch.rmdir()
+        rmtree(scratch, ignore_errors=True)  # a call that was left behind may still write there, and clears up itself
 
 
 def _put(storage: Storage, key: str, path: Path, check: Callable[[], None]) -> Stored:
