@@ -116,5 +116,7 @@ class LeaseKeeper:
             if token not in held:
                 # It may just have ended; then nobody asks this hold any more.
                 hold.signal.request(StopReason.LOST)
+                if jobs.forgive_loss(self._database, hold.claim.job.id, token):
+                    log.warning("lease_was_lost", job_id=hold.claim.job.public_id)
             elif held[token]:
                 hold.signal.request(StopReason.CANCELED)

@@ -32,6 +32,7 @@ from common.jobs.registry import (
     unregister_worker,
 )
 from common.jobs.submit import Submission, submit
+from common.jobs.suspects import forgive_loss
 from common.jobs.sweep import (
     Lost,
     delete_orphans,
@@ -91,6 +92,7 @@ __all__ = [
     "fail",
     "find_earlier",
     "forget_dead_workers",
+    "forgive_loss",
     "get",
     "get_batch",
     "live_workers",

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
+from common.db import Database
+from common.job_states import Outcome
 from common.jobs.line import Limits
 from common.jobs.registry import alive, seconds
-from common.models import SUSPECT_LOSSES, JobRow, WorkerRow
+from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, WorkerRow
 
 SEATS = (
     select(
@@ -131,3 +133,33 @@ def has_room(worker: str) -> ColumnElement[bool]:
         select(WorkerRow.id).where(WorkerRow.id == worker, WorkerRow.reserved_for != JobRow.id).correlate(JobRow)
     )
     return ~beside.exists() & ~kept_free.exists()
+
+
+def forgive_loss(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bool:
+    """Take back the suspicion of a lost attempt whose worker turns out to be alive: it was frozen, or cut off.
+
+    For the worker itself to call; False where the attempt was not lost, or forgiven already.
+    """
+    with database.transaction() as session:
+        lost = session.execute(
+            update(AttemptRow)
+            .where(
+                AttemptRow.job_id == job_id,
+                AttemptRow.token == token,
+                AttemptRow.outcome == Outcome.LOST,
+                AttemptRow.error_message.is_(None),
+            )
+            .values(error_message="the worker was alive, but silent for longer than its lease")
+            .returning(AttemptRow.run, AttemptRow.alone)
+        ).one_or_none()
+        if lost is None:
+            return False
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.run == lost.run)
+            .values(
+                losses=func.greatest(JobRow.losses - 1, 0),
+                losses_alone=func.greatest(JobRow.losses_alone - int(lost.alone), 0),
+            )
+        )
+        return True

@@ -437,6 +437,7 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(bench: Bench, audio: P
     assert same(bench.sentences(job), reference)
     first, second = jobs.attempts(bench.database, job.id)
     assert first.outcome == Outcome.LOST
+    assert first.error_message is not None and "alive" in first.error_message  # so it counts against nobody
     assert second.resumed_ms is not None and second.resumed_ms >= PART_SECONDS * 1000
 
 

@@ -1,0 +1,72 @@
+"""A file that kills every worker that touches it: it fails, and takes nobody along."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dev.postgres import Postgres
+from tests.e2e.recordings import spoken, write
+from tests.e2e.service import READY_SECONDS, TERMINAL, Service, fresh_service, without_confidence
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SETTINGS = {"lease_seconds": 3.0, "renew_seconds": 0.5, "part_seconds": 10.0, "sweep_seconds": 0.5, "worker_slots": 3}
+CRASH_MS = 45_000
+
+
+@contextmanager
+def supervised(service: Service, crashes: list[int]) -> Iterator[None]:
+    """A worker that is started again whenever it dies, as systemd or Kubernetes would."""
+    over = threading.Event()
+
+    def supervise() -> None:
+        while not over.is_set():
+            child = service.start("crashing", "tests.e2e.crashing_worker")
+            while child.process.poll() is None:
+                if over.wait(0.1):
+                    return
+            crashes.append(child.process.returncode)
+
+    thread = threading.Thread(target=supervise)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def test_poison_fails_and_everything_beside_it_completes(
+    postgres: Postgres,
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert pytestconfig.cache is not None
+    recording = spoken(20, seed=20, cache=pytestconfig.cache.mkdir("recordings"))
+    folder: Path = tmp_path_factory.mktemp("audio")
+    good = write(recording.samples, folder / "good.mp3", "-b:a", "48k")
+    bad = write(recording.samples, folder / "bad.mp3", "-b:a", "64k")
+    monkeypatch.setenv("CRASH_SHA256", hashlib.sha256(bad.read_bytes()).hexdigest())
+    monkeypatch.setenv("CRASH_MS", str(CRASH_MS))
+    with fresh_service(postgres, tmp_path_factory.mktemp("service"), **SETTINGS) as service:
+        undisturbed = without_confidence(service.sentences(service.finished(service.upload(good))["id"]))
+        service.children.pop("worker").stop(40)
+        poison = service.upload(bad)
+        beside = [service.upload(good) for _ in range(4)]
+        crashes: list[int] = []
+        with supervised(service, crashes):
+            failed = service.wait(poison, lambda job: job["status"] in TERMINAL, 4 * READY_SECONDS)
+            completed = [service.finished(job_id) for job_id in beside]
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "poison")
+        assert failed["error"]["retryable"] is False
+        assert [attempt["outcome"] for attempt in failed["attempts"]] == ["lost"] * 4
+        assert crashes == [-9] * 4
+        assert 30_000 <= failed["processed_ms"] < CRASH_MS + 10_000
+        assert all(without_confidence(service.sentences(job["id"])) == undisturbed for job in completed)
+        print(f"attempts of the jobs beside it: {[len(job['attempts']) for job in completed]}")
