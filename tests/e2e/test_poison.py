@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
 from pathlib import Path
 
 import pytest
 
 from dev.postgres import Postgres
+from dev.process import Child
 from tests.e2e.recordings import spoken, write
-from tests.e2e.service import READY_SECONDS, TERMINAL, Service, fresh_service, without_confidence
+from tests.e2e.service import READY_SECONDS, TERMINAL, Answer, Service, fresh_service, without_confidence
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SETTINGS = {"lease_seconds": 3.0, "renew_seconds": 0.5, "part_seconds": 10.0, "sweep_seconds": 0.5, "worker_slots": 3}
 CRASH_MS = 45_000
 
 
-@contextmanager
-def supervised(service: Service, crashes: list[int]) -> Iterator[None]:
+class Supervisor:
     """A worker that is started again whenever it dies, as systemd or Kubernetes would."""
-    over = threading.Event()
 
-    def supervise() -> None:
-        while not over.is_set():
-            child = service.start("crashing", "tests.e2e.crashing_worker")
-            while child.process.poll() is None:
-                if over.wait(0.1):
-                    return
-            crashes.append(child.process.returncode)
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._child: Child | None = None
+        self.crashes: list[int] = []
 
-    thread = threading.Thread(target=supervise)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    def ended(self, job_id: str) -> Answer:
+        """The job when it has ended."""
+
+        def look(job: Answer) -> bool:
+            if self._child is None or self._child.process.poll() is not None:
+                if self._child is not None:
+                    self.crashes.append(self._child.process.returncode)
+                self._child = self._service.start("worker", "tests.e2e.crashing_worker")
+            return job["status"] in TERMINAL
+
+        return self._service.wait(job_id, look, 4 * READY_SECONDS)
 
 
 def test_poison_fails_and_everything_beside_it_completes(
@@ -59,14 +57,14 @@ def test_poison_fails_and_everything_beside_it_completes(
         service.children.pop("worker").stop(40)
         poison = service.upload(bad)
         beside = [service.upload(good) for _ in range(4)]
-        crashes: list[int] = []
-        with supervised(service, crashes):
-            failed = service.wait(poison, lambda job: job["status"] in TERMINAL, 4 * READY_SECONDS)
-            completed = [service.finished(job_id) for job_id in beside]
+        supervisor = Supervisor(service)
+        failed = supervisor.ended(poison)
+        completed = [supervisor.ended(job_id) for job_id in beside]
         assert (failed["status"], failed["error"]["code"]) == ("failed", "poison")
         assert failed["error"]["retryable"] is False
         assert [attempt["outcome"] for attempt in failed["attempts"]] == ["lost"] * 4
-        assert crashes == [-9] * 4
+        assert supervisor.crashes == [-signal.SIGKILL] * 4
+        assert [job["status"] for job in completed] == ["completed"] * 4
         assert 30_000 <= failed["processed_ms"] < CRASH_MS + 10_000
         assert all(without_confidence(service.sentences(job["id"])) == undisturbed for job in completed)
         print(f"attempts of the jobs beside it: {[len(job['attempts']) for job in completed]}")
