@@ -1,0 +1,216 @@
+"""Resumable uploads through real processes: killed ones, two at once, clients that die; and the memory they take."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from common import uploads
+from common.settings import Settings
+from common.storage import Storage, make_storage
+from dev.process import Child, free_port, spawn, stop_all, wait_until
+from dev.stack import REPOSITORY
+from tests.conftest import variables
+from tests.integration.job_cases import until
+from tests.integration.upload_cases import PATCH, TUS, bucket_settings
+from tests.js import node
+from tests.servers import S3
+
+MEBIBYTE = 1024 * 1024
+# The lock of a killed process; in a directory and on S3.
+TAKE_OVER_SECONDS = 15.0
+
+
+@dataclass
+class Replica:
+    """An API process."""
+
+    child: Child
+    url: str
+
+    def mebibytes(self) -> tuple[int, int]:
+        """Memory that is in use now, and the most that ever was."""
+        status = Path(f"/proc/{self.child.process.pid}/status").read_text()
+        return tuple(int(found) // 1024 for found in re.findall(r"Vm(?:RSS|HWM):\s+(\d+) kB", status))[::-1]  # type: ignore[return-value]
+
+    def forget_peak(self) -> None:
+        """Count the peak anew."""
+        Path(f"/proc/{self.child.process.pid}/clear_refs").write_text("5")
+
+
+@contextmanager
+def replicas(settings: Settings, place: Path, number: int) -> Iterator[list[Replica]]:
+    started = []
+    for index in range(number):
+        port = free_port()
+        own = settings.model_copy(update={"port": port})
+        environment = dict(os.environ) | variables(own) | {"PARAQUEUE_PORT": str(port)}
+        child = spawn(
+            f"api-{index}",
+            [sys.executable, "-m", "api.main"],
+            place / f"api-{index}.log",
+            env=environment,
+            cwd=REPOSITORY,
+        )
+        started.append(Replica(child, f"http://127.0.0.1:{port}"))
+    try:
+        children = [replica.child for replica in started]
+        wait_until(lambda: all(_alive(replica) for replica in started), children, 120, "the API did not answer")
+        yield started
+    finally:
+        stop_all([replica.child for replica in started], 20)
+
+
+def _alive(replica: Replica) -> bool:
+    try:
+        return httpx.get(f"{replica.url}/health/live", timeout=5, trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.fixture(params=["local", "s3"])
+def stored(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """The settings, with storage of either kind."""
+    if request.param == "local":
+        return settings
+    store: S3 = request.getfixturevalue("s3_server")
+    return settings.model_copy(update=bucket_settings(store))
+
+
+def create(replica: Replica, length: int) -> str:
+    answer = httpx.post(f"{replica.url}/v1/uploads", headers={**TUS, "Upload-Length": str(length)}, timeout=30)
+    assert answer.status_code == 201, answer.text
+    return answer.headers["Location"].partition("/v1/")[2]
+
+
+def offset_of(replica: Replica, path: str) -> int:
+    return int(httpx.head(f"{replica.url}/v1/{path}", headers=TUS, timeout=30).headers["Upload-Offset"])
+
+
+def append(replica: Replica, path: str, content: bytes | Iterator[bytes], offset: int) -> httpx.Response:
+    headers = {**PATCH, "Upload-Offset": str(offset)}
+    return httpx.patch(f"{replica.url}/v1/{path}", content=content, headers=headers, timeout=120)
+
+
+def kept(storage: Storage, path: str) -> str:
+    """The SHA-256 of the object that an upload became."""
+    key = uploads.key_of(uuid.UUID(path.rpartition("_")[2]))
+    digest = hashlib.sha256()
+    for piece in storage.read(key, 0, storage.size(key)):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def slowly(content: bytes, seconds: float) -> Iterator[bytes]:
+    """The bytes, over so long."""
+    step = max(1, len(content) // 100)
+    for start in range(0, len(content), step):
+        yield content[start : start + step]
+        time.sleep(seconds / 100)
+
+
+def test_a_killed_api_loses_little_and_another_one_goes_on(stored: Settings, tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(40 * MEBIBYTE)
+    with replicas(stored, tmp_path, 2) as (first, second):
+        path = create(first, len(content))
+        sending = threading.Thread(target=_ends_badly, args=(first, path, slowly(content, 8)))
+        sending.start()
+        until(lambda: offset_of(second, path) > 16 * MEBIBYTE, 60)
+        assert append(second, path, b"x", offset_of(second, path)).status_code in {409, 423}
+        os.kill(first.child.process.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        first.child.process.wait()
+        sending.join(30)
+        safe = offset_of(second, path)
+        assert 16 * MEBIBYTE < safe < len(content)
+        while (answer := append(second, path, content[safe:], safe)).status_code == 423:
+            assert time.monotonic() - killed < TAKE_OVER_SECONDS + 10
+            assert int(answer.headers["Retry-After"]) > 0
+            time.sleep(0.5)
+        assert answer.status_code == 204, answer.text
+        assert int(answer.headers["Upload-Offset"]) == len(content)
+        assert kept(make_storage(stored), path) == hashlib.sha256(content).hexdigest()
+
+
+def _ends_badly(replica: Replica, path: str, pieces: Iterator[bytes]) -> None:
+    with pytest.raises(httpx.TransportError):
+        append(replica, path, pieces, 0)
+
+
+def test_two_replicas_take_turns(stored: Settings, tmp_path: Path) -> None:
+    content = random.Random(2).randbytes(24 * MEBIBYTE + 77)
+    with replicas(stored, tmp_path, 2) as both:
+        path = create(both[0], len(content))
+        chance = random.Random(3)
+        reached, turn = 0, 0
+        while reached < len(content):
+            piece = content[reached : reached + chance.randrange(1, 5 * MEBIBYTE)]
+            answer = append(both[turn % 2], path, piece, reached)
+            assert answer.status_code == 204, answer.text
+            reached += len(piece)
+            turn += 1
+            assert offset_of(both[turn % 2], path) == reached
+        assert turn > 4
+        assert kept(make_storage(stored), path) == hashlib.sha256(content).hexdigest()
+        answer = httpx.post(f"{both[0].url}/v1/transcriptions", json={"upload_id": path.rpartition("/")[2]}, timeout=30)
+        assert answer.json()["source"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_tus_js_client_killed_half_way_goes_on(settings: Settings, tmp_path: Path) -> None:
+    content = random.Random(4).randbytes(12 * MEBIBYTE)
+    file = tmp_path / "meeting.wav"
+    file.write_bytes(content)
+    with replicas(settings, tmp_path, 1) as (api,):
+        endpoint = f"{api.url}/v1/uploads"
+        first = node("upload.mjs", endpoint, str(file), str(MEBIBYTE), str(5 * MEBIBYTE))
+        told, said = first.communicate(timeout=120)
+        assert first.returncode == -signal.SIGKILL, said
+        url = told.split()[0]
+        path = url.partition("/v1/")[2]
+        reached = until(lambda: offset_of(api, path))
+        assert 0 < reached < len(content)
+        second = node("upload.mjs", endpoint, str(file), str(4 * MEBIBYTE), "0", url)
+        _, said = second.communicate(timeout=120)
+        assert second.returncode == 0, said
+        assert kept(make_storage(settings), path) == hashlib.sha256(content).hexdigest()
+
+
+def zeros(size: int) -> Iterator[bytes]:
+    block = bytes(MEBIBYTE)
+    for _ in range(size // MEBIBYTE):
+        yield block
+
+
+def peak_of(settings: Settings, place: Path, size: int) -> int:
+    """The most memory, in MiB, that the API ever takes while so many bytes arrive; first 10 MiB, to warm up."""
+    place.mkdir()
+    with replicas(settings, place, 1) as (api,):
+        for bytes_now in (10 * MEBIBYTE, size):
+            api.forget_peak()
+            path = create(api, bytes_now)
+            assert append(api, path, zeros(bytes_now), 0).status_code == 204
+        answer = httpx.delete(f"{api.url}/v1/{path}", headers=TUS, timeout=60)
+        assert answer.status_code == 204
+        return api.mebibytes()[1]
+
+
+@pytest.mark.parametrize("size", [256 * MEBIBYTE, pytest.param(10 * 1024 * MEBIBYTE, marks=pytest.mark.slow)])
+def test_memory_does_not_grow_with_the_upload(stored: Settings, size: int, tmp_path: Path) -> None:
+    settings = stored.model_copy(update={"max_upload_bytes": 20 * 1024 * MEBIBYTE})
+    small, large = peak_of(settings, tmp_path / "small", 10 * MEBIBYTE), peak_of(settings, tmp_path / "large", size)
+    print(f"peak {small} MiB with 10 MiB, {large} MiB with {size // MEBIBYTE} MiB")
+    assert large < small + 40
