@@ -39,6 +39,7 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.TusVersion: 412,
     errors.UnsupportedMediaType: 415,
     errors.AudioEmpty: 422,
+    errors.AudioNotDecodable: 422,
     errors.StorageFull: 507,
     errors.StorageUnavailable: 503,
     errors.Unavailable: 503,

@@ -15,7 +15,7 @@ from api.changes import Changes
 from api.deps import Service
 from api.identity import Gate, Identities
 from api.middleware import RequestLog
-from api.routes import events, health, models, transcriptions, transcripts, uploads, webhooks
+from api.routes import audio, events, health, models, transcriptions, transcripts, uploads, webhooks
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
@@ -61,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Gate)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
-    for resource in (transcriptions, transcripts, events, uploads, webhooks, models, health):
+    for resource in (transcriptions, transcripts, audio, events, uploads, webhooks, models, health):
         app.include_router(resource.router)
     return app
 

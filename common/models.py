@@ -370,6 +370,26 @@ class UploadPartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE", name="upload_parts_of"),)
 
 
+class RenditionRow(Row):
+    """The audio of a job made over into a form that browsers play; see `common.renditions`."""
+
+    __tablename__ = "renditions"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    source_key: Mapped[str]
+    status: Mapped[str]
+    key: Mapped[str | None]
+    error_message: Mapped[str | None]
+    token: Mapped[uuid.UUID | None]
+    lease_expires_at: Mapped[datetime | None]
+    requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="renditions_job"),
+        Index("renditions_wanted", "requested_at", postgresql_where=text("status = 'wanted'")),
+    )
+
+
 class WorkerRow(Row):
     """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone."""
 

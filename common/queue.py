@@ -25,6 +25,7 @@ TRANSCRIBE = "paraqueue.transcribe"
 SWEEP = "paraqueue.sweep"
 CLEAN = "paraqueue.clean"
 DELIVER = "paraqueue.deliver"
+RENDER = "paraqueue.render"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
 # A beat entry nobody took is stale after this time. Long beside any clock skew between two machines.
@@ -99,6 +100,13 @@ class Publisher:
         """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
         try:
             self._application.send_task(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS, retry=False)
+        except OperationalError as error:
+            raise Unavailable("Redis does not answer") from error
+
+    def wake_renderers(self) -> None:
+        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not answer."""
+        try:
+            self._application.send_task(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS, retry=False)
         except OperationalError as error:
             raise Unavailable("Redis does not answer") from error
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from common import idempotency, ids, jobs, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
-from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, SWEEP, Publisher, make_app
+from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
 from common.seal import Seal
 from common.settings import Settings, load_settings
 from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger
 from worker.deliverer import Deliverer
+from worker.renderer import Renderer
 from worker.webhooks import Plan, Sender
 
 log = get_logger(__name__)
@@ -38,13 +39,14 @@ class Keeper:
     storage: Storage
     publish: Publisher
     deliverer: Deliverer
+    renderer: Renderer
 
     def sweep(self) -> None:
         """Take back what silent workers left behind, send what is due, and announce what should run next.
 
         A step that fails does not keep the others from being done.
         """
-        _each(self._take_back, self.deliver, self._forget_dead_workers, self._dispatch)
+        _each(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
 
     def _take_back(self) -> None:
         for lost in jobs.take_back_leases(self.database):
@@ -65,6 +67,10 @@ class Keeper:
             redispatch_seconds=self.settings.redispatch_seconds,
             key_max_running=self.settings.key_max_running,
         )
+
+    def render(self) -> None:
+        """Have the audio made over that is asked for. Returns at once: there is a thread for it."""
+        self.renderer.wake()
 
     def deliver(self) -> None:
         """Have the webhooks sent that are due. Returns at once: they have threads of their own."""
@@ -125,12 +131,16 @@ def serve(settings: Settings) -> None:
     queue = make_app(settings)
     plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
     deliverer = Deliverer(database, Sender.of(settings), plan)
-    keeper = Keeper(settings, database, make_storage(settings), Publisher(queue), deliverer)
+    storage = make_storage(settings)
+    renderer = Renderer(settings, database, storage)
+    keeper = Keeper(settings, database, storage, Publisher(queue), deliverer, renderer)
     queue.task(name=SWEEP)(keeper.sweep)
     queue.task(name=CLEAN)(keeper.clean)
     queue.task(name=DELIVER)(keeper.deliver)
+    queue.task(name=RENDER)(keeper.render)
     _renew_seals(settings, database)
     deliverer.start()
+    renderer.start()
     try:
         queue.Worker(
             hostname=f"light@{socket.gethostname()}-{os.getpid()}",
@@ -144,6 +154,7 @@ def serve(settings: Settings) -> None:
         ).start()
     finally:
         deliverer.stop()
+        renderer.stop()
         database.close()
         log.info("light_worker_stopped")
 

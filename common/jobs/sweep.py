@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Integer, case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from common import uploads
+from common import renditions, uploads
 from common.db import Database
 from common.errors import Poison, WorkerLost
 from common.job_states import TERMINAL, Outcome, Status
@@ -165,7 +165,7 @@ def delete_orphans(database: Database, storage: Storage) -> int:
             continue
         with database.transaction() as session:
             named = session.scalar(select(JobRow.audio_key).where(JobRow.id == job_id))
-        if named != key and not uploads.is_live(database, job_id):
+        if named != key and not (uploads.is_live(database, job_id) or renditions.names(database, job_id, key)):
             storage.delete(key)
             deleted += 1
     return deleted

@@ -16,7 +16,7 @@ from common.storage import Grown, Storage
 from common.uploads.upload import Held, Upload, grown_of, key_of, upload_of
 
 # A holder that is silent for so long is dead; a living one renews every few seconds.
-LOCK_SECONDS = 15.0
+LOCK_SECONDS = 8.0
 AT_A_TIME = 100
 
 

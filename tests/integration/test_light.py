@@ -29,6 +29,7 @@ from tests.conftest import variables
 from tests.e2e.service import processes_of
 from worker.deliverer import Deliverer
 from worker.light import HOUR_SECONDS, Keeper
+from worker.renderer import Renderer
 from worker.webhooks import Plan, Sender
 
 WORKER = Worker("w", "demo-zh", "revision", "fp32", "cpu", 2)
@@ -39,7 +40,14 @@ def keeper(settings: Settings) -> Iterator[Keeper]:
     database = Database(settings.sqlalchemy_url, 4)
     plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
     deliverer = Deliverer(database, Sender.of(settings), plan)
-    yield Keeper(settings, database, make_storage(settings), Publisher(make_app(settings)), deliverer)
+    yield Keeper(
+        settings,
+        database,
+        make_storage(settings),
+        Publisher(make_app(settings)),
+        deliverer,
+        Renderer(settings, database, make_storage(settings)),
+    )
     database.close()
 
 

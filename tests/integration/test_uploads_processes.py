@@ -82,7 +82,7 @@ def _alive(replica: Replica) -> bool:
         return False
 
 
-@pytest.fixture(params=["local", "s3"])
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.slow)])
 def stored(request: pytest.FixtureRequest, settings: Settings) -> Settings:
     """The settings, with storage of either kind."""
     if request.param == "local":
@@ -127,7 +127,7 @@ def test_a_killed_api_loses_little_and_another_one_goes_on(stored: Settings, tmp
     content = random.Random(1).randbytes(40 * MEBIBYTE)
     with replicas(stored, tmp_path, 2) as (first, second):
         path = create(first, len(content))
-        sending = threading.Thread(target=_ends_badly, args=(first, path, slowly(content, 8)))
+        sending = threading.Thread(target=_ends_badly, args=(first, path, slowly(content, 4)))
         sending.start()
         until(lambda: offset_of(second, path) > 16 * MEBIBYTE, 60)
         assert append(second, path, b"x", offset_of(second, path)).status_code in {409, 423}
@@ -208,7 +208,7 @@ def peak_of(settings: Settings, place: Path, size: int) -> int:
         return api.mebibytes()[1]
 
 
-@pytest.mark.parametrize("size", [256 * MEBIBYTE, pytest.param(10 * 1024 * MEBIBYTE, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [128 * MEBIBYTE, pytest.param(10 * 1024 * MEBIBYTE, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_upload(stored: Settings, size: int, tmp_path: Path) -> None:
     settings = stored.model_copy(update={"max_upload_bytes": 20 * 1024 * MEBIBYTE})
     small, large = peak_of(settings, tmp_path / "small", 10 * MEBIBYTE), peak_of(settings, tmp_path / "large", size)

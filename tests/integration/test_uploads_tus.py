@@ -269,7 +269,7 @@ def test_expired_uploads_are_gone_with_their_bytes(api: Api) -> None:
 
 
 def clean(settings: Any, database: Database, storage: Storage) -> None:
-    Keeper(settings, database, storage, None, None).clean()  # type: ignore[arg-type]
+    Keeper(settings, database, storage, None, None, None).clean()  # type: ignore[arg-type]
 
 
 def test_a_second_writer_is_told_at_once(api: Api) -> None:

