@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from api import playable, ranges
-from api.deps import Service, ServiceDep, job_uuid
+from api.deps import ReadCaller, Service, ServiceDep, job_uuid
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
@@ -46,9 +46,11 @@ TYPES = {media: {"schema": {"type": "string", "format": "binary"}} for media in 
     },
 )
 @router.head("/{transcription_id}/audio", response_class=Response, include_in_schema=False)
-def audio(request: Request, service: ServiceDep, job_id: Annotated[uuid.UUID, Depends(job_uuid)]) -> Response:
+def audio(
+    request: Request, service: ServiceDep, caller: ReadCaller, job_id: Annotated[uuid.UUID, Depends(job_uuid)]
+) -> Response:
     """The recording: as it came where browsers play that, else made over to mp3; the first time that takes a moment."""
-    job = jobs.get(service.database, job_id)
+    job = jobs.get(service.database, job_id, tenant=caller.tenant)
     key = job.source.audio_key
     if key is None:
         raise _missing(job)

@@ -49,6 +49,7 @@ async def create(request: Request, service: ServiceDep, caller: SubmitCaller) ->
         uploads.create,
         service.database,
         tenant=caller.tenant,
+        key_id=caller.key_id,
         length=length,
         name=name,
         metadata=text,

@@ -11,13 +11,14 @@ import httpx
 import imageio_ffmpeg
 import pytest
 
-from common import jobs, renditions
+from common import jobs, keys, renditions
 from common.storage import make_storage
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of, shared_api
 from tests.integration.job_cases import completed, emptied, execute, one, submitted
 from tests.integration.upload_cases import bucket_settings
+from tests.servers import ADMIN_KEY, WITH_KEY
 from worker.engine.audio import AudioReader, DecodeLimits
 from worker.renderer import Renderer
 
@@ -39,6 +40,7 @@ def shared(
 @pytest.fixture
 def api(shared: Api) -> Api:
     emptied(shared.database)
+    keys.ensure_admin_key(shared.database, ADMIN_KEY)
     shared.storage.delete_all("audio/")
     return shared
 
@@ -213,6 +215,6 @@ def test_a_link_that_is_not_fetched_has_no_audio_yet(api: Api) -> None:
 
 def test_a_client_that_goes_away_in_the_middle_harms_nobody(api: Api) -> None:
     path = uploaded(api, b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0" + bytes(8_000_000), "a.wav")
-    with httpx.stream("GET", f"{api.client.base_url}{path}", timeout=30) as answer:
+    with httpx.stream("GET", f"{api.client.base_url}{path}", headers=WITH_KEY, timeout=30) as answer:
         next(answer.iter_bytes(1000))
     assert api.client.get(path).status_code == 200

@@ -28,7 +28,7 @@ from tests.conftest import variables
 from tests.integration.job_cases import until
 from tests.integration.upload_cases import PATCH, TUS, bucket_settings
 from tests.js import node
-from tests.servers import S3
+from tests.servers import ADMIN_KEY, S3, WITH_KEY
 
 MEBIBYTE = 1024 * 1024
 # The lock of a killed process; in a directory and on S3.
@@ -92,17 +92,19 @@ def stored(request: pytest.FixtureRequest, settings: Settings) -> Settings:
 
 
 def create(replica: Replica, length: int) -> str:
-    answer = httpx.post(f"{replica.url}/v1/uploads", headers={**TUS, "Upload-Length": str(length)}, timeout=30)
+    answer = httpx.post(
+        f"{replica.url}/v1/uploads", headers={**TUS, **WITH_KEY, "Upload-Length": str(length)}, timeout=30
+    )
     assert answer.status_code == 201, answer.text
     return answer.headers["Location"].partition("/v1/")[2]
 
 
 def offset_of(replica: Replica, path: str) -> int:
-    return int(httpx.head(f"{replica.url}/v1/{path}", headers=TUS, timeout=30).headers["Upload-Offset"])
+    return int(httpx.head(f"{replica.url}/v1/{path}", headers=TUS | WITH_KEY, timeout=30).headers["Upload-Offset"])
 
 
 def append(replica: Replica, path: str, content: bytes | Iterator[bytes], offset: int) -> httpx.Response:
-    headers = {**PATCH, "Upload-Offset": str(offset)}
+    headers = {**PATCH, **WITH_KEY, "Upload-Offset": str(offset)}
     return httpx.patch(f"{replica.url}/v1/{path}", content=content, headers=headers, timeout=120)
 
 
@@ -166,7 +168,8 @@ def test_two_replicas_take_turns(stored: Settings, tmp_path: Path) -> None:
             assert offset_of(both[turn % 2], path) == reached
         assert turn > 4
         assert kept(make_storage(stored), path) == hashlib.sha256(content).hexdigest()
-        answer = httpx.post(f"{both[0].url}/v1/transcriptions", json={"upload_id": path.rpartition("/")[2]}, timeout=30)
+        asked = {"upload_id": path.rpartition("/")[2]}
+        answer = httpx.post(f"{both[0].url}/v1/transcriptions", json=asked, headers=WITH_KEY, timeout=30)
         assert answer.json()["source"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
@@ -176,14 +179,14 @@ def test_tus_js_client_killed_half_way_goes_on(settings: Settings, tmp_path: Pat
     file.write_bytes(content)
     with replicas(settings, tmp_path, 1) as (api,):
         endpoint = f"{api.url}/v1/uploads"
-        first = node("upload.mjs", endpoint, str(file), str(MEBIBYTE), str(5 * MEBIBYTE))
+        first = node("upload.mjs", endpoint, str(file), str(MEBIBYTE), str(5 * MEBIBYTE), API_KEY=ADMIN_KEY)
         told, said = first.communicate(timeout=120)
         assert first.returncode == -signal.SIGKILL, said
         url = told.split()[0]
         path = url.partition("/v1/")[2]
         reached = until(lambda: offset_of(api, path))
         assert 0 < reached < len(content)
-        second = node("upload.mjs", endpoint, str(file), str(4 * MEBIBYTE), "0", url)
+        second = node("upload.mjs", endpoint, str(file), str(4 * MEBIBYTE), "0", url, API_KEY=ADMIN_KEY)
         _, said = second.communicate(timeout=120)
         assert second.returncode == 0, said
         assert kept(make_storage(settings), path) == hashlib.sha256(content).hexdigest()
@@ -195,22 +198,20 @@ def zeros(size: int) -> Iterator[bytes]:
         yield block
 
 
-def peak_of(settings: Settings, place: Path, size: int) -> int:
-    """The most memory, in MiB, that the API ever takes while so many bytes arrive; first 10 MiB, to warm up."""
-    place.mkdir()
-    with replicas(settings, place, 1) as (api,):
-        for bytes_now in (10 * MEBIBYTE, size):
-            api.forget_peak()
-            path = create(api, bytes_now)
-            assert append(api, path, zeros(bytes_now), 0).status_code == 204
-        answer = httpx.delete(f"{api.url}/v1/{path}", headers=TUS, timeout=60)
-        assert answer.status_code == 204
-        return api.mebibytes()[1]
+def peak_of(api: Replica, size: int) -> int:
+    """The most memory, in MiB, that the API takes while so many bytes arrive."""
+    api.forget_peak()
+    path = create(api, size)
+    assert append(api, path, zeros(size), 0).status_code == 204
+    peak = api.mebibytes()[1]
+    assert httpx.delete(f"{api.url}/v1/{path}", headers=TUS | WITH_KEY, timeout=60).status_code == 204
+    return peak
 
 
 @pytest.mark.parametrize("size", [128 * MEBIBYTE, pytest.param(10 * 1024 * MEBIBYTE, marks=pytest.mark.slow)])
 def test_memory_does_not_grow_with_the_upload(stored: Settings, size: int, tmp_path: Path) -> None:
     settings = stored.model_copy(update={"max_upload_bytes": 20 * 1024 * MEBIBYTE})
-    small, large = peak_of(settings, tmp_path / "small", 10 * MEBIBYTE), peak_of(settings, tmp_path / "large", size)
+    with replicas(settings, tmp_path, 1) as (api,):
+        small, large = peak_of(api, 10 * MEBIBYTE), peak_of(api, size)
     print(f"peak {small} MiB with 10 MiB, {large} MiB with {size // MEBIBYTE} MiB")
     assert large < small + 40
