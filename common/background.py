@@ -15,8 +15,11 @@ STOP_SECONDS = 10.0
 class Background(ABC):
     """A background thread that does its work when woken; many wakes in a row become one piece of work."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, pause_seconds: float = 0.0) -> None:
+        """After each piece of work it rests for `pause_seconds`, so that a stream of wakes cannot keep it busy."""
         self._name = name
+        self._pause_seconds = pause_seconds
+        self._ending = threading.Event()
         self._woken = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -42,6 +45,7 @@ class Background(ABC):
     def stop(self) -> None:
         """End the thread after the work it may be in."""
         self._stopping = True
+        self._ending.set()
         self._woken.set()
         with suppress(RuntimeError):  # never started
             self._thread.join(timeout=STOP_SECONDS)
@@ -56,3 +60,4 @@ class Background(ABC):
                 self.work()
             except Exception:
                 log.exception("background_work_failed", thread=self._name)
+            self._ending.wait(self._pause_seconds)

@@ -23,7 +23,7 @@ from common.jobs.outcome import (
     try_again,
 )
 from common.jobs.outlook import Estimate, Outlook
-from common.jobs.read import Page, attempts, counts, get, page, readable, sentences, sentences_after
+from common.jobs.read import Page, attempts, counts, get, get_with_attempts, page, readable, sentences, sentences_after
 from common.jobs.registry import (
     Worker,
     forget_dead_workers,
@@ -95,6 +95,7 @@ __all__ = [
     "forgive_loss",
     "get",
     "get_batch",
+    "get_with_attempts",
     "live_workers",
     "page",
     "readable",

@@ -12,6 +12,8 @@ from common.jobs.dispatch import Publish, dispatch
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
+# One look serves all submits of this time; the first one after a rest is dispatched at once.
+PAUSE_SECONDS = 0.05
 
 
 class Dispatcher(Background):
@@ -27,7 +29,7 @@ class Dispatcher(Background):
         wake_deliverers: Callable[[], None] | None = None,
     ) -> None:
         """`wake_deliverers` is called when webhooks are due; without it they wait for the sweep."""
-        super().__init__("dispatcher")
+        super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
         self._database = database
         self._publish = publish
         self._redispatch_seconds = redispatch_seconds

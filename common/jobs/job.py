@@ -5,10 +5,16 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Row, Table
 
 from common import ids
 from common.job_states import TERMINAL, Stage, Status
 from common.models import AttemptRow, JobRow
+
+# For the statements of hot paths, which are built once.
+JOBS = cast(Table, JobRow.__table__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +122,8 @@ class Attempt:
     stage_ms: dict[str, int]
 
 
-def job_of(row: JobRow) -> Job:
-    """The value of a row."""
+def job_of(row: JobRow | Row[Any]) -> Job:
+    """The value of a row: of the ORM's, or of a plain SELECT on `JOBS`, which costs a third of the time."""
     return Job(
         id=row.id,
         created_at=row.created_at,
@@ -151,13 +157,13 @@ def job_of(row: JobRow) -> Job:
     )
 
 
-def _failure_of(row: JobRow) -> JobFailure | None:
+def _failure_of(row: JobRow | Row[Any]) -> JobFailure | None:
     if row.error_code is None:
         return None
     return JobFailure(row.error_code, row.error_message or "", bool(row.error_retryable))
 
 
-def _result_of(row: JobRow) -> Result | None:
+def _result_of(row: JobRow | Row[Any]) -> Result | None:
     if row.status != Status.COMPLETED or row.result_model is None:
         return None
     return Result(
@@ -170,7 +176,7 @@ def _result_of(row: JobRow) -> Result | None:
     )
 
 
-def attempt_of(row: AttemptRow) -> Attempt:
+def attempt_of(row: AttemptRow | Row[Any]) -> Attempt:
     """The value of a row."""
     return Attempt(
         run=row.run,

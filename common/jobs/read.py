@@ -6,18 +6,30 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import Integer, Table, bindparam, func, select, tuple_
+from sqlalchemy.orm import Session
 
 from common import cursors, ids
 from common.db import Database
 from common.errors import Expired, NotFound, NotReady
 from common.job_states import Status
-from common.jobs.job import Attempt, Job, attempt_of, job_of
+from common.jobs.job import JOBS, Attempt, Job, attempt_of, job_of
 from common.models import DEFAULT_TENANT, AttemptRow, JobRow, SentenceRow
 from common.transcript import Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
+TRIES = cast(Table, AttemptRow.__table__)
+# Built once: building a statement takes longer than the database needs for it.
+ONE = select(JOBS).where(JOBS.c.id == bindparam("id"))
+NEWEST = (
+    select(JOBS)
+    .where(JOBS.c.tenant == bindparam("tenant"))
+    .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
+    .limit(bindparam("number", type_=Integer))
+)
+ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES.c.started_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +43,22 @@ class Page:
 def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
     """One job, whatever its state. Raises NotFound, also for a job of another tenant than the one named."""
     with database.transaction() as session:
-        row = session.get(JobRow, job_id)
-        if row is None or tenant not in (None, row.tenant):
-            raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
-        return job_of(row)
+        return _one(session, job_id, tenant)
+
+
+def get_with_attempts(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> tuple[Job, list[Attempt]]:
+    """One job and all tries at it, oldest first. Raises NotFound as `get` does."""
+    with database.transaction() as session:
+        job = _one(session, job_id, tenant)
+        untried = job.run == 1 and not job.attempts
+        return job, [] if untried else _attempts(session, job_id)
+
+
+def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
+    row = session.execute(ONE, {"id": job_id}).one_or_none()
+    if row is None or tenant not in (None, row.tenant):
+        raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+    return job_of(row)
 
 
 def page(
@@ -53,8 +77,7 @@ def page(
 
     Raises InvalidRequest for a cursor that is not ours.
     """
-    newest = (JobRow.created_at.desc(), JobRow.id.desc())
-    statement = select(JobRow).where(JobRow.tenant == tenant).order_by(*newest).limit(limit + 1)
+    statement = NEWEST
     if status is not None:
         statement = statement.where(JobRow.status == status)
     if tag is not None:
@@ -68,7 +91,7 @@ def page(
     if after is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
-        jobs = tuple(job_of(row) for row in session.scalars(statement))
+        jobs = tuple(job_of(row) for row in session.execute(statement, {"tenant": tenant, "number": limit + 1}))
     if len(jobs) <= limit:
         return Page(jobs, None)
     last = jobs[limit - 1]
@@ -78,8 +101,11 @@ def page(
 def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:
     """All tries at a job, oldest first."""
     with database.transaction() as session:
-        rows = session.scalars(select(AttemptRow).where(AttemptRow.job_id == job_id).order_by(AttemptRow.started_at))
-        return [attempt_of(row) for row in rows]
+        return _attempts(session, job_id)
+
+
+def _attempts(session: Session, job_id: uuid.UUID) -> list[Attempt]:
+    return [attempt_of(row) for row in session.execute(ATTEMPTS, {"id": job_id})]
 
 
 def readable(job: Job, *, partial: bool) -> Job:

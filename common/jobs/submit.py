@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from common import uploads
 from common.db import Database
-from common.jobs.job import Job, job_of
-from common.models import DEFAULT_TENANT, JobRow
+from common.jobs.job import JOBS, Job, job_of
+from common.models import DEFAULT_TENANT
+
+INSERT = insert(JOBS).returning(JOBS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def stored(session: Session, submission: Submission) -> Job:
     """Store the job within the caller's transaction."""
     if submission.resumable:
         uploads.consume(session, submission.id, tenant=submission.tenant)
-    row = JobRow(
+    values = dict(  # noqa: C408
         id=submission.id,
         tenant=submission.tenant,
         key_id=submission.key_id,
@@ -79,7 +82,4 @@ def stored(session: Session, submission: Submission) -> Job:
         batch_id=submission.batch_id,
         batch_number=submission.batch_number,
     )
-    session.add(row)
-    session.flush()
-    session.refresh(row)
-    return job_of(row)
+    return job_of(session.execute(INSERT, values).one())
