@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import ReadCaller, ServiceDep, SubmitCaller, job_uuid, public_url
+from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url
 from api.schemas import (
     Options,
     SubmitLink,
@@ -23,6 +23,7 @@ from api.submitting import linked, uploaded
 from api.waiting import ended_or_later
 from common import jobs
 from common.job_states import Status
+from common.jobs import Attempt, Estimate, Job, Submission
 
 router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
@@ -58,13 +59,18 @@ async def submit(request: Request, response: Response, service: ServiceDep, call
         submission = await linked(request, service, caller)
     else:
         submission = await uploaded(request, service, caller)
-    job = await run_in_threadpool(jobs.submit, service.database, submission)
-    service.dispatcher.wake()
-    estimate = await run_in_threadpool(service.outlook.of, job)
+    job, estimate = await run_in_threadpool(_accept, service, submission)
     shown = transcription_of(job, public_url(request, service), estimate)
     response.headers["Location"] = shown.links.self
     response.headers["Retry-After"] = POLL_SECONDS
     return shown
+
+
+def _accept(service: Service, submission: Submission) -> tuple[Job, Estimate]:
+    """All of it in one thread: a switch to another one costs as much as a statement."""
+    job = jobs.submit(service.database, submission)
+    service.dispatcher.wake()
+    return job, service.outlook.of(job)
 
 
 @router.get("")
@@ -94,12 +100,17 @@ async def get_transcription(
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
 ) -> TranscriptionDetail:
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
-    job = await ended_or_later(service, caller.tenant, job_id, wait)
+    if wait:
+        await ended_or_later(service, caller.tenant, job_id, wait)
+    job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
     if not job.terminal:
         response.headers["Retry-After"] = POLL_SECONDS
-    attempts = await run_in_threadpool(jobs.attempts, service.database, job_id)
-    estimate = await run_in_threadpool(service.outlook.of, job)
     return detail_of(job, attempts, public_url(request, service), estimate)
+
+
+def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate]:
+    job, attempts = jobs.get_with_attempts(service.database, job_id, tenant=tenant)
+    return job, attempts, service.outlook.of(job)
 
 
 @router.post("/{transcription_id}/cancel", status_code=202)
