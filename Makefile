@@ -1,7 +1,7 @@
 # The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test soak check bench demo-model model lock clean
+.PHONY: help venv run test soak check bench demo-model bench-api model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -35,6 +35,9 @@ demo-model: venv ## Make the small bundled model again: speak, train, evaluate, 
 
 model: venv ## Download the production model before a worker needs it
 	@exec $(python) -m worker.models
+
+bench-api: venv ## Measure the front: submit, poll, list, upload, start; writes bench/results/api.json
+	@exec $(python) -m bench.api $(ARGS)
 
 lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)
 	@dev/lock.sh $(ARGS)
