@@ -188,7 +188,7 @@ def _recogniser(bundle: LoadedBundle) -> Paraformer:
         networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
         lanes = Lanes(torch.get_num_threads())
     else:
-        networks, lanes = PaddedNetworks(model, bundle.device), Lanes(1)
+        networks, lanes = PaddedNetworks(model, bundle.device, bundle.precision), Lanes(1)
     return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, lanes)
 
 

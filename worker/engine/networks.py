@@ -41,26 +41,37 @@ class Networks(Protocol):
 
 
 class PaddedNetworks:
-    """FunASR's own modules over padded batches, on any device; one copy to the host for each batch."""
+    """FunASR's own modules over padded batches, on any device; one copy to the host for each batch.
 
-    def __init__(self, model: Any, device: torch.device) -> None:
+    In `bf16` and `fp16` the matrix products of encoder and decoder are made in 16 bits; normalisations, softmax and
+    the predictor stay in float32.
+    """
+
+    def __init__(self, model: Any, device: torch.device, precision: str = "fp32") -> None:
         self._model = model
         self._device = device
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self._predictor = Predictor(model.predictor)
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
         """See `Networks`."""
         lengths = lengths.to("cpu", torch.int64)
-        encoded, _ = self._model.encode(features.to(self._device), lengths)
+        with self._arithmetic():
+            encoded, _ = self._model.encode(features.to(self._device), lengths)
+        encoded = encoded.float()
         device_lengths = lengths.to(self._device)
         mask = torch.arange(encoded.shape[1], device=self._device) < device_lengths[:, None]  # [B, T]
         encoded = encoded.masked_fill(~mask[..., None], 0.0)
         convolved = self._predictor.convolved(encoded)
         embeddings, counts = self._predictor.integrate(encoded, convolved, mask, device_lengths)
         weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
-        ids, log_probabilities = self._decode(encoded, device_lengths, embeddings, counts)
+        with self._arithmetic():
+            ids, log_probabilities = self._decode(encoded, device_lengths, embeddings, counts)
         return _to_host(lengths.tolist(), counts, ids, log_probabilities, weights)
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
 
     def _decode(self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         decoder = self._model.decoder

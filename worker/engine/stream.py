@@ -189,9 +189,10 @@ class RecognitionStream:
         self._check_wanted()
         while self._outstanding and (wait or self._outstanding[0][2].done()):
             start_ms, speech_end_ms, future = self._outstanding[0]
-            words = [self._placed(word, start_ms) for word in future.result()]
+            words = placed(future.result(), start_ms, self._last_end_ms)
             self._outstanding.popleft()
             if words:
+                self._last_end_ms = words[-1].end_ms
                 self._speech_ends[words[-1].end_ms] = speech_end_ms
                 self._ready += self._spoken(self._punctuation.accept(words))
 
@@ -208,15 +209,19 @@ class RecognitionStream:
             self._speech_ends = {word: end for word, end in self._speech_ends.items() if word > last}
         return spoken
 
-    def _placed(self, word: Word, offset_ms: int) -> Word:
-        """A word of a segment at its time in the channel, never before the word ahead of it."""
-        start = max(word.start_ms + offset_ms, self._last_end_ms)
-        self._last_end_ms = max(word.end_ms + offset_ms, start)
-        return Word(word.text, start, self._last_end_ms, word.confidence)
-
     def _take_ready(self) -> list[Sentence]:
         ready, self._ready = self._ready, []
         return ready
+
+
+def placed(words: Sequence[Word], offset_ms: int, last_end_ms: int) -> list[Word]:
+    """Words of a segment at their times in the channel, none before the end of the word ahead of it."""
+    moved = []
+    for word in words:
+        start = max(word.start_ms + offset_ms, last_end_ms)
+        last_end_ms = max(word.end_ms + offset_ms, start)
+        moved.append(Word(word.text, start, last_end_ms, word.confidence))
+    return moved
 
 
 def _within(sentence: Sentence, audio_ms: int) -> Sentence:
