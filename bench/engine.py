@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - started:6.0f} s  {text}", style="dim", markup=False, highlight=False)
 
-    lab = Lab(_effort(options), options.threads, options.device, options.cache, say)
+    lab = Lab(_effort(options), options.threads, "cpu", options.cache, say)
     report = Report("engine", _conditions(lab, options.quick), WARMUP)
     for part in options.only:
         try:
@@ -47,26 +47,21 @@ def main(arguments: list[str]) -> int:
 
 
 def _speed(lab: Lab, report: Report) -> None:
-    on_gpu = lab.device != "cpu"
     lab.say("models")
-    if not on_gpu:
-        lab.prepare_peers()
-    at_once = lab.effort.files
-    chosen = speed.gpu_entrants(at_once) if on_gpu else speed.entrants(at_once)
+    lab.prepare_peers()
+    chosen = speed.entrants(lab.effort.files)
     runs = speed.measure(lab, report, chosen)
     peer = runs.get(speed.AUTOMODEL)
-    for key, entrant, bar in _ratios(on_gpu, chosen):
+    for key, entrant, bar in _ratios(chosen):
         ratio = speed.ratio(peer, runs.get(entrant.name))
         by_cpu = speed.ratio(peer, runs.get(entrant.name), "cpu_seconds")
         report.bar(key, ratio.median if ratio else None, bar=bar)
         report.bar(f"{key}_by_cpu", by_cpu.median if by_cpu else None)
 
 
-def _ratios(on_gpu: bool, chosen: list[speed.Entrant]) -> list[tuple[str, speed.Entrant, float]]:
+def _ratios(chosen: list[speed.Entrant]) -> list[tuple[str, speed.Entrant, float]]:
     """What is compared with AutoModel: key, contender, bar."""
     many = {one.precision: one for one in chosen if one.kind == "ours" and one.at_once > 1}
-    if on_gpu:
-        return [(f"gpu_{precision}_ratio", one, 20.0) for precision, one in many.items()]
     return [("fp32_ratio", many["fp32"], 1.7), ("int8_ratio", many["int8"], 3.0)]
 
 
@@ -110,7 +105,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="shorter audio, fewer repeats and files: under 4 minutes")
     parser.add_argument("--only", type=_parts, default=PARTS, help=f"parts, comma-separated, of {', '.join(PARTS)}")
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 2), help="of every contender (2)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda:0")
     parser.add_argument("--rounds", type=int, help="runs of each contender")
     parser.add_argument("--files", type=int, help="files at once")
     parser.add_argument("--file-seconds", type=float, help="length of each of them")

@@ -50,6 +50,7 @@ class Lab:
     cache: Path = CACHE
     say: Callable[[str], None] = print
     warmup_seconds: float = 10.0
+    forms: tuple[str, ...] = ("wav", "mp3", "m4a")
     peers_refused: str = ""
     _peer_python: Path | None = field(default=None, repr=False)
     _onnx: Path | None = field(default=None, repr=False)
@@ -64,9 +65,9 @@ class Lab:
         """The bundle that understands the speech of the samples."""
         return DEMO
 
-    def audio(self, count: int, seconds: float, forms: tuple[str, ...] = ("wav", "mp3", "m4a")) -> list[Path]:
-        """Files made of the sample."""
-        return recordings(self.cache / "audio", count, seconds, forms)
+    def audio(self, count: int, seconds: float, forms: tuple[str, ...] = ()) -> list[Path]:
+        """Files made of the sample, by default in the forms of this run."""
+        return recordings(self.cache / "audio", count, seconds, forms or self.forms)
 
     def prepare_peers(self) -> None:
         """The ONNX peers' environment and models; where that fails, `peers_refused` says why."""
@@ -108,7 +109,7 @@ class Lab:
         programs = self.cache / "bin"
         programs.mkdir(parents=True, exist_ok=True)
         link = programs / "ffmpeg"
-        if not link.exists():
+        if ffmpeg_program() and not link.exists():
             link.unlink(missing_ok=True)
             link.symlink_to(ffmpeg_program())
         return {"PATH": f"{programs}:{os.environ.get('PATH', '')}", "GOMP_SPINCOUNT": "0"}

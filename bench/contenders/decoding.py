@@ -11,7 +11,12 @@ SAMPLE_RATE = 16_000
 
 
 def decoded(file: str, ffmpeg: str) -> NDArray[np.float32]:
-    """float32 [samples] in -1..1, mono, 16 kHz."""
+    """float32 [samples] in -1..1, mono, 16 kHz; without an ffmpeg by soundfile, which takes the file as it is."""
+    if not ffmpeg:
+        import soundfile
+
+        samples: NDArray[np.float32] = soundfile.read(file, dtype="float32")[0]
+        return samples
     command = [
         ffmpeg,
         "-nostdin",

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-from bench.contenders.ours import BLOCK_SAMPLES, LIMITS, load_engine
+from bench.contenders.ours import blocks, load_engine
 from bench.contenders.protocol import Outcome, Spec
 from bench.usage import memory_mib
-from worker.engine.audio import AudioReader
 
 NOTED_EVERY = 10
 
@@ -36,7 +34,6 @@ class LongFile:
 
     def _one(self, file: str) -> int:
         stream, words = self._engine.stream(key=object()), 0
-        with AudioReader(Path(file), split_channels=False, limits=LIMITS) as reader:
-            for block in reader.blocks(BLOCK_SAMPLES):
-                words += sum(len(sentence.words) for sentence in stream.accept(block[0]))
+        for block in blocks(file):
+            words += sum(len(sentence.words) for sentence in stream.accept(block))
         return words + sum(len(sentence.words) for sentence in stream.finish())

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.audio import ffmpeg_program, read
 from bench.contenders.automodel import timed_stages
 from bench.contenders.protocol import Outcome, Spec
 from common.transcript import Sentence, joined_text
-from worker.engine.audio import AudioReader, DecodeLimits
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
 
 BLOCK_SAMPLES = 2 * 16_000
-LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=120)
+Block = NDArray[np.int16]
 
 
 def load_engine(spec: Spec) -> Engine:
@@ -32,10 +35,24 @@ def transcribe(engine: Engine, file: str | Path, key: str) -> list[Sentence]:
     """A whole file through one stream."""
     stream = engine.stream(key=key)
     sentences: list[Sentence] = []
-    with AudioReader(Path(file), split_channels=False, limits=LIMITS) as reader:
-        for block in reader.blocks(BLOCK_SAMPLES):
-            sentences += stream.accept(block[0])
+    for block in blocks(file):
+        sentences += stream.accept(block)
     return sentences + stream.finish()
+
+
+def blocks(file: str | Path) -> Iterator[Block]:
+    """A file as the worker reads it, int16 [n]; by soundfile on machines without ffmpeg's package."""
+    if not ffmpeg_program():
+        samples = read(Path(file))
+        for first in range(0, len(samples), BLOCK_SAMPLES):
+            yield samples[first : first + BLOCK_SAMPLES]
+        return
+    from worker.engine.audio import AudioReader, DecodeLimits
+
+    limits = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=120)
+    with AudioReader(Path(file), split_channels=False, limits=limits) as reader:
+        for block in reader.blocks(BLOCK_SAMPLES):
+            yield block[0]
 
 
 class Ours:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -90,6 +92,37 @@ def test_stages_are_timed_and_left_as_they_were() -> None:
     assert seconds["own"] >= 0.01 and seconds["method"] >= 0.02
     assert seconds["all"] >= seconds["own"] + seconds["method"]
     assert worker.held is held and "work" not in vars(worker)
+
+
+ABSENT = (
+    "imageio_ffmpeg espeakng_loader jiwer celery sqlalchemy httpx pydantic structlog psycopg redis boto3 modelscope"
+)
+TRIAL = """
+import sys
+absent = set(sys.argv[1].split())
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in absent:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Absent())
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name in absent else real(name, *rest)
+import bench.gpu, bench.contenders.vad
+from pathlib import Path
+from bench import audio
+from bench.contenders.protocol import Spec
+from bench.contenders.ours import Ours
+from bench.models import DEMO
+outcome = Ours(Spec("ours", str(DEMO), threads=1)).run([str(audio.recording(Path(sys.argv[2]), 6, 0))])
+print(outcome.words)
+"""
+
+
+def test_the_gpu_benchmark_needs_neither_ffmpeg_nor_the_packages_of_the_service(tmp_path: Path) -> None:
+    ran = subprocess.run([sys.executable, "-c", TRIAL, ABSENT, tmp_path], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert int(ran.stdout.split()[-1]) > 5
 
 
 def test_a_ratio_compares_the_runs_of_a_round() -> None:
