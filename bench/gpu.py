@@ -4,8 +4,8 @@
     pip install --no-index --no-deps --find-links DIRECTORY DIRECTORY/*.whl && python -m bench.gpu
 
 The second line is the one command there, meant to end in under ten minutes. torch, numpy, numba, rich and PyYAML must
-be on the machine. Audio is wav, read by soundfile: ffmpeg alone would be more than may be carried. `--device cpu --quick`
-tries the script where there is no GPU.
+be on the machine. Audio is wav, read by soundfile: ffmpeg alone would be more than may be carried.
+`--device cpu --quick` tries the script where there is no GPU.
 """
 
 from __future__ import annotations
