@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from api.changes import Changes
 from api.identity import Caller, Identities
+from api.rates import Rates
 from common import ids
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
@@ -34,6 +35,7 @@ class Service:
     changes: Changes
     hashes: Hashes
     identities: Identities
+    rates: Rates
 
 
 async def get_service(request: Request) -> Service:

@@ -26,6 +26,9 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.IdempotencyKeyReused: 422,
     errors.Unauthenticated: 401,
     errors.Forbidden: 403,
+    errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
+    errors.SessionsNotConfigured: 422,
     errors.NotFound: 404,
     errors.NotReady: 409,
     errors.WrongState: 409,
@@ -104,10 +107,13 @@ def problem(request: Request, status: int, code: str, detail: str, *, retryable:
 
 def answer(request: Request, error: ParaqueueError) -> JSONResponse:
     """What a client is told of one of our errors."""
-    status = STATUS.get(type(error), 500)
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status >= 500:
         log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
-    return problem(request, status, error.code, error.message, retryable=error.retryable)
+    told = problem(request, status, error.code, error.message, retryable=error.retryable)
+    if isinstance(error, errors.RateLimited | errors.QuotaExceeded):
+        told.headers["Retry-After"] = str(error.after_seconds)
+    return told
 
 
 def install(app: FastAPI) -> None:

@@ -1,22 +1,24 @@
-"""Who calls. Known before the first byte of a body is read, and before any route is looked at."""
+"""Who calls. A key, a token, or a browser's session."""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as Connection
 
-from api import errors
+from api.sessions import Sessions
+from api.tokens import Tokens
 from common import keys
 from common.db import Database
-from common.errors import ParaqueueError, Unauthenticated
+from common.errors import Forbidden, Unauthenticated
+from common.jobs import Quota
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, Scope
 from common.models import DEFAULT_TENANT
 from common.settings import API_KEY_PREFIX, Settings
@@ -24,8 +26,8 @@ from common.settings import API_KEY_PREFIX, Settings
 # A poll must not cost a query for its key; so long a revoked key may still work.
 REMEMBERED_SECONDS = 5.0
 REMEMBERED_KEYS = 10_000
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 LONGEST_CREDENTIAL = 8192
-GUARDED = "/v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,13 @@ class Caller:
     name: str
     scopes: frozenset[Scope]
     limits: Limits
+    by_key: bool = False
+
+    @property
+    def quota(self) -> Quota:
+        """What a submission of this caller is held against."""
+        limits = self.limits
+        return Quota(limits.max_queued, limits.audio_minutes_per_day, limits.audio_minutes_per_month)
 
     @property
     def operator(self) -> bool:
@@ -79,34 +88,65 @@ class Identities:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._tokens = Tokens(settings)
+        self.sessions = Sessions(settings)
         self._admin_key_known = False
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
-    async def caller(self, headers: Headers) -> Caller:
-        """Who calls. Raises Unauthenticated; Unavailable where the database does not answer."""
+    async def caller(self, request: Request) -> Caller:
+        """Who calls. Raises Unauthenticated; Forbidden; Unavailable where the database does not answer."""
         if self._settings.auth == "off":
+            self._check_local(request)
             return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(KeyLimits(), self._settings))
-        credential = credential_of(headers)
+        credential = credential_of(request.headers)
         if credential is None:
-            raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
-        if not credential.startswith(API_KEY_PREFIX):
+            session = self.sessions.of(request)
+            if session is None:
+                raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
+            return await self._known(session.key_id.bytes, lambda _: self._by_id(session.key_id))
+        if credential.startswith(API_KEY_PREFIX):
+            return await self._known(keys.digest_of(credential), self._by_hash)
+        if not self._tokens.configured:
             raise Unauthenticated("this is not an API key of this service")
-        digest = keys.digest_of(credential)
-        until, caller = self._remembered.get(digest, (0.0, None))
+        return await self._known(keys.digest_of(credential), lambda _: self._by_token(credential))
+
+    def _check_local(self, request: Request) -> None:
+        """Without keys, a page of any web site that somebody here looks at could call us through their browser."""
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        origin = request.headers.get("origin")
+        ours = {*LOCAL_HOSTS, urlsplit(self._settings.public_url or "").hostname}
+        if host not in ours or (origin and urlsplit(origin).hostname not in ours):
+            raise Forbidden("without authentication, calls come from this machine and by its name only")
+
+    async def _known(self, name: bytes, find: Callable[[bytes], Caller]) -> Caller:
+        until, caller = self._remembered.get(name, (0.0, None))
         if caller is None or until < time.monotonic():
-            caller = self._caller_of(await run_in_threadpool(self._look_up, digest))
-            self._remember(digest, caller)
+            caller = await run_in_threadpool(find, name)
+            self._remember(name, caller)
         return caller
 
-    def _look_up(self, digest: bytes) -> ApiKey:
-        if not self._admin_key_known:  # here and not at start: the API starts also while the database is away
+    def _by_hash(self, digest: bytes) -> Caller:
+        self._ensure_admin_key()
+        return self._caller_of(keys.authenticated(self._database, digest))
+
+    def _by_id(self, key_id: uuid.UUID) -> Caller:
+        self._ensure_admin_key()
+        return self._caller_of(keys.still_valid(self._database, key_id))
+
+    def _by_token(self, token: str) -> Caller:
+        bearer = self._tokens.bearer(token)
+        limits = limits_of(KeyLimits(), self._settings)
+        return Caller(bearer.tenant, bearer.key_id, bearer.name, bearer.scopes, limits)
+
+    def _ensure_admin_key(self) -> None:
+        """Here and not at start: the API starts also while the database is away."""
+        if not self._admin_key_known:
             given = self._settings.admin_key
             keys.ensure_admin_key(self._database, given.get_secret_value() if given is not None else None)
             self._admin_key_known = True
-        return keys.authenticated(self._database, digest)
 
     def _caller_of(self, key: ApiKey) -> Caller:
-        return Caller(key.tenant, key.id, key.name, key.scopes, limits_of(key.limits, self._settings))
+        return Caller(key.tenant, key.id, key.name, key.scopes, limits_of(key.limits, self._settings), True)
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._remembered[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)
@@ -124,26 +164,3 @@ def credential_of(headers: Headers) -> str | None:
     if len(credential) > LONGEST_CREDENTIAL:
         raise Unauthenticated("no key or token is so long")
     return credential
-
-
-class Gate:
-    """Lets only known callers through to /v1. Plain ASGI, because a route's body is read before its dependencies."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Connection, receive: Receive, send: Send) -> None:
-        """Handle one connection."""
-        if scope["type"] == "http" and guarded(scope["path"]):
-            request = Request(scope)
-            try:
-                request.state.caller = await request.app.state.service.identities.caller(request.headers)
-            except ParaqueueError as error:
-                await errors.answer(request, error)(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
-
-
-def guarded(path: str) -> bool:
-    """Whether a path is for callers with credentials."""
-    return path == GUARDED or path.startswith(GUARDED + "/")

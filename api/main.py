@@ -9,13 +9,29 @@ from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
 from api.changes import Changes
 from api.deps import Service
-from api.identity import Gate, Identities
+from api.gate import Gate
+from api.headers import SecurityHeaders
+from api.identity import Identities
 from api.middleware import RequestLog
-from api.routes import audio, events, health, models, transcriptions, transcripts, uploads, webhooks
+from api.rates import Rates
+from api.routes import (
+    audio,
+    events,
+    health,
+    keys,
+    models,
+    session,
+    transcriptions,
+    transcripts,
+    uploads,
+    usage,
+    webhooks,
+)
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
@@ -59,9 +75,19 @@ def create_app(settings: Settings) -> FastAPI:
         responses=errors.RESPONSES,
     )
     app.add_middleware(Gate)
+    if settings.origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
+    app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
-    for resource in (transcriptions, transcripts, audio, events, uploads, webhooks, models, health):
+    data = (transcriptions, transcripts, audio, events, uploads, webhooks, models)
+    for resource in (*data, keys, usage, session, health):
         app.include_router(resource.router)
     return app
 
@@ -81,7 +107,9 @@ def _start(settings: Settings) -> Service:
     changes = Changes(settings.postgres_url)
     storage, outlook = make_storage(settings), Outlook(database)
     identities = Identities(settings, database)
-    return Service(settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities)
+    return Service(
+        settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, Rates(settings)
+    )
 
 
 class _Server(uvicorn.Server):

@@ -61,6 +61,34 @@ class Forbidden(ParaqueueError):
     code = "forbidden"
 
 
+class RateLimited(ParaqueueError):
+    """The key made more calls within a minute than it may."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, after_seconds: int) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
+
+
+class QuotaExceeded(ParaqueueError):
+    """The key has as many jobs in the queue, or has used as many minutes of audio, as it may."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+    def __init__(self, message: str, after_seconds: int) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
+
+
+class SessionsNotConfigured(ParaqueueError):
+    """This installation lacks the secret that sessions of browsers need."""
+
+    code = "sessions_not_configured"
+
+
 class NotReady(ParaqueueError):
     """The transcript does not exist yet; the job is still queued or processing."""
 

@@ -194,6 +194,12 @@ class JobRow(Row):
         Index(
             "jobs_by_audio", "tenant", "audio_sha256", "created_at", postgresql_where=text("audio_sha256 IS NOT NULL")
         ),
+        Index(
+            "jobs_open_of_key",
+            "key_id",
+            "status",
+            postgresql_where=text("status IN ('queued', 'processing')"),
+        ),
         Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
         Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
@@ -321,6 +327,7 @@ class UsageRow(Row):
 
     __table_args__ = (
         Index("usage_of_tenant", "tenant", "ended_at"),
+        Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),
     )
 

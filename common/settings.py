@@ -11,6 +11,7 @@ import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -20,6 +21,7 @@ from common.errors import ConfigurationError
 MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 FERNET_KEY_BYTES = 32
+TOKEN_SECRET_BYTES = 32
 API_KEY_PREFIX = "pq_live_"
 API_KEY = re.compile(API_KEY_PREFIX + r"[A-Za-z0-9_-]{43,200}")
 # Standard Webhooks 1.0
@@ -116,6 +118,25 @@ class Settings(BaseSettings):
         None,
         description="An API key that works as long as it stands here, with all scopes for the tenant `default`: "
         "`pq_live_` and 43 or more random letters, digits, `-` or `_`. More keys are made with it.",
+    )
+
+    jwt_secret: SecretStr | None = Field(
+        None, description="Takes JSON Web Tokens signed with this secret (HS256): 32 or more bytes."
+    )
+    jwt_jwks_url: str | None = Field(
+        None,
+        description="Takes JSON Web Tokens (RS256, ES256) signed with a key of this key set: `https://…`, or http on "
+        "a loopback address.",
+    )
+    jwt_issuer: str | None = Field(None, description="What `iss` of a token must be.")
+    jwt_audience: str | None = Field(None, description="What `aud` of a token must be, or hold.")
+    jwt_tenant_claim: str = Field("tenant", description="The claim that names the tenant.")
+    jwt_tenant: str | None = Field(None, description="The tenant of tokens that lack this claim; unset: refused.")
+    jwt_scopes_claim: str = Field("scope", description="The claim with the scopes: a list, or one text with spaces.")
+    jwt_scope_prefix: str = Field("", description="What stands before the scopes there, e.g. `paraqueue:`.")
+    session_hours: Seconds = Field(12, description="A browser's session ends after this time.")
+    cors_origins: str = Field(
+        "", description="Web pages (comma-separated origins, e.g. `https://app.corp.example`) that may call the API."
     )
 
     # What one key may use, unless the key has a limit of its own; 0: no limit
@@ -233,6 +254,17 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
+    def _whole_tokens(self) -> Settings:
+        if (self.jwt_secret or self.jwt_jwks_url) and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("tokens need PARAQUEUE_JWT_ISSUER and PARAQUEUE_JWT_AUDIENCE")
+        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < TOKEN_SECRET_BYTES:
+            raise ValueError(f"PARAQUEUE_JWT_SECRET has less than {TOKEN_SECRET_BYTES} bytes")
+        url = urlsplit(self.jwt_jwks_url or "https://unset")
+        if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
+            raise ValueError("PARAQUEUE_JWT_JWKS_URL must begin with https://, or lead to a loopback address")
+        return self
+
+    @model_validator(mode="after")
     def _open_on_loopback_only(self) -> Settings:
         if self.auth == "off" and not _is_loopback(self.host):
             raise ValueError("PARAQUEUE_AUTH=off is for PARAQUEUE_HOST=127.0.0.1 only: anybody could call this address")
@@ -284,6 +316,11 @@ class Settings(BaseSettings):
     def webhook_secrets(self) -> tuple[str, ...]:
         """The secrets of `webhook_secret`."""
         return _listed(self.webhook_secret)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`."""
+        return tuple(item.strip().rstrip("/") for item in self.cors_origins.split(",") if item.strip())
 
     @property
     def max_audio_ms(self) -> int:

@@ -23,6 +23,7 @@ from common.jobs.outcome import (
     try_again,
 )
 from common.jobs.outlook import Estimate, Outlook
+from common.jobs.quota import Quota
 from common.jobs.read import Page, attempts, counts, get, get_with_attempts, page, readable, sentences, sentences_after
 from common.jobs.registry import (
     Worker,
@@ -69,6 +70,7 @@ __all__ = [
     "Outlook",
     "Page",
     "Progress",
+    "Quota",
     "Refused",
     "Result",
     "Source",

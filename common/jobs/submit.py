@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from common import uploads
 from common.db import Database
 from common.jobs.job import JOBS, Job, job_of
+from common.jobs.quota import NO_QUOTA, Quota, check
 from common.models import DEFAULT_TENANT
 
 INSERT = insert(JOBS).returning(JOBS)
@@ -43,6 +44,7 @@ class Submission:
     batch_id: uuid.UUID | None = None
     batch_number: int | None = None
     resumable: bool = False
+    quota: Quota = NO_QUOTA
 
 
 # What else is to be committed with a job: the answer that an Idempotency-Key keeps.
@@ -59,7 +61,8 @@ def submit(database: Database, submission: Submission, also: Also | None = None)
 
 
 def stored(session: Session, submission: Submission) -> Job:
-    """Store the job within the caller's transaction."""
+    """Store the job within the caller's transaction. Raises QuotaExceeded."""
+    check(session, submission.key_id, submission.quota)
     if submission.resumable:
         uploads.consume(session, submission.id, tenant=submission.tenant)
     values = dict(  # noqa: C408

@@ -29,7 +29,7 @@ from tests.conftest import variables
 from tests.e2e.service import READY_SECONDS, SHORT_LEASES, SHORT_TIMES, Service
 from tests.faults.receiver import Receiver, running_receiver
 from tests.integration.webhook_cases import OWN_SECRET
-from tests.servers import StoppedS3, prepared_s3
+from tests.servers import ADMIN_KEY, StoppedS3, prepared_s3
 
 WORKERS = ("worker-1", "worker-2")
 OTHERS = ("api", "light", "beat")
@@ -212,6 +212,7 @@ def running_stack(
             store_child = store.start()
             where = _bucket(store)
         values: dict[str, Any] = {
+            "admin_key": ADMIN_KEY,
             "database_url": postgres.url(),
             "redis_url": valkey.url(),
             "scratch_dir": disk / "scratch",

@@ -1,0 +1,166 @@
+"""Requests and responses about API keys and usage."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from common import ids
+from common.jobs import Usage
+from common.keys import TENANT_NAME, ApiKey, KeyLimits, Scope
+
+MILLISECONDS_PER_MINUTE = 60_000
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Own = Annotated[int | None, Field(ge=0, le=2_000_000_000)]
+
+
+class LimitsOfKey(BaseModel):
+    """A key's own limits: null takes the setting, 0 is no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_minute: Own = None
+    max_running: Own = Field(None, description="More jobs than these wait in the queue.")
+    max_queued: Own = None
+    audio_minutes_per_day: Own = None
+    audio_minutes_per_month: Own = None
+    max_upload_bytes: Annotated[int | None, Field(ge=0, le=2**53)] = None
+
+
+class KeyCreate(BaseModel):
+    """A key to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+    tenant: str | None = Field(
+        None,
+        max_length=63,
+        pattern=f"^{TENANT_NAME.pattern}$",
+        description="Unset: your own. Only the operator can name another one.",
+    )
+    scopes: list[Scope] = Field(default_factory=lambda: [Scope.SUBMIT, Scope.READ], min_length=1, max_length=3)
+    expires_at: AwareDatetime | None = None
+    limits: LimitsOfKey = Field(default_factory=LimitsOfKey)
+
+    @field_validator("expires_at")
+    @classmethod
+    def _later(cls, value: datetime | None) -> datetime | None:
+        if value is not None and value <= datetime.now(UTC):
+            raise ValueError("lies in the past")
+        return value
+
+
+class KeyRotate(BaseModel):
+    """How to change a key's secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_hours: float = Field(24, ge=0, le=720, description="The old secret works for so long.")
+
+
+class KeyOut(BaseModel):
+    """A key, without its secret."""
+
+    id: str
+    object: Literal["api_key"] = "api_key"
+    name: str
+    tenant: str
+    scopes: list[Scope]
+    hint: str = Field(description="How the key begins.")
+    limits: LimitsOfKey
+    created_at: datetime
+    last_used_at: datetime | None = Field(description="To the minute.")
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    previous_until: datetime | None = Field(description="So long the secret before the last rotation works.")
+
+
+class KeyWithSecret(KeyOut):
+    """A key with its secret, which is shown this once."""
+
+    key: str
+
+
+class KeyList(BaseModel):
+    """Keys, newest first; revoked ones too."""
+
+    data: list[KeyOut]
+
+
+class UsageOut(BaseModel):
+    """What the runs of one group came to; what was not grouped by is null."""
+
+    tenant: str | None
+    key_id: str | None
+    key_name: str | None
+    tag: str | None
+    day: date | None
+    model: str | None
+    jobs: int = Field(description="Runs that ended: a retried job counts once for each.")
+    completed: int
+    failed: int
+    canceled: int
+    audio_minutes: float
+    processing_seconds: float
+    failures: dict[str, int] = Field(description="Failed runs by error code.")
+
+
+class UsageList(BaseModel):
+    """Usage by group."""
+
+    start: datetime
+    end: datetime
+    data: list[UsageOut]
+
+
+def limits_in(asked: LimitsOfKey) -> KeyLimits:
+    """The limits as the rules take them."""
+    return KeyLimits(**asked.model_dump())
+
+
+def key_out(key: ApiKey) -> KeyOut:
+    """A key as clients see it."""
+    return KeyOut.model_validate(_fields(key))
+
+
+def with_secret(key: ApiKey, secret: str) -> KeyWithSecret:
+    """A key as its maker sees it, once."""
+    return KeyWithSecret.model_validate({**_fields(key), "key": secret})
+
+
+def _fields(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.public_id,
+        "name": key.name,
+        "tenant": key.tenant,
+        "scopes": sorted(key.scopes),
+        "hint": key.hint,
+        "limits": {name: getattr(key.limits, name) for name in LimitsOfKey.model_fields},
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "previous_until": key.previous_until,
+    }
+
+
+def usage_out(usage: Usage, key_name: str | None) -> UsageOut:
+    """Usage as clients see it."""
+    return UsageOut(
+        tenant=usage.tenant,
+        key_id=ids.shown(ids.KEY, usage.key_id) if usage.key_id else None,
+        key_name=key_name,
+        tag=usage.tag,
+        day=usage.day,
+        model=usage.model,
+        jobs=usage.runs,
+        completed=usage.completed,
+        failed=usage.failed,
+        canceled=usage.canceled,
+        audio_minutes=round(usage.audio_ms / MILLISECONDS_PER_MINUTE, 3),
+        processing_seconds=round(usage.processing_ms / 1000, 3),
+        failures=dict(usage.failures),
+    )
