@@ -81,6 +81,7 @@ def test_every_call_is_shown_and_no_other() -> None:
             ("WH|wh", "webhook_id"),
             ("DL|dl", "delivery_id"),
             ("UP|up", "upload_id"),
+            ("KEYID|key", "key_id"),
         ):
             variable, _, prefix = pattern.partition("|")
             path = re.sub(rf"\${variable}|{prefix}_[0-9a-f]{{32}}", f"{{{name}}}", path)
