@@ -67,7 +67,7 @@ class RateLimited(ParaqueueError):
     code = "rate_limited"
     retryable = True
 
-    def __init__(self, message: str, after_seconds: int) -> None:
+    def __init__(self, message: str, after_seconds: int = 60) -> None:
         super().__init__(message)
         self.after_seconds = after_seconds
 
@@ -78,7 +78,7 @@ class QuotaExceeded(ParaqueueError):
     code = "quota_exceeded"
     retryable = True
 
-    def __init__(self, message: str, after_seconds: int) -> None:
+    def __init__(self, message: str, after_seconds: int = 60) -> None:
         super().__init__(message)
         self.after_seconds = after_seconds
 
