@@ -290,14 +290,19 @@ class PartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="parts_job"),)
 
 
+# The function is made by the migration of the search, which says what it answers.
+SENTENCE_GRAMS = text("search_grams(tenant, text, 1)")
+
+
 class SentenceRow(Row):
-    """A finished sentence; `words` is a list of [text, start_ms, end_ms, confidence]."""
+    """A finished sentence, with the tenant of its job; `words` is a list of [text, start_ms, end_ms, confidence]."""
 
     __tablename__ = "sentences"
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     run: Mapped[int] = mapped_column(Integer, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
     channel: Mapped[int] = mapped_column(SmallInteger)
     start_ms: Mapped[int] = mapped_column(BigInteger)
     end_ms: Mapped[int] = mapped_column(BigInteger)
@@ -305,7 +310,10 @@ class SentenceRow(Row):
     text: Mapped[str]
     words: Mapped[list[Any]] = mapped_column(JSONB)
 
-    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),)
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),
+        Index("sentences_search", SENTENCE_GRAMS, postgresql_using="gin"),
+    )
 
 
 class UsageRow(Row):

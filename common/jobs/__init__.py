@@ -32,6 +32,7 @@ from common.jobs.registry import (
     register_worker,
     unregister_worker,
 )
+from common.jobs.search import Hit, Hits, search
 from common.jobs.submit import Submission, submit
 from common.jobs.suspects import forgive_loss
 from common.jobs.sweep import (
@@ -63,6 +64,8 @@ __all__ = [
     "Dispatcher",
     "Estimate",
     "Finished",
+    "Hit",
+    "Hits",
     "Job",
     "JobFailure",
     "LeaseLost",
@@ -107,6 +110,7 @@ __all__ = [
     "renew",
     "restart",
     "retry",
+    "search",
     "sentences",
     "sentences_after",
     "stop_canceled",

@@ -103,7 +103,8 @@ def _copy_sentences(session: Session, held: Claim, earlier: JobRow) -> None:
     job = held.job
     for row in (SentenceRow, PartRow):
         session.execute(delete(row).where(row.job_id == job.id, row.run == job.run))
-    copies = select(literal(job.id), literal(job.run), *(getattr(SentenceRow, name) for name in COPIED)).where(
+    ours = (literal(job.id), literal(job.run), literal(job.tenant))
+    copies = select(*ours, *(getattr(SentenceRow, name) for name in COPIED)).where(
         SentenceRow.job_id == earlier.id, SentenceRow.run == earlier.run
     )
-    session.execute(insert(SentenceRow).from_select(["job_id", "run", *COPIED], copies))
+    session.execute(insert(SentenceRow).from_select(["job_id", "run", "tenant", *COPIED], copies))

@@ -266,6 +266,7 @@ def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, 
         "end_ms": sentence.end_ms,
         "confidence": round(sentence.confidence, 4),
         "text": sentence.text,
+        "tenant": held.job.tenant,
         "words": [[word.text, word.start_ms, word.end_ms, round(word.confidence, 4)] for word in sentence.words],
     }
 
