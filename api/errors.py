@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api import openai_errors
 from api.schemas import Problem
 from common import errors
 from common.errors import ParaqueueError
@@ -88,7 +89,11 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
-    """A problem-details response."""
+    """A problem-details response; on the paths of OpenAI's SDKs it has the form that those know."""
+    if openai_errors.wanted(request):
+        return openai_errors.answer(request, status, code, detail, retryable=retryable)
+    if openai_errors.understood(request):
+        more["error"] = openai_errors.error_of(status, code, detail)
     body = {
         "type": f"urn:paraqueue:error:{code}",
         "title": TITLES.get(status, "Error"),

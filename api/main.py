@@ -21,10 +21,13 @@ from api.middleware import RequestLog
 from api.rates import Rates
 from api.routes import (
     audio,
+    batches,
     events,
     health,
     keys,
     models,
+    openai,
+    search,
     session,
     transcriptions,
     transcripts,
@@ -86,7 +89,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
-    data = (transcriptions, transcripts, audio, events, uploads, webhooks, models)
+    data = (search, transcriptions, transcripts, audio, events, batches, uploads, openai, webhooks, models)
     for resource in (*data, keys, usage, session, health):
         app.include_router(resource.router)
     return app

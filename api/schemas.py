@@ -10,12 +10,22 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 
 from api.links import WebhookUrl, checked_link, without_query
 from api.webhook_schemas import Events
+from common import ids
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Job
 
 FAR_END = "1000+"
 SCHEMES = {"http", "https", "s3", "oss"}
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
+
+
+def link_of(value: str) -> str:
+    """A link to audio. ValueError, in words for the client, for one that cannot be fetched from."""
+    checked_link(value, SCHEMES)
+    parts = urlsplit(value)
+    if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
+        raise ValueError("names no object: write bucket/key")
+    return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
 
 
 class Options(BaseModel):
@@ -29,6 +39,11 @@ class Options(BaseModel):
     )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding and counting jobs.")
+    dedupe: bool = Field(
+        False,
+        description="Take an earlier transcript of the same audio, made with the same model and options, if there is "
+        "one: an upload is answered with the earlier transcription, a link's transcription gets a copy.",
+    )
     webhook_url: WebhookUrl | None = Field(None, description="Is told, signed, when the transcription ends.")
     webhook_events: Events | None = Field(
         None, description="What `webhook_url` is told; unset: the end, however it ends, but no progress."
@@ -47,11 +62,15 @@ class SubmitLink(Options):
     @field_validator("audio_url")
     @classmethod
     def _fetchable(cls, value: str) -> str:
-        checked_link(value, SCHEMES)
-        parts = urlsplit(value)
-        if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
-            raise ValueError("names no object: write bucket/key")
-        return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
+        return link_of(value)
+
+
+class SubmitLinks(Options):
+    """Up to 100 transcriptions at once, all with the same options."""
+
+    audio_urls: list[Annotated[str, StringConstraints(max_length=4096)]] = Field(
+        min_length=1, max_length=100, description="Links as in `audio_url`. Bad ones do not keep the others out."
+    )
 
 
 class SubmitUpload(Options):
@@ -130,6 +149,8 @@ class Transcription(BaseModel):
     priority: int
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may hold a token.")
+    batch_id: str | None = Field(description="The batch that it was submitted with.")
+    deduplicated_from: str | None = Field(description="The transcription whose transcript was taken, see `dedupe`.")
     source: Source
     audio_ms: int | None = Field(description="Length of the audio; known when all of it was read.")
     processed_ms: int
@@ -162,6 +183,8 @@ class ModelOut(BaseModel):
 
     id: str
     object: Literal["model"] = "model"
+    created: int = Field(description="Since when it is served, as Unix time; 0 where no live worker serves it.")
+    owned_by: str = "paraqueue"
     default: bool
     workers: int = Field(description="Live workers that serve it.")
     slots: int = Field(description="Jobs they run at the same time.")
@@ -215,6 +238,8 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "priority": job.priority,
         "tags": list(job.tags),
         "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
+        "batch_id": ids.shown(ids.BATCH, job.batch_id) if job.batch_id else None,
+        "deduplicated_from": ids.shown(ids.JOB, job.deduplicated_from) if job.deduplicated_from else None,
         "source": {
             "kind": job.source.kind,
             "url": without_query(job.source.url) if job.source.url else None,

@@ -106,6 +106,10 @@ class Settings(BaseSettings):
     # The API
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
+    openai_wait_seconds: Seconds = Field(
+        600, description="So long the OpenAI-compatible call waits; then it says that the job goes on."
+    )
+    openai_priority: int = Field(9, ge=0, le=9, description="Priority of what comes by that call.")
     public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
 
     # Who may call

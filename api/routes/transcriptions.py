@@ -6,12 +6,19 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import AwareDatetime
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from api.accepting import accepted
+from api.batch_schemas import BatchDetail
 from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url
+from api.idempotent import Key, answer_of, key_of, response_of
+from api.identity import Caller
 from api.schemas import (
     Options,
     SubmitLink,
+    SubmitLinks,
     SubmitUpload,
     Transcription,
     TranscriptionDetail,
@@ -19,11 +26,12 @@ from api.schemas import (
     detail_of,
     transcription_of,
 )
-from api.submitting import linked, uploaded
+from api.submitting import asked_by, fingerprint
 from api.waiting import ended_or_later
-from common import jobs
+from common import ids, jobs
+from common.idempotency import Answer
 from common.job_states import Status
-from common.jobs import Attempt, Estimate, Job, Submission
+from common.jobs import Attempt, Estimate, Job
 
 router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
@@ -34,7 +42,7 @@ SUBMIT_BODY: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"anyOf": [SubmitLink.model_json_schema(), SubmitUpload.model_json_schema()]}
+                "schema": {"anyOf": [shape.model_json_schema() for shape in (SubmitLink, SubmitUpload, SubmitLinks)]}
             },
             "multipart/form-data": {
                 "schema": {
@@ -51,26 +59,20 @@ SUBMIT_BODY: dict[str, Any] = {
 }
 
 
-@router.post("", status_code=202, openapi_extra=SUBMIT_BODY)
-async def submit(request: Request, response: Response, service: ServiceDep, caller: SubmitCaller) -> Transcription:
-    """Submit audio: a multipart form with `file`, or JSON with `audio_url` or `upload_id`. The answer comes at once."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json":
-        submission = await linked(request, service, caller)
-    else:
-        submission = await uploaded(request, service, caller)
-    job, estimate = await run_in_threadpool(_accept, service, submission)
-    shown = transcription_of(job, public_url(request, service), estimate)
-    response.headers["Location"] = shown.links.self
-    response.headers["Retry-After"] = POLL_SECONDS
-    return shown
+@router.post(
+    "",
+    status_code=202,
+    response_model=Transcription | BatchDetail,
+    openapi_extra=SUBMIT_BODY,
+    responses={200: {"model": Transcription, "description": "With `dedupe`: an earlier transcription"}},
+)
+async def submit(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
+    """Submit audio: a multipart form with `file`, or JSON with `audio_url`, `audio_urls` or `upload_id`.
 
-
-def _accept(service: Service, submission: Submission) -> tuple[Job, Estimate]:
-    """All of it in one thread: a switch to another one costs as much as a statement."""
-    job = jobs.submit(service.database, submission)
-    service.dispatcher.wake()
-    return job, service.outlook.of(job)
+    The answer comes at once. With an `Idempotency-Key`, a repeat is given the same answer for 24 hours.
+    """
+    async with key_of(request, service, caller) as key:
+        return await accepted(request, service, caller, await asked_by(request, service, caller), key)
 
 
 @router.get("")
@@ -80,11 +82,24 @@ def list_transcriptions(
     caller: ReadCaller,
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
+    batch: Annotated[str | None, Query(max_length=64)] = None,
+    created_from: Annotated[AwareDatetime | None, Query(description="Not before this moment.")] = None,
+    created_to: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> TranscriptionPage:
     """A page of transcriptions, newest first."""
-    page = jobs.page(service.database, tenant=caller.tenant, status=status, tag=tag, after=after, limit=limit)
+    page = jobs.page(
+        service.database,
+        tenant=caller.tenant,
+        status=status,
+        tag=tag,
+        batch_id=ids.parsed(ids.BATCH, batch) if batch is not None else None,
+        created_from=created_from,
+        created_to=created_to,
+        after=after,
+        limit=limit,
+    )
     base = public_url(request, service)
     shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
     return TranscriptionPage(data=shown, next=page.next_cursor)
@@ -121,15 +136,29 @@ def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: 
     return transcription_of(job, public_url(request, service), service.outlook.of(job))
 
 
-@router.post("/{transcription_id}/retry", status_code=202)
-def retry(
-    request: Request, response: Response, service: ServiceDep, caller: SubmitCaller, job_id: JobId
-) -> Transcription:
-    """Start a new run of a failed or canceled transcription."""
-    job = jobs.retry(service.database, job_id, tenant=caller.tenant)
+@router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
+async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Response:
+    """Start a new run of a failed or canceled transcription. Knows the `Idempotency-Key` too."""
+    asked = fingerprint(request, "")
+    async with key_of(request, service, caller) as key:
+        replayed = key.replay(asked)
+        if replayed is not None:
+            return replayed
+        answer = await run_in_threadpool(_retried, service, caller, job_id, key, asked, public_url(request, service))
     service.dispatcher.wake()
-    response.headers["Retry-After"] = POLL_SECONDS
-    return transcription_of(job, public_url(request, service), service.outlook.of(job))
+    return response_of(answer)
+
+
+def _retried(service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str) -> Answer:
+    answers: list[Answer] = []
+
+    def also(session: Session, job: Job) -> None:
+        shown = transcription_of(job, base_url, Estimate())
+        answers.append(answer_of(asked, 202, shown, shown.links.self))
+        key.keep(session, answers[0], job_id=job.id)
+
+    jobs.retry(service.database, job_id, tenant=caller.tenant, also=also)
+    return answers[0]
 
 
 @router.delete("/{transcription_id}", status_code=204, response_class=Response)

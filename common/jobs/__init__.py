@@ -12,7 +12,7 @@ from common.jobs.batches import (
 from common.jobs.control import audio_prefix, cancel, delete_job, retry
 from common.jobs.dispatch import dispatch
 from common.jobs.dispatcher import Dispatcher
-from common.jobs.earlier import complete_from_earlier, find_earlier
+from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.outcome import (
     Finished,
@@ -96,6 +96,7 @@ __all__ = [
     "expire_results",
     "fail",
     "find_earlier",
+    "find_or_submit",
     "forget_dead_workers",
     "forgive_loss",
     "get",

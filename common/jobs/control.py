@@ -16,6 +16,7 @@ from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
 from common.jobs.ending import book, ended
 from common.jobs.job import Job, job_of
+from common.jobs.submit import Also
 from common.models import JobRow
 from common.storage import Storage
 
@@ -48,7 +49,7 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
         return job_of(row)
 
 
-def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None, also: Also | None = None) -> Job:
     """Start a new run of a failed or canceled job.
 
     Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
@@ -88,7 +89,10 @@ def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -
             if Status(row.status) in sources_of(Status.QUEUED, retry=True):
                 raise Expired("the audio of this job was deleted; submit it again")
             raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
-        return job_of(row)
+        job = job_of(row)
+        if also is not None:
+            also(session, job)
+        return job
 
 
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:

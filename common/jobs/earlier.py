@@ -11,34 +11,35 @@ from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
 from common.jobs.outcome import NO_LEASE, end_attempt
-from common.jobs.submit import Submission
+from common.jobs.submit import Submission, stored
 from common.jobs.work import Claim, change
 from common.models import JobRow, PartRow, SentenceRow
 
 COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "words")
 
 
-def find_earlier(
-    database: Database,
-    asked: Submission,
-    *,
-    statuses: Collection[Status] = (Status.COMPLETED,),
-    revisions: Collection[str] = (),
-) -> Job | None:
-    """The newest job of the tenant with the same audio, model and options, in one of these states.
+def find_earlier(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> Job | None:
+    """The newest job of the tenant with a transcript of the same audio, made by the same model with the same options.
 
     With `revisions`, transcripts of other revisions of the model do not count.
     """
     if asked.audio_sha256 is None:
         return None
-    statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels).where(
-        JobRow.status.in_([status.value for status in statuses])
-    )
-    if revisions:
-        statement = statement.where(JobRow.result_revision.is_(None) | JobRow.result_revision.in_(revisions))
     with database.transaction() as session:
-        row = session.scalar(statement)
+        row = session.scalar(_found(asked, (Status.COMPLETED,), revisions))
         return job_of(row) if row is not None else None
+
+
+def find_or_submit(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> tuple[Job, bool]:
+    """The running or completed job for the same audio, or a new one; and whether it is new.
+
+    Two that ask at the same moment get the same job.
+    """
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{asked.tenant}/{asked.audio_sha256}", 0))
+    with database.transaction() as session:
+        session.execute(select(lock))
+        found = session.scalar(_found(asked, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
+        return (job_of(found), False) if found is not None else (stored(session, asked), True)
 
 
 def complete_from_earlier(
@@ -80,6 +81,17 @@ def complete_from_earlier(
         _copy_sentences(session, held, earlier)
         end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
         return True
+
+
+def _found(asked: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
+    """Jobs for the audio of a submission that is known by its hash."""
+    assert asked.audio_sha256 is not None
+    statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels).where(
+        JobRow.status.in_([status.value for status in statuses])
+    )
+    if revisions:
+        statement = statement.where(JobRow.result_revision.is_(None) | JobRow.result_revision.in_(revisions))
+    return statement
 
 
 def _same(tenant: str, sha256: str, model: str, channels: str) -> Select[JobRow]:

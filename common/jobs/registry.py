@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, delete, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
@@ -27,6 +27,7 @@ class Worker:
     precision: str
     device: str
     slots: int
+    started_at: datetime | None = None
 
 
 def seconds(value: float) -> ColumnElement[timedelta]:
@@ -72,7 +73,10 @@ def live_workers(database: Database) -> list[Worker]:
     """The workers that were heard of lately and take jobs."""
     with database.transaction() as session:
         rows = session.scalars(select(WorkerRow).where(alive()).order_by(WorkerRow.started_at))
-        return [Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots) for row in rows]
+        return [
+            Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at)
+            for row in rows
+        ]
 
 
 def alive() -> ColumnElement[bool]:

@@ -15,6 +15,7 @@ from common.jobs import Claim, Job
 from common.settings import Settings
 from dev.postgres import Postgres
 from tests.integration.job_cases import (
+    at_once,
     canceled,
     claimed,
     complete,
@@ -90,10 +91,21 @@ def test_only_a_transcript_that_is_there(database: Database) -> None:
     assert found(database) is None
 
 
-def test_a_running_job_is_found_where_asked_for(database: Database) -> None:
-    running = submitted(database, **AUDIO)
-    states = (Status.QUEUED, Status.PROCESSING, Status.COMPLETED)
-    assert jobs.find_earlier(database, submission(**AUDIO), statuses=states, revisions=["r2"]) == running
+def test_a_running_job_or_a_new_one(database: Database) -> None:
+    first, fresh = jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])
+    assert fresh
+    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"]) == (first, False)
+    assert jobs.find_earlier(database, submission(**AUDIO)) is None
+    done = completed(database, first)
+    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r1"]) == (done, False)
+    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])[1]
+
+
+def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
+    asked = [submission(**AUDIO) for _ in range(15)]
+    found = at_once([lambda item=item: jobs.find_or_submit(database, item) for item in asked])
+    assert len({job.id for job, _ in found}) == 1
+    assert sum(fresh for _, fresh in found) == 1
 
 
 def test_another_revision_is_another_transcript(database: Database) -> None:
