@@ -159,7 +159,7 @@ def test_json_that_is_none_is_refused(api: Api, body: bytes) -> None:
 
 
 def test_json_that_is_huge_is_refused(api: Api) -> None:
-    problem_of(api.client.post(URL, json={"audio_url": "x" * 1_000_000}), 413, "upload_too_large")
+    problem_of(api.client.post(URL, json={"audio_url": "x" * 1_100_000}), 413, "upload_too_large")
 
 
 def test_a_model_that_nobody_serves_is_refused(api: Api) -> None:
