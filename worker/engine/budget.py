@@ -6,6 +6,7 @@ faster. Both are expressed as padded seconds, as the batcher counts them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -103,7 +104,8 @@ class Memory:
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = float(torch.cuda.memory_allocated(self._device))
             return
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        with contextlib.suppress(OSError):  # where it is not allowed an older peak is seen: a careful answer
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         self._before = _resident_bytes("VmRSS")
 
     def peak_bytes(self) -> float:
@@ -125,20 +127,31 @@ def find_budget(run: Run, memory: Memory, longest_seconds: float) -> tuple[float
     trials = [_try(run, memory, FIRST_SEGMENTS, SEGMENT_SECONDS)]
     if time.perf_counter() + trials[0].wall_seconds * longest_seconds / trials[0].padded_seconds < ends:
         trials.append(_try(run, memory, 1, longest_seconds))
+    grown, most = _grow(run, memory, trials, ends, longest_seconds)
+    trials += grown[1:]
+    fast = max(trial.speed for trial in grown) / FASTER
+    enough = next(trial.padded_seconds for trial in grown if trial.speed >= fast)
+    if grown[-1].padded_seconds == enough and _pays(grown):
+        enough *= 2  # it would have gone on
+    limit = min(fit(trials).padded_seconds(memory.usable_bytes(), longest_seconds), most)
+    return float(np.clip(max(enough, 2 * longest_seconds), 1.0, max(limit, 1.0))), trials
+
+
+def _grow(
+    run: Run, memory: Memory, trials: list[Trial], ends: float, longest_seconds: float
+) -> tuple[list[Trial], float]:
+    """The first of `trials` and what was tried from there on, each twice as large, and the most that may be had."""
     grown = [trials[0]]
     while _pays(grown) and time.perf_counter() + 2 * grown[-1].wall_seconds < ends:
         segments = 2 * grown[-1].segments
         allowed = fit([*trials, *grown[1:]]).padded_seconds(memory.usable_bytes(), longest_seconds)
         if segments * SEGMENT_SECONDS > min(allowed, MOST_SECONDS):
             break
-        grown.append(_try(run, memory, segments, SEGMENT_SECONDS))
-    trials += grown[1:]
-    fast = max(trial.speed for trial in grown) / FASTER
-    enough = next(trial.padded_seconds for trial in grown if trial.speed >= fast)
-    if grown[-1].padded_seconds == enough and _pays(grown):
-        enough *= 2  # it would have gone on
-    limit = fit(trials).padded_seconds(memory.usable_bytes(), longest_seconds)
-    return float(np.clip(max(enough, 2 * longest_seconds), 1.0, max(limit, 1.0))), trials
+        try:
+            grown.append(_try(run, memory, segments, SEGMENT_SECONDS))
+        except (torch.OutOfMemoryError, MemoryError):  # less was free than it seemed
+            return grown, grown[-1].padded_seconds
+    return grown, MOST_SECONDS
 
 
 def _pays(grown: list[Trial]) -> bool:

@@ -67,6 +67,17 @@ def test_a_slow_device_is_not_tried_for_long(device: FakeDevice) -> None:
     assert seconds >= 60.0
 
 
+def test_running_out_of_memory_while_trying_ends_the_growth(device: FakeDevice) -> None:
+    def run(segments: int, seconds: float) -> None:
+        if segments * seconds > 80:
+            raise MemoryError
+        device.run(segments, seconds)
+
+    seconds, trials = find_budget(run, device, 15.0)
+    assert max(trial.padded_seconds for trial in trials) == 80
+    assert seconds <= 80
+
+
 def test_the_model_is_found_again_and_never_negative() -> None:
     true = MemoryModel(5e6, 3e5, 2e4)
     trials = [Trial(n, s, 1.0, true.bytes(n * s, s)) for n, s in ((4, 5.0), (16, 5.0), (4, 30.0), (64, 5.0))]
