@@ -27,6 +27,7 @@ from api.routes import (
     keys,
     models,
     openai,
+    presigned,
     search,
     session,
     transcriptions,
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
-    data = (search, transcriptions, transcripts, audio, events, batches, uploads, openai, webhooks, models)
+    data = (search, transcriptions, transcripts, audio, events, batches, presigned, uploads, openai, webhooks, models)
     for resource in (*data, keys, usage, session, health):
         app.include_router(resource.router)
     return app

@@ -1,12 +1,15 @@
 """Where audio is kept: a local directory, or anything that speaks S3."""
 
 from common.settings import Settings
+from common.storage.direct import Direct
 from common.storage.local import LocalStorage
-from common.storage.protocol import Appender, Grown, Reserve, SentPart, Storage, Stored, Writer
+from common.storage.parts import SentPart
+from common.storage.protocol import Appender, Grown, Reserve, Storage, Stored, Writer
 from common.storage.s3 import S3Storage, s3_client
 
 __all__ = [
     "Appender",
+    "Direct",
     "Grown",
     "LocalStorage",
     "Reserve",

@@ -46,6 +46,10 @@ class LocalStorage:
         """Delete the file."""
         self.delete(key)
 
+    def direct(self) -> None:
+        """There is no such thing."""
+        return
+
     def size(self, key: str) -> int:
         """The file's size."""
         path = self._path(key)

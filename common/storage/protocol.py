@@ -8,6 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from common.storage.direct import Direct
+from common.storage.parts import SentPart
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -28,15 +31,6 @@ class Writer(Protocol):
 
     def abort(self) -> None:
         """Forget what was written; fine after `commit` or a failure, when it does nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class SentPart:
-    """A part of a multipart upload."""
-
-    number: int
-    size: int
-    etag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +87,9 @@ class Storage(Protocol):
 
     def discard(self, key: str, grown: Grown) -> None:
         """Delete what has grown, and all beside it. Raises StorageUnavailable."""
+
+    def direct(self) -> Direct | None:
+        """Uploads that do not pass through us; None where the storage has no such thing."""
 
     def size(self, key: str) -> int:
         """An object's size in bytes. Raises SourceNotFound, StorageUnavailable."""

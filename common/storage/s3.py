@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
+from common.storage.direct import Direct
 from common.storage.protocol import Grown, Reserve, Stored
 from common.storage.s3_appender import S3Appender, abort_multipart
 
@@ -95,6 +96,10 @@ class S3Storage:
         if grown.upload_id is not None:
             abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)
         self.delete_all(key.rpartition("/")[0] + "/")
+
+    def direct(self) -> Direct:
+        """Multipart uploads by others."""
+        return Direct(self._client, self._bucket, self._prefix)
 
     def size(self, key: str) -> int:
         """The object's size."""

@@ -15,7 +15,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.storage import failures
-from common.storage.protocol import Grown, Reserve, SentPart
+from common.storage.parts import SentPart
+from common.storage.protocol import Grown, Reserve
 
 
 class S3Appender:

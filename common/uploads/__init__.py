@@ -2,6 +2,7 @@
 
 from common.uploads.append import Append, Terms, begin
 from common.uploads.checksums import ALGORITHMS, Checksum, Hashes
+from common.uploads.direct import begin_direct, complete_direct
 from common.uploads.rows import consume, create, expire, get, is_live, remove
 from common.uploads.upload import Upload, key_of
 from common.uploads.whole import ensure_complete
@@ -14,6 +15,8 @@ __all__ = [
     "Terms",
     "Upload",
     "begin",
+    "begin_direct",
+    "complete_direct",
     "consume",
     "create",
     "ensure_complete",

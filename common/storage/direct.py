@@ -1,0 +1,39 @@
+"""Bytes that go from a client to the object store without us: addresses that are signed for one part each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common.storage import failures
+from common.storage.parts import SentPart
+
+
+class Direct:
+    """Multipart uploads by others. An address dies with its upload: after completion nobody can change a byte."""
+
+    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._prefix = prefix
+
+    def begin(self, key: str) -> str:
+        """The id of a new multipart upload. Raises StorageUnavailable."""
+        with failures.of_s3():
+            return str(self._client.create_multipart_upload(**self._where(key))["UploadId"])
+
+    def part_url(self, key: str, upload_id: str, number: int, seconds: int) -> str:
+        """Where a client may PUT one part, for so long."""
+        with failures.of_s3():
+            given = {**self._where(key), "UploadId": upload_id, "PartNumber": number}
+            return str(self._client.generate_presigned_url("upload_part", Params=given, ExpiresIn=seconds))
+
+    def sent(self, key: str, upload_id: str) -> tuple[SentPart, ...]:
+        """The parts that have come, in their order. Raises SourceNotFound, StorageUnavailable."""
+        with failures.of_s3():
+            pages = self._client.get_paginator("list_parts").paginate(**self._where(key), UploadId=upload_id)
+            found = [part for page in pages for part in page.get("Parts", ())]
+        parts = [SentPart(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"])) for part in found]
+        return tuple(sorted(parts, key=lambda part: part.number))
+
+    def _where(self, key: str) -> dict[str, str]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}

@@ -1,0 +1,104 @@
+"""Uploads whose bytes go to the object store directly: begin, and complete what has come."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from common import ids
+from common.db import Database
+from common.errors import InvalidRequest, UploadIncomplete, UploadTooLarge, WrongState
+from common.storage import Direct, Grown, Storage
+from common.uploads import rows, whole
+from common.uploads.upload import Upload, key_of
+
+# Up to this size an upload is one PUT; larger ones have at most 1,000 of them.
+PART_BYTES = 64 * 1024 * 1024
+PARTS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class PartUrl:
+    """Where `size` bytes go."""
+
+    number: int
+    size: int
+    url: str
+
+
+def begin_direct(
+    database: Database,
+    storage: Storage,
+    *,
+    tenant: str,
+    key_id: uuid.UUID | None,
+    length: int,
+    name: str | None,
+    seconds: float,
+) -> tuple[Upload, list[PartUrl]]:
+    """A new upload with the addresses of its parts. Raises InvalidRequest where storage is a directory."""
+    direct = _direct(storage)
+    upload_id = ids.new_id()
+    key = key_of(upload_id)
+    multipart_id = direct.begin(key)
+    upload = rows.create(
+        database,
+        upload_id=upload_id,
+        tenant=tenant,
+        key_id=key_id,
+        length=length,
+        name=name,
+        metadata=None,
+        part_bytes=max(PART_BYTES, -(-length // PARTS)),
+        retention_seconds=seconds,
+        direct=True,
+        multipart_id=multipart_id,
+    )
+    starts = range(0, length, upload.part_bytes)
+    return upload, [
+        PartUrl(
+            number, min(upload.part_bytes, length - start), direct.part_url(key, multipart_id, number, int(seconds))
+        )
+        for number, start in enumerate(starts, start=1)
+    ]
+
+
+def complete_direct(
+    database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, seconds: float
+) -> Upload:
+    """Make the object of the parts, if they are as announced; a second time, say that it is made.
+
+    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete where bytes are
+    missing; UploadTooLarge where there are too many, which ends the upload.
+    """
+    upload = rows.get(database, upload_id, tenant=tenant)
+    if not upload.direct:
+        raise WrongState("the bytes of this upload come here, and it completes by itself")
+    if upload.completed_at is not None:
+        return upload
+    held = rows.lock(database, upload_id, tenant=tenant, offset=None)
+    try:
+        grown = held.grown
+        if not grown.parts:  # else they were complete already when a process died here
+            parts = _direct(storage).sent(key_of(upload_id), str(grown.upload_id))
+            grown = Grown(sum(part.size for part in parts), grown.upload_id, parts)
+            if grown.size < (upload.length or 0):
+                raise UploadIncomplete(f"{grown.size} of {upload.length} bytes have come")
+            if grown.size == upload.length:
+                rows.commit(database, held, grown, known_parts=0, retention_seconds=seconds)
+        if grown.size == upload.length:
+            whole.complete(database, storage, held, grown, None)
+            return rows.get(database, upload_id, tenant=tenant)
+    except BaseException:
+        rows.unlock(database, held)
+        raise
+    rows.unlock(database, held)
+    rows.remove(database, storage, upload_id, tenant=tenant)
+    raise UploadTooLarge(f"{grown.size} bytes have come instead of {upload.length}; the upload is deleted")
+
+
+def _direct(storage: Storage) -> Direct:
+    direct = storage.direct()
+    if direct is None:
+        raise InvalidRequest("this installation keeps audio in a directory: upload by tus, or by a form")
+    return direct
