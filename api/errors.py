@@ -53,6 +53,7 @@ STATUS: dict[type[ParaqueueError], int] = {
 FRAMEWORK_CODES = {
     404: "not_found",
     405: "method_not_allowed",
+    408: "request_timeout",
     400: "invalid_request",
     422: "invalid_request",
 }
@@ -63,6 +64,7 @@ TITLES = {
     404: "Not found",
     405: "Method not allowed",
     406: "Not acceptable",
+    408: "Request timeout",
     409: "Conflict",
     410: "Gone",
     412: "Precondition failed",

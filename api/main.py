@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import FrameType
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
@@ -36,6 +34,7 @@ from api.routes import (
     usage,
     webhooks,
 )
+from api.server import IdleBodies, make_server
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
@@ -46,7 +45,6 @@ from common.telemetry import configure_logging, get_logger
 from common.uploads import Hashes
 
 log = get_logger(__name__)
-SHUTDOWN_SECONDS = 30
 DESCRIPTION = """\
 Submit long audio, get an id at once, read the transcript later.
 
@@ -78,6 +76,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         responses=errors.RESPONSES,
     )
+    app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
     if settings.origins:
         app.add_middleware(
@@ -116,21 +115,6 @@ def _start(settings: Settings) -> Service:
     )
 
 
-class _Server(uvicorn.Server):
-    """Ends the event streams when told to stop; uvicorn would wait for their clients to go."""
-
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
-        super().__init__(config)
-        self._app = app
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT came."""
-        service: Service | None = getattr(self._app.state, "service", None)
-        if service is not None:
-            service.changes.close()
-        super().handle_exit(sig, frame)
-
-
 def main() -> int:
     """Serve until SIGTERM; requests in flight may finish."""
     try:
@@ -140,16 +124,7 @@ def main() -> int:
         return 2
     configure_logging(settings, service="api")
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    _Server(config, app).run()
+    make_server(app, settings).run()
     return 0
 
 

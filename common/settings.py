@@ -110,6 +110,10 @@ class Settings(BaseSettings):
         600, description="So long the OpenAI-compatible call waits; then it says that the job goes on."
     )
     openai_priority: int = Field(9, ge=0, le=9, description="Priority of what comes by that call.")
+    request_head_seconds: Seconds = Field(10, description="Longest time in which the head of a request must be here.")
+    request_idle_seconds: Seconds = Field(
+        30, description="Longest pause in a request's body, and longest time for which a client may take no answer."
+    )
     public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
 
     # Who may call
