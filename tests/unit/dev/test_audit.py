@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from dev.audit import LOCKS
 from dev.stack import REPOSITORY
 from tests.servers import HttpServer
 
@@ -83,6 +85,15 @@ def test_every_package_of_the_repository_is_asked_about(http_server: HttpServer)
     assert code == 0, said
     assert {"fastapi", "torch", "celery", "flower", "schemathesis", "funasr"} <= set(asked)
     assert len(asked) > 150
+
+
+def test_the_audited_files_hold_all_pins() -> None:
+    def pins(path: Path) -> set[str]:
+        return set(re.findall(r"^[a-z0-9].*?==[^ ;]+", path.read_text("utf-8"), re.MULTILINE))
+
+    audited = set().union(*(pins(REPOSITORY / "requirements" / name) for name in LOCKS))
+    for lock in (REPOSITORY / "requirements").glob("*.lock"):
+        assert pins(lock) <= audited, lock.name
 
 
 def test_an_audit_that_breaks_off_fails(http_server: HttpServer, lock: Path) -> None:
