@@ -20,6 +20,7 @@ from api.deps import Requires
 from api.main import create_app
 from common import ids, jobs, keys, uploads, webhooks
 from common.errors import Unauthenticated, WrongState
+from common.jobs import BatchSubmission
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey, Scope
 from common.settings import Settings
 from common.webhooks import NewEndpoint
@@ -27,7 +28,7 @@ from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
-from tests.integration.job_cases import execute, one, uploaded
+from tests.integration.job_cases import execute, one, submission, uploaded
 from tests.integration.upload_cases import PATCH
 from tests.integration.webhook_cases import KEY, SEAL
 from tests.servers import ADMIN_KEY
@@ -159,7 +160,7 @@ def test_a_key_without_the_scope_is_403(api: Api, call: tuple[str, RouteContext]
             assert answer.status_code not in (401, 403), answer.text
         else:
             assert answer.status_code == 403
-            if method != "HEAD":
+            if method != "HEAD" and not path.startswith("/v1/audio/"):  # its errors have OpenAI's form
                 problem_of(answer, 403, "forbidden")
             assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
 
@@ -186,6 +187,9 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         part_bytes=8 * 1024 * 1024,
         retention_seconds=3600,
     )
+    one_link = submission(tenant=tenant)
+    batch = BatchSubmission(ids.new_id(), {0: one_link})
+    jobs.submit_batch(api.database, batch)
     jobs.cancel(api.database, job.id)
     log = webhooks.delivery_page(api.database, webhooks.DeliveryFilter(tenant=tenant))
     assert len(log.deliveries) == 1, "of its own tenant's endpoint, and of no other"
@@ -194,6 +198,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "webhook_id": endpoint.public_id,
         "delivery_id": log.deliveries[0].public_id,
         "key_id": key_of(api, tenant)[0].public_id,
+        "batch_id": ids.shown(ids.BATCH, batch.id),
         "upload_id": ids.shown(ids.UPLOAD, upload.id),
     }
 
@@ -207,7 +212,9 @@ BODIES: dict[tuple[str, str], Any] = {
 }
 
 
-@pytest.mark.parametrize("call", [call for call in GUARDED if "{" in str(call[1].path)], ids=named)
+@pytest.mark.parametrize(
+    "call", [call for call in GUARDED if "{" in str(call[1].path) and "{model}" not in str(call[1].path)], ids=named
+)
 def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, RouteContext]) -> None:
     method, route = call
     theirs, _ = belongings(api, "theirs"), belongings(api, "ours")
@@ -243,7 +250,7 @@ def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
         api.client.get(path, headers=bearer(secret)).text
         for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries")
     )
-    assert all(thing in told for name, thing in ours.items() if name not in {"upload_id", "key_id"})
+    assert all(thing in told for name, thing in ours.items() if name not in {"upload_id", "key_id", "batch_id"})
     assert not any(thing in told for thing in theirs.values())
     by_job = {"transcription_id": theirs["transcription_id"]}
     assert api.client.get("/v1/webhooks/deliveries", params=by_job, headers=bearer(secret)).json()["data"] == []
