@@ -93,7 +93,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
     """A problem-details response; on the paths of OpenAI's SDKs it has the form that those know."""
     if openai_errors.wanted(request):
-        return openai_errors.answer(request, status, code, detail, retryable=retryable)
+        told = openai_errors.answer(request, status, code, detail, retryable=retryable)
+        if told.status_code in CHALLENGE:
+            told.headers["WWW-Authenticate"] = CHALLENGE[told.status_code]
+        return told
     if openai_errors.understood(request):
         more["error"] = openai_errors.error_of(status, code, detail)
     body = {
