@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -150,6 +151,8 @@ def install(app: FastAPI) -> None:
         code = FRAMEWORK_CODES.get(error.status_code, "http_error")
         answer = problem(request, error.status_code, code, str(error.detail), retryable=False)
         answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods(app, request.url.path))
         return answer
 
     @app.exception_handler(Exception)
@@ -161,6 +164,16 @@ def install(app: FastAPI) -> None:
         answer = problem(request, 500, errors.Internal.code, detail, retryable=True)
         answer.headers["X-Request-ID"] = request_id
         return answer
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """What a path knows (RFC 9110 asks for all of it; Starlette names the methods of the first route that fits)."""
+    paths = app.openapi()["paths"]
+    found = {method.upper() for method in paths.get(path, {})}
+    for template, methods in paths.items() if not found else ():
+        if re.fullmatch(re.sub(r"\{[^/]+\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return sorted(found)
 
 
 def _where(location: tuple[Any, ...]) -> str:

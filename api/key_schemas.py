@@ -58,7 +58,7 @@ class KeyRotate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_hours: float = Field(24, ge=0, le=720, description="The old secret works for so long.")
+    grace_hours: float = Field(24, strict=True, ge=0, le=720, description="The old secret works for so long.")
 
 
 class KeyOut(BaseModel):

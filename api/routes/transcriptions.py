@@ -6,7 +6,6 @@ import uuid
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AwareDatetime
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
@@ -15,6 +14,7 @@ from api.batch_schemas import BatchDetail
 from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url
 from api.idempotent import Key, answer_of, key_of, response_of
 from api.identity import Caller
+from api.moments import Moment
 from api.schemas import (
     Options,
     SubmitLink,
@@ -83,8 +83,8 @@ def list_transcriptions(
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
     batch: Annotated[str | None, Query(max_length=64)] = None,
-    created_from: Annotated[AwareDatetime | None, Query(description="Not before this moment.")] = None,
-    created_to: Annotated[AwareDatetime | None, Query(description="Before this moment.")] = None,
+    created_from: Annotated[Moment | None, Query(description="Not before this moment.")] = None,
+    created_to: Annotated[Moment | None, Query(description="Before this moment.")] = None,
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> TranscriptionPage:

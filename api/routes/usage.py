@@ -10,10 +10,10 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from api.deps import ReadCaller, ServiceDep
 from api.key_schemas import UsageList, UsageOut, usage_out
+from api.moments import Moment
 from common import jobs, keys
 from common.errors import Forbidden, InvalidRequest
 from common.jobs import Dimension
@@ -30,8 +30,8 @@ def usage(
     service: ServiceDep,
     caller: ReadCaller,
     group_by: Annotated[str, Query(max_length=100, description="Some of `key,tag,day,model,tenant`.")] = "",
-    start: Annotated[AwareDatetime | None, Query(alias="from", description="Unset: this month's first day.")] = None,
-    end: Annotated[AwareDatetime | None, Query(alias="to", description="Unset: now.")] = None,
+    start: Annotated[Moment | None, Query(alias="from", description="Unset: this month's first day.")] = None,
+    end: Annotated[Moment | None, Query(alias="to", description="Unset: now.")] = None,
     all_tenants: Annotated[bool, Query(description="For the operator: of all tenants, not only its own.")] = False,
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
 ) -> Response:
