@@ -75,10 +75,12 @@ def kill_beat(scene: Scene) -> Injected:
 
 def rolling_restart(scene: Scene) -> Injected:
     """A deployment: every process that runs tasks is told to end, one after the other, and a new one started."""
-    began = time.time()
-    names = [*scene.stack.workers, "light"]
+    names = list(scene.stack.workers)
     scene.rng.shuffle(names)
+    scene.load.wait_for_work(on_worker=names[0])
+    names.insert(scene.rng.randint(1, len(names)), "light")
     codes = {}
+    began = time.time()
     for name in names:
         codes[name] = scene.stack.replace(name)
         scene.stack.wait_ready(name)

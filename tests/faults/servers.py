@@ -82,7 +82,7 @@ def _refusals(scene: Scene) -> int:
 
 @contextmanager
 def _full_disk(stack: Stack) -> Iterator[None]:
-    if not stack.mounted:
+    if stack.small_disk is None:
         pid = stack.children["api"].process.pid
         kept = resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
         try:
@@ -90,7 +90,7 @@ def _full_disk(stack: Stack) -> Iterator[None]:
         finally:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, kept)
         return
-    filler = stack.place / "disk" / "filler"
+    filler = stack.small_disk / "filler"
     try:
         with filler.open("wb", buffering=0) as file:
             _fill(file.fileno())

@@ -6,7 +6,6 @@ import ctypes
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +33,7 @@ from tests.servers import ADMIN_KEY, StoppedS3, prepared_s3
 WORKERS = ("worker-1", "worker-2")
 OTHERS = ("api", "light", "beat")
 DISK_BYTES = 192 * 1024 * 1024
+MNT_DETACH = 2
 GONE_SECONDS = 30.0
 CLOCK = Path(__file__).parent / "clock"
 # What is short beside SHORT_TIMES and SHORT_LEASES. Audio goes early, so that a long soak does not fill its disk.
@@ -57,7 +57,7 @@ class Stack(Service):
     storage: str = field(kw_only=True)
     store: StoppedS3 | None = field(kw_only=True, default=None)
     store_child: Child | None = field(kw_only=True, default=None)
-    mounted: bool = field(kw_only=True, default=False)
+    small_disk: Path | None = field(kw_only=True, default=None)
     workers: tuple[str, ...] = field(kw_only=True, default=WORKERS)
     outage_seconds: float = field(kw_only=True, default=10.0)
     sessions: set[int] = field(kw_only=True, default_factory=set)
@@ -203,8 +203,8 @@ def running_stack(
         receiver = kept.enter_context(running_receiver(place / "www"))
         postgres = start_postgres(place / "postgres", place / "logs", secrets.token_urlsafe(12))
         valkey = start_valkey(place / "valkey", place / "logs", secrets.token_urlsafe(12))
-        disk = place / "disk"
-        mounted = storage == "disk" and kept.enter_context(small_disk(disk))
+        small = kept.enter_context(small_disk(place / "disk")) if storage == "disk" else None
+        disk = small or place / "disk"
         alembic(["upgrade", "head"], postgres.url(), place / "logs", REPOSITORY)
         store, store_child, where = None, None, {"storage_url": f"file:{disk / 'storage'}"}
         if storage == "s3":
@@ -234,7 +234,7 @@ def running_stack(
             storage=storage,
             store=store,
             store_child=store_child,
-            mounted=mounted,
+            small_disk=small,
             workers=workers,
             outage_seconds=outage_seconds,
         )
@@ -269,15 +269,22 @@ def _bucket(store: StoppedS3) -> dict[str, Any]:
 
 
 @contextmanager
-def small_disk(place: Path) -> Iterator[bool]:
-    """A file system of its own in memory at `place`, so that it can be filled; False where we may not mount one."""
+def small_disk(place: Path) -> Iterator[Path | None]:
+    """A file system of its own in memory, so that it can be filled; None where we may not mount one.
+
+    It is taken from `place` again at once and lives on by our open directory alone: so it goes with this process,
+    also when that is killed. Everybody reaches it by way of that directory.
+    """
     place.mkdir(parents=True)
     libc = ctypes.CDLL(None, use_errno=True)
     options = f"size={DISK_BYTES},mode=700".encode()
     if libc.mount(b"paraqueue-faults", str(place).encode(), b"tmpfs", 0, options) != 0:
-        yield False
+        yield None
         return
+    descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield True
+        if libc.umount2(str(place).encode(), MNT_DETACH) != 0:
+            raise OSError(ctypes.get_errno(), f"cannot unmount {place}")
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
     finally:
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        os.close(descriptor)
