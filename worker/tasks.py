@@ -77,13 +77,18 @@ class Transcriber:
 
     def run(self, transcription_id: str) -> str:
         """One message: take the job if it is still to be had, and work on it. Returns what came of it."""
-        claim = jobs.claim(
-            self.database,
-            ids.parsed(ids.JOB, transcription_id),
-            worker=self.worker,
-            model=self.engine.bundle,
-            lease_seconds=self.settings.lease_seconds,
-        )
+        try:
+            claim = jobs.claim(
+                self.database,
+                ids.parsed(ids.JOB, transcription_id),
+                worker=self.worker,
+                model=self.engine.bundle,
+                lease_seconds=self.settings.lease_seconds,
+            )
+        except Unavailable as error:
+            # Dispatch announces the job again when nobody has claimed it for a while.
+            log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
+            return "postponed"
         if claim is None:
             self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
             return "not_to_be_had"

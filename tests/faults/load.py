@@ -78,7 +78,7 @@ class Load:
         self.refused: Counter[str] = Counter()
         self.streaming: set[int] = set()
         self._rng = rng
-        self._wanted = 0
+        self.wanted = 0
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, args=[number], daemon=True) for number in range(CLIENTS)]
@@ -97,7 +97,7 @@ class Load:
 
     def keep(self, unfinished: int) -> None:
         """How many jobs to have in flight; 0 lets them run out."""
-        self._wanted = unfinished
+        self.wanted = unfinished
 
     def wait_for_streaming(self, seconds: float = 30.0) -> None:
         """Until an upload is under way."""
@@ -109,7 +109,7 @@ class Load:
     def wait_for_work(self, on_worker: str | None = None, seconds: float = 120.0) -> None:
         """Until some jobs are in the middle of their audio, one of them on that worker if it is named."""
         place = "%" if on_worker is None else f"%-{self.stack.children[on_worker].process.pid}-%"
-        wanted = min(2, self._wanted)
+        wanted = min(2, self.wanted)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = self.stack.query_when_possible(
@@ -128,9 +128,9 @@ class Load:
     def _lacking(self) -> bool:
         try:
             counted = "SELECT count(*) FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')"
-            return int(self.stack.query(counted)[0][0]) + len(self.streaming) < self._wanted
+            return int(self.stack.query(counted)[0][0]) + len(self.streaming) < self.wanted
         except psycopg.OperationalError:
-            return len(self.streaming) < self._wanted
+            return len(self.streaming) < self.wanted
 
     def _submit(self, number: int) -> None:
         """One request. A client that is refused, or gets no answer, comes again later with some audio."""

@@ -19,9 +19,10 @@ COPIES = 10
 
 def sweep_twice(scene: Scene) -> Injected:
     """A second light worker and a second beat, and sweeps as fast as both can, while a worker's leases run out."""
-    scene.stack.launch("light-2")
-    scene.stack.launch("beat-2")
-    scene.stack.wait_ready("light-2", "beat-2")
+    with scene.between():
+        scene.stack.launch("light-2")
+        scene.stack.launch("beat-2")
+        scene.stack.wait_ready("light-2", "beat-2")
     scene.load.wait_for_work()
     name = scene.busy_worker()
     sweeper = threading.Thread(target=_sweep_often, args=[scene])

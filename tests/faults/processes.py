@@ -83,6 +83,7 @@ def rolling_restart(scene: Scene) -> Injected:
     began = time.time()
     for name in names:
         codes[name] = scene.stack.replace(name)
+        scene.enough()
         scene.stack.wait_ready(name)
     return Injected(began, began, {"codes": codes})
 
@@ -95,9 +96,10 @@ def handed_back(scene: Scene, injected: Injected, struck: Struck) -> None:  # no
 
 def skew_clocks(scene: Scene) -> Injected:
     """One worker's clock is a minute fast and the light worker's a minute slow, while another worker is frozen."""
-    scene.stack.replace("worker-2", skew_seconds=SKEW_SECONDS)
-    scene.stack.replace("light", skew_seconds=-SKEW_SECONDS)
-    scene.stack.wait_ready("worker-2", "light")
+    with scene.between():
+        scene.stack.replace("worker-2", skew_seconds=SKEW_SECONDS)
+        scene.stack.replace("light", skew_seconds=-SKEW_SECONDS)
+        scene.stack.wait_ready("worker-2", "light")
     scene.load.wait_for_work(on_worker="worker-2")
     scene.enough()
     skewed = scene.stack.children["worker-2"].process.pid

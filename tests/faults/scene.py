@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -28,6 +29,14 @@ class Scene:
         """The fault has what it needs."""
         if self.alone:
             self.load.keep(0)
+
+    @contextmanager
+    def between(self) -> Iterator[None]:
+        """While something is prepared that takes long, no work is needed."""
+        wanted = self.load.wanted
+        self.enough()
+        yield
+        self.load.keep(wanted)
 
     def outage(self) -> None:
         """Something stays away for as long as the settings of the stack say."""

@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from common import ids, jobs
 from common.db import Database
@@ -518,6 +519,17 @@ def test_the_database_may_be_away_for_a_moment(bench: Bench, audio: Path, refere
     assert cuts > 5
     assert told == ["completed"]
     assert same(bench.sentences(job), reference)
+
+
+def test_a_claim_while_the_database_is_away_is_left_to_the_next_message(bench: Bench, audio: Path) -> None:
+    job = bench.upload(audio)
+    away = replace(bench.transcriber, database=Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", 1))
+    with capture_logs() as logs:
+        assert away.run(job.public_id) == "postponed"
+    assert [(line["event"], line["job_id"], line["error_code"]) for line in logs] == [
+        ("claim_postponed", job.public_id, "unavailable")
+    ]
+    assert bench.now(job).status is Status.QUEUED
 
 
 def test_one_of_many_workers_gets_the_job(bench: Bench, audio: Path, reference: list[Sentence]) -> None:
