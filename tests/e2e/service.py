@@ -169,7 +169,7 @@ def running_service(database_url: str, valkey: Valkey, place: Path, **changes: A
         "fetch_allowed_private": "127.0.0.1",
         "admin_key": ADMIN_KEY,
     }
-    service = Service(Settings(**values, **(SHORT_TIMES | changes)), place, valkey)
+    service = Service(Settings(**(values | SHORT_TIMES | changes)), place, valkey)
     try:
         service.start_all()
         yield service
