@@ -129,7 +129,7 @@ def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
 def _figures(told: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
     verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
     told.bar("jobs", sum(item.jobs for item in verdicts))
-    told.bar("faults", len(rows))
+    told.bar("faults", sum(not row.complaint for row in rows))
     counted = {name: sum(len(getattr(item, name)) for item in verdicts) for name in NOTHING[:-1]}
     counted["orphans"] += sum(len(row.orphans) for row in rows)
     counted["complaints"] = sum(bool(row.complaint) for row in rows)
