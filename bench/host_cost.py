@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bench.report import Column, Report, spread
 from common.transcript import Word
 from worker.engine.punctuation import PunctuationStream
+from worker.engine.stream import placed
 from worker.engine.timing import token_times
 from worker.engine.words import Vocabulary, join_tokens
 
@@ -17,6 +18,7 @@ SEGMENTS = 400
 TOKENS = 30
 FRAMES = 360
 """Upsampled frames of 20 ms: segments of 7.2 s with 30 tokens."""
+SEGMENT_MS = 7200
 REPEATS = 5
 BAR_US, AIM_US = 20.0, 10.0
 
@@ -63,16 +65,19 @@ def _once(
         times = token_times(own, TOKENS)
         words.append(join_tokens(vocabulary, row.tolist(), times.tolist(), logs.tolist()))
     joined = time.thread_time()
-    placed = [
-        [Word(word.text, word.start_ms + 7200 * index, word.end_ms + 7200 * index, word.confidence) for word in one]
-        for index, one in enumerate(words)
-    ]
-    moved = time.thread_time()
+    moved: list[list[Word]] = []
+    for index, one in enumerate(words):
+        moved.append(placed(one, SEGMENT_MS * index, moved[-1][-1].end_ms if moved else 0))
+    in_place = time.thread_time()
     stream = PunctuationStream(_Marks(), _label)  # type: ignore[arg-type]
-    sentences = [sentence for one in placed for sentence in stream.accept(one)] + stream.finish()
+    sentences = [sentence for one in moved for sentence in stream.accept(one)] + stream.finish()
     ended = time.thread_time()
     count = sum(len(sentence.words) for sentence in sentences)
-    steps = {"tokens to timed words": joined - started, "place in the file": moved - joined, "sentences": ended - moved}
+    steps = {
+        "tokens to timed words": joined - started,
+        "place in the file": in_place - joined,
+        "sentences": ended - in_place,
+    }
     return {name: seconds * 1e6 / count for name, seconds in steps.items()}
 
 
