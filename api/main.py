@@ -20,6 +20,7 @@ from api.rates import Rates
 from api.routes import (
     audio,
     batches,
+    docs,
     events,
     health,
     keys,
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         version="0.1.0",
         description=DESCRIPTION,
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         responses=errors.RESPONSES,
     )
@@ -90,8 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
     data = (search, transcriptions, transcripts, audio, events, batches, presigned, uploads, openai, webhooks, models)
-    for resource in (*data, keys, usage, session, health):
+    for resource in (*data, keys, usage, session, health, docs):
         app.include_router(resource.router)
+    docs.describe(app)
     return app
 
 

@@ -14,11 +14,10 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from api.intake import PIECE_BYTES, Conveyor
 from common.errors import AudioEmpty, InvalidRequest, UploadIncomplete, UploadTooLarge
 from common.storage import Stored, Writer
 
-# Hand over to the storage in pieces of about this size: a thread switch for each costs little then.
-PIECE_BYTES = 1024 * 1024
 FIELD_BYTES = 64 * 1024
 FIELDS = 64
 BOUNDARY_BYTES = 70  # RFC 2046
@@ -50,9 +49,11 @@ async def read_form(content_type: str, body: AsyncIterator[bytes], writer: Write
                 raise UploadTooLarge(f"the form is larger than the limit of {max_bytes} bytes for its file")
             reader.feed(chunk)
             await reader.hand_over(at_least=PIECE_BYTES)
+        return await reader.finish()
     except ClientDisconnect:
         raise UploadIncomplete("the connection closed before the end of the upload") from None
-    return await reader.finish()
+    finally:
+        await reader.abandon()  # the caller may abort the writer: no thread may be at it then
 
 
 class _Reader:
@@ -65,6 +66,7 @@ class _Reader:
             raise InvalidRequest("the body is neither JSON nor a multipart form with a boundary")
         self._form = Form()
         self._writer = writer
+        self._conveyor = Conveyor(writer.write)
         self._max_bytes = max_bytes
         self._size = 0
         self._header_name = b""
@@ -99,7 +101,11 @@ class _Reader:
         """Give what has gathered of the file to the storage."""
         if self._pending and len(self._pending) >= at_least:
             piece, self._pending = bytes(self._pending), bytearray()
-            await run_in_threadpool(self._writer.write, piece)
+            await self._conveyor.put(piece)
+
+    async def abandon(self) -> None:
+        """Wait for what is being written."""
+        await self._conveyor.abandon()
 
     async def finish(self) -> Form:
         """Check that all came, and commit the file."""
@@ -110,6 +116,7 @@ class _Reader:
         if not self._size:
             raise AudioEmpty("the uploaded file is empty")
         await self.hand_over(at_least=1)
+        await self._conveyor.settle()
         self._form.stored = await run_in_threadpool(self._writer.commit)
         return self._form
 
@@ -147,7 +154,7 @@ class _Reader:
         self._size += end - start
         if self._size > self._max_bytes:
             raise UploadTooLarge(f"the file is larger than the limit of {self._max_bytes} bytes")
-        self._pending += data[start:end]
+        self._pending += memoryview(data)[start:end]
 
     def _part_ends(self) -> None:
         if self._in_file:

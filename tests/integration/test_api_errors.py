@@ -197,7 +197,25 @@ def test_the_openapi_document_is_valid(api: Api) -> None:
             node = node[step]
     for schema in schemas_in(document):
         Draft202012Validator.check_schema(schema)
-    assert api.client.get("/docs").status_code == 200
+
+
+def test_the_page_of_the_documentation_loads_nothing_from_elsewhere(api: Api) -> None:
+    page = api.client.get("/docs")
+    assert page.status_code == 200
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(loaded) == 3
+    for address in loaded:
+        assert api.client.get(f"/{address}").status_code == 200, address
+    policy = page.headers["content-security-policy"]
+    assert "http" not in policy and "script-src 'self' 'sha256-" in policy
+    assert api.client.get("/docs/assets/core.py").status_code == 404
+
+
+def test_the_document_says_how_to_authenticate(api: Api) -> None:
+    document = api.client.get("/openapi.json").json()
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+    assert document["paths"]["/v1/transcriptions"]["post"]["security"] == [{"bearer": []}, {"key": []}]
+    assert "security" not in document["paths"]["/health/live"]["get"]
 
 
 def schemas_in(node: Any) -> Iterator[Any]:
@@ -219,9 +237,10 @@ def test_the_openapi_document_names_both_request_bodies_and_the_errors(api: Api)
     link, upload = (
         submit["requestBody"]["content"][kind]["schema"] for kind in ("application/json", "multipart/form-data")
     )
-    link, resumed = link["anyOf"]
+    link, resumed, several = link["anyOf"]
     assert set(link["properties"]) - {"audio_url"} == set(upload["properties"]) - {"file"}
     assert set(resumed["properties"]) - {"upload_id"} == set(upload["properties"]) - {"file"}
+    assert set(several["properties"]) - {"audio_urls"} == set(upload["properties"]) - {"file"}
     assert link["required"] == ["audio_url"]
     assert upload["required"] == ["file"]
     assert Draft202012Validator(link).is_valid({"audio_url": "https://e.com/a", "tags": ["a"], "priority": 3})

@@ -16,7 +16,8 @@ import pytest
 import redis
 import yaml
 
-from api.main import SHUTDOWN_SECONDS, create_app
+from api.main import create_app
+from api.server import SHUTDOWN_SECONDS
 from common import queue
 from common.settings import Settings, load_settings
 from deploy.alive import BEAT_DIRECTORY, CHECKS
