@@ -188,7 +188,11 @@ def test_beat_and_two_light_workers_recover_jobs(settings: Settings, keeper: Kee
     def recovered() -> bool:
         return all(jobs.get(keeper.database, job.id).status is Status.QUEUED for job in lost)
 
+    def ready() -> bool:  # one that is asked to stop while it starts does not end in order
+        return all(" ready." in child.log.read_text() for child in children[1:])
+
     try:
+        wait_until(ready, children, 60, "the light workers did not start")
         wait_until(recovered, children, 60, "the leases were not taken back")
         for job in lost:
             assert len(jobs.attempts(keeper.database, job.id)) == 1
