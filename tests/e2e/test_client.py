@@ -172,6 +172,15 @@ def test_status_list_get_watch_and_delete(service: Service, tmp_path: Path, done
     assert missing.stderr.startswith("paraqueue: there is no")
 
 
+def test_the_engine_runs_here_without_a_service(service: Service, tmp_path: Path) -> None:
+    ran = command(
+        service, tmp_path, "transcribe", str(SAMPLE), "--local", "-f", "srt", PARAQUEUE_URL="http://127.0.0.1:9"
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("1\n00:00:0")
+    assert "demo-zh" in ran.stderr
+
+
 def test_exit_statuses(service: Service, tmp_path: Path) -> None:
     assert command(service, tmp_path, "submit", str(tmp_path / "missing.mp3")).returncode == 2
     assert command(service, tmp_path, "list", PARAQUEUE_URL="nonsense").returncode == 2

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ParaqueueError
-from common.transcript import Sentence
+from common.formats import Format, render
+from common.transcript import Sentence, Transcript
 
 from .audio import AudioReader, DecodeLimits
 from .bundles import BundlePaths, bundle_spec, from_directory, locate
 from .engine import Engine
-from .stream import SAMPLE_RATE
+from .stream import SAMPLE_RATE, RecognitionStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=60)
@@ -29,12 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="fp32", help="fp32; int8 on a CPU; bf16 or fp16 on a GPU")
     parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
     parser.add_argument("--batch-seconds", type=float, help="padded seconds per batch; default: measured")
+    parser.add_argument("--format", type=Format, choices=list(Format), help="default: lines with times, as they come")
     options = parser.parse_args(arguments)
     try:
         paths, seconds = _paths(options.model), options.batch_seconds
         engine = Engine.load(paths, options.device, options.precision, threads=options.threads, batch_seconds=seconds)
         try:
-            transcribe(engine, options.file)
+            transcribe(engine, options.file, options.format)
         finally:
             engine.close()
     except ParaqueueError as error:
@@ -43,15 +45,21 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def transcribe(engine: Engine, path: Path) -> None:
-    """Print the sentences of a file (its channels mixed) as they are finished, then the speed on stderr."""
+def transcribe(engine: Engine, path: Path, form: Format | None = None) -> None:
+    """Print the transcript of a file (its channels mixed), then the speed on stderr.
+
+    Without a form each sentence is printed as it is finished.
+    """
     started = time.perf_counter()
     stream = engine.stream(key=str(path))
+    finished: list[Sentence] = []
     with AudioReader(path, split_channels=False, limits=LIMITS) as reader:
         for block in reader.blocks(BLOCK_SAMPLES):
-            _print(stream.accept(block[0]))
-    _print(stream.finish())
+            finished += _told(stream.accept(block[0]), form)
+    finished += _told(stream.finish(), form)
     seconds = time.perf_counter() - started
+    if form is not None:
+        print("".join(render(form, _head(engine, path, stream, seconds), finished)).rstrip("\n"))
     audio_seconds = stream.position_samples / SAMPLE_RATE
     if not stream.segments:
         print("(no speech)", file=sys.stderr)
@@ -60,6 +68,28 @@ def transcribe(engine: Engine, path: Path) -> None:
         f"{audio_seconds:.1f} s of audio in {seconds:.2f} s, RTF {seconds / max(audio_seconds, 1e-9):.4f}",
         file=sys.stderr,
     )
+
+
+def _head(engine: Engine, path: Path, stream: RecognitionStream, seconds: float) -> Transcript:
+    return Transcript(
+        job_id=path.name,
+        model=engine.bundle,
+        model_revision=engine.revision,
+        precision=engine.precision,
+        audio_ms=stream.position_samples * 1000 // SAMPLE_RATE,
+        processing_ms=round(seconds * 1000),
+        channels=1,
+        no_speech=not stream.segments,
+        partial=False,
+    )
+
+
+def _told(sentences: Iterable[Sentence], form: Format | None) -> list[Sentence]:
+    """Printed now, or kept until the whole can be written in a form."""
+    if form is not None:
+        return list(sentences)
+    _print(sentences)
+    return []
 
 
 def _print(sentences: Iterable[Sentence]) -> None:
