@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import http.server
 import os
 import resource
@@ -340,6 +341,7 @@ def test_the_child_is_gone_after_close_and_after_an_error(spoken: Path, tmp_path
         next(reader.blocks(1000))
         assert _alive(reader.pid)
     assert not _alive(reader.pid)
+    gc.collect()  # what earlier tests left is not ours to count
     threads = threading.active_count()
     descriptors = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
@@ -350,8 +352,10 @@ def test_the_child_is_gone_after_close_and_after_an_error(spoken: Path, tmp_path
             next(reader.blocks(1000))
             raise ValueError("stop")
         assert not _alive(reader.pid)
-    assert threading.active_count() == threads
-    assert len(list(Path("/proc/self/fd").iterdir())) == descriptors
+    # Servers that the whole session shares may have opened or closed something of theirs meanwhile; a reader that
+    # leaks loses at least one of each, five times.
+    assert threading.active_count() < threads + 5
+    assert len(list(Path("/proc/self/fd").iterdir())) < descriptors + 5
 
 
 def test_the_child_dies_with_its_parent(spoken: Path, tmp_path: Path) -> None:
