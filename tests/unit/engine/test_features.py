@@ -78,7 +78,11 @@ def test_asr_features_are_funasrs_for_every_segment_of_a_batch() -> None:
     for segment, item, length in zip(segments, found, lengths.tolist(), strict=True):
         expected = funasr_features(segment, cmvn_file=str(cmvn), lfr_m=7, lfr_n=6)
         assert length == len(expected)
-        assert float((item[:length] - expected).abs().max()) < 1e-3
+        difference = (item[:length] - expected).abs()
+        # The logarithm of next to nothing: in a band without energy the rounding of a Fourier transform shows, and it
+        # differs from run to run. In one of some twenty runs a value was 0.0015 off; otherwise all are within 0.00013.
+        assert float((difference > 1e-3).float().mean()) < 1e-5
+        assert float(difference.max()) < 5e-3
         assert not item[length:].any()
 
 
