@@ -81,7 +81,8 @@ def test_asr_features_are_funasrs_for_every_segment_of_a_batch() -> None:
         difference = (item[:length] - expected).abs()
         # The logarithm of next to nothing: in a band without energy the rounding of a Fourier transform shows, and it
         # is not always the same. Alone all values are within 0.00013; once, in a run of all tests, one was 0.0015 off.
-        assert float((difference > 1e-3).float().mean()) < 1e-5
+        # Two values may be so; each stands in up to 7 stacked frames.
+        assert int((difference > 1e-3).sum()) <= 2 * 7
         assert float(difference.max()) < 5e-3
         assert not item[length:].any()
 
