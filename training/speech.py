@@ -1,8 +1,7 @@
 """Synthetic Mandarin speech from espeak-ng, and long recordings composed of it.
 
 This module needs numpy, scipy and espeakng-loader only; tests and benchmarks use it to make audio whose text
-and times are known exactly. espeak-ng keeps its state in the process, so one process is one synthesiser: do
-not call it from two threads at once.
+and times are known exactly. espeak-ng keeps its state in the process: do not call it from two threads at once.
 
     from training import speech
     voice = speech.HELD_OUT_VOICES[0]
@@ -10,16 +9,17 @@ not call it from two threads at once.
     recording = speech.compose(sentences, [voice], seed=7)           # Recording: samples, and every sentence's time
     speech.write_wav("meeting.wav", recording.samples)
 
-Everything is deterministic: the same arguments give the same samples.
+Everything is deterministic: the same arguments give the same samples, whatever was spoken before.
 """
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import wave
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class _Espeak:
-    """The one synthesiser of this process."""
+    """A synthesiser; one at a time."""
 
     def __init__(self) -> None:
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -178,10 +178,20 @@ class _Espeak:
             raise RuntimeError(f"espeak-ng could not speak {text!r}")
         return np.concatenate(self._audio), self._words, self._pauses
 
+    def close(self) -> None:
+        """Unload the library, and with it everything it remembers."""
+        self._library.espeak_Terminate()
+        _ctypes.dlclose(self._library._handle)
 
-@cache
-def _espeak() -> _Espeak:
-    return _Espeak()
+
+@contextmanager
+def _espeak() -> Iterator[_Espeak]:
+    """A fresh synthesiser. The library remembers where the flutter of the pitch is; loading it anew resets that."""
+    espeak = _Espeak()
+    try:
+        yield espeak
+    finally:
+        espeak.close()
 
 
 def synthesize(text: str, voice: Voice) -> Spoken:
@@ -190,7 +200,8 @@ def synthesize(text: str, voice: Voice) -> Spoken:
     A mark spans one character, or one English word, or a few characters that espeak-ng treats as one word.
     Raises ValueError for an unknown voice variant and RuntimeError if nothing can be spoken.
     """
-    native, words, pauses = _espeak().speak(text, voice)
+    with _espeak() as espeak:
+        native, words, pauses = espeak.speak(text, voice)
     audio = resample_poly(native.astype(np.float32) / 32768, _UP, _DOWN).astype(np.float32)
     loud = np.flatnonzero(np.abs(audio) > _QUIETEST_SPEECH)
     if len(loud) == 0:
