@@ -20,6 +20,7 @@ from api.rates import Rates
 from api.routes import (
     audio,
     batches,
+    console,
     docs,
     events,
     health,
@@ -92,7 +93,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
     data = (search, transcriptions, transcripts, audio, events, batches, presigned, uploads, openai, webhooks, models)
-    for resource in (*data, keys, usage, session, health, docs):
+    for resource in (*data, keys, usage, session, health, docs, console):
         app.include_router(resource.router)
     docs.describe(app)
     return app

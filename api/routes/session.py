@@ -1,11 +1,12 @@
-"""A browser's session: begun with a key in a header, carried on by a cookie."""
+"""Who calls; and a browser's session, begun with a key in a header, carried on by a cookie."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from api import sessions
 from api.deps import CallerDep, ServiceDep, public_url
@@ -22,6 +23,30 @@ class SessionOut(BaseModel):
     scopes: list[Scope]
     expires_at: datetime
     csrf_token: str
+
+
+class CallerOut(BaseModel):
+    """Who calls, and what it may do."""
+
+    authentication: Literal["on", "off"] = Field(description="`off`: nobody needs a key here.")
+    name: str = Field(description="Of the key or token; empty without authentication.")
+    tenant: str
+    scopes: list[Scope]
+    operator: bool = Field(description="Whether it sees and makes keys of all tenants.")
+    max_upload_bytes: int
+
+
+@router.get("")
+async def look(service: ServiceDep, caller: CallerDep) -> CallerOut:
+    """Who calls, by whichever credential; how a page finds out whether it is signed in."""
+    return CallerOut(
+        authentication=service.settings.auth,
+        name=caller.name,
+        tenant=caller.tenant,
+        scopes=sorted(caller.scopes),
+        operator=caller.operator,
+        max_upload_bytes=caller.limits.max_upload_bytes,
+    )
 
 
 @router.post("", status_code=201)

@@ -1,0 +1,60 @@
+// The frame of every page: header, navigation, messages, and the page that the address names.
+import { html, useEffect, useRef, useState } from './lib.js';
+import { caller } from './api.js';
+import { t } from './i18n.js';
+import { route } from './router.js';
+import { find, may, state } from './session.js';
+import { Header } from './shell/header.js';
+import { Connection } from './shell/connection.js';
+import { SignIn } from './shell/sign_in.js';
+import { Announcer } from './ui/announce.js';
+import { Failure, Loading, NotFound } from './ui/states.js';
+import { pageOf } from './pages.js';
+
+export function App() {
+  const [failure, setFailure] = useState(null);
+  useEffect(() => {
+    find().catch(setFailure);
+  }, []);
+  return html`
+    <${SkipLink} />
+    <${Connection} />
+    ${caller.value && html`<${Header} />`}
+    <main id="main" tabindex="-1">
+      ${failure ? html`<${Failure} error=${failure} />` : html`<${Current} />`}
+    </main>
+    <${Announcer} />
+  `;
+}
+
+function Current() {
+  const { parts } = route.value;
+  useNewPage(parts.join('/'));
+  if (state.value === 'asking') return html`<${Loading} />`;
+  if (!caller.value) return html`<${SignIn} />`;
+  const page = pageOf(parts);
+  if (!page || (page.scope && !may(page.scope))) return html`<${NotFound} />`;
+  return html`<${page.component} key=${page.name} ...${page.props ?? {}} />`;
+}
+
+// A page that was walked to is read from its start: the keyboard and the screen reader begin at its heading.
+function useNewPage(place) {
+  const first = useRef(true);
+  useEffect(() => {
+    if (first.current) {
+      first.current = false;
+      return;
+    }
+    scrollTo(0, 0);
+    document.getElementById('main').focus({ preventScroll: true });
+  }, [place]);
+}
+
+// Not a plain link: the router reads the address behind '#'.
+function SkipLink() {
+  const skip = (event) => {
+    event.preventDefault();
+    document.getElementById('main').focus();
+  };
+  return html`<a class="skip" href="#main" onClick=${skip}>${t('shell.skip')}</a>`;
+}

@@ -1,0 +1,14 @@
+// Runs before the first paint, so that a page in the chosen colours and language does not flash in others.
+(function () {
+  let theme = null;
+  let language = null;
+  try {
+    theme = localStorage.getItem('paraqueue.theme');
+    language = localStorage.getItem('paraqueue.language');
+  } catch {
+    // Storage is closed to us (a private window): the system's choice stands.
+  }
+  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+  const chosen = language || navigator.language || 'en';
+  document.documentElement.lang = chosen.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
+})();

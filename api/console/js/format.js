@@ -1,0 +1,49 @@
+// Numbers, times and sizes as people read them, in the chosen language.
+import { t, tag } from './i18n.js';
+
+export function number(value, digits = 0) {
+  return new Intl.NumberFormat(tag(), { maximumFractionDigits: digits }).format(value);
+}
+
+export function percent(value) {
+  return new Intl.NumberFormat(tag(), { style: 'percent', maximumFractionDigits: 0 }).format(value);
+}
+
+export function bytes(value) {
+  const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte'];
+  let unit = 0;
+  let size = value;
+  while (size >= 1000 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  const digits = unit > 0 && size < 10 ? 1 : 0;
+  const how = { style: 'unit', unit: units[unit], unitDisplay: 'short', maximumFractionDigits: digits };
+  return new Intl.NumberFormat(tag(), how).format(size);
+}
+
+// A place in a recording: 4:07, 1:02:09.
+export function clock(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  const two = (part) => String(part).padStart(2, '0');
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+// How long something will take; the further off, the rounder.
+export function duration(seconds) {
+  if (seconds < 60) return t('time.seconds', { n: Math.max(1, Math.round(seconds)) });
+  if (seconds < 3600) return t('time.minutes', { n: Math.round(seconds / 60) });
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.round((seconds % 3600) / 60);
+  return minutes ? t('time.hours_minutes', { h: hours, m: minutes }) : t('time.hours', { n: hours });
+}
+
+export function moment(text) {
+  const how = { dateStyle: 'medium', timeStyle: 'short' };
+  return new Intl.DateTimeFormat(tag(), how).format(new Date(text));
+}
+
+export function day(text) {
+  return new Intl.DateTimeFormat(tag(), { month: 'short', day: 'numeric', timeZone: 'UTC' }).format(new Date(text));
+}

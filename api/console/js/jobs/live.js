@@ -1,0 +1,140 @@
+// Jobs that are watched, kept up to date: by the event stream where there is one to spare, by asking elsewhere.
+//
+// A browser opens six connections to a server at most, for all its windows together; an event stream keeps one for as
+// long as it lasts. So only STREAMS of the watched jobs have one, those that will change next.
+import { signal } from '../lib.js';
+import { BASE, Problem, caller, connection, get } from '../api.js';
+
+const STREAMS = 2;
+const ASK_EVERY_MS = 2500;
+const PAGE = 100;
+const TERMINAL = new Set(['completed', 'failed', 'canceled']);
+
+export const isOver = (job) => TERMINAL.has(job.status);
+
+// By id: { job, sentences, gone: signals, users, stream }.
+const watched = new Map();
+let timer = null;
+
+// Watches a job until `leave` is called. `known` is the job as somebody read it already.
+export function watch(id, known = null) {
+  let entry = watched.get(id);
+  if (!entry) {
+    entry = { id, job: signal(known), sentences: signal([]), gone: signal(null), users: 0, stream: null, run: 0 };
+    watched.set(id, entry);
+  } else if (known && !entry.job.value) {
+    entry.job.value = known;
+  }
+  entry.users += 1;
+  schedule(0);
+  return { ...entry, leave: () => leave(entry) };
+}
+
+function leave(entry) {
+  entry.users -= 1;
+  if (entry.users > 0) return;
+  entry.stream?.close();
+  watched.delete(entry.id);
+}
+
+// After something was asked of a job: what the API answered, and back to watching.
+export function changed(job) {
+  const entry = watched.get(job.id);
+  if (entry) entry.job.value = job;
+  schedule(0);
+}
+
+function schedule(ms = ASK_EVERY_MS) {
+  clearTimeout(timer);
+  timer = setTimeout(round, ms);
+}
+
+async function round() {
+  const done = (entry) => entry.gone.value || (entry.job.value && isOver(entry.job.value));
+  const open = [...watched.values()].filter((entry) => !done(entry));
+  if (!open.length || !caller.value) return;
+  if (!document.hidden) {
+    await ask(open.filter((entry) => !entry.stream || !entry.job.value));
+    assignStreams(open.filter((entry) => entry.users && entry.job.value && !isOver(entry.job.value)));
+  }
+  schedule();
+}
+
+// To jobs that run, then to those that run next.
+function assignStreams(open) {
+  const soon = (entry) => {
+    const job = entry.job.value;
+    return job.status === 'processing' ? 0 : Number.parseInt(job.queue_position, 10) || PAGE * 100;
+  };
+  const chosen = [...open].sort((a, b) => soon(a) - soon(b)).slice(0, STREAMS);
+  for (const entry of open) {
+    if (!chosen.includes(entry)) stop(entry);
+    else if (!entry.stream) follow(entry);
+  }
+}
+
+function stop(entry) {
+  entry.stream?.close();
+  entry.stream = null;
+}
+
+function follow(entry) {
+  const stream = new EventSource(new URL(`v1/transcriptions/${entry.id}/events`, BASE));
+  entry.stream = stream;
+  let first = true; // a new stream tells all sentences again; one that was broken goes on
+  stream.addEventListener('transcription', (event) => {
+    connection.value = 'ok';
+    entry.job.value = { ...entry.job.value, ...JSON.parse(event.data) };
+  });
+  stream.addEventListener('sentences', (event) => {
+    const told = JSON.parse(event.data);
+    const before = told.run === entry.run && !first ? entry.sentences.value : [];
+    entry.run = told.run;
+    first = false;
+    entry.sentences.value = [...before, ...told.sentences];
+  });
+  stream.addEventListener('end', (event) => {
+    stop(entry);
+    if (JSON.parse(event.data).status === 'deleted') entry.gone.value = new Problem({ status: 404, code: 'not_found' });
+  });
+  stream.addEventListener('error', () => {
+    // The browser connects again by itself, unless the answer was an error: then asking goes on, and a later round
+    // opens a new stream.
+    if (stream.readyState === EventSource.CLOSED) stop(entry);
+  });
+}
+
+// One call for all that are on the first page of the list, one for each that is older.
+async function ask(entries) {
+  if (!entries.length) return;
+  try {
+    const found = new Map();
+    if (entries.length > 1) {
+      const page = await get('v1/transcriptions', { limit: PAGE });
+      page.data.forEach((job) => found.set(job.id, job));
+    }
+    for (const entry of entries) {
+      entry.job.value = found.get(entry.id) ?? (await one(entry)) ?? entry.job.value;
+    }
+  } catch (error) {
+    // Repeated with the next round; what a person must know of it (a session that ended) the shell shows.
+    if (!(error instanceof Problem)) throw error;
+  }
+}
+
+async function one(entry) {
+  try {
+    return await get(`v1/transcriptions/${entry.id}`);
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) {
+      entry.gone.value = error;
+      return null;
+    }
+    throw error;
+  }
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) watched.forEach(stop);
+  else schedule(0);
+});

@@ -1,0 +1,9 @@
+// All words of one language; each subject has a file of its own.
+import errors from './en/errors.js';
+import jobs from './en/jobs.js';
+import settings from './en/settings.js';
+import shell from './en/shell.js';
+import submit from './en/submit.js';
+import transcript from './en/transcript.js';
+
+export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings };

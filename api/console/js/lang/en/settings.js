@@ -1,0 +1,4 @@
+// Usage, keys, webhooks.
+export default {
+  'settings.title': 'Settings',
+};

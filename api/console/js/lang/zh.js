@@ -1,0 +1,9 @@
+// All words of one language; each subject has a file of its own.
+import errors from './zh/errors.js';
+import jobs from './zh/jobs.js';
+import settings from './zh/settings.js';
+import shell from './zh/shell.js';
+import submit from './zh/submit.js';
+import transcript from './zh/transcript.js';
+
+export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings };

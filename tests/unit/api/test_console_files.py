@@ -1,0 +1,119 @@
+"""The console's files: libraries as pinned, words in both languages, styles that agree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api import errors as api_errors
+from api.routes.console import DIRECTORY, TYPES, loaded
+from common import errors
+
+VENDOR = DIRECTORY / "vendor"
+LIBRARIES: list[dict[str, Any]] = json.loads((VENDOR / "vendor.json").read_text())["libraries"]
+LICENCES = {"MIT", "Apache-2.0", "BSD-3-Clause"}
+OURS = sorted((DIRECTORY / "js").rglob("*.js"))
+WORDS = re.compile(r"^  '((?:[^'\\]|\\.)+)':\s*'((?:[^'\\]|\\.)*)',$", re.MULTILINE)
+
+
+def words(language: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for path in sorted((DIRECTORY / "js/lang" / language).glob("*.js")):
+        text = path.read_text()
+        pairs = WORDS.findall(text)
+        assert len(pairs) == text.count("\n  '"), f"{path.name}: one entry per line, in the form that we read"
+        for key, value in pairs:
+            assert key not in found, f"{key} stands in two files"
+            found[key] = value
+    return found
+
+
+def forms(keys: set[str]) -> set[str]:
+    """Keys without their plural form: Chinese has one, English two."""
+    return {re.sub(r"\.(one|other)$", "", key) for key in keys}
+
+
+ENGLISH, CHINESE = words("en"), words("zh")
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: library["name"])
+def test_libraries_are_those_of_the_manifest(library: dict[str, Any]) -> None:
+    assert library["license"] in LICENCES
+    assert any(file["file"].startswith("licenses/") for file in library["files"])
+    for file in library["files"]:
+        data = (VENDOR / file["file"]).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == file["sha256"], f"{file['file']}: run python -m dev.vendor"
+
+
+def test_there_is_nothing_else_among_the_libraries() -> None:
+    listed = {file["file"] for library in LIBRARIES for file in library["files"]} | {"vendor.json"}
+    assert {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()} == listed
+
+
+def test_both_languages_say_the_same_things() -> None:
+    assert forms(set(ENGLISH)) == forms(set(CHINESE))
+    for key in ENGLISH.keys() & CHINESE.keys():
+        values = [set(re.findall(r"\{\w+\}", text)) for text in (ENGLISH[key], CHINESE[key])]
+        assert values[0] == values[1], f"{key} is given other values in Chinese"
+
+
+def test_every_word_that_is_used_exists_and_is_used() -> None:
+    source = "\n".join(path.read_text() for path in OURS if "lang" not in path.parts)
+    used = set(re.findall(r"\bt\(\s*'([^']+)'", source))
+    assert used, "the pattern finds nothing"
+    known = forms(set(ENGLISH))
+    assert used <= known, f"no words for {used - known}"
+    # A key may be chosen elsewhere ('nav.home' in a table) or be put together (`status.${…}`).
+    quoted = set(re.findall(r"'([a-z_]+(?:\.[a-z_]+)+)'", source))
+    built = tuple(re.findall(r"`([a-z_.]+\.)\$\{", source))
+    assert {key for key in known if key not in used | quoted and not key.startswith(built)} == set()
+
+
+def test_every_error_has_words() -> None:
+    codes = {kind.code for kind in _family(errors.ParaqueueError)} | set(api_errors.FRAMEWORK_CODES.values())
+    assert {f"error.{code}" for code in codes} <= ENGLISH.keys()
+
+
+def _family(kind: type[errors.ParaqueueError]) -> set[type[errors.ParaqueueError]]:
+    return {found for child in kind.__subclasses__() for found in {child, *_family(child)}}
+
+
+def test_dark_is_the_same_by_the_system_and_by_the_switch() -> None:
+    text = (DIRECTORY / "css/tokens.css").read_text()
+    blocks = re.findall(r"\{\s*(color-scheme: dark;[^}]*)\}", text)
+    assert len(blocks) == 2
+    by_system, by_switch = (re.findall(r"([\w-]+): ([^;]+);", block) for block in blocks)
+    assert by_system == by_switch
+
+
+def test_colours_are_tokens() -> None:
+    for path in (DIRECTORY / "css").glob("*.css"):
+        if path.name != "tokens.css":
+            assert not re.search(r"#[0-9a-f]{3,8}\b(?![^{]*\{)", path.read_text()), path.name
+
+
+def test_files_are_small_and_of_a_known_kind() -> None:
+    for path in DIRECTORY.rglob("*"):
+        if path.is_file() and VENDOR not in path.parents:
+            assert len(path.read_text().splitlines()) <= 300, path.name
+            assert path.suffix in TYPES or path.name == "index.html", path.name
+            assert max(map(len, path.read_text().splitlines()), default=0) <= 130, path.name
+
+
+def test_every_import_leads_to_a_file() -> None:
+    for path in OURS:
+        for found in re.findall(r"(?:from|import) '([^']+)'", path.read_text()):
+            assert found.startswith("."), f"{path.name}: a browser knows no package {found!r}"
+            assert (path.parent / found).resolve().is_file(), f"{path.name} imports {found}"
+
+
+def test_the_version_goes_with_the_content() -> None:
+    console = loaded()
+    assert f"console/{console.version}/js/main.js" in console.page
+    assert "{files}" not in console.page and "<script>" not in console.page
+    assert all(Path(name).suffix in TYPES for name in console.assets)
