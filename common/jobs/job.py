@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, cast
 
 from sqlalchemy import Row, Table
@@ -15,6 +16,24 @@ from common.models import AttemptRow, JobRow
 
 # For the statements of hot paths, which are built once.
 JOBS = cast(Table, JobRow.__table__)
+# What `Job` is made of, in the order of its fields.
+_OWN = (
+    *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "priority", "tags"),
+    *("webhook_url", "batch_id", "dedupe", "deduplicated_from"),
+)
+_SOURCE = ("source_kind", "source_url", "source_name", "audio_key", "audio_bytes", "audio_sha256")
+_PROGRESS = (
+    *("declared_ms", "processed_ms", "audio_ms", "run", "attempts", "not_before", "started_at", "finished_at"),
+    "cancel_requested",
+)
+_FAILURE = ("error_code", "error_message", "error_retryable")
+_RESULT = (
+    *("result_model", "result_revision", "result_precision", "result_channels", "no_speech", "processing_ms"),
+    "result_deleted_at",
+)
+_NAMES = (*_OWN, *_SOURCE, *_PROGRESS, *_FAILURE, *_RESULT)
+# What a SELECT or RETURNING names for `job_shown`.
+SHOWN = tuple(JOBS.c[name] for name in _NAMES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,57 +142,53 @@ class Attempt:
 
 
 def job_of(row: JobRow | Row[Any]) -> Job:
-    """The value of a row: of the ORM's, or of a plain SELECT on `JOBS`, which costs a third of the time."""
-    return Job(
-        id=row.id,
-        created_at=row.created_at,
-        tenant=row.tenant,
-        key_id=row.key_id,
-        status=Status(row.status),
-        stage=Stage(row.stage) if row.stage else None,
-        model=row.model,
-        channels=row.channels,
-        priority=row.priority,
-        tags=tuple(row.tags),
-        webhook_url=row.webhook_url,
-        batch_id=row.batch_id,
-        dedupe=row.dedupe,
-        deduplicated_from=row.deduplicated_from,
-        source=Source(
-            row.source_kind, row.source_url, row.source_name, row.audio_key, row.audio_bytes, row.audio_sha256
-        ),
-        declared_ms=row.declared_ms,
-        processed_ms=row.processed_ms,
-        audio_ms=row.audio_ms,
-        run=row.run,
-        attempts=row.attempts,
-        not_before=row.not_before,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        cancel_requested=row.cancel_requested,
-        failure=_failure_of(row),
-        result=_result_of(row),
-        result_deleted_at=row.result_deleted_at,
-    )
+    """The value of a row that has all columns."""
+    return _job(_values(row))
 
 
-def _failure_of(row: JobRow | Row[Any]) -> JobFailure | None:
-    if row.error_code is None:
+def job_shown(row: Row[Any]) -> Job:
+    """The value of a row of exactly `SHOWN`. Four times as fast: SQLAlchemy looks each name of a row up."""
+    return _job(tuple(row))
+
+
+_values = attrgetter(*_NAMES)
+
+
+def _job(values: tuple[Any, ...]) -> Job:
+    own, values = values[: len(_OWN)], values[len(_OWN) :]
+    source, values = values[: len(_SOURCE)], values[len(_SOURCE) :]
+    progress, values = values[: len(_PROGRESS)], values[len(_PROGRESS) :]
+    failure, (*result, result_deleted_at) = values[: len(_FAILURE)], values[len(_FAILURE) :]
+    *first, status, stage, model, channels, priority, tags, webhook_url, batch_id, dedupe, deduplicated_from = own
+    fields = [
+        *first,
+        Status(status),
+        Stage(stage) if stage else None,
+        *(model, channels, priority, tuple(tags), webhook_url, batch_id, dedupe, deduplicated_from),
+        Source(*source),
+        *progress,
+        _failure_of(*failure),
+        _result_of(*result) if status == Status.COMPLETED else None,
+        result_deleted_at,
+    ]
+    return Job(*fields)
+
+
+def _failure_of(code: str | None, message: str | None, retryable: bool | None) -> JobFailure | None:
+    return JobFailure(code, message or "", bool(retryable)) if code is not None else None
+
+
+def _result_of(
+    model: str | None,
+    revision: str | None,
+    precision: str | None,
+    channels: int | None,
+    no_speech: bool | None,
+    processing_ms: int | None,
+) -> Result | None:
+    if model is None:
         return None
-    return JobFailure(row.error_code, row.error_message or "", bool(row.error_retryable))
-
-
-def _result_of(row: JobRow | Row[Any]) -> Result | None:
-    if row.status != Status.COMPLETED or row.result_model is None:
-        return None
-    return Result(
-        model=row.result_model,
-        revision=row.result_revision or "",
-        precision=row.result_precision or "",
-        channels=row.result_channels or 1,
-        no_speech=bool(row.no_speech),
-        processing_ms=row.processing_ms or 0,
-    )
+    return Result(model, revision or "", precision or "", channels or 1, bool(no_speech), processing_ms or 0)
 
 
 def attempt_of(row: AttemptRow | Row[Any]) -> Attempt:

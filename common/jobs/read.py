@@ -15,16 +15,16 @@ from common import cursors, ids
 from common.db import Database
 from common.errors import Expired, NotFound, NotReady
 from common.job_states import Status
-from common.jobs.job import JOBS, Attempt, Job, attempt_of, job_of
+from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
 from common.models import DEFAULT_TENANT, AttemptRow, JobRow, SentenceRow
 from common.transcript import Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
 TRIES = cast(Table, AttemptRow.__table__)
 # Built once: building a statement takes longer than the database needs for it.
-ONE = select(JOBS).where(JOBS.c.id == bindparam("id"))
+ONE = select(*SHOWN).where(JOBS.c.id == bindparam("id"))
 NEWEST = (
-    select(JOBS)
+    select(*SHOWN)
     .where(JOBS.c.tenant == bindparam("tenant"))
     .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
     .limit(bindparam("number", type_=Integer))
@@ -58,7 +58,7 @@ def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
     row = session.execute(ONE, {"id": job_id}).one_or_none()
     if row is None or tenant not in (None, row.tenant):
         raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
-    return job_of(row)
+    return job_shown(row)
 
 
 def page(
@@ -91,7 +91,7 @@ def page(
     if after is not None:
         statement = statement.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
-        jobs = tuple(job_of(row) for row in session.execute(statement, {"tenant": tenant, "number": limit + 1}))
+        jobs = tuple(job_shown(row) for row in session.execute(statement, {"tenant": tenant, "number": limit + 1}))
     if len(jobs) <= limit:
         return Page(jobs, None)
     last = jobs[limit - 1]

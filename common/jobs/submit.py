@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from common import uploads
 from common.db import Database
-from common.jobs.job import JOBS, Job, job_of
+from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.jobs.quota import NO_QUOTA, Quota, check
 from common.models import DEFAULT_TENANT
 
-INSERT = insert(JOBS).returning(JOBS)
+INSERT = insert(JOBS).returning(*SHOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +85,4 @@ def stored(session: Session, submission: Submission) -> Job:
         batch_id=submission.batch_id,
         batch_number=submission.batch_number,
     )
-    return job_of(session.execute(INSERT, values).one())
+    return job_shown(session.execute(INSERT, values).one())

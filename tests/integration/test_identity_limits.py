@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import structlog
 
 from api import rates
 from common import jobs, keys
+from common.errors import RateLimited
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey
 from dev.postgres import Postgres
 from dev.valkey import Valkey
@@ -125,3 +128,35 @@ def test_minutes_of_audio(api: Api, span: str) -> None:
     assert 0 < int(refused.headers["retry-after"]) <= 32 * 24 * 3600
     _, other = key_of(api, **limits)
     assert link(api, other).status_code == 202
+
+
+def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None:
+    limit, processes = 1000, 3
+    key, _ = key_of(api, requests_per_minute=limit)
+    caller = api.service.identities._caller_of(key)
+
+    async def called() -> tuple[int, int]:
+        counters = [rates.Rates(api.service.settings) for _ in range(processes)]
+        asked = 0
+
+        def counted(ask: Any) -> Any:
+            async def one(*arguments: Any) -> bool:
+                nonlocal asked
+                asked += 1
+                return bool(await ask(*arguments))
+
+            return one
+
+        for one in counters:
+            one._ask = counted(one._ask)  # type: ignore[method-assign]
+        allowed = 0
+        for number in range(3 * limit):
+            with suppress(RateLimited):
+                allowed += bool(await counters[number % processes].count(caller))
+        return allowed, asked
+
+    began = time.time()
+    allowed, asked = asyncio.run(called())
+    assert time.time() - began < 30, "all within one window"
+    assert 0.9 * limit <= allowed <= limit
+    assert asked < 3 * limit - allowed / 2, "most calls that went through asked nobody"
