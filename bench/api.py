@@ -28,7 +28,7 @@ CONNECTIONS = 64
 PATIENCE_MS = 50.0
 FRACTIONS = (0.95, 0.85, 0.75, 0.65, 0.55, 0.45, 0.35, 0.25)
 KEPT_UP = 0.97
-BAR_RATIO, BAR_UPLOAD, BAR_START_MS = 0.6, 300.0, 50.0
+BAR_RATIO, BAR_UPLOAD, BAR_UPLOAD_RATIO, BAR_START_MS = 0.6, 300.0, 0.5, 50.0
 UPLOAD_BYTES = 512 * 1024 * 1024
 PIECE_BYTES = 1024 * 1024
 STARTS = 30
@@ -111,8 +111,10 @@ def uploads(service: Service, report: Report, rounds: int) -> None:
     table.add(way="cat > file, then fsync", rate=spread(copied))
     table.add(way="POST /v1/transcriptions, multipart", rate=spread(api))
     table.note(f"The API hashes (SHA-256) and fsyncs what it takes; {spread(ratios)} of the rate of cat.")
-    report.bar("upload_mb_s", spread(api).median, bar=BAR_UPLOAD)
-    report.bar("upload_ratio", spread(ratios).median, bar=0.5)
+    # One of both is asked for: a disk may be slower than 300 MB/s, and a cache faster than any service.
+    by_ratio = spread(ratios).median >= BAR_UPLOAD_RATIO
+    report.bar("upload_mb_s", spread(api).median, bar=None if by_ratio else BAR_UPLOAD)
+    report.bar("upload_ratio", spread(ratios).median, bar=BAR_UPLOAD_RATIO if by_ratio else None)
     source.unlink()
 
 

@@ -2,6 +2,9 @@
 
 The stack is that of `make run`, every process of it. A run begins with the first upload and ends when the last
 transcript is stored. Bare engine and service take turns; each round's two runs are compared with one another.
+
+Both keep all cores busy. So processor time, of all processes of the service together, says what wall time would say on
+a machine that nobody else uses; wall time itself is judged only where its rounds agree.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from bench.models import NAME
 from bench.remote import Refused, Run
 from bench.report import Column, Report, spread
 from bench.speed import COLUMNS, add_row
-from bench.usage import memory_mib
+from bench.usage import family_cpu_seconds, memory_mib
 from dev.process import free_port
 from dev.stack import Options, Stack
 
@@ -34,6 +37,7 @@ def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
     files = lab.audio(effort.files, effort.file_seconds)
     bare: list[Run] = []
     whole: list[Run] = []
+    everything: list[float] = []
     try:
         with (
             lab.remote("ours", lab.bundle, precision, at_once=effort.files) as engine,
@@ -45,7 +49,9 @@ def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
                 lab.say("service: the bare engine")
                 bare.append(engine.run(files))
                 lab.say("service: the whole service")
+                before = _all_cpu_seconds(stack)
                 whole.append(_transcribe(stack, files))
+                everything.append(_all_cpu_seconds(stack) - before)
     except Refused as error:
         report.table("Whole service", Column("why")).add(why=str(error))
         return
@@ -63,8 +69,14 @@ def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
     report.bar("service_overhead", overhead.median, bar=BAR if quiet else None, at_most=True)
     report.bar("service_overhead_least", overhead.least)
     report.bar("service_overhead_most", overhead.most)
-    by_cpu = spread(one.cpu_seconds / other.cpu_seconds - 1 for one, other in zip(whole, bare, strict=True))
-    report.bar("service_overhead_by_worker_cpu", by_cpu.median)
+    by_worker = spread(one.cpu_seconds / other.cpu_seconds - 1 for one, other in zip(whole, bare, strict=True))
+    by_cpu = spread(all_of_it / other.cpu_seconds - 1 for all_of_it, other in zip(everything, bare, strict=True))
+    table.note(
+        f"All its processes, servers included, take {100 * by_cpu.median:.1f} % more processor time than the engine "
+        f"({100 * by_cpu.least:.1f} to {100 * by_cpu.most:.1f} %)."
+    )
+    report.bar("service_overhead_by_cpu", by_cpu.median, bar=BAR, at_most=True)
+    report.bar("service_overhead_by_worker_cpu", by_worker.median)
 
 
 @contextmanager
@@ -131,6 +143,11 @@ def _finished(client: httpx.Client, stack: Stack, job_id: str) -> None:
         status = answer.json()["status"]
     if status != "completed":
         raise Refused(f"a job ended as {status}: {answer.json().get('error')}")
+
+
+def _all_cpu_seconds(stack: Stack) -> float:
+    """Processor time of all processes of the stack so far."""
+    return sum(family_cpu_seconds(child.process.pid) for child in [*stack.servers, *stack.services])
 
 
 def _cpu_seconds(process: int) -> float:
