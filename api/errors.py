@@ -34,6 +34,7 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.NotFound: 404,
     errors.NotReady: 409,
     errors.WrongState: 409,
+    errors.EditConflict: 409,
     errors.Expired: 410,
     errors.NotAcceptable: 406,
     errors.UploadTooLarge: 413,

@@ -27,8 +27,10 @@ from api.routes import (
     keys,
     models,
     openai,
+    peaks,
     presigned,
     search,
+    sentences,
     session,
     transcriptions,
     transcripts,
@@ -92,8 +94,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
-    data = (search, transcriptions, transcripts, audio, events, batches, presigned, uploads, openai, webhooks, models)
-    for resource in (*data, keys, usage, session, health, docs, console):
+    data = (search, transcriptions, transcripts, sentences, audio, peaks, events, batches, presigned, uploads, openai)
+    for resource in (*data, webhooks, models, keys, usage, session, health, docs, console):
         app.include_router(resource.router)
     docs.describe(app)
     return app

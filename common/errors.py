@@ -102,6 +102,12 @@ class WrongState(ParaqueueError):
     code = "wrong_state"
 
 
+class EditConflict(ParaqueueError):
+    """Somebody else corrected the sentence since the caller read it; read it again."""
+
+    code = "edit_conflict"
+
+
 class IdempotencyKeyInUse(ParaqueueError):
     """A request with the same Idempotency-Key has not been answered yet."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from common.transcript import Sentence, Transcript, Word, needs_space
+from common.realign import realigned
+from common.transcript import Edit, Sentence, Transcript, Word, needs_space
 
 # What fits on two lines of a screen, and what a reader can follow.
 CUE_WIDTH = 40
@@ -72,7 +73,7 @@ def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
 
 def sentence_object(sentence: Sentence) -> dict[str, Any]:
     """A sentence as the API shows it."""
-    return {
+    shown: dict[str, Any] = {
         "text": sentence.text,
         "start_ms": sentence.start_ms,
         "end_ms": sentence.end_ms,
@@ -82,6 +83,19 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
             {"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "confidence": w.confidence}
             for w in sentence.words
         ],
+    }
+    if sentence.edit is not None:
+        shown["edit"] = _edit_object(sentence.edit)
+    return shown
+
+
+def _edit_object(edit: Edit) -> dict[str, Any]:
+    return {
+        "text": edit.text,
+        "machine_text": edit.machine_text,
+        "revision": edit.revision,
+        "edited_at": edit.edited_at.isoformat().replace("+00:00", "Z"),
+        "edited_by": edit.edited_by,
     }
 
 
@@ -156,17 +170,19 @@ def cues(sentence: Sentence) -> Iterator[Cue]:
 
 def _pieces(sentence: Sentence) -> list[tuple[str, Word]]:
     """Each word with the text from it up to the next word; what stands before the first belongs to it."""
+    corrected = sentence.edit is not None and sentence.text == sentence.edit.text
+    words = realigned(sentence.text, sentence.words) if corrected else sentence.words
     starts: list[int] = []
     reached = 0
-    for word in sentence.words:
+    for word in words:
         found = sentence.text.find(word.text, reached)
-        if found < 0:  # an edited sentence: its words are not its text any more
+        if found < 0:  # a text that is not made of its words
             return []
         starts.append(found)
         reached = found + len(word.text)
     ends = [*starts[1:], len(sentence.text)]
     starts[:1] = [0] if starts else []
-    return [(sentence.text[start:end], word) for start, end, word in zip(starts, ends, sentence.words, strict=True)]
+    return [(sentence.text[start:end], word) for start, end, word in zip(starts, ends, words, strict=True)]
 
 
 def _full(pending: list[tuple[str, Word]], text: str, word: Word) -> bool:

@@ -316,6 +316,34 @@ class SentenceRow(Row):
     )
 
 
+EDIT_GRAMS = text("search_grams(tenant, text, 1)")
+
+
+class EditRow(Row):
+    """A person's text for a sentence, NULL where they went back to the machine's; it goes with the sentence."""
+
+    __tablename__ = "edits"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    tenant: Mapped[str]
+    text: Mapped[str | None]
+    revision: Mapped[int] = mapped_column(Integer)
+    key_id: Mapped[uuid.UUID | None]
+    edited_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "run", "number"],
+            ["sentences.job_id", "sentences.run", "sentences.number"],
+            ondelete="CASCADE",
+            name="edits_sentence",
+        ),
+        Index("edits_search", EDIT_GRAMS, postgresql_using="gin"),
+    )
+
+
 class UsageRow(Row):
     """What one run of a job came to; it stays when the job is deleted."""
 
@@ -385,10 +413,8 @@ class UploadPartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE", name="upload_parts_of"),)
 
 
-class RenditionRow(Row):
-    """The audio of a job made over into a form that browsers play; see `common.renditions`."""
-
-    __tablename__ = "renditions"
+class Made:
+    """Something that is made of a job's audio when it is asked for; see `common.renditions`."""
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     source_key: Mapped[str]
@@ -399,9 +425,26 @@ class RenditionRow(Row):
     lease_expires_at: Mapped[datetime | None]
     requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
+
+class RenditionRow(Made, Row):
+    """The audio of a job made over into a form that browsers play."""
+
+    __tablename__ = "renditions"
+
     __table_args__ = (
         ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="renditions_job"),
         Index("renditions_wanted", "requested_at", postgresql_where=text("status = 'wanted'")),
+    )
+
+
+class PeaksRow(Made, Row):
+    """How loud the audio of a job is at each moment, for drawing it."""
+
+    __tablename__ = "peaks"
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="peaks_job"),
+        Index("peaks_wanted", "requested_at", postgresql_where=text("status = 'wanted'")),
     )
 
 

@@ -1,17 +1,23 @@
-"""Audio made over into a form that browsers play: asked for by the API, made by the light worker, one for each job."""
+"""What is made of a job's audio when a browser asks for it: asked for by the API, made by the light worker.
+
+There are two kinds: the audio in a form that browsers play (`RenditionRow`, the default), and how loud it is at each
+moment, for drawing it (`PeaksRow`). One of each for a job.
+"""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Database
-from common.models import RenditionRow
+from common.models import Made, PeaksRow, RenditionRow
 
+Kind: TypeAlias = type[RenditionRow] | type[PeaksRow]
+NAMES: dict[Kind, str] = {RenditionRow: "playable", PeaksRow: "peaks"}
 LEASE_SECONDS = 60.0
 WANTED, READY, FAILED = "wanted", "ready", "failed"
 
@@ -34,49 +40,48 @@ class Order:
     job_id: uuid.UUID
     source_key: str
     token: uuid.UUID
+    kind: Kind = RenditionRow
 
     @property
     def key(self) -> str:
         """Where it is to lie: beside the audio, so that it goes with it."""
-        return f"{self.source_key.rpartition('/')[0]}/playable-{self.token.hex}"
+        return f"{self.source_key.rpartition('/')[0]}/{NAMES[self.kind]}-{self.token.hex}"
 
 
 def _lease_end() -> ColumnElement[Any]:
     return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, LEASE_SECONDS)
 
 
-def ask(database: Database, job_id: uuid.UUID, source_key: str) -> Rendition:
+def ask(database: Database, job_id: uuid.UUID, source_key: str, kind: Kind = RenditionRow) -> Rendition:
     """How far it is; the first to ask has it made. A job whose audio was fetched anew gets a new one."""
     fresh = {"source_key": source_key, "status": WANTED, "key": None, "error_message": None, "token": None}
-    begin = insert(RenditionRow).values(job_id=job_id, **fresh)
-    begin = begin.on_conflict_do_update(
-        index_elements=[RenditionRow.job_id], set_=fresh, where=RenditionRow.source_key != source_key
-    )
+    begin = insert(kind).values(job_id=job_id, **fresh)
+    begin = begin.on_conflict_do_update(index_elements=[kind.job_id], set_=fresh, where=kind.source_key != source_key)
     with database.transaction() as session:
         session.execute(begin)
-        row = session.scalars(select(RenditionRow).where(RenditionRow.job_id == job_id)).one()
+        row = cast(Made, session.scalars(select(kind).where(kind.job_id == job_id)).one())
         return Rendition(row.job_id, row.source_key, row.status, row.key, row.error_message)
 
 
-def take(database: Database) -> Order | None:
+def take(database: Database, kind: Kind = RenditionRow) -> Order | None:
     """One that waits, or whose maker is silent; None where there is none."""
     token = uuid.uuid4()
     due = (
-        select(RenditionRow.job_id)
-        .where(RenditionRow.status == WANTED)
-        .where(or_(RenditionRow.token.is_(None), RenditionRow.lease_expires_at < func.now()))
-        .order_by(RenditionRow.requested_at)
+        select(kind.job_id)
+        .where(kind.status == WANTED)
+        .where(or_(kind.token.is_(None), kind.lease_expires_at < func.now()))
+        .order_by(kind.requested_at)
         .limit(1)
         .with_for_update(skip_locked=True)
     )
     with database.transaction() as session:
         taken = session.execute(
-            update(RenditionRow)
-            .where(RenditionRow.job_id == due.scalar_subquery())
+            update(kind)
+            .where(kind.job_id == due.scalar_subquery())
             .values(token=token, lease_expires_at=_lease_end())
-            .returning(RenditionRow.job_id, RenditionRow.source_key)
+            .returning(kind.job_id, kind.source_key)
         ).one_or_none()
-        return Order(taken[0], taken[1], token) if taken is not None else None
+        return Order(taken[0], taken[1], token, kind) if taken is not None else None
 
 
 def keep(database: Database, order: Order) -> bool:
@@ -100,17 +105,14 @@ def give_back(database: Database, order: Order) -> bool:
 
 
 def names(database: Database, job_id: uuid.UUID, key: str) -> bool:
-    """Whether a rendition lies under the key, or is being made there."""
+    """Whether something lies under the key, or is being made there."""
     with database.transaction() as session:
-        row = session.get(RenditionRow, job_id)
-        if row is None:
-            return False
-        return row.key == key or (row.token is not None and key.endswith(row.token.hex))
+        rows = [cast(Made | None, session.get(kind, job_id)) for kind in NAMES]
+        return any(row.key == key or (row.token is not None and key.endswith(row.token.hex)) for row in rows if row)
 
 
 def _change(database: Database, order: Order, **changes: Any) -> bool:
-    mine = update(RenditionRow).where(
-        RenditionRow.job_id == order.job_id, RenditionRow.token == order.token, RenditionRow.status == WANTED
-    )
+    kind = order.kind
+    mine = update(kind).where(kind.job_id == order.job_id, kind.token == order.token, kind.status == WANTED)
     with database.transaction() as session:
-        return session.scalar(mine.values(**changes).returning(RenditionRow.job_id)) is not None
+        return session.scalar(mine.values(**changes).returning(kind.job_id)) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,25 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Edit:
+    """What a person made of a sentence: `text` is None where they went back to the machine's.
+
+    `revision` counts the changes, from 1; `edited_by` is the public id of the key, None where there was none.
+    """
+
+    text: str | None
+    machine_text: str
+    revision: int
+    edited_at: datetime
+    edited_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Sentence:
-    """Punctuated text with the words it was made of; `channel` counts from 0."""
+    """Punctuated text with the words it was made of; `channel` counts from 0.
+
+    The words, and with them the times, are the machine's, also where `text` is a person's.
+    """
 
     text: str
     start_ms: int
@@ -29,6 +47,7 @@ class Sentence:
     confidence: float
     words: tuple[Word, ...]
     channel: int = 0
+    edit: Edit | None = None
 
 
 @dataclass(frozen=True, slots=True)

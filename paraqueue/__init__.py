@@ -18,6 +18,7 @@ from paraqueue.errors import (
 )
 from paraqueue.models import (
     Attempt,
+    Edit,
     Failure,
     Model,
     Page,
@@ -39,6 +40,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "ConnectionFailed",
+    "Edit",
     "Event",
     "Failure",
     "JobEnded",

@@ -104,8 +104,18 @@ class Word(Value):
     confidence: float
 
 
+class Edit(Value):
+    """What a person made of a sentence; `text` is None where they went back to the machine's."""
+
+    text: str | None = None
+    machine_text: str
+    revision: int
+    edited_at: datetime
+    edited_by: str | None = None
+
+
 class Sentence(Value):
-    """A punctuated sentence. `channel` counts from 0."""
+    """A punctuated sentence; `channel` counts from 0. Words and times are the machine's, also of a corrected one."""
 
     text: str
     start_ms: int
@@ -113,6 +123,7 @@ class Sentence(Value):
     channel: int = 0
     confidence: float = 0.0
     words: tuple[Word, ...] = ()
+    edit: Edit | None = None
 
 
 class Transcript(Value):

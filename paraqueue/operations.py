@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from paraqueue.errors import JobEnded, WaitedTooLong
 from paraqueue.exchange import Operation, Pause, Send, idempotent, request
-from paraqueue.models import COMPLETED, Model, Page, Transcript, Transcription, Usage
+from paraqueue.models import COMPLETED, Model, Page, Sentence, Transcript, Transcription, Usage
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 JOBS = "/v1/transcriptions"
@@ -104,18 +104,35 @@ def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = 
         yield Pause(0.0)
 
 
-def transcript(id: str, *, partial: bool = False) -> Operation[Transcript]:
-    """The transcript; with `partial` what there is so far. Raises ApiError (`not_ready`, `expired`)."""
-    params = {"format": "json", "partial": str(partial).lower()}
-    answer = yield from request(Send("GET", f"{JOBS}/{id}/transcript", params))
+def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Operation[Transcript]:
+    """The transcript; with `partial` what there is so far, with `machine` without what people corrected.
+
+    Raises ApiError (`not_ready`, `expired`).
+    """
+    answer = yield from request(_reading(id, "json", partial=partial, machine=machine))
     return Transcript.model_validate_json(answer.content)
 
 
-def text(id: str, format: TextFormat = "txt", *, partial: bool = False) -> Operation[str]:
-    """The transcript as a text: `txt`, `srt`, `vtt`, or `json`."""
-    params = {"format": format, "partial": str(partial).lower()}
-    answer = yield from request(Send("GET", f"{JOBS}/{id}/transcript", params))
+def text(id: str, format: TextFormat = "txt", *, partial: bool = False, machine: bool = False) -> Operation[str]:
+    """The transcript as a text: `txt`, `srt`, `vtt`, or `json`; the rest as in `transcript`."""
+    answer = yield from request(_reading(id, format, partial=partial, machine=machine))
     return answer.content.decode()
+
+
+def _reading(id: str, format: TextFormat, *, partial: bool, machine: bool) -> Send:
+    params = {"format": format, "partial": str(partial).lower(), "text": "machine" if machine else "edited"}
+    return Send("GET", f"{JOBS}/{id}/transcript", params)
+
+
+def correct(id: str, number: int, text: str | None, *, revision: int | None = None) -> Operation[Sentence]:
+    """Put `text` in the place of a sentence, counted from 0; None brings the machine's text back.
+
+    With `revision`, that of the edit that you saw (0: none), ApiError (`edit_conflict`) is raised where somebody else
+    corrected it since; without it your text wins. Raises NotFound, ApiError (`expired`).
+    """
+    body = {"text": text} if revision is None else {"text": text, "revision": revision}
+    answer = yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))
+    return Sentence.model_validate_json(answer.content)
 
 
 def transcribe(

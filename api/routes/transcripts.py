@@ -33,11 +33,14 @@ def get_transcript(
     job_id: JobId,
     form: Annotated[Literal["json", "txt", "srt", "vtt"] | None, Query(alias="format")] = None,
     partial: bool = False,
+    text: Annotated[
+        Literal["edited", "machine"], Query(description="`machine`: without what people corrected.")
+    ] = "edited",
 ) -> StreamingResponse:
-    """The transcript, in the form that `format` or the `Accept` header asks for."""
+    """The transcript, in the form that `format` or the `Accept` header asks for, as people corrected it."""
     chosen = chosen_format(form, request.headers.get("accept"))
     job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=partial)
-    pieces = render(chosen, head_of(job), jobs.sentences(service.database, job))
+    pieces = render(chosen, head_of(job), jobs.sentences(service.database, job, machine=text == "machine"))
     headers = {
         "Content-Disposition": f'inline; filename="{job.public_id}.{chosen.value}"',
         "Vary": "Accept",

@@ -13,6 +13,7 @@ from common.jobs.control import audio_prefix, cancel, delete_job, retry
 from common.jobs.dispatch import dispatch
 from common.jobs.dispatcher import Dispatcher
 from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
+from common.jobs.edits import correct
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.outcome import (
     Finished,
@@ -24,7 +25,18 @@ from common.jobs.outcome import (
 )
 from common.jobs.outlook import Estimate, Outlook
 from common.jobs.quota import Quota
-from common.jobs.read import Page, attempts, counts, get, get_with_attempts, page, readable, sentences, sentences_after
+from common.jobs.read import (
+    Page,
+    attempts,
+    counts,
+    get,
+    get_with_attempts,
+    page,
+    readable,
+    sentence,
+    sentences,
+    sentences_after,
+)
 from common.jobs.registry import (
     Worker,
     forget_dead_workers,
@@ -88,6 +100,7 @@ __all__ = [
     "commit_part",
     "complete",
     "complete_from_earlier",
+    "correct",
     "counts",
     "delete_job",
     "delete_orphans",
@@ -112,6 +125,7 @@ __all__ = [
     "restart",
     "retry",
     "search",
+    "sentence",
     "sentences",
     "sentences_after",
     "stop_canceled",

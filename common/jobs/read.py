@@ -6,9 +6,9 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import Integer, Table, bindparam, func, select, tuple_
+from sqlalchemy import Integer, Row, Table, bindparam, func, select, tuple_
 from sqlalchemy.orm import Session
 
 from common import cursors, ids
@@ -16,11 +16,13 @@ from common.db import Database
 from common.errors import Expired, NotFound, NotReady
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
-from common.models import DEFAULT_TENANT, AttemptRow, JobRow, SentenceRow
-from common.transcript import Sentence, Word
+from common.models import DEFAULT_TENANT, AttemptRow, EditRow, JobRow, SentenceRow
+from common.transcript import Edit, Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
 TRIES = cast(Table, AttemptRow.__table__)
+SPOKEN = cast(Table, SentenceRow.__table__)
+EDITS = cast(Table, EditRow.__table__)
 # Built once: building a statement takes longer than the database needs for it.
 ONE = select(*SHOWN).where(JOBS.c.id == bindparam("id"))
 NEWEST = (
@@ -30,6 +32,24 @@ NEWEST = (
     .limit(bindparam("number", type_=Integer))
 )
 ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES.c.started_at)
+
+SAME_SENTENCE = (
+    (EDITS.c.job_id == SPOKEN.c.job_id) & (EDITS.c.run == SPOKEN.c.run) & (EDITS.c.number == SPOKEN.c.number)
+)
+SENTENCES = (
+    select(
+        *(SPOKEN.c[name] for name in ("text", "start_ms", "end_ms", "confidence", "words", "channel")),
+        EDITS.c.text.label("edited_text"),
+        EDITS.c.revision,
+        EDITS.c.key_id,
+        EDITS.c.edited_at,
+    )
+    .select_from(SPOKEN.outerjoin(EDITS, SAME_SENTENCE))
+    .where(SPOKEN.c.job_id == bindparam("id"), SPOKEN.c.run == bindparam("run"))
+    .where(SPOKEN.c.number > bindparam("number"))
+    .order_by(SPOKEN.c.number)
+    .limit(bindparam("limit", type_=Integer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,37 +137,49 @@ def readable(job: Job, *, partial: bool) -> Job:
     return job
 
 
-def sentences(database: Database, job: Job) -> Iterator[Sentence]:
+def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterator[Sentence]:
     """The sentences of a job's current run in order, fetched a few hundred at a time.
 
-    No connection is held between two fetches, so that a slow reader holds nobody up.
+    As people corrected them, or with `machine` as they were recognised. No connection is held between two fetches,
+    so that a slow reader holds nobody up.
     """
     reached = -1
-    while found := sentences_after(database, job, reached):
+    while found := sentences_after(database, job, reached, machine=machine):
         yield from found
         reached += len(found)
 
 
-def sentences_after(database: Database, job: Job, number: int) -> list[Sentence]:
+def sentences_after(
+    database: Database, job: Job, number: int, *, limit: int = SENTENCES_AT_A_TIME, machine: bool = False
+) -> list[Sentence]:
     """The next few hundred sentences behind `number`, which counts from 0; empty at the (present) end."""
-    statement = (
-        select(SentenceRow)
-        .where(SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number > number)
-        .order_by(SentenceRow.number)
-        .limit(SENTENCES_AT_A_TIME)
-    )
+    asked = {"id": job.id, "run": job.run, "number": number, "limit": limit}
     with database.transaction() as session:
-        return [
-            Sentence(
-                text=row.text,
-                start_ms=row.start_ms,
-                end_ms=row.end_ms,
-                confidence=row.confidence,
-                words=tuple(Word(*word) for word in row.words),
-                channel=row.channel,
-            )
-            for row in session.scalars(statement)
-        ]
+        return [_sentence_of(row, machine=machine) for row in session.execute(SENTENCES, asked)]
+
+
+def sentence(database: Database, job: Job, number: int, *, machine: bool = False) -> Sentence:
+    """One sentence of a job's current run. Raises NotFound."""
+    found = sentences_after(database, job, number - 1, limit=1, machine=machine) if number >= 0 else []
+    if not found:
+        raise NotFound(f"{job.public_id} has no sentence {number}")
+    return found[0]
+
+
+def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
+    edit = None
+    if row.revision is not None:
+        by = ids.shown(ids.KEY, row.key_id) if row.key_id is not None else None
+        edit = Edit(row.edited_text, row.text, row.revision, row.edited_at, by)
+    return Sentence(
+        text=row.text if machine or row.edited_text is None else row.edited_text,
+        start_ms=row.start_ms,
+        end_ms=row.end_ms,
+        confidence=row.confidence,
+        words=tuple(Word(*word) for word in row.words),
+        channel=row.channel,
+        edit=edit,
+    )
 
 
 def counts(database: Database) -> dict[str, int]:

@@ -1,9 +1,12 @@
 """Finding sentences by what was said.
 
+A sentence that a person corrected is found by the person's text, not by the machine's.
+
 The index `sentences_search` holds, of each sentence, every pair of letters that stand side by side and every single
-letter, each together with the tenant; the functions `search_folded` and `search_grams` of the sixth migration say
-which. So two Chinese characters, which no trigram serves, are one look-up; a word that everybody says costs a tenant
-that said it twice two rows. What the index finds is then compared with the words that were asked for.
+letter, each together with the tenant; the functions `search_folded` and `search_grams` of the tenth migration say
+which. `edits_search` holds the same of what people wrote. So two Chinese characters, which no trigram serves, are one
+look-up; a word that everybody says costs a tenant that said it twice two rows. What the indexes find is then compared
+with the words that were asked for.
 """
 
 from __future__ import annotations
@@ -14,19 +17,24 @@ import unicodedata
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Select, and_, func, literal, or_, select, text
+from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest
-from common.models import JobRow, SentenceRow
+from common.models import EditRow, JobRow, SentenceRow
 
 SNIPPET_WIDTH = 80
 # The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
+EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
+SAME_SENTENCE = and_(
+    EditRow.job_id == SentenceRow.job_id, EditRow.run == SentenceRow.run, EditRow.number == SentenceRow.number
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,26 +122,31 @@ def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
     return sorted(grams)
 
 
-def _statement(
-    tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None
-) -> Select[uuid.UUID, str | None, datetime, int, int, int, int, str]:
-    statement = (
-        select(
-            SentenceRow.job_id,
-            JobRow.source_name,
-            JobRow.created_at,
-            SentenceRow.number,
-            SentenceRow.channel,
-            SentenceRow.start_ms,
-            SentenceRow.end_ms,
-            SentenceRow.text,
-        )
-        .join(JobRow, and_(JobRow.id == SentenceRow.job_id, JobRow.run == SentenceRow.run, JobRow.tenant == tenant))
-        .where(GRAMS.contains(literal(grams, ARRAY(BigInteger))))
-        .order_by(SentenceRow.job_id.desc(), SentenceRow.number)
-    )
+def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None) -> Select[Any]:
+    """What the machine heard and nobody corrected, and what people put in its place."""
+    asked = literal(grams, ARRAY(BigInteger))
+    corrected = exists().where(SAME_SENTENCE, EditRow.text.is_not(None))
+    heard = _found(SentenceRow.text, tenant, words, position).where(GRAMS.contains(asked), ~corrected)
+    edited = _found(EditRow.text, tenant, words, position).join(EditRow, SAME_SENTENCE)
+    found = union_all(heard, edited.where(EDIT_GRAMS.contains(asked))).subquery()
+    return select(found).order_by(found.c.job_id.desc(), found.c.number)
+
+
+def _found(
+    content: InstrumentedAttribute[Any], tenant: str, words: list[str], position: tuple[uuid.UUID, int] | None
+) -> Select[Any]:
+    statement = select(
+        SentenceRow.job_id,
+        JobRow.source_name,
+        JobRow.created_at,
+        SentenceRow.number,
+        SentenceRow.channel,
+        SentenceRow.start_ms,
+        SentenceRow.end_ms,
+        content.label("text"),
+    ).join(JobRow, and_(JobRow.id == SentenceRow.job_id, JobRow.run == SentenceRow.run, JobRow.tenant == tenant))
     for word in words:
-        statement = statement.where(func.strpos(func.search_folded(SentenceRow.text), word) > 0)
+        statement = statement.where(func.strpos(func.search_folded(content), word) > 0)
     if position is not None:
         job_id, number = position
         behind = or_(SentenceRow.job_id < job_id, SentenceRow.number > number)

@@ -23,7 +23,7 @@ from common.job_states import Stage, Status
 from common.jobs import Progress, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
-from tests.integration.job_cases import MODEL, execute, pool_on, rows, submission, with_worker
+from tests.integration.job_cases import MODEL, execute, one, pool_on, rows, submission, with_worker
 
 # Mostly finished jobs, some waiting, a few running: as a service looks after some time.
 FILL = """
@@ -42,6 +42,7 @@ INSERT INTO attempts (job_id, token, run, number, worker) SELECT id, gen_random_
 INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences) SELECT id, 1, 0, 0, 1, 1 FROM jobs;
 INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words)
 SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
+INSERT INTO edits (job_id, run, number, tenant, text, revision) SELECT id, 1, 0, 'default', '', 1 FROM jobs;
 """
 BATCHES = """
 INSERT INTO batches (id, created_at, tenant, total, refused)
@@ -51,7 +52,7 @@ UPDATE jobs SET batch_id = (SELECT id FROM batches ORDER BY created_at LIMIT 1) 
 (SELECT id FROM jobs ORDER BY created_at LIMIT 20);
 """
 REPEATS = 12
-TABLES = ("jobs", "batches", "attempts", "parts", "sentences")
+TABLES = ("jobs", "batches", "attempts", "parts", "sentences", "edits")
 
 
 class Plans:
@@ -143,6 +144,12 @@ def dispatch(database: Database) -> None:
     assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60) > 0
 
 
+def correct(database: Database) -> None:
+    job = jobs.get(database, some(database, Status.FAILED))
+    words = one(database, "SELECT text FROM edits WHERE job_id = :id", id=job.id)
+    assert jobs.correct(database, job, 0, f"{words}.").text == f"{words}."
+
+
 CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "newest": (lambda d: jobs.page(d, limit=20), {"jobs_newest"}),
     "newest after a cursor": (lambda d: jobs.page(d, limit=20, after=cursor(d)), {"jobs_newest"}),
@@ -159,7 +166,11 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "earlier with the same audio": (earlier, {"jobs_by_audio"}),
     "get": (lambda d: jobs.get(d, some(d, Status.FAILED)), {"jobs_pkey"}),
     "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
-    "sentences": (lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))), {"sentences_pkey"}),
+    "sentences": (
+        lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))),
+        {"sentences_pkey", "edits_pkey"},
+    ),
+    "correct": (correct, {"sentences_pkey", "edits_pkey"}),
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
@@ -188,7 +199,7 @@ def test_expiring_audio_reads_an_index(filled: tuple[Database, Plans], tmp_path:
 def test_deleting_a_job_reads_indexes_of_every_table(filled: tuple[Database, Plans], tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     plans = told_by(filled, lambda d: jobs.delete_job(d, storage, some(d, Status.FAILED)))
-    assert {"jobs_pkey", "parts_pkey", "sentences_pkey"} <= plans.indexes()
+    assert {"jobs_pkey", "parts_pkey", "sentences_pkey", "edits_pkey"} <= plans.indexes()
     assert not [plan for plan in plans.sequential() if "LIMIT 1" not in plan]
     with pytest.raises(NotFound):
         jobs.get(filled[0], uuid.uuid4())

@@ -64,6 +64,14 @@ def start_mp3(
     return _start(ffmpeg, file, output, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes)
 
 
+def start_u8(
+    ffmpeg: str, file: io.FileIO, *, rate: int, most_seconds: int, cpu_seconds: int, memory_bytes: int
+) -> subprocess.Popen[bytes]:
+    """Decode the first sound track of `file`, so long at most, to bytes on stdout: one channel, silence is 128."""
+    output = ["-t", str(most_seconds), "-ac", "1", "-ar", str(rate), "-c:a", "pcm_u8", "-f", "u8", "pipe:1"]
+    return _start(ffmpeg, file, output, cpu_seconds=cpu_seconds, memory_bytes=memory_bytes)
+
+
 def _start(
     ffmpeg: str, file: io.FileIO, output: list[str], *, cpu_seconds: int, memory_bytes: int
 ) -> subprocess.Popen[bytes]:

@@ -1,0 +1,58 @@
+"""A corrected text gets its times from the words that are still in it."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.realign import realigned
+from common.transcript import Word
+
+
+def heard(*said: str) -> list[Word]:
+    return [Word(text, 1000 + 100 * place, 1080 + 100 * place, 0.5) for place, text in enumerate(said)]
+
+
+def shown(text: str, *said: str) -> list[tuple[str, int, int]]:
+    return [(word.text, word.start_ms, word.end_ms) for word in realigned(text, heard(*said))]
+
+
+def test_a_replaced_word_takes_the_place_of_the_old_one() -> None:
+    assert shown("用 CUDA 吧。", "用", "酷", "达", "吧") == [
+        ("用", 1000, 1080),
+        ("CUDA", 1100, 1280),
+        ("吧", 1300, 1380),
+    ]
+
+
+def test_what_is_written_in_between_shares_the_pause() -> None:
+    assert shown("甲乙丙丁", "甲", "丁") == [
+        ("甲", 1000, 1080),
+        ("乙", 1080, 1090),
+        ("丙", 1090, 1100),
+        ("丁", 1100, 1180),
+    ]
+    assert shown("啊甲", "甲") == [("啊", 1000, 1000), ("甲", 1000, 1080)]
+    assert shown("甲啊", "甲") == [("甲", 1000, 1080), ("啊", 1080, 1080)]
+
+
+def test_case_and_punctuation_move_nothing() -> None:
+    assert shown("It's GPU, ok!", "it's", "gpu", "ok") == [
+        ("It's", 1000, 1080),
+        ("GPU", 1100, 1180),
+        ("ok", 1200, 1280),
+    ]
+
+
+def test_without_words_there_are_no_times() -> None:
+    assert realigned("甲", []) == realigned("……", heard("甲")) == ()
+
+
+@given(st.text("甲乙丙丁 ab,。"), st.lists(st.sampled_from("甲乙丙丁ab"), max_size=8))
+def test_times_go_forward_and_words_stand_in_the_text(text: str, said: list[str]) -> None:
+    words = realigned(text, heard(*said))
+    reached = 0
+    for word in words:
+        reached = text.index(word.text, reached) + len(word.text)
+    edges = [time for word in words for time in (word.start_ms, word.end_ms)]
+    assert edges == sorted(edges)
