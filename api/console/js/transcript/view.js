@@ -1,15 +1,21 @@
-// The transcript of one job: its text, also while it grows, and downloads.
-import { html, useEffect, useState } from '../lib.js';
-import { BASE, get } from '../api.js';
-import { percent } from '../format.js';
+// The transcript of one job beside its recording.
+import { html, useEffect, useMemo, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
-import { Status } from '../jobs/status.js';
 import { useJob } from '../jobs/use_job.js';
-import { Empty, Failure, Loading } from '../ui/states.js';
+import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
-
-const FORMATS = ['txt', 'srt', 'vtt', 'json'];
+import { FindBar } from './finder.js';
+import { followPlayer } from './follower.js';
+import { Head } from './head.js';
+import { KeysDialog, useKeys } from './keys.js';
+import { LongList } from './list.js';
+import { guessHeight } from './guess.js';
+import { Model } from './model.js';
+import { PlayerBar } from './player_bar.js';
+import { Sentence } from './sentence.js';
+import { Growing, NoText } from './progress.js';
+import { Tools } from './tools.js';
 
 export function Transcript({ id }) {
   const entry = useJob(id);
@@ -17,48 +23,71 @@ export function Transcript({ id }) {
   useTitle(job?.source.name ?? t('transcript.title'));
   if (entry.gone.value) return html`<${Failure} error=${entry.gone.value} />`;
   if (!job) return html`<${Loading} />`;
+  // A retry is another run with another text: everything begins anew.
+  return html`<${Run} key=${job.run} entry=${entry} job=${job} />`;
+}
+
+function Run({ entry, job }) {
+  const view = useMemo(() => new Model(entry.id), []);
+  const failure = useText(view, entry, job);
+  const [help, setHelp] = useState(false);
+  usePlayer(view, job);
+  useKeys(view, () => setHelp(true));
+  view.text.version.value; // drawn again when the text changes
+  const { sentences } = view.text;
+  const waits = !failure && !sentences.length && !view.text.loaded.value && job.status === 'completed';
   return html`
-    <div class="page">
-      <div class="page-head"><h1>${job.source.name ?? job.source.url ?? job.id}</h1><${Status} job=${job} /></div>
+    <div class="page transcript">
+      <${Head} job=${job} />
       ${job.error && html`<${Failure} error=${job.error} />`}
-      ${job.status === 'completed'
-        ? html`<${Finished} id=${id} />`
-        : html`<${Growing} job=${job} sentences=${entry.sentences.value} />`}
+      ${!isOver(job) && html`<${Growing} job=${job} />`}
+      <div class="stage" data-roof>
+        ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
+        ${view.finder.open.value && html`<${FindBar} view=${view} />`}
+      </div>
+      ${failure && html`<${Failure} error=${failure} />`}
+      ${waits && html`<${Loading} />`}
+      ${sentences.length
+        ? html`<${Tools} view=${view} job=${job} />
+            <${LongList} scroller=${view.scroller} items=${sentences} guess=${(row, width) => guessHeight(sentences[row], width)}
+              Row=${Sentence} label=${t('transcript.sentences')} busy=${!isOver(job)} view=${view} />
+            <${Back} view=${view} />`
+        : !waits && !failure && html`<${NoText} job=${job} />`}
+      <${KeysDialog} open=${help} onClose=${() => setHelp(false)} mayEdit=${view.mayEdit} />
     </div>
   `;
 }
 
-function Growing({ job, sentences }) {
-  if (isOver(job)) return null;
-  return html`
-    <progress class="progress" max="1" value=${job.progress ?? undefined} aria-label=${t(`status.${job.status}`)}>
-      ${percent(job.progress ?? 0)}
-    </progress>
-    ${sentences.length ? html`<${Text} sentences=${sentences} />` : html`<p class="muted">${t('transcript.waiting')}</p>`}
-  `;
-}
-
-function Finished({ id }) {
-  const [sentences, setSentences] = useState(null);
+// While the job runs, the event stream tells its sentences; then they are read, with what people corrected.
+function useText(view, entry, job) {
   const [failure, setFailure] = useState(null);
+  const told = entry.sentences.value;
+  const over = isOver(job);
   useEffect(() => {
-    get(`v1/transcriptions/${id}/transcript`).then((told) => setSentences(told.sentences), setFailure);
-  }, [id]);
-  if (failure) return html`<${Failure} error=${failure} />`;
-  if (!sentences) return html`<${Loading} />`;
-  if (!sentences.length) return html`<${Empty} icon="speaker" title=${t('transcript.empty')} />`;
-  return html`
-    <p class="row">
-      ${t('transcript.download')}
-      ${FORMATS.map((form) => {
-        const url = new URL(`v1/transcriptions/${id}/transcript?format=${form}`, BASE).href;
-        return html`<a class="button small" href=${url} download=${`${id}.${form}`}>${form}</a>`;
-      })}
-    </p>
-    <${Text} sentences=${sentences} />
-  `;
+    if (!over && told.length) view.text.grow(told);
+  }, [told, over]);
+  useEffect(() => {
+    if (over) view.text.load().then(() => view.start(), (error) => view.text.abort.signal.aborted || setFailure(error));
+  }, [over]);
+  return failure;
 }
 
-function Text({ sentences }) {
-  return html`<div class="transcript">${sentences.map((said, n) => html`<p key=${n}>${said.text}</p>`)}</div>`;
+// The recording is there as soon as the job has fetched it; it stays the same when the job ends.
+function usePlayer(view, job) {
+  const fetched = job.source.bytes !== null || job.status === 'completed';
+  useEffect(() => {
+    if (fetched) view.player.open();
+  }, [fetched]);
+  useEffect(() => {
+    const stop = followPlayer(view);
+    return () => {
+      stop();
+      view.close();
+    };
+  }, []);
+}
+
+function Back({ view }) {
+  if (view.following.value || !view.player.playing.value) return null;
+  return html`<button class="primary small follow" onClick=${() => view.follow()}>${t('transcript.follow')}</button>`;
 }

@@ -1,0 +1,96 @@
+// Finding words in the transcript: the browser's own search sees only the rows that are drawn.
+import { html, signal, useEffect, useRef } from '../lib.js';
+import { t } from '../i18n.js';
+import { Icon } from '../ui/icon.js';
+import { findAll } from './matches.js';
+
+const PAUSE_MS = 120;
+
+export class Finder {
+  constructor(text) {
+    this.text = text;
+    this.open = signal(false);
+    this.asked = signal('');
+    this.found = signal([]);
+    this.place = signal(-1);
+    this.current = signal(null); // { number, match } of the chosen one
+  }
+
+  // Chooses the first match at or behind a sentence.
+  ask(words, from = 0) {
+    this.asked.value = words.trim();
+    this.found.value = findAll(this.text.sentences, this.asked.value);
+    const behind = this.found.value.findIndex((match) => match.number >= from);
+    this.choose(behind < 0 ? 0 : behind);
+  }
+
+  choose(place) {
+    const { length } = this.found.value;
+    this.place.value = length ? (place + length) % length : -1;
+    this.current.value = this.found.value[this.place.value] ?? null;
+  }
+
+  step(by) {
+    this.choose(this.place.value + by);
+  }
+
+  close() {
+    this.open.value = false;
+    this.ask('');
+  }
+}
+
+export function FindBar({ view }) {
+  const { finder, scroller } = view;
+  const field = useRef(null);
+  const timer = useRef(null);
+  useEffect(() => {
+    field.current.focus();
+    return () => clearTimeout(timer.current);
+  }, []);
+  const show = () => {
+    if (!finder.current.value) return;
+    view.following.value = false;
+    scroller.show(finder.current.value.number);
+  };
+  const step = (by) => {
+    finder.step(by);
+    show();
+  };
+  const onInput = (event) => {
+    clearTimeout(timer.current);
+    const words = event.target.value;
+    timer.current = setTimeout(() => {
+      finder.ask(words, scroller.range()[0]);
+      show();
+    }, PAUSE_MS);
+  };
+  const onKey = (event) => {
+    if (event.key === 'Enter' && !event.isComposing) step(event.shiftKey ? -1 : 1);
+    else if (event.key === 'Escape') view.closeFind();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  };
+  const count = finder.found.value.length;
+  return html`
+    <div class="find" role="search">
+      <input ref=${field} type="search" aria-label=${t('find.label')} placeholder=${t('find.label')}
+        value=${finder.asked.value} onInput=${onInput} onKeyDown=${onKey} />
+      <span class="find-count" role="status">
+        ${finder.asked.value && (count ? t('find.count', { n: count, place: finder.place.value + 1 }) : t('find.none'))}
+      </span>
+      <${Step} icon="up" words=${t('find.before')} off=${!count} act=${() => step(-1)} />
+      <${Step} icon="down" words=${t('find.next')} off=${!count} act=${() => step(1)} />
+      <${Step} icon="close" words=${t('find.close')} act=${() => view.closeFind()} />
+    </div>
+  `;
+}
+
+function Step({ icon, words, off, act }) {
+  return html`
+    <button class="quiet square small" aria-label=${words} title=${words} disabled=${off} onClick=${act}>
+      <${Icon} name=${icon} />
+    </button>
+  `;
+}

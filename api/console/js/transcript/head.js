@@ -1,0 +1,25 @@
+// What this transcript is of: its name, its state, and its figures.
+import { html } from '../lib.js';
+import { clock, moment } from '../format.js';
+import { t } from '../i18n.js';
+import { Status } from '../jobs/status.js';
+import { Icon } from '../ui/icon.js';
+
+export function Head({ job }) {
+  const facts = [
+    moment(job.created_at),
+    job.audio_ms !== null && t('transcript.length', { time: clock(job.audio_ms) }),
+    job.result?.model ?? job.model,
+    job.result?.channels > 1 && t('transcript.channels', { n: job.result.channels }),
+  ].filter(Boolean);
+  return html`
+    <div class="transcript-head">
+      <a class="back" href="#/jobs"><${Icon} name="back" />${t('nav.jobs')}</a>
+      <div class="row">
+        <h1>${job.source.name ?? job.source.url ?? job.id}</h1>
+        <${Status} job=${job} />
+      </div>
+      <p class="muted facts">${facts.map((fact) => html`<span>${fact}</span>`)}</p>
+    </div>
+  `;
+}

@@ -1,0 +1,161 @@
+// The recording: one <audio> element that streams by ranges, and how loud the recording is for the waveform.
+import { computed, signal } from '../lib.js';
+import { BASE, Problem, fetched, get } from '../api.js';
+
+export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
+const POINTS = 2000;
+const ASK_AGAIN_MS = 1500;
+
+export class Player {
+  constructor(id) {
+    this.id = id;
+    this.audio = new Audio();
+    this.audio.preload = 'metadata';
+    // 'waiting' (not fetched, or being made over), 'ready', or 'gone' with `failure`.
+    this.state = signal('waiting');
+    this.failure = signal(null);
+    this.peaks = signal(null);
+    this.playing = signal(false);
+    this.rate = signal(1);
+    this.ms = signal(0);
+    // For what shows the time: `ms` changes sixty times a second.
+    this.tick = computed(() => Math.floor(this.ms.value / 250) * 250);
+    this.durationMs = signal(0);
+    this.abort = new AbortController();
+    this.listen();
+  }
+
+  listen() {
+    const on = (name, act) => this.audio.addEventListener(name, act, { signal: this.abort.signal });
+    on('play', () => this.run());
+    on('pause', () => this.stopped());
+    on('ended', () => this.stopped());
+    on('seeked', () => this.look());
+    on('ratechange', () => (this.rate.value = this.audio.playbackRate));
+    on('durationchange', () => {
+      if (Number.isFinite(this.audio.duration)) this.durationMs.value = Math.round(this.audio.duration * 1000);
+    });
+    on('error', () => this.fail(new Problem({ code: 'audio_not_decodable' })));
+  }
+
+  // Asks for the audio until it is there. A browser's own element would take "being made over" for a broken file.
+  async open() {
+    try {
+      const url = new URL(`v1/transcriptions/${this.id}/audio`, BASE);
+      await this.prepared(() => fetched(url, { headers: { Range: 'bytes=0-0' }, abort: this.abort.signal }));
+      if (this.abort.signal.aborted) return;
+      this.audio.src = url.href;
+      this.state.value = 'ready';
+      if (this.wished !== undefined) this.seek(this.wished);
+    } catch (error) {
+      if (!this.abort.signal.aborted) this.fail(error);
+    }
+    await this.measure();
+  }
+
+  // Without a waveform the recording can be heard all the same.
+  async measure() {
+    if (this.state.value !== 'ready') return;
+    const url = new URL(`v1/transcriptions/${this.id}/peaks?points=${POINTS}`, BASE);
+    try {
+      const answer = await this.prepared(() => fetched(url, { abort: this.abort.signal }));
+      const told = await answer.json();
+      if (!this.durationMs.value) this.durationMs.value = told.duration_ms;
+      this.peaks.value = told;
+    } catch (error) {
+      if (!(error instanceof Problem) && !this.abort.signal.aborted) throw error;
+    }
+  }
+
+  async prepared(ask) {
+    for (;;) {
+      try {
+        const answer = await ask();
+        if (answer.status !== 202) return answer;
+        await answer.body?.cancel();
+      } catch (error) {
+        if (!(error instanceof Problem) || error.code !== 'not_ready') throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS));
+      this.abort.signal.throwIfAborted();
+    }
+  }
+
+  fail(error) {
+    this.failure.value = error;
+    this.state.value = 'gone';
+    this.playing.value = false;
+  }
+
+  run() {
+    this.playing.value = true;
+    const frame = () => {
+      if (!this.playing.value) return;
+      this.look();
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  stopped() {
+    this.playing.value = false;
+    this.look();
+  }
+
+  look() {
+    this.ms.value = Math.round(this.audio.currentTime * 1000);
+  }
+
+  // A place to begin at, once there is something to play.
+  wish(ms) {
+    if (this.ready) this.seek(ms);
+    else this.wished = ms;
+  }
+
+  get ready() {
+    return this.state.value === 'ready';
+  }
+
+  seek(ms) {
+    if (!this.ready) return;
+    this.audio.currentTime = Math.max(0, Math.min(ms, this.durationMs.value || ms)) / 1000;
+    this.ms.value = Math.round(ms);
+  }
+
+  // Some browsers refuse to play before a click; then nothing is lost.
+  play() {
+    if (this.ready) this.audio.play().catch(() => this.stopped());
+  }
+
+  playFrom(ms) {
+    this.seek(ms);
+    this.play();
+  }
+
+  toggle() {
+    if (this.audio.paused) this.play();
+    else this.audio.pause();
+  }
+
+  skip(ms) {
+    this.seek(Math.max(0, this.audio.currentTime * 1000 + ms));
+  }
+
+  setRate(rate) {
+    this.audio.playbackRate = rate;
+  }
+
+  faster(steps) {
+    const place = RATES.indexOf(this.rate.value);
+    const next = RATES[Math.max(0, Math.min(RATES.length - 1, (place < 0 ? 2 : place) + steps))];
+    this.setRate(next);
+  }
+
+  close() {
+    this.abort.abort();
+    this.playing.value = false;
+    this.audio.pause();
+    this.audio.removeAttribute('src');
+    this.audio.load(); // ends the download
+  }
+}

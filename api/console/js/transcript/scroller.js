@@ -1,0 +1,114 @@
+// Where a long list stands in the page: which rows are in sight, and how to bring one there.
+import { Heights } from './heights.js';
+
+// Drawn above and below what is in sight, so that a quick scroll shows no hole.
+const AROUND_PX = 700;
+// Where a row goes that is looked for: so far below what is fixed at the top.
+const ABOVE_PX = 40;
+// A jump of the page by us is over after this time; what moves it later is a person.
+const OURS_MS = 250;
+
+export class Scroller {
+  constructor() {
+    this.heights = new Heights([]);
+    this.element = null;
+    this.width = 0;
+    this.cursor = 0; // the row that is in the tab order
+    this.goal = null; // the row that is to be shown, and maybe gets the focus, with the next drawing
+    this.kept = null; // a row that stays drawn: somebody writes in it
+    this.movedAt = -OURS_MS;
+    this.redraw = () => {};
+  }
+
+  // The lower edge of what is fixed at the top of the window.
+  get roof() {
+    const fixed = document.querySelector('[data-roof]');
+    return fixed ? Math.max(0, fixed.getBoundingClientRect().bottom) : 0;
+  }
+
+  get movedByUs() {
+    return performance.now() - this.movedAt < OURS_MS;
+  }
+
+  // Heights for as many rows as there are now; those that were measured at this width stay.
+  fit(count, guess) {
+    const width = this.element?.clientWidth ?? 0;
+    const known = width === this.width ? this.heights : new Heights([]);
+    if (known === this.heights && known.count === count) return;
+    this.width = width;
+    this.heights = new Heights(
+      Array.from({ length: count }, (_, row) => (row < known.count ? known.heights[row] : guess(row, width))),
+    );
+  }
+
+  // [first, behind] of the rows that are to be drawn.
+  range() {
+    const { count } = this.heights;
+    const top = this.element ? this.element.getBoundingClientRect().top : 0;
+    const first = this.heights.at(Math.max(0, -top - AROUND_PX));
+    const last = this.heights.at(Math.max(0, innerHeight - top + AROUND_PX));
+    return [first, Math.min(count, last + 1)];
+  }
+
+  row(number) {
+    return this.element?.querySelector(`[data-row="${number}"]`) ?? null;
+  }
+
+  isInSight(number) {
+    const box = this.row(number)?.getBoundingClientRect();
+    return Boolean(box) && box.top >= this.roof - 1 && box.bottom <= innerHeight;
+  }
+
+  // Takes the heights of the drawn rows. What grew above the window's upper edge pushes nothing: the page moves along.
+  measure() {
+    const anchor = this.heights.at(Math.max(0, this.roof - this.element.getBoundingClientRect().top));
+    let above = 0;
+    let changed = false;
+    for (const row of this.element.querySelectorAll('[data-row]')) {
+      const number = Number(row.dataset.row);
+      const more = this.heights.set(number, row.offsetHeight);
+      if (more) changed = true;
+      if (number < anchor) above += more;
+    }
+    if (Math.abs(above) >= 1 && !this.goal) this.scrollBy(above);
+    return changed;
+  }
+
+  show(number) {
+    this.goal = { number, part: null, focus: false, tries: 0 };
+    this.jump();
+  }
+
+  // `part`: what in the row gets the focus, where it is not the row itself.
+  focus(number, part = null) {
+    this.cursor = Math.max(0, Math.min(number, this.heights.count - 1));
+    this.goal = { number: this.cursor, part, focus: true, tries: 0 };
+    if (!this.isInSight(this.cursor)) this.jump();
+    else this.redraw();
+  }
+
+  // To where the row is, or is guessed to be; the next drawing says.
+  jump() {
+    const top = this.element.getBoundingClientRect().top + this.heights.top(this.goal.number);
+    this.scrollBy(top - this.roof - ABOVE_PX);
+    this.redraw();
+  }
+
+  // After a drawing: is the goal where it should be?
+  reach() {
+    const { goal } = this;
+    const row = goal && this.row(goal.number);
+    if (!row) return;
+    const by = row.getBoundingClientRect().top - this.roof - ABOVE_PX;
+    if (goal.focus) (goal.part ? (row.querySelector(goal.part) ?? row) : row).focus({ preventScroll: true });
+    goal.focus = false;
+    goal.tries += 1;
+    if (this.isInSight(goal.number) || Math.abs(by) < 2 || goal.tries > 3) this.goal = null;
+    else this.jump();
+  }
+
+  scrollBy(px) {
+    this.movedAt = performance.now();
+    scrollBy({ top: px, behavior: 'instant' });
+  }
+}

@@ -1,0 +1,107 @@
+// One sentence of the transcript: its time, its words, and what can be done with it.
+import { html } from '../lib.js';
+import { clock } from '../format.js';
+import { t } from '../i18n.js';
+import { Icon } from '../ui/icon.js';
+import { Editor } from './editor.js';
+import { matchesIn } from './matches.js';
+import { cutByMatches, piecesOf } from './pieces.js';
+
+export function Sentence({ number, item, count, current, view }) {
+  const editing = view.editing.value === number;
+  const corrected = item.edit?.text != null;
+  const channel = view.channels.value > 1 ? (item.channel % 4) + 1 : 0;
+  const tab = current ? 0 : -1;
+  return html`
+    <article
+      class=${`sentence${channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
+      data-row=${number}
+      tabindex=${tab}
+      aria-posinset=${number + 1}
+      aria-setsize=${count}
+      aria-labelledby=${`when-${number} said-${number}`}
+      onKeyDown=${(event) => onKey(event, view, number)}
+    >
+      <button class="quiet small when" id=${`when-${number}`} tabindex=${tab} title=${t('sentence.play')}
+        onClick=${() => view.playFrom(item.start_ms)}>
+        ${channel ? html`<span class="hidden">${t('sentence.channel', { channel: item.channel + 1 })} </span>` : null}
+        ${clock(item.start_ms)}
+      </button>
+      <div class="said">
+        ${editing
+          ? html`<${Editor} view=${view} number=${number} item=${item} />`
+          : html`<${Words} view=${view} number=${number} item=${item} text=${item.text} id=${`said-${number}`} />`}
+        ${corrected && html`<${Heard} view=${view} number=${number} item=${item} tab=${tab} />`}
+      </div>
+      ${!editing && html`<${Acts} view=${view} number=${number} item=${item} tab=${tab} />`}
+    </article>
+  `;
+}
+
+// Words can be clicked; what a person wrote is one piece, and plays from the sentence's start.
+function Words({ view, number, item, text, id, quiet }) {
+  const asked = quiet ? '' : view.finder.asked.value;
+  const low = view.low.value;
+  const matches = asked ? matchesIn(text, asked) : [];
+  const here = view.finder.current.value;
+  const chosen = here?.number === number ? here.match : -1;
+  const play = (event) => {
+    if (getSelection().toString()) return; // somebody marks text to copy it
+    const word = event.target.closest('[data-word]');
+    view.playFrom(word ? item.words[Number(word.dataset.word)].start_ms : item.start_ms);
+  };
+  return html`
+    <p class="words" id=${id} onClick=${play}>
+      ${piecesOf(text, item.words).map((piece) => {
+        const parts = matches.length ? marked(piece, matches, chosen) : piece.text;
+        if (piece.word < 0) return html`<span>${parts}</span>`;
+        const unsure = item.words[piece.word].confidence < low;
+        return html`<span data-word=${piece.word} class=${unsure ? 'unsure' : null}>${parts}</span>`;
+      })}
+    </p>
+  `;
+}
+
+function marked(piece, matches, chosen) {
+  return cutByMatches(piece, matches).map((part) =>
+    part.match < 0 ? part.text : html`<mark class=${part.match === chosen ? 'chosen' : null}>${part.text}</mark>`,
+  );
+}
+
+// What the machine heard, under what a person wrote: its words have the times.
+function Heard({ view, number, item, tab }) {
+  return html`
+    <div class="heard">
+      <span class="heard-label">${t('sentence.heard')}</span>
+      <${Words} view=${view} number=${number} item=${item} text=${item.edit.machine_text} quiet />
+      ${view.mayEdit &&
+      html`<button class="quiet small" tabindex=${tab} onClick=${() => view.undo(number)}>
+        <${Icon} name="undo" />${t('sentence.undo')}
+      </button>`}
+    </div>
+  `;
+}
+
+function Acts({ view, number, item, tab }) {
+  const button = (icon, words, act, kind = '') => html`
+    <button class=${`quiet square small ${kind}`} tabindex=${tab} aria-label=${words} title=${words} onClick=${act}>
+      <${Icon} name=${icon} />
+    </button>
+  `;
+  return html`
+    <div class="acts">
+      ${button('copy', t('sentence.copy'), () => view.copy(item.text))}
+      ${view.mayEdit && button('edit', t('sentence.edit'), () => view.edit(number), 'edit')}
+    </div>
+  `;
+}
+
+// With the focus on the sentence itself.
+function onKey(event, view, number) {
+  if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === 'Enter') view.playFrom(view.text.sentences[number].start_ms);
+  else if (event.key === 'e' && view.mayEdit) view.edit(number);
+  else return;
+  event.preventDefault();
+  event.stopPropagation();
+}

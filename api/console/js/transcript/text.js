@@ -1,0 +1,78 @@
+// The sentences of one transcription: read by pages, or told part by part while it runs.
+import { signal } from '../lib.js';
+import { get, patch } from '../api.js';
+import { Timeline } from './timeline.js';
+
+const PAGE = 1000;
+
+export class Text {
+  constructor(id) {
+    this.id = id;
+    this.sentences = [];
+    this.timeline = new Timeline([]);
+    // Goes up with every change: components read it to be drawn again.
+    this.version = signal(0);
+    this.loaded = signal(false);
+    this.own = new Map(); // what this page corrected: the event stream tells only what was there when it began
+    this.abort = new AbortController();
+  }
+
+  path(number) {
+    return `v1/transcriptions/${this.id}/sentences${number === undefined ? '' : `/${number}`}`;
+  }
+
+  // All that is committed, page by page: the first is shown while the others come. Raises Problem.
+  async load() {
+    const sentences = [];
+    for (let after = -1; after !== null; ) {
+      const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
+      for (const sentence of page.data) sentences.push(sentence);
+      after = page.next;
+      this.take(sentences);
+    }
+    this.loaded.value = true;
+  }
+
+  take(sentences) {
+    this.sentences = sentences.map((sentence, number) => this.own.get(number) ?? sentence);
+    this.timeline = new Timeline(this.sentences);
+    this.version.value += 1;
+  }
+
+  // The event stream of a running job tells the sentences from the first one on.
+  grow(sentences) {
+    if (sentences.length < this.sentences.length && this.sentences[0]?.start_ms !== sentences[0]?.start_ms) {
+      this.own.clear(); // another run
+    }
+    this.take(sentences);
+  }
+
+  replace(number, sentence) {
+    this.own.set(number, sentence);
+    this.sentences[number] = sentence;
+    this.version.value += 1;
+  }
+
+  revision(number) {
+    return this.sentences[number].edit?.revision ?? 0;
+  }
+
+  // Raises Problem; `edit_conflict` where somebody else corrected it since.
+  async correct(number, text, revision = this.revision(number)) {
+    this.replace(number, await patch(this.path(number), { text, revision }));
+  }
+
+  async reread(number) {
+    const sentence = await get(this.path(number));
+    this.replace(number, sentence);
+    return sentence;
+  }
+
+  get channels() {
+    return this.sentences.reduce((most, sentence) => Math.max(most, sentence.channel + 1), 1);
+  }
+
+  close() {
+    this.abort.abort();
+  }
+}

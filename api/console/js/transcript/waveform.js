@@ -1,0 +1,46 @@
+// The picture of the recording. Drawn from the service's peaks: the browser downloads only what it plays.
+import WaveSurfer from '../../vendor/wavesurfer.js';
+import { html, useEffect, useRef } from '../lib.js';
+import { theme } from '../preferences.js';
+
+const HEIGHT = 64;
+
+// Louder is higher, but a quiet recording is not a line: the loudest moment fills the height.
+function scaled(peaks) {
+  const highs = [];
+  const lows = [];
+  let most = 1;
+  for (let place = 0; place < peaks.data.length; place += 2) {
+    lows.push(-peaks.data[place]);
+    highs.push(peaks.data[place + 1]);
+    most = Math.max(most, -peaks.data[place], peaks.data[place + 1]);
+  }
+  return [highs.map((value) => value / most), lows.map((value) => value / most)];
+}
+
+export function Waveform({ player }) {
+  const place = useRef(null);
+  const peaks = player.peaks.value;
+  const ready = player.state.value === 'ready';
+  const dark = theme.value; // drawn again in the other colours
+  useEffect(() => {
+    if (!peaks || !ready) return undefined;
+    const colour = (name) => getComputedStyle(place.current).getPropertyValue(name).trim();
+    const wave = WaveSurfer.create({
+      container: place.current,
+      media: player.audio,
+      peaks: scaled(peaks),
+      duration: peaks.duration_ms / 1000,
+      height: HEIGHT,
+      waveColor: colour('--line-strong'),
+      progressColor: colour('--accent'),
+      cursorColor: colour('--text'),
+      cursorWidth: 2,
+      dragToSeek: true,
+      cspNonce: document.querySelector('meta[name="style-nonce"]')?.content,
+    });
+    return () => wave.destroy();
+  }, [peaks, ready, dark]);
+  // The slider below says the same to keyboards and screen readers.
+  return html`<div class="waveform" ref=${place} aria-hidden="true" hidden=${!peaks || !ready}></div>`;
+}
