@@ -18,6 +18,7 @@ export function Editor({ view, number, item }) {
   useEffect(() => {
     field.current.focus({ preventScroll: true });
     field.current.setSelectionRange(draft.length, draft.length);
+    if (!view.scroller.isInSight(number)) view.scroller.show(number);
   }, []);
   useLayoutEffect(() => {
     field.current.style.height = 'auto';

@@ -19,7 +19,7 @@ export function Head({ job }) {
         <h1>${job.source.name ?? job.source.url ?? job.id}</h1>
         <${Status} job=${job} />
       </div>
-      <p class="muted facts">${facts.map((fact) => html`<span>${fact}</span>`)}</p>
+      <p class="muted facts">${facts.join(' · ')}</p>
     </div>
   `;
 }

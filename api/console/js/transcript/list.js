@@ -13,6 +13,7 @@ export function LongList({ scroller, items, guess, Row, label, busy, ...shared }
     if (!scroller.element) return;
     if (scroller.measure()) again();
     scroller.reach();
+    scroller.watch();
   });
   scroller.fit(items.length, guess);
   const numbers = numbersOf(scroller);
@@ -45,6 +46,7 @@ function follow(scroller, element, again, drawn) {
     cancelAnimationFrame(asked);
     removeEventListener('scroll', later);
     removeEventListener('resize', later);
+    scroller.sizes.disconnect();
     scroller.element = null;
   };
 }

@@ -8,15 +8,19 @@ import { RATES } from './player.js';
 import { Waveform } from './waveform.js';
 
 const SKIP_MS = 5000;
+const LONG_MS = 600_000;
 
 export function PlayerBar({ player, onHelp }) {
   const state = player.state.value;
   if (state === 'gone') return html`<div class="player card"><${Gone} player=${player} /></div>`;
   const off = state !== 'ready';
+  const drawn = !off && player.peaks.value;
   return html`
     <section class="player card" aria-label=${t('player.label')}>
-      <${Waveform} player=${player} />
-      <${Place} player=${player} off=${off} />
+      <div class=${drawn ? 'track drawn' : 'track'}>
+        <${Waveform} player=${player} />
+        <${Place} player=${player} off=${off} />
+      </div>
       <div class="player-row">
         <${Button} icon="skip_back" words=${t('player.back')} off=${off} act=${() => player.skip(-SKIP_MS)} />
         <${Play} player=${player} off=${off} />
@@ -61,6 +65,7 @@ function Clock({ player, off }) {
   return html`<span class="clock">${clock(player.tick.value)} / ${clock(player.durationMs.value)}</span>`;
 }
 
+// Lies unseen over the waveform: what is clicked and dragged there, also by keyboard.
 function Place({ player, off }) {
   const most = Math.max(1, player.durationMs.value);
   return html`
@@ -69,7 +74,7 @@ function Place({ player, off }) {
       class="place"
       min="0"
       max=${most}
-      step="1000"
+      step=${most < LONG_MS ? 100 : 1000}
       value=${Math.min(player.tick.value, most)}
       disabled=${off}
       aria-label=${t('player.place')}

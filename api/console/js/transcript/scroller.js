@@ -18,6 +18,8 @@ export class Scroller {
     this.kept = null; // a row that stays drawn: somebody writes in it
     this.movedAt = -OURS_MS;
     this.redraw = () => {};
+    // A row that changes by itself, because somebody writes in it, is measured too.
+    this.sizes = new ResizeObserver(() => this.element && this.measure());
   }
 
   // The lower edge of what is fixed at the top of the window.
@@ -72,6 +74,12 @@ export class Scroller {
     }
     if (Math.abs(above) >= 1 && !this.goal) this.scrollBy(above);
     return changed;
+  }
+
+  // The rows that are drawn now.
+  watch() {
+    this.sizes.disconnect();
+    for (const row of this.element.querySelectorAll('[data-row]')) this.sizes.observe(row);
   }
 
   show(number) {

@@ -36,11 +36,11 @@ export function Waveform({ player }) {
       progressColor: colour('--accent'),
       cursorColor: colour('--text'),
       cursorWidth: 2,
-      dragToSeek: true,
+      interact: false,
       cspNonce: document.querySelector('meta[name="style-nonce"]')?.content,
     });
     return () => wave.destroy();
   }, [peaks, ready, dark]);
-  // The slider below says the same to keyboards and screen readers.
+  // The slider over it says the same to keyboards and screen readers.
   return html`<div class="waveform" ref=${place} aria-hidden="true" hidden=${!peaks || !ready}></div>`;
 }

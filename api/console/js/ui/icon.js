@@ -34,6 +34,11 @@ const PATHS = {
   right: 'm9 5 7 7-7 7',
   down: 'm5 9 7 7 7-7',
   edit: 'M4 20h4L19 9l-4-4L4 16v4Zm9-13 4 4',
+  skip_back: 'M11 7 6 12l5 5m7-10-5 5 5 5',
+  skip_on: 'm13 7 5 5-5 5M6 7l5 5-5 5',
+  keyboard: 'M4 6h16a1 1 0 0 1 1 1v10a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1V7a1 1 0 0 1 1-1Zm2.5 4h.01m3.5 0h.01m3.5 0h.01m3.5 0h.01M8 14h8',
+  undo: 'M9 14 4 9l5-5M4 9h10a6 6 0 0 1 0 12h-3',
+  up: 'm5 15 7-7 7 7',
   speaker: 'M5 9v6h4l5 4V5L9 9H5Zm12.5-.5a5 5 0 0 1 0 7',
 };
 

@@ -22,6 +22,8 @@ export default {
   'error.not_ready.do': 'It appears here by itself.',
   'error.wrong_state': 'This is not possible in the present state.',
   'error.wrong_state.do': 'It may have just ended. Look at it again.',
+  'error.edit_conflict': 'Somebody else corrected this sentence meanwhile.',
+  'error.edit_conflict.do': 'Look at their text, and correct it again.',
   'error.idempotency_key_in_use': 'The same request is still being worked on.',
   'error.idempotency_key_in_use.do': 'Wait a moment and try again.',
   'error.idempotency_key_reused': 'This request was sent before with other content.',

@@ -52,7 +52,6 @@ export default {
   'legend.below': 'below {percent}',
   'legend.off': 'not marked',
   'legend.threshold': 'Mark words with less confidence than',
-  'copy.failed': 'Copying is not allowed here. Mark the text and copy it with the keyboard.',
   'keys.title': 'Keyboard',
   'keys.play': 'Play or pause',
   'keys.skip': '5 seconds back, 5 seconds on',

@@ -22,6 +22,8 @@ export default {
   'error.not_ready.do': '完成后会自动显示在这里。',
   'error.wrong_state': '当前状态下不能这样做。',
   'error.wrong_state.do': '任务可能刚刚结束，请再看一下。',
+  'error.edit_conflict': '别人刚刚修改了这一句。',
+  'error.edit_conflict.do': '看一下对方的文字，再修改一次。',
   'error.idempotency_key_in_use': '同一个请求还在处理中。',
   'error.idempotency_key_in_use.do': '请稍等片刻再试。',
   'error.idempotency_key_reused': '这个请求之前用其他内容发送过。',

@@ -51,7 +51,6 @@ export default {
   'legend.below': '低于 {percent}',
   'legend.off': '不标出',
   'legend.threshold': '标出可信度低于此值的词',
-  'copy.failed': '这里不允许复制。请选中文字，用键盘复制。',
   'keys.title': '键盘',
   'keys.play': '播放或暂停',
   'keys.skip': '后退 5 秒，前进 5 秒',
