@@ -83,6 +83,7 @@ export class Scroller {
   }
 
   show(number) {
+    if (this.isInSight(number)) return;
     this.goal = { number, part: null, focus: false, tries: 0 };
     this.jump();
   }
