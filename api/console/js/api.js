@@ -121,6 +121,12 @@ export async function problemOf(answer) {
   });
 }
 
+// A key for a call that must be done once, however often it is sent. (randomUUID exists on https pages only.)
+export function onceKey() {
+  const random = crypto.getRandomValues(new Uint8Array(16));
+  return `console-${Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
+}
+
 export const get = (path, query, options = {}) => call('GET', path, { query, ...options });
 export const post = (path, json, options = {}) => call('POST', path, { json, ...options });
 export const patch = (path, json, options = {}) => call('PATCH', path, { json, ...options });

@@ -1,0 +1,48 @@
+// A question in front of the page. The browser's own <dialog> keeps the focus in, and closes on Escape.
+import { html, useEffect, useRef, useState } from '../lib.js';
+import { t } from '../i18n.js';
+import { Failure } from './states.js';
+
+// Shown for as long as it is in the page; `close` is called when a person leaves it.
+export function Dialog({ title, close, children }) {
+  const dialog = useRef(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    dialog.current.showModal();
+    return () => (before?.isConnected ? before : document.getElementById('main')).focus();
+  }, []);
+  return html`
+    <dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close}>
+      <div class="dialog-body">
+        <h2 id="dialog-title">${title}</h2>
+        ${children}
+      </div>
+    </dialog>
+  `;
+}
+
+// Asks before something is done; `act` may take its time, and may fail.
+export function Confirm({ title, words, doing, danger = true, act, close }) {
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState(null);
+  const go = async () => {
+    setBusy(true);
+    try {
+      await act();
+      close();
+    } catch (error) {
+      setBusy(false);
+      setFailure(error);
+    }
+  };
+  return html`
+    <${Dialog} title=${title} close=${close}>
+      <p>${words}</p>
+      ${failure && html`<${Failure} error=${failure} />`}
+      <div class="dialog-foot">
+        <button autofocus onClick=${close}>${t('dialog.cancel')}</button>
+        <button class=${danger ? 'danger' : 'primary'} disabled=${busy} onClick=${go}>${doing}</button>
+      </div>
+    <//>
+  `;
+}
