@@ -1,4 +1,4 @@
-"""What the integration tests of the worker share: the engine with the bundled model, and a recording."""
+"""What integration tests share: a migrated database, the engine with the bundled model, and a recording."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from common.db import Database
+from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, spoken
+from tests.integration.job_cases import emptied, pool_on
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
 
@@ -25,3 +28,16 @@ def recording(pytestconfig: pytest.Config) -> Recording:
     """Two minutes of speech."""
     assert pytestconfig.cache is not None
     return spoken(20, seed=20, cache=pytestconfig.cache.mkdir("recordings"))
+
+
+@pytest.fixture(scope="module")
+def pool(postgres: Postgres) -> Iterator[Database]:
+    """A database with the schema, for all tests of a module."""
+    with pool_on(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def database(pool: Database) -> Database:
+    """The same, without rows."""
+    return emptied(pool)

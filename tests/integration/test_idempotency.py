@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,22 +11,10 @@ from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from common.idempotency import Answer, Held, Scope
 from common.settings import Settings
-from dev.postgres import Postgres
-from tests.integration.job_cases import at_once, emptied, execute, one, pool_on, storage_of, submission
+from tests.integration.job_cases import at_once, execute, one, storage_of, submission
 
 MINE = Scope("default", None, "order-4711")
 FIRST = Answer(b"print", 202, b'{"id": "tr_1"}', "/v1/transcriptions/tr_1")
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def held(database: Database, scope: Scope = MINE) -> Held:

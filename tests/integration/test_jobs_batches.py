@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,29 +13,15 @@ from common.job_states import Status
 from common.jobs import Batch, BatchSubmission, Refused
 from common.models import DEFAULT_TENANT
 from common.settings import Settings
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     canceled,
     claimed,
     completed,
-    emptied,
     failed,
     one,
-    pool_on,
     storage_of,
     submission,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def batch(database: Database, good: int = 3, bad: int = 0, **changes: Any) -> Batch:

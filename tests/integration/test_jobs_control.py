@@ -17,7 +17,6 @@ from common.job_states import TRANSITIONS, Status
 from common.jobs import Job
 from common.settings import Settings
 from common.storage import LocalStorage
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     at_once,
     canceled,
@@ -25,7 +24,6 @@ from tests.integration.job_cases import (
     complete,
     completed,
     database_of,
-    emptied,
     execute,
     fail,
     failed,
@@ -33,7 +31,6 @@ from tests.integration.job_cases import (
     one,
     part,
     poisoned,
-    pool_on,
     rows,
     s3_that_is_away,
     snapshot,
@@ -49,17 +46,6 @@ MAKE: dict[Status, Callable[[Database], Job]] = {
     Status.FAILED: failed,
     Status.CANCELED: canceled,
 }
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 @pytest.fixture

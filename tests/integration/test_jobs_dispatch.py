@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,32 +11,18 @@ from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.jobs import Dispatcher
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     MODEL,
     at_once,
     claimed,
-    emptied,
     execute,
     one,
-    pool_on,
     submitted,
     until,
     with_worker,
 )
 
 INTERVAL = 15.0
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 class Announced:

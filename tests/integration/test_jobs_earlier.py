@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,19 +12,16 @@ from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Job
 from common.settings import Settings
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     at_once,
     canceled,
     claimed,
     complete,
     completed,
-    emptied,
     execute,
     failed,
     one,
     part,
-    pool_on,
     rows,
     storage_of,
     submission,
@@ -34,17 +30,6 @@ from tests.integration.job_cases import (
 
 AUDIO: dict[str, Any] = {"source_kind": "upload", "url": None, "audio_key": "audio/x/y", "audio_sha256": "ab" * 32}
 TEXTS = ("你好，世界。", "预算通过了。")
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def earlier(database: Database, **changes: Any) -> Job:

@@ -6,37 +6,22 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from common import ids, jobs
 from common.db import Database
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     MODEL,
     at_once,
     claimed,
     complete,
-    emptied,
     execute,
     one,
-    pool_on,
     rows,
     submitted,
     with_worker,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def announced(database: Database, key_max_running: int = 0) -> list[uuid.UUID]:

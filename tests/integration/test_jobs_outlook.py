@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,6 @@ from common.db import Database
 from common.job_states import Stage
 from common.jobs import Estimate, Job, Outlook, Progress, Worker
 from common.jobs import outlook as module
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     MODEL,
     WORKER,
@@ -21,25 +19,12 @@ from tests.integration.job_cases import (
     claimed,
     complete,
     completed,
-    emptied,
     execute,
     failed,
-    pool_on,
     submitted,
     suspect,
     with_worker,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def estimate(database: Database, job: Job) -> Estimate:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,28 +13,14 @@ from common import ids, jobs
 from common.db import Database
 from common.errors import InvalidRequest, NotReady
 from common.job_states import Status
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     canceled,
     claimed,
     completed,
-    emptied,
     execute,
     part,
-    pool_on,
     submitted,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def walk(database: Database, limit: int, **filters: object) -> list[uuid.UUID]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -16,31 +15,17 @@ from common.errors import InvalidRequest
 from common.jobs import Hit
 from common.models import DEFAULT_TENANT
 from common.settings import Settings
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     claimed,
     completed,
-    emptied,
     execute,
     fail,
     one,
     part,
-    pool_on,
     rows,
     storage_of,
     submitted,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def found(database: Database, query: str, tenant: str = DEFAULT_TENANT) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,7 +11,6 @@ from common.db import Database
 from common.errors import WrongState
 from common.job_states import Status
 from common.jobs import Job
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     MODEL,
     WORKER,
@@ -24,23 +22,11 @@ from tests.integration.job_cases import (
     one,
     part,
     poisoned,
-    pool_on,
     rows,
     submitted,
     suspect,
     with_worker,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def taken(database: Database, job: Job, worker: str = WORKER) -> jobs.Claim | None:

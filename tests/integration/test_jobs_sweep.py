@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,20 +14,17 @@ from common.errors import Expired, StorageUnavailable
 from common.job_states import Status
 from common.jobs import Job
 from common.storage import LocalStorage
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     at_once,
     canceled,
     claimed,
     complete,
     completed,
-    emptied,
     execute,
     expire_lease,
     failed,
     one,
     part,
-    pool_on,
     rows,
     s3_that_is_away,
     snapshot,
@@ -37,17 +33,6 @@ from tests.integration.job_cases import (
 )
 
 HOUR = 3600.0
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from common.errors import InvalidRequest
 from common.job_states import Stage, Status
 from common.jobs import Dimension, Job, LeaseLost, Progress, Usage, Worker
 from common.storage import LocalStorage
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     MODEL,
     at_once,
@@ -23,30 +22,17 @@ from tests.integration.job_cases import (
     claimed,
     complete,
     completed,
-    emptied,
     execute,
     expire_lease,
     fail,
     failed,
     one,
     part,
-    pool_on,
     rows,
     submitted,
 )
 
 START, END = datetime(2000, 1, 1, tzinfo=UTC), datetime(3000, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 def booked(database: Database) -> list[tuple[object, ...]]:

@@ -18,7 +18,6 @@ from common.errors import Unavailable
 from common.job_states import Stage, Status
 from common.jobs import Claim, LeaseLost, Progress, Worker
 from common.settings import Settings
-from dev.postgres import Postgres
 from tests.integration.job_cases import (
     LONG,
     MODEL,
@@ -28,29 +27,16 @@ from tests.integration.job_cases import (
     complete,
     completed,
     database_of,
-    emptied,
     execute,
     expire_lease,
     fail,
     one,
     part,
-    pool_on,
     rows,
     snapshot,
     submitted,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return emptied(pool)
 
 
 @pytest.fixture
