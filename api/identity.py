@@ -13,7 +13,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from api.sessions import Sessions
+from api.failures import Failures, address_of
+from api.sessions import COOKIE, Sessions
 from api.tokens import Tokens
 from common import keys
 from common.db import Database
@@ -85,8 +86,9 @@ def limits_of(own: KeyLimits, settings: Settings) -> Limits:
 class Identities:
     """Turns credentials into callers, and remembers them for some seconds. One per process."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, failures: Failures) -> None:
         self._settings = settings
+        self._failures = failures
         self._database = database
         self._tokens = Tokens(settings)
         self.sessions = Sessions(settings)
@@ -94,21 +96,41 @@ class Identities:
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def caller(self, request: Request) -> Caller:
-        """Who calls. Raises Unauthenticated; Forbidden; Unavailable where the database does not answer."""
+        """Who calls.
+
+        Raises Unauthenticated; RateLimited for who was wrong too often; Forbidden; Unavailable where the database
+        does not answer.
+        """
         if self._settings.auth == "off":
             self._check_local(request)
             return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(KeyLimits(), self._settings))
         credential = credential_of(request.headers)
+        if credential is None and COOKIE not in request.cookies:
+            raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
+        shown = credential or request.cookies[COOKIE]
+        try:
+            return await self._caller(request, credential, shown)
+        except Unauthenticated:
+            await self._failures.count(address_of(request), shown)
+            raise
+
+    async def _caller(self, request: Request, credential: str | None, shown: str) -> Caller:
+        async def known(name: bytes, find: Callable[[bytes], Caller]) -> Caller:
+            # Who was let in before is not locked out by others at the same address.
+            if name not in self._remembered:
+                await self._failures.check(address_of(request), shown)
+            return await self._known(name, find)
+
         if credential is None:
             session = self.sessions.of(request)
             if session is None:
-                raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
-            return await self._known(session.key_id.bytes, lambda _: self._by_id(session.key_id))
+                raise Unauthenticated("this installation has no sessions; give an API key")
+            return await known(session.key_id.bytes, lambda _: self._by_id(session.key_id))
         if credential.startswith(API_KEY_PREFIX):
-            return await self._known(keys.digest_of(credential), self._by_hash)
+            return await known(keys.digest_of(credential), self._by_hash)
         if not self._tokens.configured:
             raise Unauthenticated("this is not an API key of this service")
-        return await self._known(keys.digest_of(credential), lambda _: self._by_token(credential))
+        return await known(keys.digest_of(credential), lambda _: self._by_token(credential))
 
     def _check_local(self, request: Request) -> None:
         """Without keys, a page of any web site that somebody here looks at could call us through their browser."""
@@ -121,7 +143,11 @@ class Identities:
     async def _known(self, name: bytes, find: Callable[[bytes], Caller]) -> Caller:
         until, caller = self._remembered.get(name, (0.0, None))
         if caller is None or until < time.monotonic():
-            caller = await run_in_threadpool(find, name)
+            try:
+                caller = await run_in_threadpool(find, name)
+            except Unauthenticated:
+                self._remembered.pop(name, None)
+                raise
             self._remember(name, caller)
         return caller
 

@@ -12,6 +12,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from api import errors
 from api.changes import Changes
 from api.deps import Service
+from api.failures import Failures
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.identity import Identities
@@ -115,9 +116,10 @@ def _start(settings: Settings) -> Service:
     dispatcher.start()
     changes = Changes(settings.postgres_url)
     storage, outlook = make_storage(settings), Outlook(database)
-    identities = Identities(settings, database)
+    rates = Rates(settings)
+    identities = Identities(settings, database, Failures(settings, rates))
     return Service(
-        settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, Rates(settings)
+        settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, rates
     )
 
 

@@ -6,18 +6,23 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from api.identity import Caller
 from common import ids
 from common.errors import RateLimited
 from common.settings import Settings
 from common.telemetry import get_logger
 
+if TYPE_CHECKING:
+    from api.identity import Caller
+
+T = TypeVar("T")
 log = get_logger(__name__)
 # A Redis that answers does so within a millisecond or two; one that does not must not slow every call down.
 PATIENCE_SECONDS = 0.05
@@ -72,32 +77,28 @@ class Rates:
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
             tally = self._remember(name, Tally(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                allowed = await self._ask(limit, name, tally)
-        except Exception as error:  # whatever it is: a limit is no reason to refuse work
-            self._stumbled(error)
+        allowed = await self.ask(lambda limiter: _counted(limiter, limit, name, tally))
+        if allowed is None:
             return {}
-        if self._away:
-            self._away = False
-            log.info("rate_limits_back")
         headers = _headers(limit, tally)
         if not allowed:
             raise TooManyCalls(limit, _reset_seconds(tally), headers)
         return headers
 
-    async def _ask(self, limit: int, name: str, tally: Tally) -> bool:
-        """Count this call, and those that were not told of yet; whether that is within the limit."""
-        item = RateLimitItemPerMinute(limit)
-        told, tally.untold = tally.untold, 0
-        allowed = False
+    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
+        """What Redis says; None where it is away, or was a moment ago. It takes milliseconds in any case."""
+        if time.monotonic() < self._away_until:
+            return None
         try:
-            allowed = await self._limiter.hit(item, name, cost=told + 1)
-            tally.reset_at, tally.remaining = await self._limiter.get_window_stats(item, name)
-        finally:
-            if not allowed:  # nothing was counted
-                tally.untold += told
-        return allowed
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                told = await question(self._limiter)
+        except Exception as error:  # whatever it is: a limit is no reason to refuse work
+            self._stumbled(error)
+            return None
+        if self._away:
+            self._away = False
+            log.info("rate_limits_back")
+        return told
 
     def _remember(self, name: str, tally: Tally) -> Tally:
         self._tallies[name] = tally
@@ -112,6 +113,20 @@ class Rates:
         if not self._away:
             self._away = True
             log.warning("rate_limits_off", cause=type(error.__cause__ or error).__name__)
+
+
+async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: str, tally: Tally) -> bool:
+    """Count this call, and those that were not told of yet; whether that is within the limit."""
+    item = RateLimitItemPerMinute(limit)
+    told, tally.untold = tally.untold, 0
+    allowed = False
+    try:
+        allowed = await limiter.hit(item, name, cost=told + 1)
+        tally.reset_at, tally.remaining = await limiter.get_window_stats(item, name)
+    finally:
+        if not allowed:  # nothing was counted
+            tally.untold += told
+    return allowed
 
 
 def _headers(limit: int, tally: Tally) -> dict[str, str]:

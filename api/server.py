@@ -154,5 +154,6 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        forwarded_allow_ips=list(settings.proxies),
     )
     return Server(config, app)

@@ -62,7 +62,7 @@ class Forbidden(ParaqueueError):
 
 
 class RateLimited(ParaqueueError):
-    """The key made more calls within a minute than it may."""
+    """The key made more calls within a minute than it may, or the address sent too many wrong keys."""
 
     code = "rate_limited"
     retryable = True

@@ -115,12 +115,22 @@ class Settings(BaseSettings):
         30, description="Longest pause in a request's body, and longest time for which a client may take no answer."
     )
     public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
+    trusted_proxies: str = Field(
+        "127.0.0.1,::1",
+        description="Addresses and networks (comma-separated, e.g. `10.0.0.0/8`) of proxies whose `X-Forwarded-For` "
+        "and `X-Forwarded-Proto` are believed; wrong keys are counted for the client that they name.",
+    )
 
     # Who may call
     auth: Literal["on", "off"] = Field(
         "on",
         description="`off` lets everybody do everything, as the tenant `default`; only where the API listens on "
         "a loopback address.",
+    )
+    auth_failures_per_minute: Limit = Field(
+        60,
+        description="Wrong keys, tokens and sessions that one address (of IPv6 one /64 network) may send within a "
+        "minute, and a third of that with the same beginning; more are answered with 429. 0: any number.",
     )
     admin_key: SecretStr | None = Field(
         None,
@@ -237,6 +247,14 @@ class Settings(BaseSettings):
                 ipaddress.ip_network(item.strip())
         return value
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _known_proxies(cls, value: str) -> str:
+        for item in value.split(","):
+            if item.strip():
+                ipaddress.ip_network(item.strip())
+        return value
+
     @field_validator("fetch_ports")
     @classmethod
     def _known_ports(cls, value: str) -> str:
@@ -314,6 +332,11 @@ class Settings(BaseSettings):
     def ports(self) -> tuple[range, ...]:
         """The ports of `fetch_ports`."""
         return _ranges(self.fetch_ports)
+
+    @property
+    def proxies(self) -> tuple[str, ...]:
+        """The addresses and networks of `trusted_proxies`."""
+        return tuple(item.strip() for item in self.trusted_proxies.split(",") if item.strip())
 
     @property
     def secret_keys(self) -> tuple[str, ...]:

@@ -74,6 +74,7 @@ def api_settings(database_url: str, redis_url: str, place: Path, **more: Any) ->
         "model": "demo-zh",
         "model_source": "local",
         "admin_key": SecretStr(ADMIN_KEY),
+        "auth_failures_per_minute": 0,  # the wrong keys of all tests come from one address
     }
     return Settings(**values | more)
 
@@ -91,7 +92,13 @@ def running_api(settings: Settings) -> Iterator[Api]:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
         app = create_app(settings)
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            forwarded_allow_ips=list(settings.proxies),
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

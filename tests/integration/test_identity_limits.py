@@ -148,7 +148,7 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None
             return one
 
         for one in counters:
-            one._ask = counted(one._ask)  # type: ignore[method-assign]
+            one.ask = counted(one.ask)  # type: ignore[method-assign]
         allowed = 0
         for number in range(3 * limit):
             with suppress(RateLimited):
