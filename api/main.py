@@ -118,9 +118,7 @@ def _start(settings: Settings) -> Service:
     storage, outlook = make_storage(settings), Outlook(database)
     rates = Rates(settings)
     identities = Identities(settings, database, Failures(settings, rates))
-    return Service(
-        settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, rates
-    )
+    return Service(settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, rates)
 
 
 def main() -> int:

@@ -13,7 +13,11 @@ from common.webhooks import DEFAULT_EVENTS, Delivery, DeliveryStatus, Endpoint
 
 # Spelled out, not made from `EventType`: this is the API's promise, and a test holds the two together.
 EventName = Literal[
-    "transcription.completed", "transcription.failed", "transcription.canceled", "transcription.progress"
+    "transcription.completed",
+    "transcription.failed",
+    "transcription.canceled",
+    "transcription.progress",
+    "batch.completed",
 ]
 Events = Annotated[list[EventName], Field(min_length=1, max_length=8)]
 Description = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
@@ -95,7 +99,10 @@ class DeliveryOut(BaseModel):
     object: Literal["webhook.delivery"] = "webhook.delivery"
     type: str
     webhook_id: str | None = Field(description="Null for a transcription's own `webhook_url`.")
-    transcription_id: str | None = Field(description="Null for tests, and after the transcription was deleted.")
+    transcription_id: str | None = Field(
+        description="Null for tests and batches, and after the transcription was deleted."
+    )
+    batch_id: str | None = Field(description="The batch, for `batch.completed`.")
     url: str | None = Field(description="A transcription's own `webhook_url`, without its query.")
     status: DeliveryStatus
     attempts: int
@@ -143,6 +150,7 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         type=delivery.event,
         webhook_id=ids.shown(ids.WEBHOOK, delivery.endpoint_id) if delivery.endpoint_id else None,
         transcription_id=ids.shown(ids.JOB, delivery.job_id) if delivery.job_id else None,
+        batch_id=ids.shown(ids.BATCH, delivery.batch_id) if delivery.batch_id else None,
         url=without_query(delivery.url) if delivery.url else None,
         status=delivery.status,
         attempts=delivery.attempts,

@@ -498,6 +498,7 @@ class DeliveryRow(Row):
     tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
     event: Mapped[str]
     job_id: Mapped[uuid.UUID | None]
+    batch_id: Mapped[uuid.UUID | None]
     endpoint_id: Mapped[uuid.UUID | None]
     url: Mapped[str | None]
     lane: Mapped[str]

@@ -15,6 +15,7 @@ from common.db import Database
 from common.errors import NotFound
 from common.job_states import TERMINAL, Status
 from common.jobs.job import Job, job_of
+from common.jobs.quota import check
 from common.jobs.submit import Submission, stored
 from common.models import BatchRow, JobRow
 
@@ -77,9 +78,13 @@ AlsoBatch = Callable[[Session, Batch, Mapping[int, Job]], None]
 
 
 def submit_batch(database: Database, asked: BatchSubmission, also: AlsoBatch | None = None) -> None:
-    """Store all jobs of a batch as queued, or none of them. Wake the dispatcher afterwards."""
+    """Store all jobs of a batch as queued, or none of them. Wake the dispatcher afterwards.
+
+    Raises QuotaExceeded where the key has no room for all of them; InvalidRequest where it never will.
+    """
     first = next(iter(asked.items.values()))
     with database.transaction() as session:
+        check(session, first.key_id, first.quota, adding=len(asked.items))
         row = BatchRow(
             id=asked.id,
             tenant=first.tenant,
@@ -89,7 +94,7 @@ def submit_batch(database: Database, asked: BatchSubmission, also: AlsoBatch | N
         )
         session.add(row)
         session.flush()
-        made = {number: stored(session, item) for number, item in sorted(asked.items.items())}
+        made = {number: stored(session, item, checked=True) for number, item in sorted(asked.items.items())}
         if also is not None:
             session.refresh(row)
             also(session, _batch_of(row, {Status.QUEUED: len(made)}, None), made)

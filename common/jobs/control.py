@@ -14,6 +14,7 @@ from common import ids, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
+from common.jobs.batch_end import held_batches, tell_ends
 from common.jobs.ending import book, ended
 from common.jobs.job import Job, job_of
 from common.jobs.submit import Also
@@ -112,8 +113,11 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         if status == Status.QUEUED:  # its run ends here, and may have done some of its work
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
             book(session, [job_id])
+        # What ended before was told then; a batch ends also when the last of its jobs that waits is deleted.
+        batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
+        tell_ends(session, batches)
     storage.delete_all(audio_prefix(job_id))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from common import webhooks
 from common.job_states import TERMINAL, Stage, Status
+from common.jobs.batch_end import held_batches, tell_ends
 from common.models import AttemptRow, JobRow, UsageRow
 
 TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
@@ -23,7 +24,9 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     """
     session.flush()
     book(session, job_ids)
+    batches = held_batches(session, job_ids)
     webhooks.announce(session, job_ids)
+    tell_ends(session, batches)
 
 
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from common.errors import QuotaExceeded
+from common.errors import InvalidRequest, QuotaExceeded
 
 MINUTE_MS = 60_000
 QUEUE_AGAIN_SECONDS = 30
-# Closer to the limit than this, submits of the key go one after the other, so that they cannot pass it together.
+# Closer to the limit than so many of them, submits of the key go one after the other: they cannot pass it together.
 CLOSE = 100
 
 
@@ -43,6 +43,8 @@ NO_QUOTA = Quota()
 def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
     """Raise QuotaExceeded if the key has no room for so many more jobs, or has used up its minutes.
 
+    Raises InvalidRequest for more jobs at once than the key may ever have in the queue.
+
     What counts: the audio of runs that ended since the day or month began (UTC), and what running jobs have
     done so far, or declared to be. How long the audio of a waiting job is, nobody knows yet; it does not count.
     """
@@ -62,12 +64,16 @@ def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: i
 
 
 def _check_queue(session: Session, key_id: uuid.UUID, limit: int, adding: int) -> None:
+    if adding > limit:
+        raise InvalidRequest(f"the key may have {limit} jobs in the queue; {adding} at once never fit")
     waiting = _waiting(session, key_id, limit)
-    if waiting + adding > limit - CLOSE:
+    if waiting + adding > limit - CLOSE * adding:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(key_id), 0))))
         waiting = _waiting(session, key_id, limit)
     if waiting + adding > limit:
-        raise QuotaExceeded(f"the key has {waiting} jobs in the queue, and may have {limit}", QUEUE_AGAIN_SECONDS)
+        more = "" if adding == 1 else f": there is no room for {adding} more, so none was taken"
+        told = f"the key has {waiting} jobs in the queue, and may have {limit}{more}"
+        raise QuotaExceeded(told, QUEUE_AGAIN_SECONDS)
 
 
 def _waiting(session: Session, key_id: uuid.UUID, limit: int) -> int:

@@ -60,9 +60,10 @@ def submit(database: Database, submission: Submission, also: Also | None = None)
         return job
 
 
-def stored(session: Session, submission: Submission) -> Job:
-    """Store the job within the caller's transaction. Raises QuotaExceeded."""
-    check(session, submission.key_id, submission.quota)
+def stored(session: Session, submission: Submission, *, checked: bool = False) -> Job:
+    """Store the job within the caller's transaction. Raises QuotaExceeded, unless the caller has `checked` that."""
+    if not checked:
+        check(session, submission.key_id, submission.quota)
     if submission.resumable:
         uploads.consume(session, submission.id, tenant=submission.tenant)
     values = dict(  # noqa: C408

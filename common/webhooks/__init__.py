@@ -26,7 +26,7 @@ from common.webhooks.endpoint import (
     update_endpoint,
 )
 from common.webhooks.events import DEFAULT_EVENTS, TEST_EVENT, EventType
-from common.webhooks.outbox import announce, expire_deliveries, forget_job
+from common.webhooks.outbox import EndedBatch, OwnUrl, announce, announce_batches, expire_deliveries, forget_job
 from common.webhooks.sending import (
     Due,
     Parcel,
@@ -48,14 +48,17 @@ __all__ = [
     "DeliveryPage",
     "DeliveryStatus",
     "Due",
+    "EndedBatch",
     "Endpoint",
     "EndpointChange",
     "EventType",
     "NewEndpoint",
+    "OwnUrl",
     "Parcel",
     "Report",
     "all_endpoints",
     "announce",
+    "announce_batches",
     "any_due",
     "claim_deliveries",
     "create_endpoint",

@@ -35,6 +35,7 @@ class Delivery:
     created_at: datetime
     event: str
     job_id: uuid.UUID | None
+    batch_id: uuid.UUID | None
     endpoint_id: uuid.UUID | None
     url: str | None
     status: DeliveryStatus
@@ -77,6 +78,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
         created_at=row.created_at,
         event=row.event,
         job_id=row.job_id,
+        batch_id=row.batch_id,
         endpoint_id=row.endpoint_id,
         url=row.url,
         status=DeliveryStatus(row.status),

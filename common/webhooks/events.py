@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
 from common.job_states import Status
-from common.models import JobRow
+from common.models import BatchRow, JobRow
 
 
 class EventType(StrEnum):
@@ -17,12 +17,13 @@ class EventType(StrEnum):
     FAILED = "transcription.failed"
     CANCELED = "transcription.canceled"
     PROGRESS = "transcription.progress"
+    BATCH_COMPLETED = "batch.completed"
 
 
 # Sent only when somebody presses the button for it.
 TEST_EVENT = "webhook.test"
 # Progress comes often, so it is for those who ask.
-DEFAULT_EVENTS = (EventType.COMPLETED, EventType.FAILED, EventType.CANCELED)
+DEFAULT_EVENTS = (EventType.COMPLETED, EventType.FAILED, EventType.CANCELED, EventType.BATCH_COMPLETED)
 
 # A queued job has no news.
 EVENT_OF: dict[Status, EventType] = {
@@ -53,3 +54,19 @@ def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
     if job.status == Status.FAILED:
         data["error"] = {"code": job.error_code, "retryable": bool(job.error_retryable)}
     return data
+
+
+def batch_data_of(batch: BatchRow, public_id: str, counts: Mapping[str, int]) -> dict[str, Any]:
+    """What the end of a batch says: how many of its links came to what, as `GET /v1/batches/{id}` counts them."""
+    told = {status.value: counts.get(status, 0) for status in Status}
+    refused = len(batch.refused)
+    return {
+        "id": public_id,
+        "status": "completed",
+        "total": batch.total,
+        "counts": {**told, "refused": refused, "deleted": batch.total - refused - sum(told.values())},
+        "links": {
+            "self": f"/v1/batches/{public_id}",
+            "transcriptions": f"/v1/transcriptions?batch={public_id}",
+        },
+    }

@@ -7,7 +7,8 @@ often as it takes.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,13 +20,30 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.job_states import Status
-from common.models import DeliveryRow, EndpointRow, JobRow
+from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import lane_of
-from common.webhooks.events import EVENT_OF, data_of, wanted
+from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, wanted
 
 EXPIRE_AT_A_TIME = 5000
 ROWS_AT_A_TIME = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class OwnUrl:
+    """The receiver that a request names beside the endpoints, if it does, and for which events."""
+
+    url: str | None
+    events: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedBatch:
+    """A batch of which no job goes on by itself any more: how many are in which state, and who else is told."""
+
+    row: BatchRow
+    counts: Mapping[str, int]
+    own: OwnUrl
 
 
 def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
@@ -42,32 +60,62 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     told = list(jobs)
     if not told:
         return
-    # The lock keeps an endpoint from being deleted before we commit: its deliveries would name nothing, and
-    # the job could not end.
-    endpoints = session.scalars(
+    endpoints = _listening(session, {job.tenant for job in told})
+    _write(session, [row for job in told for row in _rows(job, endpoints)])
+
+
+def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
+    """Write the deliveries that the end of these batches calls for, in the caller's transaction."""
+    if not batches:
+        return
+    event = EventType.BATCH_COMPLETED
+    endpoints = _listening(session, {batch.row.tenant for batch in batches})
+    rows: list[dict[str, Any]] = []
+    for batch in batches:
+        payload = batch_data_of(batch.row, ids.shown(ids.BATCH, batch.row.id), batch.counts)
+        common = {"tenant": batch.row.tenant, "event": event.value, "batch_id": batch.row.id, "payload": payload}
+        rows += _addressed(event, common, endpoints, batch.own)
+    _write(session, rows)
+
+
+def _listening(session: Session, tenants: Iterable[str]) -> Sequence[EndpointRow]:
+    """The lock keeps an endpoint from being deleted before we commit.
+
+    Its deliveries would name nothing, and the job could not end.
+    """
+    return session.scalars(
         select(EndpointRow)
-        .where(EndpointRow.enabled, EndpointRow.tenant.in_({job.tenant for job in told}))
+        .where(EndpointRow.enabled, EndpointRow.tenant.in_(tenants))
         .order_by(EndpointRow.id)
         .with_for_update(read=True, key_share=True)
     ).all()
-    rows = [row for job in told for row in _rows(job, endpoints)]
-    for start in range(0, len(rows), ROWS_AT_A_TIME):
-        session.execute(insert(DeliveryRow), rows[start : start + ROWS_AT_A_TIME])
 
 
 def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]:
     event = EVENT_OF[Status(job.status)]
     payload = data_of(job, ids.shown(ids.JOB, job.id))
     common = {"tenant": job.tenant, "event": event.value, "job_id": job.id, "payload": payload}
+    return _addressed(event, common, endpoints, OwnUrl(job.webhook_url, job.webhook_events))
+
+
+def _addressed(
+    event: EventType, common: Mapping[str, Any], endpoints: Sequence[EndpointRow], own: OwnUrl
+) -> list[dict[str, Any]]:
+    """A row for each receiver that wants the event."""
     rows = [
         {**common, "id": ids.new_id(), "endpoint_id": endpoint.id, "url": None, "lane": lane_of(endpoint.id)}
         for endpoint in endpoints
-        if endpoint.tenant == job.tenant and wanted(event, endpoint.events)
+        if endpoint.tenant == common["tenant"] and wanted(event, endpoint.events)
     ]
-    if job.webhook_url is not None and wanted(event, job.webhook_events):
-        lane = urlsplit(job.webhook_url).netloc.lower()
-        rows.append({**common, "id": ids.new_id(), "endpoint_id": None, "url": job.webhook_url, "lane": lane})
+    if own.url is not None and wanted(event, own.events):
+        lane = urlsplit(own.url).netloc.lower()
+        rows.append({**common, "id": ids.new_id(), "endpoint_id": None, "url": own.url, "lane": lane})
     return rows
+
+
+def _write(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        session.execute(insert(DeliveryRow), rows[start : start + ROWS_AT_A_TIME])
 
 
 def forget_job(session: Session, job_id: uuid.UUID) -> None:

@@ -67,7 +67,10 @@ def test_the_secret_is_shown_once(api: Api) -> None:
     made = created(api, description="for the archive")
     assert made["id"].startswith("wh_")
     assert made["secret"].startswith("whsec_")
-    assert made["events"] == ["transcription.completed", "transcription.failed", "transcription.canceled"]
+    assert made["events"] == [
+        *(f"transcription.{end}" for end in ("completed", "failed", "canceled")),
+        "batch.completed",
+    ]
     without = {name: value for name, value in made.items() if name != "secret"}
     assert api.client.get(f"/v1/webhooks/{made['id']}").json() == without
     assert api.client.get("/v1/webhooks").json() == {"object": "list", "data": [without]}

@@ -38,7 +38,7 @@ def test_the_table_of_tries_is_the_plan() -> None:
 
 
 def test_every_event_is_told() -> None:
-    assert set(re.findall(r"^\| `(transcription\.\w+)`", PAGE, re.M)) == {event.value for event in EventType}
+    assert set(re.findall(r"^\| `((?:transcription|batch)\.\w+)`", PAGE, re.M)) == {event.value for event in EventType}
 
 
 def test_the_curl_example_is_accepted() -> None:

@@ -1,0 +1,50 @@
+"""A batch ends with the last of its jobs; that is told once, in the transaction of that end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from common import webhooks
+from common.job_states import TERMINAL, Status
+from common.models import BatchRow, JobRow
+from common.webhooks import EndedBatch, OwnUrl
+
+
+def held_batches(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, OwnUrl]:
+    """The batches of those of these jobs that have ended, each locked until the transaction ends.
+
+    Two last jobs may end at the same moment, and neither transaction sees the other's end: by the lock the later
+    one waits for the earlier one's commit, and then sees both. Call it before webhook endpoints are locked.
+    """
+    found = session.execute(
+        select(JobRow.batch_id, JobRow.webhook_url, JobRow.webhook_events).where(
+            JobRow.id.in_(job_ids), JobRow.batch_id.is_not(None), JobRow.status.in_(TERMINAL)
+        )
+    ).all()
+    held = {batch_id: OwnUrl(url, events) for batch_id, url, events in found if batch_id is not None}
+    if held:  # in one order everywhere: the sweep ends jobs of several batches
+        lock = select(BatchRow.id).where(BatchRow.id.in_(held)).order_by(BatchRow.id)
+        session.execute(lock.with_for_update(key_share=True)).all()
+    return held
+
+
+def tell_ends(session: Session, held: Mapping[uuid.UUID, OwnUrl]) -> None:
+    """Write the news of those of the held batches that have no job left that could go on by itself."""
+    if not held:
+        return
+    counted = session.execute(
+        select(JobRow.batch_id, JobRow.status, func.count())
+        .where(JobRow.batch_id.in_(held))
+        .group_by(JobRow.batch_id, JobRow.status)
+    ).all()
+    counts: dict[uuid.UUID, dict[str, int]] = {batch_id: {} for batch_id in held}
+    for batch_id, status, number in counted:
+        if batch_id is not None:
+            counts[batch_id][status] = number
+    done = [batch_id for batch_id, states in counts.items() if TERMINAL.issuperset(map(Status, states))]
+    rows = session.scalars(select(BatchRow).where(BatchRow.id.in_(done)).order_by(BatchRow.id)).all()
+    webhooks.announce_batches(session, [EndedBatch(row, counts[row.id], held[row.id]) for row in rows])
