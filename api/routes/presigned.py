@@ -25,7 +25,7 @@ class PresignedCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    bytes: int = Field(ge=1, le=2**53, description="Its size, which is checked in the end.")
+    bytes: int = Field(ge=1, le=2**53, description="Its size: the store takes no other one.")
     name: Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")] | None = None
 
 
@@ -71,7 +71,12 @@ def complete(service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> 
     """After the last PUT: checks that all bytes came, no more and no less. Then `upload_id` can be submitted."""
     seconds = service.settings.upload_retention_hours * HOUR_SECONDS
     upload = uploads.complete_direct(
-        service.database, service.storage, upload_id, tenant=caller.tenant, seconds=seconds
+        service.database,
+        service.storage,
+        upload_id,
+        tenant=caller.tenant,
+        limit=caller.limits.max_upload_bytes,
+        seconds=seconds,
     )
     return _shown(upload, [])
 

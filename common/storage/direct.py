@@ -21,10 +21,13 @@ class Direct:
         with failures.of_s3():
             return str(self._client.create_multipart_upload(**self._where(key))["UploadId"])
 
-    def part_url(self, key: str, upload_id: str, number: int, seconds: int) -> str:
-        """Where a client may PUT one part, for so long."""
+    def part_url(self, key: str, upload_id: str, number: int, size: int, seconds: int) -> str:
+        """Where a client may PUT one part of so many bytes, for so long.
+
+        `Content-Length` is among what is signed: the store refuses more bytes, and fewer, before it keeps any.
+        """
         with failures.of_s3():
-            given = {**self._where(key), "UploadId": upload_id, "PartNumber": number}
+            given = {**self._where(key), "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
             return str(self._client.generate_presigned_url("upload_part", Params=given, ExpiresIn=seconds))
 
     def sent(self, key: str, upload_id: str) -> tuple[SentPart, ...]:

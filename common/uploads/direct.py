@@ -54,22 +54,21 @@ def begin_direct(
         direct=True,
         multipart_id=multipart_id,
     )
-    starts = range(0, length, upload.part_bytes)
+    sizes = [min(upload.part_bytes, length - start) for start in range(0, length, upload.part_bytes)]
     return upload, [
-        PartUrl(
-            number, min(upload.part_bytes, length - start), direct.part_url(key, multipart_id, number, int(seconds))
-        )
-        for number, start in enumerate(starts, start=1)
+        PartUrl(number, size, direct.part_url(key, multipart_id, number, size, int(seconds)))
+        for number, size in enumerate(sizes, start=1)
     ]
 
 
 def complete_direct(
-    database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, seconds: float
+    database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, limit: int, seconds: float
 ) -> Upload:
     """Make the object of the parts, if they are as announced; a second time, say that it is made.
 
     Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete where bytes are
-    missing; UploadTooLarge where there are too many, which ends the upload.
+    missing; UploadTooLarge where there are more than were announced, which ends the upload, or than `limit`, which
+    is the one of the caller: another key of the tenant may be allowed more.
     """
     upload = rows.get(database, upload_id, tenant=tenant)
     if not upload.direct:
@@ -85,6 +84,7 @@ def complete_direct(
             if grown.size < (upload.length or 0):
                 raise UploadIncomplete(f"{grown.size} of {upload.length} bytes have come")
             if grown.size == upload.length:
+                _check_limit(grown.size, limit)
                 rows.commit(database, held, grown, known_parts=0, retention_seconds=seconds)
         if grown.size == upload.length:
             whole.complete(database, storage, held, grown, None)
@@ -95,6 +95,11 @@ def complete_direct(
     rows.unlock(database, held)
     rows.remove(database, storage, upload_id, tenant=tenant)
     raise UploadTooLarge(f"{grown.size} bytes have come instead of {upload.length}; the upload is deleted")
+
+
+def _check_limit(size: int, limit: int) -> None:
+    if size > limit:
+        raise UploadTooLarge(f"the file has {size} bytes, which is more than the limit of {limit}")
 
 
 def _direct(storage: Storage) -> Direct:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
-from common import uploads
-from common.storage import make_storage
+from api import identity
+from common import keys, uploads
+from common.keys import ALL_SCOPES, KeyLimits, NewKey
+from common.storage import make_storage, s3_client
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of, shared_api
@@ -87,12 +89,72 @@ def test_a_large_file_is_a_put_for_each_part_in_any_order(api: Api) -> None:
 
 
 def test_more_bytes_than_announced_end_the_upload(api: Api) -> None:
+    """By the store's own list: a store that does not check what was signed may have taken anything."""
     upload = begun(api, 10)
-    put(upload["parts"][0], b"x" * 11)
+    stored = smuggled(api, upload, b"x" * 11)
     problem_of(completed(api, upload), 413, "upload_too_large")
     problem_of(completed(api, upload), 404, "not_found")
+    assert not stored(), "and nothing of it is kept"
     problem_of(api.client.post("/v1/uploads/presigned", json={"bytes": 257 * MEBIBYTE}), 413, "upload_too_large")
     problem_of(api.client.post("/v1/uploads/presigned", json={"bytes": 0}), 422, "invalid_request")
+
+
+def test_the_store_takes_no_other_size_than_the_announced_one(api: Api) -> None:
+    upload = begun(api, 10)
+    for content in (b"x" * 11, b"x" * 9, b"x" * MEBIBYTE, b""):
+        assert httpx.put(upload["parts"][0]["url"], content=content, timeout=60).status_code == 403
+    in_chunks = iter([b"x" * 5, b"x" * 6])  # without a Content-Length
+    assert httpx.put(upload["parts"][0]["url"], content=in_chunks, timeout=60).status_code >= 400
+    problem_of(completed(api, upload), 400, "upload_incomplete")
+    put(upload["parts"][0], b"x" * 10)
+    assert completed(api, upload).json()["complete"] is True
+
+
+def test_a_key_has_a_limit_of_its_own_at_the_begin_and_at_the_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
+
+    def headers(limit: int | None) -> dict[str, str]:
+        limits = KeyLimits(max_upload_bytes=limit)
+        return {"X-API-Key": keys.create(api.database, NewKey("test", "acme", ALL_SCOPES, limits=limits))[1]}
+
+    def begin(size: int, key: dict[str, str]) -> httpx.Response:
+        return httpx.post(f"{api.client.base_url}/v1/uploads/presigned", json={"bytes": size}, headers=key)
+
+    def complete(key: dict[str, str]) -> httpx.Response:
+        return httpx.post(f"{api.client.base_url}/v1/uploads/{upload['id']}/complete", headers=key)
+
+    small, large = headers(1000), headers(None)
+    problem_of(begin(1001, small), 413, "upload_too_large")
+    assert begin(1000, small).status_code == 201
+    upload = begin(1001, large).json()
+    put(upload["parts"][0], b"x" * 1001)
+    assert "1000" in problem_of(complete(small), 413, "upload_too_large")["detail"]
+    assert complete(large).json()["complete"] is True, "a key that may have it completes it"
+
+
+def smuggled(api: Api, upload: dict[str, Any], content: bytes) -> Callable[[], bool]:
+    """Put other bytes into the upload than the address takes; tells whether the store still has them."""
+    bucket, _, prefix = api.settings.storage_url.removeprefix("s3://").partition("/")
+    secret = api.settings.s3_secret_access_key
+    client = s3_client(
+        endpoint_url=api.settings.s3_endpoint_url,
+        region=api.settings.s3_region,
+        access_key_id=api.settings.s3_access_key_id,
+        secret_access_key=secret.get_secret_value() if secret is not None else None,
+        addressing_style="path",
+        checksums="when_required",
+    )
+    key = uploads.key_of(uuid.UUID(upload["id"].partition("_")[2]))
+    where = {"Bucket": bucket, "Key": f"{prefix}/{key}" if prefix else key}
+    multipart_id = one(api.database, "SELECT multipart_id FROM uploads")
+    client.upload_part(**where, UploadId=multipart_id, PartNumber=1, Body=content)
+
+    def stored() -> bool:
+        found = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return multipart_id in {item["UploadId"] for item in found}
+
+    assert stored()
+    return stored
 
 
 def test_a_directory_has_no_addresses(postgres: Postgres, valkey: Valkey, tmp_path: Any) -> None:
