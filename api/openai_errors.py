@@ -15,6 +15,34 @@ MODELS = "/v1/models"
 STATUS = {InvalidRequest.code: 400, AudioEmpty.code: 400, UnknownModel.code: 404}
 CODES = {UnknownModel.code: "model_not_found", "unauthenticated": "invalid_api_key"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# For the OpenAPI document, in the place of problem details.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "An error in OpenAI's form",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["error"],
+                    "properties": {
+                        "error": {
+                            "type": "object",
+                            "required": ["message", "type", "param", "code", "request_id"],
+                            "properties": {
+                                "message": {"type": "string"},
+                                "type": {"type": "string"},
+                                "param": {"type": ["string", "null"]},
+                                "code": {"type": "string"},
+                                "request_id": {"type": ["string", "null"]},
+                                "transcription_id": {"type": "string"},
+                            },
+                        }
+                    },
+                }
+            }
+        },
+    }
+}
 
 
 def wanted(request: Request) -> bool:

@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     openai_wait_seconds: Seconds = Field(
-        600, description="So long the OpenAI-compatible call waits; then it says that the job goes on."
+        600,
+        description="So long the OpenAI-compatible call waits, a streamed one for its next piece of text; then it "
+        "says that the job goes on.",
     )
     openai_priority: int = Field(9, ge=0, le=9, description="Priority of what comes by that call.")
     request_head_seconds: Seconds = Field(10, description="Longest time in which the head of a request must be here.")

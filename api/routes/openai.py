@@ -55,7 +55,16 @@ BODY: dict[str, Any] = {
 }
 
 
-@router.post("/transcriptions", response_class=Response, openapi_extra=BODY)
+ANSWERS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The transcript, in the form that was asked for; with `stream`, events.",
+        "content": {kind: {} for kind in sorted({*MEDIA_TYPES.values(), "text/event-stream"})},
+    },
+    **openai_errors.RESPONSES,
+}
+
+
+@router.post("/transcriptions", response_class=Response, openapi_extra=BODY, responses=ANSWERS)
 async def transcribe(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
     """As OpenAI's call of the same name. The job goes on also if the client goes away; a repeat finds it."""
     file = await received(request, service, caller)
@@ -128,8 +137,9 @@ def _trouble(job: Job) -> tuple[int, str, str]:
 
 
 async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
-    """The text as it is committed, then the whole of it. There is no limit to the wait: the client sees it go on."""
+    """The text as it is committed, then the whole of it. The limit is one of the wait for the next piece of text."""
     said, reached, run, silent_since = "", -1, job.run, time.monotonic()
+    deadline = time.monotonic() + service.settings.openai_wait_seconds
     text: list[str] = []
     with service.changes.of(job.id) as changed:
         while not service.changes.closing:
@@ -140,12 +150,14 @@ async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
             while found := await run_in_threadpool(jobs.sentences_after, service.database, job, reached):
                 delta = "".join(running_text(found, said))
                 said, reached, silent_since = found[-1].text, reached + len(found), time.monotonic()
+                deadline = silent_since + service.settings.openai_wait_seconds
                 text.append(delta)
                 yield _event({"type": "transcript.text.delta", "delta": delta})
-            if job.terminal:
+            left = deadline - time.monotonic()
+            if job.terminal or left <= 0:
                 break
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), LOOK_SECONDS)
+                await asyncio.wait_for(changed.wait(), min(left, LOOK_SECONDS))
             if time.monotonic() - silent_since > KEEP_ALIVE_SECONDS:
                 silent_since = time.monotonic()
                 yield b": waiting\n\n"

@@ -1,16 +1,24 @@
-"""Secrets of settings, links and clients, on a whole stack: not in logs, errors, messages, Flower or process lists."""
+"""Secrets of settings, links and clients, on a whole stack: not in logs, errors, messages, tables, Flower or process
+lists; nor are the tokens, cookies and keys that were handed out."""
 
 from __future__ import annotations
 
 import base64
 import secrets
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import httpx
+import jwt
+import psycopg
 import pytest
 import redis
+from psycopg import sql
 from pydantic import SecretStr
 
 from common.settings import Settings
@@ -19,6 +27,7 @@ from dev.process import free_port, wait_until
 from tests.e2e.service import Service, fresh_service
 
 MARK = "CANARY"
+ISSUER, AUDIENCE = "https://id.example.com", "paraqueue"
 
 
 def canary(number: int = 32) -> str:
@@ -83,6 +92,53 @@ def bodies(service: Service, given: dict[str, SecretStr], link: str, spoken: lis
     return said
 
 
+def with_credentials(service: Service, given: dict[str, SecretStr]) -> tuple[list[str], list[str]]:
+    """Calls with a valid token, a session, a new key and a new endpoint: those, and what the API answers besides."""
+    admin = {"X-API-Key": given["admin_key"].get_secret_value()}
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "somebody", "exp": time.time() + 3600, "tenant": "acme"}
+    token = jwt.encode({**claims, "scope": "read submit"}, given["jwt_secret"].get_secret_value(), algorithm="HS256")
+    hook = {"url": "https://hooks.example.com/in"}
+    with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
+        key = client.post("/v1/keys", headers=admin, json={"name": "new"}).raise_for_status().json()["secret"]
+        signing = client.post("/v1/webhooks", headers=admin, json=hook).raise_for_status().json()["secret"]
+        csrf = client.post("/v1/session", headers=admin).raise_for_status().json()["csrf_token"]
+        cookie = client.cookies["paraqueue_session"]
+        session = {"Cookie": f"paraqueue_session={cookie}"}
+        client.cookies.clear()
+        bearer = {"Authorization": f"Bearer {token}"}
+        job = {"audio_url": "https://127.0.0.1:1/a.mp3"}
+        calls = [
+            (200, "GET", "/v1/transcriptions", bearer, None),
+            (202, "POST", "/v1/transcriptions", bearer, job),
+            (403, "GET", "/v1/keys", bearer, None),
+            (401, "GET", "/v1/models", {"Authorization": f"Bearer {token}x"}, None),
+            (401, "GET", "/v1/models", {"X-API-Key": cookie}, None),
+            (200, "GET", "/v1/transcriptions", session, None),
+            (202, "POST", "/v1/transcriptions", {**session, "X-CSRF-Token": csrf}, job),
+            (403, "POST", "/v1/transcriptions", {**session, "X-CSRF-Token": token}, job),
+            (401, "GET", "/v1/models", {"Cookie": f"paraqueue_session={cookie}x"}, None),
+            (200, "GET", "/v1/models", {"X-API-Key": key}, None),
+            (200, "GET", "/v1/webhooks", admin, None),
+            (200, "GET", "/v1/keys", admin, None),
+        ]
+        said = []
+        for status, method, path, headers, body in calls:
+            answer = client.request(method, path, headers=headers, json=body)
+            assert answer.status_code == status, (path, answer.text)
+            said.append(answer.text + str(answer.headers))
+    return [token, token.rpartition(".")[2], cookie, csrf, key, signing, signing.removeprefix("whsec_")], said
+
+
+def in_database(service: Service) -> dict[str, str]:
+    """Every row of every table."""
+    with psycopg.connect(service.settings.database_url.get_secret_value()) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        return {
+            name: repr(connection.execute(sql.SQL("SELECT * FROM {}").format(sql.Identifier(name))).fetchall())
+            for (name,) in names
+        }
+
+
 def in_redis(service: Service) -> bytes:
     """Every key and value of Celery's, as they lie in Valkey."""
     found = b""
@@ -105,6 +161,54 @@ def command_lines() -> str:
     return "\n".join(texts)
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A running stack, and where everything lies that somebody could read."""
+
+    service: Service
+    tasks: httpx.Client
+    logs: Path
+    said: list[str]
+
+    def places(self) -> dict[str, str]:
+        """Every place with all that stands there."""
+        found = {f"answer {number}": text for number, text in enumerate(self.said)}
+        found |= {path.name: path.read_text() for path in self.logs.glob("*.log")}
+        found["Valkey"] = in_redis(self.service).decode("utf-8", "replace")
+        found["Flower"] = self.tasks.get("/api/tasks").raise_for_status().text + self.tasks.get("/tasks").text
+        found["process list"] = command_lines()
+        return found | {f"table {name}": text for name, text in in_database(self.service).items()}
+
+
+def seen_in(places: dict[str, str], never: set[str], *, kept: set[str]) -> set[str]:
+    """Where one of the secrets stands. What is `kept` may stand in a table: without a link's signature no worker
+    could fetch it."""
+    return {
+        place
+        for place, text in places.items()
+        for value in (never - kept if place.startswith("table ") else never)
+        if value in text
+    }
+
+
+def planted(scene: Scene, secret: str) -> Iterator[str]:
+    """Leaks of a secret that we make ourselves, one after the other; yields the place."""
+    scene.said.append(f'{{"detail": "the key {secret} is wrong"}}')
+    yield f"answer {len(scene.said) - 1}"
+    with (scene.logs / "worker.log").open("a") as log:
+        log.write(f'{{"event": "request", "key": "{secret}"}}\n')
+    yield "worker.log"
+    with redis.Redis.from_url(scene.service.valkey.url()) as client:
+        client.rpush("planted", secret)
+    yield "Valkey"
+    with psycopg.connect(scene.service.settings.database_url.get_secret_value()) as connection:
+        connection.execute("INSERT INTO tenants (name) VALUES (%s)", [secret])
+    yield "table tenants"
+    with subprocess.Popen([sys.executable, "-c", "input()", secret], stdin=subprocess.PIPE) as process:
+        yield "process list"
+        process.communicate(b"\n")
+
+
 def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = settings_with_secrets()
     assert {"admin_key", "jwt_secret", "secret_key", "webhook_secret", "oss_access_key_secret"} <= set(given)
@@ -112,7 +216,7 @@ def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatc
     spoken = [f"pq_live_{canary()}", canary(), canary()]
     link = f"http://127.0.0.1:1/meeting.mp3?signature={spoken[2]}"
     changes = {"max_attempts": 1, "fetch_resumes": 0, "log_level": "debug"}
-    changes |= {"jwt_issuer": "https://id.example.com", "jwt_audience": "paraqueue"}
+    changes |= {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE}
     with fresh_service(postgres, tmp_path, **changes, **given) as service:
         port = free_port()
         flower = service.start(
@@ -121,18 +225,20 @@ def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatc
         tasks = httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("flower", flower_password), trust_env=False)
         wait_until(lambda: _answers(tasks), [flower], 90, "Flower did not answer")
         service.lose_all_messages()
-        said = bodies(service, given, link, spoken)
-        never = told_apart(service, given, [*spoken, flower_password])
-        places = {f"answer {number}": text for number, text in enumerate(said)}
-        places |= {path.name: path.read_text() for path in (tmp_path / "logs").glob("*.log")}
-        places["Valkey"] = in_redis(service).decode("utf-8", "replace")
-        places["Flower"] = tasks.get("/api/tasks").raise_for_status().text + tasks.get("/tasks").text
-        places["process list"] = command_lines()
+        shown_once, said = with_credentials(service, given)
+        said += bodies(service, given, link, spoken)
+        never = told_apart(service, given, [*spoken, *shown_once, flower_password])
+        scene = Scene(service, tasks, tmp_path / "logs", said)
+        places = scene.places()
+        assert {"api.log", "worker.log", "light.log", "beat.log", "flower.log", "table jobs"} <= set(places)
+        assert "request" in places["api.log"] and "api.main" in places["process list"] and places["Flower"]
+        assert link in places["table jobs"], "the tables are really read"
+        assert seen_in(places, never, kept={spoken[2]}) == set()
+        # And now with leaks of our own, so that the search is known to find what is there.
+        for number, place in enumerate(planted(scene, secret := next(iter(never - {spoken[2]}))), start=1):
+            found = seen_in(scene.places(), {secret}, kept=set())
+            assert place in found and len(found) == number
         tasks.close()
-    assert {"api.log", "worker.log", "light.log", "beat.log", "flower.log"} <= set(places)
-    assert "request" in places["api.log"] and "api.main" in places["process list"] and places["Flower"]
-    seen = [(place, value[:12]) for place, text in places.items() for value in never if value in text]
-    assert not seen
 
 
 def _answers(client: httpx.Client) -> bool:

@@ -36,6 +36,7 @@ from tests.integration.job_cases import (
 from tests.servers import ADMIN_KEY
 
 TEXTS = ("你好，世界。", "Hello world.", "Goodbye.")
+PATIENCE_SECONDS = 2.5
 SAID = "你好，世界。Hello world. Goodbye."
 
 
@@ -48,6 +49,13 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 @pytest.fixture(scope="module")
 def impatient(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), openai_wait_seconds=0.2) as api:
+        yield api
+
+
+@pytest.fixture(scope="module")
+def patient(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    place = tmp_path_factory.mktemp("api")
+    with shared_api(postgres, valkey, place, openai_wait_seconds=PATIENCE_SECONDS) as api:
         yield api
 
 
@@ -193,6 +201,35 @@ def test_past_the_wait_it_answers_what_no_sdk_retries(impatient: Api) -> None:
     assert one(api.database, "SELECT count(*) FROM jobs") == len(api.objects()) == 1
     complete(api.database, waiting(api), *TEXTS)
     assert sdk(api).audio.transcriptions.create(file=audio(), model="whisper-1").text == SAID
+
+
+def test_a_stream_past_the_wait_ends_with_what_no_sdk_retries(impatient: Api) -> None:
+    impatient.emptied()
+    with pytest.raises(openai.APIError) as raised:
+        list(sdk(impatient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True))
+    error: Any = raised.value.body
+    assert (error["code"], error["type"]) == ("still_running", "invalid_request_error")
+    [[job_id, state]] = rows(impatient.database, "SELECT id, status FROM jobs")
+    assert (error["transcription_id"], state) == (f"tr_{job_id.hex}", "queued")
+
+
+def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
+    def slowly(api: Api, held: Claim) -> None:
+        for number, words in enumerate(TEXTS):
+            time.sleep(PATIENCE_SECONDS / 2)
+            jobs.commit_part(api.database, held, part(number, words), first_sentence=number)
+
+    began = time.monotonic()
+    worker = played(patient.emptied(), slowly)
+    said = []
+    with pytest.raises(openai.APIError) as raised:
+        for item in sdk(patient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True):
+            said.append(getattr(item, "delta", ""))
+    worker.join(20)
+    assert "".join(said) == SAID
+    assert time.monotonic() - began > 2 * PATIENCE_SECONDS, "longer than one wait, as text came"
+    body: Any = raised.value.body
+    assert body["code"] == "still_running"
 
 
 def test_the_job_goes_on_without_its_client(api: Api) -> None:
