@@ -248,6 +248,22 @@ class IdempotencyRow(Row):
     )
 
 
+class JobTagRow(Row):
+    """A tag of a job, by the age of the job: a page of a tag's jobs is read in this order. A trigger writes it."""
+
+    __tablename__ = "job_tags"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="job_tags_job"),
+        Index("job_tags_newest", "tenant", "tag", "created_at", "job_id"),
+    )
+
+
 class AttemptRow(Row):
     """One try of a worker at a job."""
 

@@ -1,8 +1,7 @@
 """Sentences can be searched: by every letter, and every two that stand side by side, of the tenant they belong to.
 
 Sentences that running code still adds without a tenant are those of the default one until their job is searched
-for; code from before had no other tenants. The index is built while sentences cannot be written: about a minute a
-million.
+for; code from before had no other tenants. The next migration builds the index.
 """
 
 import sqlalchemy as sa
@@ -56,13 +55,9 @@ def upgrade() -> None:
     )
     op.execute(FOLDED)
     op.execute(GRAMS)
-    op.create_index(
-        "sentences_search", "sentences", [sa.text("search_grams(tenant, text, 1)")], postgresql_using="gin"
-    )
 
 
 def downgrade() -> None:
-    op.drop_index("sentences_search", table_name="sentences")
     op.execute("DROP FUNCTION search_grams(text, text, integer)")
     op.execute("DROP FUNCTION search_folded(text)")
     op.drop_column("sentences", "tenant")
