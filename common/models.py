@@ -166,7 +166,6 @@ class JobRow(Row):
         CheckConstraint("(status = 'processing') = (lease_token IS NOT NULL)", name="jobs_lease_while_processing"),
         Index("jobs_newest", "tenant", "created_at", "id"),
         Index("jobs_by_status", "tenant", "status", "created_at", "id"),
-        Index("jobs_by_tag", "tags", postgresql_using="gin"),
         Index(
             "jobs_waiting",
             "model",

@@ -6,15 +6,12 @@ to prepare it and for PostgreSQL to consider a plan without the parameters.
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import psycopg
 import pytest
-from sqlalchemy import event
 
 from common import jobs
 from common.db import Database
@@ -24,6 +21,7 @@ from common.jobs import Progress, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
 from tests.integration.job_cases import MODEL, execute, one, pool_on, rows, submission, with_worker
+from tests.integration.plan_cases import Watched, told_by, watched
 
 # Mostly finished jobs, some waiting, a few running: as a service looks after some time.
 FILL = """
@@ -51,59 +49,15 @@ UPDATE jobs SET audio_sha256 = md5(id::text);
 UPDATE jobs SET batch_id = (SELECT id FROM batches ORDER BY created_at LIMIT 1) WHERE id IN
 (SELECT id FROM jobs ORDER BY created_at LIMIT 20);
 """
-REPEATS = 12
-TABLES = ("jobs", "batches", "attempts", "parts", "sentences", "edits")
-
-
-class Plans:
-    """Collects the plan of each statement."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def __call__(self, notice: psycopg.errors.Diagnostic) -> None:
-        if (notice.message_primary or "").startswith("duration"):
-            self.told.append(notice.message_primary or "")
-
-    def indexes(self) -> set[str]:
-        return set(re.findall(r"Index(?: Only)? Scan (?:Backward )?(?:using|on) (\w+)", "\n".join(self.told)))
-
-    def sequential(self) -> list[str]:
-        """The plans that read a whole table, other than that of the workers."""
-        return [plan for plan in self.told if re.search(rf"Seq Scan on ({'|'.join(TABLES)})\b", plan)]
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: Postgres) -> Iterator[tuple[Database, Plans]]:
-    plans = Plans()
+def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
         execute(database, FILL)
         execute(database, BATCHES)
         with_worker(database, slots=40)
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
-
-        @event.listens_for(database.engine, "connect")
-        def explain(connection: psycopg.Connection, _record: object) -> None:
-            connection.add_notice_handler(plans)
-            connection.execute("LOAD 'auto_explain'")
-            connection.execute("SET auto_explain.log_min_duration = 0")
-            connection.execute("SET auto_explain.log_nested_statements = on")  # what a cascade does
-            connection.execute("SET auto_explain.log_level = 'notice'")
-            connection.commit()
-
-        database.engine.dispose()
-        yield database, plans
-
-
-def told_by(filled: tuple[Database, Plans], call: Callable[[Database], object]) -> Plans:
-    database, plans = filled
-    for _ in range(REPEATS):
-        call(database)
-    plans.told.clear()
-    call(database)
-    assert plans.told
-    return plans
+        yield watched(database)
 
 
 def some(database: Database, status: Status) -> uuid.UUID:
@@ -154,8 +108,17 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "newest": (lambda d: jobs.page(d, limit=20), {"jobs_newest"}),
     "newest after a cursor": (lambda d: jobs.page(d, limit=20, after=cursor(d)), {"jobs_newest"}),
     "by status": (lambda d: jobs.page(d, limit=20, status=Status.FAILED), {"jobs_by_status"}),
-    "by rare tag": (lambda d: jobs.page(d, limit=20, tag="rare"), {"jobs_by_tag"}),
-    "by status and tag": (lambda d: jobs.page(d, limit=20, status=Status.FAILED, tag="rare"), {"jobs_by_tag"}),
+    "by rare tag": (lambda d: jobs.page(d, limit=20, tag="rare"), {"job_tags_newest", "jobs_pkey"}),
+    "by common tag": (lambda d: jobs.page(d, limit=20, tag="common"), {"job_tags_newest", "jobs_pkey"}),
+    "by tag after a cursor": (
+        lambda d: jobs.page(d, limit=20, tag="common", after=cursor(d)),
+        {"job_tags_newest", "jobs_pkey"},
+    ),
+    "by tag of a day": (
+        lambda d: jobs.page(d, tag="common", created_from=datetime.now(UTC) - timedelta(days=3)),
+        {"job_tags_newest", "jobs_pkey"},
+    ),
+    "by status and tag": (lambda d: jobs.page(d, limit=20, status=Status.FAILED, tag="rare"), {"job_tags_newest"}),
     "of a day": (
         lambda d: jobs.page(d, created_from=datetime.now(UTC) - timedelta(days=3), created_to=datetime.now(UTC)),
         {"jobs_newest"},
@@ -181,7 +144,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_it_reads_an_index_and_never_a_whole_table(filled: tuple[Database, Plans], name: str) -> None:
+def test_it_reads_an_index_and_never_a_whole_table(filled: Watched, name: str) -> None:
     call, wanted = CALLS[name]
     plans = told_by(filled, call)
     ours = [plan for plan in plans.sequential() if "LIMIT 1" not in plan and "LIMIT 4" not in plan]
@@ -189,17 +152,17 @@ def test_it_reads_an_index_and_never_a_whole_table(filled: tuple[Database, Plans
     assert wanted <= plans.indexes(), "\n".join(plans.told)
 
 
-def test_expiring_audio_reads_an_index(filled: tuple[Database, Plans], tmp_path: Path) -> None:
+def test_expiring_audio_reads_an_index(filled: Watched, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, after_seconds=1_190_000))
     assert "jobs_audio_due" in plans.indexes(), "\n".join(plans.told)
     assert not plans.sequential()
 
 
-def test_deleting_a_job_reads_indexes_of_every_table(filled: tuple[Database, Plans], tmp_path: Path) -> None:
+def test_deleting_a_job_reads_indexes_of_every_table(filled: Watched, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     plans = told_by(filled, lambda d: jobs.delete_job(d, storage, some(d, Status.FAILED)))
-    assert {"jobs_pkey", "parts_pkey", "sentences_pkey", "edits_pkey"} <= plans.indexes()
+    assert {"jobs_pkey", "parts_pkey", "sentences_pkey", "edits_pkey", "job_tags_pkey"} <= plans.indexes()
     assert not [plan for plan in plans.sequential() if "LIMIT 1" not in plan]
     with pytest.raises(NotFound):
         jobs.get(filled[0], uuid.uuid4())
