@@ -1,7 +1,7 @@
 """Sentences can be searched: by every letter, and every two that stand side by side, of the tenant they belong to.
 
 Sentences that running code still adds without a tenant are those of the default one until their job is searched
-for; code from before had no other tenants. The next migration builds the index.
+for; code from before had no other tenants. A later migration builds the index.
 """
 
 import sqlalchemy as sa

@@ -112,7 +112,7 @@ def kill_the_builder(url: str) -> None:
 
 def test_a_full_database_is_upgraded_while_it_is_written_to(empty_database: str, tmp_path: Path) -> None:
     url = empty_database
-    upgrade(url, tmp_path, "0010")
+    upgrade(url, tmp_path, "0011")
     with psycopg.connect(url) as connection:
         connection.execute(FILL_JOBS)
         connection.execute(FILL_SENTENCES, [SENTENCES])  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def test_a_full_database_is_upgraded_while_it_is_written_to(empty_database: str,
         upgrade(url, tmp_path)
     killer.join(90)
     assert one(url, VALID) is False, "broken off, it leaves an index that is of no use"
-    assert one(url, "SELECT version_num FROM alembic_version") == "0010"
+    assert one(url, "SELECT version_num FROM alembic_version") == "0011"
     with Traffic(url) as traffic:
         took = upgrade(url, tmp_path)
     assert not traffic.failed

@@ -7,8 +7,8 @@ sorted all jobs of a tag. Code from before that still runs finds what it asks fo
 from alembic import op
 from sqlalchemy import text
 
-revision = "0014"
-down_revision = "0013"
+revision = "0015"
+down_revision = "0014"
 branch_labels = None
 depends_on = None
 

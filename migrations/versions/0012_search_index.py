@@ -7,8 +7,8 @@ Databases that came by an earlier form of 0010 have the index already.
 from alembic import op
 from sqlalchemy import text
 
-revision = "0011"
-down_revision = "0010"
+revision = "0012"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
