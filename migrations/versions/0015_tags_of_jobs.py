@@ -4,6 +4,8 @@ Done again, it adds what is missing. The index that the lists of tags were read 
 sorted all jobs of a tag. Code from before that still runs finds what it asks for without it, only more slowly.
 """
 
+from typing import Any
+
 from alembic import op
 from sqlalchemy import text
 
@@ -27,7 +29,7 @@ SELECT id FROM step ORDER BY id DESC LIMIT 1
 
 def upgrade() -> None:
     with op.get_context().autocommit_block():
-        behind = "00000000-0000-0000-0000-000000000000"
+        behind: Any = "00000000-0000-0000-0000-000000000000"
         while behind is not None:
             step = text(STEP).bindparams(behind=behind, number=JOBS_AT_A_TIME)
             behind = op.get_bind().scalar(step)
