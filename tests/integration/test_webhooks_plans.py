@@ -7,16 +7,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
-from sqlalchemy import event
 
 from common import webhooks
 from common.db import Database
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
 from tests.integration.job_cases import execute, pool_on, rows
-from tests.integration.test_jobs_plans import REPEATS, Plans
+from tests.integration.plan_cases import REPEATS, Watched, watched
 
 # A log of some weeks; one receiver was away for a day, some deliveries wait.
 FILL = """
@@ -35,24 +33,10 @@ JOIN (SELECT id, row_number() OVER () AS k FROM webhook_endpoints) endpoint ON e
 
 
 @pytest.fixture(scope="module")
-def filled(postgres: Postgres) -> Iterator[tuple[Database, Plans]]:
-    plans = Plans()
+def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
         execute(database, FILL)
-        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("VACUUM ANALYZE")
-
-        @event.listens_for(database.engine, "connect")
-        def explain(connection: psycopg.Connection, _record: object) -> None:
-            connection.add_notice_handler(plans)
-            connection.execute("LOAD 'auto_explain'")
-            connection.execute("SET auto_explain.log_min_duration = 0")
-            connection.execute("SET auto_explain.log_nested_statements = on")
-            connection.execute("SET auto_explain.log_level = 'notice'")
-            connection.commit()
-
-        database.engine.dispose()
-        yield database, plans
+        yield watched(database)
 
 
 def some(database: Database, table: str, condition: str = "true") -> uuid.UUID:
@@ -112,7 +96,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_it_reads_an_index_and_never_the_whole_log(filled: tuple[Database, Plans], name: str) -> None:
+def test_it_reads_an_index_and_never_the_whole_log(filled: Watched, name: str) -> None:
     call, wanted = CALLS[name]
     database, plans = filled
     for _ in range(REPEATS):
