@@ -1,9 +1,125 @@
-// Search over all transcripts.
-import { html } from '../lib.js';
+// Search over all transcripts; a hit leads to its place in the recording.
+import { html, useEffect, useRef, useState } from '../lib.js';
+import { get } from '../api.js';
+import { clock, moment } from '../format.js';
 import { t } from '../i18n.js';
+import { link, route, setQuery } from '../router.js';
+import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
+
+const TYPING_MS = 300;
+const LONGEST = 100;
+const AROUND = 60; // letters before the first match of a long sentence
 
 export function Search() {
   useTitle(t('search.title'));
-  return html`<div class="page"><h1>${t('search.title')}</h1></div>`;
+  const asked = route.value.query.get('q') ?? '';
+  const timer = useRef(null);
+  const ask = (text) => setQuery({ q: text.trim() });
+  const typed = (event) => {
+    clearTimeout(timer.current);
+    const text = event.target.value;
+    timer.current = setTimeout(() => ask(text), TYPING_MS);
+  };
+  const send = (event) => {
+    event.preventDefault();
+    clearTimeout(timer.current);
+    ask(new FormData(event.target).get('q'));
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return html`
+    <div class="page">
+      <div class="page-head"><div><h1>${t('search.title')}</h1><p class="muted">${t('search.why')}</p></div></div>
+      <form role="search" class="search" onSubmit=${send}>
+        <label class="hidden" for="search-words">${t('search.words')}</label>
+        <input
+          id="search-words"
+          type="search"
+          name="q"
+          maxlength=${LONGEST}
+          placeholder=${t('search.words')}
+          defaultValue=${asked}
+          onInput=${typed}
+        />
+        <button class="primary" type="submit">${t('search.do')}</button>
+      </form>
+      ${asked ? html`<${Hits} key=${asked} words=${asked} />` : null}
+    </div>
+  `;
+}
+
+function Hits({ words }) {
+  const [state, setState] = useState({ hits: null, next: null, failure: null });
+  const read = async (after, abort) => {
+    try {
+      const page = await get('v1/transcriptions/search', { q: words, after, limit: 50 }, { signal: abort });
+      setState((before) => ({ hits: [...(after ? before.hits : []), ...page.data], next: page.next, failure: null }));
+    } catch (failure) {
+      if (!abort?.aborted) setState((before) => ({ ...before, failure }));
+    }
+  };
+  useEffect(() => {
+    const stop = new AbortController();
+    read(null, stop.signal);
+    return () => stop.abort();
+  }, []);
+  const { hits, next, failure } = state;
+  if (failure) return html`<${Failure} error=${failure} again=${() => read(null)} />`;
+  if (!hits) return html`<${Loading} />`;
+  if (!hits.length) return html`<${Empty} icon="search" title=${t('search.none')}>${t('search.none_why')}<//>`;
+  return html`
+    <p class="hidden" role="status">${t('search.found', { n: hits.length })}</p>
+    ${grouped(hits).map((group) => html`<${Group} key=${group[0].transcription_id + group[0].number} hits=${group} />`)}
+    ${next && html`<p class="center"><button onClick=${() => read(next)}>${t('state.more')}</button></p>`}
+  `;
+}
+
+// Hits of one transcript stand together already.
+function grouped(hits) {
+  const groups = [];
+  for (const hit of hits) {
+    if (groups.at(-1)?.[0].transcription_id === hit.transcription_id) groups.at(-1).push(hit);
+    else groups.push([hit]);
+  }
+  return groups;
+}
+
+function Group({ hits }) {
+  const [{ transcription_id: id, name, created_at: createdAt }] = hits;
+  return html`
+    <section class="card hits">
+      <h2 class="hits-head">
+        <a class="job-name" href=${link('t', id)}><span>${name ?? id}</span></a>
+        <time class="hint" datetime=${createdAt}>${moment(createdAt)}</time>
+      </h2>
+      <ul>
+        ${hits.map(
+          (hit) => html`
+            <li key=${hit.number}>
+              <a class="hit" href="${link('t', id)}?at=${hit.start_ms}">
+                <span class="hit-time">${clock(hit.start_ms)}</span>
+                <span><${Marked} hit=${hit} /></span>
+              </a>
+            </li>
+          `,
+        )}
+      </ul>
+    </section>
+  `;
+}
+
+// The API counts letters, JavaScript counts halves of some of them.
+function Marked({ hit }) {
+  const letters = Array.from(hit.text);
+  const start = letters.length > 3 * AROUND ? Math.max(0, (hit.matches[0]?.[0] ?? 0) - AROUND) : 0;
+  const end = Math.min(letters.length, start + 3 * AROUND);
+  const parts = [];
+  let at = start;
+  for (const [from, to] of hit.matches) {
+    if (from < at || to > end) continue;
+    parts.push(letters.slice(at, from).join(''), html`<mark>${letters.slice(from, to).join('')}</mark>`);
+    at = to;
+  }
+  parts.push(letters.slice(at, end).join(''));
+  return html`${start > 0 && '…'}${parts}${end < letters.length && '…'}`;
 }

@@ -1,9 +1,45 @@
 // Settings: usage, keys, webhooks; each only for who may.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
-import { useTitle } from '../ui/title.js';
+import { link } from '../router.js';
+import { caller } from '../api.js';
+import { may } from '../session.js';
+import { Icon } from '../ui/icon.js';
+import { Empty, NotFound } from '../ui/states.js';
+import { Endpoint } from './endpoint_page.js';
+import { Keys } from './keys_page.js';
+import { Usage } from './usage_page.js';
+import { Webhooks } from './webhooks_page.js';
 
-export function Settings() {
-  useTitle(t('settings.title'));
-  return html`<div class="page"><h1>${t('settings.title')}</h1></div>`;
+const SECTIONS = [
+  { id: 'usage', icon: 'chart', words: 'usage.title', scope: 'read', component: Usage },
+  { id: 'keys', icon: 'key', words: 'api_keys.title', scope: 'admin', component: Keys },
+  { id: 'webhooks', icon: 'hook', words: 'webhooks.title', scope: 'read', component: Webhooks, one: Endpoint },
+];
+
+export function Settings({ section, id }) {
+  const allowed = SECTIONS.filter((one) => may(one.scope));
+  const shown = section ? allowed.find((one) => one.id === section) : allowed[0];
+  if (section && (!shown || (id && !shown.one))) return html`<${NotFound} />`;
+  const component = id ? shown.one : shown?.component;
+  return html`
+    <div class="page">
+      <div class="page-head">
+        <div>
+          <h1>${t('settings.title')}</h1>
+          <p class="muted">${t('settings.who', { name: caller.value.name || '–', tenant: caller.value.tenant })}</p>
+        </div>
+      </div>
+      <nav class="segments" aria-label=${t('settings.title')}>
+        ${allowed.map(
+          (one) => html`
+            <a key=${one.id} href=${link('settings', one.id)} aria-current=${one === shown ? 'page' : null}>
+              <${Icon} name=${one.icon} />${t(one.words)}
+            </a>
+          `,
+        )}
+      </nav>
+      ${shown ? html`<${component} key=${id ?? shown.id} id=${id} />` : html`<${Empty} icon="key" title=${t('settings.none')} />`}
+    </div>
+  `;
 }

@@ -1,0 +1,59 @@
+// The list of jobs in pages, its top looked at again every few seconds.
+import { useEffect, useRef, useState } from '../lib.js';
+import { get } from '../api.js';
+import { askedOf } from './filters.js';
+
+const PAGE = 25;
+const AGAIN_MS = 5000;
+const START = { jobs: null, next: null, failure: null };
+
+// The top page replaces what stood in its place; what is older stays.
+function merged(before, page) {
+  const last = page.data.at(-1);
+  const older = page.next && last ? before.filter((job) => job.created_at < last.created_at) : [];
+  return [...page.data, ...older];
+}
+
+export function useJobs(filters) {
+  const [state, setState] = useState(START);
+  const asked = JSON.stringify(askedOf(filters));
+  const stop = useRef(null);
+
+  const top = async (abort) => {
+    try {
+      const page = await get('v1/transcriptions', { ...JSON.parse(asked), limit: PAGE }, { signal: abort });
+      setState((before) => {
+        const jobs = merged(before.jobs ?? [], page);
+        return { jobs, next: jobs.length > page.data.length ? before.next : page.next, failure: null };
+      });
+    } catch (failure) {
+      if (!abort.aborted) setState((before) => ({ ...before, failure }));
+    }
+  };
+  const begin = () => {
+    stop.current?.abort();
+    stop.current = new AbortController();
+    top(stop.current.signal);
+  };
+  useEffect(() => {
+    setState(START);
+    begin();
+    const timer = setInterval(() => document.hidden || begin(), AGAIN_MS);
+    return () => {
+      clearInterval(timer);
+      stop.current.abort();
+    };
+  }, [asked]);
+
+  const more = async () => {
+    try {
+      const page = await get('v1/transcriptions', { ...JSON.parse(asked), limit: PAGE, after: state.next });
+      setState((before) => ({ jobs: [...before.jobs, ...page.data], next: page.next, failure: null }));
+    } catch (failure) {
+      setState((before) => ({ ...before, failure }));
+    }
+  };
+  const dropped = (id) =>
+    setState((before) => ({ ...before, jobs: before.jobs.filter((job) => job.id !== id) }));
+  return { ...state, more, dropped, again: begin };
+}
