@@ -464,7 +464,10 @@ class PeaksRow(Made, Row):
 
 
 class WorkerRow(Row):
-    """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone."""
+    """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone.
+
+    `drain` is what an operator asked for (`common.jobs.registry.Drain`), `draining` what the worker says of itself.
+    """
 
     __tablename__ = "workers"
 
@@ -477,6 +480,7 @@ class WorkerRow(Row):
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
     draining: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    drain: Mapped[str | None]
     reserved_for: Mapped[uuid.UUID | None]
 
 

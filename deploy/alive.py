@@ -40,15 +40,15 @@ def main(arguments: list[str]) -> int:
 
 
 def worker_problem(settings: Settings) -> str | None:
-    """The dispatcher hands jobs to workers with a fresh heartbeat; is one of them in this container?"""
+    """A worker says each second that it lives, also one that drains; does one in this container?"""
     database = Database(settings.sqlalchemy_url, pool_size=1)
     try:
         here = f"{socket.gethostname()}-"
-        if any(worker.id.startswith(here) for worker in jobs.live_workers(database)):
+        if any(state.alive and state.worker.id.startswith(here) for state in jobs.known_workers(database)):
             return None
     finally:
         database.close()
-    return f"no live worker on {socket.gethostname()}: it is loading its model, draining, or gone"
+    return f"no live worker on {socket.gethostname()}: it is loading its model, or gone"
 
 
 def light_problem(settings: Settings) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from common import jobs
 from common.db import Database
 from common.errors import ParaqueueError
 from common.job_states import Stage
-from common.jobs import Claim, Progress, Worker
+from common.jobs import Claim, Drain, Progress, Worker
 from common.telemetry import get_logger
 from worker.stopping import StopReason, StopSignal
 
@@ -36,8 +36,18 @@ class Hold:
 class LeaseKeeper:
     """Renews the leases of all running jobs of this worker, every second or so, with one UPDATE."""
 
-    def __init__(self, database: Database, worker: Worker, *, lease_seconds: float, renew_seconds: float) -> None:
+    def __init__(
+        self,
+        database: Database,
+        worker: Worker,
+        *,
+        lease_seconds: float,
+        renew_seconds: float,
+        on_drain: Callable[[Drain | None, int], None] = lambda _drain, _running: None,
+    ) -> None:
+        """`on_drain` hears, with each renewal, what an operator asked of the worker, and how many jobs run."""
         self._database = database
+        self._on_drain = on_drain
         self._worker = worker
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
@@ -105,7 +115,7 @@ class LeaseKeeper:
 
     def _renew(self, holds: dict[uuid.UUID, Hold]) -> None:
         told = [hold.progress() for hold in holds.values()]
-        held = jobs.renew(
+        renewal = jobs.renew(
             self._database,
             self._worker,
             told,
@@ -113,10 +123,11 @@ class LeaseKeeper:
             draining=self._shutting_down,
         )
         for token, hold in holds.items():
-            if token not in held:
+            if token not in renewal.held:
                 # It may just have ended; then nobody asks this hold any more.
                 hold.signal.request(StopReason.LOST)
                 if jobs.forgive_loss(self._database, hold.claim.job.id, token):
                     log.warning("lease_was_lost", job_id=hold.claim.job.public_id)
-            elif held[token]:
+            elif renewal.held[token]:
                 hold.signal.request(StopReason.CANCELED)
+        self._on_drain(renewal.drain, len(told))

@@ -20,6 +20,7 @@ from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
+from worker.draining import Draining
 from worker.engine.engine import Engine
 from worker.lease import LeaseKeeper
 from worker.models import ensure_bundle
@@ -83,7 +84,14 @@ def serve(settings: Settings, engine: Engine) -> None:
 def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     queue = make_app(settings)
-    leases = LeaseKeeper(database, worker, lease_seconds=settings.lease_seconds, renew_seconds=settings.renew_seconds)
+    draining = Draining(transcribe_queue(worker.model))
+    leases = LeaseKeeper(
+        database,
+        worker,
+        lease_seconds=settings.lease_seconds,
+        renew_seconds=settings.renew_seconds,
+        on_drain=draining.told,
+    )
     publisher = Publisher(queue)
     dispatcher = Dispatcher(
         database,
@@ -108,7 +116,7 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
         wake_dispatcher=dispatcher.wake,
     )
     queue.task(name=TRANSCRIBE)(transcriber.run)
-    _on_signals(worker, leases, dispatcher)
+    _on_signals(worker, leases, dispatcher, draining)
     dispatcher.start()
     try:
         _consume(queue, settings, worker)
@@ -129,10 +137,11 @@ def _say_goodbye(database: Database, worker: Worker) -> None:
         log.warning("goodbye_unsaid", error_code=error.code)
 
 
-def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher) -> None:
+def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, draining: Draining) -> None:
     """Celery's own signals: there is no other moment at which the queue is surely being read."""
 
-    def ready(**_: Any) -> None:
+    def ready(sender: Any, **_: Any) -> None:
+        draining.attach(sender)
         leases.start()
         dispatcher.wake()
         log.info("worker_ready", worker=worker.id, model=worker.model, slots=worker.slots)

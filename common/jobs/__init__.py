@@ -15,6 +15,7 @@ from common.jobs.dispatcher import Dispatcher
 from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
 from common.jobs.edits import correct
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
+from common.jobs.operate import Requeued, requeue
 from common.jobs.outcome import (
     Finished,
     complete,
@@ -38,13 +39,18 @@ from common.jobs.read import (
     sentences_after,
 )
 from common.jobs.registry import (
+    Drain,
     Worker,
+    WorkerState,
+    ask_to_drain,
     forget_dead_workers,
+    known_workers,
     live_workers,
     register_worker,
     unregister_worker,
 )
 from common.jobs.search import Hit, Hits, search
+from common.jobs.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.submit import Submission, submit
 from common.jobs.suspects import forgive_loss
 from common.jobs.sweep import (
@@ -59,6 +65,7 @@ from common.jobs.work import (
     Claim,
     LeaseLost,
     Progress,
+    Renewal,
     claim,
     commit_part,
     record_audio,
@@ -74,6 +81,7 @@ __all__ = [
     "Claim",
     "Dimension",
     "Dispatcher",
+    "Drain",
     "Estimate",
     "Finished",
     "Hit",
@@ -87,11 +95,17 @@ __all__ = [
     "Progress",
     "Quota",
     "Refused",
+    "Renewal",
+    "Requeued",
     "Result",
     "Source",
+    "Stuck",
+    "StuckKind",
     "Submission",
     "Usage",
     "Worker",
+    "WorkerState",
+    "ask_to_drain",
     "attempts",
     "audio_prefix",
     "batch_page",
@@ -110,11 +124,13 @@ __all__ = [
     "fail",
     "find_earlier",
     "find_or_submit",
+    "find_stuck",
     "forget_dead_workers",
     "forgive_loss",
     "get",
     "get_batch",
     "get_with_attempts",
+    "known_workers",
     "live_workers",
     "page",
     "readable",
@@ -122,6 +138,7 @@ __all__ = [
     "register_worker",
     "release",
     "renew",
+    "requeue",
     "restart",
     "retry",
     "search",

@@ -91,14 +91,14 @@ def try_again(
     """processing → queued after a transient error, not to be claimed before the pause is over."""
     with database.transaction() as session:
         not_before = func.now() + seconds(pause_seconds)
-        change(session, held, **_waiting(), failures=JobRow.failures + 1, not_before=not_before)
+        change(session, held, **waiting(), failures=JobRow.failures + 1, not_before=not_before)
         end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
 
 
 def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """processing → queued, because the worker shuts down. No failed attempt."""
     with database.transaction() as session:
-        change(session, held, **_waiting())
+        change(session, held, **waiting())
         end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
 
 
@@ -122,7 +122,7 @@ def _end(status: Status) -> dict[str, Any]:
     return {**NO_LEASE, "status": status, "finished_at": func.now()}
 
 
-def _waiting() -> dict[str, Any]:
+def waiting() -> dict[str, Any]:
     """Queued again, unless the client asked to cancel and the worker had not heard of it: nobody would claim it."""
     canceled = JobRow.cancel_requested
     return {

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, literal, select
+from sqlalchemy import ColumnElement, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from common.models import WorkerRow
+from common.errors import NotFound
+from common.job_states import Status
+from common.models import JobRow, WorkerRow
 
 # A worker writes its heartbeat with each renewal, every second or so.
 ALIVE_SECONDS = 30.0
 FORGET_SECONDS = 24 * 3600.0
+
+
+class Drain(StrEnum):
+    """What an operator asks of a worker: to take nothing new and stay, or to end as well when its jobs are done."""
+
+    STAY = "stay"
+    END = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +41,22 @@ class Worker:
     started_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WorkerState:
+    """A worker that is known, dead or alive, and what it does."""
+
+    worker: Worker
+    silent_seconds: float
+    draining: bool
+    drain: Drain | None
+    running: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was heard of lately; draining or not."""
+        return self.silent_seconds < ALIVE_SECONDS
+
+
 def seconds(value: float) -> ColumnElement[timedelta]:
     """A PostgreSQL interval."""
     return literal(timedelta(seconds=value))
@@ -41,9 +68,12 @@ def register_worker(database: Database, worker: Worker) -> None:
         heartbeat(session, worker, draining=False)
 
 
-def heartbeat(session: Session, worker: Worker, *, draining: bool) -> None:
-    """Say, within the caller's transaction, that a worker is alive; a row that is missing is made again."""
-    told = {
+def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | None:
+    """Say, within the caller's transaction, that a worker is alive; a row that is missing is made again.
+
+    Returns what an operator asked of it.
+    """
+    told: dict[str, Any] = {
         "model": worker.model,
         "revision": worker.revision,
         "precision": worker.precision,
@@ -52,9 +82,14 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> None:
         "heartbeat_at": func.now(),
         "draining": draining,
     }
-    session.execute(
-        insert(WorkerRow).values(id=worker.id, **told).on_conflict_do_update(index_elements=["id"], set_=told)
+    kept = told | {"draining": literal(draining) | WorkerRow.drain.is_not(None)}
+    asked = session.scalar(
+        insert(WorkerRow)
+        .values(id=worker.id, **told)
+        .on_conflict_do_update(index_elements=["id"], set_=kept)
+        .returning(WorkerRow.drain)
     )
+    return Drain(asked) if asked else None
 
 
 def unregister_worker(database: Database, worker: str) -> None:
@@ -69,14 +104,39 @@ def forget_dead_workers(database: Database) -> None:
         session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < func.now() - seconds(FORGET_SECONDS)))
 
 
+def ask_to_drain(database: Database, worker: str, drain: Drain | None) -> None:
+    """Have a worker take nothing new from this moment on; None: take jobs again. Raises NotFound."""
+    with database.transaction() as session:
+        asked = update(WorkerRow).where(WorkerRow.id == worker).values(drain=drain, draining=drain is not None)
+        if session.scalar(asked.returning(WorkerRow.id)) is None:
+            raise NotFound(f"there is no worker {worker!r}")
+
+
+def known_workers(database: Database) -> list[WorkerState]:
+    """All workers of the last day, those that died without a word too; the oldest first."""
+    running = (
+        select(func.count())
+        .where(JobRow.lease_worker == WorkerRow.id, JobRow.status == Status.PROCESSING)
+        .scalar_subquery()
+    )
+    silent = func.extract("epoch", func.now() - WorkerRow.heartbeat_at)
+    with database.transaction() as session:
+        rows = session.execute(select(WorkerRow, silent, running).order_by(WorkerRow.started_at, WorkerRow.id))
+        return [
+            WorkerState(_worker_of(row), float(age), row.draining, Drain(row.drain) if row.drain else None, int(number))
+            for row, age, number in rows
+        ]
+
+
 def live_workers(database: Database) -> list[Worker]:
     """The workers that were heard of lately and take jobs."""
     with database.transaction() as session:
         rows = session.scalars(select(WorkerRow).where(alive()).order_by(WorkerRow.started_at))
-        return [
-            Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at)
-            for row in rows
-        ]
+        return [_worker_of(row) for row in rows]
+
+
+def _worker_of(row: WorkerRow) -> Worker:
+    return Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at)
 
 
 def alive() -> ColumnElement[bool]:

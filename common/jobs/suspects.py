@@ -118,7 +118,7 @@ def _write(session: Session, all_seats: Sequence[Seat], reserved: dict[str, uuid
 
 
 def has_room(worker: str) -> ColumnElement[bool]:
-    """The condition on a job that a worker can take it: a suspect has it for itself, as reserved."""
+    """The condition on a job that a worker can take it: a suspect has it for itself; a drained one takes none."""
     other = aliased(JobRow, name="other")
     beside = (
         select(other.id)
@@ -129,9 +129,8 @@ def has_room(worker: str) -> ColumnElement[bool]:
         )
         .correlate(JobRow)
     )
-    kept_free = (
-        select(WorkerRow.id).where(WorkerRow.id == worker, WorkerRow.reserved_for != JobRow.id).correlate(JobRow)
-    )
+    closed = (WorkerRow.reserved_for != JobRow.id) | WorkerRow.drain.is_not(None)
+    kept_free = select(WorkerRow.id).where(WorkerRow.id == worker, closed).correlate(JobRow)
     return ~beside.exists() & ~kept_free.exists()
 
 

@@ -32,7 +32,7 @@ from common import webhooks
 from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
-from common.jobs.registry import Worker, heartbeat, seconds
+from common.jobs.registry import Drain, Worker, heartbeat, seconds
 from common.jobs.suspects import has_room
 from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript import Part, Sentence
@@ -72,6 +72,17 @@ class Progress:
     stage: Stage
     processed_ms: int
     declared_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The tokens that still hold, each with whether its job is to be canceled; one that is missing has been lost.
+
+    `drain` is what an operator asked of the worker.
+    """
+
+    held: Mapping[uuid.UUID, bool]
+    drain: Drain | None
 
 
 def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lease_seconds: float) -> Claim | None:
@@ -167,17 +178,13 @@ def _spent_ms(session: Session, job: JobRow) -> int:
 
 def renew(
     database: Database, worker: Worker, progress: Iterable[Progress], *, lease_seconds: float, draining: bool
-) -> Mapping[uuid.UUID, bool]:
-    """Renew all leases of a worker in one UPDATE and say that it is alive.
-
-    Returns the tokens that still hold, each with whether its job is to be canceled; a token that
-    is missing has been lost.
-    """
+) -> Renewal:
+    """Renew all leases of a worker in one UPDATE and say that it is alive."""
     items = list(progress)
     with database.transaction() as session:
-        heartbeat(session, worker, draining=draining)
+        drain = heartbeat(session, worker, draining=draining)
         if not items:
-            return {}
+            return Renewal({}, drain)
         told = values(
             column("token", Uuid),
             column("stage", Text),
@@ -197,7 +204,8 @@ def renew(
             )
             .returning(JobRow.lease_token, JobRow.cancel_requested)
         )
-        return {cast(uuid.UUID, token): canceled for token, canceled in session.execute(statement)}
+        held = {cast(uuid.UUID, token): canceled for token, canceled in session.execute(statement)}
+        return Renewal(held, drain)
 
 
 def record_audio(database: Database, held: Claim, *, key: str, size: int, sha256: str) -> None:

@@ -65,6 +65,31 @@ class Report:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """Deliveries of one lane that should have been sent long ago."""
+
+    lane: str
+    count: int
+    seconds: float
+
+
+def overdue(database: Database, *, after_seconds: float) -> list[Overdue]:
+    """What nobody sends although it is due for so long, by lane; the longest first."""
+    late = func.extract("epoch", func.now() - func.min(DeliveryRow.next_attempt_at))
+    statement = (
+        select(DeliveryRow.lane, func.count(), late)
+        .where(
+            DeliveryRow.status == DeliveryStatus.PENDING,
+            DeliveryRow.next_attempt_at < func.now() - timedelta(seconds=after_seconds),
+        )
+        .group_by(DeliveryRow.lane)
+        .order_by(late.desc())
+    )
+    with database.transaction() as session:
+        return [Overdue(lane, int(count), float(age)) for lane, count, age in session.execute(statement)]
+
+
 def any_due(database: Database) -> bool:
     """Whether something waits to be sent."""
     with database.transaction() as session:

@@ -373,10 +373,10 @@ def test_keys_at_a_terminal(api: Api) -> None:
     environment = dict(os.environ) | {"PARAQUEUE_DATABASE_URL": api.settings.database_url.get_secret_value()}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "api.keys", *arguments]
+        command = [sys.executable, "-m", "admin", "keys", *arguments]
         return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60)
 
-    made = run("create", "--name", "first key", "--tenant", "acme", "--scopes", "read")
+    made = run("create", "first key", "--tenant", "acme", "--scope", "read")
     secret = made.stdout.strip()
     assert ask(api, **bearer(secret)).status_code == 200
     [key] = keys.all_keys(api.database, tenant="acme")
@@ -384,5 +384,5 @@ def test_keys_at_a_terminal(api: Api) -> None:
     assert key.public_id in run("list").stdout and secret not in run("list").stdout
     assert run("revoke", key.public_id).returncode == 0
     assert ask(api, **bearer(secret)).status_code == 401
-    assert run("create", "--name", "a", "--tenant", "No Such Name").returncode == 1
-    assert run("create", "--name", "a", "--scopes", "all").returncode == 2
+    assert run("create", "a", "--tenant", "No Such Name").returncode == 1
+    assert run("create", "a", "--scope", "all").returncode == 2

@@ -90,7 +90,7 @@ def renew(database: Database) -> None:
     held = rows(database, "SELECT lease_token FROM jobs WHERE status = 'processing' LIMIT 4")
     told = [Progress(token, Stage.TRANSCRIBING, 1, None) for [token] in held]
     worker = Worker("worker-1", MODEL, "r1", "fp32", "cpu", 40)
-    assert len(jobs.renew(database, worker, told, lease_seconds=-1, draining=False)) == 4
+    assert len(jobs.renew(database, worker, told, lease_seconds=-1, draining=False).held) == 4
 
 
 def dispatch(database: Database) -> None:

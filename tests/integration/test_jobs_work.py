@@ -16,7 +16,7 @@ from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.job_states import Stage, Status
-from common.jobs import Claim, LeaseLost, Progress, Worker
+from common.jobs import Claim, LeaseLost, Progress, Renewal, Worker
 from common.settings import Settings
 from tests.integration.job_cases import (
     LONG,
@@ -56,7 +56,7 @@ def claim(database: Database, job_id: uuid.UUID, worker: str = WORKER) -> Claim 
 
 def renew(database: Database, held: Claim, processed_ms: int = 0, declared_ms: int | None = None) -> Any:
     told = [Progress(held.token, Stage.TRANSCRIBING, processed_ms, declared_ms)]
-    return jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
+    return jobs.renew(database, ME, told, lease_seconds=LONG, draining=False).held
 
 
 def texts(database: Database, job_id: uuid.UUID) -> list[str]:
@@ -127,7 +127,7 @@ def test_renew_of_many_tells_each_job_its_own(database: Database) -> None:
     told = [Progress(item.token, Stage.TRANSCRIBING, 1000 * i, None) for i, item in enumerate(held)]
     told.append(Progress(lost, Stage.FETCHING, 9, None))
     answer = jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
-    assert answer == {held[0].token: False, held[1].token: True, held[2].token: False}
+    assert answer.held == {held[0].token: False, held[1].token: True, held[2].token: False}
     assert [jobs.get(database, item.job.id).processed_ms for item in held] == [0, 1000, 2000]
 
 
@@ -143,7 +143,7 @@ def test_renew_without_jobs_keeps_the_worker_alive(database: Database) -> None:
     jobs.register_worker(database, ME)
     execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
     assert jobs.live_workers(database) == []
-    assert jobs.renew(database, ME, [], lease_seconds=LONG, draining=False) == {}
+    assert jobs.renew(database, ME, [], lease_seconds=LONG, draining=False) == Renewal({}, None)
     assert len(jobs.live_workers(database)) == 1
 
 

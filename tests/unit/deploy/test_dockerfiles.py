@@ -16,9 +16,19 @@ from tests.unit.deploy.images import DOCKERFILES, exec_form, ignored, path_of, r
 
 # (file, stage, lock file, modules that its commands and health checks run)
 IMAGES = [
-    ("Dockerfile.api", "api", "api", ["api.main", "worker.light", "deploy.alive", "alembic.config", "celery.bin.beat"]),
+    (
+        "Dockerfile.api",
+        "api",
+        "api",
+        ["api.main", "worker.light", "deploy.alive", "admin.cli", "alembic.config", "celery.bin.beat"],
+    ),
     ("Dockerfile.api", "flower", "flower", ["common.queue", "flower.command"]),
-    ("Dockerfile.worker", "worker", "worker", ["worker.main", "deploy.alive", "modelscope", "huggingface_hub"]),
+    (
+        "Dockerfile.worker",
+        "worker",
+        "worker",
+        ["worker.main", "deploy.alive", "admin.cli", "modelscope", "huggingface_hub"],
+    ),
 ]
 NAMES = [stage for _, stage, _, _ in IMAGES]
 
@@ -171,3 +181,12 @@ def test_torch_can_come_from_elsewhere_in_the_same_release() -> None:
     assert (
         install.index("${TORCH_INDEX_URL:+") < install.index("-r /torch.txt") < install.index("-r /requirements.lock")
     )
+
+
+@pytest.mark.parametrize(("name", "stage"), [("Dockerfile.api", "api"), ("Dockerfile.worker", "worker")])
+def test_directories_that_are_written_to_are_the_users_own(name: str, stage: str) -> None:
+    file = read_dockerfile(name)
+    made = " ".join(value for item in file.lineage(stage) for value in item.all("RUN") if "install -d" in value).split()
+    given = file.environment(stage)
+    for place in (given["PARAQUEUE_SCRATCH_DIR"], given["PARAQUEUE_STORAGE_URL"].removeprefix("file:")):
+        assert place in made, "the light worker makes audio playable there, the worker decodes there"

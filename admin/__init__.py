@@ -1,0 +1,1 @@
+"""What an operator types: keys, workers, jobs that do not move, and whether an installation is sound."""

@@ -1,0 +1,65 @@
+"""API keys, made without one: for the first key, and for scripts."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from admin import shown
+from admin.connection import connected, reported
+from common import ids, keys
+from common.keys import ApiKey, NewKey, Scope
+from common.models import DEFAULT_TENANT
+
+app = typer.Typer(no_args_is_help=True, help="API keys.")
+Id = Annotated[str, typer.Argument(metavar="KEY_ID", help="key_…")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    tenant: Annotated[str, typer.Option(help="Whose jobs it sees.")] = DEFAULT_TENANT,
+    scope: Annotated[list[Scope] | None, typer.Option(help="Several times; submit and read if none.")] = None,
+    expires_days: Annotated[float | None, typer.Option(min=0, help="After so many days it stops to work.")] = None,
+) -> None:
+    """Make a key. Only the key goes to standard output, so that a script can take it; it is shown this once."""
+    scopes = frozenset(scope) if scope else frozenset({Scope.SUBMIT, Scope.READ})
+    expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days is not None else None
+    with reported(), connected() as (_, database):
+        _show(*keys.create(database, NewKey(name, tenant, scopes, expires_at)))
+
+
+@app.command("list")
+def list_(
+    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None, json: Json = False
+) -> None:
+    """List the keys, without their secrets."""
+    with reported(), connected() as (_, database):
+        found = keys.all_keys(database, tenant=tenant)
+        shown.as_json(found) if json else shown.keys(found)
+
+
+@app.command()
+def revoke(id: Id) -> None:
+    """End a key for good."""
+    with reported(), connected() as (_, database):
+        print(f"{keys.revoke(database, ids.parsed(ids.KEY, id)).public_id} revoked")
+
+
+@app.command()
+def rotate(
+    id: Id,
+    grace_hours: Annotated[float, typer.Option(min=0, help="The old secret works for so long.")] = 24.0,
+) -> None:
+    """Make a new secret for a key; it is shown this once."""
+    with reported(), connected() as (_, database):
+        _show(*keys.rotate(database, ids.parsed(ids.KEY, id), grace_seconds=grace_hours * 3600))
+
+
+def _show(key: ApiKey, secret: str) -> None:
+    print(secret)
+    print(f"{key.public_id}  {key.tenant}  {','.join(sorted(key.scopes))}  {key.name}", file=sys.stderr)

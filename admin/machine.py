@@ -1,0 +1,138 @@
+"""Checks of the machine that this runs on: programs, model, device, disks, and secrets."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio_ffmpeg  # type: ignore[import-untyped, unused-ignore]
+
+from admin.doctor import Check, Found, Level
+from common import keys
+from common.db import Database
+from common.errors import ModelUnavailable
+from common.settings import GIBIBYTE, Settings
+from worker.engine import bundles
+
+PROGRAM_SECONDS = 10.0
+TORCH_SECONDS = 120.0
+LEAST_FREE_BYTES = GIBIBYTE
+TORCH = (
+    "import torch; n = torch.cuda.device_count(); "
+    "print(torch.__version__, *[torch.cuda.get_device_name(i) for i in range(n)], sep='; ')"
+)
+
+
+def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether the bundle is complete on disk."""
+    spec = bundles.bundle_spec(settings.model)
+    try:
+        paths = bundles.locate(spec, settings.model_source, settings.models_dir)
+    except ModelUnavailable as error:
+        if settings.model_source == "local":
+            return Found(Level.FAIL, error.message, "docs/models.md lists the files to put there")
+        said = f"{spec.name} is not in {settings.models_dir}"
+        return Found(Level.WARN, said, "a worker here downloads it at its start; python -m admin model does so now")
+    return Found(Level.OK, f"{paths.name} ({paths.revision}) in {paths.asr.parent}")
+
+
+def ffmpeg(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether ffmpeg starts."""
+    ran = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-version"],
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_SECONDS,
+        check=False,
+    )
+    if ran.returncode != 0:
+        return Found(Level.FAIL, f"it ends with {ran.returncode}", "pip install --force-reinstall imageio-ffmpeg")
+    return Found(Level.OK, " ".join(ran.stdout.split()[:3]))
+
+
+def device(settings: Settings, *, deep: bool) -> Found:
+    """Which GPUs the driver shows, without loading torch; with `deep` what torch says."""
+    if deep:
+        return _device_by_torch(settings)
+    gpus = _gpus()
+    if settings.device.startswith("cuda") and not gpus:
+        hint = "is the driver installed, and the GPU given to this container?"
+        return Found(Level.FAIL, f"{settings.device} is asked for, and the driver shows no GPU", hint)
+    if settings.device == "cpu" or not gpus:
+        return Found(Level.OK, f"CPU, {os.cpu_count()} cores")
+    return Found(Level.OK, "; ".join(gpus))
+
+
+def _gpus() -> list[str]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return [path.name for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
+    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
+    return [line.strip() for line in ran.stdout.splitlines() if line.strip()] if ran.returncode == 0 else []
+
+
+def _device_by_torch(settings: Settings) -> Found:
+    """In a process of its own: it needs seconds and much memory, and a broken driver can end it."""
+    command = [sys.executable, "-c", TORCH]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=TORCH_SECONDS, check=False)
+    if ran.returncode != 0:
+        last = (ran.stderr.strip().splitlines() or [f"it ends with {ran.returncode}"])[-1]
+        return Found(Level.FAIL, f"torch: {last}", "--deep needs the worker's packages")
+    version, *gpus = ran.stdout.strip().split("; ")
+    if settings.device.startswith("cuda") and not gpus:
+        return Found(Level.FAIL, f"torch {version} sees no GPU", "a build of torch for CUDA, and a driver for it")
+    return Found(Level.OK, f"torch {version}; {'; '.join(gpus) or 'CPU'}")
+
+
+def disk(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether the directories of the settings have room for one file of the largest size."""
+    places = {"scratch": settings.scratch_dir}
+    if settings.storage_url.startswith("file:"):
+        places["storage"] = Path(settings.storage_url.removeprefix("file:"))
+    free = {name: shutil.disk_usage(_existing(path)).free for name, path in places.items()}
+    said = ", ".join(f"{name} {size / GIBIBYTE:.1f} GiB free" for name, size in free.items())
+    least = min(free.values())
+    if least < LEAST_FREE_BYTES:
+        return Found(Level.FAIL, said, "make room: uploads and jobs fail without it")
+    if least < settings.max_upload_bytes:
+        hint = f"an upload may have {settings.max_upload_bytes / GIBIBYTE:.1f} GiB (PARAQUEUE_MAX_UPLOAD_BYTES)"
+        return Found(Level.WARN, said, hint)
+    return Found(Level.OK, said)
+
+
+def _existing(path: Path) -> Path:
+    """The path, or what of it is there: the processes make the rest."""
+    return next(item for item in (path.absolute(), *path.absolute().parents) if item.exists())
+
+
+def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether somebody can call, and only who should; and whether webhooks can be signed."""
+    if settings.auth == "off":
+        return Found(Level.WARN, "PARAQUEUE_AUTH=off: who reaches the API may do everything", "set it to on")
+    database = Database(settings.sqlalchemy_url, 1)
+    try:
+        valid = sum(key.revoked_at is None for key in keys.all_keys(database))
+    finally:
+        database.close()
+    if not (valid or settings.admin_key or settings.jwt_secret or settings.jwt_jwks_url):
+        hint = "python -m admin keys create first --scope submit --scope read --scope admin"
+        return Found(Level.FAIL, "there is no API key: nobody can call", hint)
+    unset = [
+        f"PARAQUEUE_{name.upper()}" for name in ("secret_key", "webhook_secret") if getattr(settings, name) is None
+    ]
+    if unset:
+        return Found(Level.WARN, f"{' and '.join(unset)} unset: no webhooks of that kind", "see docs/webhooks.md")
+    return Found(Level.OK, f"{valid} API keys; webhooks can be signed")
+
+
+CHECKS = {
+    "model": Check(model, "see PARAQUEUE_MODEL and docs/models.md"),
+    "ffmpeg": Check(ffmpeg, "pip install imageio-ffmpeg"),
+    "device": Check(device, "see PARAQUEUE_DEVICE"),
+    "disk": Check(disk, "see PARAQUEUE_SCRATCH_DIR and PARAQUEUE_STORAGE_URL"),
+    "secrets": Check(secrets, "is PostgreSQL up?"),
+}

@@ -1,0 +1,200 @@
+"""Checks of what the service stands on, and of its own processes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import redis
+from sqlalchemy import inspect, text
+
+from admin.doctor import Check, Found, Level
+from common import jobs, webhooks
+from common.db import Database
+from common.models import Row
+from common.queue import make_app
+from common.settings import Settings
+from common.storage import make_storage
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
+CONNECT_SECONDS = 5.0
+PING_SECONDS = 3.0
+SKEW_WARN_SECONDS = 2.0
+# S3 refuses signatures that are a quarter of an hour off; sessions and tokens go wrong long before.
+SKEW_FAIL_SECONDS = 60.0
+PROGRESS_SECONDS = 900.0
+OVERDUE_SECONDS = 300.0
+
+
+def database(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether PostgreSQL answers."""
+    with _opened(settings) as opened, opened.transaction() as session:
+        version = session.scalar(text("SHOW server_version"))
+        return Found(Level.OK, f"PostgreSQL {version} at {_place(settings.postgres_url)}")
+
+
+def schema(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether every table and column that the code reads is there, and the newest migration too where we see them."""
+    hint = "run python -m alembic upgrade head"
+    with _opened(settings) as opened:
+        with opened.transaction() as session:
+            inspector = inspect(session.connection())
+            there = {
+                name: {column["name"] for column in inspector.get_columns(name)} for name in inspector.get_table_names()
+            }
+        missing = [
+            table.name if table.name not in there else f"{table.name}.{column.name}"
+            for table in Row.metadata.sorted_tables
+            for column in table.columns
+            if column.name not in there.get(table.name, ())
+        ]
+        if missing:
+            named = ", ".join(dict.fromkeys(missing[:20]))
+            return Found(Level.FAIL, f"the database lacks {named}", hint)
+        with opened.transaction() as session:
+            stands = set(session.scalars(text("SELECT version_num FROM alembic_version")))
+    newest = _newest_migration()
+    if newest and stands != newest:
+        return Found(Level.WARN, f"the database stands at {_list(stands)}, this code at {_list(newest)}", hint)
+    return Found(Level.OK, f"at migration {_list(stands)}")
+
+
+def clock(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """How far this machine's clock is from PostgreSQL's, by which leases go."""
+    with _opened(settings) as opened, opened.transaction() as session:
+        session.execute(text("SELECT 1"))  # so that connecting does not count
+        before = time.time()
+        theirs = float(session.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
+        after = time.time()
+    skew = theirs - (before + after) / 2
+    said = f"{abs(skew):.2f} s {'behind' if skew > 0 else 'before'} PostgreSQL's"
+    hint = "synchronise both machines by NTP"
+    if abs(skew) > SKEW_FAIL_SECONDS:
+        return Found(Level.FAIL, said, hint)
+    return Found(Level.WARN, said, hint) if abs(skew) > SKEW_WARN_SECONDS else Found(Level.OK, said)
+
+
+def broker(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether Redis or Valkey answers, and does not throw messages away."""
+    url = settings.redis_url.get_secret_value()
+    with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS) as client:
+        told = client.info()
+    assert isinstance(told, dict)
+    name = "Valkey" if "valkey_version" in told else "Redis"
+    said = f"{name} {told.get('valkey_version') or told['redis_version']} at {_place(url)}"
+    policy = str(told.get("maxmemory_policy", "noeviction"))
+    if policy != "noeviction":
+        return Found(Level.WARN, f"{said} drops keys when full ({policy})", "set maxmemory-policy noeviction")
+    return Found(Level.OK, said)
+
+
+def storage(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether an object can be written, read and deleted."""
+    make_storage(settings).check()
+    return Found(Level.OK, f"{settings.storage_url}: written, read, deleted")
+
+
+def workers(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether somebody serves the model of the settings, all in the same revision."""
+    with _opened(settings) as opened:
+        live = [item for item in jobs.live_workers(opened) if item.model == settings.model]
+    if not live:
+        return Found(Level.WARN, f"no live worker serves {settings.model}: jobs wait", "start python -m worker.main")
+    kinds = {(item.revision, item.precision) for item in live}
+    said = f"{len(live)} for {settings.model} with {sum(item.slots for item in live)} slots"
+    if len(kinds) > 1:
+        hint = "a job that goes from one to another begins anew; give all the same model and precision"
+        return Found(Level.WARN, f"{said}, of different revisions or precisions", hint)
+    return Found(Level.OK, said)
+
+
+def light(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether a light worker answers."""
+    with make_app(settings) as queue:
+        queue.conf.broker_transport_options |= {
+            "socket_connect_timeout": CONNECT_SECONDS,
+            "socket_timeout": CONNECT_SECONDS,
+        }
+        queue.conf.broker_connection_retry = False
+        answers = queue.control.ping(timeout=PING_SECONDS, pattern="light@*", matcher="glob")
+    if not answers:
+        return Found(Level.FAIL, "none answers: nothing is swept, no webhook is sent", "start python -m worker.light")
+    return Found(Level.OK, f"{len(answers)} answer")
+
+
+def moving(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether everything moves that should; also what shows that the sweep runs."""
+    with _opened(settings) as opened:
+        found = jobs.find_stuck(
+            opened, progress_seconds=PROGRESS_SECONDS, redispatch_seconds=settings.redispatch_seconds
+        )
+        late = webhooks.overdue(opened, after_seconds=OVERDUE_SECONDS)
+    if found or late:
+        said = _list({item.kind.value for item in found} | ({"deliveries_overdue"} if late else set()))
+        return Found(Level.WARN, f"something is stuck: {said}", "python -m admin stuck tells more")
+    return Found(Level.OK, "nothing is stuck")
+
+
+def api(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Who answers at the API's port here."""
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
+    url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    try:
+        answer = httpx.get(f"{url}/health/ready", timeout=CONNECT_SECONDS, trust_env=False)
+    except httpx.ConnectError:
+        return Found(Level.WARN, f"nobody listens at {url}; the port is free", "start python -m api.main, if here")
+    told = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+    if "checks" not in told:
+        hint = "choose another PARAQUEUE_PORT, or end that program"
+        return Found(Level.FAIL, f"another program answers at {url}", hint)
+    wrong = ", ".join(f"{name}: {said}" for name, said in told["checks"].items() if said != "ok")
+    if wrong:
+        return Found(
+            Level.FAIL, f"the API at {url} is not ready: {wrong}", "the API may have other settings than these"
+        )
+    return Found(Level.OK, f"ready at {url}")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Database]:
+    """A database of a check's own: the checks run side by side."""
+    database = Database(settings.sqlalchemy_url, 1)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def _newest_migration() -> set[str]:
+    """The newest of the migrations beside this code; none where they are not installed."""
+    texts = [path.read_text("utf-8") for path in MIGRATIONS.glob("*.py")]
+    named = {name for told in texts for name in re.findall(r'^revision\b.*= "(\w+)"', told, re.MULTILINE)}
+    return named - {name for told in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', told, re.MULTILINE)}
+
+
+def _place(url: str) -> str:
+    """Where a URL leads, without user and password."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or '?'}:{parts.port or '?'}{parts.path}"
+
+
+def _list(items: set[str]) -> str:
+    return ", ".join(sorted(items)) or "nothing"
+
+
+CHECKS = {
+    "database": Check(database, "is PostgreSQL up, and PARAQUEUE_DATABASE_URL right?"),
+    "schema": Check(schema, "run python -m alembic upgrade head"),
+    "clock": Check(clock, "is PostgreSQL up?"),
+    "redis": Check(broker, "is Redis or Valkey up, and PARAQUEUE_REDIS_URL right?"),
+    "storage": Check(storage, "see PARAQUEUE_STORAGE_URL and PARAQUEUE_S3_*; may this user write there?"),
+    "workers": Check(workers, "is PostgreSQL up?"),
+    "light": Check(light, "is Redis up?"),
+    "moving": Check(moving, "is PostgreSQL up, and its schema at head?"),
+    "api": Check(api, "see the API's log"),
+}

@@ -1,0 +1,54 @@
+"""What an operator asks of a running worker: to take no new jobs, and perhaps to end when it has none left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from common.jobs import Drain
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+
+def end_this_process() -> None:
+    """The way that every other end goes too."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Draining:
+    """Follows what the renewals bring back. That no claim succeeds any more, the database sees to itself.
+
+    Beyond that a drained worker stops reading its queue: else it would take messages that others wait for, and
+    those would come again only after a while.
+    """
+
+    def __init__(self, queue: str, *, end: Callable[[], None] = end_this_process) -> None:
+        self._queue = queue
+        self._end = end
+        self._consumer: Any = None
+        self._drained = False
+        self._ending = False
+
+    def attach(self, consumer: Any) -> None:
+        """Celery's consumer, when it reads the queue."""
+        self._consumer = consumer
+
+    def told(self, drain: Drain | None, running: int) -> None:
+        """With each renewal: what is asked, and how many jobs run."""
+        if (drain is not None) != self._drained:
+            self._drained = drain is not None
+            log.info("worker_draining" if self._drained else "worker_takes_jobs_again", running=running)
+            self._consumer.call_soon(self._stop_reading if self._drained else self._read_again)
+        if drain is Drain.END and running == 0 and not self._ending:
+            self._ending = True
+            log.info("worker_drained")
+            self._end()
+
+    def _stop_reading(self) -> None:
+        self._consumer.cancel_task_queue(self._queue)
+
+    def _read_again(self) -> None:
+        self._consumer.add_task_queue(self._queue)
