@@ -145,7 +145,7 @@ def stuck(
     with reported(), connected() as (settings, database):
         found = jobs.find_stuck(database, progress_seconds=minutes * 60, redispatch_seconds=settings.redispatch_seconds)
         late = webhooks.overdue(database, after_seconds=OVERDUE_SECONDS)
-        rows = [shown.reason_of(item) for item in [*found, *late]]
+        rows = [shown.reason_of(item) for item in found] + [shown.reason_of(item) for item in late]
         shown.as_json(rows) if json else shown.reasons(rows)
     if rows:
         sys.exit(1)

@@ -1,12 +1,14 @@
 """Writes the pages of the documentation that are generated from the code: `python -m docs.generate`.
 
-`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`.
+`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`;
+the names that the Helm chart's values may have come from the settings too.
 A test fails when a page is not what this would write; `--check` says the same at a terminal.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import sys
 from http import HTTPStatus
@@ -23,6 +25,9 @@ from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
 
 DOCS = Path(__file__).resolve().parent
+CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
+# Where a container writes and listens is the chart's business.
+SET_BY_CHART = {"host", "port", "models_dir", "scratch_dir"}
 
 CONFIGURATION = """\
 # Configuration
@@ -164,7 +169,21 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-PAGES = {"configuration.md": configuration_page, "errors.md": errors_page}
+def chart_schema() -> str:
+    """The schema of the chart's values, with the settings of now: a name that does not exist is refused by Helm."""
+    schema = json.loads((DOCS / CHART_SCHEMA).read_text("utf-8"))
+    secret = {name for name, field in Settings.model_fields.items() if SecretStr in _types(field)}
+    plain = sorted(set(Settings.model_fields) - secret - SET_BY_CHART)
+    schema["$defs"]["settings"]["propertyNames"]["enum"] = plain
+    schema["properties"]["secrets"]["propertyNames"]["enum"] = sorted(secret)
+    return json.dumps(schema, indent=2) + "\n"
+
+
+def _types(field: FieldInfo) -> tuple[Any, ...]:
+    return (field.annotation, *get_args(field.annotation))
+
+
+PAGES = {"configuration.md": configuration_page, "errors.md": errors_page, CHART_SCHEMA: chart_schema}
 
 
 def stale() -> list[str]:
