@@ -1,6 +1,7 @@
-"""`python -m bench.document`: the tables of `bench/results/*.json` into `docs/performance.md`.
+"""`python -m bench.document`: the tables of `bench/results/*.json` into `docs/performance.md` and `docs/sizing.md`.
 
-The page has a place for each file of results: between `<!-- results NAME -->` and `<!-- end -->`.
+The first has a place for each file of results: between `<!-- results NAME -->` and `<!-- end -->`; the other has one
+for what follows from them, `<!-- sizing NAME -->`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench import sizing
 from bench.report import REPOSITORY, RESULTS, Column, Table
 
 PAGE = REPOSITORY / "docs" / "performance.md"
-PLACE = re.compile(r"(<!-- results (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+SIZING = REPOSITORY / "docs" / "sizing.md"
+PLACE = re.compile(r"(<!-- (results|sizing) (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def main() -> int:
-    """Rewrite the page."""
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), RESULTS), "utf-8")
+    """Rewrite the pages."""
+    for page in (PAGE, SIZING):
+        page.write_text(filled(page.read_text("utf-8"), RESULTS), "utf-8")
     return 0
 
 
@@ -28,10 +32,11 @@ def filled(page: str, results: Path) -> str:
     """The page with the results in their places; a place without a file of results stays as it is."""
 
     def fill(found: re.Match[str]) -> str:
-        path = results / f"{found[2]}.json"
+        path = results / f"{found[3]}.json"
         if not path.exists():
             return found[0]
-        return found[1] + markdown(json.loads(path.read_text("utf-8"))) + found[3]
+        content = json.loads(path.read_text("utf-8"))
+        return found[1] + (markdown(content) if found[2] == "results" else sizing.page_part(content)) + found[4]
 
     return PLACE.sub(fill, page)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.document import PAGE, filled
+import pytest
+
+from bench import sizing
+from bench.document import PAGE, SIZING, filled
 from bench.report import RESULTS, Column, Report, spread
 
 
@@ -22,6 +25,29 @@ def test_results_take_their_place_in_a_page(tmp_path: Path) -> None:
     assert filled(made, tmp_path) == made
 
 
-def test_the_page_shows_the_results_that_are_stored() -> None:
-    page = PAGE.read_text("utf-8")
+@pytest.mark.parametrize("path", [PAGE, SIZING], ids=lambda path: path.name)
+def test_the_pages_show_the_results_that_are_stored(path: Path) -> None:
+    page = path.read_text("utf-8")
+    assert "<!-- results engine -->" in page or "<!-- sizing engine -->" in page
     assert filled(page, RESULTS) == page, "python -m bench.document writes it anew"
+
+
+def test_hours_a_day_follow_from_processor_time() -> None:
+    def row(contender: str, cpu: float) -> dict[str, object]:
+        return {"contender": contender, "audio": "8 x 20 s", "cpu": {"median": cpu}, "rss": 100.0}
+
+    content = {
+        "conditions": [{"processor": "this one", "memory": "1 GiB", "measured": "today", "gpu": "none"}],
+        "tables": [
+            {
+                "title": "Whole pipeline, 8 files",
+                "conditions": 0,
+                "rows": [row(name, 16.0) for name in sizing.ENGINE.values()],
+            },
+            {"title": "Whole service, fp32", "conditions": 0, "rows": [row(sizing.SERVICE, 32.0)]},
+        ],
+    }
+    made = sizing.page_part(content)
+    assert "| fp32 | 360 | 240 | 144 | 100 |" in made, "a tenth of real time: 240 hours in 24"
+    assert "| fp32, as a worker of the whole service | 720 | 120 | 72 | 100 |" in made
+    assert "Measured on this one, 1 GiB, today, audio: 8 x 20 s, GPU: none." in made

@@ -164,9 +164,10 @@ def test_nginx_takes_the_file(tmp_path: Path) -> None:
     made += ["-keyout", str(tmp_path / "privkey.pem"), "-out", str(tmp_path / "fullchain.pem")]
     subprocess.run(made, check=True, capture_output=True, timeout=60)
     (tmp_path / "site.conf").write_text(NGINX.read_text().replace("/etc/ssl/paraqueue", str(tmp_path)))
-    whole = (
-        f"pid {tmp_path}/pid; error_log stderr; events {{}} http {{ access_log off; include {tmp_path}/site.conf; }}"
-    )
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
+    http = f"http {{ access_log off; {places} include {tmp_path}/site.conf; }}"
+    whole = f"pid {tmp_path}/pid; error_log stderr; events {{}} {http}"
     (tmp_path / "nginx.conf").write_text(whole)
     ran = subprocess.run(
         [program, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, timeout=60

@@ -1,0 +1,56 @@
+"""How much audio a core transcribes in a day, from the measured processor times: the tables of `docs/sizing.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.report import Column, Table
+
+HOUR_SECONDS = 3600.0
+DAY_HOURS = 24.0
+# What is planned with: jobs do not come evenly, and other things run too.
+PLANNED_LOAD = 0.6
+ENGINE = {
+    "fp32": "ours, 8 files at once",
+    "int8": "ours int8, 8 files at once",
+    "FunASR's AutoModel, fp32, for comparison": "FunASR AutoModel",
+}
+SERVICE = "API to stored transcript"
+
+
+def page_part(content: Mapping[str, Any]) -> str:
+    """The table, and what it was measured on."""
+    table = Table(
+        "",
+        [
+            Column("what", ""),
+            Column("cpu", "processor seconds for an hour of audio", digits=0),
+            Column("full", "hours of audio in a day, one core, always busy", digits=0),
+            Column("planned", f"the same at {PLANNED_LOAD:.0%} load", digits=0),
+            Column("rss", "memory, MiB", digits=0),
+        ],
+    )
+    rows = {what: _row(content, "Whole pipeline", name) for what, name in ENGINE.items()}
+    rows["fp32, as a worker of the whole service"] = _row(content, "Whole service", SERVICE)
+    for what, row in rows.items():
+        seconds = row["cpu"]["median"] / _audio_seconds(row["audio"]) * HOUR_SECONDS
+        full = HOUR_SECONDS / seconds * DAY_HOURS
+        table.add(what=what, cpu=seconds, full=full, planned=full * PLANNED_LOAD, rss=row["rss"])
+    conditions = content["conditions"][_table(content, "Whole pipeline")["conditions"]]
+    said = ", ".join(str(conditions[name]) for name in ("processor", "memory", "measured"))
+    return f"\n{table.markdown()}\n\nMeasured on {said}, audio: {row['audio']}, GPU: {conditions['gpu']}.\n\n"
+
+
+def _table(content: Mapping[str, Any], title: str) -> Mapping[str, Any]:
+    return next(table for table in content["tables"] if table["title"].startswith(title))
+
+
+def _row(content: Mapping[str, Any], title: str, contender: str) -> Mapping[str, Any]:
+    return next(row for row in _table(content, title)["rows"] if row["contender"] == contender)
+
+
+def _audio_seconds(told: str) -> float:
+    """The seconds of `8 x 20 s`."""
+    files, _, length = told.removesuffix(" s").partition(" x ")
+    return float(files) * float(length)
