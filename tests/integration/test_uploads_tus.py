@@ -291,7 +291,8 @@ def test_a_second_writer_is_told_at_once(api: Api) -> None:
     assert time.monotonic() - began < 2
     # What came is kept when the line breaks, or when nothing comes for too long.
     slow.close()
-    until(lambda: standing(api, url) == 3)
+    until(lambda: one(api.database, "SELECT lock_token IS NULL FROM uploads"))
+    assert standing(api, url) == 3
     assert patched(api, url, b"4567890", 3).status_code == 204
     assert kept(api, url) == b"1234567890"
 
