@@ -99,7 +99,7 @@ def with_credentials(service: Service, given: dict[str, SecretStr]) -> tuple[lis
     token = jwt.encode({**claims, "scope": "read submit"}, given["jwt_secret"].get_secret_value(), algorithm="HS256")
     hook = {"url": "https://hooks.example.com/in"}
     with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
-        key = client.post("/v1/keys", headers=admin, json={"name": "new"}).raise_for_status().json()["secret"]
+        key = client.post("/v1/keys", headers=admin, json={"name": "new"}).raise_for_status().json()["key"]
         signing = client.post("/v1/webhooks", headers=admin, json=hook).raise_for_status().json()["secret"]
         csrf = client.post("/v1/session", headers=admin).raise_for_status().json()["csrf_token"]
         cookie = client.cookies["paraqueue_session"]
@@ -116,7 +116,7 @@ def with_credentials(service: Service, given: dict[str, SecretStr]) -> tuple[lis
             (200, "GET", "/v1/transcriptions", session, None),
             (202, "POST", "/v1/transcriptions", {**session, "X-CSRF-Token": csrf}, job),
             (403, "POST", "/v1/transcriptions", {**session, "X-CSRF-Token": token}, job),
-            (401, "GET", "/v1/models", {"Cookie": f"paraqueue_session={cookie}x"}, None),
+            (401, "GET", "/v1/models", {"Cookie": f"paraqueue_session=x{cookie}"}, None),
             (200, "GET", "/v1/models", {"X-API-Key": key}, None),
             (200, "GET", "/v1/webhooks", admin, None),
             (200, "GET", "/v1/keys", admin, None),
