@@ -30,6 +30,12 @@ def node(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+def package(path: str) -> Path:
+    """A file of an installed package."""
+    _install()
+    return HERE / "node_modules" / path
+
+
 def _install() -> None:
     """Once for each state of the lock file; a second process waits for the first."""
     wanted = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()

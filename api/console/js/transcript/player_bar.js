@@ -1,5 +1,5 @@
 // What plays, and how: the buttons under the waveform.
-import { html } from '../lib.js';
+import { html, useEffect, useRef } from '../lib.js';
 import { clock, number } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
@@ -18,6 +18,7 @@ export function PlayerBar({ player, onHelp }) {
   return html`
     <section class="player card" aria-label=${t('player.label')}>
       <div class=${drawn ? 'track drawn' : 'track'}>
+        <${Sound} player=${player} />
         <${Waveform} player=${player} />
         <${Place} player=${player} off=${off} />
       </div>
@@ -28,12 +29,19 @@ export function PlayerBar({ player, onHelp }) {
         <${Clock} player=${player} off=${off} />
         <span class="spread"></span>
         <${Rate} player=${player} off=${off} />
-        <button class="quiet square" aria-label=${t('keys.title')} title=${t('keys.title')} onClick=${onHelp}>
+        <button class="quiet square keys-button" aria-label=${t('keys.title')} title=${t('keys.title')} onClick=${onHelp}>
           <${Icon} name="keyboard" />
         </button>
       </div>
     </section>
   `;
+}
+
+// The element itself, unseen: in the page, so that the browser's own media keys and tools find it.
+function Sound({ player }) {
+  const place = useRef(null);
+  useEffect(() => place.current.append(player.audio), [player]);
+  return html`<div hidden ref=${place}></div>`;
 }
 
 function Gone({ player }) {

@@ -1,0 +1,87 @@
+"""axe-core over every page, in both languages, light and dark, on a desktop and on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from common.jobs import Job
+from tests.e2e.console.axe import violations
+from tests.e2e.console.conftest import DESKTOP, PHONE, NewConsole
+from tests.e2e.console.transcripts import put, spoken
+from tests.e2e.console.voice import MEETING
+from tests.e2e.service import Service
+
+# Each language, each scheme of colours and each width with each of the others, not all eight.
+LOOKS: list[dict[str, Any]] = [
+    {"locale": "en-US", "color_scheme": "light", "viewport": DESKTOP},
+    {"locale": "zh-CN", "color_scheme": "dark", "viewport": DESKTOP},
+    {"locale": "zh-CN", "color_scheme": "light", "viewport": PHONE},
+    {"locale": "en-US", "color_scheme": "dark", "viewport": PHONE},
+]
+PLACES = ["#/", "#/jobs", "#/search", "#/search?q=预算", "#/settings", "#/settings/usage", "#/settings/keys"]
+PLACES += ["#/settings/webhooks", "#/nothing/here"]
+
+
+@pytest.fixture(scope="module")
+def call(service: Service) -> Job:
+    job = put(service.settings, spoken(60, 3, channels=2), MEETING, name="call.mp3")
+    path = f"/v1/transcriptions/{job.public_id}/sentences/1"
+    assert service.client.patch(path, json={"text": "人写的预算。"}).status_code == 200
+    return job
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look['locale']}-{look['color_scheme']}")
+def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, look: dict[str, Any]) -> None:
+    console = new_console(bypass_csp=True, **look)
+    page = console.open()
+    found: dict[str, Any] = {}
+
+    def check(place: str) -> None:
+        if wrong := violations(page):
+            found[place] = wrong
+
+    for place in PLACES:
+        page.goto(f"{console.service.url}/{place}")
+        page.locator("h1").wait_for()
+        page.wait_for_load_state("networkidle")
+        check(place)
+    page.goto(f"{console.service.url}/#/t/{call.public_id}")
+    expect(page.locator(".drawn")).to_be_visible()
+    check("transcript")
+    for name, act in ACTS.items():
+        act(page)
+        check(f"transcript: {name}")
+    page.context.clear_cookies()
+    console.complaints.allow("401")
+    page.goto(f"{console.service.url}/?again#/")
+    page.locator("input[name=key]").wait_for()
+    check("signed out")
+    assert not found
+
+
+def play(page: Page) -> None:
+    """A word is marked, and a find marks others."""
+    page.locator('[data-row="1"] .heard [data-word="1"]').click()
+    page.keyboard.press("/")
+    page.locator(".find input").fill("明")
+    page.locator("mark.chosen").wait_for()
+
+
+def correct(page: Page) -> None:
+    page.keyboard.press("Escape")
+    page.locator('[data-row="2"]').focus()
+    page.keyboard.press("e")
+    page.locator(".editor textarea").wait_for()
+
+
+def ask_for_keys(page: Page) -> None:
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_role("dialog").wait_for()
+
+
+ACTS: dict[str, Callable[[Page], None]] = {"playing and finding": play, "correcting": correct, "keys": ask_for_keys}
