@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
@@ -42,11 +43,17 @@ def get_transcript(
     job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=partial)
     pieces = render(chosen, head_of(job), jobs.sentences(service.database, job, machine=text == "machine"))
     headers = {
-        "Content-Disposition": f'inline; filename="{job.public_id}.{chosen.value}"',
+        "Content-Disposition": _named(job, chosen.value),
         "Vary": "Accept",
         "X-Paraqueue-Model": job.result.model if job.result else job.model,
     }
     return StreamingResponse(in_blocks(pieces), headers=headers, media_type=MEDIA_TYPES[chosen])
+
+
+def _named(job: Job, ending: str) -> str:
+    """For who keeps it: by the name of the recording, where the client reads names that are not ASCII."""
+    name = quote(f"{(job.source.name or '').rpartition('.')[0] or job.public_id}.{ending}", safe="")
+    return f"inline; filename=\"{job.public_id}.{ending}\"; filename*=UTF-8''{name}"
 
 
 def head_of(job: Job) -> Transcript:

@@ -79,7 +79,6 @@ def test_two_people_at_the_same_sentence(page: Page, service: Service, job: Job)
     def now() -> str:
         return str(service.client.get(path).json()["text"])
 
-    page.evaluate("0")
     write("我的。", "别人的。")
     assert now() == "别人的。", "nothing is overwritten unseen"
     page.get_by_role("button", name="Save mine").click()

@@ -98,6 +98,7 @@ export class Scroller {
 
   // To where the row is, or is guessed to be; the next drawing says.
   jump() {
+    if (!this.element) return; // the first drawing will
     const top = this.element.getBoundingClientRect().top + this.heights.top(this.goal.number);
     this.scrollBy(top - this.roof - ABOVE_PX);
     this.redraw();
