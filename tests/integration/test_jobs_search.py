@@ -208,6 +208,18 @@ def test_two_letters_are_looked_up_and_never_read_through(database: Database) ->
     assert "sentences_search" in plan, plan
     assert "Seq Scan on sentences" not in plan
     assert len(found(database, "预算")) == 5
+    # What people wrote is looked up too, where they wrote much.
+    execute(
+        database,
+        "INSERT INTO edits (job_id, run, number, tenant, text, revision) "
+        "SELECT job_id, run, number, tenant, CASE WHEN number = 7 THEN '质检。' ELSE text END, 1 FROM sentences "
+        "WHERE number < 200",
+    )
+    execute(database, "ANALYZE edits")
+    plan, _ = plan_of(database, "质检")
+    assert {"sentences_search", "edits_search"} <= set(re.findall(r"\w+_search", plan)), plan
+    assert "Seq Scan on edits" not in plan and "Seq Scan on sentences" not in plan, plan
+    assert len(found(database, "质检")) == 20
     execute(database, "DELETE FROM jobs")
 
 

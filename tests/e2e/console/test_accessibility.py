@@ -63,6 +63,14 @@ def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, look: dict[s
     assert not found
 
 
+def test_what_is_wrong_is_found(new_console: NewConsole) -> None:
+    page = new_console(bypass_csp=True).open()
+    page.locator("h1").wait_for()
+    page.evaluate("document.querySelector('main').append(document.createElement('input'))")
+    page.evaluate("document.querySelector('h1').style.color = getComputedStyle(document.body).backgroundColor")
+    assert {item["rule"] for item in violations(page)} >= {"label", "color-contrast"}
+
+
 def play(page: Page) -> None:
     """A word is marked, and a find marks others."""
     page.locator('[data-row="1"] .heard [data-word="1"]').click()

@@ -1,0 +1,117 @@
+// The console's pure modules, by Node's own test runner: node --test console.test.mjs
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+const HERE = new URL('../../api/console/js/transcript/', import.meta.url);
+const load = (name) => import(new URL(name, HERE));
+const { Timeline, wordAt } = await load('timeline.js');
+const { Heights } = await load('heights.js');
+const { matchesIn, findAll } = await load('matches.js');
+const { cutByMatches, piecesOf } = await load('pieces.js');
+
+// Numbers that look like chance and are the same each time.
+function chance(seed) {
+  let state = seed;
+  return (most) => {
+    state = (state * 1103515245 + 12345) % 2 ** 31;
+    return state % most;
+  };
+}
+
+test('the sentence at a moment is the one that a look at all of them finds', () => {
+  const next = chance(7);
+  for (let round = 0; round < 200; round += 1) {
+    const sentences = Array.from({ length: next(30) }, () => {
+      const start_ms = next(1000);
+      return { start_ms, end_ms: start_ms + next(300) };
+    });
+    const timeline = new Timeline(sentences);
+    for (let ms = 0; ms < 1300; ms += 17) {
+      const spoken = sentences.filter((item) => item.start_ms <= ms && item.end_ms > ms);
+      const latest = Math.max(...spoken.map((item) => item.start_ms));
+      const found = timeline.at(ms);
+      if (!spoken.length) assert.equal(found, -1);
+      else assert.equal(sentences[found].start_ms, latest);
+    }
+  }
+});
+
+test('in a pause it is the sentence before, and before the first there is none', () => {
+  const timeline = new Timeline([
+    { start_ms: 1000, end_ms: 2000 },
+    { start_ms: 5000, end_ms: 6000 },
+  ]);
+  assert.deepEqual([0, 1000, 3000, 5500, 9000].map((ms) => timeline.around(ms)), [-1, 0, 0, 1, 1]);
+  assert.equal(new Timeline([]).around(5), -1);
+});
+
+test('a word lasts until the next one begins', () => {
+  const words = [0, 200, 900].map((start_ms) => ({ start_ms, end_ms: start_ms + 240 }));
+  assert.deepEqual([-1, 0, 199, 200, 899, 900, 99999].map((ms) => wordAt(words, ms)), [-1, 0, 0, 1, 1, 2, 2]);
+  assert.equal(wordAt([], 10), -1);
+});
+
+test('80,000 words are looked through by halving', () => {
+  let asked = 0;
+  const words = Array.from({ length: 80_000 }, (_, n) => ({
+    get start_ms() {
+      asked += 1;
+      return n * 200;
+    },
+  }));
+  assert.equal(wordAt(words, 7_777_777), 38_888);
+  assert.ok(asked < 20, `${asked} words were looked at`);
+});
+
+test('heights are those of a plain list', () => {
+  const next = chance(3);
+  for (const count of [0, 1, 2, 7, 64, 65, 500]) {
+    const plain = Array.from({ length: count }, () => 1 + next(90));
+    const heights = new Heights(plain);
+    const top = (row) => plain.slice(0, row).reduce((sum, height) => sum + height, 0);
+    for (let round = 0; round < 50 && count; round += 1) {
+      const row = next(count);
+      const height = 1 + next(200);
+      assert.equal(heights.set(row, height), height - plain[row]);
+      plain[row] = height;
+      assert.equal(heights.top(row), top(row));
+      assert.equal(heights.top(count), top(count));
+      const place = next(top(count));
+      const found = heights.at(place);
+      assert.ok(top(found) <= place && place < top(found + 1), `${place} is not in row ${found}`);
+    }
+    assert.equal(heights.at(-5), 0);
+    assert.equal(heights.at(1e9), Math.max(0, count - 1));
+  }
+});
+
+test('words are found in either width and case, and where they stand is told', () => {
+  const found = (text, asked) => matchesIn(text, asked).map(([from, to]) => text.slice(from, to));
+  assert.deepEqual(found('用 ＧＰＵ 和 gpu，Gpu。', 'gpu'), ['ＧＰＵ', 'gpu', 'Gpu']);
+  assert.deepEqual(found('㎏ 是千克 kg', 'kg'), ['㎏', 'kg']);
+  assert.deepEqual(found('ﬁnd 𠮷 it', '𠮷'), ['𠮷']);
+  assert.deepEqual(found('哈哈哈哈', '哈哈'), ['哈哈', '哈哈']);
+  assert.deepEqual(found('abc', ''), []);
+  const sentences = ['预算', '没有', '预算的预算'].map((text) => ({ text }));
+  const places = findAll(sentences, '预算').map(({ number, match }) => [number, match]);
+  assert.deepEqual(places, [[0, 0], [2, 0], [2, 1]]);
+});
+
+test('pieces make up the text, and know their words', () => {
+  const words = ['用', 'two', 'GPU', '吧'].map((text) => ({ text }));
+  const pieces = piecesOf('用 two GPU，吧。', words);
+  assert.equal(pieces.map((piece) => piece.text).join(''), '用 two GPU，吧。');
+  assert.deepEqual(pieces.filter((piece) => piece.word >= 0).map((piece) => piece.text), ['用', 'two', 'GPU', '吧']);
+  assert.deepEqual(piecesOf('别的话。', words), [{ text: '别的话。', start: 0, word: -1 }]);
+  assert.deepEqual(piecesOf('', []), []);
+});
+
+test('a match over several words is cut where the words end', () => {
+  const text = '我们开会吧';
+  const pieces = piecesOf(text, [...text].map((letter) => ({ text: letter })));
+  const cut = pieces.map((piece) => cutByMatches(piece, [[1, 3]]).map((part) => [part.text, part.match]));
+  assert.deepEqual(cut, [[['我', -1]], [['们', 0]], [['开', 0]], [['会', -1]], [['吧', -1]]]);
+  const whole = cutByMatches({ text, start: 0 }, [[0, 1], [2, 4]]);
+  assert.equal(whole.map((part) => part.text).join(''), text);
+  assert.deepEqual(whole.map((part) => part.match), [0, -1, 1, -1]);
+});
