@@ -46,10 +46,17 @@ NO_WORKER = text(f"""
 SELECT model, count(*) AS number, extract(epoch FROM now() - min(created_at)) AS age
 FROM jobs WHERE status = 'queued' AND model NOT IN ({LIVE}) GROUP BY model ORDER BY model
 """)
-NOT_TAKEN = text("""
-SELECT id, extract(epoch FROM now() - dispatched_at) AS age, NULL AS worker FROM jobs
-WHERE status = 'queued' AND dispatched_at IS NOT NULL AND dispatched_at < now() - make_interval(secs => :silence)
-ORDER BY dispatched_at LIMIT :limit
+# Announced because slots are free, lately, since that is done again and again; and yet no worker of the model begins
+# anything, not even a job that came later.
+NOT_TAKEN = text(f"""
+SELECT id, extract(epoch FROM now() - greatest(created_at, not_before)) AS age, NULL AS worker FROM jobs
+WHERE status = 'queued' AND dispatched_at > now() - make_interval(secs => :silence) AND model IN ({LIVE})
+AND greatest(created_at, not_before) < now() - make_interval(secs => :silence)
+AND NOT EXISTS (
+    SELECT FROM attempts JOIN jobs AS begun ON begun.id = attempts.job_id
+    WHERE begun.model = jobs.model AND attempts.started_at > now() - make_interval(secs => :silence)
+)
+ORDER BY age DESC LIMIT :limit
 """)
 # A part is some minutes of audio; between two of them nothing else says that a worker gets on.
 NO_PROGRESS = text("""
@@ -84,7 +91,7 @@ def find_stuck(
     """
     values = {
         "grace": GRACE_SECONDS,
-        # Announced again and again, and taken by nobody; one announcement may be lost.
+        # One announcement may be lost.
         "silence": redispatch_seconds + GRACE_SECONDS,
         "progress": progress_seconds,
         "limit": limit,

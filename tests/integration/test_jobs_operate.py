@@ -176,8 +176,16 @@ def test_an_announced_job_that_nobody_takes(database: Database) -> None:
     job = submitted(database)
     announced(database)
     assert stuck(database) == []
-    execute(database, "UPDATE jobs SET dispatched_at = now() - interval '80 seconds'")
+    execute(
+        database, "UPDATE jobs SET created_at = now() - interval '80 seconds', not_before = now() - interval '2 min'"
+    )
+    assert stuck(database) == [(StuckKind.NOT_TAKEN, job.public_id, 1)], "however often it was announced since"
+    claimed(database, submitted(database))
+    assert stuck(database) == [], "the workers of the model take jobs"
+    execute(database, "UPDATE attempts SET started_at = now() - interval '80 seconds'")
     assert stuck(database) == [(StuckKind.NOT_TAKEN, job.public_id, 1)]
+    execute(database, "UPDATE jobs SET dispatched_at = now() - interval '80 seconds' WHERE status = 'queued'")
+    assert stuck(database) == [], "all slots are taken, and nothing is announced"
 
 
 def test_a_job_without_progress(database: Database) -> None:
