@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accepting import accepted
 from api.batch_schemas import BatchDetail
-from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url
+from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of
 from api.idempotent import Key, answer_of, key_of, response_of
 from api.identity import Caller
 from api.moments import Moment
@@ -68,11 +68,12 @@ SUBMIT_BODY: dict[str, Any] = {
     openapi_extra=SUBMIT_BODY,
     responses={200: {"model": Transcription, "description": "With `dedupe`: an earlier transcription"}},
 )
-async def submit(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
+async def submit(request: Request, caller: SubmitCaller) -> Response:
     """Submit audio: a multipart form with `file`, or JSON with `audio_url`, `audio_urls` or `upload_id`.
 
     The answer comes at once. With an `Idempotency-Key`, a repeat is given the same answer for 24 hours.
     """
+    service = service_of(request)
     async with key_of(request, service, caller) as key:
         return await accepted(request, service, caller, await asked_by(request, service, caller), key)
 
@@ -80,7 +81,6 @@ async def submit(request: Request, service: ServiceDep, caller: SubmitCaller) ->
 @router.get("", response_model=TranscriptionPage)
 def list_transcriptions(
     request: Request,
-    service: ServiceDep,
     caller: ReadCaller,
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
@@ -91,6 +91,7 @@ def list_transcriptions(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
     """A page of transcriptions, newest first."""
+    service = service_of(request)
     page = jobs.page(
         service.database,
         tenant=caller.tenant,
@@ -110,12 +111,12 @@ def list_transcriptions(
 @router.get("/{transcription_id}", response_model=TranscriptionDetail)
 async def get_transcription(
     request: Request,
-    service: ServiceDep,
     caller: ReadCaller,
-    job_id: JobId,
+    transcription_id: str,
     wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
 ) -> Response:
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
+    service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
         await ended_or_later(service, caller.tenant, job_id, wait)
     job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
