@@ -9,6 +9,7 @@ from typing import Annotated, cast
 from celery import Celery
 from fastapi import Depends, Request
 
+from api.board import Board
 from api.changes import Changes
 from api.identity import Caller, Identities
 from api.rates import Rates
@@ -17,6 +18,7 @@ from common.db import Database
 from common.errors import Forbidden, Unauthenticated
 from common.jobs import Dispatcher, Outlook
 from common.keys import Scope
+from common.metrics import Exposition, Readers
 from common.settings import Settings
 from common.storage import Storage
 from common.uploads import Hashes
@@ -36,6 +38,9 @@ class Service:
     hashes: Hashes
     identities: Identities
     rates: Rates
+    board: Board
+    readers: Readers
+    exposition: Exposition
 
 
 def service_of(request: Request) -> Service:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from api import openai_errors
+from api.metrics import ERRORS
 from api.schemas import Problem
 from common import errors
 from common.errors import ParaqueueError
@@ -94,6 +95,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
     """A problem-details response; on the paths of OpenAI's SDKs it has the form that those know."""
+    ERRORS.labels(code).inc()
     if openai_errors.wanted(request):
         told = openai_errors.answer(request, status, code, detail, retryable=retryable)
         if told.status_code in CHALLENGE:

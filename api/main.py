@@ -10,12 +10,14 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from api import errors
+from api.board import Board
 from api.changes import Changes
 from api.deps import Service
 from api.failures import Failures
 from api.gate import Gate
 from api.headers import SecurityHeaders
 from api.identity import Identities
+from api.metrics import Measures
 from api.middleware import RequestLog
 from api.rates import Rates
 from api.routes import (
@@ -26,6 +28,7 @@ from api.routes import (
     events,
     health,
     keys,
+    metrics,
     models,
     openai,
     peaks,
@@ -43,10 +46,12 @@ from api.server import IdleBodies, make_server
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
+from common.metrics import Exposition, Readers
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
+from common.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
 
 log = get_logger(__name__)
@@ -70,6 +75,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         await service.changes.stop()
         service.dispatcher.stop()
+        service.board.stop()
         service.database.close()
         log.info("api_stopped")
 
@@ -93,10 +99,11 @@ def create_app(settings: Settings) -> FastAPI:
             expose_headers=["*"],
         )
     app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
+    app.add_middleware(Measures)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     errors.install(app)
     data = (search, transcriptions, transcripts, sentences, audio, peaks, events, batches, presigned, uploads, openai)
-    for resource in (*data, webhooks, models, keys, usage, session, health, docs, console):
+    for resource in (*data, webhooks, models, keys, usage, session, health, metrics, docs, console):
         app.include_router(resource.router)
     docs.describe(app)
     return app
@@ -104,6 +111,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _start(settings: Settings) -> Service:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    database.measure_pool()
     queue = make_app(settings)
     publisher = Publisher(queue)
     dispatcher = Dispatcher(
@@ -118,7 +126,23 @@ def _start(settings: Settings) -> Service:
     storage, outlook = make_storage(settings), Outlook(database)
     rates = Rates(settings)
     identities = Identities(settings, database, Failures(settings, rates))
-    return Service(settings, database, storage, queue, dispatcher, outlook, changes, Hashes(), identities, rates)
+    board = Board(settings)
+    board.start()
+    return Service(
+        settings=settings,
+        database=database,
+        storage=storage,
+        queue=queue,
+        dispatcher=dispatcher,
+        outlook=outlook,
+        changes=changes,
+        hashes=Hashes(),
+        identities=identities,
+        rates=rates,
+        board=board,
+        readers=Readers(settings),
+        exposition=Exposition([board]),
+    )
 
 
 def main() -> int:
@@ -129,8 +153,10 @@ def main() -> int:
         print(f"paraqueue: {error.message}", file=sys.stderr)
         return 2
     configure_logging(settings, service="api")
+    configure_tracing(settings, service="api")
     app = create_app(settings)
     make_server(app, settings).run()
+    stop_tracing()
     return 0
 
 

@@ -1,21 +1,22 @@
-"""A request id in and out, and one log line per request."""
+"""A request id in and out, one log line per request, and its span in a trace."""
 
 from __future__ import annotations
 
 import re
 import time
 import uuid
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from common import ids
+from common import ids, tracing
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
-QUIET_PATHS = ("/health/",)
+QUIET_PATHS = ("/health/", "/metrics")
 
 
 class RequestLog:
@@ -44,15 +45,36 @@ class RequestLog:
                 headers.update(scope["state"].get("answer_headers", {}))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id), _traced(scope, request_id) as span:
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
+                _end(span, scope, status)
                 if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
                     took_ms = round((time.perf_counter() - began) * 1000, 1)
                     # The path, never the query: links may carry signatures.
                     told = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
                     log.info("request", **told, **_who(scope))
+
+
+def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Span]:
+    """A span of the caller's trace, where it sends one; none for what is asked every few seconds."""
+    if scope["path"].startswith(QUIET_PATHS):
+        return nullcontext(tracing.Span())
+    told = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
+    parent = Headers(scope=scope).get("traceparent")
+    return tracing.span(scope["method"], kind="server", parent=parent, attributes=told)
+
+
+def _end(span: tracing.Span, scope: Scope, status: int) -> None:
+    """What is known of a request only afterwards."""
+    route = getattr(scope.get("route"), "path", None)
+    if route is not None:
+        span.rename(f"{scope['method']} {route}")
+        span.tell({"http.route": route})
+    span.tell({"http.response.status_code": status})
+    if status >= 500:
+        span.fail(str(status))
 
 
 def _who(scope: Scope) -> dict[str, str]:

@@ -14,6 +14,7 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from api.metrics import RATE_LIMITS_OFF
 from common import ids
 from common.errors import RateLimited
 from common.settings import Settings
@@ -97,6 +98,7 @@ class Rates:
             return None
         if self._away:
             self._away = False
+            RATE_LIMITS_OFF.set(0)
             log.info("rate_limits_back")
         return told
 
@@ -112,6 +114,7 @@ class Rates:
         self._away_until = time.monotonic() + PAUSE_SECONDS
         if not self._away:
             self._away = True
+            RATE_LIMITS_OFF.set(1)
             log.warning("rate_limits_off", cause=type(error.__cause__ or error).__name__)
 
 

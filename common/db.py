@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from common.errors import Unavailable
+from common.metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_SIZE, POOL_TIMEOUTS
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A statement that takes longer is a defect or a lock that somebody holds; both are better said than waited for.
 STATEMENT_TIMEOUT_MS = 30_000
+
+AFTER_COMMIT = "after_commit"
+
+
+def after_commit(session: Session, call: Callable[[], None]) -> None:
+    """Have something done when, and only if, the session's transaction was committed: it must not fail."""
+    session.info.setdefault(AFTER_COMMIT, []).append(call)
 
 
 class Database:
@@ -46,13 +55,24 @@ class Database:
             with self._sessions.begin() as session:
                 yield session
         except OperationalError as error:
+            DATABASE_ERRORS.inc()
             raise Unavailable("the database does not answer") from error
         except TimeoutError as error:
+            POOL_TIMEOUTS.inc()
             raise Unavailable("all connections to the database are busy") from error
         except DBAPIError as error:
             if error.connection_invalidated:
+                DATABASE_ERRORS.inc()
                 raise Unavailable("the connection to the database broke") from error
             raise
+        for call in session.info.get(AFTER_COMMIT, ()):
+            call()
+
+    def measure_pool(self) -> None:
+        """Have the metrics of this process tell of this pool: one of them, where there are several."""
+        pool = cast(QueuePool, self.engine.pool)
+        POOL_SIZE.set(pool.size())
+        POOL_IN_USE.set_function(pool.checkedout)
 
     def close(self) -> None:
         """Close the pool's idle connections."""

@@ -95,7 +95,9 @@ class ApiKeyRow(Row):
 
 
 class JobRow(Row):
-    """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials."""
+    """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials;
+    `request_id` and `traceparent` are of the call that asked for the present run.
+    """
 
     __tablename__ = "jobs"
 
@@ -111,6 +113,8 @@ class JobRow(Row):
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     webhook_url: Mapped[str | None]
     webhook_events: Mapped[list[str] | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
 
     # Where the audio comes from, and where its bytes lie once they are ours
     source_kind: Mapped[str]
@@ -522,6 +526,7 @@ class DeliveryRow(Row):
     url: Mapped[str | None]
     lane: Mapped[str]
     payload: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    traceparent: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default=text("'pending'"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))

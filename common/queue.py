@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError
 
 from common import ids
 from common.errors import Unavailable
+from common.metrics import MESSAGES
 from common.settings import Settings, load_settings
 from common.telemetry import configure_logging
 
@@ -89,26 +90,23 @@ class Publisher:
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
         """Send one message. Raises Unavailable where Redis does not answer."""
-        try:
-            self._application.send_task(
-                TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model), retry=False
-            )
-        except OperationalError as error:
-            raise Unavailable("Redis does not answer") from error
+        self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
         """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
-        try:
-            self._application.send_task(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS, retry=False)
-        except OperationalError as error:
-            raise Unavailable("Redis does not answer") from error
+        self._send(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def wake_renderers(self) -> None:
         """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not answer."""
+        self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
+
+    def _send(self, task: str, **options: Any) -> None:
         try:
-            self._application.send_task(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS, retry=False)
+            self._application.send_task(task, retry=False, **options)
         except OperationalError as error:
+            MESSAGES.labels(task, "failed").inc()
             raise Unavailable("Redis does not answer") from error
+        MESSAGES.labels(task, "sent").inc()
 
 
 def check_broker(application: Celery) -> None:

@@ -22,6 +22,7 @@ MEBIBYTE = 1024 * 1024
 GIBIBYTE = 1024 * MEBIBYTE
 FERNET_KEY_BYTES = 32
 TOKEN_SECRET_BYTES = 32
+METRICS_TOKEN_LENGTH = 16
 API_KEY_PREFIX = "pq_live_"
 API_KEY = re.compile(API_KEY_PREFIX + r"[A-Za-z0-9_-]{43,200}")
 # Standard Webhooks 1.0
@@ -230,6 +231,27 @@ class Settings(BaseSettings):
     result_retention_days: Seconds = Field(30, description="Transcripts are deleted so long after the end.")
 
     # Telling
+    metrics_host: str = Field("127.0.0.1", description="Address that the workers' metrics are served on.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port on which a worker, or a light worker, serves `/metrics`; 0: none. Each process on a machine "
+        "needs one of its own. The API serves them on its own port.",
+    )
+    metrics_token: SecretStr | None = Field(
+        None, description="Who reads `/metrics` must show this bearer token (16 characters or more), wherever from."
+    )
+    metrics_networks: str = Field(
+        "127.0.0.0/8,::1/128",
+        description="Networks (comma-separated) from which `/metrics` may be read while there is no token; not through "
+        "a proxy.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Where traces go: an OpenTelemetry collector that takes OTLP over HTTP, e.g. "
+        "`http://127.0.0.1:4318`. Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`; where that is unset too, there are no traces.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["json", "text"] = Field("json", description="`text` is for people at a terminal.")
 
@@ -279,6 +301,23 @@ class Settings(BaseSettings):
             return None  # as compose passes a variable that is not set
         if API_KEY.fullmatch(value.get_secret_value()) is None:
             raise ValueError(f"is not {API_KEY_PREFIX} and at least 43 letters, digits, - or _")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None  # as compose passes a variable that is not set
+        if len(value.get_secret_value()) < METRICS_TOKEN_LENGTH:
+            raise ValueError(f"is shorter than {METRICS_TOKEN_LENGTH} characters")
+        return value
+
+    @field_validator("metrics_networks")
+    @classmethod
+    def _real_networks(cls, value: str) -> str:
+        for item in value.split(","):
+            if item.strip():
+                ipaddress.ip_network(item.strip())
         return value
 
     @model_validator(mode="after")
@@ -354,6 +393,11 @@ class Settings(BaseSettings):
     def origins(self) -> tuple[str, ...]:
         """The origins of `cors_origins`."""
         return tuple(item.strip().rstrip("/") for item in self.cors_origins.split(",") if item.strip())
+
+    @property
+    def metrics_readers(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The networks of `metrics_networks`."""
+        return tuple(ipaddress.ip_network(item.strip()) for item in self.metrics_networks.split(",") if item.strip())
 
     @property
     def max_audio_ms(self) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from common import tracing
 from common.settings import Settings
 
 # Libraries that tell every request or task at `info`; our own events say the same with ids.
@@ -40,6 +41,7 @@ def configure_logging(settings: Settings, *, service: str) -> None:
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _with_trace,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -64,6 +66,18 @@ def configure_logging(settings: Settings, *, service: str) -> None:
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+
+
+def bound(name: str) -> str | None:
+    """What the log of the present work says under this name; None where it says nothing."""
+    found = structlog.contextvars.get_contextvars().get(name)
+    return None if found is None else str(found)
+
+
+def _with_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """The trace that a line belongs to, under the name that log viewers look for."""
+    found = tracing.trace_id()
+    return event if found is None else {"trace_id": found, **event}
 
 
 def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -10,15 +10,20 @@ import random
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from common import webhooks
+import structlog
+
+from common import ids, tracing, webhooks
 from common.background import Background
 from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.telemetry import get_logger
 from common.webhooks import Due, Parcel
+from worker.metrics import count_delivery
 from worker.webhooks import Plan, Sender, Sent
 
 log = get_logger(__name__)
@@ -126,8 +131,12 @@ class Deliverer(Background):
         sent: Sent | None = None
         began = time.monotonic()
         try:
-            sent = self._sender.send(parcel)
-            self._persist(parcel, sent, round((time.monotonic() - began) * 1000))
+            with _told_of(parcel) as span:
+                sent = self._sender.send(parcel)
+                span.tell({"http.response.status_code": sent.report.status or 0})
+                if sent.report.error is not None:
+                    span.fail(sent.report.error)
+                self._persist(parcel, sent, time.monotonic() - began)
         except ParaqueueError as error:
             # It is due again when the lease ends, and then arrives twice at worst.
             log.warning("delivery_not_recorded", delivery_id=parcel.public_id, error_code=error.code)
@@ -137,37 +146,58 @@ class Deliverer(Background):
             self._lanes.give_back(parcel.lane, succeeded=sent is not None and sent.delivered)
             self.wake()
 
-    def _persist(self, parcel: Parcel, sent: Sent, took_ms: int) -> None:
+    def _persist(self, parcel: Parcel, sent: Sent, took_seconds: float) -> None:
         deadline = time.monotonic() + RECORD_SECONDS
         while True:
             try:
-                self._record(parcel, sent, took_ms)
+                self._record(parcel, sent, took_seconds)
                 return
             except Unavailable:
                 if self.stopping or time.monotonic() > deadline:
                     raise
                 time.sleep(RECORD_PAUSE_SECONDS)
 
-    def _record(self, parcel: Parcel, sent: Sent, took_ms: int) -> None:
+    def _record(self, parcel: Parcel, sent: Sent, took_seconds: float) -> None:
         told = {
             "delivery_id": parcel.public_id,
             "event_type": parcel.event,
             "attempt": parcel.attempt,
             "status": sent.report.status,
-            "took_ms": took_ms,
+            "took_ms": round(took_seconds * 1000),
         }
         if sent.delivered:
             webhooks.record_delivered(self._database, parcel, sent.report)
+            outcome = "delivered"
             log.info("webhook_delivered", **told)
-            return
-        if sent.gone:
+        elif sent.gone:
             webhooks.record_gone(self._database, parcel, sent.report)
+            outcome = "gone"
             log.warning("webhook_gone", **told)
-            return
-        pause = None if sent.final else self._pause(parcel, sent)
-        webhooks.record_failed(self._database, parcel, sent.report, pause_seconds=pause)
-        again_in = None if pause is None else round(pause, 1)
-        log.warning("webhook_failed", error=sent.report.error, again_in_seconds=again_in, **told)
+        else:
+            pause = None if sent.final else self._pause(parcel, sent)
+            webhooks.record_failed(self._database, parcel, sent.report, pause_seconds=pause)
+            outcome = "dead" if pause is None else "retrying"
+            again_in = None if pause is None else round(pause, 1)
+            log.warning("webhook_failed", error=sent.report.error, again_in_seconds=again_in, **told)
+        age = (datetime.now(UTC) - parcel.created_at).total_seconds()
+        count_delivery(outcome, sent.report.error, took_seconds=took_seconds, age_seconds=age)
 
     def _pause(self, parcel: Parcel, sent: Sent) -> float | None:
         return self._plan.pause(parcel.event, parcel.failures + 1, retry_after=sent.retry_after, jitter=random.random())
+
+
+@contextmanager
+def _told_of(parcel: Parcel) -> Iterator[tracing.Span]:
+    """The log and the trace say which job it is about."""
+    names = {"job_id": ids.shown(ids.JOB, parcel.job_id)} if parcel.job_id is not None else {}
+    attributes: tracing.Attributes = {
+        "paraqueue.delivery_id": parcel.public_id,
+        "paraqueue.event": parcel.event,
+        "paraqueue.attempt": parcel.attempt,
+        **{f"paraqueue.{name}": value for name, value in names.items()},
+    }
+    # A later try comes minutes or days afterwards, or because somebody asked for it.
+    to = tracing.relation(parcel.traceparent, parcel.created_at, first=parcel.attempt == 1)
+    traced = tracing.span("deliver webhook", kind="client", parent=to.parent, link=to.link, attributes=attributes)
+    with structlog.contextvars.bound_contextvars(**names), traced as span:
+        yield span

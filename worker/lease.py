@@ -13,6 +13,7 @@ from common.errors import ParaqueueError
 from common.job_states import Stage
 from common.jobs import Claim, Drain, Progress, Worker
 from common.telemetry import get_logger
+from worker.metrics import RENEWAL_FAILURES
 from worker.stopping import StopReason, StopSignal
 
 log = get_logger(__name__)
@@ -77,6 +78,11 @@ class LeaseKeeper:
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
 
+    def running(self) -> int:
+        """How many jobs this worker holds now."""
+        with self._lock:
+            return len(self._holds)
+
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[Hold]:
         """Keep a job's lease for as long as the context lasts."""
@@ -103,10 +109,12 @@ class LeaseKeeper:
         except ParaqueueError as error:
             # Work goes on: the database may be back before the leases run out, and a commit
             # after that changes nothing.
+            RENEWAL_FAILURES.inc()
             if not self._silent:
                 log.warning("renewal_failed", error_code=error.code, reason=error.message)
             self._silent = True
         except Exception:
+            RENEWAL_FAILURES.inc()
             log.exception("renewal_crashed")
         else:
             if self._silent:

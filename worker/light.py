@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from common import idempotency, ids, jobs, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
+from common.metrics import Exposition
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
 from common.seal import Seal
 from common.settings import Settings, load_settings
 from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger
+from common.tracing import configure_tracing, stop_tracing
 from worker.deliverer import Deliverer
+from worker.metrics import LEASES_EXPIRED, STEPS
+from worker.metrics_server import MetricsServer
 from worker.renderer import Renderer
 from worker.webhooks import Plan, Sender
 
@@ -50,6 +54,7 @@ class Keeper:
 
     def _take_back(self) -> None:
         for lost in jobs.take_back_leases(self.database):
+            LEASES_EXPIRED.labels(lost.status.value).inc()
             log.warning(
                 "lease_expired",
                 job_id=ids.shown(ids.JOB, lost.job_id),
@@ -102,12 +107,15 @@ def _each(*steps: Callable[[], None]) -> None:
     """Do all of them. What the service stands on may be away: that is said in a line, and the next time comes."""
     failures: list[Exception] = []
     for step in steps:
+        name = step.__name__.strip("_")
         try:
             step()
+            STEPS.labels(name, "done").inc()
         except ParaqueueError as error:
-            name = step.__name__.strip("_")
+            STEPS.labels(name, "postponed").inc()
             log.warning("step_postponed", step=name, error_code=error.code, reason=error.message)
         except Exception as error:
+            STEPS.labels(name, "failed").inc()
             failures.append(error)
     if failures:
         raise ExceptionGroup("not every step could be done", failures)
@@ -121,13 +129,17 @@ def main() -> int:
         print(f"paraqueue light worker: {error.message}", file=sys.stderr)
         return 2
     configure_logging(settings, service="light")
+    configure_tracing(settings, service="light")
     serve(settings)
+    stop_tracing()
     return 0
 
 
 def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    database.measure_pool()
+    metrics = MetricsServer(settings, Exposition())
     queue = make_app(settings)
     plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
     deliverer = Deliverer(database, Sender.of(settings), plan)
@@ -139,6 +151,7 @@ def serve(settings: Settings) -> None:
     queue.task(name=DELIVER)(keeper.deliver)
     queue.task(name=RENDER)(keeper.render)
     _renew_seals(settings, database)
+    metrics.start()
     deliverer.start()
     renderer.start()
     try:
@@ -155,6 +168,7 @@ def serve(settings: Settings) -> None:
     finally:
         deliverer.stop()
         renderer.stop()
+        metrics.stop()
         database.close()
         log.info("light_worker_stopped")
 

@@ -16,13 +16,17 @@ from common import jobs
 from common.db import Database
 from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
+from common.metrics import Exposition
 from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
 from worker.draining import Draining
+from common.tracing import configure_tracing, stop_tracing
 from worker.engine.engine import Engine
 from worker.lease import LeaseKeeper
+from worker.metrics import INFO, EngineCollector, measure_worker
+from worker.metrics_server import MetricsServer
 from worker.models import ensure_bundle
 from worker.retry import RetryPolicy
 from worker.scratch import scratch_directory
@@ -37,11 +41,14 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings, service="worker")
+        configure_tracing(settings, service="worker")
         engine = load_engine(settings)
         serve(settings, engine)
     except ParaqueueError as error:
         print(f"paraqueue worker: {error.message}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
+    finally:
+        stop_tracing()
     return 0
 
 
@@ -83,6 +90,7 @@ def serve(settings: Settings, engine: Engine) -> None:
 
 def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
+    database.measure_pool()
     queue = make_app(settings)
     draining = Draining(transcribe_queue(worker.model))
     leases = LeaseKeeper(
@@ -117,16 +125,25 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     )
     queue.task(name=TRANSCRIBE)(transcriber.run)
     _on_signals(worker, leases, dispatcher, draining)
+    metrics = _metrics(settings, engine, worker, leases)
+    metrics.start()
     dispatcher.start()
     try:
         _consume(queue, settings, worker)
     finally:
         dispatcher.stop()
         leases.end()
+        metrics.stop()
         engine.close()
         _say_goodbye(database, worker)
         database.close()
         log.info("worker_stopped")
+
+
+def _metrics(settings: Settings, engine: Engine, worker: Worker, leases: LeaseKeeper) -> MetricsServer:
+    INFO.labels(worker.id, worker.model, worker.revision, worker.precision, worker.device).set(1)
+    measure_worker(settings, leases.running)
+    return MetricsServer(settings, Exposition([EngineCollector(engine)]))
 
 
 def _say_goodbye(database: Database, worker: Worker) -> None:

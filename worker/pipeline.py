@@ -17,6 +17,7 @@ import numpy as np
 from common.transcript import Part, Sentence
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
 from worker.engine.engine import Engine
+from worker.engine.stopwatch import DECODE, Stopwatch
 from worker.engine.stream import RecognitionStream
 from worker.stopping import Stopped, StopReason, StopSignal
 
@@ -47,12 +48,13 @@ class Hooks:
     """How a running pipeline talks to its caller, all in the thread that runs it.
 
     `on_part` commits a part that is not the last one; `on_progress` is given the milliseconds done and those
-    that the file declares, if it does.
+    that the file declares, if it does. `stopwatch` is told how long each stage takes.
     """
 
     on_part: Callable[[Part], None]
     on_progress: Callable[[int, int | None], None]
     signal: StopSignal = field(default_factory=StopSignal)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +75,12 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> Ending:
     Raises the Audio… errors, OutOfMemory, StaleState, and Stopped; on a shutdown the part up to there has been
     handed over first.
     """
-    with AudioReader(request.path, split_channels=request.split_channels, limits=request.limits) as reader:
+    with _opened(request, hooks.stopwatch) as reader:
         run = _Run(engine, request, hooks, reader)
         hooks.signal.on_abandon(run.abandon)
         try:
-            for block in reader.blocks(BLOCK_SAMPLES):
+            blocks = reader.blocks(BLOCK_SAMPLES)
+            while (block := hooks.stopwatch.call(DECODE, next, blocks, None)) is not None:
                 run.take(block)
             return run.finish()
         except CancelledError:
@@ -85,6 +88,11 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> Ending:
             raise
         finally:
             run.abandon()
+
+
+def _opened(request: Request, stopwatch: Stopwatch) -> AudioReader:
+    with stopwatch.time(DECODE):
+        return AudioReader(request.path, split_channels=request.split_channels, limits=request.limits)
 
 
 class _Run:
@@ -104,7 +112,7 @@ class _Run:
         if resume is not None:
             self._part_start, states = _unpack(resume.state, engine, reader.channels)
         self._streams = [
-            engine.stream(channel=channel, key=request.key, state=state) for channel, state in enumerate(states)
+            engine.stream(channel, request.key, state, hooks.stopwatch) for channel, state in enumerate(states)
         ]
         # From where each channel is fed; it needs some audio from before the end of the last part.
         self._feed_from = [stream.resume_sample for stream in self._streams]

@@ -7,13 +7,14 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
 
-from common import ids, jobs
+from common import ids, jobs, tracing
 from common.db import Database
 from common.errors import Internal, ParaqueueError, Unavailable
 from common.job_states import Stage
@@ -21,9 +22,11 @@ from common.jobs import Claim, Finished, LeaseLost
 from common.settings import Settings
 from common.telemetry import get_logger
 from common.transcript import Part
+from worker.course import Course
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
 from worker.lease import Hold, LeaseKeeper
+from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.pipeline import Ending, Hooks, Request, StaleState, transcribe
 from worker.retry import RetryPolicy
 from worker.source import Fetcher
@@ -31,28 +34,12 @@ from worker.stopping import Stopped, StopReason
 
 log = get_logger(__name__)
 T = TypeVar("T")
+# How an attempt may end that a trace shows as an error.
+FAILED = {"failed", "retrying", "lost", "unsaid"}
 DECODE_STALL_SECONDS = 60.0
 PERSIST_PAUSE_SECONDS = 0.5
 # Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
 SUSPECT_PART_SECONDS = 30.0
-
-
-@dataclass
-class Stopwatch:
-    """Milliseconds spent in each stage of an attempt."""
-
-    stage_ms: dict[str, int] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, hold: Hold, stage: Stage) -> Iterator[None]:
-        """Time a stage, and say that the job is in it."""
-        hold.stage = stage
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            took_ms = round((time.monotonic() - began) * 1000)
-            self.stage_ms[stage.value] = self.stage_ms.get(stage.value, 0) + took_ms
 
 
 @dataclass
@@ -92,37 +79,58 @@ class Transcriber:
         if claim is None:
             self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
             return "not_to_be_had"
-        bound = structlog.contextvars.bound_contextvars(job_id=transcription_id, attempt=claim.attempt)
-        with bound, self.leases.hold(claim) as hold:
+        with self._told_of(claim) as span, self.leases.hold(claim) as hold:
             outcome = self._attempt(hold)
+            span.tell({"paraqueue.outcome": outcome})
+            if outcome in FAILED:
+                span.fail(outcome)
         self.wake_dispatcher()
         return outcome
 
+    @contextmanager
+    def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
+        """The log and the trace say whose work this is: the job's, and the request's that asked for it."""
+        job = claim.job
+        names = {"job_id": job.public_id, "attempt": claim.attempt}
+        asked_by = {"request_id": claim.request_id} if claim.request_id else {}
+        asked_at = job.created_at if job.run == 1 else job.not_before
+        attributes: tracing.Attributes = {
+            "paraqueue.job_id": job.public_id,
+            "paraqueue.attempt": claim.attempt,
+            "paraqueue.model": self.engine.bundle,
+            "paraqueue.worker": self.worker,
+            "paraqueue.waited_seconds": max(0.0, (datetime.now(UTC) - job.not_before).total_seconds()),
+        }
+        to = tracing.relation(claim.traceparent, asked_at)
+        traced = tracing.span("transcribe", kind="consumer", parent=to.parent, link=to.link, attributes=attributes)
+        with structlog.contextvars.bound_contextvars(**names, **asked_by), traced as span:
+            yield span
+
     def _attempt(self, hold: Hold) -> str:
-        watch = Stopwatch()
+        course = Course()
         error: Exception | None = None
         try:
-            outcome = self._work(hold, watch)
+            outcome = self._work(hold, course)
         except Exception as caught:
             error = caught
-            outcome = self._end_early(hold.claim, watch, caught)
-        self._log_line(hold, watch, outcome, error)
+            outcome = self._end_early(hold.claim, course, caught)
+        self._log_line(hold, course, outcome, error)
         return outcome
 
-    def _work(self, hold: Hold, watch: Stopwatch) -> str:
+    def _work(self, hold: Hold, course: Course) -> str:
         committed = Committed(hold.claim.sentences)
         with ExitStack() as stack:
-            with watch.stage(hold, Stage.FETCHING):
+            with course.stage(hold, Stage.FETCHING):
                 path = stack.enter_context(self.fetcher.fetch(hold.claim, hold.signal.check))
-            if hold.claim.job.dedupe and self._done_before(hold.claim, watch):
+            if hold.claim.job.dedupe and self._done_before(hold.claim, course):
                 return "deduplicated"
-            with watch.stage(hold, Stage.TRANSCRIBING):
-                ending = self._transcribe(hold, path, committed)
-        with watch.stage(hold, Stage.FINISHING):
-            self._complete(hold.claim, ending, committed, watch)
+            with course.stage(hold, Stage.TRANSCRIBING):
+                ending = self._transcribe(hold, path, committed, course)
+        with course.stage(hold, Stage.FINISHING):
+            self._complete(hold.claim, ending, committed, course)
         return "completed"
 
-    def _done_before(self, claim: Claim, watch: Stopwatch) -> bool:
+    def _done_before(self, claim: Claim, course: Course) -> bool:
         """Whether an earlier transcript of the same audio could be taken."""
         return self._persist(
             lambda: jobs.complete_from_earlier(
@@ -130,18 +138,20 @@ class Transcriber:
                 claim,
                 revision=self.engine.revision,
                 precision=self.engine.precision,
-                stage_ms=watch.stage_ms,
+                stage_ms=course.stage_ms,
             )
         )
 
-    def _transcribe(self, hold: Hold, path: Path, committed: Committed) -> Ending:
+    def _transcribe(self, hold: Hold, path: Path, committed: Committed, course: Course) -> Ending:
         claim = hold.claim
 
         def commit(part: Part) -> None:
-            self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
+            with course.commit():
+                self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
             committed.sentences += len(part.sentences)
 
         def tell(processed_ms: int, declared_ms: int | None) -> None:
+            AUDIO_DECODED.labels(self.engine.bundle).inc(max(0, processed_ms - hold.processed_ms) / 1000)
             hold.processed_ms, hold.declared_ms = processed_ms, declared_ms
 
         request = Request(
@@ -152,7 +162,7 @@ class Transcriber:
             part_seconds=min(self.settings.part_seconds, SUSPECT_PART_SECONDS if claim.alone else math.inf),
             resume=claim.resume,
         )
-        hooks = Hooks(commit, tell, hold.signal)
+        hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
             return transcribe(self.engine, request, hooks)
         except StaleState:
@@ -169,14 +179,14 @@ class Transcriber:
             idle_timeout_seconds=DECODE_STALL_SECONDS,
         )
 
-    def _complete(self, claim: Claim, ending: Ending, committed: Committed, watch: Stopwatch) -> None:
+    def _complete(self, claim: Claim, ending: Ending, committed: Committed, course: Course) -> None:
         finished = Finished(
             model=self.engine.bundle,
             revision=self.engine.revision,
             precision=self.engine.precision,
             channels=ending.channels,
             audio_ms=ending.audio_ms,
-            processing_ms=watch.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
+            processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
             no_speech=committed.sentences + len(ending.last.sentences) == 0,
         )
         self._persist(
@@ -186,22 +196,22 @@ class Transcriber:
                 ending.last,
                 finished,
                 first_sentence=committed.sentences,
-                stage_ms=watch.stage_ms,
+                stage_ms=course.stage_ms,
             )
         )
 
-    def _end_early(self, claim: Claim, watch: Stopwatch, error: Exception) -> str:
+    def _end_early(self, claim: Claim, course: Course, error: Exception) -> str:
         """Say how the attempt ended; what cannot be said, the sweep finds when the lease runs out."""
         try:
-            return self._outcome(claim, watch, error)
+            return self._outcome(claim, course, error)
         except LeaseLost:
             return "lost"
         except ParaqueueError as unsaid:
             log.warning("outcome_not_recorded", error_code=unsaid.code, reason=unsaid.message)
             return "unsaid"
 
-    def _outcome(self, claim: Claim, watch: Stopwatch, error: Exception) -> str:
-        database, stage_ms = self.database, watch.stage_ms
+    def _outcome(self, claim: Claim, course: Course, error: Exception) -> str:
+        database, stage_ms = self.database, course.stage_ms
         if isinstance(error, LeaseLost):
             return "lost"
         if isinstance(error, Stopped):
@@ -210,9 +220,9 @@ class Transcriber:
             elif error.reason is StopReason.SHUTDOWN:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
-        return self._failure(claim, watch, error)
+        return self._failure(claim, course, error)
 
-    def _failure(self, claim: Claim, watch: Stopwatch, error: Exception) -> str:
+    def _failure(self, claim: Claim, course: Course, error: Exception) -> str:
         told = error if isinstance(error, ParaqueueError) else Internal("an internal error; the log has it")
         if told is not error:
             log.error("attempt_crashed", exc_info=error)
@@ -220,11 +230,11 @@ class Transcriber:
         pause = self.retries.pause(told, claim.failures, jitter=random.random())
         if pause is None:
             self._persist(
-                lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=watch.stage_ms)
+                lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=course.stage_ms)
             )
             return "failed"
         self._persist(
-            lambda: jobs.try_again(self.database, claim, **said, pause_seconds=pause, stage_ms=watch.stage_ms)
+            lambda: jobs.try_again(self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms)
         )
         return "retrying"
 
@@ -239,11 +249,20 @@ class Transcriber:
                     raise
                 time.sleep(PERSIST_PAUSE_SECONDS)
 
-    def _log_line(self, hold: Hold, watch: Stopwatch, outcome: str, error: Exception | None) -> None:
-        """One line per attempt."""
-        took_ms = watch.stage_ms.get(Stage.TRANSCRIBING, 0)
+    def _log_line(self, hold: Hold, course: Course, outcome: str, error: Exception | None) -> None:
+        """One line per attempt, and its numbers."""
+        took_ms = course.stage_ms.get(Stage.TRANSCRIBING, 0)
         resumed_ms = hold.claim.resume.end_ms if hold.claim.resume else 0
         done_ms = hold.processed_ms - resumed_ms
+        rtf = round(took_ms / done_ms, 5) if done_ms > 0 else None
+        code = error.code if isinstance(error, ParaqueueError) else None
+        count_attempt(
+            self.engine.bundle,
+            outcome=outcome,
+            error_code=code,
+            stage_seconds=course.stage_seconds,
+            real_time_factor=rtf,
+        )
         log.info(
             "attempt_ended",
             outcome=outcome,
@@ -251,8 +270,8 @@ class Transcriber:
             model=self.engine.bundle,
             audio_ms=hold.processed_ms,
             resumed_ms=resumed_ms,
-            stage_ms=watch.stage_ms,
-            rtf=round(took_ms / done_ms, 5) if done_ms > 0 else None,
-            error_code=error.code if isinstance(error, ParaqueueError) else None,
+            stage_ms=course.stage_ms,
+            rtf=rtf,
+            error_code=code,
             error_type=type(error).__name__ if error else None,
         )

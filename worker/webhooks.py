@@ -17,6 +17,7 @@ import httpcore
 import httpx
 from standardwebhooks import Webhook
 
+from common import tracing
 from common.errors import ConfigurationError, SourceNotAllowed, SourceUnreachable
 from common.seal import Seal
 from common.settings import Settings
@@ -127,6 +128,8 @@ class Sender:
             return Sent(Report(None, None, error.code))
         body = body_of(parcel, self.public_url)
         headers = signed_headers(parcel.public_id, body, secrets, datetime.now(UTC))
+        if here := tracing.current():
+            headers["traceparent"] = here  # so that the receiver's own trace goes on from ours
         try:
             return self._post(parcel.url, headers, body.encode())
         except (TimeIsUp, httpcore.TimeoutException):

@@ -14,6 +14,7 @@ from common.jobs.dispatch import dispatch
 from common.jobs.dispatcher import Dispatcher
 from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
 from common.jobs.edits import correct
+from common.jobs.figures import Crew, Figures, figures
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.operate import Requeued, requeue
 from common.jobs.outcome import (
@@ -79,10 +80,12 @@ __all__ = [
     "BatchPage",
     "BatchSubmission",
     "Claim",
+    "Crew",
     "Dimension",
     "Dispatcher",
     "Drain",
     "Estimate",
+    "Figures",
     "Finished",
     "Hit",
     "Hits",
@@ -122,6 +125,7 @@ __all__ = [
     "expire_audio",
     "expire_results",
     "fail",
+    "figures",
     "find_earlier",
     "find_or_submit",
     "find_stuck",

@@ -10,7 +10,7 @@ import uuid
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids, webhooks
+from common import ids, tracing, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
@@ -20,6 +20,7 @@ from common.jobs.job import Job, job_of
 from common.jobs.submit import Also
 from common.models import JobRow
 from common.storage import Storage
+from common.telemetry import bound
 
 
 def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
@@ -74,6 +75,8 @@ def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None, a
             cancel_requested=False,
             not_before=func.now(),
             dispatched_at=None,
+            request_id=bound("request_id"),
+            traceparent=tracing.current(),
             started_at=None,
             finished_at=None,
             audio_deleted_at=None,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from functools import partial
 
 from sqlalchemy import BigInteger, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import webhooks
+from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.batch_end import held_batches, tell_ends
+from common.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
 from common.models import AttemptRow, JobRow, UsageRow
 
+COUNTED = (UsageRow.model, UsageRow.status, UsageRow.error_code, UsageRow.audio_ms, UsageRow.processing_ms)
 TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
@@ -44,7 +48,17 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         func.coalesce(JobRow.processing_ms, _spent_ms()),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
     columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms"]
-    session.execute(insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing())
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*COUNTED)
+    for run in session.execute(booking):
+        after_commit(session, partial(_count, *run))
+
+
+def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:
+    failed = status == Status.FAILED
+    RUNS_ENDED.labels(model, status, error_code or "" if failed else "").inc()
+    if status == Status.COMPLETED:
+        AUDIO_TRANSCRIBED.labels(model).inc(audio_ms / 1000)
+        PROCESSING.labels(model).inc(processing_ms / 1000)
 
 
 def _spent_ms() -> object:

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from common import uploads
-from common.db import Database
+from common import tracing, uploads
+from common.db import Database, after_commit
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.jobs.quota import NO_QUOTA, Quota, check
+from common.metrics import JOBS_SUBMITTED
 from common.models import DEFAULT_TENANT
+from common.telemetry import bound
 
 INSERT = insert(JOBS).returning(*SHOWN)
 
@@ -85,5 +87,9 @@ def stored(session: Session, submission: Submission, *, checked: bool = False) -
         dedupe=submission.dedupe,
         batch_id=submission.batch_id,
         batch_number=submission.batch_number,
+        request_id=bound("request_id"),
+        traceparent=tracing.current(),
     )
-    return job_shown(session.execute(INSERT, values).one())
+    row = session.execute(INSERT, values).one()
+    after_commit(session, JOBS_SUBMITTED.labels(submission.model, submission.source_kind).inc)
+    return job_shown(row)

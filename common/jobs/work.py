@@ -52,6 +52,7 @@ class Claim:
     `failures` counts the attempts of this run that ended in an error; `resume` is the last committed part,
     without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier attempts
     of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part is committed.
+    `request_id` and `traceparent` are of the call that asked for this run.
     """
 
     job: Job
@@ -62,6 +63,8 @@ class Claim:
     sentences: int
     spent_ms: int
     alone: bool = False
+    request_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,8 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             sentences=_sentence_count(session, row),
             spent_ms=_spent_ms(session, row),
             alone=row.alone,
+            request_id=row.request_id,
+            traceparent=row.traceparent,
         )
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import ids, tracing
 from common.db import Database
 from common.job_states import Status
 from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
@@ -102,6 +102,7 @@ def _addressed(
     event: EventType, common: Mapping[str, Any], endpoints: Sequence[EndpointRow], own: OwnUrl
 ) -> list[dict[str, Any]]:
     """A row for each receiver that wants the event."""
+    common = {**common, "traceparent": tracing.current()}
     rows = [
         {**common, "id": ids.new_id(), "endpoint_id": endpoint.id, "url": None, "lane": lane_of(endpoint.id)}
         for endpoint in endpoints

@@ -37,7 +37,8 @@ class Due:
 class Parcel:
     """A delivery to send: taken for the time of the lease. `failures` counts those of its present plan of tries.
 
-    `sealed_secrets` are those of a registered endpoint, the newest first; empty for a job's own URL.
+    `sealed_secrets` are those of a registered endpoint, the newest first; empty for a job's own URL. `traceparent` is
+    of the work that brought the event.
     """
 
     id: uuid.UUID
@@ -49,6 +50,8 @@ class Parcel:
     url: str
     data: dict[str, Any]
     sealed_secrets: tuple[bytes, ...]
+    job_id: uuid.UUID | None = None
+    traceparent: str | None = None
 
     @property
     def public_id(self) -> str:
@@ -166,6 +169,8 @@ def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None
         url=url,
         data=row.payload,
         sealed_secrets=sealed,
+        job_id=row.job_id,
+        traceparent=row.traceparent,
     )
 
 

@@ -33,7 +33,7 @@ from tests.integration.upload_cases import PATCH
 from tests.integration.webhook_cases import KEY, SEAL
 from tests.servers import ADMIN_KEY
 
-PUBLIC = {"/health/live", "/health/ready", "/docs", "/docs/assets/{name}", "/openapi.json"}
+PUBLIC = {"/health/live", "/health/ready", "/metrics", "/docs", "/docs/assets/{name}", "/openapi.json"}
 PUBLIC |= {"/", "/console/{version}/{name:path}"}  # static files
 ROUTES = list(iter_route_contexts(create_app(Settings()).routes))
 CALLS = [(method, route) for route in ROUTES for method in sorted(route.methods or ())]

@@ -86,6 +86,15 @@ def fit(trials: list[Trial]) -> MemoryModel:
     return MemoryModel(*(float(values.get(part, 0.0)) for part in range(3)))
 
 
+class DeviceMemory(NamedTuple):
+    """Memory of a GPU, or of the computer (within a container's limit), in bytes."""
+
+    total: float
+    free: float
+    ours: float
+    """What this process holds of it: on a GPU what torch has reserved."""
+
+
 class Memory:
     """The device's memory: what is free, and the peak of a stretch of work."""
 
@@ -97,6 +106,13 @@ class Memory:
         if self._device.type == "cuda":
             return GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]
         return CPU_SHARE * _available_bytes()
+
+    def now(self) -> DeviceMemory:
+        """How much there is, and whose it is."""
+        if self._device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self._device)
+            return DeviceMemory(float(total), float(free), float(torch.cuda.memory_reserved(self._device)))
+        return DeviceMemory(_total_bytes(), _available_bytes(), _resident_bytes("VmRSS"))
 
     def start(self) -> None:
         """Forget the peak."""
@@ -172,6 +188,16 @@ def _resident_bytes(name: str) -> float:
         if line.startswith(name + ":"):
             return float(line.split()[1]) * 1024
     raise RuntimeError(f"/proc/self/status has no {name}")
+
+
+def _total_bytes() -> float:
+    """Memory of the machine, or a container's limit where that is less."""
+    total = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+    except OSError:
+        return total
+    return total if limit == "max" else min(total, float(limit))
 
 
 def _available_bytes() -> float:

@@ -15,7 +15,7 @@ from common.errors import ConfigurationError
 from common.transcript import Word
 
 from .batcher import Batcher, BatcherStats
-from .budget import Memory, Trial, find_budget
+from .budget import DeviceMemory, Memory, Trial, find_budget
 from .bundles import BundlePaths
 from .features import AsrFrontend, load_cmvn
 from .lanes import Lanes
@@ -24,6 +24,7 @@ from .loading import LoadedBundle, ModelPart, load
 from .networks import Networks, PackedNetworks, PaddedNetworks
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
+from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
 from .vad import Vad, VadConfig, VadStream
 from .vad_network import Caches
@@ -119,17 +120,28 @@ class Engine:
         """Arithmetic of the networks."""
         return self._bundle.precision
 
-    def stream(self, channel: int = 0, key: Hashable = None, state: bytes | None = None) -> RecognitionStream:
+    def stream(
+        self,
+        channel: int = 0,
+        key: Hashable = None,
+        state: bytes | None = None,
+        stopwatch: Stopwatch | None = None,
+    ) -> RecognitionStream:
         """A stream for one channel of a job.
 
-        `key` names the job for fairness. With a `state` the stream continues, and is fed from its
-        `resume_sample`; raises InvalidRequest if that state comes from another model, precision or version.
+        `key` names the job for fairness; `stopwatch` is told how long its stages take. With a `state` the stream
+        continues, and is fed from its `resume_sample`; raises InvalidRequest if that state comes from another model,
+        precision or version.
         """
-        return RecognitionStream(self, channel, key, state)
+        return RecognitionStream(self, channel, key, state, stopwatch)
 
     def stats(self) -> BatcherStats:
         """Counters for metrics."""
         return self.batcher.stats()
+
+    def memory(self) -> DeviceMemory:
+        """What the device has of memory now; for metrics."""
+        return Memory(self._bundle.device).now()
 
     def close(self) -> None:
         """Stop the engine's threads; streams get Unavailable."""

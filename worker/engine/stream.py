@@ -22,6 +22,7 @@ from common.errors import InvalidRequest
 from common.transcript import Sentence, Word
 
 from .punctuation import PunctuationStream
+from .stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -36,8 +37,11 @@ Samples = NDArray[np.int16]
 class RecognitionStream:
     """Made by `Engine.stream`; for one thread at a time, except `cancel`."""
 
-    def __init__(self, engine: Engine, channel: int, key: Hashable, state: bytes | None) -> None:
+    def __init__(
+        self, engine: Engine, channel: int, key: Hashable, state: bytes | None, stopwatch: Stopwatch | None = None
+    ) -> None:
         self._engine = engine
+        self._watch = stopwatch or Stopwatch()
         self._key = (key, channel, id(self))
         self._channel = channel
         self._vad = engine.vad_stream(None)
@@ -79,7 +83,7 @@ class RecognitionStream:
         self._audio = np.concatenate([self._audio, samples])
         unseen = self._vad.position_samples - self._audio_start
         if len(self._audio) > unseen:
-            self._submit(self._vad.accept(self._audio[unseen:]))
+            self._submit(self._watch.call(VAD, self._vad.accept, self._audio[unseen:]))
             self._forget()
         self._collect(wait=False)
         return self._take_ready()
@@ -91,10 +95,11 @@ class RecognitionStream:
 
     def finish(self) -> list[Sentence]:
         """End of the audio: the remaining sentences."""
-        self._submit(self._vad.finish())
+        self._submit(self._watch.call(VAD, self._vad.finish))
         self._collect(wait=True)
         audio_ms = self.position_samples // SAMPLES_PER_MS
-        self._ready += [_within(sentence, audio_ms) for sentence in self._spoken(self._punctuation.finish())]
+        last = self._watch.call(PUNCTUATE, self._punctuation.finish)
+        self._ready += [_within(sentence, audio_ms) for sentence in self._spoken(last)]
         self._audio_start, self._audio = self.position_samples, self._audio[:0]
         return self._take_ready()
 
@@ -169,7 +174,8 @@ class RecognitionStream:
             start = start_ms * SAMPLES_PER_MS - self._audio_start
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
-            future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
+            with self._watch.time(RECOGNISE):
+                future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
             self._outstanding.append((start_ms, end_ms - self._engine.vad_lookahead_ms, future))
             self._collect(wait=False)
 
@@ -189,12 +195,12 @@ class RecognitionStream:
         self._check_wanted()
         while self._outstanding and (wait or self._outstanding[0][2].done()):
             start_ms, speech_end_ms, future = self._outstanding[0]
-            words = placed(future.result(), start_ms, self._last_end_ms)
+            words = placed(self._watch.call(RECOGNISE, future.result), start_ms, self._last_end_ms)
             self._outstanding.popleft()
             if words:
                 self._last_end_ms = words[-1].end_ms
                 self._speech_ends[words[-1].end_ms] = speech_end_ms
-                self._ready += self._spoken(self._punctuation.accept(words))
+                self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
 
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
         """Sentences that close a segment end where VAD says that the speech does.

@@ -1,0 +1,200 @@
+"""What the API tells of the whole installation: the queue, the workers, the webhooks, Redis.
+
+Looked up when somebody reads the metrics, and kept for a while, so that many readers cost no more than one; on a
+connection of its own, so that a pool without a free one does not hide what is wrong.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import redis
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import DBAPIError
+
+from common.background import Background
+from common.db import Database
+from common.errors import ParaqueueError
+from common.job_states import Stage
+from common.jobs import Crew, Figures, figures
+from common.settings import Settings
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+FRESH_SECONDS = 5.0
+# A look takes at most a twentieth of the time, however long the queue is.
+REST = 20.0
+# Prometheus itself waits 10 s.
+PATIENCE_SECONDS = 3.0
+REDIS_SECONDS = 1.0
+PRIORITIES = range(10)
+DATABASE_UP = "1 if the database told of the queue within 3 s; without it the figures of the queue are missing."
+REDIS_UP = "1 if Redis answered within a second."
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen; no figures where the database did not answer."""
+
+    figures: Figures | None
+    redis: bool
+    took_seconds: float
+    ended_at: float
+
+    @property
+    def fresh(self) -> bool:
+        """Whether nobody needs to look again yet."""
+        return time.monotonic() - self.ended_at < max(FRESH_SECONDS, REST * self.took_seconds)
+
+
+class Board(Background, Collector):
+    """A thread that looks when it is asked to, and what it saw as metrics."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__("board")
+        self._model = settings.model
+        self._database = Database(settings.sqlalchemy_url, pool_size=1)
+        self._redis = redis.Redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+        )
+        self._last: Look | None = None
+        self._looked = threading.Condition()
+
+    def stop(self) -> None:
+        """Look no more."""
+        super().stop()
+        self._database.close()
+        self._redis.close()
+
+    def work(self) -> None:
+        """One look, unless it was made just now: several readers may have asked for the same one."""
+        if self._last is not None and self._last.fresh:
+            return
+        began = time.monotonic()
+        seen = self._figures()
+        took = time.monotonic() - began
+        answers = self._redis_answers()
+        with self._looked:
+            self._last = Look(seen, answers, took, time.monotonic())
+            self._looked.notify_all()
+
+    def _figures(self) -> Figures | None:
+        try:
+            return figures(self._database)
+        except ParaqueueError as error:
+            log.warning("figures_missing", error_code=error.code, reason=error.message)
+        except DBAPIError as error:  # a statement that took too long, a schema of another version
+            log.warning("figures_missing", reason=type(error.orig).__name__)
+        return None
+
+    def _redis_answers(self) -> bool:
+        try:
+            self._redis.ping()
+        except redis.RedisError:
+            return False
+        return True
+
+    def look(self) -> Look | None:
+        """What is known by now; None where a look takes longer than a reader waits."""
+        with self._looked:
+            if self._last is None or not self._last.fresh:
+                stale = self._last
+                self.wake()
+                if not self._looked.wait_for(lambda: self._last is not stale, PATIENCE_SECONDS):
+                    return None
+            return self._last
+
+    def collect(self) -> Iterator[Metric]:
+        """The metrics, from what was seen within the last seconds."""
+        seen = self.look()
+        found = seen.figures if seen is not None else None
+        yield _flag("paraqueue_database_up", DATABASE_UP, found is not None)
+        if seen is not None:
+            yield _flag("paraqueue_redis_up", REDIS_UP, seen.redis)
+        if found is not None:
+            yield from _families(found, self._model)
+
+    def describe(self) -> Iterable[Metric]:
+        """What there may be, without a look."""
+        yield _flag("paraqueue_database_up", DATABASE_UP, False)
+        yield _flag("paraqueue_redis_up", REDIS_UP, False)
+        yield from _families(Figures((), (), (), 0, 0, 0.0), self._model)
+
+
+def _families(seen: Figures, model: str) -> Iterator[Metric]:
+    """The figures as metrics; all replicas of the API tell the same, so take the largest, never the sum."""
+    waiting, running, crews = ({item.model for item in items} for items in (seen.waiting, seen.running, seen.crews))
+    models = sorted({model} | waiting | running | crews)
+    yield from _queue(seen, models)
+    yield from _jobs(seen, models)
+    yield from _workers(seen, models)
+    yield _gauge(
+        "paraqueue_webhooks_pending", "Webhooks that are still to be sent, up to 10,000.", seen.deliveries_pending
+    )
+    yield _gauge("paraqueue_webhooks_due", "Webhooks that should be sent by now, up to 10,000.", seen.deliveries_due)
+    yield _gauge("paraqueue_webhook_lag_seconds", "How late the oldest of these is.", seen.delivery_lag_seconds)
+
+
+def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
+    labels = ["model", "priority"]
+    depth = GaugeMetricFamily("paraqueue_queue_jobs", "Queued jobs, by model and priority.", labels=labels)
+    paused = GaugeMetricFamily(
+        "paraqueue_queue_paused_jobs",
+        "Those of them that wait for their next attempt, and for no worker.",
+        labels=labels,
+    )
+    oldest = GaugeMetricFamily(
+        "paraqueue_queue_oldest_seconds", "How long one of them could have been running by now, at most.", labels=labels
+    )
+    found = {(item.model, item.priority): item for item in seen.waiting}
+    for name in models:
+        for priority in PRIORITIES:
+            item = found.get((name, priority))
+            values = [name, str(priority)]
+            depth.add_metric(values, item.jobs if item else 0)
+            paused.add_metric(values, item.paused if item else 0)
+            oldest.add_metric(values, item.oldest_seconds if item else 0.0)
+    yield from (depth, paused, oldest)
+
+
+def _jobs(seen: Figures, models: list[str]) -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        "paraqueue_jobs",
+        "Open jobs by state: queued, or the stage of those in work. What ended is in paraqueue_runs_ended_total.",
+        labels=["model", "state"],
+    )
+    for name in models:
+        counts = {"queued": sum(item.jobs for item in seen.waiting if item.model == name)}
+        counts |= {stage.value: 0 for stage in Stage}
+        counts |= {item.stage: item.jobs for item in seen.running if item.model == name}
+        for state, jobs in counts.items():
+            family.add_metric([name, state], jobs)
+    yield family
+
+
+def _workers(seen: Figures, models: list[str]) -> Iterator[Metric]:
+    crews = {crew.model: crew for crew in seen.crews}
+    workers = GaugeMetricFamily(
+        "paraqueue_workers", "Live GPU workers, by model; `draining` ones take nothing new.", labels=["model", "state"]
+    )
+    slots = GaugeMetricFamily("paraqueue_slots", "Jobs that the ready workers may run at once.", labels=["model"])
+    for name in models:
+        crew = crews.get(name, Crew(name, 0, 0, 0))
+        workers.add_metric([name, "ready"], crew.ready)
+        workers.add_metric([name, "draining"], crew.draining)
+        slots.add_metric([name], crew.slots)
+    yield from (workers, slots)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
+
+
+def _flag(name: str, text: str, value: bool) -> Metric:
+    return _gauge(name, text, float(value))

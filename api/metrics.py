@@ -1,0 +1,91 @@
+"""What the API counts of its own calls."""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import Counter, Gauge, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter(
+    "paraqueue_http_requests_total",
+    "Requests that were answered, by the route's template; `none`: refused before a route was looked for, or no "
+    "route has that path.",
+    ["method", "route", "status"],
+)
+DURATION = Histogram(
+    "paraqueue_http_request_duration_seconds",
+    "Time from the head of a request to the head of its answer: with an upload's body, without what is streamed "
+    "afterwards.",
+    ["route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
+)
+IN_PROGRESS = Gauge("paraqueue_http_requests_in_progress", "Requests that are not over yet, event streams among them.")
+BODY_BYTES = Counter(
+    "paraqueue_http_request_body_bytes_total", "Bytes of requests' bodies: uploads, above all.", ["route"]
+)
+ERRORS = Counter(
+    "paraqueue_http_errors_total",
+    "Answers with problem details, by code; `rate_limited` and `quota_exceeded` are the refusals by a limit.",
+    ["code"],
+)
+RATE_LIMITS_OFF = Gauge(
+    "paraqueue_rate_limits_off", "1 while Redis does not answer in time, so that calls are not counted."
+)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+NO_ROUTE = "none"
+
+
+class Measures:
+    """Plain ASGI: counts each request, and how long it took, by the template of its route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        measured = _Measured(scope, receive, send)
+        IN_PROGRESS.inc()
+        try:
+            await self._app(scope, measured.receive, measured.send)
+        finally:
+            IN_PROGRESS.dec()
+            measured.count()
+
+
+class _Measured:
+    """One request."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._began = time.perf_counter()
+        self._took: float | None = None
+        self._status = 500  # of what raised; the answer is made further out
+        self._bytes = 0
+
+    async def receive(self) -> Message:
+        """The next piece of the body."""
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The next piece of the answer."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            self._took = time.perf_counter() - self._began
+        await self._send(message)
+
+    def count(self) -> None:
+        """It is over."""
+        route = getattr(self._scope.get("route"), "path", None) or NO_ROUTE
+        method = self._scope["method"] if self._scope["method"] in METHODS else "other"
+        REQUESTS.labels(method, route, str(self._status)).inc()
+        DURATION.labels(route).observe(time.perf_counter() - self._began if self._took is None else self._took)
+        if self._bytes:
+            BODY_BYTES.labels(route).inc(self._bytes)

@@ -1,0 +1,56 @@
+"""How long a job spends in each stage of the engine. Plain numbers: what becomes of them is the caller's business."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+DECODE, VAD, RECOGNISE, PUNCTUATE = "decode", "vad", "recognise", "punctuate"
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Stage:
+    """A stage that alternates with others: the sum of its stretches, and when the first began and the last ended."""
+
+    seconds: float
+    began_ns: int
+    """Nanoseconds since 1970, as all that end with `_ns` here."""
+    ended_ns: int
+
+
+class Stopwatch:
+    """The stages of one job, for the thread that runs it.
+
+    What is timed is that thread: `recognise` is its wait for the device, which serves other jobs meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._stages: dict[str, Stage] = {}
+
+    @contextmanager
+    def time(self, name: str) -> Iterator[None]:
+        """Add a stretch of a stage; stages do not nest."""
+        began, began_ns = time.perf_counter(), time.time_ns()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            stage = self._stages.get(name)
+            if stage is None:
+                stage = self._stages[name] = Stage(0.0, began_ns, began_ns)
+            stage.seconds += seconds
+            stage.ended_ns = began_ns + int(seconds * 1e9)
+
+    def call(self, name: str, function: Callable[..., Result], *arguments: object) -> Result:
+        """A call as a stretch of a stage."""
+        with self.time(name):
+            return function(*arguments)
+
+    def take(self) -> dict[str, Stage]:
+        """The stages since the last time this was asked."""
+        stages, self._stages = self._stages, {}
+        return stages
