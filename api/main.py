@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.telemetry import TelemetryConfig
 
 from api import errors
 from api.board import Board
@@ -46,7 +47,7 @@ from api.server import IdleBodies, make_server
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
-from common.metrics import Exposition, Readers
+from common.metrics import Exposition, Readers, prepare
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
@@ -55,6 +56,9 @@ from common.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
 
 log = get_logger(__name__)
+# Ours (`api.middleware`) also covers what is refused before a route is known, and sends no queries, no messages of
+# exceptions and no stack traces to a collector, as FastAPI's own would where its variables are set.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 DESCRIPTION = """\
 Submit long audio, get an id at once, read the transcript later.
 
@@ -86,6 +90,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=NO_TELEMETRY,
         responses=errors.RESPONSES,
     )
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
@@ -126,6 +131,7 @@ def _start(settings: Settings) -> Service:
     storage, outlook = make_storage(settings), Outlook(database)
     rates = Rates(settings)
     identities = Identities(settings, database, Failures(settings, rates))
+    prepare(settings.model)
     board = Board(settings)
     board.start()
     return Service(

@@ -7,6 +7,8 @@ import time
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from common.errors import all_errors
+
 REQUESTS = Counter(
     "paraqueue_http_requests_total",
     "Requests that were answered, by the route's template; `none`: refused before a route was looked for, or no "
@@ -29,6 +31,8 @@ ERRORS = Counter(
     "Answers with problem details, by code; `rate_limited` and `quota_exceeded` are the refusals by a limit.",
     ["code"],
 )
+for _error in all_errors():
+    ERRORS.labels(_error.code)  # there from the start: a rate needs a zero to begin from
 RATE_LIMITS_OFF = Gauge(
     "paraqueue_rate_limits_off", "1 while Redis does not answer in time, so that calls are not counted."
 )

@@ -16,6 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from common.errors import all_errors
+from common.job_states import Status
 from common.settings import Settings
 
 # A second series for each counter, with the moment it was made: nobody asks for it.
@@ -50,8 +52,26 @@ DATABASE_ERRORS = Counter(
     "paraqueue_database_errors_total", "Times that the database did not answer, or a connection to it broke."
 )
 
+# Why a job may fail: of these series there is one from the start, for a rate needs a zero to begin from.
+FAMILIES = ("audio_", "source_", "storage_")
+OTHERS = ("internal", "unavailable", "decode_limit", "out_of_memory", "worker_lost", "poison", "model_unavailable")
+FAILURES = tuple(error.code for error in all_errors() if error.code in OTHERS or error.code.startswith(FAMILIES))
+SOURCES = ("upload", "http", "https", "s3", "oss")
+
 # What a proxy adds: the connection then says nothing of who asks.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
+def prepare(model: str) -> None:
+    """Have the counters of a model's jobs there before the first one is counted."""
+    for source in SOURCES:
+        JOBS_SUBMITTED.labels(model, source)
+    for status in (Status.COMPLETED, Status.CANCELED):
+        RUNS_ENDED.labels(model, status.value, "")
+    for code in FAILURES:
+        RUNS_ENDED.labels(model, Status.FAILED.value, code)
+    AUDIO_TRANSCRIBED.labels(model)
+    PROCESSING.labels(model)
 
 
 class Exposition:

@@ -87,6 +87,9 @@ class Publisher:
 
     def __init__(self, application: Celery) -> None:
         self._application = application
+        for task in (TRANSCRIBE, DELIVER, RENDER):
+            for outcome in ("sent", "failed"):
+                MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
         """Send one message. Raises Unavailable where Redis does not answer."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from common import idempotency, ids, jobs, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
-from common.metrics import Exposition
+from common.metrics import Exposition, prepare
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
 from common.seal import Seal
 from common.settings import Settings, load_settings
@@ -139,6 +139,7 @@ def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     database.measure_pool()
+    prepare(settings.model)
     metrics = MetricsServer(settings, Exposition())
     queue = make_app(settings)
     plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)

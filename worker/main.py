@@ -16,7 +16,7 @@ from common import jobs
 from common.db import Database
 from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
-from common.metrics import Exposition
+from common.metrics import Exposition, prepare
 from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
@@ -25,7 +25,7 @@ from worker.draining import Draining
 from common.tracing import configure_tracing, stop_tracing
 from worker.engine.engine import Engine
 from worker.lease import LeaseKeeper
-from worker.metrics import INFO, EngineCollector, measure_worker
+from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer
 from worker.models import ensure_bundle
 from worker.retry import RetryPolicy
@@ -141,9 +141,10 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
 
 
 def _metrics(settings: Settings, engine: Engine, worker: Worker, leases: LeaseKeeper) -> MetricsServer:
-    INFO.labels(worker.id, worker.model, worker.revision, worker.precision, worker.device).set(1)
-    measure_worker(settings, leases.running)
-    return MetricsServer(settings, Exposition([EngineCollector(engine)]))
+    prepare(worker.model)
+    prepare_attempts(worker.model)
+    collector = WorkerCollector(worker, engine, leases.running, settings.scratch_dir)
+    return MetricsServer(settings, Exposition([collector]))
 
 
 def _say_goodbye(database: Database, worker: Worker) -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from common.settings import Settings
+from common.job_states import Status
+from common.metrics import FAILURES
 
 if TYPE_CHECKING:
+    from common.jobs import Worker
     from worker.engine.engine import Engine
 
 ATTEMPTS = Counter(
@@ -39,26 +42,32 @@ AUDIO_DECODED = Counter(
     "Audio that came in: decoded and handed to the engine. What is worked on again after a failure counts again.",
     ["model"],
 )
-SLOTS = Gauge("paraqueue_worker_slots", "Jobs that this worker may run at once.")
-BUSY_SLOTS = Gauge("paraqueue_worker_jobs", "Jobs that this worker runs now.")
 RENEWAL_FAILURES = Counter("paraqueue_lease_renewal_failures_total", "Renewals of leases that failed.")
-INFO = Gauge(
-    "paraqueue_worker_info",
-    "1, with what this worker runs.",
-    ["worker", "model", "revision", "precision", "device"],
-)
-FREE_SCRATCH = Gauge("paraqueue_scratch_free_bytes", "Room on the disk where audio lies while it is worked on.")
-
 LEASES_EXPIRED = Counter(
     "paraqueue_leases_expired_total",
     "Jobs that were taken back from silent workers, by what became of them.",
     ["status"],
 )
+for _status in (Status.QUEUED, Status.FAILED, Status.CANCELED):
+    LEASES_EXPIRED.labels(_status.value)
 WEBHOOKS = Counter(
     "paraqueue_webhook_deliveries_total",
     "Tries to deliver a webhook: `delivered`, `retrying`, `dead` or `gone`, and what went wrong.",
     ["outcome", "error"],
 )
+for _error in (
+    "timeout",
+    "connection",
+    "http_status",
+    "redirect",
+    "invalid_url",
+    "address_not_allowed",
+    "host_not_found",
+):
+    WEBHOOKS.labels("retrying", _error)
+    WEBHOOKS.labels("dead", _error)
+WEBHOOKS.labels("delivered", "")
+WEBHOOKS.labels("gone", "http_status")
 WEBHOOK_SECONDS = Histogram(
     "paraqueue_webhook_delivery_seconds",
     "How long the tries took, receiver and network included.",
@@ -72,50 +81,89 @@ WEBHOOK_LATENCY = Histogram(
 STEPS = Counter("paraqueue_sweep_steps_total", "Steps of sweep and clean, by how they went.", ["step", "outcome"])
 
 
-class EngineCollector(Collector):
-    """The engine's own counters, read when somebody asks."""
+@dataclass(frozen=True)
+class WorkerCollector(Collector):
+    """What a GPU worker tells when somebody reads: itself, its jobs, and the engine's own counters."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    worker: Worker
+    engine: Engine
+    running: Callable[[], int]
+    scratch: Path
 
     def collect(self) -> Iterator[Metric]:
-        """What the batcher and the device tell."""
-        stats, memory = self._engine.stats(), self._engine.memory()
-        told = {name: float(getattr(stats, field)) for name, (field, _) in COUNTERS.items()}
-        for name, (_, text) in COUNTERS.items():
-            yield CounterMetricFamily(name, text, value=told[name])
-        for name, (field, text) in GAUGES.items():
-            yield GaugeMetricFamily(name, text, value=float(getattr(stats, field)))
-        family = GaugeMetricFamily("paraqueue_device_memory_bytes", MEMORY_TEXT, labels=["kind"])
-        for kind in ("total", "free", "ours"):
-            family.add_metric([kind], getattr(memory, kind))
-        yield family
-
-    @staticmethod
-    def described() -> Iterable[Metric]:
-        """What there is, without an engine."""
-        for name, (_, text) in COUNTERS.items():
-            yield CounterMetricFamily(name, text)
-        for name, (_, text) in GAUGES.items():
-            yield GaugeMetricFamily(name, text)
-        yield GaugeMetricFamily("paraqueue_device_memory_bytes", MEMORY_TEXT, labels=["kind"])
+        """One reading."""
+        worker, stats, memory = self.worker, self.engine.stats(), self.engine.memory()
+        info = (worker.id, worker.model, worker.revision, worker.precision, worker.device)
+        yield _family("paraqueue_worker_info", {info: 1.0})
+        yield _family("paraqueue_worker_slots", {(): worker.slots})
+        yield _family("paraqueue_worker_jobs", {(): self.running()})
+        yield _family("paraqueue_scratch_free_bytes", {(): _free_bytes(self.scratch)})
+        yield _family("paraqueue_device_memory_bytes", {(kind,): getattr(memory, kind) for kind in MEMORY_KINDS})
+        for name, field in ENGINE.items():
+            yield _family(name, {(): float(getattr(stats, field))})
 
 
-MEMORY_TEXT = "Memory of the device (on a CPU: of the machine): all, free, and what this process holds."
-COUNTERS = {
-    "paraqueue_engine_batches_total": ("batches", "Batches that the device recognised."),
-    "paraqueue_engine_segments_total": ("segments", "Speech segments in them."),
-    "paraqueue_engine_audio_seconds_total": ("real_seconds", "Speech in them."),
-    "paraqueue_engine_padded_seconds_total": ("padded_seconds", "The same with the padding to each longest segment."),
-    "paraqueue_engine_busy_seconds_total": ("busy_seconds", "Time in which the device's thread worked."),
-    "paraqueue_engine_idle_seconds_total": ("idle_seconds", "Time in which it had nothing to do."),
-    "paraqueue_engine_out_of_memory_total": ("out_of_memory", "Batches that did not fit and were halved."),
+def described() -> list[Metric]:
+    """The families of a GPU worker, without one."""
+    return [_family(name, {}) for name in TEXTS]
+
+
+def _family(name: str, samples: Mapping[tuple[str, ...], float]) -> Metric:
+    text, labels = TEXTS[name]
+    kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+    family = kind(name, text, labels=labels)
+    for values, value in samples.items():
+        family.add_metric(values, value)
+    return family
+
+
+MEMORY_KINDS = ("total", "free", "ours")
+# What the engine's numbers are called outside.
+ENGINE = {
+    "paraqueue_engine_batches_total": "batches",
+    "paraqueue_engine_segments_total": "segments",
+    "paraqueue_engine_audio_seconds_total": "real_seconds",
+    "paraqueue_engine_padded_seconds_total": "padded_seconds",
+    "paraqueue_engine_busy_seconds_total": "busy_seconds",
+    "paraqueue_engine_idle_seconds_total": "idle_seconds",
+    "paraqueue_engine_out_of_memory_total": "out_of_memory",
+    "paraqueue_engine_batch_budget_seconds": "budget_seconds",
+    "paraqueue_engine_queued_segments": "queued_segments",
+    "paraqueue_engine_queued_seconds": "queued_seconds",
 }
-GAUGES = {
-    "paraqueue_engine_batch_budget_seconds": ("budget_seconds", "Padded seconds that a batch may have."),
-    "paraqueue_engine_queued_segments": ("queued_segments", "Segments that wait for the device."),
-    "paraqueue_engine_queued_seconds": ("queued_seconds", "Speech in them."),
+TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "paraqueue_worker_info": (
+        "1, with what this worker runs.",
+        ("worker", "model", "revision", "precision", "device"),
+    ),
+    "paraqueue_worker_slots": ("Jobs that this worker may run at once.", ()),
+    "paraqueue_worker_jobs": ("Jobs that this worker runs now.", ()),
+    "paraqueue_scratch_free_bytes": ("Room on the disk where audio lies while it is worked on.", ()),
+    "paraqueue_device_memory_bytes": (
+        "Memory of the device (on a CPU: of the machine): all, free, and what this process holds.",
+        ("kind",),
+    ),
+    "paraqueue_engine_batches_total": ("Batches that the device recognised.", ()),
+    "paraqueue_engine_segments_total": ("Speech segments in them.", ()),
+    "paraqueue_engine_audio_seconds_total": ("Speech in them.", ()),
+    "paraqueue_engine_padded_seconds_total": ("The same, with the padding up to each batch's longest segment.", ()),
+    "paraqueue_engine_busy_seconds_total": ("Time in which the device's thread worked.", ()),
+    "paraqueue_engine_idle_seconds_total": ("Time in which the device's thread had nothing to do.", ()),
+    "paraqueue_engine_out_of_memory_total": ("Batches that did not fit into the device's memory and were halved.", ()),
+    "paraqueue_engine_batch_budget_seconds": ("Padded seconds that a batch may have.", ()),
+    "paraqueue_engine_queued_segments": ("Segments that wait for the device.", ()),
+    "paraqueue_engine_queued_seconds": ("Speech in the segments that wait for the device.", ()),
 }
+
+
+def prepare_attempts(model: str) -> None:
+    """Have the counters of a model's attempts there before the first one is counted."""
+    ATTEMPTS.labels(model, "completed", "")
+    AUDIO_DECODED.labels(model)
+    REAL_TIME_FACTOR.labels(model)
+    for outcome in ("failed", "retrying"):
+        for code in FAILURES:
+            ATTEMPTS.labels(model, outcome, code)
 
 
 def count_attempt(
@@ -141,13 +189,6 @@ def count_delivery(outcome: str, error: str | None, *, took_seconds: float, age_
     WEBHOOK_SECONDS.observe(took_seconds)
     if outcome == "delivered":
         WEBHOOK_LATENCY.observe(max(0.0, age_seconds))
-
-
-def measure_worker(settings: Settings, busy: Callable[[], int]) -> None:
-    """The gauges of a GPU worker that are asked for when somebody reads."""
-    SLOTS.set(settings.worker_slots)
-    BUSY_SLOTS.set_function(busy)
-    FREE_SCRATCH.set_function(lambda: _free_bytes(settings.scratch_dir))
 
 
 def _free_bytes(path: Path) -> float:

@@ -42,6 +42,8 @@ class Service:
     place: Path
     valkey: Valkey
     children: dict[str, Child] = field(default_factory=dict)
+    more_environment: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What single processes get besides, by their names."""
 
     @property
     def url(self) -> str:
@@ -56,6 +58,7 @@ class Service:
     def start(self, name: str, *command: str) -> Child:
         """Start a process of ours: `python -m command`."""
         environment = dict(os.environ) | variables(self.settings) | {"PYTHONUNBUFFERED": "1"}
+        environment |= self.more_environment.get(name, {})
         log = self.place / "logs" / f"{name}.log"
         child = spawn(name, [sys.executable, "-m", *command], log, env=environment, cwd=REPOSITORY)
         self.children[name] = child
@@ -153,7 +156,13 @@ class Service:
 
 
 @contextmanager
-def running_service(database_url: str, valkey: Valkey, place: Path, **changes: Any) -> Iterator[Service]:
+def running_service(
+    database_url: str,
+    valkey: Valkey,
+    place: Path,
+    more_environment: dict[str, dict[str, str]] | None = None,
+    **changes: Any,
+) -> Iterator[Service]:
     """All processes, on servers that run already; none of them is left afterwards."""
     values: dict[str, Any] = {
         "database_url": database_url,
@@ -170,6 +179,7 @@ def running_service(database_url: str, valkey: Valkey, place: Path, **changes: A
         "admin_key": ADMIN_KEY,
     }
     service = Service(Settings(**(values | SHORT_TIMES | changes)), place, valkey)
+    service.more_environment = more_environment or {}
     try:
         service.start_all()
         yield service
