@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import redis
@@ -120,11 +120,12 @@ class Board(Background, Collector):
         if found is not None:
             yield from _families(found, self._model)
 
-    def describe(self) -> Iterable[Metric]:
-        """What there may be, without a look."""
-        yield _flag("paraqueue_database_up", DATABASE_UP, False)
-        yield _flag("paraqueue_redis_up", REDIS_UP, False)
-        yield from _families(Figures((), (), (), 0, 0, 0.0), self._model)
+
+def described() -> Iterator[Metric]:
+    """What there may be, without a look."""
+    yield _flag("paraqueue_database_up", DATABASE_UP, False)
+    yield _flag("paraqueue_redis_up", REDIS_UP, False)
+    yield from _families(Figures((), (), (), 0, 0, 0.0), "")
 
 
 def _families(seen: Figures, model: str) -> Iterator[Metric]:

@@ -38,6 +38,7 @@ WORKER_STOP_SECONDS = 25.0
 SERVER_STOP_SECONDS = 20.0
 FLOWER_PORT = 5555
 FLOWER_USER = "paraqueue"
+WITH_METRICS_PORT = {"worker", "light-worker"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class Stack:
     services: list[Child] = field(default_factory=list)
     flower_port: int = 0
     flower_password: str = ""
+    metrics_ports: dict[str, int] = field(default_factory=dict)
+    """Those of the processes that are no web servers, by name."""
     api_key: str = ""
     ready: bool = False
     _lock: int | None = None
@@ -158,7 +161,15 @@ class Stack:
         for name in names:
             command = [sys.executable, "-m", *commands[name]]
             log = self.logs / f"{name}.log"
-            self.services.append(spawn(name, command, log, env=environment, cwd=REPOSITORY))
+            own = environment | self._metrics(name)
+            self.services.append(spawn(name, command, log, env=own, cwd=REPOSITORY))
+
+    def _metrics(self, name: str) -> dict[str, str]:
+        """A port for the metrics of a process that has none of its own: two cannot have the caller's."""
+        if name not in WITH_METRICS_PORT:
+            return {}
+        self.metrics_ports[name] = free_port()
+        return {"PARAQUEUE_METRICS_PORT": str(self.metrics_ports[name])}
 
     def _ready(self) -> bool:
         try:

@@ -58,6 +58,10 @@ class Terminal:
             "API key": f"{stack.api_key} (-H 'Authorization: Bearer …')",
             "documentation": f"{stack.url}/docs",
             "Flower": f"http://127.0.0.1:{stack.flower_port} (user {FLOWER_USER}, password {stack.flower_password})",
+            "metrics": ", ".join(
+                [f"{stack.url}/metrics"]
+                + [f"http://127.0.0.1:{port}/metrics ({name})" for name, port in stack.metrics_ports.items()]
+            ),
             "data": stack.options.data,
             "logs": stack.logs,
         }.items():

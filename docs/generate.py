@@ -1,7 +1,8 @@
 """Writes the pages of the documentation that are generated from the code: `python -m docs.generate`.
 
-`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`;
-the names that the Helm chart's values may have come from the settings too.
+`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`,
+`docs/metrics.md` from the metrics of all processes; the names that the Helm chart's values may have come from the
+settings too.
 A test fails when a page is not what this would write; `--check` says the same at a terminal.
 """
 
@@ -23,6 +24,7 @@ from api.errors import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
 from common import errors
 from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
+from docs.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parent
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
@@ -183,7 +185,12 @@ def _types(field: FieldInfo) -> tuple[Any, ...]:
     return (field.annotation, *get_args(field.annotation))
 
 
-PAGES = {"configuration.md": configuration_page, "errors.md": errors_page, CHART_SCHEMA: chart_schema}
+PAGES = {
+    "configuration.md": configuration_page,
+    "errors.md": errors_page,
+    "metrics.md": metrics_page,
+    CHART_SCHEMA: chart_schema,
+}
 
 
 def stale() -> list[str]:

@@ -138,6 +138,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "renew": (renew, {"jobs_leases"}),
+    "figures": (jobs.figures, {"jobs_leases"}),
     "take back leases": (lambda d: jobs.take_back_leases(d), {"jobs_leases"}),
     "expire results": (lambda d: jobs.expire_results(d, after_seconds=1_150_000), {"jobs_result_due"}),
 }
