@@ -128,6 +128,7 @@ def forget_job(session: Session, job_id: uuid.UUID) -> None:
         .values(
             job_id=None,
             payload=None,
+            traceparent=None,
             url=None,
             lane="",
             answer=None,

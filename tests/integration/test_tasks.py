@@ -31,11 +31,12 @@ from tests.e2e.recordings import Recording, ffmpeg, write
 from tests.integration.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from training.speech import SAMPLE_RATE
+from worker.course import Course
 from worker.engine.engine import Engine
 from worker.lease import Hold, LeaseKeeper
 from worker.retry import RetryPolicy
 from worker.source import Fetcher
-from worker.tasks import Stopwatch, Transcriber
+from worker.tasks import Transcriber
 
 PART_SECONDS = 15.0
 FAST = {"lease_seconds": 3.0, "renew_seconds": 0.2, "part_seconds": PART_SECONDS, "retry_base_seconds": 0.5}
@@ -565,7 +566,7 @@ def test_a_stopwatch_adds_up_and_says_the_stage(bench: Bench, audio: Path) -> No
     job = bench.upload(audio)
     claim = jobs.claim(bench.database, job.id, worker="w", model="demo-zh", lease_seconds=30)
     assert claim is not None
-    hold, watch = Hold(claim), Stopwatch()
+    hold, watch = Hold(claim), Course()
     with pytest.raises(ZeroDivisionError), watch.stage(hold, Stage.TRANSCRIBING):
         time.sleep(0.03)
         raise ZeroDivisionError

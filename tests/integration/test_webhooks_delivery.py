@@ -458,11 +458,11 @@ def test_secrets_are_encrypted_and_move_to_a_new_key(database: Database, receive
 
 
 def test_an_answer_that_comes_after_the_job_was_deleted_leaves_no_trace(database: Database, receiver: Receiver) -> None:
-    job = told(database, receiver.url("own", after(0.5, status(200, b"trace"))))
+    job = told(database, receiver.url("own", after(0.5, status(200, b"left-behind"))))
     with delivering(database, timeout_seconds=10.0):
         until(lambda: receiver.messages)
         with database.transaction() as session:
             webhooks.forget_job(session, job.id)
         until(lambda: only(log_of(database)).status is DeliveryStatus.DELIVERED)
     assert only(log_of(database)).answer is None
-    assert "trace" not in json.dumps(rows(database, "SELECT to_jsonb(d) FROM deliveries d")[0][0])
+    assert "left-behind" not in json.dumps(rows(database, "SELECT to_jsonb(d) FROM deliveries d")[0][0])
