@@ -21,8 +21,8 @@ from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
-from worker.draining import Draining
 from common.tracing import configure_tracing, stop_tracing
+from worker.draining import Draining
 from worker.engine.engine import Engine
 from worker.lease import LeaseKeeper
 from worker.metrics import WorkerCollector, prepare_attempts
