@@ -26,7 +26,7 @@ class Query:
     where: str
     text: str
 
-    def filled(self, window: str = "1m", model: str = ".*") -> str:
+    def filled(self, window: str = "5m", model: str = ".*") -> str:
         """As Grafana would send it."""
         return self.text.replace("$__rate_interval", window).replace("$model", model)
 

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = CALLER.split("-")[1]
 REQUEST_ID = "the-request-of-the-test"
 WEBHOOK_SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ALL_UP = "count(up == 1) == 3"
 FLOWER = ("paraqueue", "flower-password")
 TOKEN = "a-token-for-prometheus"
 
@@ -61,7 +62,7 @@ def running_prometheus(ports: dict[str, int], place: Path) -> Iterator[str | Non
         yield None
         return
     told = yaml.safe_load(SCRAPING.read_text())
-    told["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    told["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
     for job in told["scrape_configs"]:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
         job["authorization"] = {"credentials": TOKEN}
@@ -114,6 +115,9 @@ def _played(service: Service, collector: Collector, prometheus: str | None) -> S
     flower = service.start("flower", *celery)
     url = f"http://127.0.0.1:{flower_port}/healthcheck"
     wait_until(lambda: _answers(url), [flower], 60, "Flower did not answer")
+    scene = Scene(service, collector, flower_port, prometheus, "", "")
+    if prometheus is not None:  # a counter's growth is seen only from the first reading on
+        wait_until(lambda: bool(ask(scene, ALL_UP)), [flower], 60, "Prometheus did not reach all processes")
     service.client.headers.update({"traceparent": CALLER, "X-Request-ID": REQUEST_ID})
     done = service.upload(SAMPLE, webhook_url=f"{collector.url}/hook")
     del service.client.headers["traceparent"], service.client.headers["X-Request-ID"]
@@ -124,7 +128,7 @@ def _played(service: Service, collector: Collector, prometheus: str | None) -> S
     service.finished(done)
     assert service.wait(failed, lambda job: job["status"] == "failed")["error"]["code"] == "audio_not_decodable"
     collector.wait(lambda: len(collector.hooks) >= 2, "the webhooks")
-    return Scene(service, collector, flower_port, prometheus, done, failed)
+    return replace(scene, done=done, failed=failed)
 
 
 def named(spans: list[Seen], name: str) -> Seen:
@@ -200,15 +204,13 @@ def scraped(scene: Scene) -> Scene:
     """When Prometheus has read all processes after the last job."""
     if scene.prometheus is None:
         pytest.skip("there is no Prometheus here, and none to be had from apt; names are checked in test_alerts.py")
-    counted = 'sum(increase(paraqueue_runs_ended_total{status="completed"}[1m])) > 0'
+    seen = 'sum(increase(paraqueue_runs_ended_total{status="completed"}[5m])) > 0'
+    sent = 'sum(paraqueue_webhook_deliveries_total{outcome="delivered"}) >= 2'
     deadline = time.monotonic() + 60
-    while len(ask(scene, "up == 1")) < 3 or not ask(scene, counted) or not ask(scene, TRIES):
-        assert time.monotonic() < deadline, ask(scene, "up")
+    while not (ask(scene, ALL_UP) and ask(scene, seen) and ask(scene, sent)):
+        assert time.monotonic() < deadline, [ask(scene, query) for query in ("up", seen, sent)]
         time.sleep(0.5)
     return scene
-
-
-TRIES = 'sum(paraqueue_webhook_deliveries_total{outcome="delivered"}) >= 2'
 
 
 def test_each_query_suits_what_is_really_scraped(scraped: Scene) -> None:
