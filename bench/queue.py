@@ -42,7 +42,7 @@ WARMUP_CYCLES = 10
 BAR = 2.0
 # The issue's bar is on these four; the others are told beside them.
 BARRED = ("submit", "poll", "list", "claim")
-TABLES = "jobs|attempts|parts|sentences|usage|deliveries"
+TABLES = "jobs|job_tags|attempts|parts|sentences|usage|deliveries"
 # As a service looks after some weeks: most jobs are done, and what waits came lately.
 FILL = """
 ALTER TABLE jobs DISABLE TRIGGER USER;
@@ -56,6 +56,7 @@ FROM (SELECT n, now() - make_interval(secs => n * 2) AS moment,
              CASE WHEN n <= {queued} THEN 'queued' WHEN n %% 50 = 0 THEN 'failed' WHEN n %% 50 = 1 THEN 'canceled'
                   ELSE 'completed' END AS state
       FROM generate_series(1, {queued} + {finished}) AS n) AS made;
+INSERT INTO job_tags (job_id, tag, tenant, created_at) SELECT id, tags[1], tenant, created_at FROM jobs;
 INSERT INTO attempts (job_id, token, run, number, worker, ended_at)
 SELECT id, gen_random_uuid(), 1, 1, 'bench', now() FROM jobs WHERE status <> 'queued';
 INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences)
