@@ -102,6 +102,11 @@ def test_a_killed_stack_leaves_nothing_behind_and_starts_again(data: Path) -> No
     with running(data, "--no-demo") as run:
         run.wait_for("serving")
         assert "bringing the database up to date" not in run.said.read_text()
+        shown = re.search(r"pq_live_[\w-]{43}", run.said.read_text())
+        assert shown is not None, "the first key is made and told"
+        url, header = f"http://127.0.0.1:{run.port}/v1/keys", {"Authorization": f"Bearer {shown[0]}"}
+        calls = [httpx.get(url, headers=headers, timeout=30, trust_env=False) for headers in (header, {})]
+        assert [answer.status_code for answer in calls] == [200, 401]
         run.process.send_signal(signal.SIGINT)
         assert run.process.wait(timeout=60) == 0
         assert run.left() == {}

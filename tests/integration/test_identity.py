@@ -29,7 +29,7 @@ from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
 from tests.integration.job_cases import execute, one, submission, uploaded
-from tests.integration.upload_cases import PATCH
+from tests.integration.upload_cases import PATCH, TUS
 from tests.integration.webhook_cases import KEY, SEAL
 from tests.servers import ADMIN_KEY
 
@@ -351,6 +351,10 @@ def test_the_largest_upload_of_a_key(api: Api) -> None:
     for content, status in ((b"x" * 10, 202), (b"x" * 11, 413)):
         answer = api.client.post("/v1/transcriptions", files={"file": ("a.wav", content)}, headers=bearer(secret))
         assert answer.status_code == status, answer.text
+        begun = api.client.post("/v1/uploads", headers=bearer(secret) | TUS | {"Upload-Length": str(len(content))})
+        assert begun.status_code == (201 if status == 202 else 413), begun.text
+    form = {"files": {"file": ("a.wav", b"x" * 11)}, "data": {"model": "whisper-1"}}
+    assert api.client.post("/v1/audio/transcriptions", headers=bearer(secret), **form).status_code == 413
     assert api.submit_file(b"x" * 11).status_code == 202  # another key of the same API
 
 
