@@ -10,7 +10,7 @@ import uuid
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids, tracing, webhooks
+from common import ids, tracing, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
@@ -119,6 +119,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         # What ended before was told then; a batch ends also when the last of its jobs that waits is deleted.
         batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
+        uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
         tell_ends(session, batches)
     storage.delete_all(audio_prefix(job_id))

@@ -213,6 +213,11 @@ def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
         raise WrongState("the upload is not complete")
 
 
+def forget(session: Session, upload_id: uuid.UUID) -> None:
+    """In the transaction that deletes the job that was made of it: what the file was called is the job's as well."""
+    session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
+
+
 def is_live(database: Database, upload_id: uuid.UUID) -> bool:
     """Whether bytes under this id belong to an upload that no job was made of."""
     with database.transaction() as session:
