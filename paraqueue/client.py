@@ -91,6 +91,7 @@ class Client(Connection):
     usage = _blocking(operations.usage)
     keys = _blocking(operations.keys)
     create_key = _blocking(operations.create_key)
+    rotate_key = _blocking(operations.rotate_key)
     revoke_key = _blocking(operations.revoke_key)
 
     def list(self, *, status: str | None = None, tag: str | None = None) -> Iterator[Transcription]:
@@ -177,6 +178,7 @@ class AsyncClient(Connection):
     usage = _awaiting(operations.usage)
     keys = _awaiting(operations.keys)
     create_key = _awaiting(operations.create_key)
+    rotate_key = _awaiting(operations.rotate_key)
     revoke_key = _awaiting(operations.revoke_key)
 
     async def list(self, *, status: str | None = None, tag: str | None = None) -> AsyncIterator[Transcription]:

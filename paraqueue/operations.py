@@ -208,6 +208,11 @@ def create_key(name: str, *, scopes: Sequence[str] = ("submit", "read")) -> Oper
     return dict(answer.json())
 
 
+def rotate_key(id: str) -> Operation[dict[str, Any]]:
+    """A new secret for an API key; `key` in the answer is shown this once, the old one works for a day."""
+    return dict((yield from request(Send("POST", f"/v1/keys/{id}/rotate"), safe=False)).json())
+
+
 def revoke_key(id: str) -> Operation[None]:
     """End an API key. For keys with the scope `admin`."""
     yield from request(Send("DELETE", f"/v1/keys/{id}"))

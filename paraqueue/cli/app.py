@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
+from collections.abc import Callable
 from enum import StrEnum
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from paraqueue import config
-from paraqueue.cli import exits, files, show
+from paraqueue.cli import account, exits, files, show
+from paraqueue.cli.account import Json
+from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.submitting import Done, Wish, submit_all
 from paraqueue.client import Client
-from paraqueue.errors import ConfigurationError, JobEnded
+from paraqueue.errors import JobEnded, ParaqueueError
 from paraqueue.models import COMPLETED
 
 app = typer.Typer(
@@ -27,10 +29,8 @@ app = typer.Typer(
     "6 still running when the time to wait was over.",
     pretty_exceptions_enable=False,
 )
-keys = typer.Typer(no_args_is_help=True, help="API keys (needs a key with the scope admin).")
-settings = typer.Typer(no_args_is_help=True, help="What this command keeps about the service.")
-app.add_typer(keys, name="keys")
-app.add_typer(settings, name="config")
+app.add_typer(account.keys, name="keys")
+app.add_typer(account.settings, name="config")
 
 
 class Form(StrEnum):
@@ -50,10 +50,27 @@ class Channels(StrEnum):
 
 
 Id = Annotated[str, typer.Argument(help="The id of a transcription: tr_…", metavar="ID")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 FormOption = Annotated[Form, typer.Option("--format", "-f", help="Form of the transcript.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="May be given several times.")]
 Seconds = Annotated[float | None, typer.Option(help="Longest time to wait, in seconds.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        try:
+            print(f"paraqueue {version_of('paraqueue')}")
+        except PackageNotFoundError:
+            print("paraqueue, from a checkout")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """What stands before a command."""
 
 
 @app.command()
@@ -121,24 +138,15 @@ def transcribe(
     source: Annotated[str, typer.Argument(help="A file or a link.", metavar="FILE|URL")],
     local: Annotated[bool, typer.Option("--local", help="Run the engine here, without a service.")] = False,
     form: FormOption = Form.TXT,
+    model: Annotated[
+        str | None, typer.Option(help="Another model; with --local the small bundled one if none.")
+    ] = None,
     timeout: Seconds = None,
 ) -> None:
     """Transcribe one recording and print the transcript."""
     if local:
-        sys.exit(_local(source, form))
-    submit([source], wait=True, form=form, timeout=timeout)
-
-
-def _local(source: str, form: Form) -> int:
-    """The engine as a process of its own: it needs torch and the model, which this command does not."""
-    with exits.reported():
-        if find_spec("torch") is None or find_spec("worker") is None:
-            raise ConfigurationError(
-                "the engine is not installed here: run this in a checkout of Paraqueue after `make venv`"
-            )
-    return subprocess.run(
-        [sys.executable, "-m", "worker.engine", source, "--format", form.value], check=False
-    ).returncode
+        sys.exit(transcribe_here(source, form.value, model))
+    submit([source], wait=True, form=form, model=model, timeout=timeout)
 
 
 @app.command()
@@ -176,10 +184,13 @@ def get(
 
 
 @app.command()
-def watch(id: Id) -> None:
-    """Print the sentences of a transcription as they come."""
+def watch(id: Id, json: Json = False) -> None:
+    """Print the sentences of a transcription as they come; with --json one JSON object a line."""
     with exits.reported(), Client() as client:
         for sentence in client.sentences(id):
+            if json:
+                print(sentence.model_dump_json(), flush=True)
+                continue
             show.out.print(f"[dim]{show.duration(sentence.start_ms):>8}[/]  ", end="")
             show.out.print(sentence.text, markup=False)
         job = client.get(id)
@@ -200,30 +211,49 @@ def list_(
         show.as_json(found.data) if json else show.transcriptions(found.data)
 
 
+Ids = Annotated[list[str], typer.Argument(metavar="ID…")]
+
+
 @app.command()
-def cancel(ids: Annotated[list[str], typer.Argument(metavar="ID…")]) -> None:
+def cancel(ids: Ids, json: Json = False) -> None:
     """Cancel transcriptions; a worker that has one stops within seconds."""
     with exits.reported(), Client() as client:
-        for id in ids:
-            job = client.cancel(id)
-            print(f"{job.id} {'canceling' if not job.ended else job.status}")
+        _each(ids, client.cancel, lambda job: "canceling" if not job.ended else job.status, json=json)
 
 
 @app.command()
-def retry(ids: Annotated[list[str], typer.Argument(metavar="ID…")]) -> None:
+def retry(ids: Ids, json: Json = False) -> None:
     """Run failed or canceled transcriptions again."""
     with exits.reported(), Client() as client:
-        for id in ids:
-            print(f"{client.retry(id).id} queued")
+        _each(ids, client.retry, lambda job: job.status, json=json)
 
 
 @app.command()
-def delete(ids: Annotated[list[str], typer.Argument(metavar="ID…")]) -> None:
+def delete(ids: Ids, json: Json = False) -> None:
     """Delete transcriptions with their audio and text."""
     with exits.reported(), Client() as client:
-        for id in ids:
-            client.delete(id)
-            print(f"{id} deleted")
+        _each(ids, client.delete, lambda _: "deleted", json=json)
+
+
+def _each(ids: list[str], action: Callable[[str], Any], told: Callable[[Any], str], *, json: bool) -> None:
+    """What fails does not stop the others; the exit status is that of the first failure."""
+    done: list[dict[str, Any]] = []
+    worst: ParaqueueError | None = None
+    for id in ids:
+        try:
+            result = action(id)
+            done.append({"id": id, "transcription": result.model_dump(mode="json") if result else None, "error": None})
+            if not json:
+                print(f"{id} {told(result)}")
+        except ParaqueueError as error:
+            worst = worst or error
+            done.append({"id": id, "transcription": None, "error": exits.told(error)})
+            if not json:
+                exits.errors.print(f"paraqueue: {id}: {exits.told(error)}", markup=False)
+    if json:
+        show.as_json(done)
+    if worst:
+        sys.exit(exits.status_of(worst))
 
 
 @app.command()
@@ -253,57 +283,6 @@ def usage(
         else:
             numbers = [name for name in (found.data[0] if found.data else {}) if name not in groups]
             show.rows(found.data, [*groups, *numbers])
-
-
-@keys.command("list")
-def keys_list(json: Json = False) -> None:
-    """List API keys."""
-    with exits.reported(), Client() as client:
-        found = client.keys()
-        if json:
-            show.as_json(found)
-        else:
-            show.rows(found, ("id", "name", "tenant", "scopes", "last_used_at", "expires_at"))
-
-
-@keys.command("create")
-def keys_create(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    scope: Annotated[list[str] | None, typer.Option("--scope", help="submit, read, admin; several times.")] = None,
-) -> None:
-    """Make an API key; it is printed this once."""
-    with exits.reported(), Client() as client:
-        print(client.create_key(name, scopes=scope or ["submit", "read"])["key"])
-
-
-@keys.command("revoke")
-def keys_revoke(id: Annotated[str, typer.Argument(metavar="KEY_ID")]) -> None:
-    """End an API key."""
-    with exits.reported(), Client() as client:
-        client.revoke_key(id)
-        print(f"{id} revoked")
-
-
-@settings.command("show")
-def config_show() -> None:
-    """Show where the service is taken to be; the key itself is not shown."""
-    with exits.reported():
-        now = config.load_config()
-        print(f"url      {now.url}\napi_key  {'set' if now.api_key else 'not set'}\nfile     {config.config_file()}")
-
-
-@settings.command("set")
-def config_set(
-    name: Annotated[str, typer.Argument(help="url or api_key.")],
-    value: Annotated[str, typer.Argument(help="Its value; - reads it from standard input.")],
-) -> None:
-    """Keep a setting in the configuration file, which only you can read."""
-    with exits.reported():
-        if name not in config.KNOWN:
-            raise ConfigurationError(f"there is no setting {name!r}; there are: {', '.join(config.KNOWN)}")
-        given = sys.stdin.readline().strip() if value == "-" else value
-        path = config.config_file()
-        config.write_file(path, config.read_file(path) | {name: given})
 
 
 def main() -> None:
