@@ -29,7 +29,7 @@ from docs.metrics_page import metrics_page
 DOCS = Path(__file__).resolve().parent
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
 # Where a container writes and listens is the chart's business.
-SET_BY_CHART = {"host", "port", "models_dir", "scratch_dir"}
+SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "scratch_dir"}
 
 CONFIGURATION = """\
 # Configuration

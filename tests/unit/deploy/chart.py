@@ -42,6 +42,7 @@ EVERYTHING: dict[str, Any] = {
 SMALL: dict[str, Any] = NEEDED | {
     "api": {"autoscaling": {"enabled": False}},
     "modelsVolume": {"enabled": False},
+    "metrics": {"enabled": False},
     "podDisruptionBudget": {"enabled": False},
     "networkPolicy": {"enabled": False},
     "serviceAccount": {"create": False},

@@ -178,6 +178,16 @@ def test_ports_match(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rule["http"]["paths"][0]["backend"]["service"]["name"] == "speech-paraqueue-api"
 
 
+@pytest.mark.parametrize("name", ["worker-gpu", "worker-cpu", "light"])
+def test_metrics_are_served_at_the_port_that_is_named(name: str) -> None:
+    [container] = [container for of, container in containers("everything") if of == name]
+    given = variables("everything", container)
+    assert (given["PARAQUEUE_METRICS_HOST"], given["PARAQUEUE_METRICS_PORT"]) == ("0.0.0.0", "9100")
+    assert container["ports"] == [{"name": "metrics", "containerPort": 9100}]
+    [quiet] = [container for of, container in containers("small") if of == "light"]
+    assert "ports" not in quiet and "PARAQUEUE_METRICS_PORT" not in variables("small", quiet)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_beat_runs_once_and_never_beside_its_successor(case: str) -> None:
     spec = named(case, "Deployment", "speech-paraqueue-beat")["spec"]
@@ -275,7 +285,8 @@ def test_disruptions_take_one_at_a_time() -> None:
 
 
 def test_only_api_and_flower_can_be_called() -> None:
-    closed, opened, internet = of_kind("everything", "NetworkPolicy")
+    closed, opened, metrics, internet = of_kind("everything", "NetworkPolicy")
+    assert metrics["spec"]["ingress"][0]["ports"] == [{"port": "metrics", "protocol": "TCP"}]
     assert closed["spec"]["ingress"] == []
     assert set(closed["spec"]["podSelector"]["matchLabels"]) == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
     [expression] = opened["spec"]["podSelector"]["matchExpressions"]

@@ -34,6 +34,20 @@ PARAQUEUE_{{ upper $name }}: {{ if kindIs "float64" $value }}{{ if eq (floor $va
 {{- end }}
 {{- end }}
 
+{{- define "paraqueue.metricsEnv" -}}
+{{- if .Values.metrics.enabled }}
+- {name: PARAQUEUE_METRICS_HOST, value: "0.0.0.0"}
+- {name: PARAQUEUE_METRICS_PORT, value: {{ .Values.metrics.port | quote }}}
+{{- end }}
+{{- end }}
+
+{{- define "paraqueue.metricsPort" -}}
+{{- if .Values.metrics.enabled }}
+ports:
+  - {name: metrics, containerPort: {{ .Values.metrics.port }}}
+{{- end }}
+{{- end }}
+
 {{- define "paraqueue.envFrom" -}}
 - configMapRef: {name: {{ include "paraqueue.fullname" . }}}
 - secretRef: {name: {{ include "paraqueue.secretName" . }}}
