@@ -182,6 +182,12 @@ def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None)
         return _key_of(_existing(session, key_id, tenant))
 
 
+def largest_upload(database: Database, key_id: uuid.UUID) -> int | None:
+    """The key's own limit of an audio file in bytes; None where it has none, also for a token's caller."""
+    with database.transaction() as session:
+        return session.scalar(select(ApiKeyRow.max_upload_bytes).where(ApiKeyRow.id == key_id)) or None
+
+
 def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
     """The keys of a tenant, or of all, newest first; revoked ones too."""
     statement = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())

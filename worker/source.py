@@ -17,7 +17,7 @@ from shutil import rmtree
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from common import jobs
+from common import jobs, keys
 from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
@@ -70,15 +70,14 @@ class Fetcher:
         if url is None:
             raise SourceNotFound("the audio of this job was deleted")
         path = scratch / "download"
-        self._download(url, path, check)
+        self._download(url, path, self._limits(held), check)
         key = f"{jobs.audio_prefix(held.job.id)}{held.token.hex}"
         stored = self._patient(lambda: _put(self.storage, key, path, check), scratch, check)
         path.unlink()
         jobs.record_audio(self.database, held, key=key, size=stored.size, sha256=stored.sha256)
         return key
 
-    def _download(self, url: str, path: Path, check: Callable[[], None]) -> None:
-        limits = self._limits()
+    def _download(self, url: str, path: Path, limits: FetchLimits, check: Callable[[], None]) -> None:
         scheme, _, rest = url.partition("://")
         scheme = scheme.lower()
         if scheme in {"http", "https"}:
@@ -100,10 +99,13 @@ class Fetcher:
         """A call into boto3, which does not return while the store is silent; the job need not wait for it."""
         return interruptible(call, check, left_behind=lambda: rmtree(scratch, ignore_errors=True))
 
-    def _limits(self) -> FetchLimits:
+    def _limits(self, held: Claim) -> FetchLimits:
         settings = self.settings
+        key_id = held.job.key_id
+        own = keys.largest_upload(self.database, key_id) if key_id is not None else None
         return FetchLimits(
-            max_bytes=settings.max_upload_bytes,
+            # What a key may not upload it may not have fetched either.
+            max_bytes=min(own or settings.max_upload_bytes, settings.max_upload_bytes),
             timeout_seconds=settings.fetch_timeout_seconds,
             stall_seconds=settings.fetch_stall_seconds,
             max_redirects=settings.fetch_max_redirects,

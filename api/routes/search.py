@@ -44,7 +44,9 @@ def search(
     request: Request,
     service: ServiceDep,
     caller: ReadCaller,
-    q: Annotated[str, Query(min_length=1, max_length=100, description="Words, separated by white space.")],
+    q: Annotated[
+        str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="Words, separated by white space.")
+    ],
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> HitPage:

@@ -86,6 +86,15 @@ def test_no_cursor_crashes_a_list(api: Api, cursor: str) -> None:
     never_crashes(api.get("", params={"after": cursor}))
 
 
+@EXAMPLES
+@given(words=st.text(st.characters(exclude_categories=["Cs"]), max_size=110))
+@example(words="\x00.")
+@example(words="\u0130\ufb03\u3000a")
+def test_no_query_crashes_a_search(api: Api, words: str) -> None:
+    never_crashes(api.get("/search", params={"q": words}))
+    never_crashes(api.get("", params={"tag": words}))
+
+
 RANGES = st.from_regex(r"\A(bytes|items|)=?-?[0-9]{0,30}-[0-9]{0,30}(, ?[0-9]{0,4}-[0-9]{0,4}){0,3}\Z") | FIELD
 
 

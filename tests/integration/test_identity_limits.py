@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+import redis
 import structlog
 
 from api import rates
@@ -23,7 +24,7 @@ from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, api_settings, problem_of, running_api, shared_api
 from tests.integration.job_cases import claimed, execute, submitted
-from tests.servers import flush, running_valkey
+from tests.servers import running_valkey
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,9 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(rates, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
-    flush(valkey)
-    shared.service.rates._away_until = 0.0  # the flush cut its connection off
+    with redis.Redis.from_url(valkey.url()) as client:
+        client.flushall()
+    shared.service.rates._away_until = 0.0
     return shared.emptied()
 
 

@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from common import ids, jobs
+from common import keys as api_keys
 from common.db import Database
 from common.errors import (
     ParaqueueError,
@@ -25,6 +27,7 @@ from common.errors import (
     StorageFull,
 )
 from common.jobs import Claim, LeaseLost, Submission
+from common.keys import KeyLimits, NewKey
 from common.settings import Settings
 from common.storage import Storage, make_storage
 from dev.postgres import Postgres
@@ -61,10 +64,10 @@ def fetcher(settings: Settings, database: Database) -> Fetcher:
     return Fetcher(settings, database, make_storage(settings))
 
 
-def link(database: Database, url: str | None, *, key: str | None = None) -> Claim:
+def link(database: Database, url: str | None, *, key: str | None = None, key_id: uuid.UUID | None = None) -> Claim:
     """A claimed job for a link, or for an upload under `key`."""
     kind = url.partition(":")[0] if url else "upload"
-    job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", kind, url=url, audio_key=key))
+    job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", kind, url=url, audio_key=key, key_id=key_id))
     return again(database, job.id)
 
 
@@ -148,6 +151,23 @@ def test_nothing_stays_behind_after_an_error(
     assert scratch_is_empty(fetcher.settings)
     assert keys(fetcher.storage) == []
     assert jobs.get(database, claim.job.id).source.audio_key is None
+
+
+def test_a_key_has_no_more_fetched_than_it_may_upload(
+    fetcher: Fetcher, database: Database, http_server: HttpServer
+) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+
+    def fetched_by(limit: int | None) -> bytes:
+        key, _ = api_keys.create(database, NewKey("test", limits=KeyLimits(max_upload_bytes=limit)))
+        with fetcher.fetch(link(database, http_server.url("a.mp3"), key_id=key.id), nothing) as path:
+            return path.read_bytes()
+
+    for limit in (None, 0, len(CONTENT), 10 * len(CONTENT)):
+        assert fetched_by(limit) == CONTENT
+    with pytest.raises(SourceTooLarge):
+        fetched_by(len(CONTENT) - 1)
+    assert scratch_is_empty(fetcher.settings)
 
 
 def test_nothing_stays_behind_after_a_stop(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
