@@ -71,11 +71,11 @@ def fetched(library: dict[str, Any], place: Path) -> Path:
     """The package of a library, unpacked. npm takes its registry from its own configuration."""
     wanted = f"{library['name']}@{library['version']}"
     environment = {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    command = [NODE / "bin" / "node", NPM, "pack", "--json", "--pack-destination", place, wanted]
+    command = [str(NODE / "bin" / "node"), str(NPM), "pack", "--json", "--pack-destination", str(place), wanted]
     done = subprocess.run(
         command, cwd=place, env=environment, check=True, stdout=subprocess.PIPE, timeout=FETCH_SECONDS
     )
-    name = json.loads(done.stdout)[0]["filename"].replace("@", "").replace("/", "-")
+    name = str(json.loads(done.stdout)[0]["filename"]).replace("@", "").replace("/", "-")
     target = place / name.removesuffix(".tgz")
     with tarfile.open(place / name) as archive:
         archive.extractall(target, filter="data")
