@@ -45,6 +45,8 @@ ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES
 SAME_SENTENCE = (
     (EDITS.c.job_id == SPOKEN.c.job_id) & (EDITS.c.run == SPOKEN.c.run) & (EDITS.c.number == SPOKEN.c.number)
 )
+# Says the same again, for plans that were made when there were few edits: they cannot go over those of a whole job.
+NEAR = (EDITS.c.number > bindparam("number")) & (EDITS.c.number <= bindparam("number") + bindparam("limit"))
 SENTENCES = (
     select(
         *(SPOKEN.c[name] for name in ("text", "start_ms", "end_ms", "confidence", "words", "channel")),
@@ -53,7 +55,7 @@ SENTENCES = (
         EDITS.c.key_id,
         EDITS.c.edited_at,
     )
-    .select_from(SPOKEN.outerjoin(EDITS, SAME_SENTENCE))
+    .select_from(SPOKEN.outerjoin(EDITS, SAME_SENTENCE & NEAR))
     .where(SPOKEN.c.job_id == bindparam("id"), SPOKEN.c.run == bindparam("run"))
     .where(SPOKEN.c.number > bindparam("number"))
     .order_by(SPOKEN.c.number)

@@ -22,8 +22,11 @@ LOOKS: list[dict[str, Any]] = [
     {"locale": "zh-CN", "color_scheme": "light", "viewport": PHONE},
     {"locale": "en-US", "color_scheme": "dark", "viewport": PHONE},
 ]
-PLACES = ["#/", "#/jobs", "#/search", "#/search?q=预算", "#/settings", "#/settings/usage", "#/settings/keys"]
-PLACES += ["#/settings/webhooks", "#/nothing/here"]
+NOWHERE = "#/nothing/here"
+PLACES = [NOWHERE, "#/", "#/jobs", "#/search", "#/search?q=预算", "#/settings/usage", "#/settings/keys"]
+PLACES += ["#/settings/webhooks"]
+# What opens a dialog there.
+OPENS = {"#/settings/keys", "#/settings/webhooks"}
 
 
 @pytest.fixture(scope="module")
@@ -34,21 +37,41 @@ def call(service: Service) -> Job:
     return job
 
 
+@pytest.fixture(scope="module")
+def endpoint(service: Service) -> str:
+    asked = {"url": "https://example.com/hook", "events": ["transcription.completed"], "description": "nightly"}
+    made = service.client.post("/v1/webhooks", json=asked)
+    assert made.status_code == 201, made.text
+    return f"#/settings/webhooks/{made.json()['id']}"
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look['locale']}-{look['color_scheme']}")
-def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, look: dict[str, Any]) -> None:
+def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: str, look: dict[str, Any]) -> None:
     console = new_console(bypass_csp=True, **look)
     page = console.open()
     found: dict[str, Any] = {}
+    headings: dict[str, str] = {}
 
     def check(place: str) -> None:
         if wrong := violations(page):
             found[place] = wrong
 
-    for place in PLACES:
+    for place in [*PLACES, endpoint]:
         page.goto(f"{console.service.url}/{place}")
         page.locator("h1").wait_for()
         page.wait_for_load_state("networkidle")
+        headings[place] = page.locator("h1").inner_text()
         check(place)
+        if place in OPENS:
+            page.locator(".page-head button.primary").click()
+            page.get_by_role("dialog").wait_for()
+            check(f"{place}: dialog")
+            page.keyboard.press("Escape")
+        for tab in page.get_by_role("tab").all():
+            tab.click()
+            check(f"{place}: {tab.inner_text()}")
+    nowhere = headings.pop(NOWHERE)
+    assert nowhere not in headings.values(), "a page that is looked at is not there"
     page.goto(f"{console.service.url}/#/t/{call.public_id}")
     expect(page.locator(".drawn")).to_be_visible()
     check("transcript")

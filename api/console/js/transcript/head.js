@@ -2,7 +2,10 @@
 import { html } from '../lib.js';
 import { clock, moment } from '../format.js';
 import { t } from '../i18n.js';
+import { Actions } from '../jobs/actions.js';
+import { nameOf } from '../jobs/name.js';
 import { Status } from '../jobs/status.js';
+import { go } from '../router.js';
 import { Icon } from '../ui/icon.js';
 
 export function Head({ job }) {
@@ -16,8 +19,10 @@ export function Head({ job }) {
     <div class="transcript-head">
       <a class="back" href="#/jobs"><${Icon} name="back" />${t('nav.jobs')}</a>
       <div class="row">
-        <h1>${job.source.name ?? job.source.url ?? job.id}</h1>
+        <h1>${nameOf(job)}</h1>
         <${Status} job=${job} />
+        <span class="spread"></span>
+        <${Actions} job=${job} onGone=${() => go('#/jobs')} />
       </div>
       <p class="muted facts">${facts.join(' · ')}</p>
     </div>

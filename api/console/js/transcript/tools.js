@@ -4,6 +4,7 @@ import { BASE } from '../api.js';
 import { percent } from '../format.js';
 import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
+import { nameOf } from '../jobs/name.js';
 import { Icon } from '../ui/icon.js';
 
 const FORMS = ['txt', 'srt', 'vtt', 'json'];
@@ -25,7 +26,7 @@ export function Tools({ view, job }) {
 function Downloads({ view, job }) {
   const [machine, setMachine] = useState(false);
   const corrected = view.text.sentences.some((sentence) => sentence.edit?.text != null);
-  const name = (job.source.name ?? job.id).replace(/\.[^.]*$/, '');
+  const name = nameOf(job).replace(/\.[^.]*$/, '');
   return html`
     <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
       <span class="muted"><${Icon} name="download" /> ${t('transcript.download')}</span>

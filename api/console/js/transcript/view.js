@@ -2,6 +2,7 @@
 import { html, useEffect, useMemo, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
+import { nameOf } from '../jobs/name.js';
 import { useJob } from '../jobs/use_job.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
@@ -20,7 +21,7 @@ import { Tools } from './tools.js';
 export function Transcript({ id }) {
   const entry = useJob(id);
   const job = entry.job.value;
-  useTitle(job?.source.name ?? t('transcript.title'));
+  useTitle(job ? nameOf(job) : t('transcript.title'));
   if (entry.gone.value) return html`<${Failure} error=${entry.gone.value} />`;
   if (!job) return html`<${Loading} />`;
   // A retry is another run with another text: everything begins anew.
