@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from typing import Any
 
 import pytest
@@ -39,24 +40,15 @@ SCROLL = """async () => {
     heap: performance.memory.usedJSHeapSize / 2 ** 20,
   };
 }"""
-# Frames of a page on which nothing moves: how busy the machine is with other things.
-REST = """async () => {
-  const times = [];
-  let last = performance.now();
-  for (let step = 0; step < 60; step += 1) {
-    await new Promise(requestAnimationFrame);
-    const now = performance.now();
-    times.push(now - last);
-    last = now;
-  }
-  return times.sort((a, b) => a - b)[56];
-}"""
-# Twenty frames a second, on two cores that other tests use too (measured: 35 to 40 ms); on a machine where a page at
-# rest has no more than fifty, that many less.
+# Twenty frames a second; measured on two cores that do nothing else: 35 to 40 ms.
 LONGEST_MS = 50.0
-RESTING_MS = 20.0
+# What the page itself does for a frame, in processor time: says the same on a machine that is busy with other things.
+# Measured: 15 ms, of it 5 in scripts.
+MOST_WORK_MS = 25.0
 MOST_NODES = 2_500
 MOST_MEBIBYTES = 120
+# So many that want to run for each core: then how long a frame takes says nothing of the page.
+BUSY = 1.5
 
 
 @pytest.fixture(scope="module")
@@ -76,19 +68,28 @@ def page(console: Console, job: Job) -> Page:
 
 
 def test_it_scrolls_smoothly_in_little_memory(page: Page) -> None:
-    longest_ms = LONGEST_MS + max(0.0, float(page.evaluate(REST)) - RESTING_MS)
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def worked_ms() -> float:
+        told = session.send("Performance.getMetrics")["metrics"]
+        return float(next(item["value"] for item in told if item["name"] == "TaskDuration")) * 1000
+
     tries: list[dict[str, Any]] = []
-    # A neighbour's burst of work is not ours: the best of three counts.
     for _ in range(3):
+        before = worked_ms()
         tries.append(page.evaluate(SCROLL))
-        if tries[-1]["p95"] < longest_ms:
+        tries[-1]["work"] = (worked_ms() - before) / 200
+        if tries[-1]["p95"] < LONGEST_MS:
             break
     print(tries)
     best = min(tries, key=lambda found: float(found["p95"]))
-    assert best["p95"] < longest_ms, tries
+    assert best["work"] < MOST_WORK_MS
     assert best["holes"] == []
     assert best["nodes"] < MOST_NODES
     assert best["heap"] < MOST_MEBIBYTES
+    if os.getloadavg()[0] < BUSY * (os.cpu_count() or 1):
+        assert best["p95"] < LONGEST_MS, tries
 
 
 def test_the_ends_and_the_middle_are_a_key_away_and_the_focus_stays(page: Page) -> None:

@@ -1,5 +1,5 @@
 // A sentence that is being corrected, in its place.
-import { html, useEffect, useLayoutEffect, useRef, useState } from '../lib.js';
+import { html, useLayoutEffect, useRef, useState } from '../lib.js';
 import { explained } from '../api.js';
 import { t } from '../i18n.js';
 import { announce } from '../ui/announce.js';
@@ -15,7 +15,8 @@ export function Editor({ view, number, item }) {
   // The revision when the person began: an edit that arrives while they write is a conflict.
   const [seen, setSeen] = useState(() => view.text.revision(number));
 
-  useEffect(() => {
+  // Before the next key is pressed, not after the next frame: what is typed at once goes into the field.
+  useLayoutEffect(() => {
     field.current.focus({ preventScroll: true });
     field.current.setSelectionRange(draft.length, draft.length);
     if (!view.scroller.isInSight(number)) view.scroller.show(number);

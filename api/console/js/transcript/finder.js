@@ -1,5 +1,5 @@
 // Finding words in the transcript: the browser's own search sees only the rows that are drawn.
-import { html, signal, useEffect, useRef } from '../lib.js';
+import { html, signal, useLayoutEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
 import { findAll } from './matches.js';
@@ -44,7 +44,7 @@ export function FindBar({ view }) {
   const { finder, scroller } = view;
   const field = useRef(null);
   const timer = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     field.current.focus();
     return () => clearTimeout(timer.current);
   }, []);

@@ -5,7 +5,7 @@ import { route } from '../router.js';
 import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
 import { announce, report } from '../ui/announce.js';
-import { copyText } from './clipboard.js';
+import { copyText } from '../ui/clipboard.js';
 import { Finder } from './finder.js';
 import { Player } from './player.js';
 import { Scroller } from './scroller.js';
@@ -75,9 +75,8 @@ export class Model {
     }
   }
 
-  async copy(content) {
-    if (await copyText(content)) announce(t('copy.done'));
-    else announce(t('copy.failed'), { failed: true });
+  copy(content) {
+    return copyText(content);
   }
 
   copyAll() {
