@@ -101,7 +101,22 @@ function follow(entry) {
     // The browser connects again by itself, unless the answer was an error: then asking goes on, and a later round
     // opens a new stream.
     if (stream.readyState === EventSource.CLOSED) stop(entry);
+    probe();
   });
+}
+
+// A stream does not say why it broke: this finds out, and tells the shell, whether the API is away or the session over.
+let probing = false;
+async function probe() {
+  if (probing) return;
+  probing = true;
+  try {
+    await get('v1/session');
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+  } finally {
+    probing = false;
+  }
 }
 
 // One call for all that are on the first page of the list, one for each that is older.

@@ -27,7 +27,8 @@ export function Settings({ section, id }) {
       <div class="page-head">
         <div>
           <h1>${t('settings.title')}</h1>
-          <p class="muted">${t('settings.who', { name: caller.value.name || '–', tenant: caller.value.tenant })}</p>
+          ${caller.value.authentication === 'on' &&
+          html`<p class="muted">${t('settings.who', { name: caller.value.name, tenant: caller.value.tenant })}</p>`}
         </div>
       </div>
       <nav class="segments" aria-label=${t('settings.title')}>

@@ -17,7 +17,7 @@ const RETRY_MS = [500, 1000, 2000, 4000, ...Array(5000).fill(8000)];
 export const uploads = signal([]);
 // What a reload interrupted: { name, size, urlStorageKey }.
 export const interrupted = signal([]);
-// key → what is not shown: the file, its options, the tus upload.
+// key → what is not shown: the file, its mark and options, the tus upload, and which one it goes on with.
 const held = new Map();
 let count = 0;
 
@@ -26,7 +26,7 @@ export function add(files) {
     const mark = fingerprint(file, { endpoint: ENDPOINT });
     if ([...held.values()].some((one) => one.mark === mark)) continue; // on its way already
     count += 1;
-    held.set(count, { file, mark, options: asked(), tus: null });
+    held.set(count, { file, mark, options: asked(), tus: null, resumed: null });
     const shown = { key: count, name: file.name, size: file.size, sent: 0, rate: null, state: 'waiting', problem: null };
     uploads.value = [...uploads.value, shown];
   }
@@ -56,7 +56,7 @@ export async function forget(key) {
 }
 
 export async function findInterrupted() {
-  const known = new Set([...held.values()].map((one) => one.tus?.url).filter(Boolean));
+  const known = new Set([...held.values()].flatMap((one) => [one.tus?.url, one.resumed]).filter(Boolean));
   const found = await tus.defaultOptions.urlStorage.findAllUploads();
   interrupted.value = found
     .filter((one) => !known.has(one.uploadUrl))
@@ -101,7 +101,11 @@ async function begin(key) {
     onSuccess: () => submit(key).catch((error) => failed(key, error)),
   });
   const [previous] = await one.tus.findPreviousUploads();
-  if (previous) one.tus.resumeFromPreviousUpload(previous);
+  if (previous) {
+    one.resumed = previous.uploadUrl;
+    one.tus.resumeFromPreviousUpload(previous);
+    await findInterrupted(); // it is not, any more
+  }
   if (held.get(key) === one) one.tus.start();
 }
 

@@ -79,7 +79,7 @@ export default {
   'webhooks.off': '已停用',
   'webhooks.url': '地址',
   'webhooks.description': '说明',
-  'webhooks.events': '何时通知',
+  'webhooks.events': '通知事件',
   'webhooks.make': '添加',
   'webhooks.secret': '验证签名的密钥',
   'webhooks.once': '接收方用它验证签名。只显示这一次，请立即妥善保存。',

@@ -1,0 +1,146 @@
+"""Jobs as they move: live, over a reload, while the API is away; the list, the search, what can be done with a job."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from dev.process import wait_until
+from dev.stack import REPOSITORY
+from tests.e2e.console.browser import until
+from tests.e2e.console.conftest import Console
+from tests.e2e.console.test_submit import FILES, MEETING, card, copies, done, slow
+from tests.e2e.console.voice import spoken_wav
+from tests.e2e.service import Service
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some seconds of speech."""
+    return spoken_wav(tmp_path_factory.mktemp("short"), seconds=8)
+
+
+@contextmanager
+def frozen_worker(service: Service) -> Iterator[None]:
+    """The worker stands still: what is in its hands stays so for as long as a test looks."""
+    pid = service.children["worker"].process.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_job_is_followed_over_a_reload_until_its_text_is_there(console: Console, service: Service) -> None:
+    page = console.open()
+    with frozen_worker(service):
+        page.set_input_files(FILES, MEETING)
+        mine = card(page, "meeting.mp3")
+        expect(mine).to_contain_text("Waiting")
+        expect(mine).to_contain_text("place 1 in the queue")
+        page.reload()
+        expect(mine).to_contain_text("Waiting")
+    growing = mine.get_by_role("log")
+    expect(growing).to_contain_text("。")
+    with frozen_worker(service):
+        page.reload()
+        expect(mine).to_contain_text("Transcribing")
+        expect(growing).to_contain_text("。")
+        value = mine.locator("progress").evaluate("bar => bar.value")
+        assert 0 < value < 1
+    done(page, "meeting.mp3")
+    expect(growing).to_have_count(0)
+
+
+def test_the_api_goes_and_comes_back_and_the_page_goes_on(console: Console, service: Service, tmp_path: Path) -> None:
+    for text in ("ERR_CONNECTION", "ERR_INCOMPLETE_CHUNKED", "ERR_EMPTY_RESPONSE", "503", "423"):
+        console.complaints.allow(text)
+    uploading = tmp_path / "uploading.mp3"
+    uploading.write_bytes(MEETING.read_bytes())
+    page = console.open()
+    with frozen_worker(service):
+        page.set_input_files(FILES, MEETING)
+        expect(card(page, "meeting.mp3")).to_contain_text("place 1")
+        slow(page, 150_000)
+        page.set_input_files(FILES, uploading)
+        until(page, "document.querySelector('li.job progress')?.value > 200000")
+        service.children["api"].stop(20)
+        expect(page.get_by_text("The connection is lost.")).to_be_visible()
+        page.get_by_role("link", name="Search").click()  # the page itself needs no server
+        page.get_by_role("link", name="Transcribe").click()
+        slow(page, -1)
+        child = service.start("api", "api.main")
+        wait_until(service._serves, [child], 60, "the API did not come back")
+        expect(page.get_by_text("The connection is lost.")).to_have_count(0)
+    done(page, "meeting.mp3")
+    done(page, "uploading.mp3")
+
+
+def test_the_list_is_narrowed_paged_and_moves(console: Console, service: Service, short: Path, tmp_path: Path) -> None:
+    named = [f"page {number}.wav" for number in range(28)]
+    ids = [service.upload(path, tags="paged") for path in copies(short, tmp_path, *named)]
+    page = console.open("#/jobs?tag=paged")
+    lines = page.locator("li.line")
+    expect(lines).to_have_count(25)
+    page.get_by_role("button", name="Show more").click()
+    expect(lines).to_have_count(28)
+    for job_id in ids:
+        service.finished(job_id)
+    expect(lines.filter(has_text="Done")).to_have_count(28)
+    page.get_by_label("State").select_option(label="Failed")
+    expect(page.get_by_text("Nothing fits these filters")).to_be_visible()
+    assert page.url.endswith("status=failed&tag=paged")
+    page.get_by_label("State").select_option(label="Done")
+    page.get_by_label("From").fill("2200-01-01")
+    expect(page.get_by_text("Nothing fits these filters")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(lines.first).to_be_visible()
+    service.upload(copies(short, tmp_path, "newcomer.wav")[0])
+    expect(lines.first).to_contain_text("newcomer.wav")  # without a reload
+
+
+def test_a_job_is_canceled_retried_and_deleted(console: Console, service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "fate.mp3"
+    path.write_bytes(MEETING.read_bytes())
+    with frozen_worker(service):
+        service.upload(path, tags="fate")
+        page = console.open("#/jobs?tag=fate")
+        line = page.locator("li.line")
+        line.get_by_role("button", name="Cancel fate.mp3").click()
+        expect(page.get_by_role("button", name="Stop it")).to_be_visible()
+        page.keyboard.press("Escape")  # not yet
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        line.get_by_role("button", name="Cancel fate.mp3").click()
+        page.get_by_role("button", name="Stop it").click()
+        expect(line).to_contain_text("Canceled")
+    line.get_by_role("button", name="Transcribe fate.mp3 again").click()
+    expect(line).to_contain_text("Done", timeout=120_000)
+    line.get_by_role("button", name="Delete fate.mp3").click()
+    expect(page.get_by_role("dialog")).to_contain_text("deleted for good")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(line).to_have_count(0)
+    assert service.client.get("/v1/transcriptions", params={"tag": "fate"}).json()["data"] == []
+
+
+def test_a_hit_leads_to_its_place_in_the_transcript(console: Console, service: Service) -> None:
+    job_id = service.upload(REPOSITORY / "samples" / "meeting.mp3", tags="found")
+    service.finished(job_id)
+    sentence = service.sentences(job_id)[5]
+    words = sentence["text"][2:6]
+    page = console.open("#/search")
+    page.get_by_role("searchbox").fill(words)
+    hit = page.locator(f"a.hit[href='#/t/{job_id}?at={sentence['start_ms']}']")
+    expect(hit).to_contain_text(sentence["text"])
+    expect(hit.locator("mark").first).to_have_text(words)
+    hit.click()
+    expect(page.locator("main")).to_contain_text(sentence["text"])
+    page.go_back()
+    expect(hit).to_be_visible()
+    page.get_by_role("searchbox").fill("不存在的词语")
+    expect(page.get_by_text("Nothing found")).to_be_visible()

@@ -1,0 +1,125 @@
+"""Settings: usage, keys, webhooks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.console.conftest import Console
+from tests.e2e.console.test_submit import MEETING
+from tests.e2e.service import Service
+
+
+@pytest.fixture
+def receiver() -> Iterator[tuple[str, list[str]]]:
+    """The address of a webhook receiver, and the ids of what it got."""
+    got: list[str] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            got.append(self.headers["webhook-id"])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"thank you")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", got
+        server.shutdown()
+
+
+def test_usage_is_shown_by_day_and_key(console: Console, service: Service) -> None:
+    service.finished(service.upload(MEETING))
+    told = service.client.get("/v1/usage", params={"group_by": "key"}).json()["data"]
+    page = console.open("#/settings")
+    row = page.get_by_role("row").filter(has_text="PARAQUEUE_ADMIN_KEY")
+    expect(row).to_be_visible()
+    jobs = next(item["jobs"] for item in told if item["key_name"] == "PARAQUEUE_ADMIN_KEY")
+    expect(row.get_by_role("cell").nth(2)).to_have_text(str(jobs))
+    assert page.locator(".chart rect.series-0").count() >= 1
+    page.get_by_role("tab", name="7 days").click()
+    expect(page.get_by_text("Audio by day").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as CSV").click()
+    assert "audio_minutes" in download.value.path().read_text()
+
+
+def test_a_key_is_shown_once_and_works_until_it_is_revoked(console: Console, service: Service) -> None:
+    page = console.open("#/settings/keys")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="New key").click()
+    form = page.get_by_role("dialog")
+    form.get_by_label("Name").fill("nightly")
+    form.get_by_label("Send").uncheck()
+    form.get_by_text("Limits", exact=True).click()
+    form.get_by_label("Calls per minute").fill("77")
+    form.get_by_role("button", name="Make the key").click()
+    secret = page.get_by_role("textbox", name="The new key").input_value()
+    page.get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == secret
+    page.get_by_role("button", name="I have kept it").click()
+    line = page.locator("li.setting").filter(has_text="nightly")
+    expect(line).to_contain_text("77 calls a minute")
+    assert secret not in page.content()
+    answer = service.client.get("/v1/transcriptions", headers={"Authorization": f"Bearer {secret}"})
+    assert answer.status_code == 200 and '"calls";q=77' in answer.headers["ratelimit-policy"]
+
+    line.get_by_role("button", name="Replace nightly").click()
+    page.get_by_role("dialog").get_by_role("button", name="Replace").click()
+    expect(page.get_by_role("textbox", name="The new key")).not_to_have_value(secret)
+    page.keyboard.press("Escape")
+    line.get_by_role("button", name="Revoke nightly").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(line).to_contain_text("Revoked")
+    [key] = [key for key in service.client.get("/v1/keys").json()["data"] if key["name"] == "nightly"]
+    assert key["revoked_at"]
+
+
+def test_a_webhook_endpoint_is_made_tested_and_its_log_replayed(
+    console: Console, receiver: tuple[str, list[str]], service: Service
+) -> None:
+    url, got = receiver
+    page = console.open("#/settings/webhooks")
+    page.get_by_role("button", name="New endpoint").click()
+    page.get_by_label("Address").fill(url)
+    page.get_by_label("Description").fill("the archive")
+    page.get_by_role("button", name="Add the endpoint").click()
+    assert page.get_by_role("textbox", name="The secret").input_value().startswith("whsec_")
+    page.get_by_role("button", name="I have kept it").click()
+    page.get_by_role("link", name=url).click()
+    page.get_by_role("button", name="Send a test").click()
+    line = page.locator("li.setting").filter(has_text="Test")
+    expect(line).to_contain_text("Delivered")
+    expect(line).to_contain_text("HTTP 200")
+    line.get_by_text("The answer").click()
+    expect(line).to_contain_text("thank you")
+    line.get_by_role("button", name="Resend").click()
+    expect(line).to_contain_text("2 tries")
+    assert len(got) == 2 and len(set(got)) == 1  # the same event, under the same id
+    page.get_by_role("button", name="Turn off").click()
+    expect(page.get_by_text("Off", exact=True)).to_be_visible()
+    page.get_by_role("button", name="New secret").click()
+    page.get_by_role("dialog").get_by_role("button", name="New secret").click()
+    expect(page.get_by_role("textbox", name="The secret")).to_be_visible()
+    page.get_by_role("button", name="I have kept it").click()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("There are no endpoints yet")).to_be_visible()
+    assert service.client.get("/v1/webhooks").json()["data"] == []
+
+
+def test_an_address_that_is_none_is_refused_beside_the_form(console: Console) -> None:
+    console.complaints.allow("422")
+    page = console.open("#/settings/webhooks")
+    page.get_by_role("button", name="New endpoint").click()
+    page.get_by_label("Address").fill("http://user:secret@example.com/hook")
+    page.get_by_role("button", name="Add the endpoint").click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
