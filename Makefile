@@ -14,6 +14,7 @@ run: venv ## Start the whole stack here, transcribe the sample, serve until Ctrl
 	@exec $(python) -m dev --end-with-parent $(ARGS)
 
 test: venv ## Run the tests that are not marked slow
+	@dev/browser.sh
 	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
 
 soak: venv ## Cause every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)

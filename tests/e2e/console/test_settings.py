@@ -103,7 +103,7 @@ def test_a_webhook_endpoint_is_made_tested_and_its_log_replayed(
     expect(line).to_contain_text("thank you")
     line.get_by_role("button", name="Resend").click()
     expect(line).to_contain_text("2 tries")
-    assert len(got) == 2 and len(set(got)) == 1  # the same event, under the same id
+    assert max(map(got.count, got)) == 2  # the same event, under the same id; others may have come between
     page.get_by_role("button", name="Turn off").click()
     expect(page.get_by_text("Off", exact=True)).to_be_visible()
     page.get_by_role("button", name="New secret").click()

@@ -1,9 +1,8 @@
 // API keys: make, rotate, revoke. A key is shown once.
-import { html, useState } from '../lib.js';
-import { get, post, remove } from '../api.js';
+import { html, useRef, useState } from '../lib.js';
+import { caller, get, post, remove } from '../api.js';
 import { moment } from '../format.js';
 import { t } from '../i18n.js';
-import { caller } from '../api.js';
 import { Secret } from '../ui/copy.js';
 import { Confirm } from '../ui/dialog.js';
 import { Icon } from '../ui/icon.js';
@@ -93,13 +92,12 @@ function Revoke({ of: key, close, done }) {
 }
 
 function Rotate({ of: key, close, made }) {
-  const [fresh, setFresh] = useState(null);
-  const act = async () => setFresh(await post(`v1/keys/${key.id}/rotate`, { grace_hours: GRACE_HOURS }));
-  const left = () => (fresh ? made(fresh) : close());
+  const fresh = useRef(null);
+  const act = async () => {
+    fresh.current = await post(`v1/keys/${key.id}/rotate`, { grace_hours: GRACE_HOURS });
+  };
+  const left = () => (fresh.current ? made(fresh.current) : close());
   const words = t('api_keys.rotate_why', { name: key.name, n: GRACE_HOURS });
-  if (fresh) {
-    return html`<${Secret} title=${t('api_keys.made')} words=${t('api_keys.once', { name: key.name })} value=${fresh.key} close=${close} />`;
-  }
   return html`
     <${Confirm} title=${t('api_keys.rotate_title')} words=${words} doing=${t('api_keys.rotate')} danger=${false} act=${act} close=${left} />
   `;

@@ -1,0 +1,121 @@
+"""Every page on a phone and a desktop, in both languages and colours: nothing is wider than the screen.
+
+With CONSOLE_SCREENSHOTS=docs/screenshots some of them are kept for the README.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.e2e.console.browser import until
+from tests.e2e.console.conftest import DESKTOP, PHONE, NewConsole
+from tests.e2e.console.test_submit import FILES, MEETING, card, done
+from tests.e2e.service import Service
+from tests.servers import ADMIN_KEY
+
+SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS", "")
+LARGEST_BYTES = 300_000
+PLACES = [
+    "#/",
+    "#/jobs",
+    "#/search?q=质量",
+    "#/settings/usage",
+    "#/settings/keys",
+    "#/settings/webhooks",
+    "#/t/{job}",
+    "#/no",
+]
+LOOKS = {
+    "phone-light-en": {"viewport": PHONE, "color_scheme": "light", "locale": "en-US"},
+    "phone-dark-zh": {"viewport": PHONE, "color_scheme": "dark", "locale": "zh-CN"},
+    "desktop-dark-en": {"viewport": DESKTOP, "color_scheme": "dark", "locale": "en-US"},
+    "desktop-light-zh": {"viewport": DESKTOP, "color_scheme": "light", "locale": "zh-CN"},
+}
+
+
+@pytest.fixture(scope="module")
+def job(service: Service) -> str:
+    """A finished job with tags, a key, an endpoint and a failed job: pages have something to show."""
+    service.client.post("/v1/keys", json={"name": "a rather long name of a key that does not fit", "scopes": ["read"]})
+    service.client.post("/v1/webhooks", json={"url": f"http://127.0.0.1:9/{'hook' * 30}", "description": "CRM"})
+    service.link("http://127.0.0.1:9/a-recording-with-a-long-name-that-is-longer-than-a-phone-is-wide.mp3")
+    found = service.upload(MEETING, tags="meeting,quarter")
+    service.finished(found)
+    return found
+
+
+def too_wide(page: Page) -> list[str]:
+    """What stands out to the right of the screen, if the page can be scrolled there."""
+    found: list[str] = page.evaluate(
+        """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+            [...document.querySelectorAll('main *, header *')]
+                .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+                .map((one) => one.outerHTML.slice(0, 150))"""
+    )
+    return found
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_nothing_is_wider_than_the_screen(new_console: NewConsole, job: str, look: str) -> None:
+    console = new_console(**LOOKS[look])
+    for place in PLACES:
+        page = console.open(place.format(job=job))
+        expect(page.locator("h1, h2").first).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        assert not too_wide(page), place
+        assert page.title().endswith("Paraqueue") and len(page.title()) > len("Paraqueue")
+    page = new_console(key=None, **LOOKS[look])
+    page.complaints.allow("401")
+    page.open()
+    expect(page.page.locator("input[name=key]")).to_be_visible()
+    assert not too_wide(page.page)
+
+
+def test_on_a_phone_a_form_and_the_recorder_fit(new_console: NewConsole) -> None:
+    page = new_console(**LOOKS["phone-light-en"]).open()
+    page.get_by_role("tab", name="Microphone").click()
+    page.get_by_role("button", name="Start recording").click()
+    expect(page.get_by_role("timer")).to_be_visible()
+    assert not too_wide(page)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("audio")).to_be_visible()
+    assert not too_wide(page)
+    page.goto(page.url.partition("#")[0] + "#/settings/keys")
+    page.get_by_role("button", name="New key").click()
+    page.get_by_role("dialog").get_by_text("Limits", exact=True).click()
+    assert not too_wide(page)
+
+
+@pytest.mark.skipif(not SCREENSHOTS, reason="pictures are made when CONSOLE_SCREENSHOTS says where")
+def test_pictures_for_the_readme(new_console: NewConsole, job: str) -> None:
+    target = Path(SCREENSHOTS)
+    target.mkdir(parents=True, exist_ok=True)
+    view = {"width": 1120, "height": 800}
+
+    def keep(page: Page, name: str) -> None:
+        page.wait_for_timeout(600)
+        page.screenshot(path=target / name)
+        assert (target / name).stat().st_size < LARGEST_BYTES
+
+    page = new_console(viewport={**view, "height": 1060}).open()
+    page.set_input_files(FILES, MEETING)
+    until(page, "document.querySelector('li.job [role=log]')?.innerText.length > 100")
+    keep(page, "send.png")
+    done(page, card(page, "meeting.mp3").first.inner_text().splitlines()[0])
+    page = new_console(viewport=view).open(f"#/t/{job}")
+    expect(page.locator(".drawn")).to_be_visible()
+    keep(page, "transcript.png")
+    page = new_console(viewport=view, color_scheme="dark", locale="zh-CN").open(f"#/t/{job}")
+    expect(page.locator(".drawn")).to_be_visible()
+    keep(page, "transcript-dark-zh.png")
+    page = new_console(viewport=view).open("#/settings/usage")
+    expect(page.get_by_role("row").filter(has_text="ADMIN")).to_be_visible()
+    keep(page, "usage.png")
+    page = new_console(**LOOKS["phone-dark-zh"]).open()
+    expect(page.get_by_text("选择文件", exact=True)).to_be_visible()
+    keep(page, "phone.png")
+    assert ADMIN_KEY not in page.content()
