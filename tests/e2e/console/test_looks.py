@@ -101,7 +101,7 @@ def test_pictures_for_the_readme(new_console: NewConsole, job: str) -> None:
         page.screenshot(path=target / name)
         assert (target / name).stat().st_size < LARGEST_BYTES
 
-    page = new_console(viewport={**view, "height": 1060}).open()
+    page = new_console(viewport={**view, "height": 1200}).open()
     page.set_input_files(FILES, MEETING)
     until(page, "document.querySelector('li.job [role=log]')?.innerText.length > 100")
     keep(page, "send.png")
