@@ -81,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.dispatcher.stop()
         service.board.stop()
         service.database.close()
+        stop_tracing()  # here, for uvicorn ends the process with the signal that it got
         log.info("api_stopped")
 
     app = FastAPI(
@@ -162,7 +163,6 @@ def main() -> int:
     configure_tracing(settings, service="api")
     app = create_app(settings)
     make_server(app, settings).run()
-    stop_tracing()
     return 0
 
 

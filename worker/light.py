@@ -130,8 +130,10 @@ def main() -> int:
         return 2
     configure_logging(settings, service="light")
     configure_tracing(settings, service="light")
-    serve(settings)
-    stop_tracing()
+    try:
+        serve(settings)
+    finally:
+        stop_tracing()
     return 0
 
 

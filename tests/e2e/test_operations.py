@@ -243,6 +243,10 @@ def test_the_metrics_say_what_happened(scraped: Scene) -> None:
     assert number('paraqueue_attempt_stage_seconds_count{stage="recognise"}') == 1
     assert number("sum(paraqueue_http_request_body_bytes_total)") > SAMPLE.stat().st_size
     assert number('paraqueue_workers{state="ready"}') == 1
+    total, free, ours = (
+        number(f'paraqueue_device_memory_bytes{{kind="{kind}"}}') for kind in ("total", "free", "ours")
+    )
+    assert total > free > 0 and total > ours > 50e6
 
 
 def test_no_alert_fires_on_a_service_that_is_well(scraped: Scene) -> None:

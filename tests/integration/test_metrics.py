@@ -98,6 +98,20 @@ def test_a_job_is_counted_when_it_was_committed_and_by_how_it_ended(api: Api) ->
     assert grown("paraqueue_http_requests_total", method="POST", route=canceled, status="202") == 1
 
 
+def test_what_was_rolled_back_is_not_counted(api: Api) -> None:
+    before = samples(api.port)
+
+    def fail(_session: object, _job: object) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        jobs.submit(api.database, submission(), fail)
+    name, labels = "paraqueue_jobs_submitted_total", {"model": MODEL, "source": submission().source_kind}
+    assert value(samples(api.port), name, **labels) == value(before, name, **labels)
+    jobs.submit(api.database, submission())
+    assert value(samples(api.port), name, **labels) == value(before, name, **labels) + 1
+
+
 def test_no_label_holds_what_a_client_chose(api: Api) -> None:
     made = api.submit_link("https://example.com/secret-name.mp3", tags=["private-tag"]).json()["id"]
     api.get(f"/{made}")

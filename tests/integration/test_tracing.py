@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 import structlog
 
@@ -15,6 +17,7 @@ from common import jobs, tracing
 from common.db import Database
 from common.errors import AudioEmpty
 from common.settings import Settings
+from dev.process import free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.collector import Collector, Seen, running_collector
 from tests.integration.job_cases import MODEL, WORKER, execute, rows, submission, with_worker
@@ -105,6 +108,28 @@ def test_a_collector_that_is_away_costs_no_work() -> None:
         [sys.executable, "-c", code], env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=60
     )
     assert (ran.returncode, ran.stdout.strip()) == (0, "worked")
+
+
+def test_the_last_request_before_the_end_is_told_too(environment: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    with running_collector() as receiver:
+        told = {"PARAQUEUE_OTLP_ENDPOINT": receiver.url, "PARAQUEUE_PORT": str(port)}
+        api = spawn(
+            "api", [sys.executable, "-m", "api.main"], tmp_path / "api.log", env=environment | told, cwd=REPOSITORY
+        )
+        try:
+            wait_until(lambda: answers(port), [api], 60, "the API did not answer")
+        finally:
+            stop_all([api], 30)
+        assert [item.attributes["http.response.status_code"] for item in receiver.spans] == [401]
+        assert receiver.spans[0].service == "paraqueue-api"
+
+
+def answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).status_code == 401
+    except httpx.TransportError:
+        return False
 
 
 def test_a_job_and_its_retry_know_who_asked(settings: Settings) -> None:
