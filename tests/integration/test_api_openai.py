@@ -36,7 +36,7 @@ from tests.integration.job_cases import (
 from tests.servers import ADMIN_KEY
 
 TEXTS = ("你好，世界。", "Hello world.", "Goodbye.")
-PATIENCE_SECONDS = 2.5
+PATIENCE_SECONDS = 2.0
 SAID = "你好，世界。Hello world. Goodbye."
 
 

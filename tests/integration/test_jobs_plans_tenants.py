@@ -17,7 +17,7 @@ from dev.postgres import Postgres
 from tests.integration.job_cases import execute, pool_on, rows, with_worker
 from tests.integration.plan_cases import Watched, told_by, watched
 
-TENANTS, EACH = 500, 60
+TENANTS, EACH = 300, 60
 ONE_OF_THEM = "tenant-77"
 # A page, and one row behind it. Looking at the jobs of all tenants would be tens of thousands.
 PAGE, ENOUGH = 20, 3 * EACH

@@ -23,7 +23,7 @@ from tests.servers import ADMIN_KEY
 WAIT_SECONDS = 0.02
 PATH = "/v1/audio/transcriptions"
 EXAMPLES = settings(
-    max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 KNOWN = "file model response_format stream timestamp_granularities[] timestamp_granularities language prompt"
 KNOWN += " temperature include[] chunking_strategy known_speaker_names[]"
