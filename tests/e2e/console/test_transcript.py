@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,7 +16,7 @@ from common.jobs import Finished, Job
 from common.transcript import Part
 from tests.e2e.console.conftest import PATIENCE_MS, PHONE, Console, NewConsole
 from tests.e2e.console.transcripts import MODEL, put, sentence, spoken
-from tests.e2e.console.voice import MEETING
+from tests.e2e.console.voice import MEETING, spoken_wav
 from tests.e2e.service import Service
 from tests.integration.job_cases import claimed, execute, fail, submitted
 
@@ -68,6 +69,22 @@ def test_a_click_on_a_word_plays_from_there(console: Console, job: Job) -> None:
     audio = [request for request in asked if "/audio" in request]
     assert audio and all(request.startswith("bytes=") for request in audio), "never the whole recording at once"
     assert any("/peaks" in request for request in asked)
+
+
+def test_what_the_worker_heard_is_played_where_it_was_said(console: Console, service: Service, tmp_path: Path) -> None:
+    """The whole way: uploaded, transcribed, and a word of the machine's own clicked."""
+    job_id = service.upload(spoken_wav(tmp_path))
+    service.finished(job_id)
+    said = service.sentences(job_id)
+    number = len(said) - 1
+    words = said[number]["words"]
+    page = console.open(f"#/t/{job_id}")
+    expect(page.locator(".drawn")).to_be_visible(timeout=PATIENCE_MS)
+    page.evaluate("document.querySelector('audio').addEventListener('seeked', (e) => window.at = e.target.currentTime)")
+    place = len(words) // 2
+    page.locator(f'[data-row="{number}"] [data-word="{place}"]').click()
+    playing_ms(page)
+    assert abs(float(page.evaluate("window.at")) * 1000 - words[place]["start_ms"]) < 300
 
 
 def test_a_click_on_the_waveform_and_the_keys(page: Page) -> None:
@@ -214,3 +231,18 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_console: NewConsole, jo
     page.locator('[data-row="2"]').get_by_role("button", name="Correct this sentence").tap()
     expect(page.get_by_label("Corrected sentence")).to_be_focused()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_recording_that_is_deleted_meanwhile_is_said_and_the_text_stays(console: Console, service: Service) -> None:
+    job = put(service.settings, SPOKEN[:5], MEETING, name="deleted.mp3")
+    page = opened(console, job)
+    database = Database(service.settings.sqlalchemy_url, 1)
+    try:
+        execute(database, "UPDATE jobs SET audio_key = NULL, audio_deleted_at = now() WHERE id = :id", id=job.id)
+    finally:
+        database.close()
+    console.complaints.allow("410")
+    # As the browser does where it gets no more of the recording; how much it has by then differs.
+    page.evaluate("document.querySelector('audio').dispatchEvent(new Event('error'))")
+    expect(page.get_by_text("The recording was deleted when its time was over.")).to_be_visible()
+    expect(page.locator(".sentence")).to_have_count(5)

@@ -5,10 +5,13 @@ import { BASE, Problem, fetched, get } from '../api.js';
 export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const POINTS = 2000;
 const ASK_AGAIN_MS = 1500;
+const TRIES = 3;
 
 export class Player {
   constructor(id) {
     this.id = id;
+    this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
+    this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
     // 'waiting' (not fetched, or being made over), 'ready', or 'gone' with `failure`.
@@ -35,22 +38,47 @@ export class Player {
     on('durationchange', () => {
       if (Number.isFinite(this.audio.duration)) this.durationMs.value = Math.round(this.audio.duration * 1000);
     });
-    on('error', () => this.fail(new Problem({ code: 'audio_not_decodable' })));
+    on('playing', () => (this.broken = 0));
+    on('error', () => this.recover());
   }
 
   // Asks for the audio until it is there. A browser's own element would take "being made over" for a broken file.
   async open() {
     try {
-      const url = new URL(`v1/transcriptions/${this.id}/audio`, BASE);
-      await this.prepared(() => fetched(url, { headers: { Range: 'bytes=0-0' }, abort: this.abort.signal }));
+      await this.prepared(() => this.firstByte());
       if (this.abort.signal.aborted) return;
-      this.audio.src = url.href;
+      this.audio.src = this.url.href;
       this.state.value = 'ready';
       if (this.wished !== undefined) this.seek(this.wished);
     } catch (error) {
       if (!this.abort.signal.aborted) this.fail(error);
     }
     await this.measure();
+  }
+
+  firstByte() {
+    return fetched(this.url, { headers: { Range: 'bytes=0-0' }, abort: this.abort.signal });
+  }
+
+  // The element says little of what went wrong: the API says more, or is waited for, and then it goes on.
+  async recover() {
+    const at = this.ms.peek();
+    const lost = this.audio.error?.code === MediaError.MEDIA_ERR_NETWORK && this.broken < TRIES;
+    const played = this.playing.peek();
+    this.broken += 1;
+    try {
+      await this.firstByte();
+    } catch (error) {
+      if (!this.abort.signal.aborted) this.fail(error);
+      return;
+    }
+    if (!lost) {
+      this.fail(new Problem({ code: 'audio_not_decodable' }));
+      return;
+    }
+    this.audio.load();
+    this.seek(at);
+    if (played) this.play();
   }
 
   // Without a waveform the recording can be heard all the same.

@@ -24,6 +24,7 @@ export class Text {
   // All that is committed, page by page: the first is shown while the others come. Raises Problem.
   async load() {
     const sentences = [];
+    this.own.clear(); // what is read now has it
     for (let after = -1; after !== null; ) {
       const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
       for (const sentence of page.data) sentences.push(sentence);
