@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -89,7 +90,13 @@ class _Measured:
         """It is over."""
         route = getattr(self._scope.get("route"), "path", None) or NO_ROUTE
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
-        REQUESTS.labels(method, route, str(self._status)).inc()
-        DURATION.labels(route).observe(time.perf_counter() - self._began if self._took is None else self._took)
+        requests, duration, body_bytes = _counted(method, route, self._status)
+        requests.inc()
+        duration.observe(time.perf_counter() - self._began if self._took is None else self._took)
         if self._bytes:
-            BODY_BYTES.labels(route).inc(self._bytes)
+            body_bytes.inc(self._bytes)
+
+
+@cache  # as many as there are series; looking labels up costs more than counting
+def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
+    return REQUESTS.labels(method, route, str(status)), DURATION.labels(route), BODY_BYTES.labels(route)
