@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.installed import install, make_wheelhouse
 from tests.e2e.recordings import Recording, spoken, write
 
 
@@ -22,3 +23,16 @@ def long_recording(pytestconfig: pytest.Config) -> Recording:
 def long_mp3(long_recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as a client would send it."""
     return write(long_recording.samples, tmp_path_factory.mktemp("audio") / "meeting.mp3", "-b:a", "48k")
+
+
+@pytest.fixture(scope="session")
+def wheelhouse(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The client's wheel, and those of all that it needs."""
+    assert pytestconfig.cache is not None
+    return make_wheelhouse(pytestconfig.cache.mkdir("wheelhouse"), tmp_path_factory.mktemp("wheels"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheelhouse: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of programs of a fresh environment with the client in it, and nothing else of ours."""
+    return install(wheelhouse, tmp_path_factory.mktemp("environment"))

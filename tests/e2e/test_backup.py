@@ -23,7 +23,7 @@ from tests.e2e.service import Service, running_service, without_confidence
 from tests.servers import HttpServer, fresh_database, running_valkey
 
 pytestmark = pytest.mark.timeout(900)
-SECRETS = {"secret_key": "A" * 43 + "=", "webhook_secret": "whsec_" + "A" * 32, "part_seconds": 20.0}
+SECRETS = {"secret_key": "A" * 43 + "=", "webhook_secret": "whsec_" + "A" * 32, "part_seconds": 10.0, "lease_seconds": 10.0}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 # What lives: it changes while nobody changes anything.
 ALIVE = {"workers"}
@@ -85,7 +85,7 @@ def append(service: Service, place: str, offset: int, content: bytes) -> httpx.R
 def test_dump_wipe_restore_and_nothing_is_lost(
     postgres: Postgres, long_recording: Recording, http_server: HttpServer, tmp_path: Path
 ) -> None:
-    minutes = write(long_recording.samples[: 16_000 * 150], tmp_path / "minutes.mp3", "-b:a", "48k")
+    minutes = write(long_recording.samples[: 16_000 * 75], tmp_path / "minutes.mp3", "-b:a", "48k")
     dump, kept = tmp_path / "paraqueue.dump", tmp_path / "kept"
     with fresh_database(postgres) as url, running_valkey(tmp_path) as valkey:
         with running_service(url, valkey, tmp_path, **SECRETS) as service:
@@ -129,9 +129,9 @@ def _the_other_states(service: Service, minutes: Path) -> tuple[str, str, str]:
     service.wait(failed, lambda job: job["status"] == "failed")
     running = service.upload(minutes)
     service.wait_for_parts(running, 2)
+    os.kill(service.children["worker"].process.pid, signal.SIGSTOP)
     waiting = service.link("http://127.0.0.1:9/later.mp3", model="demo-zh")
     service.client.post(f"/v1/transcriptions/{waiting}/cancel")
-    os.kill(service.children["worker"].process.pid, signal.SIGSTOP)
     return waiting, running, service.upload(minutes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import pytest
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from paraqueue import ApiError, AsyncClient, Client, ConnectionFailed, NotFound
+from tests.e2e.installed import environment, run
+from tests.e2e.recordings import ffmpeg
 from tests.e2e.service import Service, fresh_service
 from tests.servers import ADMIN_KEY
 
@@ -199,3 +202,38 @@ def test_configuration_is_kept(service: Service, tmp_path: Path) -> None:
     shown = command(service, tmp_path, "config", "show", PARAQUEUE_URL="")
     assert service.url in shown.stdout
     assert command(service, tmp_path, "config", "set", "colour", "blue").returncode == 2
+
+
+def test_the_installed_command_does_its_work(installed: Path, service: Service, tmp_path: Path) -> None:
+    known = environment(tmp_path, PARAQUEUE_URL=service.url, PARAQUEUE_API_KEY=ADMIN_KEY)
+    program = installed / "paraqueue"
+    ran = run(program, "transcribe", SAMPLE, "--format", "srt", cwd=tmp_path, env=known)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("1\n00:00:0")
+    [job] = json.loads(run(program, "list", "--limit", "1", "--json", cwd=tmp_path, env=known).stdout)
+    watched = run(program, "watch", job["id"], "--json", cwd=tmp_path, env=known).stdout.splitlines()
+    told = json.loads(run(program, "get", job["id"], "--format", "json", cwd=tmp_path, env=known).stdout)
+    assert len(watched) == len(told["sentences"]) > 10
+    assert all(json.loads(line)["words"] for line in watched)
+    made = json.loads(
+        run(program, "keys", "create", "app", "--scope", "read", "--json", cwd=tmp_path, env=known).stdout
+    )
+    rotated = run(program, "keys", "rotate", made["id"], cwd=tmp_path, env=known).stdout.strip()
+    assert rotated.startswith("pq_live_") and rotated != made["key"]
+    reading = known | {"PARAQUEUE_API_KEY": rotated}
+    assert run(program, "status", job["id"], cwd=tmp_path, env=reading).returncode == 0
+    assert run(program, "delete", job["id"], cwd=tmp_path, env=reading).returncode == 3
+    both = run(program, "delete", "tr_" + "0" * 32, job["id"], "--json", cwd=tmp_path, env=known)
+    assert both.returncode == 5, "the first failure's"
+    assert [item["error"] is None for item in json.loads(both.stdout)] == [False, True]
+
+
+def test_the_examples_of_the_page_run(installed: Path, service: Service, tmp_path: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (REPOSITORY / "docs" / "client.md").read_text(), re.M | re.S)
+    [example] = [block for block in blocks if "client.transcribe(" in block]
+    shutil.copy(SAMPLE, tmp_path / "meeting.mp3")
+    ffmpeg("-i", SAMPLE, "-t", "30", tmp_path / "call.wav")
+    known = environment(tmp_path, PARAQUEUE_URL=service.url, PARAQUEUE_API_KEY=ADMIN_KEY)
+    ran = run(installed / "python", "-c", example, cwd=tmp_path, env=known)
+    assert ran.returncode == 0, ran.stderr
+    assert len(ran.stdout.splitlines()) > 5

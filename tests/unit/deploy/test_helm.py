@@ -302,12 +302,15 @@ def database(settings: Settings) -> Iterator[Database]:
     opened.close()
 
 
-def wanted_workers(database: Database) -> float:
+def keda_query() -> str:
     [trigger] = named("everything", "ScaledObject", "speech-paraqueue-worker-gpu")["spec"]["triggers"]
     assert trigger["metadata"]["targetQueryValue"] == "1"
-    query = trigger["metadata"]["query"].replace("paraformer-large-zh", "demo-zh")
+    return str(trigger["metadata"]["query"]).replace("paraformer-large-zh", "demo-zh").replace("%", "%%")
+
+
+def wanted_workers(database: Database) -> float:
     with database.engine.connect() as connection:
-        return float(connection.exec_driver_sql(query.replace("%", "%%")).scalar_one())
+        return float(connection.exec_driver_sql(keda_query()).scalar_one())
 
 
 def test_the_query_of_keda_counts_the_workers_that_have_something_to_do(database: Database) -> None:
@@ -337,6 +340,20 @@ def test_the_query_of_keda_counts_the_workers_that_have_something_to_do(database
     assert wanted_workers(database) == 2, "what runs keeps its workers: nine jobs on eight slots each"
     submitted(database, model="another")
     assert wanted_workers(database) == 2
+
+
+def test_the_query_of_keda_reads_indexes(database: Database) -> None:
+    execute(
+        database,
+        "INSERT INTO jobs (id, model, channels, source_kind, status, finished_at)"
+        " SELECT gen_random_uuid(), 'demo-zh', 'mix', 'https', CASE n % 100 WHEN 0 THEN 'queued' ELSE 'completed' END,"
+        " now() FROM generate_series(1, 20000) AS n",
+    )
+    execute(database, "ANALYZE jobs")
+    with database.engine.connect() as connection:
+        told = connection.exec_driver_sql(f"EXPLAIN {keda_query()}").scalars().all()
+    assert any("jobs_waiting" in line or "jobs_announced" in line for line in told), told
+    assert not [line for line in told if "Seq Scan on jobs" in line]
 
 
 def test_readme_of_the_chart_shows_values_that_render() -> None:
