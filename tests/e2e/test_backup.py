@@ -23,7 +23,12 @@ from tests.e2e.service import Service, running_service, without_confidence
 from tests.servers import HttpServer, fresh_database, running_valkey
 
 pytestmark = pytest.mark.timeout(900)
-SECRETS = {"secret_key": "A" * 43 + "=", "webhook_secret": "whsec_" + "A" * 32, "part_seconds": 10.0, "lease_seconds": 10.0}
+SETTINGS = {
+    "secret_key": "A" * 43 + "=",
+    "webhook_secret": "whsec_" + "A" * 32,
+    "part_seconds": 10.0,
+    "lease_seconds": 10.0,
+}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 # What lives: it changes while nobody changes anything.
 ALIVE = {"workers"}
@@ -88,7 +93,7 @@ def test_dump_wipe_restore_and_nothing_is_lost(
     minutes = write(long_recording.samples[: 16_000 * 75], tmp_path / "minutes.mp3", "-b:a", "48k")
     dump, kept = tmp_path / "paraqueue.dump", tmp_path / "kept"
     with fresh_database(postgres) as url, running_valkey(tmp_path) as valkey:
-        with running_service(url, valkey, tmp_path, **SECRETS) as service:
+        with running_service(url, valkey, tmp_path, **SETTINGS) as service:
             storage = Path(service.settings.storage_url.removeprefix("file:"))
             undisturbed = service.upload(minutes, webhook_url=http_server.url("/nobody-listens"))
             expected = without_confidence(service.sentences(service.finished(undisturbed)["id"]))
@@ -110,7 +115,7 @@ def test_dump_wipe_restore_and_nothing_is_lost(
         assert {row["status"] for row in before["jobs"]} == {"completed", "canceled", "failed", "processing", "queued"}
         assert [row["status"] for row in before["deliveries"]].count("pending") >= 1
         port = {"port": free_port()}
-        with running_service(url, valkey, tmp_path, **SECRETS | port) as service:
+        with running_service(url, valkey, tmp_path, **SETTINGS | port) as service:
             for job in (running, waiting):
                 assert without_confidence(service.sentences(service.finished(job)["id"])) == expected
             attempts = service.job(running)["attempts"]
