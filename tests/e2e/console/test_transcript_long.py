@@ -75,8 +75,9 @@ def test_it_scrolls_smoothly_in_little_memory(page: Page) -> None:
         told = session.send("Performance.getMetrics")["metrics"]
         return float(next(item["value"] for item in told if item["name"] == "TaskDuration")) * 1000
 
+    busy = os.getloadavg()[0] > BUSY * (os.cpu_count() or 1)
     tries: list[dict[str, Any]] = []
-    for _ in range(3):
+    for _ in range(1 if busy else 3):
         before = worked_ms()
         tries.append(page.evaluate(SCROLL))
         tries[-1]["work"] = (worked_ms() - before) / 200
@@ -88,7 +89,7 @@ def test_it_scrolls_smoothly_in_little_memory(page: Page) -> None:
     assert best["holes"] == []
     assert best["nodes"] < MOST_NODES
     assert best["heap"] < MOST_MEBIBYTES
-    if os.getloadavg()[0] < BUSY * (os.cpu_count() or 1):
+    if not busy:
         assert best["p95"] < LONGEST_MS, tries
 
 
