@@ -93,6 +93,11 @@ def test_a_worker_is_drained_goes_on_and_is_drained_to_its_end(service: Service,
         client.lpush("transcribe.demo-zh", "not even read")
         time.sleep(1.5)
         assert client.llen("transcribe.demo-zh") == 1, "it still reads its queue"
+        # Nor after it had to connect anew.
+        for kind in ("normal", "pubsub"):
+            client.client_kill_filter(_type=kind, skipme=True)
+        time.sleep(3)
+        assert client.llen("transcribe.demo-zh") == 1, "it reads its queue again"
         client.delete("transcribe.demo-zh")
     gate.open.set()
     service.finished(running)

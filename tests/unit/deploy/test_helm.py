@@ -262,6 +262,8 @@ def test_a_gpu_for_each_gpu_worker_and_none_for_others() -> None:
     spec = named("everything", "Deployment", "speech-paraqueue-worker-gpu")["spec"]
     assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 1, "maxSurge": 0}
     assert "replicas" not in spec, "KEDA sets them"
+    startup = spec["template"]["spec"]["containers"][0]["startupProbe"]
+    assert spec["progressDeadlineSeconds"] > startup["periodSeconds"] * startup["failureThreshold"] >= 3600
     assert named("everything", "Deployment", "speech-paraqueue-worker-cpu")["spec"]["replicas"] == 3
 
 
