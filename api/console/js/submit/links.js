@@ -2,6 +2,8 @@
 import { html, useState } from '../lib.js';
 import { explained, onceKey, post } from '../api.js';
 import { t } from '../i18n.js';
+import { may } from '../session.js';
+import { announce } from '../ui/announce.js';
 import { Failure } from '../ui/states.js';
 import { mine } from './mine.js';
 import { asked } from './options.js';
@@ -63,6 +65,7 @@ async function submitted(links) {
   const headers = { 'Idempotency-Key': onceKey() };
   if (links.length === 1) {
     mine.add(await post('v1/transcriptions', { audio_url: links[0], ...asked() }, { headers, again: true }));
+    if (!may('read')) announce(t('upload.sent', { name: links[0] }));
     return [];
   }
   const batch = await post('v1/batches', { audio_urls: links, ...asked() }, { headers, again: true });

@@ -2,7 +2,10 @@
 // They go on while other pages are looked at.
 import '../../vendor/tus.js'; // makes globalThis.tus
 import { signal } from '../lib.js';
-import { BASE, Problem, connection, csrf, post } from '../api.js';
+import { BASE, Problem, caller, connection, csrf, post } from '../api.js';
+import { t } from '../i18n.js';
+import { may } from '../session.js';
+import { announce } from '../ui/announce.js';
 import { asked } from './options.js';
 import { mine } from './mine.js';
 
@@ -152,6 +155,7 @@ async function submit(key) {
   const job = await post('v1/transcriptions', { upload_id: id, ...one.options }, { headers, again: true });
   drop(key);
   mine.add(job);
+  if (!may('read')) announce(t('upload.sent', { name: one.file.name })); // who may not look is at least told
   for (const stored of await one.tus.findPreviousUploads()) {
     await tus.defaultOptions.urlStorage.removeUpload(stored.urlStorageKey);
   }
@@ -160,7 +164,9 @@ async function submit(key) {
 }
 
 function failed(key, error) {
-  set(key, { state: 'failed', problem: problemOf(error) });
+  const problem = problemOf(error);
+  if (problem.status === 401) caller.value = null; // the session is over
+  set(key, { state: 'failed', problem });
   advance();
 }
 

@@ -64,6 +64,7 @@ export default {
   'upload.rate': '{rate}/s',
   'upload.left': '{time} left',
   'upload.cancel': 'Cancel the upload of {name}',
+  'upload.sent': '{name} was sent.',
   'upload.forget': 'Forget {name}',
   'recent.title': 'Sent from this browser',
   'recent.empty': 'Nothing sent yet',

@@ -62,6 +62,7 @@ export default {
   'upload.rate': '{rate}/秒',
   'upload.left': '还需 {time}',
   'upload.cancel': '取消上传 {name}',
+  'upload.sent': '{name} 已提交。',
   'upload.forget': '不再显示 {name}',
   'recent.title': '从此浏览器提交的',
   'recent.empty': '还没有提交过',
