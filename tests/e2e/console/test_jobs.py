@@ -15,6 +15,7 @@ from dev.stack import REPOSITORY
 from tests.e2e.console.browser import until
 from tests.e2e.console.conftest import Console
 from tests.e2e.console.test_submit import FILES, MEETING, card, done, slow
+from tests.e2e.console.voice import repeated
 from tests.e2e.service import Service
 from tests.servers import HttpServer
 
@@ -30,11 +31,13 @@ def frozen_worker(service: Service) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_job_is_followed_over_a_reload_until_its_text_is_there(console: Console, service: Service) -> None:
+def test_a_job_is_followed_over_a_reload_until_its_text_is_there(
+    console: Console, service: Service, tmp_path: Path
+) -> None:
     page = console.open()
     with frozen_worker(service):
-        page.set_input_files(FILES, MEETING)
-        mine = card(page, "meeting.mp3")
+        page.set_input_files(FILES, repeated(tmp_path, 3))
+        mine = card(page, "long meeting.mp3")
         expect(mine).to_contain_text("Waiting")
         expect(mine).to_contain_text("place 1 in the queue")
         page.reload()
@@ -46,7 +49,7 @@ def test_a_job_is_followed_over_a_reload_until_its_text_is_there(console: Consol
         expect(mine).to_contain_text("Transcribing")
         expect(growing).to_contain_text("。")
         assert mine.locator("progress").evaluate("bar => bar.value") < 1
-    done(page, "meeting.mp3")
+    done(page, "long meeting.mp3")
     expect(growing).to_have_count(0)
 
 
