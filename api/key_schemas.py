@@ -13,7 +13,7 @@ from common.keys import TENANT_NAME, ApiKey, KeyLimits, Scope
 
 MILLISECONDS_PER_MINUTE = 60_000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Own = Annotated[int | None, Field(ge=0, le=2_000_000_000)]
+Own = Annotated[int | None, Field(ge=0, le=2_000_000_000, strict=True)]
 
 
 class LimitsOfKey(BaseModel):
@@ -26,7 +26,7 @@ class LimitsOfKey(BaseModel):
     max_queued: Own = None
     audio_minutes_per_day: Own = None
     audio_minutes_per_month: Own = None
-    max_upload_bytes: Annotated[int | None, Field(ge=0, le=2**53)] = None
+    max_upload_bytes: Annotated[int | None, Field(ge=0, le=2**53, strict=True)] = None
 
 
 class KeyCreate(BaseModel):

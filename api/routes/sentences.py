@@ -18,7 +18,8 @@ from common.job_states import Status
 from common.transcript import Sentence
 
 router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
-LAST_NUMBER = 2**31 - 1
+# The page behind it must be a number of 32 bits as well.
+LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000
 
 

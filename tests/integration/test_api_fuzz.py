@@ -101,6 +101,17 @@ def test_no_query_crashes_a_search(api: Api, words: str) -> None:
     never_crashes(api.get("", params={"tag": words}))
 
 
+@pytest.mark.parametrize("after", [2_000_000_000, 2**31 - 2, 2**31 - 1, 2**63])
+def test_no_number_crashes_a_page_of_sentences(api: Api, after: int) -> None:
+    job_id = completed(api.database).public_id
+    never_crashes(api.get(f"/{job_id}/sentences", params={"after": after, "limit": 1000}))
+
+
+def test_a_limit_is_a_number_and_not_true(api: Api) -> None:
+    answer = api.client.post("/v1/keys", json={"name": "x", "limits": {"requests_per_minute": True}})
+    assert answer.status_code == 422, answer.text
+
+
 RANGES = st.from_regex(r"\A(bytes|items|)=?-?[0-9]{0,30}-[0-9]{0,30}(, ?[0-9]{0,4}-[0-9]{0,4}){0,3}\Z") | FIELD
 
 
