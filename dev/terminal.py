@@ -54,6 +54,7 @@ class Terminal:
     def addresses(self, stack: Stack) -> None:
         """Where everything is, with the login of Flower."""
         for name, place in {
+            "console": f"{stack.url}/ (sign in with the API key)",
             "API": stack.url,
             "API key": f"{stack.api_key} (-H 'Authorization: Bearer …')",
             "documentation": f"{stack.url}/docs",
