@@ -36,7 +36,7 @@ class Effort:
 
 FULL = Effort()
 QUICK = Effort(
-    rounds=2, files=8, file_seconds=15, long_seconds=(), vad_seconds=120, compared_files=24, memory_hours=1, jobs=40
+    rounds=2, files=8, file_seconds=15, long_seconds=(), vad_seconds=120, compared_files=14, memory_hours=1, jobs=40
 )
 
 
