@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.batch_schemas import batch_detail_of
+from api.caller import Caller
 from api.deps import Service, public_url
 from api.idempotent import Key, answer_of, response_of
-from api.identity import Caller
 from api.schemas import SubmitLinks, transcription_of
 from api.submitting import Asked, batch_of, discard, submission_of
 from common import jobs

@@ -10,8 +10,9 @@ from celery import Celery
 from fastapi import Depends, Request
 
 from api.board import Board
+from api.caller import Caller
 from api.changes import Changes
-from api.identity import Caller, Identities
+from api.identity import Identities
 from api.rates import Rates
 from common import ids
 from common.db import Database

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import math
-import time
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import HTTPConnection
 
-from api.rates import Rates
+from api.rates import Rates, seconds_until
 from common.errors import RateLimited
 from common.keys import HINT_CHARACTERS
 from common.settings import API_KEY_PREFIX, Settings
@@ -93,7 +91,7 @@ def _label(credential: str) -> str:
 
 async def _wait_seconds(limiter: SlidingWindowCounterRateLimiter, item: RateLimitItem, *name: str) -> int:
     reset_at, _ = await limiter.get_window_stats(item, *name)
-    return max(1, math.ceil(reset_at - time.time()))
+    return seconds_until(reset_at)
 
 
 def _refusal(seconds: int) -> RateLimited:

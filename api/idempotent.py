@@ -14,8 +14,8 @@ from pydantic import BaseModel
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from api.caller import Caller
 from api.deps import Service
-from api.identity import Caller
 from common import idempotency
 from common.errors import InvalidRequest, ParaqueueError
 from common.idempotency import Answer, Held, Scope

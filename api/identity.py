@@ -1,4 +1,4 @@
-"""Who calls. A key, a token, or a browser's session."""
+"""Finding out who calls: by a key, a token, or a browser's session."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import time
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
+from api.caller import Caller, limits_of
 from api.failures import Failures, address_of
 from api.sessions import COOKIE, Sessions
 from api.tokens import Tokens
 from common import keys
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
-from common.jobs import Quota
-from common.keys import ALL_SCOPES, ApiKey, KeyLimits, Scope
+from common.keys import ALL_SCOPES, ApiKey, KeyLimits
 from common.models import DEFAULT_TENANT
 from common.settings import API_KEY_PREFIX, Settings
 
@@ -29,58 +28,6 @@ REMEMBERED_SECONDS = 5.0
 REMEMBERED_KEYS = 10_000
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 LONGEST_CREDENTIAL = 8192
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a caller may use; 0 is no limit."""
-
-    requests_per_minute: int
-    max_running: int
-    max_queued: int
-    audio_minutes_per_day: int
-    audio_minutes_per_month: int
-    max_upload_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who calls: everything it sees and makes belongs to `tenant`. `key_id` is None where authentication is off."""
-
-    tenant: str
-    key_id: uuid.UUID | None
-    name: str
-    scopes: frozenset[Scope]
-    limits: Limits
-    by_key: bool = False
-
-    @property
-    def quota(self) -> Quota:
-        """What a submission of this caller is held against."""
-        limits = self.limits
-        return Quota(limits.max_queued, limits.audio_minutes_per_day, limits.audio_minutes_per_month)
-
-    @property
-    def operator(self) -> bool:
-        """Whether it administers the installation, and not only its own tenant."""
-        return self.tenant == DEFAULT_TENANT and Scope.ADMIN in self.scopes
-
-
-def limits_of(own: KeyLimits, settings: Settings) -> Limits:
-    """A key's own limits, and the settings' ones where it has none."""
-
-    def chosen(mine: int | None, default: int) -> int:
-        return default if mine is None else mine
-
-    largest = settings.max_upload_bytes
-    return Limits(
-        requests_per_minute=chosen(own.requests_per_minute, settings.key_requests_per_minute),
-        max_running=chosen(own.max_running, settings.key_max_running),
-        max_queued=chosen(own.max_queued, settings.key_max_queued),
-        audio_minutes_per_day=chosen(own.audio_minutes_per_day, settings.key_audio_minutes_per_day),
-        audio_minutes_per_month=chosen(own.audio_minutes_per_month, settings.key_audio_minutes_per_month),
-        max_upload_bytes=min(own.max_upload_bytes or largest, largest),
-    )
 
 
 class Identities:

@@ -8,20 +8,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
+from api.caller import Caller
 from api.metrics import RATE_LIMITS_OFF
 from common import ids
 from common.errors import RateLimited
 from common.settings import Settings
 from common.telemetry import get_logger
-
-if TYPE_CHECKING:
-    from api.identity import Caller
 
 T = TypeVar("T")
 log = get_logger(__name__)
@@ -83,7 +81,7 @@ class Rates:
             return {}
         headers = _headers(limit, tally)
         if not allowed:
-            raise TooManyCalls(limit, _reset_seconds(tally), headers)
+            raise TooManyCalls(limit, seconds_until(tally.reset_at), headers)
         return headers
 
     async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
@@ -136,12 +134,13 @@ def _headers(limit: int, tally: Tally) -> dict[str, str]:
     remaining = max(0, tally.remaining - tally.untold)
     return {
         "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',
-        "RateLimit": f'"calls";r={remaining};t={_reset_seconds(tally)}',
+        "RateLimit": f'"calls";r={remaining};t={seconds_until(tally.reset_at)}',
     }
 
 
-def _reset_seconds(tally: Tally) -> int:
-    return max(1, math.ceil(tally.reset_at - time.time()))
+def seconds_until(reset_at: float) -> int:
+    """When to come back, for who is told so."""
+    return max(1, math.ceil(reset_at - time.time()))
 
 
 class TooManyCalls(RateLimited):

@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
+from api.caller import Caller
 from api.deps import Service
-from api.identity import Caller
 from api.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
 from common import ids, jobs, uploads

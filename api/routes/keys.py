@@ -11,8 +11,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from api.caller import Caller
 from api.deps import AdminCaller, ServiceDep, public_url
-from api.identity import Caller
 from api.key_schemas import KeyCreate, KeyList, KeyOut, KeyRotate, KeyWithSecret, key_out, limits_in, with_secret
 from common import ids, keys
 from common.errors import Forbidden

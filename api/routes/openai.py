@@ -16,8 +16,8 @@ from starlette.concurrency import run_in_threadpool
 
 from api import openai_errors
 from api.accepting import served_revisions
+from api.caller import Caller
 from api.deps import Service, ServiceDep, SubmitCaller, public_url
-from api.identity import Caller
 from api.openai_forms import ALIASES, MEDIA_TYPES, OpenAIOptions, options_of, render, running_text, usage_of
 from api.routes.transcripts import in_blocks
 from api.submitting import Received, discard, known_model, received

@@ -13,9 +13,9 @@ from starlette.concurrency import run_in_threadpool
 
 from api.accepting import accepted
 from api.batch_schemas import BatchDetail
+from api.caller import Caller
 from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of
 from api.idempotent import Key, answer_of, key_of, response_of
-from api.identity import Caller
 from api.moments import Moment
 from api.schemas import (
     Options,

@@ -30,7 +30,6 @@ from common.jobs.quota import Quota
 from common.jobs.read import (
     Page,
     attempts,
-    counts,
     get,
     get_with_attempts,
     page,
@@ -118,7 +117,6 @@ __all__ = [
     "complete",
     "complete_from_earlier",
     "correct",
-    "counts",
     "delete_job",
     "delete_orphans",
     "dispatch",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, Table, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Integer, Row, Select, Table, bindparam, select, tuple_
 from sqlalchemy.orm import Session
 
 from common import cursors, ids
@@ -201,14 +201,3 @@ def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
         channel=row.channel,
         edit=edit,
     )
-
-
-def counts(database: Database) -> dict[str, int]:
-    """How many jobs there are in each state that is not terminal."""
-    active = (Status.QUEUED, Status.PROCESSING)
-    with database.transaction() as session:
-        found = session.execute(
-            select(JobRow.status, func.count()).where(JobRow.status.in_(active)).group_by(JobRow.status)
-        )
-        told = {status: int(number) for status, number in found}
-    return {status.value: told.get(status.value, 0) for status in active}

@@ -156,14 +156,6 @@ def test_transcript_is_ready_when_the_job_is(database: Database) -> None:
     assert jobs.readable(done, partial=False) is done
 
 
-def test_counts_are_of_what_is_not_over(database: Database) -> None:
-    completed(database)
-    submitted(database)
-    claimed(database)
-    claimed(database)
-    assert jobs.counts(database) == {"queued": 1, "processing": 2}
-
-
 def test_words_survive_the_database(database: Database) -> None:
     held = claimed(database)
     wanted = part(0, "我们用 API 开会。")

@@ -395,21 +395,21 @@ def test_full_pool_is_said_as_unavailable(settings: Settings) -> None:
     entered.wait(10)
     try:
         with pytest.raises(Unavailable):
-            jobs.counts(database)
+            jobs.page(database)
     finally:
         leave.set()
         thread.join()
-    assert jobs.counts(database) == {"queued": 0, "processing": 0}
+    assert jobs.page(database).jobs == ()
     database.close()
 
 
 def test_database_that_is_away_is_said_as_unavailable() -> None:
     with pytest.raises(Unavailable):
-        jobs.counts(Database("postgresql+psycopg://u:p@127.0.0.1:1/x", 1))
+        jobs.page(Database("postgresql+psycopg://u:p@127.0.0.1:1/x", 1))
 
 
 def test_broken_connection_heals(database: Database) -> None:
-    assert jobs.counts(database)["queued"] == 0
+    assert jobs.page(database).jobs == ()
     with database.transaction() as session:
         session.connection()
         other = Database(database.engine.url.render_as_string(hide_password=False), 1)
@@ -420,4 +420,4 @@ def test_broken_connection_heals(database: Database) -> None:
         )
         other.close()
         session.rollback()
-    assert jobs.counts(database)["queued"] == 0
+    assert jobs.page(database).jobs == ()

@@ -5,21 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
-from common import jobs, keys, renditions
+from common import jobs, renditions
 from common.models import PeaksRow
-from common.storage import make_storage
 from dev.postgres import Postgres
 from dev.valkey import Valkey
-from tests.integration.api_cases import Api, problem_of, shared_api
-from tests.integration.job_cases import completed, emptied, execute, one, submitted
-from tests.integration.upload_cases import bucket_settings
-from tests.servers import ADMIN_KEY
+from tests.integration.api_cases import Api, problem_of
+from tests.integration.job_cases import completed, execute, one, submitted
+from tests.integration.upload_cases import api_with_storage, without_audio
 from worker.renderer import Renderer
 
 # Silence, one second of a loud tone, silence.
@@ -30,18 +27,13 @@ SOUND = "aevalsrc='if(between(t,2,3),sin(440*2*PI*t),0)':s=16000:d=6"
 def shared(
     request: pytest.FixtureRequest, postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
-    place = tmp_path_factory.mktemp("api")
-    more = bucket_settings(request.getfixturevalue("s3_server")) if request.param == "s3" else {}
-    with shared_api(postgres, valkey, place, scratch_dir=place / "scratch", **more) as api:
-        yield replace(api, storage=make_storage(api.settings))
+    with api_with_storage(request, postgres, valkey, tmp_path_factory) as api:
+        yield api
 
 
 @pytest.fixture
 def api(shared: Api) -> Api:
-    emptied(shared.database)
-    keys.ensure_admin_key(shared.database, ADMIN_KEY)
-    shared.storage.delete_all("audio/")
-    return shared
+    return without_audio(shared)
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,42 @@ from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import httpx
+import pytest
 from pydantic import SecretStr
 
-from common.storage import s3_client
-from tests.integration.api_cases import Api
-from tests.servers import S3
+from common import keys
+from common.storage import make_storage, s3_client
+from dev.postgres import Postgres
+from dev.valkey import Valkey
+from tests.integration.api_cases import Api, shared_api
+from tests.integration.job_cases import emptied
+from tests.servers import ADMIN_KEY, S3
+
+
+@contextmanager
+def api_with_storage(
+    request: pytest.FixtureRequest, postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Api]:
+    """An API whose storage a test looks into too; `request.param` is `local` or `s3`."""
+    place = tmp_path_factory.mktemp("api")
+    more = bucket_settings(request.getfixturevalue("s3_server")) if request.param == "s3" else {}
+    with shared_api(postgres, valkey, place, scratch_dir=place / "scratch", **more) as api:
+        yield replace(api, storage=make_storage(api.settings))
+
+
+def without_audio(api: Api) -> Api:
+    """The same, with no rows and no audio."""
+    emptied(api.database)
+    keys.ensure_admin_key(api.database, ADMIN_KEY)
+    api.storage.delete_all("audio/")
+    return api
+
 
 TUS = {"Tus-Resumable": "1.0.0"}
 PATCH = {**TUS, "Content-Type": "application/offset+octet-stream"}

@@ -8,7 +8,8 @@
   } catch {
     // Storage is closed to us (a private window): the system's choice stands.
   }
-  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+  const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
+  document.documentElement.dataset.theme = theme === 'light' || theme === 'dark' ? theme : system;
   const chosen = language || navigator.language || 'en';
   document.documentElement.lang = chosen.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en';
 })();

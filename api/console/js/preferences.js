@@ -1,5 +1,5 @@
 // Light or dark, and the language: by the system and the browser until somebody chooses.
-import { effect, signal } from './lib.js';
+import { computed, effect, signal } from './lib.js';
 
 const THEMES = ['auto', 'light', 'dark'];
 export const LANGUAGES = { en: 'English', zh: '中文' };
@@ -31,9 +31,15 @@ function firstLanguage() {
 export const theme = signal(THEMES.includes(stored('theme')) ? stored('theme') : 'auto');
 export const language = signal(firstLanguage());
 
+const system = matchMedia('(prefers-color-scheme: dark)');
+const systemIsDark = signal(system.matches);
+system.addEventListener('change', (event) => (systemIsDark.value = event.matches));
+
+// What is drawn: light or dark. tokens.css goes by the attribute alone, so that it says its colours once.
+export const look = computed(() => (theme.value === 'auto' ? (systemIsDark.value ? 'dark' : 'light') : theme.value));
+
 effect(() => {
-  if (theme.value === 'auto') delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme.value;
+  document.documentElement.dataset.theme = look.value;
 });
 effect(() => {
   document.documentElement.lang = language.value === 'zh' ? 'zh-CN' : 'en';

@@ -73,6 +73,10 @@ def test_language_and_colours_are_the_systems_until_one_chooses(new_console: New
     expect(page.get_by_role("heading", name="转写录音")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     assert luminance(page) < 60
+    for scheme, is_light in (("light", True), ("dark", False)):  # the system changes while one looks
+        page.emulate_media(color_scheme=scheme)
+        expect(page.locator(f"html[data-theme={scheme}]")).to_be_attached()
+        assert (luminance(page) > 200) is is_light
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="Transcribe a recording")).to_be_visible()
     page.get_by_role("button", name=re.compile("Colours: as the system")).click()

@@ -83,14 +83,6 @@ def _family(kind: type[errors.ParaqueueError]) -> set[type[errors.ParaqueueError
     return {found for child in kind.__subclasses__() for found in {child, *_family(child)}}
 
 
-def test_dark_is_the_same_by_the_system_and_by_the_switch() -> None:
-    text = (DIRECTORY / "css/tokens.css").read_text()
-    blocks = re.findall(r"\{\s*(color-scheme: dark;[^}]*)\}", text)
-    assert len(blocks) == 2
-    by_system, by_switch = (re.findall(r"([\w-]+): ([^;]+);", block) for block in blocks)
-    assert by_system == by_switch
-
-
 def test_colours_are_tokens() -> None:
     for path in (DIRECTORY / "css").glob("*.css"):
         if path.name != "tokens.css":

@@ -1,7 +1,7 @@
 // The picture of the recording. Drawn from the service's peaks: the browser downloads only what it plays.
 import WaveSurfer from '../../vendor/wavesurfer.js';
 import { html, useEffect, useRef } from '../lib.js';
-import { theme } from '../preferences.js';
+import { look } from '../preferences.js';
 
 const HEIGHT = 64;
 
@@ -22,7 +22,7 @@ export function Waveform({ player }) {
   const place = useRef(null);
   const peaks = player.peaks.value;
   const ready = player.state.value === 'ready';
-  const dark = theme.value; // drawn again in the other colours
+  const colours = look.value; // drawn again in the other colours
   useEffect(() => {
     if (!peaks || !ready) return undefined;
     const colour = (name) => getComputedStyle(place.current).getPropertyValue(name).trim();
@@ -40,7 +40,7 @@ export function Waveform({ player }) {
       cspNonce: document.querySelector('meta[name="style-nonce"]')?.content,
     });
     return () => wave.destroy();
-  }, [peaks, ready, dark]);
+  }, [peaks, ready, colours]);
   // The slider over it says the same to keyboards and screen readers.
   return html`<div class="waveform" ref=${place} aria-hidden="true" hidden=${!peaks || !ready}></div>`;
 }
