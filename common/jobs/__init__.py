@@ -9,7 +9,7 @@ from common.jobs.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.control import audio_prefix, cancel, delete_job, retry
+from common.jobs.control import audio_prefix, cancel, delete_job, retry, retry_in
 from common.jobs.dispatch import dispatch
 from common.jobs.dispatcher import Dispatcher
 from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
@@ -51,7 +51,7 @@ from common.jobs.registry import (
 )
 from common.jobs.search import Hit, Hits, search
 from common.jobs.stuck import Stuck, StuckKind, find_stuck
-from common.jobs.submit import Submission, submit
+from common.jobs.submit import Submission, submit, submit_in
 from common.jobs.suspects import forgive_loss
 from common.jobs.sweep import (
     Lost,
@@ -143,6 +143,7 @@ __all__ = [
     "requeue",
     "restart",
     "retry",
+    "retry_in",
     "search",
     "sentence",
     "sentences",
@@ -150,6 +151,7 @@ __all__ = [
     "stop_canceled",
     "submit",
     "submit_batch",
+    "submit_in",
     "take_back_leases",
     "try_again",
     "unregister_worker",

@@ -11,7 +11,7 @@ from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
 from common.jobs.outcome import NO_LEASE, end_attempt
-from common.jobs.submit import Submission, stored
+from common.jobs.submit import Submission, submit_in
 from common.jobs.work import Claim, change
 from common.models import JobRow, PartRow, SentenceRow
 
@@ -39,7 +39,7 @@ def find_or_submit(database: Database, asked: Submission, *, revisions: Collecti
     with database.transaction() as session:
         session.execute(select(lock))
         found = session.scalar(_found(asked, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
-        return (job_of(found), False) if found is not None else (stored(session, asked), True)
+        return (job_of(found), False) if found is not None else (submit_in(session, asked), True)
 
 
 def complete_from_earlier(
