@@ -32,8 +32,8 @@ REST = 20.0
 PATIENCE_SECONDS = 3.0
 REDIS_SECONDS = 1.0
 PRIORITIES = range(10)
-DATABASE_UP = "1 if the database told of the queue within 3 s; without it the figures of the queue are missing."
-REDIS_UP = "1 if Redis answered within a second."
+DATABASE_UP = "1 if the database returned the queue metrics within 3 s; otherwise they are missing."
+REDIS_UP = "1 if Redis responded within one second."
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +136,12 @@ def _families(seen: Figures, model: str) -> Iterator[Metric]:
     yield from _jobs(seen, models)
     yield from _workers(seen, models)
     yield _gauge(
-        "paraqueue_webhooks_pending", "Webhooks that are still to be sent, up to 10,000.", seen.deliveries_pending
+        "paraqueue_webhooks_pending", "Webhooks not yet delivered, counted up to 10,000.", seen.deliveries_pending
     )
-    yield _gauge("paraqueue_webhooks_due", "Webhooks that should be sent by now, up to 10,000.", seen.deliveries_due)
-    yield _gauge("paraqueue_webhook_lag_seconds", "How late the oldest of these is.", seen.delivery_lag_seconds)
+    yield _gauge("paraqueue_webhooks_due", "Webhooks due for delivery, counted up to 10,000.", seen.deliveries_due)
+    yield _gauge(
+        "paraqueue_webhook_lag_seconds", "How long the oldest due webhook is overdue.", seen.delivery_lag_seconds
+    )
 
 
 def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
@@ -147,11 +149,11 @@ def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
     depth = GaugeMetricFamily("paraqueue_queue_jobs", "Queued jobs, by model and priority.", labels=labels)
     paused = GaugeMetricFamily(
         "paraqueue_queue_paused_jobs",
-        "Those of them that wait for their next attempt, and for no worker.",
+        "Queued jobs that wait for the delay before their next attempt, not for a worker.",
         labels=labels,
     )
     oldest = GaugeMetricFamily(
-        "paraqueue_queue_oldest_seconds", "How long one of them could have been running by now, at most.", labels=labels
+        "paraqueue_queue_oldest_seconds", "Longest time that a queued job has been ready to run.", labels=labels
     )
     found = {(item.model, item.priority): item for item in seen.waiting}
     for name in models:
@@ -167,7 +169,7 @@ def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
 def _jobs(seen: Figures, models: list[str]) -> Iterator[Metric]:
     family = GaugeMetricFamily(
         "paraqueue_jobs",
-        "Open jobs by state: queued, or the stage of those in work. What ended is in paraqueue_runs_ended_total.",
+        "Unfinished jobs: queued, or processing by stage. Finished runs are in paraqueue_runs_ended_total.",
         labels=["model", "state"],
     )
     for name in models:
@@ -182,9 +184,11 @@ def _jobs(seen: Figures, models: list[str]) -> Iterator[Metric]:
 def _workers(seen: Figures, models: list[str]) -> Iterator[Metric]:
     crews = {crew.model: crew for crew in seen.crews}
     workers = GaugeMetricFamily(
-        "paraqueue_workers", "Live GPU workers, by model; `draining` ones take nothing new.", labels=["model", "state"]
+        "paraqueue_workers",
+        "Live GPU workers by model; `draining` workers accept no new jobs.",
+        labels=["model", "state"],
     )
-    slots = GaugeMetricFamily("paraqueue_slots", "Jobs that the ready workers may run at once.", labels=["model"])
+    slots = GaugeMetricFamily("paraqueue_slots", "Total job slots of ready workers.", labels=["model"])
     for name in models:
         crew = crews.get(name, Crew(name, 0, 0, 0))
         workers.add_metric([name, "ready"], crew.ready)

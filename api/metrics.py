@@ -12,30 +12,26 @@ from common.errors import all_errors
 
 REQUESTS = Counter(
     "paraqueue_http_requests_total",
-    "Requests that were answered, by the route's template; `none`: refused before a route was looked for, or no "
-    "route has that path.",
+    "Requests by route template; `none` if the path matches no route or the request was rejected before routing.",
     ["method", "route", "status"],
 )
 DURATION = Histogram(
     "paraqueue_http_request_duration_seconds",
-    "Time from the head of a request to the head of its answer: with an upload's body, without what is streamed "
-    "afterwards.",
+    "Time from request headers to response headers; includes receiving the body, excludes streaming the response.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
 )
-IN_PROGRESS = Gauge("paraqueue_http_requests_in_progress", "Requests that are not over yet, event streams among them.")
-BODY_BYTES = Counter(
-    "paraqueue_http_request_body_bytes_total", "Bytes of requests' bodies: uploads, above all.", ["route"]
-)
+IN_PROGRESS = Gauge("paraqueue_http_requests_in_progress", "Requests in progress, including event streams.")
+BODY_BYTES = Counter("paraqueue_http_request_body_bytes_total", "Bytes received in request bodies.", ["route"])
 ERRORS = Counter(
     "paraqueue_http_errors_total",
-    "Answers with problem details, by code; `rate_limited` and `quota_exceeded` are the refusals by a limit.",
+    "Error responses by error code; `rate_limited` and `quota_exceeded` are rejections by a limit.",
     ["code"],
 )
 for _error in all_errors():
     ERRORS.labels(_error.code)  # there from the start: a rate needs a zero to begin from
 RATE_LIMITS_OFF = Gauge(
-    "paraqueue_rate_limits_off", "1 while Redis does not answer in time, so that calls are not counted."
+    "paraqueue_rate_limits_off", "1 while rate limits are not enforced because Redis does not respond in time."
 )
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NO_ROUTE = "none"

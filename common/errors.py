@@ -1,4 +1,4 @@
-"""The error family. Every code of the service stands in this file, once.
+"""The error family: every error code of the service.
 
 `docs/errors.md` is generated from here; only `api/errors.py` knows which HTTP status a code gets.
 """
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 
 class ParaqueueError(Exception):
-    """Something that a caller is told about, by a stable `code` and a sentence.
+    """An error that is reported to a caller, with a stable `code` and a message.
 
     `retryable` says whether the same call, or the same job, may succeed later without a change.
     """
@@ -23,46 +23,46 @@ class ParaqueueError(Exception):
 
 
 class Internal(ParaqueueError):
-    """A defect of ours; the log has the details under the same request or job id."""
+    """An internal error; the log has details under the same request id or job id."""
 
     retryable = True
 
 
-# What a caller asked for cannot be done.
+# Request errors.
 
 
 class InvalidRequest(ParaqueueError):
-    """The request does not have the form that the documentation gives."""
+    """The request is malformed or has invalid parameters."""
 
     code = "invalid_request"
 
 
 class UnknownModel(ParaqueueError):
-    """No worker of this installation serves the model."""
+    """The installation does not serve this model."""
 
     code = "unknown_model"
 
 
 class NotFound(ParaqueueError):
-    """There is no such thing, or it is not yours."""
+    """The resource does not exist, or belongs to another tenant."""
 
     code = "not_found"
 
 
 class Unauthenticated(ParaqueueError):
-    """The call has no API key or token, or one that is not valid (any more)."""
+    """The API key or token is missing, invalid, expired or revoked."""
 
     code = "unauthenticated"
 
 
 class Forbidden(ParaqueueError):
-    """The key or token does not have the scope that the call needs."""
+    """The key or token lacks the required scope."""
 
     code = "forbidden"
 
 
 class RateLimited(ParaqueueError):
-    """The key made more calls within a minute than it may, or the address sent too many wrong keys."""
+    """Too many requests with this key, or too many failed authentication attempts from this address."""
 
     code = "rate_limited"
     retryable = True
@@ -73,7 +73,7 @@ class RateLimited(ParaqueueError):
 
 
 class QuotaExceeded(ParaqueueError):
-    """The key has as many jobs in the queue, or has used as many minutes of audio, as it may."""
+    """The limit of queued jobs or minutes of audio is reached."""
 
     code = "quota_exceeded"
     retryable = True
@@ -84,223 +84,223 @@ class QuotaExceeded(ParaqueueError):
 
 
 class SessionsNotConfigured(ParaqueueError):
-    """This installation lacks the secret that sessions of browsers need."""
+    """Browser sessions are not configured: `PARAQUEUE_SECRET_KEY` is not set."""
 
     code = "sessions_not_configured"
 
 
 class NotReady(ParaqueueError):
-    """The transcript does not exist yet; the job is still queued or processing."""
+    """The transcript is not available yet: the job is still queued or processing."""
 
     code = "not_ready"
     retryable = True
 
 
 class WrongState(ParaqueueError):
-    """The state of the job, or of the webhook endpoint, forbids the call."""
+    """The operation is not allowed in the current state of the job or webhook endpoint."""
 
     code = "wrong_state"
 
 
 class EditConflict(ParaqueueError):
-    """Somebody else corrected the sentence since the caller read it; read it again."""
+    """The sentence was changed since the caller read it; read it again."""
 
     code = "edit_conflict"
 
 
 class IdempotencyKeyInUse(ParaqueueError):
-    """A request with the same Idempotency-Key has not been answered yet."""
+    """Another request with the same Idempotency-Key is still in progress."""
 
     code = "idempotency_key_in_use"
     retryable = True
 
 
 class IdempotencyKeyReused(ParaqueueError):
-    """The Idempotency-Key was used before, for a request that differs from this one."""
+    """The Idempotency-Key was already used for a different request."""
 
     code = "idempotency_key_reused"
 
 
 class WebhooksNotConfigured(ParaqueueError):
-    """This installation lacks the secret that webhooks of this kind need."""
+    """Webhooks of this kind are not configured: `PARAQUEUE_SECRET_KEY` or `PARAQUEUE_WEBHOOK_SECRET` is not set."""
 
     code = "webhooks_not_configured"
 
 
 class TooManyWebhooks(ParaqueueError):
-    """There are as many webhook endpoints as this installation allows."""
+    """The maximum number of webhook endpoints is reached."""
 
     code = "too_many_webhooks"
 
 
 class Expired(ParaqueueError):
-    """The result was deleted when its time to live ended."""
+    """The result was deleted at the end of its retention period."""
 
     code = "expired"
 
 
 class NotAcceptable(ParaqueueError):
-    """The transcript has no such form."""
+    """The transcript is not available in the requested format."""
 
     code = "not_acceptable"
 
 
 class UploadTooLarge(ParaqueueError):
-    """The upload passed the size limit of this installation."""
+    """The upload exceeds the size limit."""
 
     code = "upload_too_large"
 
 
 class UploadIncomplete(ParaqueueError):
-    """The connection closed before the announced end of the upload."""
+    """The connection closed before the upload was complete."""
 
     code = "upload_incomplete"
     retryable = True
 
 
 class UploadLocked(ParaqueueError):
-    """Another request writes to this upload at the moment."""
+    """Another request is writing to this upload."""
 
     code = "upload_locked"
     retryable = True
 
 
 class OffsetMismatch(ParaqueueError):
-    """The upload does not stand at the offset that the request names; ask with HEAD where it does."""
+    """The request's offset differs from the upload's; get the current offset with HEAD."""
 
     code = "offset_mismatch"
 
 
 class ChecksumMismatch(ParaqueueError):
-    """The bytes of the request do not have the checksum that it announces; they were thrown away."""
+    """The data does not match its checksum and was discarded."""
 
     code = "checksum_mismatch"
 
 
 class TusVersion(ParaqueueError):
-    """The request does not speak version 1.0.0 of the tus protocol (`Tus-Resumable: 1.0.0`)."""
+    """The request does not use tus protocol version 1.0.0 (`Tus-Resumable: 1.0.0`)."""
 
     code = "tus_version"
 
 
 class UnsupportedMediaType(ParaqueueError):
-    """The body has a content type that the call does not take."""
+    """The content type of the request body is not supported."""
 
     code = "unsupported_media_type"
 
 
 class Unavailable(ParaqueueError):
-    """A part that the service stands on does not answer at the moment."""
+    """A server that the service depends on is not available."""
 
     code = "unavailable"
     retryable = True
 
 
 class StorageFull(ParaqueueError):
-    """The storage has no room for the audio."""
+    """The storage is full."""
 
     code = "storage_full"
     retryable = True
 
 
-# Why a job failed: fetching the audio.
+# Job errors: fetching the audio.
 
 
 class SourceNotFound(ParaqueueError):
-    """The link or object does not exist (404, 410, NoSuchKey)."""
+    """The linked file or object does not exist (404, 410, NoSuchKey)."""
 
     code = "source_not_found"
 
 
 class SourceDenied(ParaqueueError):
-    """The server of the link refused us (401, 403, AccessDenied)."""
+    """The server of the link denied access (401, 403, AccessDenied)."""
 
     code = "source_denied"
 
 
 class SourceUnreachable(ParaqueueError):
-    """The server of the link did not answer, broke off, or failed (5xx, 429)."""
+    """The server of the link did not respond, closed the connection, or failed (5xx, 429)."""
 
     code = "source_unreachable"
     retryable = True
 
 
 class SourceTooSlow(ParaqueueError):
-    """Fetching the audio took longer than the time limit."""
+    """Fetching the audio exceeded the time limit."""
 
     code = "source_too_slow"
     retryable = True
 
 
 class SourceTooLarge(ParaqueueError):
-    """The linked audio is larger than the size limit."""
+    """The linked audio exceeds the size limit."""
 
     code = "source_too_large"
 
 
 class SourceNotAudio(ParaqueueError):
-    """The link answered with a web page or other text instead of audio."""
+    """The link returned a web page or other text instead of audio."""
 
     code = "source_not_audio"
 
 
 class SourceNotAllowed(ParaqueueError):
-    """The link's scheme, host or address is not one this installation fetches from."""
+    """The scheme, host, address or port of the link is not allowed."""
 
     code = "source_not_allowed"
 
 
 class StorageUnavailable(ParaqueueError):
-    """The object storage did not answer."""
+    """The service's object storage is not available."""
 
     code = "storage_unavailable"
     retryable = True
 
 
-# Why a job failed: the audio itself.
+# Job errors: the audio.
 
 
 class AudioEmpty(ParaqueueError):
-    """The file has no bytes, or its audio track has no samples."""
+    """The file is empty, or its audio track has no samples."""
 
     code = "audio_empty"
 
 
 class AudioNotDecodable(ParaqueueError):
-    """The file is not audio in a form that can be decoded."""
+    """The file cannot be decoded as audio."""
 
     code = "audio_not_decodable"
 
 
 class AudioMissing(ParaqueueError):
-    """The file is a video or picture without a sound track."""
+    """The file is a video or image without an audio track."""
 
     code = "audio_missing"
 
 
 class AudioTruncated(ParaqueueError):
-    """The file ends before the length that it declares."""
+    """The file is shorter than its header declares."""
 
     code = "audio_truncated"
 
 
 class AudioTooLong(ParaqueueError):
-    """The audio is longer than the duration limit."""
+    """The audio exceeds the duration limit."""
 
     code = "audio_too_long"
 
 
 class DecodeLimit(ParaqueueError):
-    """Decoding passed its limit of time or memory."""
+    """Decoding exceeded its CPU time or memory limit."""
 
     code = "decode_limit"
 
 
-# Why a job failed: our side.
+# Job errors: the service.
 
 
 class OutOfMemory(ParaqueueError):
-    """The device had no memory left even for one segment."""
+    """The device ran out of memory on a single segment."""
 
     code = "out_of_memory"
     retryable = True
@@ -314,23 +314,23 @@ class WorkerLost(ParaqueueError):
 
 
 class Poison(ParaqueueError):
-    """The worker died twice at the same part of this job while nothing else ran there."""
+    """The worker process died twice at the same part of this job while it ran no other job."""
 
     code = "poison"
 
 
 class ModelUnavailable(ParaqueueError):
-    """The files of a model bundle are missing or wrong."""
+    """Files of the model bundle are missing or invalid."""
 
     code = "model_unavailable"
 
 
 class ConfigurationError(ParaqueueError):
-    """The installation is set up wrongly; said in one line at start."""
+    """A setting is invalid; reported at startup."""
 
     code = "configuration"
 
 
 def all_errors() -> list[type[ParaqueueError]]:
-    """Every error of this file, in its order."""
+    """Every error of this file, in definition order."""
     return [kind for kind in ParaqueueError.__subclasses__() if kind.__module__ == __name__]

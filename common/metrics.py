@@ -24,32 +24,26 @@ from common.settings import Settings
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 JOBS_SUBMITTED = Counter(
-    "paraqueue_jobs_submitted_total", "Jobs that were accepted, by model and kind of source.", ["model", "source"]
+    "paraqueue_jobs_submitted_total", "Accepted jobs, by model and kind of source.", ["model", "source"]
 )
 RUNS_ENDED = Counter(
     "paraqueue_runs_ended_total",
-    "Runs of jobs that came to their end, by how, and by error code where they failed. Counted by the process that "
-    "committed the end.",
+    "Runs that ended, by final status and, for failures, error code. Counted by the process that committed the end.",
     ["model", "status", "error_code"],
 )
-AUDIO_TRANSCRIBED = Counter(
-    "paraqueue_audio_transcribed_seconds_total", "Audio of runs that completed; this is what came out.", ["model"]
-)
-PROCESSING = Counter(
-    "paraqueue_processing_seconds_total", "Time that runs which completed were transcribed for.", ["model"]
-)
+AUDIO_TRANSCRIBED = Counter("paraqueue_audio_transcribed_seconds_total", "Audio of completed runs.", ["model"])
+PROCESSING = Counter("paraqueue_processing_seconds_total", "Transcription time of completed runs.", ["model"])
 MESSAGES = Counter(
     "paraqueue_messages_total",
-    "Celery messages, by task and by whether Redis took them (`sent`) or not (`failed`).",
+    "Celery messages by task and outcome: `sent`, or `failed` if Redis did not accept them.",
     ["task", "outcome"],
 )
-POOL_IN_USE = Gauge("paraqueue_database_pool_in_use", "Connections of the pool that somebody uses now.")
-POOL_SIZE = Gauge("paraqueue_database_pool_size", "Connections that the pool may open.")
-POOL_TIMEOUTS = Counter(
-    "paraqueue_database_pool_timeouts_total", "Times that no connection of the pool became free within 5 s."
-)
+POOL_IN_USE = Gauge("paraqueue_database_pool_in_use", "Pool connections in use.")
+POOL_SIZE = Gauge("paraqueue_database_pool_size", "Maximum size of the connection pool.")
+POOL_TIMEOUTS = Counter("paraqueue_database_pool_timeouts_total", "Timeouts while waiting for a pool connection (5 s).")
 DATABASE_ERRORS = Counter(
-    "paraqueue_database_errors_total", "Times that the database did not answer, or a connection to it broke."
+    "paraqueue_database_errors_total",
+    "Database requests that failed because the server did not respond or the connection was lost.",
 )
 
 # Why a job may fail: of these series there is one from the start, for a rate needs a zero to begin from.

@@ -38,222 +38,261 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PARAQUEUE_", frozen=True, extra="ignore")
 
-    # The servers we stand on
+    # Servers
     database_url: SecretStr = Field(
-        SecretStr("postgresql://paraqueue@127.0.0.1:5432/paraqueue"), description="PostgreSQL, the truth."
+        SecretStr("postgresql://paraqueue@127.0.0.1:5432/paraqueue"),
+        description="PostgreSQL URL; PostgreSQL holds all state.",
     )
     redis_url: SecretStr = Field(
-        SecretStr("redis://127.0.0.1:6379/0"), description="Redis or Valkey, which carries Celery's messages."
+        SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis or Valkey URL; carries Celery messages and rate-limit counters.",
     )
-    database_pool_size: Count = Field(10, description="Connections each process holds at most.")
+    database_pool_size: Count = Field(10, description="Maximum database connections per process.")
 
-    # Where audio is kept
+    # Storage
     storage_url: str = Field(
         "file:.paraqueue/storage",
-        description="`file:DIRECTORY`, or `s3://bucket/prefix` for any S3-compatible store.",
+        description="Where audio is stored: `file:DIRECTORY`, or `s3://bucket/prefix` for any S3-compatible store.",
     )
-    s3_endpoint_url: str | None = Field(None, description="Endpoint of the S3 store; unset means AWS.")
-    s3_region: str = Field("us-east-1", description="Region that requests to the S3 store are signed for.")
-    s3_access_key_id: str | None = Field(None, description="Unset: boto3's own credential chain.")
-    s3_secret_access_key: SecretStr | None = Field(None, description="Belongs to the access key id.")
+    s3_endpoint_url: str | None = Field(None, description="Endpoint of the S3 store. Unset: AWS.")
+    s3_region: str = Field("us-east-1", description="Signing region of the S3 store.")
+    s3_access_key_id: str | None = Field(
+        None, description="Access key id of the S3 store. Unset: boto3's default credential chain."
+    )
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key of the S3 store.")
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
-        "path", description="How the bucket stands in the URL of the S3 store."
+        "path", description="Bucket addressing of the S3 store: in the path or in the host name."
     )
     s3_checksums: Literal["when_supported", "when_required"] = Field(
-        "when_supported", description="`when_required` for stores that know no CRC trailers."
+        "when_supported", description="Set `when_required` for stores that do not support CRC trailers."
     )
 
     # Links
-    source_s3_endpoint_url: str | None = Field(None, description="Endpoint for `s3://` links; unset means AWS.")
-    source_s3_region: str = Field("us-east-1", description="Region that requests for `s3://` links are signed for.")
+    source_s3_endpoint_url: str | None = Field(None, description="Endpoint for `s3://` links. Unset: AWS.")
+    source_s3_region: str = Field("us-east-1", description="Signing region for `s3://` links.")
     source_s3_access_key_id: str | None = Field(
-        None, description="Key for `s3://` links; unset: boto3's own credential chain. Not the storage's."
+        None,
+        description="Access key id for `s3://` links; separate from the storage key. Unset: boto3's default "
+        "credential chain.",
     )
-    source_s3_secret_access_key: SecretStr | None = Field(None, description="Belongs to that access key id.")
+    source_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key for `s3://` links.")
     oss_endpoint_url: str | None = Field(
-        None, description="Alibaba OSS, for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
+        None, description="Alibaba Cloud OSS endpoint for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
     )
-    oss_region: str = Field("oss-cn-hangzhou", description="Region that requests to OSS are signed for.")
+    oss_region: str = Field("oss-cn-hangzhou", description="Signing region for OSS.")
     oss_access_key_id: str | None = Field(None, description="Access key id for OSS.")
-    oss_access_key_secret: SecretStr | None = Field(None, description="Belongs to the OSS access key id.")
+    oss_access_key_secret: SecretStr | None = Field(None, description="Secret key for OSS.")
     oss_addressing_style: Literal["path", "virtual"] = Field(
-        "virtual", description="OSS itself takes `virtual` only; `path` is for stand-ins."
+        "virtual", description="OSS accepts only `virtual`; `path` is for OSS-compatible test servers."
     )
-    fetch_timeout_seconds: Seconds = Field(3600, description="Longest time that fetching one link may take.")
-    fetch_stall_seconds: Seconds = Field(30, description="Longest silence of the other side while fetching.")
-    fetch_max_redirects: int = Field(3, ge=0, description="Redirects that are followed.")
-    fetch_resumes: int = Field(5, ge=0, description="How often a broken download is continued.")
+    fetch_timeout_seconds: Seconds = Field(3600, description="Time limit for downloading one link.")
+    fetch_stall_seconds: Seconds = Field(
+        30, description="Time limit without receiving any data while downloading a link."
+    )
+    fetch_max_redirects: int = Field(3, ge=0, description="Maximum redirects to follow.")
+    fetch_resumes: int = Field(5, ge=0, description="Maximum times that an interrupted download is resumed.")
     fetch_allowed_private: str = Field(
         "",
-        description="Hosts and networks (comma-separated, e.g. `media.corp.example,10.20.0.0/16`) that http links "
-        "and webhooks may lead to although their addresses are private, at any port or, with `host:port`, at that one; "
-        "all other private addresses are refused.",
+        description="Private hosts and networks that http links and webhooks may reach, comma-separated, e.g. "
+        "`media.corp.example,10.20.0.0/16`. `host:port` allows one port only; otherwise all ports are "
+        "allowed. All other private addresses are refused.",
     )
     fetch_ports: str = Field(
         "80,443",
-        description="Ports (comma-separated, also ranges, e.g. `8000-8999`) that http links and webhooks may lead to.",
+        description="Ports that http links and webhooks may use, comma-separated; ranges such as `8000-8999` are "
+        "allowed.",
     )
 
     # Limits
-    max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Largest audio file, uploaded or linked.")
+    max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Maximum size of an audio file, uploaded or linked.")
     upload_idle_seconds: Seconds = Field(
-        30, description="An upload in which nothing arrives for so long is broken off; what came of it is kept."
+        30,
+        description="Uploads that receive no data for this long are disconnected; the bytes received so far are kept.",
     )
     upload_retention_hours: Seconds = Field(
-        24, description="A resumable upload that is not continued, or not used, is deleted after this time."
+        24, description="Resumable uploads that are not continued or used within this time are deleted."
     )
-    max_audio_hours: Seconds = Field(24, description="Longest audio that is transcribed.")
+    max_audio_hours: Seconds = Field(24, description="Maximum audio duration.")
 
-    # The API
+    # API
     host: str = Field("127.0.0.1", description="Address the API listens on.")
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     openai_wait_seconds: Seconds = Field(
         600,
-        description="So long the OpenAI-compatible call waits, a streamed one for its next piece of text; then it "
-        "says that the job goes on.",
+        description="How long an OpenAI-compatible call waits for its job, or a streaming call for the next text, "
+        "before it returns `still_running`.",
     )
-    openai_priority: int = Field(9, ge=0, le=9, description="Priority of what comes by that call.")
-    request_head_seconds: Seconds = Field(10, description="Longest time in which the head of a request must be here.")
+    openai_priority: int = Field(9, ge=0, le=9, description="Priority of jobs created by OpenAI-compatible calls.")
+    request_head_seconds: Seconds = Field(10, description="Time limit for receiving request headers.")
     request_idle_seconds: Seconds = Field(
-        30, description="Longest pause in a request's body, and longest time for which a client may take no answer."
+        30, description="Time limit without progress while receiving a request body or sending a response."
     )
-    public_url: str | None = Field(None, description="Where clients see the API; unset: as they called it.")
+    public_url: str | None = Field(
+        None, description="Public base URL of the API, used in links. Unset: derived from each request."
+    )
     trusted_proxies: str = Field(
         "127.0.0.1,::1",
-        description="Addresses and networks (comma-separated, e.g. `10.0.0.0/8`) of proxies whose `X-Forwarded-For` "
-        "and `X-Forwarded-Proto` are believed; wrong keys are counted for the client that they name.",
+        description="Addresses and networks of trusted proxies, comma-separated, e.g. `10.0.0.0/8`. Their "
+        "`X-Forwarded-For` and `X-Forwarded-Proto` headers are honoured, and failed authentication "
+        "counts against the client address they report.",
     )
 
-    # Who may call
+    # Authentication
     auth: Literal["on", "off"] = Field(
         "on",
-        description="`off` lets everybody do everything, as the tenant `default`; only where the API listens on "
-        "a loopback address.",
+        description="`off` gives every caller all scopes of the tenant `default`; allowed only while the API "
+        "listens on a loopback address.",
     )
     auth_failures_per_minute: Limit = Field(
         60,
-        description="Wrong keys, tokens and sessions that one address (of IPv6 one /64 network) may send within a "
-        "minute, and a third of that with the same beginning; more are answered with 429. 0: any number.",
+        description="Failed authentication attempts allowed per minute and client address (IPv6: per /64 "
+        "network); attempts with the same credential prefix are limited to a third of that. Further "
+        "attempts receive 429. 0: unlimited.",
     )
     admin_key: SecretStr | None = Field(
         None,
-        description="An API key that works as long as it stands here, with all scopes for the tenant `default`: "
-        "`pq_live_` and 43 or more random letters, digits, `-` or `_`. More keys are made with it.",
+        description="An API key with all scopes for the tenant `default`, valid while it is set: `pq_live_` "
+        "followed by at least 43 random letters, digits, `-` or `_`. Use it to create other keys.",
     )
 
     jwt_secret: SecretStr | None = Field(
-        None, description="Takes JSON Web Tokens signed with this secret (HS256): 32 or more bytes."
+        None, description="Accept JSON Web Tokens signed with this secret (HS256), at least 32 bytes."
     )
     jwt_jwks_url: str | None = Field(
         None,
-        description="Takes JSON Web Tokens (RS256, ES256) signed with a key of this key set: `https://…`, or http on "
-        "a loopback address.",
+        description="Accept JSON Web Tokens (RS256, ES256) signed by a key of this JWKS: an `https://` URL, or "
+        "http on a loopback address.",
     )
-    jwt_issuer: str | None = Field(None, description="What `iss` of a token must be.")
-    jwt_audience: str | None = Field(None, description="What `aud` of a token must be, or hold.")
-    jwt_tenant_claim: str = Field("tenant", description="The claim that names the tenant.")
-    jwt_tenant: str | None = Field(None, description="The tenant of tokens that lack this claim; unset: refused.")
-    jwt_scopes_claim: str = Field("scope", description="The claim with the scopes: a list, or one text with spaces.")
-    jwt_scope_prefix: str = Field("", description="What stands before the scopes there, e.g. `paraqueue:`.")
-    session_hours: Seconds = Field(12, description="A browser's session ends after this time.")
+    jwt_issuer: str | None = Field(None, description="Required `iss` claim of tokens.")
+    jwt_audience: str | None = Field(
+        None, description="Required `aud` claim of tokens; must equal or contain this value."
+    )
+    jwt_tenant_claim: str = Field("tenant", description="Claim that contains the tenant.")
+    jwt_tenant: str | None = Field(
+        None, description="Tenant of tokens without that claim. Unset: such tokens are refused."
+    )
+    jwt_scopes_claim: str = Field(
+        "scope", description="Claim that contains the scopes, as a list or a space-separated string."
+    )
+    jwt_scope_prefix: str = Field("", description="Prefix of scope names in that claim, e.g. `paraqueue:`.")
+    session_hours: Seconds = Field(12, description="Lifetime of a browser session.")
     cors_origins: str = Field(
-        "", description="Web pages (comma-separated origins, e.g. `https://app.corp.example`) that may call the API."
+        "", description="Origins whose web pages may call the API, comma-separated, e.g. `https://app.corp.example`."
     )
 
-    # What one key may use, unless the key has a limit of its own; 0: no limit
-    key_requests_per_minute: Limit = Field(6000, description="Calls within a minute; more are answered with 429.")
-    key_max_running: Limit = Field(0, description="Jobs that run at the same time; more wait in the queue.")
-    key_max_queued: Limit = Field(10_000, description="Jobs that wait; more are answered with 429.")
-    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio within a day (UTC).")
-    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio within a month (UTC).")
+    # Default limits of an API key (0: unlimited)
+    key_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
+    key_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
+    key_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
+    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
+    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")
 
     # Webhooks
     secret_key: SecretStr | None = Field(
         None,
-        description="Encrypts the secrets of webhook endpoints: one or more Fernet keys, comma-separated; the first "
-        "one encrypts, the others still open what they encrypted. Unset: no endpoints can be made.",
+        description="Encrypts webhook endpoint secrets and browser sessions: one or more Fernet keys, "
+        "comma-separated. The first key encrypts; the others only decrypt. Unset: webhook endpoints "
+        "and console sign-in are unavailable.",
     )
     webhook_secret: SecretStr | None = Field(
         None,
-        description="Signs the webhooks to a job's own `webhook_url`: one or more `whsec_` secrets, comma-separated, "
-        "which all sign. Unset: `webhook_url` is refused.",
+        description="Signs webhooks sent to a job's own `webhook_url`: one or more `whsec_` secrets, "
+        "comma-separated; all of them sign. Unset: `webhook_url` is refused.",
     )
-    webhook_timeout_seconds: Seconds = Field(15, description="Longest time that sending one webhook may take.")
+    webhook_timeout_seconds: Seconds = Field(15, description="Time limit for one webhook delivery attempt.")
     webhook_retry_base_seconds: Seconds = Field(
-        5, description="Pause before a webhook's second try; each one is four times longer, up to a ninth of the end."
+        5,
+        description="Delay before the second delivery attempt. Each further delay is four times longer, up to a "
+        "ninth of the total retry time.",
     )
-    webhook_retry_hours: Seconds = Field(72, description="A webhook that failed for about so long is given up.")
+    webhook_retry_hours: Seconds = Field(
+        72, description="Total time after which a failing webhook delivery is abandoned (approximate)."
+    )
 
     # Models
-    model: str = Field("paraformer-large-zh", description="The bundle that runs; `demo-zh` is in the repository.")
+    model: str = Field(
+        "paraformer-large-zh", description="Model bundle to run; `demo-zh` is included in the repository."
+    )
     model_source: Literal["modelscope", "huggingface", "local"] = Field(
-        "modelscope", description="Where a bundle that is not on disk is downloaded from; `local`: never."
+        "modelscope", description="Download source of bundles that are not on disk; `local`: never download."
     )
     model_repositories: str = Field(
         "",
-        description="Other repositories of the hub than the pinned ones, e.g. a mirror of your own: "
+        description="Repositories to use instead of the pinned ones, e.g. your own mirror: "
         "`asr=ORG/NAME@REVISION,vad=…,punc=…`.",
     )
-    models_dir: Path = Field(Path("models"), description="Directory of model bundles, one folder each.")
+    models_dir: Path = Field(Path("models"), description="Directory of model bundles, one folder per bundle.")
 
-    # The worker
-    device: str = Field("auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU.")
+    # Worker
+    device: str = Field(
+        "auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU if there is one, otherwise the CPU."
+    )
     precision: Literal["fp32", "int8", "bf16", "fp16"] = Field(
-        "fp32", description="Arithmetic of recognition: `int8` is for the CPU, `bf16` and `fp16` are for GPUs."
+        "fp32", description="Numeric precision of recognition: `int8` for CPUs, `bf16` and `fp16` for GPUs."
     )
-    worker_slots: Count = Field(4, description="Jobs that one worker process runs at the same time.")
-    torch_threads: int = Field(0, ge=0, description="Threads of one operation on the CPU; 0: one per core.")
+    worker_slots: Count = Field(4, description="Jobs that one worker process runs concurrently.")
+    torch_threads: int = Field(0, ge=0, description="CPU threads per operation. 0: one per core.")
     batch_seconds: Seconds | None = Field(
-        None, description="Budget of one batch, in seconds of audio with padding. Unset: measured at start."
+        None, description="Batch budget in seconds of padded audio. Unset: measured at startup."
     )
-    max_segment_seconds: Seconds = Field(30, description="Longest segment that is recognised in one piece.")
-    part_seconds: Seconds = Field(300, description="About how much audio is committed at a time.")
-    scratch_dir: Path = Field(Path(".paraqueue/scratch"), description="Where audio lies while it is worked on.")
-    decode_cpu_seconds: Count = Field(3600, description="CPU time that decoding one file may take.")
-    decode_memory_bytes: Count = Field(2 * GIBIBYTE, description="Address space of the decoding process.")
+    max_segment_seconds: Seconds = Field(30, description="Maximum length of a speech segment; longer ones are split.")
+    part_seconds: Seconds = Field(300, description="Approximate amount of audio per committed part.")
+    scratch_dir: Path = Field(
+        Path(".paraqueue/scratch"), description="Directory for audio files while they are processed."
+    )
+    decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding one file.")
+    decode_memory_bytes: Count = Field(2 * GIBIBYTE, description="Address space limit of the decoding process.")
 
-    # Never losing a job
-    lease_seconds: Seconds = Field(30, description="A job whose worker is silent for so long is taken back.")
-    renew_seconds: Seconds = Field(1, description="How often a worker renews all its leases.")
-    sweep_seconds: Seconds = Field(10, description="How often the sweep looks for what was left behind.")
-    max_attempts: Count = Field(5, description="Attempts of one run before a transient error becomes final.")
+    # Leases, retries and retention
+    lease_seconds: Seconds = Field(
+        30, description="Lease duration: a job is requeued if its worker does not renew the lease for this long."
+    )
+    renew_seconds: Seconds = Field(1, description="Interval at which a worker renews its leases.")
+    sweep_seconds: Seconds = Field(
+        10, description="Interval of the sweep, which recovers expired leases and lost messages."
+    )
+    max_attempts: Count = Field(5, description="Attempts per run before a retryable error becomes final.")
     max_outage_attempts: Count = Field(
         100,
-        description="The same where our own storage or database is away or full, which no job can help; with pauses "
-        "of 15 minutes at most, 100 attempts wait for most of a day.",
+        description="The same limit for errors of the service's own storage or database. With delays of at most "
+        "15 minutes, 100 attempts cover most of a day.",
     )
     redispatch_seconds: Seconds = Field(
-        15, description="A queued job whose message nobody took is announced again after this time."
+        15, description="A queued job whose message was not picked up is announced again after this time."
     )
-    retry_base_seconds: Seconds = Field(5, description="Pause before the second attempt; doubles each time.")
-    retry_max_seconds: Seconds = Field(900, description="Longest pause between two attempts.")
-    audio_retention_hours: Seconds = Field(24, description="Audio is deleted so long after its job ended.")
-    result_retention_days: Seconds = Field(30, description="Transcripts are deleted so long after the end.")
+    retry_base_seconds: Seconds = Field(
+        5, description="Delay before the second attempt; doubles with each further attempt."
+    )
+    retry_max_seconds: Seconds = Field(900, description="Maximum delay between two attempts.")
+    audio_retention_hours: Seconds = Field(24, description="Audio is deleted this long after its job ended.")
+    result_retention_days: Seconds = Field(
+        30, description="Jobs and transcripts are deleted this long after the job ended."
+    )
 
-    # Telling
-    metrics_host: str = Field("127.0.0.1", description="Address that the workers' metrics are served on.")
+    # Metrics, traces and logs
+    metrics_host: str = Field("127.0.0.1", description="Address on which workers serve `/metrics`.")
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
-        description="Port on which a worker, or a light worker, serves `/metrics`; 0: none. Each process on a machine "
-        "needs one of its own. The API serves them on its own port.",
+        description="Port on which a worker or light worker serves `/metrics`; 0: disabled. Processes on one "
+        "machine need different ports. The API serves `/metrics` on its own port.",
     )
     metrics_token: SecretStr | None = Field(
-        None, description="Who reads `/metrics` must show this bearer token (16 characters or more), wherever from."
+        None, description="Bearer token required to read `/metrics` (at least 16 characters), from any address."
     )
     metrics_networks: str = Field(
         "127.0.0.0/8,::1/128",
-        description="Networks (comma-separated) from which `/metrics` may be read while there is no token; not through "
-        "a proxy.",
+        description="Networks that may read `/metrics` while no token is set, comma-separated. Requests through a "
+        "proxy are refused.",
     )
     otlp_endpoint: str | None = Field(
         None,
-        description="Where traces go: an OpenTelemetry collector that takes OTLP over HTTP, e.g. "
-        "`http://127.0.0.1:4318`. Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`; where that is unset too, there are no traces.",
+        description="OpenTelemetry collector (OTLP over HTTP) that receives traces, e.g. `http://127.0.0.1:4318`. "
+        "Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`; if that is unset too, tracing is off.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
-    log_format: Literal["json", "text"] = Field("json", description="`text` is for people at a terminal.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
+    log_format: Literal["json", "text"] = Field("json", description="`text` is meant for reading at a terminal.")
 
     @field_validator("database_url")
     @classmethod

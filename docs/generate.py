@@ -1,9 +1,9 @@
-"""Writes the pages of the documentation that are generated from the code: `python -m docs.generate`.
+"""Generates pages of the documentation from the code: `python -m docs.generate`.
 
 `docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`,
-`docs/metrics.md` from the metrics of all processes; the names that the Helm chart's values may have come from the
-settings too.
-A test fails when a page is not what this would write; `--check` says the same at a terminal.
+`docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, and the setting names
+that the Helm chart accepts from the settings.
+A test fails if a page is out of date; `--check` reports the same at a terminal.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import yaml
 from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
@@ -27,8 +28,9 @@ from common.settings import GIBIBYTE, Settings
 from docs.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parent
+ALERT_RULES = DOCS.parent / "deploy" / "prometheus" / "paraqueue.rules.yml"
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
-# Where a container writes and listens is the chart's business.
+# The chart sets paths and ports of containers itself.
 SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "scratch_dir"}
 
 CONFIGURATION = """\
@@ -36,10 +38,18 @@ CONFIGURATION = """\
 
 <!-- Generated from common/settings.py by `python -m docs.generate`; do not edit. -->
 
-Every setting is an environment variable, read once when a process starts; one with a wrong value is named at start, and
-the process ends. All processes (API, worker, light worker, beat, Flower) and the migration read
-the same variables and take from them what they need. `make run` sets the servers, directories and the port by itself
-and passes all others on.
+Settings are environment variables, read once at startup; a process with an invalid setting names it and exits. All
+processes (API, worker, light worker, beat, Flower) and the migration read the same variables. `make run` sets servers,
+directories and port itself and passes on all others.
+"""
+
+ALERTS = """\
+# Alerts
+
+<!-- Generated from deploy/prometheus/paraqueue.rules.yml by `python -m docs.generate`; do not edit. -->
+
+The alert rules in `deploy/prometheus/paraqueue.rules.yml`, and how to respond to each. For metrics, traces and logs see
+[operations](operations.md).
 """
 
 ERRORS = """\
@@ -47,7 +57,7 @@ ERRORS = """\
 
 <!-- Generated from common/errors.py and api/errors.py by `python -m docs.generate`; do not edit. -->
 
-A call that cannot be done is answered with `{media_type}` (RFC 9457):
+Errors are returned as `{media_type}` (RFC 9457):
 
 ```json
 {{"type": "urn:paraqueue:error:not_ready", "title": "Conflict", "status": 409,
@@ -55,18 +65,18 @@ A call that cannot be done is answered with `{media_type}` (RFC 9457):
  "code": "not_ready", "request_id": "fdb33642fe184c3a99563eec73b91546", "retryable": true}}
 ```
 
-A job that failed says why in its `error`: `code`, `message`, `retryable`. Program against `code`, which stays what it
-is; `detail` and `message` are for people. `retryable` says whether the same call, or the same job, may succeed later
-without a change. The service itself repeats a job after a retryable error, with growing pauses, before it lets the job
-fail (`PARAQUEUE_MAX_ATTEMPTS`). `request_id` is also the header `X-Request-ID` of the answer, and in the log.
+A failed job has an `error` with `code`, `message` and `retryable`. Write programs against `code`, which is stable;
+`detail` and `message` are for people. `retryable` means that the same request or job may succeed later without changes.
+Before a job fails with a retryable error, the service has retried it with increasing delays
+(`PARAQUEUE_MAX_ATTEMPTS`). `request_id` equals the response header `X-Request-ID` and appears in the log.
 
-An HTTP status stands where the code can be the answer to a call. The `error` of a job is one of those under "Why a job
-failed", or `internal`, `unavailable`, `storage_full`.
+Codes with an HTTP status can be returned by a call. A job's `error` has a code from one of the "Job errors" sections,
+or `internal`, `unavailable` or `storage_full`.
 """
 
 
 def configuration_page() -> str:
-    """The page about settings."""
+    """The page of settings."""
     lines = [CONFIGURATION]
     for title, names in _sections(inspect.getsource(Settings), r"    (\w+): .*?=? ?Field\(|    (\w+): "):
         rows = [name for name in names if name in Settings.model_fields]
@@ -78,10 +88,10 @@ def configuration_page() -> str:
 
 
 def errors_page() -> str:
-    """The page about error codes."""
+    """The page of error codes."""
     classes = {error.__name__: error for error in errors.all_errors()}
     lines = [ERRORS.format(media_type=MEDIA_TYPE)]
-    for title, names in _sections(inspect.getsource(errors), r"class (\w+)\(ParaqueueError\)", first="Anywhere"):
+    for title, names in _sections(inspect.getsource(errors), r"class (\w+)\(ParaqueueError\)", first="General"):
         rows = [_error_row(classes[name]) for name in names if name in classes]
         lines += [f"## {title}", "", "| code | HTTP | retryable | meaning |", "| --- | --- | --- | --- |", *rows, ""]
     lines += ["## From the web framework", "", "| code | HTTP | meaning |", "| --- | --- | --- |"]
@@ -91,14 +101,14 @@ def errors_page() -> str:
         for status, code in FRAMEWORK_CODES.items()
         if code not in own
     ]
-    lines += ["| `http_error` | any other | Whatever else is wrong with the HTTP request itself. |", ""]
+    lines += ["| `http_error` | any other | Any other HTTP-level error. |", ""]
     return "\n".join(lines)
 
 
 def _sections(source: str, pattern: str, first: str | None = None) -> list[tuple[str, list[str]]]:
-    """The comments of a source that stand on lines of their own as titles, each with the names defined behind it.
+    """The section comments of a source as titles, each with the names defined after it.
 
-    A comment right behind another line of code explains that code and is no title.
+    A comment directly after a line of code explains that code and is not a title.
     """
     found: list[tuple[str, list[str]]] = [(first, [])] if first else []
     before = ""
@@ -119,7 +129,7 @@ def _setting_row(name: str, field: FieldInfo) -> str:
 
 
 def _kind(field: FieldInfo) -> str:
-    """What a value has to be, in words."""
+    """The type and bounds of a value."""
     annotation = field.annotation
     inner = [item for item in get_args(annotation) if item is not type(None)]
     if get_origin(annotation) is Literal:
@@ -132,7 +142,7 @@ def _kind(field: FieldInfo) -> str:
 
 
 def _rules(field: FieldInfo) -> list[Any]:
-    """The constraints of a field; those of an `Annotated` type come with its own metadata."""
+    """The constraints of a field, including those of an `Annotated` type."""
     found: list[Any] = []
     for item in field.metadata:
         found += item.metadata if isinstance(item, FieldInfo) else [item]
@@ -167,12 +177,12 @@ def _error_row(error: type[ParaqueueError]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that can stand in a table."""
+    """Text that is valid in a table cell."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
 def chart_schema() -> str:
-    """The schema of the chart's values, with the settings of now: a name that does not exist is refused by Helm."""
+    """The schema of the chart's values with the current setting names, so that Helm rejects unknown names."""
     schema = json.loads((DOCS / CHART_SCHEMA).read_text("utf-8"))
     secret = {name for name, field in Settings.model_fields.items() if SecretStr in _types(field)}
     plain = sorted(set(Settings.model_fields) - secret - SET_BY_CHART)
@@ -185,7 +195,26 @@ def _types(field: FieldInfo) -> tuple[Any, ...]:
     return (field.annotation, *get_args(field.annotation))
 
 
+def alerts_page() -> str:
+    """The page of alerts, from the Prometheus rules."""
+    lines = [ALERTS]
+    for group in yaml.safe_load(ALERT_RULES.read_text("utf-8"))["groups"]:
+        lines += [
+            f"## {group['name']}",
+            "",
+            "| alert | severity | condition | what to do |",
+            "| --- | --- | --- | --- |",
+        ]
+        for rule in group["rules"]:
+            notes, severity = rule["annotations"], rule["labels"]["severity"]
+            told = [f"`{rule['alert']}`", severity, _cell(notes["condition"]), _cell(notes["description"])]
+            lines.append(f"| {' | '.join(told)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 PAGES = {
+    "alerts.md": alerts_page,
     "configuration.md": configuration_page,
     "errors.md": errors_page,
     "metrics.md": metrics_page,
@@ -194,14 +223,14 @@ PAGES = {
 
 
 def stale() -> list[str]:
-    """The names of pages that are not what the code says now."""
+    """The names of pages that are out of date."""
     return [
         name for name, page in PAGES.items() if not (DOCS / name).exists() or (DOCS / name).read_text("utf-8") != page()
     ]
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or only say which are stale."""
+    """Write the pages, or only report which are out of date."""
     wrong = stale()
     if "--check" in arguments:
         print("\n".join(f"docs/{name} is stale; run python -m docs.generate" for name in wrong))

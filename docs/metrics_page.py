@@ -1,4 +1,4 @@
-"""The page about metrics, made from the metrics themselves."""
+"""The page about metrics, generated from the metrics themselves."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ METRICS = """\
 <!-- Generated from common/metrics.py, api/metrics.py, api/board.py and worker/metrics.py by
 `python -m docs.generate`; do not edit. -->
 
-What each process tells Prometheus; [operations](operations.md) says how to read them and who may. A counter belongs to
-the process that counted, so add up the processes (`sum(rate(…))`). The figures of the installation are the same in
-every API, so take the largest (`max by (…)`). Histograms have the series `_bucket`, `_sum` and `_count`. Beside these
-there are the library's own: `process_…` (memory, processor time, open files) and `python_…`.
+Prometheus metrics of each process. For access rules and alerts see [operations](operations.md). Counters are per
+process: aggregate with `sum(rate(…))`. Installation metrics are identical on every API process: use `max by (…)`.
+Histograms have the series `_bucket`, `_sum` and `_count`. The standard `process_…` (memory, CPU time, open files) and
+`python_…` metrics are exported too.
 """
 SECTIONS = {
-    "Every process": "What a process has not to do with stays 0.",
-    "The installation": "Told by each API, from the database and Redis.",
-    "The API": "",
-    "Workers": "A GPU worker counts attempts; a light worker counts leases, webhooks and sweeps.",
-    "The GPU worker and its device": "",
+    "Every process": "Metrics that do not apply to a process stay 0.",
+    "Installation": "Exported by every API process; read from the database and Redis.",
+    "API": "",
+    "Workers": "GPU workers count attempts; light workers count leases, webhooks and sweeps.",
+    "GPU worker and device": "",
 }
 
 
@@ -35,10 +35,10 @@ def families() -> dict[str, list[Metric | MetricWrapperBase]]:
     """Every metric of ours, by section."""
     return {
         "Every process": _of(shared),
-        "The installation": list(board.described()),
-        "The API": _of(metrics),
+        "Installation": list(board.described()),
+        "API": _of(metrics),
         "Workers": _of(work),
-        "The GPU worker and its device": list(work.described()),
+        "GPU worker and device": list(work.described()),
     }
 
 

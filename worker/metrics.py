@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 
 ATTEMPTS = Counter(
     "paraqueue_attempts_total",
-    "Attempts that ended, by outcome, and by error code where they ended in an error.",
+    "Attempts that ended, by outcome and, for errors, error code.",
     ["model", "outcome", "error_code"],
 )
 STAGES = Histogram(
     "paraqueue_attempt_stage_seconds",
-    "Time that an attempt spent in a stage: fetching, transcribing, finishing; and within transcribing, added up: "
-    "decode, vad, recognise (the wait for the device, which other jobs share), punctuate, commit.",
+    "Time per attempt in each stage: fetching, transcribing, finishing; and within transcribing, accumulated: "
+    "decode, vad, recognise (waiting for the shared device), punctuate, commit.",
     ["stage"],
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000),
 )
 REAL_TIME_FACTOR = Histogram(
     "paraqueue_attempt_real_time_factor",
-    "Time of transcribing / length of the audio, of attempts that completed a run.",
+    "Transcription time divided by audio duration, for attempts that completed a run.",
     ["model"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
 )
 AUDIO_DECODED = Counter(
     "paraqueue_audio_decoded_seconds_total",
-    "Audio that came in: decoded and handed to the engine. What is worked on again after a failure counts again.",
+    "Audio decoded and passed to the engine. Audio processed again after a failure counts again.",
     ["model"],
 )
-RENEWAL_FAILURES = Counter("paraqueue_lease_renewal_failures_total", "Renewals of leases that failed.")
+RENEWAL_FAILURES = Counter("paraqueue_lease_renewal_failures_total", "Failed lease renewals.")
 LEASES_EXPIRED = Counter(
     "paraqueue_leases_expired_total",
-    "Jobs that were taken back from silent workers, by what became of them.",
+    "Jobs recovered from workers that stopped renewing their leases, by resulting status.",
     ["status"],
 )
 for _status in (Status.QUEUED, Status.FAILED, Status.CANCELED):
     LEASES_EXPIRED.labels(_status.value)
 WEBHOOKS = Counter(
     "paraqueue_webhook_deliveries_total",
-    "Tries to deliver a webhook: `delivered`, `retrying`, `dead` or `gone`, and what went wrong.",
+    "Webhook delivery attempts by outcome (`delivered`, `retrying`, `dead`, `gone`) and error.",
     ["outcome", "error"],
 )
 for _error in (
@@ -70,15 +70,15 @@ WEBHOOKS.labels("delivered", "")
 WEBHOOKS.labels("gone", "http_status")
 WEBHOOK_SECONDS = Histogram(
     "paraqueue_webhook_delivery_seconds",
-    "How long the tries took, receiver and network included.",
+    "Duration of delivery attempts, including network and receiver.",
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
 )
 WEBHOOK_LATENCY = Histogram(
     "paraqueue_webhook_latency_seconds",
-    "From the event to its arrival, for webhooks that arrived.",
+    "Time from event to successful delivery.",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600, 10_000, 100_000),
 )
-STEPS = Counter("paraqueue_sweep_steps_total", "Steps of sweep and clean, by how they went.", ["step", "outcome"])
+STEPS = Counter("paraqueue_sweep_steps_total", "Steps of the sweep and clean tasks, by outcome.", ["step", "outcome"])
 
 
 @dataclass(frozen=True)
@@ -133,26 +133,29 @@ ENGINE = {
 }
 TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "paraqueue_worker_info": (
-        "1, with what this worker runs.",
+        "Always 1; the labels describe this worker.",
         ("worker", "model", "revision", "precision", "device"),
     ),
-    "paraqueue_worker_slots": ("Jobs that this worker may run at once.", ()),
-    "paraqueue_worker_jobs": ("Jobs that this worker runs now.", ()),
-    "paraqueue_scratch_free_bytes": ("Room on the disk where audio lies while it is worked on.", ()),
+    "paraqueue_worker_slots": ("Maximum concurrent jobs of this worker.", ()),
+    "paraqueue_worker_jobs": ("Jobs running on this worker.", ()),
+    "paraqueue_scratch_free_bytes": ("Free space on the scratch disk.", ()),
     "paraqueue_device_memory_bytes": (
-        "Memory of the device (on a CPU: of the machine): all, free, and what this process holds.",
+        "Device memory (on a CPU: main memory): total, free, and held by this process.",
         ("kind",),
     ),
-    "paraqueue_engine_batches_total": ("Batches that the device recognised.", ()),
-    "paraqueue_engine_segments_total": ("Speech segments in them.", ()),
-    "paraqueue_engine_audio_seconds_total": ("Speech in them.", ()),
-    "paraqueue_engine_padded_seconds_total": ("The same, with the padding up to each batch's longest segment.", ()),
-    "paraqueue_engine_busy_seconds_total": ("Time in which the device's thread worked.", ()),
-    "paraqueue_engine_idle_seconds_total": ("Time in which the device's thread had nothing to do.", ()),
-    "paraqueue_engine_out_of_memory_total": ("Batches that did not fit into the device's memory and were halved.", ()),
-    "paraqueue_engine_batch_budget_seconds": ("Padded seconds that a batch may have.", ()),
-    "paraqueue_engine_queued_segments": ("Segments that wait for the device.", ()),
-    "paraqueue_engine_queued_seconds": ("Speech in the segments that wait for the device.", ()),
+    "paraqueue_engine_batches_total": ("Batches recognised.", ()),
+    "paraqueue_engine_segments_total": ("Speech segments recognised.", ()),
+    "paraqueue_engine_audio_seconds_total": ("Speech recognised.", ()),
+    "paraqueue_engine_padded_seconds_total": (
+        "Speech recognised, including padding to the longest segment of each batch.",
+        (),
+    ),
+    "paraqueue_engine_busy_seconds_total": ("Busy time of the device thread.", ()),
+    "paraqueue_engine_idle_seconds_total": ("Idle time of the device thread.", ()),
+    "paraqueue_engine_out_of_memory_total": ("Batches that ran out of device memory and were split.", ()),
+    "paraqueue_engine_batch_budget_seconds": ("Batch budget in padded seconds.", ()),
+    "paraqueue_engine_queued_segments": ("Segments waiting for the device.", ()),
+    "paraqueue_engine_queued_seconds": ("Speech waiting for the device.", ()),
 }
 
 

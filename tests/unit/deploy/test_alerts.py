@@ -23,7 +23,7 @@ from tests.queries import DASHBOARD, MATCHER, RULES, SCRAPING, Query, alerts, pa
 
 OF_PROMETHEUS = {"job", "instance"}
 SEVERITIES = {"critical", "warning", "info"}
-RUNBOOK = (REPOSITORY / "docs" / "operations.md").read_text("utf-8")
+RUNBOOK = (REPOSITORY / "docs" / "alerts.md").read_text("utf-8")
 API, WORKER, LIGHT = '{job="paraqueue-api"}', '{job="paraqueue-worker"}', '{job="paraqueue-light"}'
 M = 'model="m"'
 Series = dict[str, str]
@@ -168,7 +168,7 @@ def test_an_alert_says_what_is_wrong_and_what_to_do(rule: dict[str, Any]) -> Non
     assert rule["labels"]["severity"] in SEVERITIES
     assert len(rule["annotations"]["summary"]) > 15
     assert len(rule["annotations"]["description"]) > 80
-    assert f"| `{rule['alert']}` |" in RUNBOOK, "docs/operations.md does not tell of it"
+    assert f"| `{rule['alert']}` |" in RUNBOOK, "missing in docs/alerts.md"
 
 
 def test_the_runbook_tells_of_no_other_alert() -> None:
