@@ -20,12 +20,13 @@ test: venv ## Run the tests that are not marked slow
 soak: venv ## Cause every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
 	@exec nice $(python) -m tests.faults.soak $(ARGS)
 
-check: venv ## Lint, types, import rules, whether migrations and models agree, and an audit of the dependencies
+check: venv ## Lint, types, import rules, the console, whether migrations and models agree, and an audit of the dependencies
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
+	$(python) -m dev.console check
 	$(python) -m dev.audit
 
 bench: venv ## Measure the engine beside its peers; tables here and in bench/results (ARGS=--quick: under 4 minutes)

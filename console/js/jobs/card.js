@@ -1,3 +1,4 @@
+// @ts-check
 // A job that is followed: its state, how far it is, its text as it grows, and what can be done with it.
 import { html, useEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
@@ -13,6 +14,7 @@ import { useJob } from './use_job.js';
 
 const LAST_SENTENCES = 8;
 
+/** @param {{ id: string, known: Job, onGone: () => void }} props */
 export function JobCard({ id, known, onGone }) {
   const entry = useJob(id, known);
   const job = entry.job.value;
@@ -34,13 +36,16 @@ export function JobCard({ id, known, onGone }) {
       <p class="hint" aria-live=${isOver(job) ? 'polite' : 'off'}>${toldProgress(job)}</p>
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && entry.sentences.value.length > 0 && html`<${Growing} sentences=${entry.sentences.value} />`}
-      ${job.status === 'completed' &&
-      html`<a class="button small" href=${link('t', id)}>${t('jobs.open')}<${Icon} name="right" /></a>`}
+      ${
+        job.status === 'completed' &&
+        html`<a class="button small" href=${link('t', id)}>${t('jobs.open')}<${Icon} name="right" /></a>`
+      }
     </li>
   `;
 }
 
 // The end of the text, which moves on as sentences come.
+/** @param {{ sentences: Sentence[] }} props */
 function Growing({ sentences }) {
   const box = useRef(null);
   useEffect(() => {

@@ -1,3 +1,4 @@
+// @ts-check
 // The jobs that were sent from this browser, newest first: what the first page shows, also after a reload.
 import { signal } from '../lib.js';
 import { recall, remember } from '../storage.js';
@@ -7,6 +8,7 @@ const ids = signal(recall('mine', []));
 // As they were when they were sent; the page asks how they are.
 const known = new Map();
 
+/** @param {string[]} list */
 function keep(list) {
   ids.value = list.slice(0, KEPT);
   remember('mine', ids.value);
@@ -14,13 +16,13 @@ function keep(list) {
 
 export const mine = {
   ids,
-  known: (id) => known.get(id) ?? null,
-  add(job) {
+  known: (/** @type {string} */ id) => known.get(id) ?? null,
+  add(/** @type {Partial<Job>} */ job) {
     if (job.status) known.set(job.id, job);
-    keep([job.id, ...ids.value.filter((id) => id !== job.id)]);
+    keep([job.id, ...ids.value.filter((/** @type {string} */ id) => id !== job.id)]);
   },
-  remove(id) {
-    keep(ids.value.filter((other) => other !== id));
+  remove(/** @type {string} */ id) {
+    keep(ids.value.filter((/** @type {string} */ other) => other !== id));
   },
   clear() {
     keep([]);

@@ -1,3 +1,4 @@
+// @ts-check
 // The first page: send audio, and see it move.
 import { html, useEffect, useState } from '../lib.js';
 import { t } from '../i18n.js';
@@ -41,6 +42,7 @@ export function Home() {
 function Send() {
   const [chosen, setChosen] = useState(recall('way', 'files'));
   const way = WAYS.find((one) => one.id === chosen) ?? WAYS[0];
+  /** @param {string} id */
   const choose = (id) => {
     setChosen(id);
     remember('way', id);
@@ -67,16 +69,20 @@ function Recent() {
     <section class="stack" aria-labelledby="recent-title">
       <div class="page-head">
         <h2 id="recent-title">${t('recent.title')}</h2>
-        ${ids.length > 0 &&
-        html`<button class="quiet small" onClick=${() => mine.clear()}>${t('recent.clear')}</button>`}
+        ${
+          ids.length > 0 &&
+          html`<button class="quiet small" onClick=${() => mine.clear()}>${t('recent.clear')}</button>`
+        }
       </div>
-      ${nothing
-        ? html`<${Empty} icon="wave" title=${t('recent.empty')}>${t('recent.empty_why')}<//>`
-        : html`<ul class="stack">
+      ${
+        nothing
+          ? html`<${Empty} icon="wave" title=${t('recent.empty')}>${t('recent.empty_why')}<//>`
+          : html`<ul class="stack">
             ${uploads.value.map((upload) => html`<${UploadCard} key=${`upload-${upload.key}`} upload=${upload} />`)}
             ${interrupted.value.map((upload) => html`<${Interrupted} key=${upload.urlStorageKey} upload=${upload} />`)}
-            ${ids.map((id) => html`<${JobCard} key=${id} id=${id} known=${mine.known(id)} onGone=${() => mine.remove(id)} />`)}
-          </ul>`}
+            ${ids.map((/** @type {string} */ id) => html`<${JobCard} key=${id} id=${id} known=${mine.known(id)} onGone=${() => mine.remove(id)} />`)}
+          </ul>`
+      }
       ${may('read') && html`<p><a class="button quiet" href="#/jobs">${t('recent.all')}<${Icon} name="right" /></a></p>`}
     </section>
   `;

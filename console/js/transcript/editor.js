@@ -1,3 +1,4 @@
+// @ts-check
 // A sentence that is being corrected, in its place.
 import { html, useLayoutEffect, useRef, useState } from '../lib.js';
 import { explained } from '../api.js';
@@ -6,6 +7,7 @@ import { announce } from '../ui/announce.js';
 
 const LONGEST = 5000;
 
+/** @param {{ view: Model, number: number, item: Sentence }} props */
 export function Editor({ view, number, item }) {
   const field = useRef(null);
   const [draft, setDraft] = useState(item.text);
@@ -26,6 +28,7 @@ export function Editor({ view, number, item }) {
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [draft]);
 
+  /** @param {number} [revision] */
   const save = async (revision = seen) => {
     const text = draft.trim();
     if (!text) return setFailure({ detail: t('edit.empty') });
@@ -43,6 +46,7 @@ export function Editor({ view, number, item }) {
       return setTheirs(now.text);
     }
   };
+  /** @param {AnyEvent} event */
   const onKey = (event) => {
     if (event.isComposing) return; // Enter chooses a Chinese character
     if (event.key === 'Enter') save();
@@ -62,7 +66,7 @@ export function Editor({ view, number, item }) {
         aria-invalid=${failure ? 'true' : null}
         readonly=${busy}
         value=${draft}
-        onInput=${(event) => setDraft(event.target.value.replace(/\s*\n\s*/g, ' '))}
+        onInput=${(/** @type {AnyEvent} */ event) => setDraft(event.target.value.replace(/\s*\n\s*/g, ' '))}
         onKeyDown=${onKey}
       ></textarea>
       ${theirs !== null && html`<${Conflict} theirs=${theirs} keep=${() => save()} take=${() => view.edit(null, number)} />`}
@@ -76,6 +80,7 @@ export function Editor({ view, number, item }) {
   `;
 }
 
+/** @param {{ theirs: string, keep: () => void, take: () => void }} props */
 function Conflict({ theirs, keep, take }) {
   return html`
     <div class="conflict" role="alert">

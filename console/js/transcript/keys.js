@@ -1,3 +1,4 @@
+// @ts-check
 // The keyboard: what the keys do, and the dialog that says so.
 import { html, useEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
@@ -15,6 +16,11 @@ const KEYS = [
   { keys: ['?'], words: 'keys.help' },
 ];
 
+/**
+ * @param {Model} view
+ * @param {() => void} help
+ * @returns {Record<string, () => void>}
+ */
 function actions(view, help) {
   const { player } = view;
   return {
@@ -28,9 +34,14 @@ function actions(view, help) {
   };
 }
 
+/**
+ * @param {Model} view
+ * @param {() => void} help
+ */
 export function useKeys(view, help) {
   useEffect(() => {
     const known = actions(view, help);
+    /** @param {any} event */
     const onKey = (event) => {
       if (event.defaultPrevented || document.querySelector('dialog[open]')) return;
       const finds = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'f';
@@ -51,6 +62,7 @@ export function useKeys(view, help) {
   }, [view]);
 }
 
+/** @param {{ open: boolean, onClose: () => void, mayEdit: boolean }} props */
 export function KeysDialog({ open, onClose, mayEdit }) {
   const dialog = useRef(null);
   useEffect(() => {

@@ -1,3 +1,4 @@
+// @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
 import { t } from '../i18n.js';
@@ -14,6 +15,7 @@ import { Text } from './text.js';
 const LOW = 0.6;
 
 export class Model {
+  /** @param {string} id */
   constructor(id) {
     this.id = id;
     this.text = new Text(id);
@@ -33,13 +35,18 @@ export class Model {
   // To the place that the address names: ?at= milliseconds, or ?s= the number of a sentence.
   start() {
     const { query } = route.peek();
-    const wanted = query.has('s') ? Number(query.get('s')) : query.has('at') ? this.text.timeline.around(Number(query.get('at'))) : -1;
+    const wanted = query.has('s')
+      ? Number(query.get('s'))
+      : query.has('at')
+        ? this.text.timeline.around(Number(query.get('at')))
+        : -1;
     const sentence = this.text.sentences[wanted];
     if (!sentence) return;
     this.player.wish(sentence.start_ms);
     this.scroller.focus(wanted);
   }
 
+  /** @param {number} ms */
   playFrom(ms) {
     this.following.value = true;
     this.player.playFrom(ms);
@@ -51,12 +58,17 @@ export class Model {
     if (number >= 0) this.scroller.show(number);
   }
 
+  /** @param {any} value */
   setLow(value) {
     this.low.value = value;
     remember('unsure_below', value);
   }
 
   // Begins to correct a sentence; null ends it, and the focus goes back to the sentence.
+  /**
+   * @param {number} number
+   * @param {number} [from]
+   */
   edit(number, from = null) {
     if (number !== null) this.player.audio.pause();
     this.editing.value = number;
@@ -64,6 +76,7 @@ export class Model {
     if (from !== null) this.scroller.focus(from);
   }
 
+  /** @param {number} number */
   async undo(number) {
     try {
       await this.text.correct(number, null);
@@ -75,18 +88,21 @@ export class Model {
     }
   }
 
+  /** @param {string} content */
   copy(content) {
     return copyText(content);
   }
 
   copyAll() {
     const several = this.channels.peek() > 1;
-    return this.copy(this.text.sentences.map((said) => `${several ? `[${said.channel + 1}] ` : ''}${said.text}`).join('\n'));
+    return this.copy(
+      this.text.sentences.map((said) => `${several ? `[${said.channel + 1}] ` : ''}${said.text}`).join('\n'),
+    );
   }
 
   openFind() {
     this.finder.open.value = true;
-    document.querySelector('.find input')?.focus();
+    /** @type {HTMLElement} */ (document.querySelector('.find input'))?.focus();
   }
 
   closeFind() {

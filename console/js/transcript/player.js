@@ -1,6 +1,7 @@
+// @ts-check
 // The recording: one <audio> element that streams by ranges, and how loud the recording is for the waveform.
 import { computed, signal } from '../lib.js';
-import { BASE, Problem, fetched, get } from '../api.js';
+import { BASE, Problem, fetched } from '../api.js';
 
 export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const POINTS = 2000;
@@ -8,6 +9,7 @@ const ASK_AGAIN_MS = 1500;
 const TRIES = 3;
 
 export class Player {
+  /** @param {string} id */
   constructor(id) {
     this.id = id;
     this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
@@ -29,6 +31,10 @@ export class Player {
   }
 
   listen() {
+    /**
+     * @param {string} name
+     * @param {() => any} act
+     */
     const on = (name, act) => this.audio.addEventListener(name, act, { signal: this.abort.signal });
     on('play', () => this.run());
     on('pause', () => this.stopped());
@@ -95,6 +101,7 @@ export class Player {
     }
   }
 
+  /** @param {() => Promise<Response>} ask */
   async prepared(ask) {
     for (;;) {
       try {
@@ -109,6 +116,7 @@ export class Player {
     }
   }
 
+  /** @param {Problem} error */
   fail(error) {
     this.failure.value = error;
     this.state.value = 'gone';
@@ -135,6 +143,7 @@ export class Player {
   }
 
   // A place to begin at, once there is something to play.
+  /** @param {number} ms */
   wish(ms) {
     if (this.ready) this.seek(ms);
     else this.wished = ms;
@@ -144,6 +153,7 @@ export class Player {
     return this.state.value === 'ready';
   }
 
+  /** @param {number} ms */
   seek(ms) {
     if (!this.ready) return;
     this.audio.currentTime = Math.max(0, Math.min(ms, this.durationMs.value || ms)) / 1000;
@@ -155,6 +165,7 @@ export class Player {
     if (this.ready) this.audio.play().catch(() => this.stopped());
   }
 
+  /** @param {number} ms */
   playFrom(ms) {
     this.seek(ms);
     this.play();
@@ -165,14 +176,17 @@ export class Player {
     else this.audio.pause();
   }
 
+  /** @param {number} ms */
   skip(ms) {
     this.seek(Math.max(0, this.audio.currentTime * 1000 + ms));
   }
 
+  /** @param {number} rate */
   setRate(rate) {
     this.audio.playbackRate = rate;
   }
 
+  /** @param {number} steps */
   faster(steps) {
     const place = RATES.indexOf(this.rate.value);
     const next = RATES[Math.max(0, Math.min(RATES.length - 1, (place < 0 ? 2 : place) + steps))];

@@ -1,3 +1,4 @@
+// @ts-check
 // The transcript of one job beside its recording.
 import { html, useEffect, useMemo, useState } from '../lib.js';
 import { t } from '../i18n.js';
@@ -18,6 +19,7 @@ import { Sentence } from './sentence.js';
 import { Growing, NoText } from './progress.js';
 import { Tools } from './tools.js';
 
+/** @param {{ id: string }} props */
 export function Transcript({ id }) {
   const entry = useJob(id);
   const job = entry.job.value;
@@ -28,6 +30,7 @@ export function Transcript({ id }) {
   return html`<${Run} key=${job.run} entry=${entry} job=${job} />`;
 }
 
+/** @param {{ entry: Entry, job: Job }} props */
 function Run({ entry, job }) {
   const view = useMemo(() => new Model(entry.id), []);
   const failure = useText(view, entry, job);
@@ -36,6 +39,8 @@ function Run({ entry, job }) {
   useKeys(view, () => setHelp(true));
   view.text.version.value; // drawn again when the text changes
   const { sentences } = view.text;
+  /** @type {(row: number, width: number) => number} */
+  const guess = (row, width) => guessHeight(sentences[row], width);
   const waits = !failure && !sentences.length && !view.text.loaded.value && job.status === 'completed';
   return html`
     <div class="page transcript">
@@ -48,18 +53,25 @@ function Run({ entry, job }) {
       </div>
       ${failure && html`<${Failure} error=${failure} />`}
       ${waits && html`<${Loading} />`}
-      ${sentences.length
-        ? html`<${Tools} view=${view} job=${job} />
-            <${LongList} scroller=${view.scroller} items=${sentences} guess=${(row, width) => guessHeight(sentences[row], width)}
+      ${
+        sentences.length
+          ? html`<${Tools} view=${view} job=${job} />
+            <${LongList} scroller=${view.scroller} items=${sentences} guess=${guess}
               Row=${Sentence} label=${t('transcript.sentences')} busy=${!isOver(job)} view=${view} />
             <${Back} view=${view} />`
-        : !waits && !failure && html`<${NoText} job=${job} />`}
+          : !waits && !failure && html`<${NoText} job=${job} />`
+      }
       <${KeysDialog} open=${help} onClose=${() => setHelp(false)} mayEdit=${view.mayEdit} />
     </div>
   `;
 }
 
 // While the job runs, the event stream tells its sentences; then they are read, with what people corrected.
+/**
+ * @param {Model} view
+ * @param {Entry} entry
+ * @param {Job} job
+ */
 function useText(view, entry, job) {
   const [failure, setFailure] = useState(null);
   const told = entry.sentences.value;
@@ -68,12 +80,21 @@ function useText(view, entry, job) {
     if (!over && told.length) view.text.grow(told);
   }, [told, over]);
   useEffect(() => {
-    if (over) view.text.load().then(() => view.start(), (error) => view.text.abort.signal.aborted || setFailure(error));
+    if (over) {
+      view.text.load().then(
+        () => view.start(),
+        (error) => view.text.abort.signal.aborted || setFailure(error),
+      );
+    }
   }, [over]);
   return failure;
 }
 
 // The recording is there as soon as the job has fetched it; it stays the same when the job ends.
+/**
+ * @param {Model} view
+ * @param {Job} job
+ */
 function usePlayer(view, job) {
   const fetched = job.source.bytes !== null || job.status === 'completed';
   useEffect(() => {
@@ -88,6 +109,7 @@ function usePlayer(view, job) {
   }, []);
 }
 
+/** @param {{ view: Model }} props */
 function Back({ view }) {
   if (view.following.value || !view.player.playing.value) return null;
   return html`<button class="primary small follow" onClick=${() => view.follow()}>${t('transcript.follow')}</button>`;

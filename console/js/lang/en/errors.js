@@ -1,3 +1,4 @@
+// @ts-check
 // Errors by their code: what happened, and (".do") what a person can do about it.
 export default {
   'error.connection': 'The service cannot be reached.',

@@ -1,3 +1,4 @@
+// @ts-check
 // Jobs as they move: states, the list, the search.
 export default {
   'status.queued': 'Waiting',

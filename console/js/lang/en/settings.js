@@ -1,3 +1,4 @@
+// @ts-check
 // Usage, keys, webhooks.
 export default {
   'settings.title': 'Settings',
@@ -94,14 +95,16 @@ export default {
   'webhooks.turned_on': 'The endpoint is on.',
   'webhooks.rotate': 'New secret',
   'webhooks.rotate_title': 'Make a new secret?',
-  'webhooks.rotate_why': 'For 24 hours webhooks carry the signatures of both, so that nothing is lost while you change it.',
+  'webhooks.rotate_why':
+    'For 24 hours webhooks carry the signatures of both, so that nothing is lost while you change it.',
   'webhooks.delete': 'Delete',
   'webhooks.delete_title': 'Delete this endpoint?',
   'webhooks.delete_why': 'It is told nothing any more; its secret and its log are deleted.',
   'event.completed': 'Transcription done',
   'event.failed': 'Transcription failed',
   'event.canceled': 'Transcription canceled',
-  'event.progress': 'Progress',
+  'event.progress': 'Transcription progress',
+  'event.batch_completed': 'Batch completed',
   'event.test': 'Test',
   'delivery.pending': 'Waits',
   'delivery.delivered': 'Delivered',

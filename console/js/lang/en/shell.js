@@ -1,3 +1,4 @@
+// @ts-check
 // The frame, and what several pages say.
 export default {
   'shell.skip': 'Skip to the content',

@@ -1,3 +1,4 @@
+// @ts-check
 // The transcript of one job.
 export default {
   'transcript.title': 'Transcript',

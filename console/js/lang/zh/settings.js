@@ -1,3 +1,4 @@
+// @ts-check
 // Usage, keys, webhooks.
 export default {
   'settings.title': '设置',
@@ -101,6 +102,7 @@ export default {
   'event.failed': '转写失败',
   'event.canceled': '转写取消',
   'event.progress': '转写进度',
+  'event.batch_completed': '批次完成',
   'event.test': '测试',
   'delivery.pending': '等待中',
   'delivery.delivered': '已送达',

@@ -1,3 +1,4 @@
+// @ts-check
 // Sending audio: files, links, the microphone.
 export default {
   'submit.title': '转写录音',

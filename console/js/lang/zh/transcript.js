@@ -1,3 +1,4 @@
+// @ts-check
 // 一份转写。
 export default {
   'transcript.title': '转写结果',
