@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 from typing import IO
 
 FORMATS = (
@@ -86,6 +87,16 @@ def _start(
     with contextlib.suppress(OSError):  # fewer switches between the processes, where the kernel allows it
         fcntl.fcntl(pipe(child.stdout), F_SETPIPE_SZ, PIPE_BYTES)
     return child
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a child has used so far; that of one which has ended is 0."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return 0.0
+    fields = told.rpartition(")")[2].split()  # the name before it may hold anything
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:
