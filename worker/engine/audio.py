@@ -39,7 +39,8 @@ PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 MISSING_MS = 500  # what a file may lack without being called truncated …
 MISSING_SHARE = 0.01  # … or this share of it, whichever is more
 MAX_CHANNELS = 64
-PROBE_SECONDS = 1.0
+PROBES = 10
+PROBE_SECONDS = 0.1
 
 Block = npt.NDArray[np.int16]
 
@@ -154,13 +155,13 @@ class AudioReader:
     def _give_up(self) -> bool:
         """After a long silence: end the child, unless something comes just now.
 
-        Whether it works, on a file that is made to be laborious, or waits for bytes that do not come, shows in its
-        processor time: the first is the file's fault, the second that of the disk.
+        One that computes all the time has a file that is made to be laborious; one that waits for bytes which do not
+        come has a disk that hangs.
         """
-        before = ffmpeg.cpu_seconds(self._child.pid)
-        if select.select([self._out], [], [], PROBE_SECONDS)[0]:
-            return False
-        self._computing = ffmpeg.cpu_seconds(self._child.pid) - before > PROBE_SECONDS / 4
+        for _ in range(PROBES):
+            self._computing |= ffmpeg.is_computing(self._child.pid)
+            if select.select([self._out], [], [], PROBE_SECONDS)[0]:
+                return False
         self._timed_out = True
         self._child.kill()
         return True

@@ -89,14 +89,13 @@ def _start(
     return child
 
 
-def cpu_seconds(pid: int) -> float:
-    """The processor time that a child has used so far; that of one which has ended is 0."""
+def is_computing(pid: int) -> bool:
+    """Whether a child runs, or would if there was a processor for it; else it waits for something, or has ended."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return 0.0
-    fields = told.rpartition(")")[2].split()  # the name before it may hold anything
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return False
+    return told.rpartition(")")[2].split()[0] == "R"  # the name before it may hold anything
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -51,8 +51,8 @@ class Claim:
 
     `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
     that part, without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that
-    earlier attempts of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part is committed.
-    `request_id` and `traceparent` are of the call that asked for this run.
+    earlier attempts of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part
+    is committed. `request_id` and `traceparent` are of the call that asked for this run.
     """
 
     job: Job
