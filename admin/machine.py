@@ -129,7 +129,11 @@ def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 # What does not work without a secret.
 SECRETS = (
-    ("secret_key", "PARAQUEUE_SECRET_KEY", "nobody can sign in to the console, and webhook endpoints cannot be created"),
+    (
+        "secret_key",
+        "PARAQUEUE_SECRET_KEY",
+        "no sign-in to the console, no webhook endpoints",
+    ),
     ("webhook_secret", "PARAQUEUE_WEBHOOK_SECRET", "webhook_url is refused"),
 )
 CHECKS = {

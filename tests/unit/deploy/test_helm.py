@@ -14,8 +14,8 @@ import yaml
 
 from api.server import SHUTDOWN_SECONDS
 from common.db import Database
-from common.version import VERSION
 from common.settings import Settings
+from common.version import VERSION
 from deploy.alive import BEAT_DIRECTORY, CHECKS
 from dev.stack import REPOSITORY
 from docs import generate
