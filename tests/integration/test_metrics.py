@@ -133,9 +133,9 @@ def test_late_webhooks(api: Api) -> None:
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    real = queue_metrics.figures
+    real = queue_metrics.queue_stats
     monkeypatch.setattr(
-        queue_metrics, "figures", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
+        queue_metrics, "queue_stats", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
     )
     monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
     shared.service.queue_metrics._last = None
