@@ -25,7 +25,7 @@ PROBE_SECONDS = 15.0
 ANSWER_SECONDS = 5.0
 
 
-class Changes:
+class JobNotifications:
     """Wakes the coroutines that wait for jobs. For one event loop."""
 
     def __init__(self, conninfo: str) -> None:
