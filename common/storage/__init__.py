@@ -4,14 +4,14 @@ from common.settings import Settings
 from common.storage.direct import Direct
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
-from common.storage.protocol import Appender, Grown, Reserve, Storage, Stored, Writer
+from common.storage.protocol import Appender, PartialObject, Reserve, Storage, Stored, Writer
 from common.storage.s3 import S3Storage, s3_client
 
 __all__ = [
     "Appender",
     "Direct",
-    "Grown",
     "LocalStorage",
+    "PartialObject",
     "Reserve",
     "S3Storage",
     "SentPart",
