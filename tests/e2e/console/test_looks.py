@@ -85,7 +85,7 @@ def test_on_a_phone_a_form_and_the_recorder_fit(new_console: NewConsole) -> None
     expect(page.locator("audio")).to_be_visible()
     assert not too_wide(page)
     page.goto(page.url.partition("#")[0] + "#/settings/keys")
-    page.get_by_role("button", name="New key").click()
+    page.get_by_role("button", name="Create key").click()
     page.get_by_role("dialog").get_by_text("Limits", exact=True).click()
     assert not too_wide(page)
 
