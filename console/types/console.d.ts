@@ -66,6 +66,8 @@ interface Entry {
 /** A file on its way, as it is shown (js/submit/uploads.js). */
 interface Upload {
   key: number;
+  /** Of files that were chosen together. */
+  group?: string;
   name: string;
   size: number;
   sent: number;

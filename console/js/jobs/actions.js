@@ -34,10 +34,10 @@ export function Actions({ job, onGone }) {
     ${
       open &&
       !job.cancel_requested &&
-      html`<${Small} icon="stop" words=${t('jobs.cancel', { name })} act=${() => setAsking('cancel')} />`
+      html`<${Small} icon="cancel" words=${t('jobs.cancel', { name })} act=${() => setAsking('cancel')} />`
     }
     ${
-      (job.status === 'failed' || job.status === 'canceled') &&
+      (job.status === 'canceled' || (job.status === 'failed' && job.error?.retryable !== false)) &&
       html`<${Small} icon="retry" words=${t('jobs.retry', { name })} act=${retry} />`
     }
     ${

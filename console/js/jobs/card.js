@@ -14,14 +14,18 @@ import { useJob } from './use_job.js';
 
 const LAST_SENTENCES = 8;
 
-/** @param {{ id: string, known: Job, onGone: () => void }} props */
-export function JobCard({ id, known, onGone }) {
+/** @param {{ id: string, known: Job, onGone: () => void, onOver: (over: boolean) => void }} props */
+export function JobCard({ id, known, onGone, onOver }) {
   const entry = useJob(id, known);
   const job = entry.job.value;
   const gone = entry.gone.value;
   useEffect(() => {
     if (gone) onGone();
   }, [gone]);
+  const over = job ? isOver(job) : null;
+  useEffect(() => {
+    if (over !== null) onOver(over);
+  }, [over]);
   if (gone) return null;
   if (!job) return html`<li class="card job"><${Loading} /></li>`;
   const name = nameOf(job);

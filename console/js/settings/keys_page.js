@@ -13,6 +13,8 @@ import { useTitle } from '../ui/title.js';
 import { NewKey } from './new_key.js';
 
 const GRACE_HOURS = 24;
+// Of the server's settings: it is changed there, and would come back at the next start.
+const OF_SETTINGS = 'PARAQUEUE_ADMIN_KEY';
 
 export function Keys() {
   useTitle(t('api_keys.title'));
@@ -67,6 +69,7 @@ function Line({ of: key, ask }) {
       <span class="job-actions">
         ${
           !over &&
+          key.name !== OF_SETTINGS &&
           html`
           <button class="quiet small" aria-label=${t('api_keys.rotate_of', { name: key.name })} onClick=${() => ask({ what: 'rotate', key })}>
             ${t('api_keys.rotate')}

@@ -89,11 +89,12 @@ export function Files() {
   return html`
     <div class=${over ? 'drop over' : 'drop'}>
       <span class="empty-icon"><${Icon} name="upload" /></span>
-      <p class="drop-title">${t(over ? 'files.let_go' : 'files.drop')}</p>
+      <p class="drop-title only-mouse">${t(over ? 'files.let_go' : 'files.drop')}</p>
+      <p class="drop-title only-touch">${t('files.title')}</p>
       <p class="hint">${t('files.kinds', { size: bytes(caller.value.max_upload_bytes) })}</p>
       <div class="row">
         <button class="primary" onClick=${() => files.current.click()}>${t('files.choose')}</button>
-        <button onClick=${() => folder.current.click()}><${Icon} name="folder" />${t('files.folder')}</button>
+        <button class="only-mouse" onClick=${() => folder.current.click()}><${Icon} name="folder" />${t('files.folder')}</button>
       </div>
       <input ref=${files} type="file" multiple hidden onChange=${take} data-kind="files" />
       <input ref=${folder} type="file" multiple hidden webkitdirectory onChange=${take} data-kind="folder" />

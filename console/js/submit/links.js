@@ -16,7 +16,7 @@ export function Links() {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
   const [refused, setRefused] = useState([]);
-  const links = text.split(/\s+/).filter(Boolean);
+  const links = linesOf(text);
 
   /** @param {AnyEvent} event */
   const send = async (event) => {
@@ -51,7 +51,7 @@ export function Links() {
       ${failure && html`<${Failure} error=${failure} />`}
       ${refused.map(
         (item) =>
-          html`<${Failure} key=${item.url} error=${{ message: `${item.url}: ${explained(item.error).what}` }} />`,
+          html`<${Failure} key=${item.url} error=${{ message: `${item.url}: ${item.error.message || explained(item.error).what}` }} />`,
       )}
       <div class="row">
         <button class="primary" type="submit" disabled=${busy || !links.length}>
@@ -60,6 +60,15 @@ export function Links() {
       </div>
     </form>
   `;
+}
+
+// One link per line: an address may hold spaces.
+/** @param {string} text */
+function linesOf(text) {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
 }
 
 // Answers those that were refused: [{ url, error }].
@@ -74,7 +83,7 @@ async function submitted(links) {
   }
   const batch = await post('v1/batches', { audio_urls: links, ...asked() }, { headers, again: true });
   const accepted = batch.items.filter((/** @type {any} */ item) => item.id);
-  for (const item of accepted.reverse()) mine.add({ id: item.id });
+  for (const item of accepted) mine.add({ id: item.id }, batch.id);
   return batch.items
     .filter((/** @type {any} */ item) => item.error)
     .map((/** @type {any} */ item) => ({ url: links[item.index], error: item.error }));

@@ -1,10 +1,9 @@
 // @ts-check
 // How a recording is to be transcribed; remembered by the browser, and sent with everything that is submitted.
-import { html, signal, useEffect, useState } from '../lib.js';
-import { get } from '../api.js';
+import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
+import { load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
-import { report } from '../ui/announce.js';
 
 const DEFAULTS = { model: '', channels: 'mix', priority: 5, tags: '', dedupe: false };
 /** @type {[number, string][]} */
@@ -95,29 +94,20 @@ function Channel({ value, chosen }) {
   `;
 }
 
-// Nothing to choose where there is one model; a chosen one that is gone is let go of.
+// A chosen model that is gone is let go of.
 function Model() {
-  const [models, setModels] = useState(null);
+  useEffect(load, []);
+  const all = models.value ?? [];
+  const chosen = all.find((one) => one.id === options.value.model) ?? all.find((one) => one.default);
   useEffect(() => {
-    const stop = new AbortController();
-    get('v1/models', {}, { signal: stop.signal }).then(
-      (told) => {
-        setModels(told.data);
-        if (!told.data.some((/** @type {any} */ model) => model.id === options.peek().model)) change({ model: '' });
-      },
-      (error) => stop.signal.aborted || report(error),
-    );
-    return () => stop.abort();
-  }, []);
-  const chosen =
-    models?.find((/** @type {any} */ model) => model.id === options.value.model) ??
-    models?.find((/** @type {any} */ model) => model.default);
+    if (chosen && options.peek().model && chosen.id !== options.peek().model) change({ model: '' });
+  }, [chosen]);
   return html`
     <label class="field">
       <span class="label">${t('options.model')}</span>
-      <select disabled=${!models} onChange=${(/** @type {AnyEvent} */ event) => change({ model: event.target.value })}>
-        ${(models ?? []).map(
-          (/** @type {any} */ model) =>
+      <select disabled=${!chosen} onChange=${(/** @type {AnyEvent} */ event) => change({ model: event.target.value })}>
+        ${all.map(
+          (model) =>
             html`<option value=${model.default ? '' : model.id} selected=${model === chosen}>${model.id}</option>`,
         )}
       </select>

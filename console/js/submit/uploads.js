@@ -3,7 +3,7 @@
 // They go on while other pages are looked at.
 import '../../vendor/tus.js'; // makes globalThis.tus
 import { signal } from '../lib.js';
-import { BASE, Problem, caller, connection, csrf, post } from '../api.js';
+import { BASE, Problem, caller, connection, csrf, onceKey, post } from '../api.js';
 import { t } from '../i18n.js';
 import { may } from '../session.js';
 import { announce } from '../ui/announce.js';
@@ -29,14 +29,16 @@ let count = 0;
 
 /** @param {File[]} files */
 export function add(files) {
+  const group = files.length > 1 ? onceKey() : undefined;
   for (const file of files) {
     const mark = fingerprint(file, { endpoint: ENDPOINT });
     if ([...held.values()].some((one) => one.mark === mark)) continue; // on its way already
     count += 1;
-    held.set(count, { file, mark, options: asked(), tus: null, resumed: null });
+    held.set(count, { file, mark, group, options: asked(), tus: null, resumed: null });
     /** @type {Upload} */
     const shown = {
       key: count,
+      group,
       name: file.name,
       size: file.size,
       sent: 0,
@@ -185,7 +187,7 @@ async function submit(key) {
   const headers = { 'Idempotency-Key': `console-${id}` };
   const job = await post('v1/transcriptions', { upload_id: id, ...one.options }, { headers, again: true });
   drop(key);
-  mine.add(job);
+  mine.add(job, one.group);
   if (!may('read')) announce(t('upload.sent', { name: one.file.name })); // who may not look is at least told
   for (const stored of await one.tus.findPreviousUploads()) {
     await tus.defaultOptions.urlStorage.removeUpload(stored.urlStorageKey);

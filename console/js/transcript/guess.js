@@ -25,6 +25,5 @@ export function guessHeight(sentence, width) {
   const phone = width < PHONE_PX;
   const room = Math.max(8, Math.floor((width - (phone ? BESIDE_PHONE_PX : BESIDE_PX)) / LETTER_PX));
   const lines = Math.max(1, Math.ceil(columns(sentence.text) / room));
-  const heard = sentence.edit?.text != null ? 34 : 0;
-  return AROUND_PX + lines * LINE_PX + heard + (phone ? 32 : 0);
+  return AROUND_PX + lines * LINE_PX + (phone ? 32 : 0);
 }

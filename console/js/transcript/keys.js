@@ -12,7 +12,14 @@ const KEYS = [
   { keys: ['↑', '↓'], words: 'keys.walk' },
   { keys: ['Enter'], words: 'keys.play_sentence' },
   { keys: ['E'], words: 'keys.edit', edits: true },
-  { keys: ['Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['N'], words: 'keys.next_unsure', edits: true },
+  { keys: ['Ctrl Z'], words: 'keys.undo', edits: true },
+  { keys: ['Enter', 'Shift Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['Alt ↑', 'Alt ↓'], words: 'keys.neighbour', edits: true },
+  { keys: ['Alt N'], words: 'keys.save_next_unsure', edits: true },
+  { keys: ['Alt K', 'Alt J'], words: 'keys.editor_play', edits: true },
+  { keys: ['Alt L'], words: 'keys.editor_loop', edits: true },
+  { keys: ['Alt ,', 'Alt .'], words: 'keys.rate', edits: true },
   { keys: ['?'], words: 'keys.help' },
 ];
 
@@ -30,6 +37,7 @@ function actions(view, help) {
     '<': () => player.faster(-1),
     '>': () => player.faster(1),
     '/': () => view.openFind(),
+    n: () => view.mayEdit && view.nextUnsure(view.scroller.cursor - 1),
     '?': help,
   };
 }
@@ -50,7 +58,13 @@ export function useKeys(view, help) {
         view.openFind();
         return;
       }
+      const undoes = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'z';
       const writes = event.target.matches?.('input:not([type="range"], [type="checkbox"]), textarea, select');
+      if (undoes && !writes && view.mayEdit) {
+        event.preventDefault();
+        view.undoLast();
+        return;
+      }
       if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
       const act = known[event.key.toLowerCase()];
       if (!act) return;

@@ -2,6 +2,7 @@
 // The recording: one <audio> element that streams by ranges, and how loud the recording is for the waveform.
 import { computed, signal } from '../lib.js';
 import { BASE, Problem, fetched } from '../api.js';
+import { recall, remember } from '../storage.js';
 
 export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const POINTS = 2000;
@@ -21,8 +22,10 @@ export class Player {
     this.failure = signal(null);
     this.peaks = signal(null);
     this.playing = signal(false);
-    this.rate = signal(1);
+    this.rate = signal(recall('rate', 1));
     this.ms = signal(0);
+    /** @type {Signal<{ start: number, end: number }>} */
+    this.loop = signal(null);
     // For what shows the time: `ms` changes sixty times a second.
     this.tick = computed(() => Math.floor(this.ms.value / 250) * 250);
     this.durationMs = signal(0);
@@ -40,7 +43,12 @@ export class Player {
     on('pause', () => this.stopped());
     on('ended', () => this.stopped());
     on('seeked', () => this.look());
-    on('ratechange', () => (this.rate.value = this.audio.playbackRate));
+    on('ratechange', () => {
+      this.rate.value = this.audio.playbackRate;
+      remember('rate', this.rate.value);
+    });
+    this.audio.defaultPlaybackRate = this.rate.value;
+    this.audio.playbackRate = this.rate.value;
     on('durationchange', () => {
       if (Number.isFinite(this.audio.duration)) this.durationMs.value = Math.round(this.audio.duration * 1000);
     });
@@ -139,7 +147,28 @@ export class Player {
   }
 
   look() {
-    this.ms.value = Math.round(this.audio.currentTime * 1000);
+    const ms = Math.round(this.audio.currentTime * 1000);
+    if (this.loop.peek() && this.playing.peek() && ms >= this.loop.peek().end) this.seek(this.loop.peek().start);
+    else this.ms.value = ms;
+  }
+
+  // Repeats a stretch of the recording until it is asked again.
+  /**
+   * @param {number} start
+   * @param {number} end
+   */
+  toggleLoop(start, end) {
+    if (this.loop.peek()) {
+      this.endLoop();
+      this.audio.pause();
+    } else {
+      this.loop.value = { start, end };
+      this.playFrom(start);
+    }
+  }
+
+  endLoop() {
+    this.loop.value = null;
   }
 
   // A place to begin at, once there is something to play.

@@ -25,8 +25,10 @@ export class Scroller {
 
   // The lower edge of what is fixed at the top of the window.
   get roof() {
-    const fixed = document.querySelector('[data-roof]');
-    return fixed ? Math.max(0, fixed.getBoundingClientRect().bottom) : 0;
+    const fixed = document.querySelector('[data-roof]')?.getBoundingClientRect();
+    const beside = fixed && this.element && fixed.left >= this.element.getBoundingClientRect().right;
+    if (fixed && !beside) return Math.max(0, fixed.bottom);
+    return document.querySelector('header')?.getBoundingClientRect().bottom ?? 0;
   }
 
   get movedByUs() {

@@ -1,6 +1,6 @@
 // @ts-check
 // One sentence of the transcript: its time, its words, and what can be done with it.
-import { html } from '../lib.js';
+import { html, useComputed } from '../lib.js';
 import { clock } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
@@ -14,6 +14,7 @@ export function Sentence({ number, item, count, current, view }) {
   const corrected = item.edit?.text != null;
   const channel = view.channels.value > 1 ? (item.channel % 4) + 1 : 0;
   const tab = current ? 0 : -1;
+  const draft = useComputed(() => Boolean(view.drafts.all.value[number])).value;
   return html`
     <article
       class=${`sentence${channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
@@ -35,7 +36,8 @@ export function Sentence({ number, item, count, current, view }) {
             ? html`<${Editor} view=${view} number=${number} item=${item} />`
             : html`<${Words} view=${view} number=${number} item=${item} text=${item.text} id=${`said-${number}`} />`
         }
-        ${corrected && html`<${Heard} view=${view} number=${number} item=${item} tab=${tab} />`}
+        ${!editing && draft && html`<span class="pill wait draft">${t('edit.draft')}</span>`}
+        ${corrected && view.showOriginal.value && html`<${Heard} view=${view} number=${number} item=${item} />`}
       </div>
       ${!editing && html`<${Acts} view=${view} number=${number} item=${item} tab=${tab} />`}
     </article>
@@ -80,18 +82,12 @@ function marked(piece, matches, chosen) {
 }
 
 // What the machine heard, under what a person wrote: its words have the times.
-/** @param {{ view: Model, number: number, item: Sentence, tab: number }} props */
-function Heard({ view, number, item, tab }) {
+/** @param {{ view: Model, number: number, item: Sentence }} props */
+function Heard({ view, number, item }) {
   return html`
     <div class="heard">
       <span class="heard-label">${t('sentence.heard')}</span>
       <${Words} view=${view} number=${number} item=${item} text=${item.edit.machine_text} quiet />
-      ${
-        view.mayEdit &&
-        html`<button class="quiet small" tabindex=${tab} onClick=${() => view.undo(number)}>
-        <${Icon} name="undo" />${t('sentence.undo')}
-      </button>`
-      }
     </div>
   `;
 }
@@ -112,6 +108,7 @@ function Acts({ view, number, item, tab }) {
   return html`
     <div class="acts">
       ${button('copy', t('sentence.copy'), () => view.copy(item.text))}
+      ${view.mayEdit && item.edit?.text != null && button('undo', t('sentence.undo'), () => view.restore(number))}
       ${view.mayEdit && button('edit', t('sentence.edit'), () => view.edit(number), 'edit')}
     </div>
   `;

@@ -25,10 +25,14 @@ export function Tools({ view, job }) {
   `;
 }
 
+/** @param {Model} view */
+function corrected(view) {
+  return view.text.sentences.some((sentence) => sentence.edit?.text != null);
+}
+
 /** @param {{ view: Model, job: Job }} props */
 function Downloads({ view, job }) {
   const [machine, setMachine] = useState(false);
-  const corrected = view.text.sentences.some((sentence) => sentence.edit?.text != null);
   const name = nameOf(job).replace(/\.[^.]*$/, '');
   return html`
     <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
@@ -41,7 +45,7 @@ function Downloads({ view, job }) {
         return html`<a key=${form} class="button small" href=${url.href} download=${`${name}.${form}`}>${form}</a>`;
       })}
       ${
-        corrected &&
+        corrected(view) &&
         html`<label class="choice">
         <input type="checkbox" checked=${!machine} onChange=${(/** @type {AnyEvent} */ event) => setMachine(!event.target.checked)} />
         <span>${t('transcript.with_edits')}</span>
@@ -62,6 +66,14 @@ function Legend({ view }) {
         <input type="range" min="0" max="0.95" step="0.05" value=${low} aria-valuetext=${percent(low)}
           aria-label=${t('legend.threshold')} onInput=${(/** @type {AnyEvent} */ event) => view.setLow(Number(event.target.value))} />
       </label>
+      ${
+        corrected(view) &&
+        html`<label class="choice">
+          <input type="checkbox" checked=${view.showOriginal.value}
+            onChange=${(/** @type {AnyEvent} */ event) => view.setShowOriginal(event.target.checked)} />
+          <span>${t('legend.original')}</span>
+        </label>`
+      }
       ${
         channels > 1 &&
         Array.from(

@@ -5,6 +5,8 @@ import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
 import { nameOf } from '../jobs/name.js';
 import { useJob } from '../jobs/use_job.js';
+import { Icon } from '../ui/icon.js';
+import { DemoNotice } from '../shell/demo.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { FindBar } from './finder.js';
@@ -24,10 +26,21 @@ export function Transcript({ id }) {
   const entry = useJob(id);
   const job = entry.job.value;
   useTitle(job ? nameOf(job) : t('transcript.title'));
-  if (entry.gone.value) return html`<${Failure} error=${entry.gone.value} />`;
+  if (entry.gone.value) return html`<${Missing} error=${entry.gone.value} />`;
   if (!job) return html`<${Loading} />`;
   // A retry is another run with another text: everything begins anew.
   return html`<${Run} key=${job.run} entry=${entry} job=${job} />`;
+}
+
+/** @param {{ error: Problem }} props */
+function Missing({ error }) {
+  return html`
+    <div class="page">
+      <a class="back" href="#/jobs"><${Icon} name="back" />${t('nav.jobs')}</a>
+      <h1>${t('transcript.missing')}</h1>
+      <${Failure} error=${error} />
+    </div>
+  `;
 }
 
 /** @param {{ entry: Entry, job: Job }} props */
@@ -45,6 +58,7 @@ function Run({ entry, job }) {
   return html`
     <div class="page transcript">
       <${Head} job=${job} />
+      <${DemoNotice} model=${job.result?.model ?? job.model} />
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
       <div class="stage" data-roof>
@@ -56,6 +70,7 @@ function Run({ entry, job }) {
       ${
         sentences.length
           ? html`<${Tools} view=${view} job=${job} />
+            <${Unsaved} view=${view} />
             <${LongList} scroller=${view.scroller} items=${sentences} guess=${guess}
               Row=${Sentence} label=${t('transcript.sentences')} busy=${!isOver(job)} view=${view} />
             <${Back} view=${view} />`
@@ -107,6 +122,20 @@ function usePlayer(view, job) {
       view.close();
     };
   }, []);
+}
+
+// What was typed here before, and did not reach the service.
+/** @param {{ view: Model }} props */
+function Unsaved({ view }) {
+  const numbers = view.drafts.numbers.filter((number) => number !== view.editing.value && view.text.sentences[number]);
+  if (!view.mayEdit || !numbers.length) return null;
+  return html`
+    <div class="notice row" role="status">
+      <span>${t('edit.unsaved', { n: numbers.length })}</span>
+      <button class="small" onClick=${() => view.edit(numbers[0])}>${t('edit.unsaved_open')}</button>
+      <button class="quiet small" onClick=${() => view.drafts.store({})}>${t('edit.unsaved_discard')}</button>
+    </div>
+  `;
 }
 
 /** @param {{ view: Model }} props */

@@ -12,6 +12,8 @@ export default {
   'theme.light': 'light',
   'theme.dark': 'dark',
   'connection.lost': 'Connection lost. Reconnecting …',
+  'demo.why': 'The demo model only understands synthetic speech. Real recordings come out as nonsense.',
+  'demo.how': 'For real voices, an administrator starts the service with:',
   'session.sign_in': 'Sign in',
   'session.busy': 'Signing in …',
   'session.sign_out_of': 'Sign out ({name})',

@@ -12,6 +12,8 @@ export default {
   'theme.light': '浅色',
   'theme.dark': '深色',
   'connection.lost': '连接已断开，正在自动重试……',
+  'demo.why': '演示模型只能识别合成语音，真实录音的转写结果没有意义。',
+  'demo.how': '要转写真实录音，请管理员用以下命令启动服务：',
   'session.sign_in': '登录',
   'session.busy': '正在登录……',
   'session.sign_out_of': '退出登录（{name}）',
