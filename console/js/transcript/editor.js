@@ -100,7 +100,11 @@ export function Editor({ view, number, item }) {
   const field = useRef(null);
   const { draft, change, save, failure, theirs } = useDraft(view, number, item);
   const leave = () => view.edit(null, number);
-  const cancel = () => view.cancel(number, draft);
+  const given = useRef(false); // given up: leaving the field saves nothing
+  const cancel = () => {
+    given.current = true;
+    view.cancel(number, draft);
+  };
 
   // Before the next key is pressed, not after the next frame: what is typed at once goes into the field.
   useLayoutEffect(() => {
@@ -127,8 +131,8 @@ export function Editor({ view, number, item }) {
   };
   /** @param {any} event */
   const onLeave = (event) => {
-    const within = box.current?.contains(event.relatedTarget);
-    if (!within && theirs === null && draft.trim() && draft.trim() !== item.text) save(() => {});
+    const stays = given.current || box.current?.contains(event.relatedTarget);
+    if (!stays && theirs === null && draft.trim() && draft.trim() !== item.text) save(() => {});
   };
   return html`
     <div class="editor" ref=${box} onFocusOut=${onLeave}>

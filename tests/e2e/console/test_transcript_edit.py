@@ -49,6 +49,8 @@ def test_a_correction_is_there_after_a_reload_and_in_what_is_downloaded(page: Pa
     expect(row.locator(".words").first).to_have_text(WRITTEN)
     page.reload()
     expect(row.locator(".words").first).to_have_text(WRITTEN)
+    expect(row.locator(".heard")).to_have_count(0)
+    page.get_by_label("Show original text").check()
     expect(row.locator(".heard")).to_contain_text(HEARD)
     for form in ("txt", "srt", "vtt", "json"):
         assert WRITTEN.rstrip("。")[-4:] in text(service, job, form)
@@ -118,19 +120,25 @@ def test_without_a_mouse(page: Page, service: Service, job: Job) -> None:
     page.keyboard.press("e")
     page.keyboard.press("End")
     page.keyboard.type("对")
-    page.keyboard.press("Enter")
-    expect(row).to_be_focused()
+    page.keyboard.press("Enter")  # saves, and goes on with the next one
+    expect(page.get_by_label("Sentence text")).to_have_value(SPOKEN[4].text)
     expect(row.locator(".words").first).to_have_text(f"{HEARD}对")
+    page.keyboard.press("Alt+ArrowUp")
+    expect(page.get_by_label("Sentence text")).to_have_value(f"{HEARD}对")
+    page.keyboard.press("Shift+Enter")
+    expect(row).to_be_focused()
     reached = []
     for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
     assert "Restore original" in reached and "Edit sentence" in reached
-    while page.evaluate("document.activeElement.textContent.trim()") != "Restore original":
+    while page.evaluate("document.activeElement.ariaLabel") != "Restore original":
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(row).to_be_focused()
     expect(row.locator(".words")).to_have_text([HEARD])
+    page.keyboard.press("Control+z")
+    expect(row.locator(".words")).to_have_text([f"{HEARD}对"])
     page.keyboard.press("End")
     expect(page.locator('[data-row="29"]')).to_be_focused()
     page.keyboard.press("Tab")
@@ -149,7 +157,7 @@ def test_who_may_only_read_is_shown_no_way_to_correct(new_console: NewConsole, s
     expect(page.get_by_label("Sentence text")).to_have_count(0)
 
 
-def test_an_empty_sentence_is_refused_and_a_draft_survives_scrolling(page: Page) -> None:
+def test_an_empty_sentence_is_refused_and_leaving_the_field_saves(page: Page, service: Service, job: Job) -> None:
     page.locator('[data-row="1"]').focus()
     page.keyboard.press("e")
     field = page.get_by_label("Sentence text")
@@ -159,5 +167,53 @@ def test_an_empty_sentence_is_refused_and_a_draft_survives_scrolling(page: Page)
     field.fill("还没写完")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.locator('[data-row="29"] .when').click()
+    expect(page.get_by_text("Correction saved.")).to_be_visible()
+    assert text(service, job).splitlines()[1] == "还没写完"
     page.evaluate("scrollTo(0, 0)")
     expect(field).to_have_value("还没写完")
+
+
+def test_what_was_typed_survives_a_lost_connection_and_a_reload(console: Console, page: Page) -> None:
+    console.complaints.allow("ERR_FAILED")
+    page.route("**/sentences/2", lambda route: route.abort())
+    page.locator('[data-row="2"]').focus()
+    page.keyboard.press("e")
+    page.get_by_label("Sentence text").fill("只有我知道的话。")
+    page.keyboard.press("Enter")
+    expect(page.locator('[data-row="2"]').get_by_role("alert")).to_contain_text("cannot be reached")
+    page.unroute("**/sentences/2")
+    page.reload()
+    expect(page.locator('[data-row="2"]')).to_contain_text("Unsaved draft")
+    page.get_by_role("button", name="Continue editing").click()
+    expect(page.get_by_label("Sentence text")).to_have_value("只有我知道的话。")
+    page.keyboard.press("Shift+Enter")
+    expect(page.locator('[data-row="2"] .words')).to_have_text("只有我知道的话。")
+    expect(page.get_by_text("Unsaved draft")).to_have_count(0)
+    page.keyboard.press("e")
+    page.get_by_label("Sentence text").fill("不要了。")
+    page.keyboard.press("Escape")
+    expect(page.locator('[data-row="2"] .words')).to_have_text("只有我知道的话。")
+    page.keyboard.press("Control+z")  # given up by mistake
+    expect(page.get_by_label("Sentence text")).to_have_value("不要了。")
+
+
+def test_from_one_unsure_word_to_the_next(page: Page, service: Service, job: Job) -> None:
+    unsure = [
+        (number, word.text)
+        for number, item in enumerate(SPOKEN)
+        for word in item.words[:60]
+        if word.confidence is not None and word.confidence < 0.6
+    ]
+    assert len(unsure) > 2
+    selected = "(({ value, selectionStart, selectionEnd }) => value.slice(selectionStart, selectionEnd))"
+    selected += "(document.activeElement)"
+    page.locator('[data-row="0"]').focus()
+    page.keyboard.press("n")
+    for number, word in unsure[:2]:
+        expect(page.locator(f'[data-row="{number}"] textarea')).to_be_focused()
+        assert page.evaluate(selected) == word
+        page.keyboard.type("改")
+        page.keyboard.press("Alt+n")
+    number = unsure[0][0]
+    expect(page.locator(f'[data-row="{number}"] .words')).to_contain_text("改")
+    assert "改" in text(service, job).splitlines()[number]
