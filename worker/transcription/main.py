@@ -11,14 +11,13 @@ import threading
 import uuid
 from typing import Any
 
-from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
 from common import jobs
 from common.db import Database
 from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
-from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
+from common.queue import TRANSCRIBE, Publisher, consume, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
@@ -150,7 +149,14 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     metrics.start()
     dispatcher.start()
     try:
-        _consume(queue, settings, worker)
+        consume(
+            queue,
+            hostname=f"transcribe@{worker.id}",
+            concurrency=settings.worker_slots,
+            queues=[transcribe_queue(worker.model)],
+            loglevel=settings.log_level.upper(),
+            optimization="fair",
+        )
     finally:
         dispatcher.stop()
         leases.end()
@@ -200,21 +206,6 @@ def _stop_on_device_lost(error: DeviceLost, leases: LeaseKeeper) -> None:
     deadline.daemon = True
     deadline.start()
     os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _consume(queue: Celery, settings: Settings, worker: Worker) -> None:
-    """Celery's consumer with a pool of threads: one device, one process."""
-    queue.Worker(
-        hostname=f"transcribe@{worker.id}",
-        pool="threads",
-        concurrency=settings.worker_slots,
-        queues=[transcribe_queue(worker.model)],
-        loglevel=settings.log_level.upper(),
-        without_gossip=True,
-        without_mingle=True,
-        quiet=True,
-        optimization="fair",
-    ).start()
 
 
 if __name__ == "__main__":
