@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from api import gate, submitting
-from api.body_limits import DEFAULT_BYTES, LISTS_OF_LINKS_BYTES
+from api.auth import gate
 from api.deps import Requires, ScopedRoute
+from api.http.body_limits import DEFAULT_BYTES, LISTS_OF_LINKS_BYTES
 from api.main import create_app
+from api.transcriptions import submit
 from common import keys
 from common.keys import NewKey, Scope
 from common.settings import Settings
@@ -131,7 +132,7 @@ def test_the_scope_is_asked_before_the_body(api: Api, call: tuple[str, RouteCont
 def test_validation_does_not_hold_the_other_calls_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs in a thread: the event loop's own thread is never the one that parses."""
     threads: list[Any] = []
-    real = submitting.from_json
-    monkeypatch.setattr(submitting, "from_json", lambda body: threads.append(threading.current_thread()) or real(body))
+    real = submit.from_json
+    monkeypatch.setattr(submit, "from_json", lambda body: threads.append(threading.current_thread()) or real(body))
     assert api.submit_link(LINK).status_code == 202
     assert all("AnyIO worker thread" in thread.name for thread in threads) and threads

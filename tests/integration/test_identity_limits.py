@@ -16,7 +16,7 @@ import pytest
 import redis
 import structlog
 
-from api import rates
+from api.auth import rate_limits
 from common import jobs, keys
 from common.errors import RateLimited
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey
@@ -35,7 +35,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     with redis.Redis.from_url(valkey.url()) as client:
         client.flushall()
     shared.service.rates._away_until = 0.0
@@ -138,7 +138,7 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None
     caller = api.service.identities._caller_of(key)
 
     async def called() -> tuple[int, int]:
-        counters = [rates.Rates(api.service.settings) for _ in range(processes)]
+        counters = [rate_limits.Rates(api.service.settings) for _ in range(processes)]
         asked = 0
 
         def counted(ask: Any) -> Any:

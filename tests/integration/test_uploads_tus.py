@@ -28,7 +28,7 @@ from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
 from tests.integration.job_cases import at_once, execute, one, rows, until
 from tests.integration.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
 from tests.servers import WITH_KEY
-from worker.light import Keeper
+from worker.light.main import Keeper
 
 LIMIT = 64 * 1024 * 1024
 MEBIBYTE = 1024 * 1024

@@ -20,7 +20,7 @@ from common import webhooks
 from common.db import Database
 from common.errors import WrongState
 from common.jobs import Job
-from common.seal import Seal
+from common.secret_box import Seal
 from common.webhooks import Delivery, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
 from tests.integration.job_cases import completed, execute, one, rows, submitted, until
@@ -45,7 +45,7 @@ from tests.integration.webhook_cases import (
     without_webhooks,
 )
 from tests.servers import HttpServer
-from worker.webhooks import Plan
+from worker.light.sender import Plan
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,79 @@
+"""Following a job until it ends, without holding a thread or a connection while waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from api.job_notifications import Changes
+from common import jobs
+from common.db import Database
+from common.errors import NotFound
+from common.jobs import Job
+
+# Notifications are hints: a waiting request also looks by itself.
+LOOK_AGAIN_SECONDS = 10.0
+
+
+@dataclass
+class Deadline:
+    """When a wait is over, by the monotonic clock; None: when the job ends. May be moved while somebody waits."""
+
+    at: float | None = None
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """So many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        """How long it is until then."""
+        return float("inf") if self.at is None else self.at - time.monotonic()
+
+
+async def follow(
+    changes: Changes,
+    database: Database,
+    job_id: uuid.UUID,
+    *,
+    tenant: str,
+    every_seconds: float = LOOK_AGAIN_SECONDS,
+    deadline: Deadline | None = None,
+) -> AsyncGenerator[Job | None]:
+    """The job now, then whenever it may have changed, and at least every so many seconds; None once it is deleted.
+
+    Ends behind a job that has ended or is gone, at the deadline, and when the service is about to end. Close it
+    (`aclosing`) where the loop over it may be left early.
+    """
+    until = deadline or Deadline()
+    with changes.of(job_id) as changed:
+        while True:
+            changed.clear()
+            try:
+                job = await run_in_threadpool(jobs.get, database, job_id, tenant=tenant)
+            except NotFound:
+                yield None
+                return
+            yield job
+            left = until.left_seconds
+            if job.terminal or left <= 0 or changes.closing:
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(changed.wait(), min(left, every_seconds))
+
+
+async def ended_or_later(
+    changes: Changes, database: Database, job_id: uuid.UUID, *, tenant: str, seconds: float
+) -> None:
+    """Return as soon as the job has ended or is gone, and after `seconds` at the latest."""
+    steps = follow(changes, database, job_id, tenant=tenant, deadline=Deadline.after(seconds))
+    async with aclosing(steps):
+        async for _ in steps:
+            pass
