@@ -9,16 +9,29 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from api.http import openai_errors
 from api.http.metrics import ERRORS
-from api.transcriptions.schemas import Problem
 from common import errors
 from common.errors import ParaqueueError
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None
+    retryable: bool
+
 
 STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
