@@ -94,6 +94,17 @@ class ApiKeyRow(Row):
     )
 
 
+class EndedSessionRow(Row):
+    """A browser session that somebody signed out of, kept until its cookie would be over anyway."""
+
+    __tablename__ = "ended_sessions"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ended_sessions_over", "expires_at"),)
+
+
 class JobRow(Row):
     """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials;
     `request_id` and `traceparent` are of the call that asked for the present run.

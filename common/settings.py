@@ -72,16 +72,25 @@ class Settings(BaseSettings):
     source_s3_region: str = Field("us-east-1", description="Signing region for `s3://` links.")
     source_s3_access_key_id: str | None = Field(
         None,
-        description="Access key id for `s3://` links; separate from the storage key. Unset: boto3's default "
-        "credential chain.",
+        description="Access key id for `s3://` links; separate from the storage key. Unset: no `s3://` links.",
     )
     source_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key for `s3://` links.")
+    source_s3_buckets: str = Field(
+        "",
+        description="Buckets that `s3://` links may read, comma-separated; `*` stands for any characters. The bucket "
+        "of the storage is refused in any case.",
+    )
     oss_endpoint_url: str | None = Field(
         None, description="Alibaba Cloud OSS endpoint for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
     )
     oss_region: str = Field("oss-cn-hangzhou", description="Signing region for OSS.")
-    oss_access_key_id: str | None = Field(None, description="Access key id for OSS.")
+    oss_access_key_id: str | None = Field(None, description="Access key id for OSS. Unset: no `oss://` links.")
     oss_access_key_secret: SecretStr | None = Field(None, description="Secret key for OSS.")
+    oss_buckets: str = Field(
+        "",
+        description="Buckets that `oss://` links may read, comma-separated; `*` stands for any characters. The bucket "
+        "of the storage is refused in any case.",
+    )
     oss_addressing_style: Literal["path", "virtual"] = Field(
         "virtual", description="OSS accepts only `virtual`; `path` is for OSS-compatible test servers."
     )
@@ -417,6 +426,16 @@ class Settings(BaseSettings):
     def proxies(self) -> tuple[str, ...]:
         """The addresses and networks of `trusted_proxies`."""
         return tuple(item.strip() for item in self.trusted_proxies.split(",") if item.strip())
+
+    @property
+    def s3_buckets(self) -> tuple[str, ...]:
+        """The patterns of `source_s3_buckets`."""
+        return tuple(item.strip() for item in self.source_s3_buckets.split(",") if item.strip())
+
+    @property
+    def oss_bucket_names(self) -> tuple[str, ...]:
+        """The patterns of `oss_buckets`."""
+        return tuple(item.strip() for item in self.oss_buckets.split(",") if item.strip())
 
     @property
     def secret_keys(self) -> tuple[str, ...]:

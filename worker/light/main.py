@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from common import idempotency, ids, jobs, uploads, webhooks
+from common import idempotency, ids, jobs, sessions, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
@@ -95,6 +95,7 @@ class Keeper:
             self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS
         )
         idempotency.expire(self.database)
+        sessions.expire(self.database)
         unfinished = uploads.expire(self.database, self.storage)
         orphans = jobs.delete_orphans(self.database, self.storage)
         if audio or results or deliveries or unfinished or orphans:

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
 from common.settings import Settings
-from common.storage import Storage, Stored, s3_client
+from common.storage import Storage, Stored, s3_client, same_bucket
 from worker.transcription.download import FetchLimits, HttpSource, ObjectSource, download
 from worker.transcription.interruptible import interruptible
 
@@ -88,9 +89,7 @@ class Fetcher:
                 source.close()
             return
         bucket, _, key = rest.partition("/")
-        if scheme == "s3" and self._is_storage(bucket):
-            raise SourceNotAllowed("the link leads into the storage of this installation")
-        client = self._s3() if scheme == "s3" else self._oss()
+        client = self._object_client(scheme, bucket)
         # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
         source_open = ObjectSource(client, bucket, unquote(key)).open
         self._patient(lambda: download(source_open, path, limits, check), path.parent, check)
@@ -114,11 +113,25 @@ class Fetcher:
             ports=settings.ports,
         )
 
-    def _is_storage(self, bucket: str) -> bool:
-        """Whether a bucket is our own, which boto3's credential chain may open too."""
+    def _object_client(self, scheme: str, bucket: str) -> Any:
+        """The client for a bucket. Raises SourceNotAllowed for one that is not on the list, or is our own.
+
+        A link never opens anything with the storage's own key or with what boto3 finds around it: without
+        credentials of their own there are no links to objects.
+        """
         settings = self.settings
-        ours = settings.storage_url.removeprefix("s3://").partition("/")[0]
-        return bucket == ours and settings.source_s3_endpoint_url == settings.s3_endpoint_url
+        s3 = scheme == "s3"
+        endpoint = settings.source_s3_endpoint_url if s3 else settings.oss_endpoint_url
+        if not (settings.source_s3_access_key_id if s3 else settings.oss_access_key_id):
+            raise SourceNotAllowed(f"this installation has no credentials for {scheme}:// links")
+        if not any(fnmatchcase(bucket, name) for name in (settings.s3_buckets if s3 else settings.oss_bucket_names)):
+            setting = "PARAQUEUE_SOURCE_S3_BUCKETS" if s3 else "PARAQUEUE_OSS_BUCKETS"
+            raise SourceNotAllowed(f"the bucket {bucket!r} is not one that links may lead to ({setting})")
+        if settings.storage_url.startswith("s3://"):
+            ours = settings.storage_url.removeprefix("s3://").partition("/")[0]
+            if same_bucket((endpoint, bucket), (settings.s3_endpoint_url, ours)):
+                raise SourceNotAllowed("the link leads into the storage of this installation")
+        return self._s3() if s3 else self._oss()
 
     def _s3(self) -> Any:
         """A client for `s3://` links, never with the storage's key: a link must not reach other jobs' audio."""
