@@ -22,7 +22,7 @@ RECONNECT_SECONDS = 1.0
 CONNECT_SECONDS = 5
 
 
-class Changes:
+class JobNotifications:
     """Wakes the coroutines that wait for jobs. For one event loop."""
 
     def __init__(self, conninfo: str) -> None:

@@ -14,22 +14,22 @@ from api import usage
 from api.audio import peaks
 from api.audio import routes as audio
 from api.auth.gate import Gate
-from api.auth.identities import Identities
-from api.auth.lockout import Failures
-from api.auth.rate_limits import Rates
+from api.auth.identities import Authenticator
+from api.auth.lockout import Lockout
+from api.auth.rate_limits import RateLimits
 from api.batches import routes as batches
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
 from api.http.request_log import RequestLog
 from api.http.security_headers import SecurityHeaders
-from api.job_notifications import Changes
+from api.job_notifications import JobNotifications
 from api.keys import routes as keys
 from api.keys import session
 from api.openai import models
 from api.openai import routes as openai
 from api.ops import console, docs, health, metrics
-from api.queue_metrics import Board
+from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
 from api.transcriptions import events, search, sentences, transcripts
 from api.transcriptions import routes as transcriptions
@@ -38,7 +38,7 @@ from api.uploads import routes as uploads
 from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError
-from common.jobs import Dispatcher, Outlook
+from common.jobs import Dispatcher, Estimates
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
@@ -67,11 +67,11 @@ def create_app(settings: Settings) -> FastAPI:
         service = _start(settings)
         app.state.service = service
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
-        service.changes.start()
+        service.notifications.start()
         yield
-        await service.changes.stop()
+        await service.notifications.stop()
         service.dispatcher.stop()
-        service.board.stop()
+        service.queue_metrics.stop()
         service.database.close()
         stop_tracing()  # here, for uvicorn ends the process with the signal that it got
         log.info("api_stopped")
@@ -120,27 +120,27 @@ def _start(settings: Settings) -> Service:
         wake_deliverers=publisher.wake_deliverers,
     )
     dispatcher.start()
-    changes = Changes(settings.postgres_url)
-    storage, outlook = make_storage(settings), Outlook(database)
-    rates = Rates(settings)
-    identities = Identities(settings, database, Failures(settings, rates))
+    notifications = JobNotifications(settings.postgres_url)
+    storage, estimates = make_storage(settings), Estimates(database)
+    rates = RateLimits(settings)
+    authenticator = Authenticator(settings, database, Lockout(settings, rates))
     prepare(settings.model)
-    board = Board(settings)
-    board.start()
+    queue_metrics = QueueMetrics(settings)
+    queue_metrics.start()
     return Service(
         settings=settings,
         database=database,
         storage=storage,
         queue=queue,
         dispatcher=dispatcher,
-        outlook=outlook,
-        changes=changes,
+        estimates=estimates,
+        notifications=notifications,
         hashes=Hashes(),
-        identities=identities,
+        authenticator=authenticator,
         rates=rates,
-        board=board,
+        queue_metrics=queue_metrics,
         readers=Readers(settings),
-        exposition=Exposition([board]),
+        exposition=Exposition([queue_metrics]),
     )
 
 

@@ -137,7 +137,7 @@ class Server(uvicorn.Server):
         """SIGTERM or SIGINT came."""
         service: Service | None = getattr(self._app.state, "service", None)
         if service is not None:
-            service.changes.close()
+            service.notifications.close()
         super().handle_exit(sig, frame)
 
 

@@ -35,7 +35,7 @@ DEFAULT_TENANT = "default"
 # Stands for no key where an index cannot hold NULL among values to step through.
 NO_KEY = uuid.UUID(int=0)
 # So many workers lost with a job, without a part in between, and it runs alone until it has committed one.
-SUSPECT_LOSSES = 2
+QUARANTINE_CRASHES = 2
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
@@ -201,7 +201,7 @@ class JobRow(Row):
             "model",
             text("priority DESC"),
             "created_at",
-            postgresql_where=text(f"status = 'queued' AND losses >= {SUSPECT_LOSSES}"),
+            postgresql_where=text(f"status = 'queued' AND losses >= {QUARANTINE_CRASHES}"),
         ),
         ForeignKeyConstraint(["batch_id"], ["batches.id"], name="jobs_batch"),
         Index("jobs_of_batch", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
@@ -443,7 +443,7 @@ class UploadPartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE", name="upload_parts_of"),)
 
 
-class Made:
+class DerivedObject:
     """Something that is made of a job's audio when it is asked for; see `common.renditions`."""
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -456,7 +456,7 @@ class Made:
     requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class RenditionRow(Made, Row):
+class RenditionRow(DerivedObject, Row):
     """The audio of a job made over into a form that browsers play."""
 
     __tablename__ = "renditions"
@@ -467,7 +467,7 @@ class RenditionRow(Made, Row):
     )
 
 
-class PeaksRow(Made, Row):
+class PeaksRow(DerivedObject, Row):
     """How loud the audio of a job is at each moment, for drawing it."""
 
     __tablename__ = "peaks"

@@ -39,7 +39,7 @@ REMEMBERED_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class Tally:
+class CallCount:
     """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
 
     asked_at: float
@@ -48,7 +48,7 @@ class Tally:
     untold: int = 0
 
 
-class Rates:
+class RateLimits:
     """One per process, for the event loop that first uses it."""
 
     def __init__(self, settings: Settings) -> None:
@@ -62,7 +62,7 @@ class Rates:
         )
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._tallies: OrderedDict[str, Tally] = OrderedDict()
+        self._tallies: OrderedDict[str, CallCount] = OrderedDict()
         self._away_until = 0.0
         self._away = False
 
@@ -79,7 +79,7 @@ class Rates:
                 tally.untold += 1
                 return _headers(limit, tally)
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
-            tally = self._remember(name, Tally(now))
+            tally = self._remember(name, CallCount(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
         allowed = await self._count(limit, name, tally)
         headers = _headers(limit, tally)
@@ -87,7 +87,7 @@ class Rates:
             raise TooManyCalls(limit, seconds_until(tally.reset_at), headers)
         return headers
 
-    async def _count(self, limit: int, name: str, tally: Tally) -> bool:
+    async def _count(self, limit: int, name: str, tally: CallCount) -> bool:
         """Count this call, and those that were not told of yet; whether that is within the limit."""
         item = RateLimitItemPerMinute(limit)
         untold, tally.untold = tally.untold, 0
@@ -121,7 +121,7 @@ class Rates:
             log.info("rate_limits_shared")
         return told
 
-    def _remember(self, name: str, tally: Tally) -> Tally:
+    def _remember(self, name: str, tally: CallCount) -> CallCount:
         self._tallies[name] = tally
         self._tallies.move_to_end(name)
         while len(self._tallies) > REMEMBERED_KEYS:
@@ -137,7 +137,7 @@ class Rates:
             log.warning("rate_limits_local", cause=type(error.__cause__ or error).__name__)
 
 
-def _headers(limit: int, tally: Tally) -> dict[str, str]:
+def _headers(limit: int, tally: CallCount) -> dict[str, str]:
     remaining = max(0, tally.remaining - tally.untold)
     return {
         "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from common.errors import ConfigurationError, Forbidden, SessionsNotConfigured, Unauthenticated
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.settings import Settings
 
 COOKIE = "paraqueue_session"
@@ -44,19 +44,19 @@ class Sessions:
     """Makes and reads cookies. One per process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._seal = Seal(settings.secret_keys) if settings.secret_keys else None
+        self._box = SecretBox(settings.secret_keys) if settings.secret_keys else None
         self._seconds = int(settings.session_hours * HOUR_SECONDS)
         self._public_url = settings.public_url
 
     def begin(self, digest: bytes) -> Session:
         """A new session of the key with that digest. Raises SessionsNotConfigured."""
-        if self._seal is None:
+        if self._box is None:
             raise SessionsNotConfigured("this installation has no key to seal cookies with: set PARAQUEUE_SECRET_KEY")
         return Session(uuid.uuid4(), digest, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
 
     def put(self, request: Request, response: Response, session: Session) -> None:
         """Give the browser the cookies of a session."""
-        assert self._seal is not None
+        assert self._box is not None
         told = {
             "for": PURPOSE,
             "id": session.id.hex,
@@ -64,7 +64,7 @@ class Sessions:
             "until": session.expires_at,
             "csrf": session.csrf,
         }
-        sealed = self._seal.close(json.dumps(told)).decode()
+        sealed = self._box.close(json.dumps(told)).decode()
         secure = self._secure(request)
         for name, value, hidden in ((COOKIE, sealed, True), (CSRF_COOKIE, session.csrf, False)):
             response.set_cookie(
@@ -95,10 +95,10 @@ class Sessions:
         without the token.
         """
         sealed = self.sealed(request)
-        if not sealed or self._seal is None:
+        if not sealed or self._box is None:
             return None
         try:
-            told = json.loads(self._seal.open(sealed.encode()))
+            told = json.loads(self._box.open(sealed.encode()))
         except (ConfigurationError, ValueError):
             raise Unauthenticated("the session is not valid; begin a new one") from None
         if told.get("for") != PURPOSE or "id" not in told or told["until"] <= time.time():

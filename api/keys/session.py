@@ -55,8 +55,8 @@ async def begin(request: Request, response: Response, service: ServiceDep, calle
     credential = credential_of(request.headers)
     if not caller.by_key or credential is None:
         raise Forbidden("a session begins with an API key, and is not carried on by itself")
-    session = service.identities.sessions.begin(digest_of(credential))
-    service.identities.sessions.put(request, response, session)
+    session = service.authenticator.sessions.begin(digest_of(credential))
+    service.authenticator.sessions.put(request, response, session)
     response.headers["Cache-Control"] = "no-store"
     expires_at = datetime.fromtimestamp(session.expires_at, UTC)
     return SessionOut(
@@ -69,6 +69,6 @@ async def end(request: Request, service: ServiceDep, _caller: CallerDep) -> Resp
     """End the session of this browser; a copy of its cookie is then worth nothing either."""
     response = Response(status_code=204)
     if credential_of(request.headers) is None:
-        await service.identities.end_session(request)
-    service.identities.sessions.remove(request, response)
+        await service.authenticator.end_session(request)
+    service.authenticator.sessions.remove(request, response)
     return response

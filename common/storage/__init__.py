@@ -5,14 +5,14 @@ from common.storage.direct import Direct
 from common.storage.endpoints import same_bucket
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
-from common.storage.protocol import Appender, Grown, Reserve, Storage, Stored, Writer
+from common.storage.protocol import Appender, PartialObject, Reserve, Storage, Stored, Writer
 from common.storage.s3 import S3Storage, s3_client
 
 __all__ = [
     "Appender",
     "Direct",
-    "Grown",
     "LocalStorage",
+    "PartialObject",
     "Reserve",
     "S3Storage",
     "SentPart",

@@ -13,7 +13,7 @@ from pathlib import Path
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
 from common.storage.local_appender import LocalAppender, sync_directory
-from common.storage.protocol import Grown, Reserve, Stored
+from common.storage.protocol import PartialObject, Reserve, Stored
 
 # Beside the objects, so that a rename makes them visible at once; never listed as one.
 INCOMING = ".incoming"
@@ -33,16 +33,16 @@ class LocalStorage:
             incoming.mkdir(parents=True, exist_ok=True)
             return LocalWriter(incoming / uuid.uuid4().hex, self._path(key))
 
-    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
+    def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
         """Go on with an object: the file under its own name, which nobody reads before it is complete."""
         return LocalAppender(self._path(key), grown.size)
 
-    def finish(self, key: str, grown: Grown) -> None:
+    def finish(self, key: str, grown: PartialObject) -> None:
         """Check that the whole file is there; `keep` has synced it."""
         if self.size(key) != grown.size:
             raise StorageUnavailable("the storage directory lost bytes of an upload")
 
-    def discard(self, key: str, grown: Grown) -> None:  # noqa: ARG002
+    def discard(self, key: str, grown: PartialObject) -> None:  # noqa: ARG002
         """Delete the file."""
         self.delete(key)
 

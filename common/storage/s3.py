@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
 from common.storage.direct import Direct
-from common.storage.protocol import Grown, Reserve, Stored
+from common.storage.protocol import PartialObject, Reserve, Stored
 from common.storage.s3_appender import S3Appender, abort_multipart
 
 MEBIBYTE = 1024 * 1024
@@ -75,11 +75,11 @@ class S3Storage:
         """Begin an object; nothing is sent before the first part is full."""
         return S3Writer(self._client, self._bucket, self._prefix + key)
 
-    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> S3Appender:
+    def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> S3Appender:
         """Go on with an object: a multipart upload, and beside it an object with the bytes behind its last part."""
         return S3Appender(self._client, self._bucket, self._prefix + key, grown, reserve, part_bytes)
 
-    def finish(self, key: str, grown: Grown) -> None:
+    def finish(self, key: str, grown: PartialObject) -> None:
         """Complete the multipart upload; a second time, see that it is complete."""
         where = {"Bucket": self._bucket, "Key": self._prefix + key}
         if grown.upload_id is not None:
@@ -91,7 +91,7 @@ class S3Storage:
         if self.size(key) != grown.size:
             raise StorageUnavailable("the object store lost bytes of an upload")
 
-    def discard(self, key: str, grown: Grown) -> None:
+    def discard(self, key: str, grown: PartialObject) -> None:
         """Abort the multipart upload, and delete what lies beside it."""
         if grown.upload_id is not None:
             abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)

@@ -180,7 +180,7 @@ def expire_lease(database: Database, job_id: uuid.UUID) -> None:
 def lose(database: Database, held: Claim) -> Status:
     """As if the worker had died; what became of the job."""
     expire_lease(database, held.job.id)
-    [lost] = [lost for lost in jobs.take_back_leases(database) if lost.job_id == held.job.id]
+    [lost] = [lost for lost in jobs.rescue_expired(database) if lost.job_id == held.job.id]
     return lost.status
 
 

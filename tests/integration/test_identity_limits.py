@@ -154,10 +154,10 @@ def test_minutes_of_audio(api: Api, span: str) -> None:
 def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None:
     limit, processes = 1000, 3
     key, _ = key_of(api, requests_per_minute=limit)
-    caller = api.service.identities._caller_of(key)
+    caller = api.service.authenticator._caller_of(key)
 
     async def called() -> tuple[int, int]:
-        counters = [rate_limits.Rates(api.service.settings) for _ in range(processes)]
+        counters = [rate_limits.RateLimits(api.service.settings) for _ in range(processes)]
         asked = 0
 
         def counted(ask: Any) -> Any:

@@ -78,7 +78,7 @@ def earlier(database: Database) -> None:
     [[sha256], *_] = rows(
         database, "SELECT audio_sha256 FROM jobs WHERE status = 'completed' AND result_deleted_at IS NULL LIMIT 1"
     )
-    assert jobs.find_earlier(database, submission(audio_sha256=sha256)) is not None
+    assert jobs.find_duplicate(database, submission(audio_sha256=sha256)) is not None
 
 
 def claim_next(database: Database) -> None:
@@ -138,8 +138,8 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "renew": (renew, {"jobs_leases"}),
-    "figures": (jobs.figures, {"jobs_leases"}),
-    "take back leases": (lambda d: jobs.take_back_leases(d), {"jobs_leases"}),
+    "figures": (jobs.queue_stats, {"jobs_leases"}),
+    "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_leases"}),
     "expire results": (lambda d: jobs.expire_results(d, after_seconds=1_150_000), {"jobs_result_due"}),
 }
 

@@ -60,14 +60,14 @@ def write(storage: LocalStorage, key: str, *, age_hours: float = 0) -> str:
 def test_a_lease_in_time_is_left_alone(database: Database) -> None:
     held = claimed(database)
     before = snapshot(database, held.job.id)
-    assert jobs.take_back_leases(database) == []
+    assert jobs.rescue_expired(database) == []
     assert snapshot(database, held.job.id) == before
 
 
 def test_an_expired_lease_puts_the_job_back(database: Database) -> None:
     held = claimed(database)
     expire_lease(database, held.job.id)
-    assert jobs.take_back_leases(database) == [jobs.Lost(held.job.id, "worker-1", Status.QUEUED)]
+    assert jobs.rescue_expired(database) == [jobs.RescuedJob(held.job.id, "worker-1", Status.QUEUED)]
     job = jobs.get(database, held.job.id)
     assert (job.status, job.stage, job.failure, job.finished_at) == (Status.QUEUED, None, None, None)
     [attempt] = jobs.attempts(database, job.id)
@@ -81,7 +81,7 @@ def test_an_expired_lease_whose_job_was_to_be_canceled_ends_it(database: Databas
     held = claimed(database)
     jobs.cancel(database, held.job.id)
     expire_lease(database, held.job.id)
-    [lost] = jobs.take_back_leases(database)
+    [lost] = jobs.rescue_expired(database)
     job = jobs.get(database, held.job.id)
     assert lost.status is job.status is Status.CANCELED
     assert job.failure is None
@@ -92,7 +92,7 @@ def test_many_leases_at_once_are_each_taken_back_once(database: Database) -> Non
     held = [claimed(database) for _ in range(30)]
     for item in held[:20]:
         expire_lease(database, item.job.id)
-    taken = at_once([lambda: jobs.take_back_leases(database)] * 4)
+    taken = at_once([lambda: jobs.rescue_expired(database)] * 4)
     found = [lost.job_id for batch in taken for lost in batch]
     assert sorted(found) == sorted(item.job.id for item in held[:20])
     assert dict(rows(database, "SELECT status, count(*) FROM jobs GROUP BY 1")) == {

@@ -236,7 +236,7 @@ def test_a_fenced_off_worker_changes_nothing(database: Database, write: str, now
     held = claimed(database)
     jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     if now_with == "another worker":
         assert claim(database, held.job.id, "worker-2") is not None
     before = snapshot(database, held.job.id)
@@ -369,7 +369,7 @@ def test_every_time_is_the_clock_of_the_database(database: Database) -> None:
     jobs.try_again(database, held, code="c", message="m", pause_seconds=0, stage_ms={})
     held = claimed(database, held.job)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     complete(database, claimed(database, held.job))
     canceled = jobs.cancel(database, submitted(database).id)
     jobs.retry(database, canceled.id)

@@ -20,7 +20,7 @@ from common import webhooks
 from common.db import Database
 from common.errors import WrongState
 from common.jobs import Job
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.webhooks import Delivery, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
 from tests.integration.job_cases import completed, execute, one, rows, submitted, until
@@ -45,7 +45,7 @@ from tests.integration.webhook_cases import (
     without_webhooks,
 )
 from tests.servers import HttpServer
-from worker.light.sender import Plan
+from worker.light.sender import RetrySchedule
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def test_without_its_secret_nothing_is_sent(database: Database, receiver: Receiv
     for sent in deliver(database, own_secrets=(), seal=None):
         assert (sent.status, sent.error) == (DeliveryStatus.PENDING, "configuration")
     make_due(database)
-    other = Seal((Fernet.generate_key().decode(),))
+    other = SecretBox((Fernet.generate_key().decode(),))
     assert {sent.error for sent in deliver(database, own_secrets=(), seal=other)} == {"configuration"}
     assert receiver.messages == []
 
@@ -355,7 +355,7 @@ def test_several_deliverers_send_each_once(database: Database, receiver: Receive
 
 
 def test_after_the_last_try_it_is_dead_and_can_be_replayed(database: Database, receiver: Receiver) -> None:
-    plan = Plan(0.001, 0.003)
+    plan = RetrySchedule(0.001, 0.003)
     registered(database, receiver.url("hook", status(500)))
     told(database)
     tries = len(plan.pauses()) + 1
@@ -448,12 +448,12 @@ def test_secrets_are_encrypted_and_move_to_a_new_key(database: Database, receive
     stored = rows(database, "SELECT secret FROM webhook_endpoints")[0][0]
     assert secret.encode() not in bytes(stored)
     newer = Fernet.generate_key().decode()
-    both = Seal((newer, KEY))
+    both = SecretBox((newer, KEY))
     webhooks.rotate_secret(database, SEAL, endpoint.id, overlap_seconds=3600)
     assert webhooks.reseal(database, both) == 2
     assert webhooks.reseal(database, both) == 0
     told(database)
-    deliver(database, seal=Seal((newer,)))
+    deliver(database, seal=SecretBox((newer,)))
     only_message(receiver).verified(secret)
 
 

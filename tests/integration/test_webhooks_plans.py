@@ -79,7 +79,7 @@ def replay_since(database: Database) -> None:
 CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "any due": (webhooks.any_due, {"deliveries_due"}),
     "due": (lambda d: webhooks.due(d, full=["lane3"], per_lane=4), {"deliveries_due"}),
-    "figures": (jobs.figures, {"deliveries_due"}),
+    "figures": (jobs.queue_stats, {"deliveries_due"}),
     "claim": (claim, {"deliveries_pkey"}),
     "announce": (announce, {"jobs_pkey"}),
     "log": (page(lambda _d: DeliveryFilter()), {"deliveries_newest"}),

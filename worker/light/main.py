@@ -17,7 +17,7 @@ from common import idempotency, ids, jobs, sessions, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.settings import Settings, load_settings
 from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger
@@ -25,7 +25,7 @@ from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from worker.light.deliverer import Deliverer
 from worker.light.renderer import Renderer
-from worker.light.sender import Plan, Sender
+from worker.light.sender import RetrySchedule, Sender
 from worker.metrics import LEASES_EXPIRED, STEPS
 from worker.metrics_server import MetricsServer
 
@@ -35,7 +35,7 @@ HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Keeper:
+class LightTasks:
     """The tasks of the light worker."""
 
     settings: Settings
@@ -53,7 +53,7 @@ class Keeper:
         _each(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
 
     def _take_back(self) -> None:
-        for lost in jobs.take_back_leases(self.database):
+        for lost in jobs.rescue_expired(self.database):
             LEASES_EXPIRED.labels(lost.status.value).inc()
             log.warning(
                 "lease_expired",
@@ -145,15 +145,15 @@ def serve(settings: Settings) -> None:
     prepare(settings.model)
     metrics = MetricsServer(settings, Exposition())
     queue = make_app(settings)
-    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
+    plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
     deliverer = Deliverer(database, Sender.of(settings), plan)
     storage = make_storage(settings)
     renderer = Renderer(settings, database, storage)
-    keeper = Keeper(settings, database, storage, Publisher(queue), deliverer, renderer)
-    queue.task(name=SWEEP)(keeper.sweep)
-    queue.task(name=CLEAN)(keeper.clean)
-    queue.task(name=DELIVER)(keeper.deliver)
-    queue.task(name=RENDER)(keeper.render)
+    light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer)
+    queue.task(name=SWEEP)(light_tasks.sweep)
+    queue.task(name=CLEAN)(light_tasks.clean)
+    queue.task(name=DELIVER)(light_tasks.deliver)
+    queue.task(name=RENDER)(light_tasks.render)
     _renew_seals(settings, database)
     metrics.start()
     deliverer.start()
@@ -182,7 +182,7 @@ def _renew_seals(settings: Settings, database: Database) -> None:
     if not settings.secret_keys:
         return
     try:
-        renewed = webhooks.reseal(database, Seal(settings.secret_keys))
+        renewed = webhooks.reseal(database, SecretBox(settings.secret_keys))
     except ParaqueueError as error:
         log.warning("secrets_not_renewed", error_code=error.code, reason=error.message)
     else:

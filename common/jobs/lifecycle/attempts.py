@@ -34,7 +34,7 @@ from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat, seconds
-from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, PartRow, SentenceRow
+from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript.values import Part, Sentence
 
 # Any number that is not that of another advisory lock; the second half of this one's is the worker.
@@ -107,7 +107,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
         )
         .values(
             status=Status.PROCESSING,
-            alone=JobRow.losses >= SUSPECT_LOSSES,
+            alone=JobRow.losses >= QUARANTINE_CRASHES,
             stage=Stage.FETCHING,
             attempts=JobRow.attempts + 1,
             started_at=func.coalesce(JobRow.started_at, func.now()),

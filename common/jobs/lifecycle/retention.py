@@ -26,13 +26,13 @@ from common.storage import Storage
 
 AT_A_TIME = 500
 # Lost workers while the job ran alone, without a part in between.
-POISON_LOSSES = 2
+POISON_CRASHES = 2
 # An upload that is still streaming has no row yet; nothing of ours takes longer than this.
 ORPHAN_AGE = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
+class RescuedJob:
     """A job whose worker was silent for longer than its lease, and what became of it."""
 
     job_id: uuid.UUID
@@ -40,7 +40,7 @@ class Lost:
     status: Status
 
 
-def take_back_leases(database: Database) -> list[Lost]:
+def rescue_expired(database: Database) -> list[RescuedJob]:
     """End the attempts whose leases ran out: queued again, or canceled if that was asked for.
 
     Who loses workers in company of others never fails for it: it was an operator, or another's fault. Who loses two
@@ -70,13 +70,13 @@ def take_back_leases(database: Database) -> list[Lost]:
         now = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
         _end_attempts(session, tokens)
         ended(session, list(now))
-        return [Lost(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]
+        return [RescuedJob(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]
 
 
 def _lost_values() -> dict[str, Any]:
     alone = JobRow.alone.cast(Integer)
-    poison = JobRow.losses_alone + alone >= POISON_LOSSES
-    error = Poison(f"{POISON_LOSSES} workers died at the same part of this audio, with nothing else to do")
+    poison = JobRow.losses_alone + alone >= POISON_CRASHES
+    error = Poison(f"{POISON_CRASHES} workers died at the same part of this audio, with nothing else to do")
     return {
         **NO_LEASE,
         "status": case(
