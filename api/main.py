@@ -46,6 +46,7 @@ from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, Readers, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
+from common.version import VERSION
 
 log = get_logger(__name__)
 # Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, messages of
@@ -78,7 +79,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     app = FastAPI(
         title="Paraqueue",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,

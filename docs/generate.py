@@ -1,8 +1,8 @@
 """Generates pages of the documentation from the code: `python -m docs.generate`.
 
 `docs/configuration.md` comes from `common.settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
-`docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, and the setting names
-that the Helm chart accepts from the settings.
+`docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, the setting names that
+the Helm chart accepts from the settings, and the version of chart and images from `pyproject.toml`.
 A test fails if a page is out of date; `--check` reports the same at a terminal.
 """
 
@@ -25,10 +25,13 @@ from api.http.problems import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
 from common import errors
 from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
+from common.version import VERSION
 from docs.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parent
 ALERT_RULES = DOCS.parent / "deploy" / "prometheus" / "paraqueue.rules.yml"
+CHART = "../deploy/helm/paraqueue/Chart.yaml"
+COMPOSE = "../docker-compose.yml"
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
 # The chart sets paths and ports of containers itself.
 SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "scratch_dir"}
@@ -213,7 +216,20 @@ def alerts_page() -> str:
     return "\n".join(lines)
 
 
+def chart() -> str:
+    """The chart with this version."""
+    return re.sub(r'(?m)^((?:appV|v)ersion: "?)[^"\n]+', rf"\g<1>{VERSION}", (DOCS / CHART).read_text("utf-8"))
+
+
+def compose() -> str:
+    """The compose file with images of this version."""
+    images = r"(?m)^(\s+image: paraqueue-\w+:)[\w.]+"
+    return re.sub(images, rf"\g<1>{VERSION}", (DOCS / COMPOSE).read_text("utf-8"))
+
+
 PAGES = {
+    CHART: chart,
+    COMPOSE: compose,
     "alerts.md": alerts_page,
     "configuration.md": configuration_page,
     "errors.md": errors_page,

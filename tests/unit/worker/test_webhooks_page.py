@@ -32,8 +32,8 @@ def test_the_table_of_tries_is_the_plan() -> None:
     settings = Settings()
     plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * 3600)
     assert told == [0, *plan.pauses()]
-    assert f"{plan.longest_seconds / 3600:.0f} h at most" in PAGE
-    assert f"tried {plan.PROGRESS_TRIES} times only" in PAGE
+    assert f"up to {plan.longest_seconds / 3600:.0f} h" in PAGE
+    assert f"attempted only {plan.PROGRESS_TRIES} times" in re.sub(r"\s+", " ", PAGE)
     assert f"within {settings.webhook_timeout_seconds:.0f} seconds" in PAGE
 
 
