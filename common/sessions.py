@@ -10,6 +10,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Database
 from common.models import EndedSessionRow
+from common.time_limit import TimeLimit
+
+EXPIRE_AT_A_TIME = 1000
 
 
 def end(database: Database, session_id: uuid.UUID, expires_at: datetime) -> None:
@@ -25,8 +28,14 @@ def has_ended(database: Database, session_id: uuid.UUID) -> bool:
         return session.scalar(select(EndedSessionRow.id).where(EndedSessionRow.id == session_id)) is not None
 
 
-def expire(database: Database) -> int:
+def expire(database: Database, limit: TimeLimit) -> int:
     """Forget those that would be over by now anyway; returns how many."""
-    with database.transaction() as session:
-        over = delete(EndedSessionRow).where(EndedSessionRow.expires_at < func.now())
-        return len(session.scalars(over.returning(EndedSessionRow.id)).all())
+    over = select(EndedSessionRow.id).where(EndedSessionRow.expires_at < func.now()).limit(EXPIRE_AT_A_TIME)
+    due = over.with_for_update(skip_locked=True)
+    statement = delete(EndedSessionRow).where(EndedSessionRow.id.in_(due)).returning(EndedSessionRow.id)
+
+    def some() -> int:
+        with database.transaction() as session:
+            return len(session.scalars(statement).all())
+
+    return limit.until_done(some)

@@ -17,7 +17,7 @@ from common.keys import ALL_SCOPES, ApiKey, NewKey
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of, shared_api
-from tests.integration.job_cases import one, uploaded
+from tests.integration.job_cases import NO_LIMIT, one, uploaded
 from tests.integration.webhook_cases import KEY
 
 HTTPS = {"X-Forwarded-Proto": "https"}
@@ -73,7 +73,7 @@ def test_what_was_ended_is_forgotten_when_it_would_be_over(api: Api) -> None:
     for hours in (-1, 1):
         ended_sessions.end(api.database, sessions.uuid.uuid4(), now + timedelta(hours=hours))
     before = one(api.database, "SELECT count(*) FROM ended_sessions")
-    assert ended_sessions.expire(api.database) == 1
+    assert ended_sessions.expire(api.database, NO_LIMIT) == 1
     assert one(api.database, "SELECT count(*) FROM ended_sessions") == before - 1
 
 

@@ -109,8 +109,8 @@ class Fetcher:
             stall_seconds=settings.fetch_stall_seconds,
             max_redirects=settings.fetch_max_redirects,
             resumes=settings.fetch_resumes,
-            allowed_private=settings.allowed_private,
-            ports=settings.ports,
+            allowed_private=settings.fetch_allowed_private,
+            ports=settings.fetch_ports,
         )
 
     def _object_client(self, scheme: str, bucket: str) -> Any:
@@ -119,47 +119,32 @@ class Fetcher:
         A link never opens anything with the storage's own key or with what boto3 finds around it: without
         credentials of their own there are no links to objects.
         """
-        settings = self.settings
-        s3 = scheme == "s3"
-        endpoint = settings.source_s3_endpoint_url if s3 else settings.oss_endpoint_url
-        if not (settings.source_s3_access_key_id if s3 else settings.oss_access_key_id):
+        store = self.settings.s3_source if scheme == "s3" else self.settings.oss_source
+        setting = f"PARAQUEUE_{'SOURCE_S3' if scheme == 's3' else 'OSS'}"
+        if scheme == "oss" and not store.endpoint_url:
+            raise SourceNotAllowed(f"this installation has no OSS endpoint ({setting}_ENDPOINT_URL)")
+        if not store.access_key_id:
             raise SourceNotAllowed(f"this installation has no credentials for {scheme}:// links")
-        if not any(fnmatchcase(bucket, name) for name in (settings.s3_buckets if s3 else settings.oss_bucket_names)):
-            setting = "PARAQUEUE_SOURCE_S3_BUCKETS" if s3 else "PARAQUEUE_OSS_BUCKETS"
-            raise SourceNotAllowed(f"the bucket {bucket!r} is not one that links may lead to ({setting})")
-        if settings.storage_url.startswith("s3://"):
-            ours = settings.storage_url.removeprefix("s3://").partition("/")[0]
-            if same_bucket((endpoint, bucket), (settings.s3_endpoint_url, ours)):
-                raise SourceNotAllowed("the link leads into the storage of this installation")
-        return self._s3() if s3 else self._oss()
-
-    def _s3(self) -> Any:
-        """A client for `s3://` links, never with the storage's key: a link must not reach other jobs' audio."""
-        settings = self.settings
-        secret = settings.source_s3_secret_access_key
+        if not any(fnmatchcase(bucket, name) for name in store.buckets):
+            raise SourceNotAllowed(f"the bucket {bucket!r} is not one that links may lead to ({setting}_BUCKETS)")
+        if self._is_storage(store.endpoint_url, bucket):
+            raise SourceNotAllowed("the link leads into the storage of this installation")
+        secret = store.secret_access_key
         return s3_client(
-            endpoint_url=settings.source_s3_endpoint_url,
-            region=settings.source_s3_region,
-            access_key_id=settings.source_s3_access_key_id,
+            endpoint_url=store.endpoint_url,
+            region=store.region,
+            access_key_id=store.access_key_id,
             secret_access_key=secret.get_secret_value() if secret else None,
-            addressing_style=settings.s3_addressing_style,
-            checksums=settings.s3_checksums,
+            addressing_style=store.addressing_style,
+            checksums=store.checksums,
         )
 
-    def _oss(self) -> Any:
-        """A client for `oss://` links: OSS speaks S3 with virtual-hosted addressing and without CRC trailers."""
-        settings = self.settings
-        if not settings.oss_endpoint_url:
-            raise SourceNotAllowed("this installation has no OSS endpoint (PARAQUEUE_OSS_ENDPOINT_URL)")
-        secret = settings.oss_access_key_secret
-        return s3_client(
-            endpoint_url=settings.oss_endpoint_url,
-            region=settings.oss_region,
-            access_key_id=settings.oss_access_key_id,
-            secret_access_key=secret.get_secret_value() if secret else None,
-            addressing_style=settings.oss_addressing_style,
-            checksums="when_required",
-        )
+    def _is_storage(self, endpoint: str | None, bucket: str) -> bool:
+        """Whether a bucket is our own, however its endpoint is written."""
+        if not self.settings.storage_url.startswith("s3://"):
+            return False
+        ours = self.settings.storage_url.removeprefix("s3://").partition("/")[0]
+        return same_bucket((endpoint, bucket), (self.settings.s3_endpoint_url, ours))
 
 
 @contextmanager
