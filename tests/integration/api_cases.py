@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 import structlog
 import uvicorn
 from pydantic import SecretStr
@@ -26,8 +27,9 @@ from common.storage import LocalStorage
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
-from tests.integration.job_cases import database_of, emptied, storage_of, until
+from tests.integration.job_cases import database_of, emptied, storage_of
 from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,19 @@ def shared_api(postgres: Postgres, valkey: Valkey, place: Path, **more: Any) -> 
         running_api(api_settings(url, valkey.url(), place, **more)) as api,
     ):
         yield api
+
+
+def counted(target: object, name: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """The arguments of each call of a method from now on."""
+    calls: list[tuple[Any, ...]] = []
+    real = getattr(target, name)
+
+    def noted(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(target, name, noted)
+    return calls
 
 
 def problem_of(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

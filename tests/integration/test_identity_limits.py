@@ -22,7 +22,7 @@ from common.errors import RateLimited
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey
 from dev.postgres import Postgres
 from dev.valkey import Valkey
-from tests.integration.api_cases import Api, api_settings, problem_of, running_api, shared_api
+from tests.integration.api_cases import Api, api_settings, counted, problem_of, running_api, shared_api
 from tests.integration.job_cases import claimed, execute, submitted
 from tests.servers import running_valkey
 
@@ -69,21 +69,20 @@ def test_calls_over_the_limit_are_429_and_say_when_to_come_back(api: Api) -> Non
 
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
 def test_where_redis_is_away_nobody_is_refused_and_nobody_waits(
-    postgres: Postgres, database_url: str, tmp_path: Path, how: str
+    database_url: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    del postgres
+    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(rates, "PAUSE_SECONDS", 3600.0)
     with running_valkey(tmp_path) as valkey, running_api(api_settings(database_url, valkey.url(), tmp_path)) as api:
         assert "ratelimit" in api.client.get("/v1/models").headers
+        asked = counted(api.service.rates, "_stumbled", monkeypatch)
         process = valkey.child.process
         process.send_signal(signal.SIGSTOP if how == "hanging" else signal.SIGKILL)
         try:
             with structlog.testing.capture_logs() as logs:
-                took = []
                 for _ in range(60):
-                    began = time.monotonic()
                     assert api.client.get("/v1/models").status_code == 200
-                    took.append(time.monotonic() - began)
-            assert sorted(took)[30] < 0.05, "most calls do not ask at all"
+            assert len(asked) == 1, "after the first that got no answer, nobody asks"
             assert len([line for line in logs if line["event"] == "rate_limits_off"]) == 1
             assert api.service.rates._away_until > 0
         finally:
@@ -132,7 +131,9 @@ def test_minutes_of_audio(api: Api, span: str) -> None:
     assert link(api, other).status_code == 202
 
 
-def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None:
+def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # However slow the machine is, calls follow one another closely enough to be counted together.
+    monkeypatch.setattr(rates, "TOGETHER_SECONDS", 3600.0)
     limit, processes = 1000, 3
     key, _ = key_of(api, requests_per_minute=limit)
     caller = api.service.identities._caller_of(key)
@@ -141,7 +142,7 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None
         counters = [rates.Rates(api.service.settings) for _ in range(processes)]
         asked = 0
 
-        def counted(ask: Any) -> Any:
+        def noted(ask: Any) -> Any:
             async def one(*arguments: Any) -> bool:
                 nonlocal asked
                 asked += 1
@@ -150,7 +151,7 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None
             return one
 
         for one in counters:
-            one.ask = counted(one.ask)  # type: ignore[method-assign]
+            one.ask = noted(one.ask)  # type: ignore[method-assign]
         allowed = 0
         for number in range(3 * limit):
             with suppress(RateLimited):
@@ -159,6 +160,6 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None
 
     began = time.time()
     allowed, asked = asyncio.run(called())
-    assert time.time() - began < 30, "all within one window"
-    assert 0.9 * limit <= allowed <= limit
+    windows = 1 + (time.time() - began) / rates.WINDOW_SECONDS  # the window slides while the calls are made
+    assert 0.9 * limit <= allowed <= windows * limit
     assert asked < 3 * limit - allowed / 2, "most calls that went through asked nobody"

@@ -35,8 +35,8 @@ from tests.integration.job_cases import (
     rows,
     snapshot,
     submitted,
-    until,
 )
+from tests.waiting import until
 
 
 @pytest.fixture

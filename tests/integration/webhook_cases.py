@@ -21,8 +21,9 @@ from common.db import Database
 from common.seal import Seal
 from common.webhooks import Delivery, DeliveryFilter, Endpoint, NewEndpoint
 from dev.postgres import Postgres
-from tests.integration.job_cases import execute, pool_on, until
+from tests.integration.job_cases import execute, pool_on
 from tests.servers import HttpServer
+from tests.waiting import until
 from worker.deliverer import Deliverer
 from worker.webhooks import Plan, Sender
 
