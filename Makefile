@@ -35,7 +35,7 @@ demo-model: venv ## Make the small bundled model again: speak, train, evaluate, 
 	@exec $(python) -m training $(ARGS)
 
 model: venv ## Download the production model before a worker needs it
-	@exec $(python) -m worker.models
+	@exec $(python) -m worker.transcription.models
 
 bench-api: venv ## Measure the front: submit, poll, list, upload, start; writes bench/results/api.json
 	@exec $(python) -m bench.api $(ARGS)

@@ -22,7 +22,7 @@ from common.errors import ModelUnavailable, ParaqueueError, Unavailable
 from common.jobs import Drain, Requeued
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
-from worker.models import ensure_bundle
+from worker.transcription.models import ensure_bundle
 
 app = typer.Typer(
     name="python -m admin",

@@ -104,7 +104,9 @@ def workers(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     with _opened(settings) as opened:
         live = [item for item in jobs.live_workers(opened) if item.model == settings.model]
     if not live:
-        return Found(Level.WARN, f"no live worker serves {settings.model}: jobs wait", "start python -m worker.main")
+        return Found(
+            Level.WARN, f"no live worker serves {settings.model}: jobs wait", "start python -m worker.transcription"
+        )
     kinds = {(item.revision, item.precision) for item in live}
     said = f"{len(live)} for {settings.model} with {sum(item.slots for item in live)} slots"
     if len(kinds) > 1:

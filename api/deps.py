@@ -9,19 +9,19 @@ from typing import Annotated, cast
 from celery import Celery
 from fastapi import Depends, Request
 
-from api.board import Board
-from api.caller import Caller
-from api.changes import Changes
-from api.identity import Identities
-from api.rates import Rates
+from api.auth.callers import Caller
+from api.auth.identities import Identities
+from api.auth.rate_limits import Rates
+from api.job_notifications import Changes
+from api.queue_metrics import Board
 from common import ids
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
 from common.jobs import Dispatcher, Outlook
 from common.keys import Scope
-from common.metrics import Exposition, Readers
 from common.settings import Settings
 from common.storage import Storage
+from common.telemetry.metrics import Exposition, Readers
 from common.uploads import Hashes
 
 

@@ -10,53 +10,45 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 
-from api import errors
-from api.board import Board
-from api.changes import Changes
+from api import usage
+from api.audio import peaks
+from api.audio import routes as audio
+from api.auth.gate import Gate
+from api.auth.identities import Identities
+from api.auth.lockout import Failures
+from api.auth.rate_limits import Rates
+from api.batches import routes as batches
 from api.deps import Service
-from api.failures import Failures
-from api.gate import Gate
-from api.headers import SecurityHeaders
-from api.identity import Identities
-from api.metrics import Measures
-from api.middleware import RequestLog
-from api.rates import Rates
-from api.routes import (
-    audio,
-    batches,
-    console,
-    docs,
-    events,
-    health,
-    keys,
-    metrics,
-    models,
-    openai,
-    peaks,
-    presigned,
-    search,
-    sentences,
-    session,
-    transcriptions,
-    transcripts,
-    uploads,
-    usage,
-    webhooks,
-)
+from api.http import problems
+from api.http.metrics import Measures
+from api.http.request_log import RequestLog
+from api.http.security_headers import SecurityHeaders
+from api.job_notifications import Changes
+from api.keys import routes as keys
+from api.keys import session
+from api.openai import models
+from api.openai import routes as openai
+from api.ops import console, docs, health, metrics
+from api.queue_metrics import Board
 from api.server import IdleBodies, make_server
+from api.transcriptions import events, search, sentences, transcripts
+from api.transcriptions import routes as transcriptions
+from api.uploads import presigned
+from api.uploads import routes as uploads
+from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError
 from common.jobs import Dispatcher, Outlook
-from common.metrics import Exposition, Readers, prepare
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
-from common.tracing import configure_tracing, stop_tracing
+from common.telemetry.metrics import Exposition, Readers, prepare
+from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
 
 log = get_logger(__name__)
-# Ours (`api.middleware`) also covers what is refused before a route is known, and sends no queries, no messages of
+# Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, no messages of
 # exceptions and no stack traces to a collector, as FastAPI's own would where its variables are set.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 DESCRIPTION = """\
@@ -92,7 +84,7 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         telemetry=NO_TELEMETRY,
-        responses=errors.RESPONSES,
+        responses=problems.RESPONSES,
     )
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
@@ -107,7 +99,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
     app.add_middleware(Measures)
     app.add_middleware(RequestLog)  # the last one added is the outermost
-    errors.install(app)
+    problems.install(app)
     data = (search, transcriptions, transcripts, sentences, audio, peaks, events, batches, presigned, uploads, openai)
     for resource in (*data, webhooks, models, keys, usage, session, health, metrics, docs, console):
         app.include_router(resource.router)

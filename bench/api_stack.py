@@ -75,7 +75,7 @@ class Service:
 
     def worker(self) -> Child:
         """Start a worker and wait until it takes jobs."""
-        child = _started(self.place, self.environment, "worker", "worker.main")
+        child = _started(self.place, self.environment, "worker", "worker.transcription")
         self.children.append(child)
         wait_until(lambda: "worker_ready" in child.log.read_text(), [child], START_SECONDS, "no worker was ready")
         return child

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report import Column, Report, spread
-from common.transcript import Word
+from common.transcript.values import Word
 from worker.engine.punctuation import PunctuationStream
 from worker.engine.stream import placed
 from worker.engine.timing import token_times

@@ -26,7 +26,7 @@ from common import ids, jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Finished, Job, Outlook, Submission, Worker
-from common.transcript import Part
+from common.transcript.values import Part
 from dev.postgres import Postgres, start_postgres
 from dev.stack import REPOSITORY, alembic
 

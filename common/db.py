@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 
 from common.errors import Unavailable
-from common.metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_SIZE, POOL_TIMEOUTS
+from common.telemetry.metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_SIZE, POOL_TIMEOUTS
 
 CONNECT_TIMEOUT_SECONDS = 5
 # A statement that takes longer is a defect or a lock that somebody holds; both are better said than waited for.

@@ -1,6 +1,6 @@
 """The error family: every error code of the service.
 
-`docs/errors.md` is generated from here; only `api/errors.py` knows which HTTP status a code gets.
+`docs/errors.md` is generated from here; only `api/http/problems.py` knows which HTTP status a code gets.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ from kombu.exceptions import OperationalError
 
 from common import ids
 from common.errors import Unavailable
-from common.metrics import MESSAGES
 from common.settings import Settings, load_settings
 from common.telemetry import configure_logging
+from common.telemetry.metrics import MESSAGES
 
 TRANSCRIBE = "paraqueue.transcribe"
 SWEEP = "paraqueue.sweep"

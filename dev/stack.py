@@ -152,7 +152,7 @@ class Stack:
         celery = ["celery", "-A", "common.queue"]
         schedule = str(self.options.data / "beat" / "schedule")
         commands = {
-            "worker": ["worker.main"],
+            "worker": ["worker.transcription"],
             "api": ["api.main"],
             "light-worker": ["worker.light"],
             "beat": [*celery, "beat", "--schedule", schedule],

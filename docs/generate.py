@@ -1,6 +1,6 @@
 """Generates pages of the documentation from the code: `python -m docs.generate`.
 
-`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.errors`,
+`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
 `docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, and the setting names
 that the Helm chart accepts from the settings.
 A test fails if a page is out of date; `--check` reports the same at a terminal.
@@ -21,7 +21,7 @@ from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from api.errors import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
+from api.http.problems import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
 from common import errors
 from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
@@ -55,7 +55,7 @@ The alert rules in `deploy/prometheus/paraqueue.rules.yml`, and how to respond t
 ERRORS = """\
 # Errors
 
-<!-- Generated from common/errors.py and api/errors.py by `python -m docs.generate`; do not edit. -->
+<!-- Generated from common/errors.py and api/http/problems.py by `python -m docs.generate`; do not edit. -->
 
 Errors are returned as `{media_type}` (RFC 9457):
 

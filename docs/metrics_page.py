@@ -7,14 +7,15 @@ from types import ModuleType
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
-from api import board, metrics
-from common import metrics as shared
+from api import queue_metrics
+from api.http import metrics
+from common.telemetry import metrics as shared
 from worker import metrics as work
 
 METRICS = """\
 # Metrics
 
-<!-- Generated from common/metrics.py, api/metrics.py, api/board.py and worker/metrics.py by
+<!-- Generated from common/telemetry/metrics.py, api/http/metrics.py, api/queue_metrics.py and worker/metrics.py by
 `python -m docs.generate`; do not edit. -->
 
 Prometheus metrics of each process. For access rules and alerts see [operations](operations.md). Counters are per
@@ -35,7 +36,7 @@ def families() -> dict[str, list[Metric | MetricWrapperBase]]:
     """Every metric of ours, by section."""
     return {
         "Every process": _of(shared),
-        "Installation": list(board.described()),
+        "Installation": list(queue_metrics.described()),
         "API": _of(metrics),
         "Workers": _of(work),
         "GPU worker and device": list(work.described()),

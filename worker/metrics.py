@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from common.job_states import Status
-from common.metrics import FAILURES
+from common.telemetry.metrics import FAILURES
 
 if TYPE_CHECKING:
     from common.jobs import Worker

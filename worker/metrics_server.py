@@ -8,9 +8,9 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from common.metrics import Exposition, Readers
 from common.settings import Settings
 from common.telemetry import get_logger
+from common.telemetry.metrics import Exposition, Readers
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse

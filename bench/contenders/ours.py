@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.audio import ffmpeg_program, read
 from bench.contenders.automodel import timed_stages
 from bench.contenders.protocol import Outcome, Spec
-from common.transcript import Sentence, joined_text
+from common.transcript.values import Sentence, joined_text
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
 

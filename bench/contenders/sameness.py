@@ -13,7 +13,7 @@ from bench.contenders.automodel import auto_model
 from bench.contenders.ours import load_engine
 from bench.contenders.protocol import Outcome, Spec
 from bench.random_speech import random_file
-from common.transcript import Sentence, joined_text
+from common.transcript.values import Sentence, joined_text
 
 SAMPLE_RATE = 16_000
 Found = dict[str, Any]  # text, and times: [[start_ms, end_ms], …] of its words

@@ -1,6 +1,20 @@
 """The rules of a job's life, from submit to delete. Nothing else reads or writes its rows."""
 
-from common.jobs.batches import (
+from common.jobs.accounting.quota import Quota
+from common.jobs.accounting.usage import Dimension, Usage, usage
+from common.jobs.job import Attempt, Job, JobFailure, Result, Source
+from common.jobs.lifecycle.attempts import (
+    Claim,
+    LeaseLost,
+    Progress,
+    Renewal,
+    claim,
+    commit_part,
+    record_audio,
+    renew,
+    restart,
+)
+from common.jobs.lifecycle.batches import (
     Batch,
     BatchPage,
     BatchSubmission,
@@ -9,15 +23,9 @@ from common.jobs.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.control import audio_prefix, cancel, delete_job, retry
-from common.jobs.dispatch import dispatch
-from common.jobs.dispatcher import Dispatcher
-from common.jobs.earlier import complete_from_earlier, find_earlier, find_or_submit
-from common.jobs.edits import correct
-from common.jobs.figures import Crew, Figures, figures
-from common.jobs.job import Attempt, Job, JobFailure, Result, Source
-from common.jobs.operate import Requeued, requeue
-from common.jobs.outcome import (
+from common.jobs.lifecycle.control import audio_prefix, cancel, delete_job, retry
+from common.jobs.lifecycle.dedup import complete_from_earlier, find_earlier, find_or_submit
+from common.jobs.lifecycle.outcomes import (
     Finished,
     complete,
     fail,
@@ -25,9 +33,19 @@ from common.jobs.outcome import (
     stop_canceled,
     try_again,
 )
-from common.jobs.outlook import Estimate, Outlook
-from common.jobs.quota import Quota
-from common.jobs.read import (
+from common.jobs.lifecycle.requeue import Requeued, requeue
+from common.jobs.lifecycle.retention import (
+    Lost,
+    delete_orphans,
+    expire_audio,
+    expire_results,
+    take_back_leases,
+)
+from common.jobs.lifecycle.submit import Submission, submit
+from common.jobs.monitoring.stats import Crew, Figures, figures
+from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
+from common.jobs.reading.edits import correct
+from common.jobs.reading.read import (
     Page,
     attempts,
     get,
@@ -38,7 +56,12 @@ from common.jobs.read import (
     sentences,
     sentences_after,
 )
-from common.jobs.registry import (
+from common.jobs.reading.search import Hit, Hits, search
+from common.jobs.scheduling.dispatch import dispatch
+from common.jobs.scheduling.dispatcher import Dispatcher
+from common.jobs.scheduling.estimates import Estimate, Outlook
+from common.jobs.scheduling.quarantine import forgive_loss
+from common.jobs.scheduling.workers import (
     Drain,
     Worker,
     WorkerState,
@@ -48,29 +71,6 @@ from common.jobs.registry import (
     live_workers,
     register_worker,
     unregister_worker,
-)
-from common.jobs.search import Hit, Hits, search
-from common.jobs.stuck import Stuck, StuckKind, find_stuck
-from common.jobs.submit import Submission, submit
-from common.jobs.suspects import forgive_loss
-from common.jobs.sweep import (
-    Lost,
-    delete_orphans,
-    expire_audio,
-    expire_results,
-    take_back_leases,
-)
-from common.jobs.usage import Dimension, Usage, usage
-from common.jobs.work import (
-    Claim,
-    LeaseLost,
-    Progress,
-    Renewal,
-    claim,
-    commit_part,
-    record_audio,
-    renew,
-    restart,
 )
 
 __all__ = [

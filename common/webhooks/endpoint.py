@@ -20,7 +20,7 @@ from common import ids
 from common.db import Database
 from common.errors import NotFound, TooManyWebhooks
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
-from common.seal import Seal
+from common.secret_box import Seal
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
 from common.webhooks.events import TEST_EVENT
 

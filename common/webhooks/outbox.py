@@ -17,10 +17,11 @@ from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids, tracing
+from common import ids
 from common.db import Database
 from common.job_states import Status
 from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
+from common.telemetry import tracing
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import lane_of
 from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, wanted

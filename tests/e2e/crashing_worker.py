@@ -11,10 +11,10 @@ import signal
 import sys
 from dataclasses import replace
 
-import worker.main
-import worker.tasks
+import worker.transcription.main
+import worker.transcription.tasks
 from worker.engine.engine import Engine
-from worker.pipeline import Ending, Hooks, Request, transcribe
+from worker.transcription.pipeline import Ending, Hooks, Request, transcribe
 
 
 def transcribe_or_die(engine: Engine, request: Request, hooks: Hooks) -> Ending:
@@ -31,5 +31,5 @@ def transcribe_or_die(engine: Engine, request: Request, hooks: Hooks) -> Ending:
 
 
 if __name__ == "__main__":
-    worker.tasks.transcribe = transcribe_or_die
+    worker.transcription.tasks.transcribe = transcribe_or_die
     sys.exit(worker.main.main())

@@ -15,7 +15,7 @@ import jiwer
 import numpy as np
 import numpy.typing as npt
 
-from common.transcript import Word
+from common.transcript.values import Word
 from tests.artifacts import ARTIFACTS, making
 from training import speech, text
 from training.speech import SAMPLE_RATE, SpokenSentence

@@ -18,7 +18,7 @@ import psycopg
 import redis
 
 from common.settings import Settings
-from common.transcript import Word
+from common.transcript.values import Word
 from dev.process import Child, free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
@@ -66,13 +66,13 @@ class Service:
 
     def start_worker(self, name: str) -> Child:
         """Start a GPU worker and wait until it takes jobs."""
-        child = self.start(name, "worker.main")
+        child = self.start(name, "worker.transcription")
         wait_until(lambda: "worker_ready" in child.log.read_text(), [child], READY_SECONDS, f"{name} was not ready")
         return child
 
     def start_all(self) -> None:
         """One process of each kind; returns when a job could run."""
-        worker = self.start("worker", "worker.main")
+        worker = self.start("worker", "worker.transcription")
         self.start("api", "api.main")
         self.start("light", "worker.light")
         schedule = str(self.place / "beat-schedule")

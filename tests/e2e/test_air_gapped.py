@@ -63,7 +63,7 @@ def test_the_whole_stack_transcribes(models: Path, tmp_path: Path) -> None:
 
 def test_a_missing_model_is_an_error_that_names_the_files(models: Path) -> None:
     ran = cut_off(
-        *(sys.executable, "-m", "worker.models"),
+        *(sys.executable, "-m", "worker.transcription.models"),
         PARAQUEUE_MODEL="paraformer-large-zh",
         PARAQUEUE_MODEL_SOURCE="local",
         PARAQUEUE_MODELS_DIR=str(models),

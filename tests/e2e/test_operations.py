@@ -291,7 +291,7 @@ def test_tracing_costs_no_import_where_it_is_off() -> None:
     code = (
         "import sys, worker.light\n"
         "from common.settings import Settings\n"
-        "from common.tracing import configure_tracing\n"
+        "from common.telemetry.tracing import configure_tracing\n"
         "configure_tracing(Settings(), service='test')\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
         # FastAPI and the client of Redis import what they find of it, but nothing that sends.

@@ -87,7 +87,7 @@ class Stack(Service):
         """Start one of `names`, or another of the same kind: the name says which, up to its number."""
         schedule = str(self.place / "beat-schedule")
         kinds = {
-            "worker": ["worker.main"],
+            "worker": ["worker.transcription"],
             "api": ["api.main"],
             "light": ["worker.light"],
             "beat": ["celery", "-A", "common.queue", "beat", "--schedule", schedule],

@@ -87,7 +87,7 @@ def orphans(stack: Stack) -> list[str]:
 def _idle_children(stack: Stack) -> list[str]:
     """Processes that a worker without a job still has: ffmpeg of an attempt that is over."""
     pids = {stack.children[name].process.pid for name in stack.workers}
-    return [line for line in processes_of(pids) if "worker.main" not in line]
+    return [line for line in processes_of(pids) if "worker.transcription" not in line]
 
 
 def _left_behind(stack: Stack) -> list[str]:

@@ -17,7 +17,7 @@ from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
-from common.transcript import Part, Sentence, Word
+from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
 from tests.servers import fresh_database
 

@@ -27,8 +27,8 @@ from dnslib.server import BaseResolver, DNSLogger, DNSServer
 from common.errors import SourceNotAllowed, SourceUnreachable
 from common.webhooks import Parcel
 from tests.servers import HttpServer, running_http_server, send_file
-from worker.download import FetchLimits, HttpSource, download
-from worker.webhooks import Sender, Sent
+from worker.light.sender import Sender, Sent
+from worker.transcription.download import FetchLimits, HttpSource, download
 
 ALLOWED = "127.0.0.1"
 INTRANET = "127.0.0.2"

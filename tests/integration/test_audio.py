@@ -18,7 +18,7 @@ from tests.integration.job_cases import completed, execute, one, submitted
 from tests.integration.upload_cases import api_with_storage, without_audio
 from tests.servers import WITH_KEY
 from worker.engine.audio import AudioReader, DecodeLimits
-from worker.renderer import Renderer
+from worker.light.renderer import Renderer
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=60, memory_bytes=1 << 30, idle_timeout_seconds=20.0)

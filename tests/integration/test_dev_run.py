@@ -18,7 +18,7 @@ from dev.process import free_port
 from dev.stack import REPOSITORY
 from tests.waiting import until
 
-PROGRAMS = {"postgres", "valkey-server", "worker.main", "worker.light", "api.main", "beat", "flower"}
+PROGRAMS = {"postgres", "valkey-server", "worker.transcription", "worker.light", "api.main", "beat", "flower"}
 
 
 class Run:

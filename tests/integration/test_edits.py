@@ -13,7 +13,7 @@ from common import jobs, keys
 from common.jobs import Job
 from common.keys import NewKey, Scope
 from common.models import DEFAULT_TENANT
-from common.transcript import Sentence
+from common.transcript.values import Sentence
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from paraqueue import ApiError, Client, NotFound

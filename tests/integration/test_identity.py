@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from api import gate, identity
+from api.auth import gate, identities
 from api.deps import Requires
 from api.main import create_app
 from common import ids, jobs, keys, uploads, webhooks
@@ -55,7 +55,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
     execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries")
     return shared.emptied()
 
@@ -305,11 +305,11 @@ def test_a_key_is_remembered_for_seconds_only(api: Api, monkeypatch: pytest.Monk
     looked_up = []
     real = keys.authenticated
     monkeypatch.setattr(keys, "authenticated", lambda *given: looked_up.append(1) or real(*given))
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 3600.0)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 3600.0)
     _, secret = key_of(api)
     assert [ask(api, **bearer(secret)).status_code for _ in range(10)] == [200] * 10
     assert len(looked_up) == 1
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.5)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.5)
     key, secret = key_of(api)
     assert ask(api, **bearer(secret)).status_code == 200
     keys.revoke(api.database, key.id)

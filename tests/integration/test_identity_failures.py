@@ -14,8 +14,8 @@ import pytest
 import redis
 from starlette.requests import HTTPConnection
 
-from api import identity, rates
-from api.failures import address_of
+from api.auth import identities, rate_limits
+from api.auth.lockout import address_of
 from api.main import create_app
 from api.server import make_server
 from common import keys
@@ -37,7 +37,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
     place = tmp_path_factory.mktemp("api")
     with ExitStack() as stack:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(rates, "PATIENCE_SECONDS", 5.0)  # read once, for the connections
+            patch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # read once, for the connections
             changes: dict[str, Any] = {"auth_failures_per_minute": FAILURES, "secret_key": KEY}
             api = stack.enter_context(shared_api(postgres, valkey, place, **changes))
         yield api
@@ -45,7 +45,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     with redis.Redis.from_url(valkey.url()) as client:
         client.flushall()
     return shared.emptied()
@@ -88,7 +88,7 @@ def test_one_key_that_is_over_does_not_shut_out_its_neighbours(api: Api) -> None
 def test_who_was_let_in_before_stays_in_and_a_guess_that_hits_says_nothing(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
     first, known = keys.create(api.database, NewKey("known", "acme", ALL_SCOPES))
     _, unknown = keys.create(api.database, NewKey("unknown", "acme", ALL_SCOPES))
     assert ask(api, known).status_code == 200
@@ -123,7 +123,7 @@ def test_calls_without_a_credential_are_no_guesses(api: Api) -> None:
 def test_only_a_proxy_that_is_trusted_says_who_calls(
     database_url: str, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)
     changes: dict[str, Any] = {"auth_failures_per_minute": FAILURES, "trusted_proxies": "192.0.2.0/24"}
     with running_api(api_settings(database_url, redis_url, tmp_path, **changes)) as api:
         answers = [ask(api, keys.new_secret(), client=f"203.0.113.{number}") for number in range(FAILURES + 1)]
@@ -143,8 +143,8 @@ def test_the_server_is_told_whom_to_trust() -> None:
 def test_where_redis_is_away_a_wrong_key_is_401_and_redis_left_alone(
     database_url: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(rates, "PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(rate_limits, "PAUSE_SECONDS", 3600.0)
     with running_valkey(tmp_path) as valkey:
         settings = api_settings(database_url, valkey.url(), tmp_path, auth_failures_per_minute=FAILURES)
         with running_api(settings) as api:

@@ -16,7 +16,7 @@ import pytest
 import redis
 import structlog
 
-from api import rates
+from api.auth import rate_limits
 from common import jobs, keys
 from common.errors import RateLimited
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey
@@ -35,7 +35,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     with redis.Redis.from_url(valkey.url()) as client:
         client.flushall()
     shared.service.rates._away_until = 0.0
@@ -71,8 +71,8 @@ def test_calls_over_the_limit_are_429_and_say_when_to_come_back(api: Api) -> Non
 def test_where_redis_is_away_nobody_is_refused_and_nobody_waits(
     database_url: str, tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rates, "PATIENCE_SECONDS", 1.0)
-    monkeypatch.setattr(rates, "PAUSE_SECONDS", 3600.0)
+    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 1.0)
+    monkeypatch.setattr(rate_limits, "PAUSE_SECONDS", 3600.0)
     with running_valkey(tmp_path) as valkey, running_api(api_settings(database_url, valkey.url(), tmp_path)) as api:
         assert "ratelimit" in api.client.get("/v1/models").headers
         asked = counted(api.service.rates, "_stumbled", monkeypatch)
@@ -133,13 +133,13 @@ def test_minutes_of_audio(api: Api, span: str) -> None:
 
 def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     # However slow the machine is, calls follow one another closely enough to be counted together.
-    monkeypatch.setattr(rates, "TOGETHER_SECONDS", 3600.0)
+    monkeypatch.setattr(rate_limits, "TOGETHER_SECONDS", 3600.0)
     limit, processes = 1000, 3
     key, _ = key_of(api, requests_per_minute=limit)
     caller = api.service.identities._caller_of(key)
 
     async def called() -> tuple[int, int]:
-        counters = [rates.Rates(api.service.settings) for _ in range(processes)]
+        counters = [rate_limits.Rates(api.service.settings) for _ in range(processes)]
         asked = 0
 
         def noted(ask: Any) -> Any:
@@ -160,6 +160,6 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeyp
 
     began = time.time()
     allowed, asked = asyncio.run(called())
-    windows = 1 + (time.time() - began) / rates.WINDOW_SECONDS  # the window slides while the calls are made
+    windows = 1 + (time.time() - began) / rate_limits.WINDOW_SECONDS  # the window slides while the calls are made
     assert 0.9 * limit <= allowed <= windows * limit
     assert asked < 3 * limit - allowed / 2, "most calls that went through asked nobody"

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api import identity, sessions
+from api.auth import identities, sessions
 from common import keys
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from dev.postgres import Postgres
@@ -35,7 +35,7 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
     return shared.emptied()
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from api import tokens
+from api.auth import tokens
 from common import ids, jobs
 from common.settings import Settings
 from dev.postgres import Postgres

@@ -10,7 +10,7 @@ from common import jobs
 from common.db import Database
 from common.job_states import Stage
 from common.jobs import Estimate, Job, Outlook, Progress, Worker
-from common.jobs import outlook as module
+from common.jobs.scheduling import estimates as module
 from tests.integration.job_cases import (
     MODEL,
     WORKER,

@@ -27,10 +27,10 @@ from dev.process import Child, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.conftest import variables
 from tests.e2e.service import processes_of
-from worker.deliverer import Deliverer
-from worker.light import HOUR_SECONDS, Keeper
-from worker.renderer import Renderer
-from worker.webhooks import Plan, Sender
+from worker.light.deliverer import Deliverer
+from worker.light.main import HOUR_SECONDS, Keeper
+from worker.light.renderer import Renderer
+from worker.light.sender import Plan, Sender
 
 WORKER = Worker("w", "demo-zh", "revision", "fp32", "cpu", 2)
 

@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from api import board
+from api import queue_metrics
 from common import jobs
-from common.metrics import Readers
 from common.settings import Settings
+from common.telemetry.metrics import Readers
 from dev.postgres import Postgres
 from dev.process import free_port
 from dev.valkey import Valkey
@@ -37,8 +37,8 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(board, "FRESH_SECONDS", 0.0)
-    monkeypatch.setattr(board, "REST", 0.0)
+    monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 0.0)
+    monkeypatch.setattr(queue_metrics, "REST", 0.0)
     return shared.emptied()
 
 
@@ -135,9 +135,11 @@ def test_late_webhooks(api: Api) -> None:
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    real = board.figures
-    monkeypatch.setattr(board, "figures", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2])
-    monkeypatch.setattr(board, "FRESH_SECONDS", 30.0)
+    real = queue_metrics.figures
+    monkeypatch.setattr(
+        queue_metrics, "figures", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
+    )
+    monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
     shared.service.board._last = None
     readers = [threading.Thread(target=samples, args=(shared.port,)) for _ in range(8)]
     for reader in readers:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from common.metrics import Exposition
 from common.settings import Settings
+from common.telemetry.metrics import Exposition
 from dev.process import free_port
 from tests.waiting import until
 from worker import metrics_server

@@ -17,7 +17,7 @@ from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of
 from tests.integration.job_cases import completed, execute, one, submitted
 from tests.integration.upload_cases import api_with_storage, without_audio
-from worker.renderer import Renderer
+from worker.light.renderer import Renderer
 
 # Silence, one second of a loud tone, silence.
 SOUND = "aevalsrc='if(between(t,2,3),sin(440*2*PI*t),0)':s=16000:d=6"

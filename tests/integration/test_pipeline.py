@@ -17,15 +17,15 @@ import numpy as np
 import pytest
 
 from common.errors import AudioNotDecodable
-from common.transcript import Part, Sentence
+from common.transcript.values import Part, Sentence
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
 from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
-from worker.pipeline import BLOCK_SAMPLES, LONGEST_PART, Ending, Hooks, Request, StaleState, transcribe
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.pipeline import BLOCK_SAMPLES, LONGEST_PART, Ending, Hooks, Request, StaleState, transcribe
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=600, memory_bytes=2**31, idle_timeout_seconds=30)
 WHOLE = 1e6  # seconds: longer than any audio here

@@ -34,8 +34,8 @@ from dev.postgres import Postgres
 from tests.integration.job_cases import emptied, pool_on
 from tests.integration.test_source_object import client
 from tests.servers import S3, HttpServer
-from worker.source import Fetcher
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.source import Fetcher
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 CONTENT = random.Random(7).randbytes(2_500_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

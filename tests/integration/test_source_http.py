@@ -25,7 +25,7 @@ from common.errors import (
     SourceUnreachable,
 )
 from tests.servers import HttpServer, Route
-from worker.download import FetchLimits, HttpSource, download
+from worker.transcription.download import FetchLimits, HttpSource, download
 
 LIMITS = FetchLimits(
     max_bytes=4_000_000,

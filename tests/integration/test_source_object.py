@@ -25,8 +25,8 @@ from common.errors import (
 )
 from common.storage import s3_client
 from tests.servers import S3
-from worker.download import FetchLimits, ObjectSource, download
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.download import FetchLimits, ObjectSource, download
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 LIMITS = FetchLimits(
     max_bytes=4_000_000, timeout_seconds=30, stall_seconds=5, max_redirects=3, resumes=2, allowed_private=()

@@ -14,8 +14,8 @@ import pytest
 from common.errors import SourceTooSlow, SourceUnreachable
 from tests.integration.test_source_http import CONTENT, LIMITS, fetch, hang_up, status
 from tests.servers import HttpServer, Route, send_file
-from worker.download import HttpSource, download
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.download import HttpSource, download
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from common.storage import make_storage
 from dev.postgres import Postgres
 from tests.integration.job_cases import emptied, pool_on
 from tests.waiting import until
-from worker.patience import interruptible
-from worker.source import Fetcher
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.interruptible import interruptible
+from worker.transcription.source import Fetcher
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nContent-Type: audio/mpeg\r\nETag: "a"\r\n\r\n' + b"\x01" * 50_000
 

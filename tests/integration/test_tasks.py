@@ -24,7 +24,7 @@ from common.job_states import Outcome, Stage, Status
 from common.jobs import Job, Submission, Worker
 from common.settings import Settings
 from common.storage import Storage, make_storage
-from common.transcript import Sentence
+from common.transcript.values import Sentence
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, ffmpeg, write
@@ -32,12 +32,12 @@ from tests.integration.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from tests.waiting import until
 from training.speech import SAMPLE_RATE
-from worker.course import Course
 from worker.engine.engine import Engine
-from worker.lease import Hold, LeaseKeeper
-from worker.retry import RetryPolicy
-from worker.source import Fetcher
-from worker.tasks import Transcriber
+from worker.transcription.attempt_timer import Course
+from worker.transcription.lease import Hold, LeaseKeeper
+from worker.transcription.retry import RetryPolicy
+from worker.transcription.source import Fetcher
+from worker.transcription.tasks import Transcriber
 
 PART_SECONDS = 15.0
 FAST = {"lease_seconds": 3.0, "renew_seconds": 0.2, "part_seconds": PART_SECONDS, "retry_base_seconds": 0.5}

@@ -13,10 +13,11 @@ import httpx
 import pytest
 import structlog
 
-from common import jobs, tracing
+from common import jobs
 from common.db import Database
 from common.errors import AudioEmpty
 from common.settings import Settings
+from common.telemetry import tracing
 from dev.process import free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.collector import Collector, Seen, running_collector

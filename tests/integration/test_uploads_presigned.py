@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api import identity
+from api.auth import identities
 from common import keys, uploads
 from common.keys import ALL_SCOPES, KeyLimits, NewKey
 from common.storage import make_storage, s3_client
@@ -111,7 +111,7 @@ def test_the_store_takes_no_other_size_than_the_announced_one(api: Api) -> None:
 
 
 def test_a_key_has_a_limit_of_its_own_at_the_begin_and_at_the_end(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identity, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
 
     def headers(limit: int | None) -> dict[str, str]:
         limits = KeyLimits(max_upload_bytes=limit)

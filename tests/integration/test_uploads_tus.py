@@ -29,7 +29,7 @@ from tests.integration.job_cases import at_once, execute, one, rows
 from tests.integration.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
 from tests.servers import WITH_KEY
 from tests.waiting import until
-from worker.light import Keeper
+from worker.light.main import Keeper
 
 LIMIT = 64 * 1024 * 1024
 MEBIBYTE = 1024 * 1024

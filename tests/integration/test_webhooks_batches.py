@@ -17,7 +17,7 @@ from common.db import Database
 from common.errors import InvalidRequest, QuotaExceeded
 from common.job_states import Status
 from common.jobs import BatchSubmission, Job, Quota, Refused
-from common.jobs.ending import ended
+from common.jobs.lifecycle.finalize import ended
 from common.models import DEFAULT_TENANT, JobRow
 from common.storage import LocalStorage
 from dev.postgres import Postgres

@@ -20,7 +20,7 @@ from common import webhooks
 from common.db import Database
 from common.errors import WrongState
 from common.jobs import Job
-from common.seal import Seal
+from common.secret_box import Seal
 from common.webhooks import Delivery, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
 from tests.integration.job_cases import completed, execute, one, rows, submitted
@@ -46,7 +46,7 @@ from tests.integration.webhook_cases import (
 )
 from tests.servers import HttpServer
 from tests.waiting import until
-from worker.webhooks import Plan
+from worker.light.sender import Plan
 
 
 @pytest.fixture(scope="module")

@@ -18,14 +18,14 @@ from standardwebhooks import Webhook
 
 from common import webhooks
 from common.db import Database
-from common.seal import Seal
+from common.secret_box import Seal
 from common.webhooks import Delivery, DeliveryFilter, Endpoint, NewEndpoint
 from dev.postgres import Postgres
 from tests.integration.job_cases import execute, pool_on
 from tests.servers import HttpServer
 from tests.waiting import until
-from worker.deliverer import Deliverer
-from worker.webhooks import Plan, Sender
+from worker.light.deliverer import Deliverer
+from worker.light.sender import Plan, Sender
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OWN_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="

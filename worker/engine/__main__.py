@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ParaqueueError
-from common.formats import Format, render
-from common.transcript import Sentence, Transcript
+from common.transcript.formats import Format, render
+from common.transcript.values import Sentence, Transcript
 
 from .audio import AudioReader, DecodeLimits
 from .bundles import BundlePaths, bundle_spec, from_directory, locate

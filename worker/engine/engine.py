@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ConfigurationError
-from common.transcript import Word
+from common.transcript.values import Word
 
 from .batcher import Batcher, BatcherStats
 from .budget import DeviceMemory, Memory, Trial, find_budget

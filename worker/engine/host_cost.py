@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.transcript import Word
+from common.transcript.values import Word
 
 from .lanes import Lanes
 from .networks import Scores

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from common.transcript import Word
+from common.transcript.values import Word
 
 from .lanes import Lanes
 from .networks import Networks

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
-from common.transcript import Sentence, Word
+from common.transcript.values import Sentence, Word
 
 WINDOW_WORDS = 20
 LONG_SENTENCE_WORDS = 200

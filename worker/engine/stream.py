@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.errors import InvalidRequest
-from common.transcript import Sentence, Word
+from common.transcript.values import Sentence, Word
 
 from .punctuation import PunctuationStream
 from .stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
 
-from common.transcript import Word
+from common.transcript.values import Word
 
 _DROPPED, _CHARACTER, _PIECE, _LATIN, _OTHER = range(5)
 _SPECIAL = ("<s>", "</s>", "<unk>", "<OOV>")

@@ -13,7 +13,7 @@ from common import jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Finished, Job
-from common.transcript import Part
+from common.transcript.values import Part
 from tests.e2e.console.conftest import PATIENCE_MS, PHONE, Console, NewConsole
 from tests.e2e.console.transcripts import MODEL, put, sentence, spoken
 from tests.e2e.console.voice import MEETING, spoken_wav

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from api import errors as api_errors
-from api.routes.console import DIRECTORY, TYPES, loaded
+from api.http import problems as api_errors
+from api.ops.console import DIRECTORY, TYPES, loaded
 from common import errors
 
 VENDOR = DIRECTORY / "vendor"

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.multipart import Form, read_form
+from api.http.multipart import Form, read_form
 from common.errors import InvalidRequest, ParaqueueError, UploadIncomplete, UploadTooLarge
 from common.storage import LocalStorage
 from tests.integration.api_cases import form

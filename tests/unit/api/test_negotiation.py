@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.negotiation import chosen_format
+from api.http.negotiation import chosen_format
 from common.errors import NotAcceptable
-from common.formats import MEDIA_TYPES, Format
+from common.transcript.formats import MEDIA_TYPES, Format
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.formats import CUE_MS, CUE_WIDTH, MEDIA_TYPES, Cue, Format, cues, render, sentence_object
-from common.transcript import Sentence, Transcript, Word, joined_text
+from common.transcript.formats import CUE_MS, CUE_WIDTH, MEDIA_TYPES, Cue, Format, cues, render, sentence_object
+from common.transcript.values import Sentence, Transcript, Word, joined_text
 
 HEAD = Transcript("tr_1", "demo-zh", "r1", "fp32", 20_000, 1000, channels=1, no_speech=False)
 

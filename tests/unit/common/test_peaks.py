@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.peaks import FIRST_SAMPLES, MOST, RATE, Meter, Peaks
+from common.transcript.peaks import FIRST_SAMPLES, MOST, RATE, Meter, Peaks
 
 
 def metered(samples: bytes, sizes: list[int] | None = None) -> Peaks:

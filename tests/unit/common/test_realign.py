@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.realign import realigned
-from common.transcript import Word
+from common.transcript.realign import realigned
+from common.transcript.values import Word
 
 
 def heard(*said: str) -> list[Word]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.transcript import Sentence, joined_text, needs_space
+from common.transcript.values import Sentence, joined_text, needs_space
 
 
 def sentences(*texts: str) -> list[Sentence]:

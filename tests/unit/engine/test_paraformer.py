@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
-from common.transcript import Word
+from common.transcript.values import Word
 from worker.engine import loading
 from worker.engine.bundles import from_directory
 from worker.engine.engine import _recogniser

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from common.transcript import Sentence, Word, joined_text
+from common.transcript.values import Sentence, Word, joined_text
 from worker.engine import loading
 from worker.engine.bundles import from_directory
 from worker.engine.punctuation import LONGEST_SENTENCE_WORDS, PunctuationStream, Punctuator

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.transcript import Sentence, joined_text
+from common.transcript.values import Sentence, joined_text
 from worker.engine.engine import Engine
 
 Samples = NDArray[np.int16]

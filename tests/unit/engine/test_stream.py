@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from common.errors import InvalidRequest
-from common.transcript import Sentence
+from common.transcript.values import Sentence
 from worker.engine.engine import Engine
 
 Samples = NDArray[np.int16]

@@ -8,7 +8,7 @@ import httpcore
 import pytest
 
 from common.errors import SourceNotAllowed, SourceUnreachable
-from worker.guard import GuardedBackend, checked_addresses, is_public
+from worker.net.ssrf import GuardedBackend, checked_addresses, is_public
 
 PRIVATE = {
     "unspecified": "0.0.0.0",

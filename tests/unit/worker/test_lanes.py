@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.ids import new_id
 from common.webhooks import Due
-from worker.deliverer import FAILING_THREADS, PER_LANE, THREADS, Lanes
+from worker.light.deliverer import FAILING_THREADS, PER_LANE, THREADS, Lanes
 
 
 def due(lane: str, number: int) -> list[Due]:

@@ -16,7 +16,7 @@ from common.errors import (
     Unavailable,
     all_errors,
 )
-from worker.retry import RetryPolicy
+from worker.transcription.retry import RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=5, base_seconds=5, longest_seconds=30, max_outage_attempts=2000)
 

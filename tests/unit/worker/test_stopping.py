@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from worker.stopping import Stopped, StopReason, StopSignal
+from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 
 def test_nothing_asked_nothing_raised() -> None:

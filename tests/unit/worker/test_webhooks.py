@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from api.webhook_schemas import EventName
+from api.webhooks.schemas import EventName
 from common import webhooks
 from common.ids import new_id
 from common.settings import Settings
 from common.webhooks import EventType, Parcel
-from worker.webhooks import Plan, body_of, retry_after, signed_headers
+from worker.light.sender import Plan, body_of, retry_after, signed_headers
 
 HOURS = 3600.0
 PLAN = Plan(5, 72 * HOURS)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from api.routes.webhooks import router
-from api.webhook_schemas import WebhookCreate
+from api.webhooks.routes import router
+from api.webhooks.schemas import WebhookCreate
 from common import webhooks
 from common.settings import Settings
 from common.webhooks import EventType
 from dev.stack import REPOSITORY
-from worker.webhooks import Plan, signed_headers
+from worker.light.sender import Plan, signed_headers
 
 PAGE = (REPOSITORY / "docs" / "webhooks.md").read_text()
 UNITS = {"h": 3600, "min": 60, "s": 1}

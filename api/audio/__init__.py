@@ -1,0 +1,1 @@
+"""The audio of a transcription, for players."""

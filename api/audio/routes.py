@@ -1,0 +1,114 @@
+"""The audio of a transcription, in a form that browsers play, with ranges."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from contextlib import suppress
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from api.audio import sniffing
+from api.deps import ReadCaller, Service, ServiceDep, job_uuid
+from api.http import ranges
+from common import jobs, renditions
+from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
+from common.jobs import Job
+from common.queue import Publisher
+from common.storage import Storage
+
+router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+PREPARING_SECONDS = "2"
+RENDITION_TYPE = "audio/mpeg"
+SUFFIXES = {
+    "audio/mpeg": "mp3",
+    "audio/mp4": "m4a",
+    "audio/wav": "wav",
+    "audio/ogg": "ogg",
+    "audio/webm": "webm",
+    "audio/flac": "flac",
+    "audio/aac": "aac",
+}
+TYPES = {media: {"schema": {"type": "string", "format": "binary"}} for media in SUFFIXES}
+
+
+@router.get(
+    "/{transcription_id}/audio",
+    response_class=Response,
+    responses={
+        200: {"content": TYPES},
+        202: {"description": "Browsers do not play the recording as it is; it is being made over. Ask again."},
+        206: {"content": TYPES, "description": "The range that was asked for."},
+        304: {"description": "As the client has it."},
+        416: {"description": "The range lies behind the end."},
+    },
+)
+@router.head("/{transcription_id}/audio", response_class=Response, include_in_schema=False)
+def audio(
+    request: Request, service: ServiceDep, caller: ReadCaller, job_id: Annotated[uuid.UUID, Depends(job_uuid)]
+) -> Response:
+    """The recording: as it came where browsers play that, else made over to mp3; the first time that takes a moment."""
+    job = jobs.get(service.database, job_id, tenant=caller.tenant)
+    key = job.source.audio_key
+    if key is None:
+        raise _missing(job)
+    try:
+        media = _media_type(service.storage, key)
+        if media is None:
+            rendition = renditions.ask(service.database, job.id, key)
+            if rendition.status == renditions.FAILED:
+                raise AudioNotDecodable(rendition.error_message or "the audio cannot be made playable")
+            if rendition.key is None:
+                return _preparing(service)
+            key, media = rendition.key, RENDITION_TYPE
+        return _served(request, service.storage, key, media, job)
+    except SourceNotFound:
+        raise Expired("the audio was deleted when its time to live ended") from None
+
+
+def _missing(job: Job) -> Exception:
+    if job.terminal:
+        return Expired("there is no audio of this job any more")
+    return NotReady("the audio is not fetched yet")
+
+
+def _media_type(storage: Storage, key: str) -> str | None:
+    return sniffing.media_type(lambda start, end: b"".join(storage.read(key, start, end)), storage.size(key))
+
+
+def _preparing(service: Service) -> Response:
+    with suppress(Unavailable):  # the sweep of the light worker looks too
+        Publisher(service.queue).wake_renderers()
+    return JSONResponse({"status": "preparing"}, 202, {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"})
+
+
+def _served(request: Request, storage: Storage, key: str, media: str, job: Job) -> Response:
+    size = storage.size(key)
+    etag = f'"{hashlib.sha256(f"{key} {size}".encode()).hexdigest()[:32]}"'
+    name = (job.source.name or job.public_id).rpartition(".")[0] or job.public_id
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": etag,
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(f'{name}.{SUFFIXES[media]}', safe='')}",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    span = None
+    if request.headers.get("if-range", etag) == etag:
+        try:
+            span = ranges.asked_for(request.headers.get("range"), size)
+        except ranges.Unsatisfiable:
+            return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{size}"})
+    start, end = (span.start, span.end) if span is not None else (0, size)
+    headers["Content-Length"] = str(end - start)
+    if span is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    status = 200 if span is None else 206
+    if request.method == "HEAD":
+        return Response(status_code=status, headers=headers, media_type=media)
+    return StreamingResponse(storage.read(key, start, end), status, headers, media_type=media)

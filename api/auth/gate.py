@@ -1,0 +1,49 @@
+"""The way in to /v1: who calls is known, and counted, before a byte of the body is read or a route is looked at."""
+
+from __future__ import annotations
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.auth.rate_limits import TooManyCalls
+from api.http import problems
+from common.errors import ParaqueueError
+
+GUARDED = "/v1"
+
+
+class Gate:
+    """Lets only known callers through. Plain ASGI, because FastAPI reads a body before a route's dependencies."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http" or not guarded(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        service = request.app.state.service
+        try:
+            request.state.caller = await service.identities.caller(request)
+            told = await service.rates.count(request.state.caller)
+        except ParaqueueError as error:
+            answer = problems.answer(request, error)
+            if isinstance(error, TooManyCalls):
+                answer.headers.update(error.headers)
+            await answer(scope, receive, send)
+            return
+
+        async def send_with_limits(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).update(told)
+            await send(message)
+
+        await self._app(scope, receive, send_with_limits if told else send)
+
+
+def guarded(path: str) -> bool:
+    """Whether a path is for callers with credentials."""
+    return path == GUARDED or path.startswith(GUARDED + "/")

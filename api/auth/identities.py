@@ -1,0 +1,139 @@
+"""Finding out who calls: by a key, a token, or a browser's session."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from api.auth.callers import Caller, limits_of
+from api.auth.lockout import Failures, address_of
+from api.auth.sessions import COOKIE, Sessions
+from api.auth.tokens import Tokens
+from common import keys
+from common.db import Database
+from common.errors import Forbidden, Unauthenticated
+from common.keys import ALL_SCOPES, ApiKey, KeyLimits
+from common.models import DEFAULT_TENANT
+from common.settings import API_KEY_PREFIX, Settings
+
+# A poll must not cost a query for its key; so long a revoked key may still work.
+REMEMBERED_SECONDS = 5.0
+REMEMBERED_KEYS = 10_000
+LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
+LONGEST_CREDENTIAL = 8192
+
+
+class Identities:
+    """Turns credentials into callers, and remembers them for some seconds. One per process."""
+
+    def __init__(self, settings: Settings, database: Database, failures: Failures) -> None:
+        self._settings = settings
+        self._failures = failures
+        self._database = database
+        self._tokens = Tokens(settings)
+        self.sessions = Sessions(settings)
+        self._admin_key_known = False
+        self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
+
+    async def caller(self, request: Request) -> Caller:
+        """Who calls.
+
+        Raises Unauthenticated; RateLimited for who was wrong too often; Forbidden; Unavailable where the database
+        does not answer.
+        """
+        if self._settings.auth == "off":
+            self._check_local(request)
+            return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(KeyLimits(), self._settings))
+        credential = credential_of(request.headers)
+        if credential is None and COOKIE not in request.cookies:
+            raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
+        shown = credential or request.cookies[COOKIE]
+        try:
+            return await self._caller(request, credential, shown)
+        except Unauthenticated:
+            await self._failures.count(address_of(request), shown)
+            raise
+
+    async def _caller(self, request: Request, credential: str | None, shown: str) -> Caller:
+        async def known(name: bytes, find: Callable[[bytes], Caller]) -> Caller:
+            # Who was let in before is not locked out by others at the same address.
+            if name not in self._remembered:
+                await self._failures.check(address_of(request), shown)
+            return await self._known(name, find)
+
+        if credential is None:
+            session = self.sessions.of(request)
+            if session is None:
+                raise Unauthenticated("this installation has no sessions; give an API key")
+            return await known(session.key_id.bytes, lambda _: self._by_id(session.key_id))
+        if credential.startswith(API_KEY_PREFIX):
+            return await known(keys.digest_of(credential), self._by_hash)
+        if not self._tokens.configured:
+            raise Unauthenticated("this is not an API key of this service")
+        return await known(keys.digest_of(credential), lambda _: self._by_token(credential))
+
+    def _check_local(self, request: Request) -> None:
+        """Without keys, a page of any web site that somebody here looks at could call us through their browser."""
+        host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+        origin = request.headers.get("origin")
+        ours = {*LOCAL_HOSTS, urlsplit(self._settings.public_url or "").hostname}
+        if host not in ours or (origin and urlsplit(origin).hostname not in ours):
+            raise Forbidden("without authentication, calls come from this machine and by its name only")
+
+    async def _known(self, name: bytes, find: Callable[[bytes], Caller]) -> Caller:
+        until, caller = self._remembered.get(name, (0.0, None))
+        if caller is None or until < time.monotonic():
+            try:
+                caller = await run_in_threadpool(find, name)
+            except Unauthenticated:
+                self._remembered.pop(name, None)
+                raise
+            self._remember(name, caller)
+        return caller
+
+    def _by_hash(self, digest: bytes) -> Caller:
+        self._ensure_admin_key()
+        return self._caller_of(keys.authenticated(self._database, digest))
+
+    def _by_id(self, key_id: uuid.UUID) -> Caller:
+        self._ensure_admin_key()
+        return self._caller_of(keys.still_valid(self._database, key_id))
+
+    def _by_token(self, token: str) -> Caller:
+        bearer = self._tokens.bearer(token)
+        limits = limits_of(KeyLimits(), self._settings)
+        return Caller(bearer.tenant, bearer.key_id, bearer.name, bearer.scopes, limits)
+
+    def _ensure_admin_key(self) -> None:
+        """Here and not at start: the API starts also while the database is away."""
+        if not self._admin_key_known:
+            given = self._settings.admin_key
+            keys.ensure_admin_key(self._database, given.get_secret_value() if given is not None else None)
+            self._admin_key_known = True
+
+    def _caller_of(self, key: ApiKey) -> Caller:
+        return Caller(key.tenant, key.id, key.name, key.scopes, limits_of(key.limits, self._settings), True)
+
+    def _remember(self, digest: bytes, caller: Caller) -> None:
+        self._remembered[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)
+        self._remembered.move_to_end(digest)
+        while len(self._remembered) > REMEMBERED_KEYS:
+            self._remembered.popitem(last=False)
+
+
+def credential_of(headers: Headers) -> str | None:
+    """The key or token of a request, if it has one."""
+    scheme, _, told = headers.get("authorization", "").partition(" ")
+    credential = told.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    if not credential:
+        return None
+    if len(credential) > LONGEST_CREDENTIAL:
+        raise Unauthenticated("no key or token is so long")
+    return credential

@@ -1,0 +1,151 @@
+"""Calls a minute, counted in Redis for all API processes together. Where Redis is away, nobody is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+
+from api.auth.callers import Caller
+from api.http.metrics import RATE_LIMITS_OFF
+from common import ids
+from common.errors import RateLimited
+from common.settings import Settings
+from common.telemetry import get_logger
+
+T = TypeVar("T")
+log = get_logger(__name__)
+# A Redis that answers does so within a millisecond or two; one that does not must not slow every call down.
+PATIENCE_SECONDS = 0.05
+PAUSE_SECONDS = 5.0
+WINDOW_SECONDS = 60
+# Asking Redis costs more than the rest of a poll. So calls of a key that follow one another closely are counted
+# together, as long as they are less than a tenth of what is left: ten API processes cannot pass the limit that way.
+TOGETHER_SECONDS = 0.1
+TOGETHER_SHARE = 10
+REMEMBERED_KEYS = 10_000
+
+
+@dataclass(slots=True)
+class Tally:
+    """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
+
+    asked_at: float
+    remaining: int = 0
+    reset_at: float = 0.0
+    untold: int = 0
+
+
+class Rates:
+    """One per process, for the event loop that first uses it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._storage = RedisStorage(
+            f"async+{settings.redis_url.get_secret_value()}",
+            implementation="redispy",
+            key_prefix="paraqueue:calls",
+            wrap_exceptions=True,
+            socket_timeout=PATIENCE_SECONDS,
+            socket_connect_timeout=PATIENCE_SECONDS,
+        )
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
+        self._tallies: OrderedDict[str, Tally] = OrderedDict()
+        self._away_until = 0.0
+        self._away = False
+
+    async def count(self, caller: Caller) -> dict[str, str]:
+        """Count a call; the headers that say how many are left. Raises RateLimited, with the same as `headers`."""
+        limit = caller.limits.requests_per_minute
+        if not limit or caller.key_id is None or time.monotonic() < self._away_until:
+            return {}
+        name = ids.shown(ids.KEY, caller.key_id)
+        tally = self._tallies.get(name)
+        now = time.monotonic()
+        if tally is not None and now - tally.asked_at < TOGETHER_SECONDS:
+            if tally.untold < tally.remaining // TOGETHER_SHARE:
+                tally.untold += 1
+                return _headers(limit, tally)
+        elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
+            tally = self._remember(name, Tally(now))
+        tally.asked_at = now  # those that come while Redis is asked need not ask too
+        allowed = await self.ask(lambda limiter: _counted(limiter, limit, name, tally))
+        if allowed is None:
+            return {}
+        headers = _headers(limit, tally)
+        if not allowed:
+            raise TooManyCalls(limit, seconds_until(tally.reset_at), headers)
+        return headers
+
+    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
+        """What Redis says; None where it is away, or was a moment ago. It takes milliseconds in any case."""
+        if time.monotonic() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                told = await question(self._limiter)
+        except Exception as error:  # whatever it is: a limit is no reason to refuse work
+            self._stumbled(error)
+            return None
+        if self._away:
+            self._away = False
+            RATE_LIMITS_OFF.set(0)
+            log.info("rate_limits_back")
+        return told
+
+    def _remember(self, name: str, tally: Tally) -> Tally:
+        self._tallies[name] = tally
+        self._tallies.move_to_end(name)
+        while len(self._tallies) > REMEMBERED_KEYS:
+            self._tallies.popitem(last=False)
+        return tally
+
+    def _stumbled(self, error: Exception) -> None:
+        """Leave Redis alone for some seconds, and say so once per outage."""
+        self._away_until = time.monotonic() + PAUSE_SECONDS
+        if not self._away:
+            self._away = True
+            RATE_LIMITS_OFF.set(1)
+            log.warning("rate_limits_off", cause=type(error.__cause__ or error).__name__)
+
+
+async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: str, tally: Tally) -> bool:
+    """Count this call, and those that were not told of yet; whether that is within the limit."""
+    item = RateLimitItemPerMinute(limit)
+    told, tally.untold = tally.untold, 0
+    allowed = False
+    try:
+        allowed = await limiter.hit(item, name, cost=told + 1)
+        tally.reset_at, tally.remaining = await limiter.get_window_stats(item, name)
+    finally:
+        if not allowed:  # nothing was counted
+            tally.untold += told
+    return allowed
+
+
+def _headers(limit: int, tally: Tally) -> dict[str, str]:
+    remaining = max(0, tally.remaining - tally.untold)
+    return {
+        "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',
+        "RateLimit": f'"calls";r={remaining};t={seconds_until(tally.reset_at)}',
+    }
+
+
+def seconds_until(reset_at: float) -> int:
+    """When to come back, for who is told so."""
+    return max(1, math.ceil(reset_at - time.time()))
+
+
+class TooManyCalls(RateLimited):
+    """The limit, with the headers that go out with it."""
+
+    def __init__(self, limit: int, after_seconds: int, headers: dict[str, str]) -> None:
+        super().__init__(f"more than {limit} calls within a minute", after_seconds)
+        self.headers = headers

@@ -1,0 +1,1 @@
+"""Batches: many links at once."""

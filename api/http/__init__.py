@@ -1,0 +1,1 @@
+"""HTTP itself: errors, bodies, headers, metrics. Knows no resource."""

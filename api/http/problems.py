@@ -1,0 +1,183 @@
+"""Our errors as RFC 9457 problem details. The only place that knows which HTTP status a code gets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.http import openai_errors
+from api.http.metrics import ERRORS
+from api.transcriptions.schemas import Problem
+from common import errors
+from common.errors import ParaqueueError
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+
+STATUS: dict[type[ParaqueueError], int] = {
+    errors.InvalidRequest: 422,
+    errors.UnknownModel: 422,
+    errors.SourceNotAllowed: 422,
+    errors.WebhooksNotConfigured: 422,
+    errors.TooManyWebhooks: 409,
+    errors.IdempotencyKeyInUse: 409,
+    errors.IdempotencyKeyReused: 422,
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
+    errors.SessionsNotConfigured: 422,
+    errors.NotFound: 404,
+    errors.NotReady: 409,
+    errors.WrongState: 409,
+    errors.EditConflict: 409,
+    errors.Expired: 410,
+    errors.NotAcceptable: 406,
+    errors.UploadTooLarge: 413,
+    errors.UploadIncomplete: 400,
+    errors.UploadLocked: 423,
+    errors.OffsetMismatch: 409,
+    errors.ChecksumMismatch: 460,
+    errors.TusVersion: 412,
+    errors.UnsupportedMediaType: 415,
+    errors.AudioEmpty: 422,
+    errors.AudioNotDecodable: 422,
+    errors.StorageFull: 507,
+    errors.StorageUnavailable: 503,
+    errors.Unavailable: 503,
+    errors.Internal: 500,
+}
+# What Starlette itself answers: no such path, a method the path does not know, and the like.
+FRAMEWORK_CODES = {
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    400: "invalid_request",
+    422: "invalid_request",
+}
+TITLES = {
+    400: "Bad request",
+    401: "Unauthenticated",
+    403: "Forbidden",
+    404: "Not found",
+    405: "Method not allowed",
+    406: "Not acceptable",
+    408: "Request timeout",
+    409: "Conflict",
+    410: "Gone",
+    412: "Precondition failed",
+    413: "Too large",
+    415: "Unsupported media type",
+    422: "Invalid request",
+    423: "Locked",
+    460: "Checksum mismatch",
+    500: "Internal error",
+    503: "Unavailable",
+    507: "Storage full",
+}
+RETRY_AFTER_SECONDS = "5"
+# RFC 6750
+CHALLENGE = {401: 'Bearer realm="paraqueue"', 403: 'Bearer realm="paraqueue", error="insufficient_scope"'}
+MEDIA_TYPE = "application/problem+json"
+# For the OpenAPI document, in the place of FastAPI's own form of a 422.
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Problem details (RFC 9457)",
+        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
+    }
+}
+
+
+def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
+    """A problem-details response; on the paths of OpenAI's SDKs it has the form that those know."""
+    ERRORS.labels(code).inc()
+    if openai_errors.wanted(request):
+        told = openai_errors.answer(request, status, code, detail, retryable=retryable)
+        if told.status_code in CHALLENGE:
+            told.headers["WWW-Authenticate"] = CHALLENGE[told.status_code]
+        return told
+    if openai_errors.understood(request):
+        more["error"] = openai_errors.error_of(status, code, detail)
+    body = {
+        "type": f"urn:paraqueue:error:{code}",
+        "title": TITLES.get(status, "Error"),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": getattr(request.state, "request_id", None),
+        "retryable": retryable,
+        **more,
+    }
+    headers = {"Retry-After": RETRY_AFTER_SECONDS} if retryable else {}
+    if status in CHALLENGE:
+        headers["WWW-Authenticate"] = CHALLENGE[status]
+    return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
+
+
+def answer(request: Request, error: ParaqueueError) -> JSONResponse:
+    """What a client is told of one of our errors."""
+    status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
+    if status >= 500:
+        log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
+    told = problem(request, status, error.code, error.message, retryable=error.retryable)
+    if isinstance(error, errors.RateLimited | errors.QuotaExceeded):
+        told.headers["Retry-After"] = str(error.after_seconds)
+    return told
+
+
+def install(app: FastAPI) -> None:
+    """Render every error of the app in one form."""
+
+    @app.exception_handler(ParaqueueError)
+    def ours(request: Request, error: ParaqueueError) -> JSONResponse:
+        return answer(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
+        return problem(
+            request,
+            422,
+            errors.InvalidRequest.code,
+            "; ".join(f"{field}: {message}" for field, message in found),
+            retryable=False,
+            errors=[{"field": field, "message": message} for field, message in found],
+        )
+
+    @app.exception_handler(HTTPException)
+    def framework(request: Request, error: HTTPException) -> JSONResponse:
+        code = FRAMEWORK_CODES.get(error.status_code, "http_error")
+        answer = problem(request, error.status_code, code, str(error.detail), retryable=False)
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods(app, request.url.path))
+        return answer
+
+    @app.exception_handler(Exception)
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        # Starlette calls this outside of our middleware, which has unbound the id already.
+        request_id = getattr(request.state, "request_id", "")
+        log.error("request_crashed", request_id=request_id, exc_info=error)
+        detail = "an internal error; the log of the service has the details under this request id"
+        answer = problem(request, 500, errors.Internal.code, detail, retryable=True)
+        answer.headers["X-Request-ID"] = request_id
+        return answer
+
+
+def _methods(app: FastAPI, path: str) -> list[str]:
+    """What a path knows (RFC 9110 asks for all of it; Starlette names the methods of the first route that fits)."""
+    paths = app.openapi()["paths"]
+    found = {method.upper() for method in paths.get(path, {})}
+    for template, methods in paths.items() if not found else ():
+        if re.fullmatch(re.sub(r"\{[^/]+\}", "[^/]+", template), path):
+            found |= {method.upper() for method in methods}
+    return sorted(found)
+
+
+def _where(location: tuple[Any, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"

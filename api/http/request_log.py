@@ -1,0 +1,91 @@
+"""A request id in and out, one log line per request, and its span in a trace."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from contextlib import AbstractContextManager, nullcontext
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common import ids
+from common.telemetry import get_logger, tracing
+
+log = get_logger(__name__)
+ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
+QUIET_PATHS = ("/health/", "/metrics")
+
+
+class RequestLog:
+    """Plain ASGI: Starlette's `BaseHTTPMiddleware` would stand between a stream and its client."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                # What a whole family of routes says with every answer, errors included.
+                headers.update(scope["state"].get("answer_headers", {}))
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id), _traced(scope, request_id) as span:
+            try:
+                await self._app(scope, receive, send_with_id)
+            finally:
+                _end(span, scope, status)
+                if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
+                    took_ms = round((time.perf_counter() - began) * 1000, 1)
+                    # The path, never the query: links may carry signatures.
+                    told = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
+                    log.info("request", **told, **_who(scope))
+
+
+def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Span]:
+    """A span of the caller's trace, where it sends one; none for what is asked every few seconds."""
+    if scope["path"].startswith(QUIET_PATHS):
+        return nullcontext(tracing.Span())
+    told = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
+    parent = Headers(scope=scope).get("traceparent")
+    return tracing.span(scope["method"], kind="server", parent=parent, attributes=told)
+
+
+def _end(span: tracing.Span, scope: Scope, status: int) -> None:
+    """What is known of a request only afterwards."""
+    route = getattr(scope.get("route"), "path", None)
+    if route is not None:
+        span.rename(f"{scope['method']} {route}")
+        span.tell({"http.route": route})
+    span.tell({"http.response.status_code": status})
+    if status >= 500:
+        span.fail(str(status))
+
+
+def _who(scope: Scope) -> dict[str, str]:
+    """Who called, by ids; no key is ever logged."""
+    caller = scope["state"].get("caller")
+    if caller is None or caller.key_id is None:
+        return {}
+    return {"tenant": caller.tenant, "key_id": ids.shown(ids.KEY, caller.key_id)}
+
+
+def _request_id(headers: Headers) -> str:
+    """The caller's id where it is harmless to log, else a new one."""
+    given = headers.get("x-request-id", "")
+    return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

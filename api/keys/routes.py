@@ -1,0 +1,79 @@
+"""API keys: make, list, rotate, revoke.
+
+An admin sees and makes the keys of its own tenant. An admin of the tenant `default` is the operator: it sees all
+keys, and makes some for any tenant.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from api.auth.callers import Caller
+from api.deps import AdminCaller, ServiceDep, public_url
+from api.keys.schemas import KeyCreate, KeyList, KeyOut, KeyRotate, KeyWithSecret, key_out, limits_in, with_secret
+from common import ids, keys
+from common.errors import Forbidden
+from common.keys import NewKey
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+HOUR_SECONDS = 3600.0
+
+
+async def key_uuid(key_id: str) -> uuid.UUID:
+    """The key behind an id in a path. Raises NotFound for anything that is not such an id."""
+    return ids.parsed(ids.KEY, key_id)
+
+
+KeyId = Annotated[uuid.UUID, Depends(key_uuid)]
+
+
+def _seen_by(caller: Caller) -> str | None:
+    """The tenant whose keys a caller sees; None: all of them."""
+    return None if caller.operator else caller.tenant
+
+
+@router.post("", status_code=201)
+def create(
+    request: Request, response: Response, service: ServiceDep, caller: AdminCaller, asked: KeyCreate
+) -> KeyWithSecret:
+    """Make a key. The answer holds it, and it cannot be read again."""
+    tenant = asked.tenant or caller.tenant
+    if tenant != caller.tenant and not caller.operator:
+        raise Forbidden("only the operator makes keys for other tenants")
+    new = NewKey(asked.name, tenant, frozenset(asked.scopes), asked.expires_at, limits_in(asked.limits))
+    key, secret = keys.create(service.database, new)
+    response.headers["Location"] = f"{public_url(request, service)}/v1/keys/{key.public_id}"
+    response.headers["Cache-Control"] = "no-store"
+    return with_secret(key, secret)
+
+
+@router.get("")
+def list_keys(service: ServiceDep, caller: AdminCaller) -> KeyList:
+    """The keys that you see, newest first."""
+    return KeyList(data=[key_out(key) for key in keys.all_keys(service.database, tenant=_seen_by(caller))])
+
+
+@router.get("/{key_id}")
+def get_key(service: ServiceDep, caller: AdminCaller, key: KeyId) -> KeyOut:
+    """One key."""
+    return key_out(keys.get_key(service.database, key, tenant=_seen_by(caller)))
+
+
+@router.delete("/{key_id}", status_code=204, response_class=Response)
+def revoke(service: ServiceDep, caller: AdminCaller, key: KeyId) -> None:
+    """End a key for good. Its jobs and its usage stay."""
+    keys.revoke(service.database, key, tenant=_seen_by(caller))
+
+
+@router.post("/{key_id}/rotate")
+def rotate(
+    response: Response, service: ServiceDep, caller: AdminCaller, key: KeyId, asked: KeyRotate | None = None
+) -> KeyWithSecret:
+    """A new secret, shown this once. Until the grace time ends, the old one works as well."""
+    grace_seconds = (asked or KeyRotate()).grace_hours * HOUR_SECONDS
+    rotated, secret = keys.rotate(service.database, key, grace_seconds=grace_seconds, tenant=_seen_by(caller))
+    response.headers["Cache-Control"] = "no-store"
+    return with_secret(rotated, secret)

@@ -1,0 +1,1 @@
+"""What operators and browsers read: health, metrics, documentation, the console's files."""

@@ -1,0 +1,87 @@
+"""`/docs`: the description of the API, to read and to try. Its script and style come with us, not from a CDN."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, Response
+
+from api.auth import gate
+from common.errors import NotFound
+
+router = APIRouter(prefix="/docs", include_in_schema=False)
+# The package only lends its files: the parts of Swagger UI as they are published.
+STATIC = files("fastapi_offline") / "static"
+ASSETS = {
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
+    "favicon.png": "image/png",
+}
+SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of your identity provider."},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+@router.get("")
+def docs() -> HTMLResponse:
+    """The page."""
+    page = get_swagger_ui_html(
+        openapi_url="openapi.json",
+        title="Paraqueue",
+        swagger_js_url="docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="docs/assets/swagger-ui.css",
+        swagger_favicon_url="docs/assets/favicon.png",
+    )
+    page.headers["Content-Security-Policy"] = _policy(bytes(page.body).decode())
+    return page
+
+
+@router.get("/assets/{name}")
+def asset(name: str) -> Response:
+    """A file that the page loads."""
+    if name not in ASSETS:
+        raise NotFound(f"the documentation has no file {name!r}")
+    return Response((STATIC / name).read_bytes(), media_type=ASSETS[name], headers={"Cache-Control": "max-age=86400"})
+
+
+def _policy(page: str) -> str:
+    """What the page may do: run its own script and the one that starts it, and call this API."""
+    inline = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline
+    )
+    return (
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; connect-src 'self'; "
+        f"img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self' {hashes}"
+    )
+
+
+def describe(app: FastAPI) -> None:
+    """Let the OpenAPI document say how to authenticate: FastAPI does not see the gate."""
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            told = get_openapi(
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                tags=app.openapi_tags,
+            )
+            told.setdefault("components", {})["securitySchemes"] = SECURITY
+            for path, calls in told["paths"].items():
+                if gate.guarded(path):
+                    for call in calls.values():
+                        call["security"] = [{name: []} for name in SECURITY]
+            app.openapi_schema = told
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]

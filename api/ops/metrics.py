@@ -1,0 +1,24 @@
+"""The metrics of this process and of the installation, for Prometheus."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from api.deps import ServiceDep
+from common.errors import Forbidden, Unauthenticated
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics(request: Request, service: ServiceDep) -> Response:
+    """Prometheus's text form, for those who may read it (`common.telemetry.metrics.Readers`)."""
+    readers = service.readers
+    if not readers.admit(request.headers, request.client.host if request.client else None):
+        if readers.need_token:
+            raise Unauthenticated("show the token of PARAQUEUE_METRICS_TOKEN: `Authorization: Bearer …`")
+        raise Forbidden(
+            "without PARAQUEUE_METRICS_TOKEN the metrics are for PARAQUEUE_METRICS_NETWORKS, and not through a proxy"
+        )
+    text, media_type = service.exposition.render(request.headers.get("accept", ""))
+    return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

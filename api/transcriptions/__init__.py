@@ -1,0 +1,1 @@
+"""Transcriptions: submit, read, follow, correct, search."""

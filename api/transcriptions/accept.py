@@ -1,0 +1,98 @@
+"""Making the jobs that a request asks for, and the answer to it; both are committed together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fastapi import Request, Response
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.auth.callers import Caller
+from api.batches.schemas import batch_detail_of
+from api.deps import Service, public_url
+from api.transcriptions.idempotency import Key, answer_of, response_of
+from api.transcriptions.schemas import SubmitLinks, transcription_of
+from api.transcriptions.submit import Asked, batch_of, discard, submission_of
+from common import jobs
+from common.errors import Unavailable
+from common.idempotency import Answer
+from common.jobs import Batch, Estimate, Job, Submission
+
+
+async def accepted(request: Request, service: Service, caller: Caller, asked: Asked, key: Key) -> Response:
+    """The answer to a submit: of a new job, of a batch, or the one that an earlier request got."""
+    base_url = public_url(request, service)
+    try:
+        replayed = key.replay(asked.fingerprint)
+        if replayed is not None:
+            await discard(service, asked.file)
+            return replayed
+        if isinstance(asked.options, SubmitLinks):
+            answer = await _batch(service, caller, asked, key, base_url)
+        else:
+            submission = await submission_of(service, caller, asked)
+            earlier = await _earlier(service, submission)
+            if earlier is not None:
+                await discard(service, asked.file)
+                return response_of(await run_in_threadpool(_found, service, asked, key, earlier, base_url))
+            answer = await run_in_threadpool(_submitted, service, asked, key, submission, base_url)
+    except Unavailable:
+        raise  # the commit may have succeeded: if not, the sweep finds the file
+    except BaseException:
+        await discard(service, asked.file)
+        raise
+    service.dispatcher.wake()
+    return response_of(answer)
+
+
+async def _earlier(service: Service, submission: Submission) -> Job | None:
+    """With `dedupe`, the job whose transcript it would be. Of an upload only: a link's audio is not known yet."""
+    if not submission.dedupe or submission.audio_sha256 is None:
+        return None
+    revisions = await run_in_threadpool(served_revisions, service, submission.model)
+    return await run_in_threadpool(jobs.find_earlier, service.database, submission, revisions=revisions)
+
+
+def served_revisions(service: Service, model: str) -> set[str]:
+    """The revisions of a model that live workers have; none where no worker is there to ask."""
+    return {worker.revision for worker in jobs.live_workers(service.database) if worker.model == model}
+
+
+def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str) -> Answer:
+    shown = transcription_of(earlier, base_url, Estimate())
+    answer = answer_of(asked.fingerprint, 200, shown, shown.links.self)
+    with service.database.transaction() as session:
+        key.keep(session, answer, job_id=earlier.id)
+    return answer
+
+
+def _submitted(service: Service, asked: Asked, key: Key, submission: Submission, base_url: str) -> Answer:
+    if key.held is None:
+        job = jobs.submit(service.database, submission)
+        shown = transcription_of(job, base_url, service.outlook.of(job))
+        return answer_of(asked.fingerprint, 202, shown, shown.links.self)
+    answers: list[Answer] = []
+
+    def also(session: Session, job: Job) -> None:
+        # Without an estimate: nobody looks at the line in the middle of a transaction.
+        shown = transcription_of(job, base_url, Estimate())
+        answers.append(answer_of(asked.fingerprint, 202, shown, shown.links.self))
+        key.keep(session, answers[0], job_id=job.id)
+
+    jobs.submit(service.database, submission, also)
+    return answers[0]
+
+
+async def _batch(service: Service, caller: Caller, asked: Asked, key: Key, base_url: str) -> Answer:
+    assert isinstance(asked.options, SubmitLinks)
+    submission = await batch_of(service, caller, asked.options)
+    answers: list[Answer] = []
+
+    def also(session: Session, batch: Batch, members: Mapping[int, Job]) -> None:
+        shown = batch_detail_of(batch, members, base_url)
+        answers.append(answer_of(asked.fingerprint, 202, shown, shown.links.self))
+        key.keep(session, answers[0], batch_id=batch.id)
+
+    await run_in_threadpool(jobs.submit_batch, service.database, submission, also)
+    return answers[0]

@@ -1,0 +1,92 @@
+"""`Idempotency-Key` on a route: a repeat is given the first answer, byte for byte."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.auth.callers import Caller
+from api.deps import Service
+from common import idempotency
+from common.errors import InvalidRequest, ParaqueueError
+from common.idempotency import Answer, Held, Scope
+
+ACCEPTED_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+POLL_SECONDS = "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The caller's key: to be kept with the answer, or answered already, or not given at all."""
+
+    held: Held | None = None
+    answer: Answer | None = None
+
+    def replay(self, fingerprint: bytes) -> Response | None:
+        """The first answer, if there is one. Raises IdempotencyKeyReused."""
+        if self.answer is None:
+            return None
+        response = response_of(self.answer.for_request(fingerprint))
+        response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+    def keep(
+        self, session: Session, answer: Answer, *, job_id: uuid.UUID | None = None, batch_id: uuid.UUID | None = None
+    ) -> None:
+        """Have the answer committed with what was made. Raises IdempotencyKeyInUse."""
+        if self.held is not None:
+            idempotency.keep(session, self.held, answer, job_id=job_id, batch_id=batch_id)
+
+
+def answer_of(fingerprint: bytes, status: int, body: BaseModel, location: str) -> Answer:
+    """An answer in the form in which it is kept and sent."""
+    return Answer(fingerprint, status, body.model_dump_json().encode(), location)
+
+
+def response_of(answer: Answer) -> Response:
+    """The answer as it is sent."""
+    headers = {"Location": answer.location} if answer.location is not None else {}
+    if answer.status == 202:
+        headers["Retry-After"] = POLL_SECONDS
+    return Response(answer.body, answer.status, headers, media_type="application/json")
+
+
+@asynccontextmanager
+async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIterator[Key]:
+    """Take the key that the request gives, and hold it as long as this lasts; after an error it is free again."""
+    given = request.headers.get("idempotency-key")
+    if given is None:
+        yield Key()
+        return
+    if not ACCEPTED_KEY.fullmatch(given):
+        raise InvalidRequest("an Idempotency-Key is 1 to 255 visible ASCII characters without white space")
+    scope = Scope(caller.tenant, caller.key_id, given)
+    begun = await run_in_threadpool(idempotency.begin, service.database, scope)
+    if isinstance(begun, Answer):
+        yield Key(answer=begun)
+        return
+    renewing = asyncio.create_task(_renew(service, begun))
+    try:
+        yield Key(held=begun)
+    except BaseException:
+        with suppress(ParaqueueError):  # the lease ends by itself
+            await run_in_threadpool(idempotency.release, service.database, begun)
+        raise
+    finally:
+        renewing.cancel()
+
+
+async def _renew(service: Service, held: Held) -> None:
+    while True:
+        await asyncio.sleep(idempotency.RENEW_SECONDS)
+        with suppress(ParaqueueError):  # tried again before the lease ends
+            await run_in_threadpool(idempotency.renew, service.database, held)

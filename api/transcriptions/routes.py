@@ -1,0 +1,173 @@
+"""Transcriptions: submit, look, read, cancel, retry, delete."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from pydantic import BaseModel
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from api.auth.callers import Caller
+from api.batches.schemas import BatchDetail
+from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of
+from api.http.datetimes import Moment
+from api.transcriptions.accept import accepted
+from api.transcriptions.follow import ended_or_later
+from api.transcriptions.idempotency import Key, answer_of, key_of, response_of
+from api.transcriptions.schemas import (
+    Options,
+    SubmitLink,
+    SubmitLinks,
+    SubmitUpload,
+    Transcription,
+    TranscriptionDetail,
+    TranscriptionPage,
+    detail_of,
+    transcription_of,
+)
+from api.transcriptions.submit import asked_by, fingerprint
+from common import ids, jobs
+from common.idempotency import Answer
+from common.job_states import Status
+from common.jobs import Attempt, Estimate, Job
+
+router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+JobId = Annotated[uuid.UUID, Depends(job_uuid)]
+POLL_SECONDS = "2"
+
+SUBMIT_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"anyOf": [shape.model_json_schema() for shape in (SubmitLink, SubmitUpload, SubmitLinks)]}
+            },
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        **Options.model_json_schema()["properties"],
+                    },
+                }
+            },
+        },
+    }
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Transcription | BatchDetail,
+    openapi_extra=SUBMIT_BODY,
+    responses={200: {"model": Transcription, "description": "With `dedupe`: an earlier transcription"}},
+)
+async def submit(request: Request, caller: SubmitCaller) -> Response:
+    """Submit audio: a multipart form with `file`, or JSON with `audio_url`, `audio_urls` or `upload_id`.
+
+    The answer comes at once. With an `Idempotency-Key`, a repeat is given the same answer for 24 hours.
+    """
+    service = service_of(request)
+    async with key_of(request, service, caller) as key:
+        return await accepted(request, service, caller, await asked_by(request, service, caller), key)
+
+
+@router.get("", response_model=TranscriptionPage)
+def list_transcriptions(
+    request: Request,
+    caller: ReadCaller,
+    status: Status | None = None,
+    tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
+    batch: Annotated[str | None, Query(max_length=64)] = None,
+    created_from: Annotated[Moment | None, Query(description="Not before this moment.")] = None,
+    created_to: Annotated[Moment | None, Query(description="Before this moment.")] = None,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Response:
+    """A page of transcriptions, newest first."""
+    service = service_of(request)
+    page = jobs.page(
+        service.database,
+        tenant=caller.tenant,
+        status=status,
+        tag=tag,
+        batch_id=ids.parsed(ids.BATCH, batch) if batch is not None else None,
+        created_from=created_from,
+        created_to=created_to,
+        after=after,
+        limit=limit,
+    )
+    base = public_url(request, service)
+    shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
+    return _json(TranscriptionPage(data=shown, next=page.next_cursor))
+
+
+@router.get("/{transcription_id}", response_model=TranscriptionDetail)
+async def get_transcription(
+    request: Request,
+    caller: ReadCaller,
+    transcription_id: str,
+    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
+) -> Response:
+    """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
+    service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
+    if wait:
+        await ended_or_later(service, caller.tenant, job_id, wait)
+    job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
+    headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
+    return _json(detail_of(job, attempts, public_url(request, service), estimate), headers)
+
+
+def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer that was checked when it was made. FastAPI would check it once more, in another thread."""
+    return Response(body.model_dump_json(), 200, headers, media_type="application/json")
+
+
+def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate]:
+    job, attempts = jobs.get_with_attempts(service.database, job_id, tenant=tenant)
+    return job, attempts, service.outlook.of(job)
+
+
+@router.post("/{transcription_id}/cancel", status_code=202)
+def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Transcription:
+    """Cancel a transcription. A worker that has it stops within seconds."""
+    job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
+    service.dispatcher.wake()
+    return transcription_of(job, public_url(request, service), service.outlook.of(job))
+
+
+@router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
+async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Response:
+    """Start a new run of a failed or canceled transcription. Knows the `Idempotency-Key` too."""
+    asked = fingerprint(request, "")
+    async with key_of(request, service, caller) as key:
+        replayed = key.replay(asked)
+        if replayed is not None:
+            return replayed
+        answer = await run_in_threadpool(_retried, service, caller, job_id, key, asked, public_url(request, service))
+    service.dispatcher.wake()
+    return response_of(answer)
+
+
+def _retried(service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str) -> Answer:
+    answers: list[Answer] = []
+
+    def also(session: Session, job: Job) -> None:
+        shown = transcription_of(job, base_url, Estimate())
+        answers.append(answer_of(asked, 202, shown, shown.links.self))
+        key.keep(session, answers[0], job_id=job.id)
+
+    jobs.retry(service.database, job_id, tenant=caller.tenant, also=also)
+    return answers[0]
+
+
+@router.delete("/{transcription_id}", status_code=204, response_class=Response)
+def delete(service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> None:
+    """Delete a transcription with its audio and text. One that a worker has must be canceled first."""
+    jobs.delete_job(service.database, service.storage, job_id, tenant=caller.tenant)

@@ -1,0 +1,164 @@
+"""Request and response models of webhooks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.http.urls import WebhookUrl, without_query
+from common import ids
+from common.webhooks import DEFAULT_EVENTS, Delivery, DeliveryStatus, Endpoint
+
+# Spelled out, not made from `EventType`: this is the API's promise, and a test holds the two together.
+EventName = Literal[
+    "transcription.completed",
+    "transcription.failed",
+    "transcription.canceled",
+    "transcription.progress",
+    "batch.completed",
+]
+Events = Annotated[list[EventName], Field(min_length=1, max_length=8)]
+Description = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+MAX_OVERLAP_HOURS = 168
+
+
+class WebhookCreate(BaseModel):
+    """A receiver of events."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: WebhookUrl
+    events: Events = Field(
+        default=[event.value for event in DEFAULT_EVENTS], description="`transcription.progress` only if asked for."
+    )
+    description: Description = ""
+
+
+class WebhookUpdate(BaseModel):
+    """What to change; what is missing or null stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: WebhookUrl | None = None
+    events: Events | None = None
+    enabled: bool | None = Field(None, description="False gives up the deliveries that wait; they can be replayed.")
+    description: Description | None = None
+
+
+class SecretRotate(BaseModel):
+    """How to change a secret."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap_hours: float = Field(24, ge=0, le=MAX_OVERLAP_HOURS, description="So long both secrets sign.")
+
+
+class ReplaySince(BaseModel):
+    """Which deliveries to send again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: AwareDatetime = Field(description="Events from this time on.")
+    only_dead: bool = Field(False, description="Only those that were given up.")
+
+
+class Webhook(BaseModel):
+    """A registered endpoint."""
+
+    id: str
+    object: Literal["webhook"] = "webhook"
+    url: str
+    description: str
+    events: list[str]
+    enabled: bool
+    disabled_reason: str | None = Field(description="Why the service disabled it; null if a person did.")
+    previous_secret_until: datetime | None = Field(description="Until then two secrets sign.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class WebhookWithSecret(Webhook):
+    """An endpoint with its secret, which is shown this once."""
+
+    secret: str = Field(description="`whsec_…`, for verifying signatures. It cannot be read again.")
+
+
+class WebhookList(BaseModel):
+    """All endpoints, newest first; there are at most 100."""
+
+    object: Literal["list"] = "list"
+    data: list[Webhook]
+
+
+class DeliveryOut(BaseModel):
+    """One event for one receiver."""
+
+    id: str = Field(description="Also the `webhook-id` of every try.")
+    object: Literal["webhook.delivery"] = "webhook.delivery"
+    type: str
+    webhook_id: str | None = Field(description="Null for a transcription's own `webhook_url`.")
+    transcription_id: str | None = Field(
+        description="Null for tests and batches, and after the transcription was deleted."
+    )
+    batch_id: str | None = Field(description="The batch, for `batch.completed`.")
+    url: str | None = Field(description="A transcription's own `webhook_url`, without its query.")
+    status: DeliveryStatus
+    attempts: int
+    last_status: int | None = Field(description="HTTP status of the last answer; null if there was none.")
+    last_error: str | None = Field(description="Why the last try failed.")
+    last_answer: str | None = Field(description="The first bytes of the last answer.")
+    created_at: datetime
+    last_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(description="Null unless it is pending.")
+    delivered_at: datetime | None
+
+
+class DeliveryList(BaseModel):
+    """Some deliveries, newest first."""
+
+    data: list[DeliveryOut]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+
+
+class Replayed(BaseModel):
+    """What a replay came to."""
+
+    replayed: int
+
+
+def webhook_of(endpoint: Endpoint) -> Webhook:
+    """An endpoint as clients see it."""
+    return Webhook.model_validate(_fields(endpoint))
+
+
+def with_secret(endpoint: Endpoint, secret: str) -> WebhookWithSecret:
+    """An endpoint and the secret that was just made for it."""
+    return WebhookWithSecret.model_validate({**_fields(endpoint), "secret": secret})
+
+
+def _fields(endpoint: Endpoint) -> dict[str, object]:
+    told = {name: getattr(endpoint, name) for name in Webhook.model_fields if name not in {"id", "object"}}
+    return {**told, "id": endpoint.public_id, "events": list(endpoint.events)}
+
+
+def delivery_out(delivery: Delivery) -> DeliveryOut:
+    """A delivery as clients see it."""
+    return DeliveryOut(
+        id=delivery.public_id,
+        type=delivery.event,
+        webhook_id=ids.shown(ids.WEBHOOK, delivery.endpoint_id) if delivery.endpoint_id else None,
+        transcription_id=ids.shown(ids.JOB, delivery.job_id) if delivery.job_id else None,
+        batch_id=ids.shown(ids.BATCH, delivery.batch_id) if delivery.batch_id else None,
+        url=without_query(delivery.url) if delivery.url else None,
+        status=delivery.status,
+        attempts=delivery.attempts,
+        last_status=delivery.last_status,
+        last_error=delivery.error,
+        last_answer=delivery.answer,
+        created_at=delivery.created_at,
+        last_attempt_at=delivery.last_attempt_at,
+        next_attempt_at=delivery.next_attempt_at if delivery.status is DeliveryStatus.PENDING else None,
+        delivered_at=delivery.delivered_at,
+    )

@@ -1,0 +1,154 @@
+"""Many links submitted at once: one job each, and a group that counts them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session
+
+from common import cursors, ids
+from common.db import Database
+from common.errors import NotFound
+from common.job_states import TERMINAL, Status
+from common.jobs.accounting.quota import check
+from common.jobs.job import Job, job_of
+from common.jobs.lifecycle.submit import Submission, stored
+from common.models import BatchRow, JobRow
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An item that no job was made for; `number` counts the items from 0."""
+
+    number: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSubmission:
+    """What a client asks for: the good items by their number, and the others with what is wrong with them."""
+
+    id: uuid.UUID
+    items: Mapping[int, Submission]
+    refused: tuple[Refused, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A group of jobs and how many of them are in which state. `deleted`: jobs that are not there any more."""
+
+    id: uuid.UUID
+    created_at: datetime
+    total: int
+    refused: tuple[Refused, ...]
+    counts: Mapping[Status, int]
+    finished_at: datetime | None
+
+    @property
+    def public_id(self) -> str:
+        """The id as clients know it."""
+        return ids.shown(ids.BATCH, self.id)
+
+    @property
+    def deleted(self) -> int:
+        """How many of its jobs are not there any more."""
+        return self.total - len(self.refused) - sum(self.counts.values())
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing happens to any of its jobs any more by itself."""
+        return all(status in TERMINAL for status, number in self.counts.items() if number)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Some batches, newest first, and the cursor behind them; None where there are no more."""
+
+    batches: tuple[Batch, ...]
+    next_cursor: str | None
+
+
+# What else is to be committed with a batch: the answer that an Idempotency-Key keeps.
+AlsoBatch = Callable[[Session, Batch, Mapping[int, Job]], None]
+
+
+def submit_batch(database: Database, asked: BatchSubmission, also: AlsoBatch | None = None) -> None:
+    """Store all jobs of a batch as queued, or none of them. Wake the dispatcher afterwards.
+
+    Raises QuotaExceeded where the key has no room for all of them; InvalidRequest where it never will.
+    """
+    first = next(iter(asked.items.values()))
+    with database.transaction() as session:
+        check(session, first.key_id, first.quota, adding=len(asked.items))
+        row = BatchRow(
+            id=asked.id,
+            tenant=first.tenant,
+            key_id=first.key_id,
+            total=len(asked.items) + len(asked.refused),
+            refused=[[item.number, item.code, item.message] for item in asked.refused],
+        )
+        session.add(row)
+        session.flush()
+        made = {number: stored(session, item, checked=True) for number, item in sorted(asked.items.items())}
+        if also is not None:
+            session.refresh(row)
+            also(session, _batch_of(row, {Status.QUEUED: len(made)}, None), made)
+
+
+def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[Batch, Mapping[int, Job]]:
+    """A batch and those of its jobs that are still there, by their number. Raises NotFound."""
+    with database.transaction() as session:
+        row = session.get(BatchRow, batch_id)
+        if row is None or row.tenant != tenant:
+            raise NotFound(f"there is no {ids.shown(ids.BATCH, batch_id)!r}")
+        rows = session.scalars(select(JobRow).where(JobRow.batch_id == batch_id).order_by(JobRow.batch_number)).all()
+        jobs = {job.batch_number or 0: job_of(job) for job in rows}
+        return _with_counts(session, [row])[0], jobs
+
+
+def batch_page(database: Database, *, tenant: str, after: str | None = None, limit: int = 20) -> BatchPage:
+    """A page of a tenant's batches, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    newest = (BatchRow.created_at.desc(), BatchRow.id.desc())
+    statement = select(BatchRow).where(BatchRow.tenant == tenant).order_by(*newest).limit(limit + 1)
+    if after is not None:
+        statement = statement.where(tuple_(BatchRow.created_at, BatchRow.id) < tuple_(*cursors.decoded(after)))
+    with database.transaction() as session:
+        rows = session.scalars(statement).all()
+        batches = tuple(_with_counts(session, rows[:limit]))
+    if len(rows) <= limit:
+        return BatchPage(batches, None)
+    return BatchPage(batches, cursors.encoded(batches[-1].created_at, batches[-1].id))
+
+
+def _with_counts(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
+    """One query for the counts of all of them."""
+    counted = session.execute(
+        select(JobRow.batch_id, JobRow.status, func.count(), func.max(JobRow.finished_at))
+        .where(JobRow.batch_id.in_([row.id for row in rows]))
+        .group_by(JobRow.batch_id, JobRow.status)
+    ).all()
+    counts: dict[uuid.UUID, dict[Status, int]] = {row.id: {} for row in rows}
+    ended: dict[uuid.UUID, datetime] = {}
+    for batch_id, status, number, finished_at in counted:
+        if batch_id is not None:
+            counts[batch_id][Status(status)] = number
+            if finished_at is not None:
+                ended[batch_id] = max(finished_at, ended.get(batch_id, finished_at))
+    return [_batch_of(row, counts[row.id], ended.get(row.id)) for row in rows]
+
+
+def _batch_of(row: BatchRow, counts: Mapping[Status, int], last_end: datetime | None) -> Batch:
+    done = all(status in TERMINAL for status, number in counts.items() if number)
+    return Batch(
+        id=row.id,
+        created_at=row.created_at,
+        total=row.total,
+        refused=tuple(Refused(number, code, message) for number, code, message in row.refused),
+        counts={status: counts.get(status, 0) for status in Status},
+        finished_at=last_end if done else None,
+    )

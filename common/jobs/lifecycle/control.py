@@ -1,0 +1,146 @@
+"""What a client does to a job after submitting it: cancel, retry, delete.
+
+With `tenant`, a job of another tenant is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
+from sqlalchemy.orm import Session
+
+from common import ids, uploads, webhooks
+from common.db import Database
+from common.errors import Expired, NotFound, WrongState
+from common.job_states import Status, sources_of
+from common.jobs.job import Job, job_of
+from common.jobs.lifecycle.batch_end import held_batches, tell_ends
+from common.jobs.lifecycle.finalize import book, ended
+from common.jobs.lifecycle.submit import Also
+from common.models import JobRow
+from common.storage import Storage
+from common.telemetry import bound, tracing
+
+
+def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+    """End a queued job at once; ask the worker of a processing one to stop. Asking twice is fine.
+
+    Raises NotFound; WrongState where the job has completed or failed.
+    """
+    waits = JobRow.status == Status.QUEUED
+    # One statement for both: between two of them a worker may claim the job, or give it back.
+    asked = (
+        update(JobRow)
+        .where(_is(job_id, tenant), JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
+        .values(
+            status=case((waits, Status.CANCELED.value), else_=JobRow.status),
+            finished_at=case((waits, func.now())),
+            cancel_requested=True,
+            dispatched_at=None,
+        )
+    )
+    with database.transaction() as session:
+        row = _changed(session, asked)
+        if row is None:
+            row = _existing(session, job_id, tenant)
+            if row.status != Status.CANCELED:
+                raise WrongState(f"the job is {row.status}; only a queued or processing job can be canceled")
+        elif row.status == Status.CANCELED:
+            ended(session, [job_id])
+        return job_of(row)
+
+
+def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None, also: Also | None = None) -> Job:
+    """Start a new run of a failed or canceled job.
+
+    Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
+    """
+    again = (
+        update(JobRow)
+        .where(
+            _is(job_id, tenant),
+            JobRow.status.in_(sources_of(Status.QUEUED, retry=True)),
+            # A link can be fetched anew, an upload is gone with its audio.
+            JobRow.audio_key.is_not(None) | JobRow.source_url.is_not(None),
+        )
+        .values(
+            status=Status.QUEUED,
+            run=JobRow.run + 1,
+            attempts=0,
+            failures=0,
+            losses=0,
+            losses_alone=0,
+            processed_ms=0,
+            cancel_requested=False,
+            not_before=func.now(),
+            dispatched_at=None,
+            request_id=bound("request_id"),
+            traceparent=tracing.current(),
+            started_at=None,
+            finished_at=None,
+            audio_deleted_at=None,
+            result_deleted_at=None,
+            error_code=None,
+            error_message=None,
+            error_retryable=None,
+        )
+    )
+    with database.transaction() as session:
+        row = _changed(session, again)
+        if row is None:
+            row = _existing(session, job_id, tenant)
+            if Status(row.status) in sources_of(Status.QUEUED, retry=True):
+                raise Expired("the audio of this job was deleted; submit it again")
+            raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+        job = job_of(row)
+        if also is not None:
+            also(session, job)
+        return job
+
+
+def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:
+    """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
+
+    The log of its webhooks stays, without what they said; those not sent yet are dead. Its usage stays.
+
+    Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
+    the storage is away, is found by the sweep: no row names it any more.
+    """
+    with database.transaction() as session:
+        held = select(JobRow.status).where(_is(job_id, tenant), JobRow.status != Status.PROCESSING)
+        status = session.scalar(held.with_for_update())
+        if status is None:
+            _existing(session, job_id, tenant)
+            raise WrongState("the job is processing; cancel it first")
+        if status == Status.QUEUED:  # its run ends here, and may have done some of its work
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
+            book(session, [job_id])
+        # What ended before was told then; a batch ends also when the last of its jobs that waits is deleted.
+        batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
+        webhooks.forget_job(session, job_id)
+        uploads.forget(session, job_id)
+        session.execute(delete(JobRow).where(JobRow.id == job_id))
+        tell_ends(session, batches)
+    storage.delete_all(audio_prefix(job_id))
+
+
+def audio_prefix(job_id: uuid.UUID) -> str:
+    """The storage keys of a job all begin so."""
+    return f"audio/{job_id.hex}/"
+
+
+def _changed(session: Session, statement: Update) -> JobRow | None:
+    return session.scalars(statement.returning(JobRow)).one_or_none()
+
+
+def _is(job_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
+    """It is this job, and it belongs to the tenant, where one is named."""
+    return JobRow.id == job_id if tenant is None else (JobRow.id == job_id) & (JobRow.tenant == tenant)
+
+
+def _existing(session: Session, job_id: uuid.UUID, tenant: str | None) -> JobRow:
+    row = session.scalars(select(JobRow).where(_is(job_id, tenant))).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+    return row

@@ -1,0 +1,71 @@
+"""What every run that ends leaves behind: a row of usage, and the news for webhooks. One place, for each path."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from functools import partial
+
+from sqlalchemy import BigInteger, case, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common import webhooks
+from common.db import after_commit
+from common.job_states import TERMINAL, Stage, Status
+from common.jobs.lifecycle.batch_end import held_batches, tell_ends
+from common.models import AttemptRow, JobRow, UsageRow
+from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
+
+COUNTED = (UsageRow.model, UsageRow.status, UsageRow.error_code, UsageRow.audio_ms, UsageRow.processing_ms)
+TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
+
+
+def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
+    """Book what these jobs came to and tell who wants to know, in the transaction that changed their states.
+
+    Call it last in every transaction that may end a job: a job that was queued again instead is passed over.
+    """
+    session.flush()
+    book(session, job_ids)
+    batches = held_batches(session, job_ids)
+    webhooks.announce(session, job_ids)
+    tell_ends(session, batches)
+
+
+def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
+    """A row of usage for each run that is over; booking a run twice changes nothing."""
+    processed = case(
+        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was worked on
+        (JobRow.status == Status.COMPLETED, JobRow.audio_ms),
+        else_=JobRow.processed_ms,
+    )
+    runs = select(
+        JobRow.id,
+        JobRow.run,
+        *(getattr(JobRow, name) for name in TAKEN_OVER),
+        func.coalesce(processed, 0),
+        func.coalesce(JobRow.processing_ms, _spent_ms()),
+    ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
+    columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms"]
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*COUNTED)
+    for run in session.execute(booking):
+        after_commit(session, partial(_count, *run))
+
+
+def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:
+    failed = status == Status.FAILED
+    RUNS_ENDED.labels(model, status, error_code or "" if failed else "").inc()
+    if status == Status.COMPLETED:
+        AUDIO_TRANSCRIBED.labels(model).inc(audio_ms / 1000)
+        PROCESSING.labels(model).inc(processing_ms / 1000)
+
+
+def _spent_ms() -> object:
+    """The time that the attempts of a run spent on transcribing; of lost ones it is not known."""
+    spent = func.sum(AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()).cast(BigInteger)
+    return (
+        select(func.coalesce(spent, 0))
+        .where(AttemptRow.job_id == JobRow.id, AttemptRow.run == JobRow.run)
+        .scalar_subquery()
+    )

@@ -1,0 +1,58 @@
+"""What an operator does to a job that does not move."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, update
+
+from common import ids
+from common.db import Database
+from common.errors import NotFound, WrongState
+from common.job_states import Outcome, Status
+from common.jobs.job import Job, job_of
+from common.jobs.lifecycle.control import retry
+from common.jobs.lifecycle.finalize import ended
+from common.jobs.lifecycle.outcomes import waiting
+from common.models import AttemptRow, JobRow
+
+BY_OPERATOR = "an operator queued the job again"
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """A job that waits again, and what it was before."""
+
+    job: Job
+    before: Status
+    worker: str | None
+
+
+def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
+    """Have a job run as soon as there is a free slot, whatever held it up.
+
+    A waiting one is announced anew, at once and under no suspicion. A processing one is taken from its worker, which
+    finds its lease gone and stops; the next one continues behind the last part. A failed or canceled one begins a new
+    run. Raises NotFound; WrongState for a completed one; Expired where an upload's audio is deleted already.
+    """
+    with database.transaction() as session:
+        row = session.get(JobRow, job_id, with_for_update=True)
+        if row is None:
+            raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+        before, worker, token = Status(row.status), row.lease_worker, row.lease_token
+        if before is Status.COMPLETED:
+            raise WrongState("the job is completed; there is nothing to do again")
+        if before in {Status.QUEUED, Status.PROCESSING}:
+            anew = {"not_before": func.now(), "dispatched_at": None, "losses": 0, "losses_alone": 0}
+            values = anew | (waiting() if before is Status.PROCESSING else {})
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
+            session.execute(
+                update(AttemptRow)
+                .where(AttemptRow.job_id == job_id, AttemptRow.token == token)
+                .values(ended_at=func.now(), outcome=Outcome.RELEASED, error_message=BY_OPERATOR)
+            )
+            ended(session, [job_id])
+            again = select(JobRow).where(JobRow.id == job_id).execution_options(populate_existing=True)
+            return Requeued(job_of(session.scalars(again).one()), before, worker)
+    return Requeued(retry(database, job_id), before, None)

@@ -1,0 +1,95 @@
+"""Accepting a job: from this commit on it is never lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from common import uploads
+from common.db import Database, after_commit
+from common.jobs.accounting.quota import NO_QUOTA, Quota, check
+from common.jobs.job import JOBS, SHOWN, Job, job_shown
+from common.models import DEFAULT_TENANT
+from common.telemetry import bound, tracing
+from common.telemetry.metrics import JOBS_SUBMITTED
+
+INSERT = insert(JOBS).returning(*SHOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client asks for. Either `url`, or the key and hash of an upload that lies in storage.
+
+    `resumable`: the bytes came as an upload of many requests, which has the job's id.
+    """
+
+    id: uuid.UUID
+    model: str
+    source_kind: str
+    channels: str = "mix"
+    priority: int = 5
+    tags: tuple[str, ...] = ()
+    url: str | None = None
+    name: str | None = None
+    audio_key: str | None = None
+    audio_bytes: int | None = None
+    audio_sha256: str | None = None
+    webhook_url: str | None = None
+    webhook_events: tuple[str, ...] | None = None
+    tenant: str = DEFAULT_TENANT
+    key_id: uuid.UUID | None = None
+    dedupe: bool = False
+    batch_id: uuid.UUID | None = None
+    batch_number: int | None = None
+    resumable: bool = False
+    quota: Quota = NO_QUOTA
+
+
+# What else is to be committed with a job: the answer that an Idempotency-Key keeps.
+Also = Callable[[Session, Job], None]
+
+
+def submit(database: Database, submission: Submission, also: Also | None = None) -> Job:
+    """Store the job as queued. Wake the dispatcher afterwards: a submit does not wait for Redis."""
+    with database.transaction() as session:
+        job = stored(session, submission)
+        if also is not None:
+            also(session, job)
+        return job
+
+
+def stored(session: Session, submission: Submission, *, checked: bool = False) -> Job:
+    """Store the job within the caller's transaction. Raises QuotaExceeded, unless the caller has `checked` that."""
+    if not checked:
+        check(session, submission.key_id, submission.quota)
+    if submission.resumable:
+        uploads.consume(session, submission.id, tenant=submission.tenant)
+    values = dict(  # noqa: C408
+        id=submission.id,
+        tenant=submission.tenant,
+        key_id=submission.key_id,
+        model=submission.model,
+        channels=submission.channels,
+        priority=submission.priority,
+        tags=list(submission.tags),
+        source_kind=submission.source_kind,
+        source_url=submission.url,
+        source_name=submission.name,
+        audio_key=submission.audio_key,
+        audio_bytes=submission.audio_bytes,
+        audio_sha256=submission.audio_sha256,
+        webhook_url=submission.webhook_url,
+        webhook_events=list(submission.webhook_events) if submission.webhook_events is not None else None,
+        dedupe=submission.dedupe,
+        batch_id=submission.batch_id,
+        batch_number=submission.batch_number,
+        request_id=bound("request_id"),
+        traceparent=tracing.current(),
+    )
+    row = session.execute(INSERT, values).one()
+    after_commit(session, JOBS_SUBMITTED.labels(submission.model, submission.source_kind).inc)
+    return job_shown(row)

@@ -1,0 +1,1 @@
+"""What operators watch: queue statistics, stuck jobs."""

@@ -1,0 +1,55 @@
+"""Dispatching in the background of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from common import webhooks
+from common.background import Background
+from common.db import Database
+from common.errors import Unavailable
+from common.jobs.scheduling.dispatch import Publish, dispatch
+from common.telemetry import get_logger
+
+log = get_logger(__name__)
+# One look serves all submits of this time; the first one after a rest is dispatched at once.
+PAUSE_SECONDS = 0.05
+
+
+class Dispatcher(Background):
+    """A background thread that calls `dispatch` when woken; many wakes in a row become one call."""
+
+    def __init__(
+        self,
+        database: Database,
+        publish: Publish,
+        *,
+        redispatch_seconds: float,
+        key_max_running: int = 0,
+        wake_deliverers: Callable[[], None] | None = None,
+    ) -> None:
+        """`wake_deliverers` is called when webhooks are due; without it they wait for the sweep."""
+        super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
+        self._database = database
+        self._publish = publish
+        self._redispatch_seconds = redispatch_seconds
+        self._key_max_running = key_max_running
+        self._wake_deliverers = wake_deliverers
+
+    def work(self) -> None:
+        """One dispatch."""
+        try:
+            sent = dispatch(
+                self._database,
+                self._publish,
+                redispatch_seconds=self._redispatch_seconds,
+                key_max_running=self._key_max_running,
+            )
+            if self._wake_deliverers is not None and webhooks.any_due(self._database):
+                self._wake_deliverers()
+        except Unavailable as error:
+            # The sweep calls dispatch too, every few seconds: nothing is lost, only later.
+            log.warning("dispatch_postponed", reason=error.message)
+        else:
+            if sent:
+                log.debug("dispatched", jobs=sent)

@@ -1,0 +1,190 @@
+"""How long a job will take: its place in the line, and when it will be done. Estimates, and cheap ones.
+
+All answers for a model come from one look at its line, which is some seconds old at most: the line is played through
+as dispatch would, and jobs of the median length run on the slots that there are at the speed last measured.
+"""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from common.errors import Unavailable
+from common.job_states import Status
+from common.jobs.job import Job
+from common.jobs.scheduling.fairness import Waiting, take_turns
+from common.jobs.scheduling.queue_queries import Limits, busy, lines, priorities, tenants
+from common.jobs.scheduling.workers import alive
+from common.models import JobRow, WorkerRow
+
+FAR_END = 1000
+FRESH_SECONDS = 2.0
+ROUNDS = 4
+# No announced job counts as waiting again, and no key is full.
+NO_LIMITS = Limits(redispatch_seconds=1e9, key_max_running=0)
+CLOCK_SLACK = timedelta(seconds=1)
+# What the speed and the median length are taken from: the newest runs of the model that completed.
+MEASURED = text("""
+SELECT sum(audio_ms)::float8 / sum(processing_ms),
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY audio_ms)
+FROM (SELECT status, audio_ms, processing_ms FROM usage WHERE model = :model ORDER BY ended_at DESC LIMIT 200) AS newest
+WHERE status = 'completed' AND audio_ms > 0 AND processing_ms > 0
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What can be said of a job's future. `position` is 1 for who is next, None for who is not in the line;
+    `far` where it is behind the first 1000. `eta_seconds` is the time until it is done; None: not known."""
+
+    position: int | None = None
+    far: bool = False
+    eta_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A look at the line of a model. Speed is audio time / processing time of one slot."""
+
+    looked_at: float
+    places: Mapping[uuid.UUID, int]
+    starts_ms: tuple[float, ...]
+    speed: float | None
+    median_ms: float
+
+
+class Outlook:
+    """Estimates for jobs, for one process. Thread-safe."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lines: dict[str, Line] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def of(self, job: Job) -> Estimate:
+        """What can be said of a job. Nothing where it has ended, or where the database does not answer now."""
+        if job.terminal or _pausing(job):
+            return Estimate()
+        line = self._line(job.model)
+        if line is None:
+            return Estimate()
+        if job.status is Status.PROCESSING:
+            return Estimate(eta_seconds=_seconds(0, job, line))
+        place = line.places.get(job.id)
+        if place is not None:
+            start_ms = line.starts_ms[place] if line.starts_ms else None
+            return Estimate(place + 1, eta_seconds=_seconds(start_ms, job, line))
+        # Not among the first 1000: behind them, or so new that this look at the line did not see it.
+        far = len(line.places) >= FAR_END
+        return Estimate(None if far else len(line.places) + 1, far)
+
+    def _line(self, model: str) -> Line | None:
+        """The last look, or a new one where that is old; while somebody looks, all others get the old one."""
+        last = self._lines.get(model)
+        if last is not None and time.monotonic() - last.looked_at < FRESH_SECONDS:
+            return last
+        lock = self._locks.setdefault(model, threading.Lock())
+        if not lock.acquire(blocking=last is None):
+            return last
+        try:
+            current = self._lines.get(model)
+            if current is last:  # else another looked while we waited
+                self._lines[model] = current = _look(self._database, model)
+            return current
+        except Unavailable:
+            return None
+        finally:
+            lock.release()
+
+
+def _pausing(job: Job) -> bool:
+    """Whether a job waits for the next attempt. By our clock: it is an estimate, and nothing depends on it."""
+    return job.status is Status.QUEUED and job.not_before > datetime.now(UTC) + CLOCK_SLACK
+
+
+def _look(database: Database, model: str) -> Line:
+    looked_at = time.monotonic()
+    with database.transaction() as session:
+        ahead = _announced(session, model)
+        ahead += [job.job_id for job in _in_turn(session, model, FAR_END - len(ahead))]
+        speed, median_ms = session.execute(MEASURED, {"model": model}).one()
+        slots = session.scalar(select(func.sum(WorkerRow.slots)).where(alive(), WorkerRow.model == model)) or 0
+        left_ms = _running(session, model, median_ms or 0.0)
+    places = {job_id: place for place, job_id in enumerate(ahead)}
+    if not speed or not slots:
+        return Line(looked_at, places, (), None, 0.0)
+    starts = _starts([ms / speed for ms in left_ms], int(slots), median_ms / speed, len(ahead))
+    return Line(looked_at, places, starts, speed, median_ms)
+
+
+def _announced(session: Session, model: str) -> list[uuid.UUID]:
+    """Jobs that a worker is about to take; more than there are slots only while messages get lost."""
+    waiting = text("jobs.status = 'queued' AND jobs.dispatched_at IS NOT NULL")
+    statement = select(JobRow.id).where(waiting, JobRow.model == model).order_by(JobRow.dispatched_at)
+    return list(session.scalars(statement.limit(FAR_END)))
+
+
+def _in_turn(session: Session, model: str, number: int) -> list[Waiting]:
+    """The next jobs in the order in which dispatch would take them, if no key had a limit."""
+    running = busy(session, NO_LIMITS).of_tenant
+    taken: list[Waiting] = []
+    for priority in priorities(session, model):
+        if len(taken) < number:
+            taken += _of_priority(session, model, priority, number - len(taken), running)
+    return taken
+
+
+def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[Waiting]:
+    """Reads about as many jobs as it returns: some of each tenant, then more of those that have more."""
+    order = tenants(session, model, priority, running)
+    found: dict[str, list[Waiting]] = {}
+    deep, depth = order, 0
+    for _ in range(ROUNDS):
+        missing = number - sum(len(line) for line in found.values())
+        if not deep or missing <= 0:
+            break
+        depth += -(-missing // len(deep))
+        read = lines(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
+        found |= {tenant: [replace(job, key_limit=0) for job in line] for tenant, line in read.items()}
+        deep = [tenant for tenant in deep if len(found.get(tenant, ())) >= depth]
+    in_order = {tenant: found[tenant] for tenant in order if tenant in found}
+    return take_turns(in_order, number, running=running, of_key=Counter())
+
+
+def _running(session: Session, model: str, median_ms: float) -> list[float]:
+    """Audio that the running jobs have left."""
+    rows = session.execute(
+        select(JobRow.declared_ms, JobRow.processed_ms).where(text("jobs.status = 'processing'"), JobRow.model == model)
+    )
+    return [max(0.0, (declared_ms or median_ms) - processed_ms) for declared_ms, processed_ms in rows]
+
+
+def _starts(left: list[float], slots: int, each: float, number: int) -> tuple[float, ...]:
+    """When the jobs of the line start, in milliseconds from now, if each takes the slot that is free first."""
+    free = sorted(left)[-slots:] + [0.0] * max(0, slots - len(left))
+    heapq.heapify(free)
+    starts = []
+    for _ in range(number):
+        start = heapq.heappop(free)
+        starts.append(start)
+        heapq.heappush(free, start + each)
+    return tuple(starts)
+
+
+def _seconds(start_ms: float | None, job: Job, line: Line) -> int | None:
+    if start_ms is None or line.speed is None:
+        return None
+    left_ms = (job.declared_ms or line.median_ms) - job.processed_ms
+    if left_ms < 0:  # longer than was thought: nobody knows
+        return None
+    return round((start_ms + left_ms / line.speed) / 1000)

@@ -1,0 +1,164 @@
+"""Jobs that may be what kills their workers, and the workers that are kept free for them.
+
+Whoever loses a worker twice without a part in between is a suspect. It waits until a worker has nothing else to do,
+and runs there alone: if the worker dies again, no other job goes with it, and it is known who did it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy.orm import Session, aliased
+
+from common.db import Database
+from common.job_states import Outcome
+from common.jobs.scheduling.queue_queries import Limits
+from common.jobs.scheduling.workers import alive, seconds
+from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, WorkerRow
+
+SEATS = (
+    select(
+        WorkerRow.id,
+        WorkerRow.model,
+        WorkerRow.slots,
+        WorkerRow.reserved_for,
+        func.count(JobRow.id),
+        func.coalesce(func.bool_or(JobRow.alone), False),
+    )
+    .outerjoin(JobRow, (JobRow.lease_worker == WorkerRow.id) & text("jobs.status = 'processing'"))
+    .where(alive())
+    .group_by(WorkerRow.id)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A worker that takes jobs, and what it does now."""
+
+    worker: str
+    model: str
+    slots: int
+    reserved_for: uuid.UUID | None
+    running: int
+    alone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A job that waits to run alone; `announced` where it was told to the workers lately."""
+
+    job_id: uuid.UUID
+    tenant: str
+    key_id: uuid.UUID | None
+    announced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seated:
+    """The workers that take jobs as they come, and the suspects whose workers are ready for them."""
+
+    open: tuple[Seat, ...]
+    ready: tuple[Suspect, ...]
+
+
+def seats(session: Session) -> list[Seat]:
+    """All live workers."""
+    return [Seat(*row) for row in session.execute(SEATS)]
+
+
+def seat_suspects(
+    session: Session, model: str, all_seats: Sequence[Seat], full: Collection[uuid.UUID], limits: Limits
+) -> Seated:
+    """Reserve a worker of the model for each suspect, but not more than half of them, and one at least.
+
+    A reservation stays until its job has run, was canceled, or its worker is gone. A reserved worker takes
+    nothing new; when it has nothing left, its suspect is ready.
+    """
+    suspects = _waiting(session, model, len(all_seats), full, limits)
+    ids = [suspect.job_id for suspect in suspects]
+    kept: dict[uuid.UUID, Seat] = {}
+    for seat in all_seats:
+        if seat.reserved_for in ids and seat.reserved_for not in kept and not seat.alone:
+            kept[seat.reserved_for] = seat
+    room = max(1, len(all_seats) // 2) - len(kept) - sum(seat.alone for seat in all_seats)
+    candidates = sorted((s for s in all_seats if not s.alone and s not in kept.values()), key=lambda s: s.running)
+    for job_id, seat in zip([i for i in ids if i not in kept], candidates[: max(0, room)], strict=False):
+        kept[job_id] = seat
+    _write(session, all_seats, {seat.worker: job_id for job_id, seat in kept.items()})
+    idle = {job_id for job_id, seat in kept.items() if seat.running == 0}
+    ready = tuple(suspect for suspect in suspects if suspect.job_id in idle and not suspect.announced)
+    taken = {seat.worker for seat in kept.values()}
+    return Seated(tuple(seat for seat in all_seats if not seat.alone and seat.worker not in taken), ready)
+
+
+def _waiting(session: Session, model: str, number: int, full: Collection[uuid.UUID], limits: Limits) -> list[Suspect]:
+    announced = func.coalesce(JobRow.dispatched_at > func.now() - seconds(limits.redispatch_seconds), False)
+    rows = session.execute(
+        select(JobRow.id, JobRow.tenant, JobRow.key_id, announced)
+        .where(
+            text(f"jobs.status = 'queued' AND jobs.losses >= {SUSPECT_LOSSES}"),
+            JobRow.model == model,
+            JobRow.not_before <= func.now(),
+            JobRow.key_id.is_(None) | JobRow.key_id.not_in(full) | announced,
+        )
+        .order_by(JobRow.priority.desc(), JobRow.created_at)
+        .limit(number)
+    )
+    return [Suspect(*row) for row in rows]
+
+
+def _write(session: Session, all_seats: Sequence[Seat], reserved: dict[str, uuid.UUID]) -> None:
+    for seat in all_seats:
+        wanted = reserved.get(seat.worker)
+        if seat.reserved_for != wanted:
+            session.execute(update(WorkerRow).where(WorkerRow.id == seat.worker).values(reserved_for=wanted))
+
+
+def has_room(worker: str) -> ColumnElement[bool]:
+    """The condition on a job that a worker can take it: a suspect has it for itself; a drained one takes none."""
+    other = aliased(JobRow, name="other")
+    beside = (
+        select(other.id)
+        .where(
+            text("other.status = 'processing'"),
+            other.lease_worker == worker,
+            other.alone | (JobRow.losses >= SUSPECT_LOSSES),
+        )
+        .correlate(JobRow)
+    )
+    closed = (WorkerRow.reserved_for != JobRow.id) | WorkerRow.drain.is_not(None)
+    kept_free = select(WorkerRow.id).where(WorkerRow.id == worker, closed).correlate(JobRow)
+    return ~beside.exists() & ~kept_free.exists()
+
+
+def forgive_loss(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bool:
+    """Take back the suspicion of a lost attempt whose worker turns out to be alive: it was frozen, or cut off.
+
+    For the worker itself to call; False where the attempt was not lost, or forgiven already.
+    """
+    with database.transaction() as session:
+        lost = session.execute(
+            update(AttemptRow)
+            .where(
+                AttemptRow.job_id == job_id,
+                AttemptRow.token == token,
+                AttemptRow.outcome == Outcome.LOST,
+                AttemptRow.error_message.is_(None),
+            )
+            .values(error_message="the worker was alive, but silent for longer than its lease")
+            .returning(AttemptRow.run, AttemptRow.alone)
+        ).one_or_none()
+        if lost is None:
+            return False
+        session.execute(
+            update(JobRow)
+            .where(JobRow.id == job_id, JobRow.run == lost.run)
+            .values(
+                losses=func.greatest(JobRow.losses - 1, 0),
+                losses_alone=func.greatest(JobRow.losses_alone - int(lost.alone), 0),
+            )
+        )
+        return True

@@ -1,0 +1,48 @@
+"""Times for a text that a person corrected: from the words of the machine that are still in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+from common.transcript.values import Word
+
+# A Chinese character, or a run of letters and digits as other scripts write words.
+SPOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+(?:['’][^\W\d_]+)?")
+
+
+def realigned(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
+    """The words of `text`, in order. Those that the machine heard as well keep their times and confidence.
+
+    New ones share the time of those that they stand in the place of, or of the pause that they stand in; a person is
+    certain of them.
+    """
+    said = SPOKEN.findall(text)
+    if not said or not words:
+        return ()
+    before = [word.text.casefold() for word in words]
+    matcher = SequenceMatcher(None, before, [item.casefold() for item in said], autojunk=False)
+    found: list[Word] = []
+    for kind, first, behind, start, end in matcher.get_opcodes():
+        if kind == "equal":
+            kept = zip(words[first:behind], said[start:end], strict=True)
+            found += [Word(item, word.start_ms, word.end_ms, word.confidence) for word, item in kept]
+        elif start < end:
+            found += _shared(said[start:end], *_span(words, first, behind))
+    return tuple(found)
+
+
+def _span(words: Sequence[Word], first: int, behind: int) -> tuple[int, int]:
+    """From when to when the words from `first` to before `behind` were said; of none of them, the pause there."""
+    if first < behind:
+        return words[first].start_ms, words[behind - 1].end_ms
+    begin_ms = words[first - 1].end_ms if first else words[0].start_ms
+    end_ms = words[first].start_ms if first < len(words) else begin_ms
+    return begin_ms, max(begin_ms, end_ms)
+
+
+def _shared(said: Sequence[str], begin_ms: int, end_ms: int) -> list[Word]:
+    width = (end_ms - begin_ms) / len(said)
+    edges = [begin_ms + round(width * place) for place in range(len(said) + 1)]
+    return [Word(item, edges[place], edges[place + 1], 1.0) for place, item in enumerate(said)]

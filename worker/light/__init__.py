@@ -1,0 +1,1 @@
+"""The light worker: the sweep, webhooks, renditions. Imports no torch."""

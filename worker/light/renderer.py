@@ -1,0 +1,132 @@
+"""Makes of a job's audio what browsers ask for: one at a time in each light worker, in a thread of its own.
+
+ffmpeg runs under the limits of decoding, and what it makes goes from a pipe to storage: neither the disk nor the
+memory of this machine grows with the audio, but for the copy of its source where storage is S3.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import imageio_ffmpeg  # type: ignore[import-untyped, unused-ignore]
+
+from common import renditions
+from common.background import Background
+from common.db import Database
+from common.errors import AudioNotDecodable, DecodeLimit, ParaqueueError, Unavailable
+from common.models import PeaksRow, RenditionRow
+from common.renditions import NAMES, Order
+from common.settings import Settings
+from common.storage import Storage, Writer
+from common.telemetry import get_logger
+from common.transcript.peaks import RATE, Meter
+from worker.engine import ffmpeg
+
+log = get_logger(__name__)
+KEEP_SECONDS = 10.0
+
+
+class Renderer(Background):
+    """A thread that makes what is asked for when woken."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        super().__init__("renderer")
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+
+    def work(self) -> None:
+        """Make what is asked for, until nothing is."""
+        try:
+            while not self.stopping and (order := self._next()) is not None:
+                self._make(order)
+        except ParaqueueError as error:
+            # The sweep wakes us again in a few seconds.
+            log.warning("renditions_postponed", error_code=error.code, reason=error.message)
+
+    def _next(self) -> Order | None:
+        """Peaks first: they take a tenth of the time."""
+        return renditions.take(self._database, PeaksRow) or renditions.take(self._database, RenditionRow)
+
+    def _make(self, order: Order) -> None:
+        began = time.monotonic()
+        kind = NAMES[order.kind]
+        try:
+            self._render(order)
+        except ParaqueueError as error:
+            if error.retryable:
+                renditions.give_back(self._database, order)
+                raise
+            renditions.failed(self._database, order, error.message)
+            log.warning(
+                "rendition_failed", job_id=order.job_id.hex, kind=kind, error_code=error.code, reason=error.message
+            )
+            return
+        if not renditions.ready(self._database, order):
+            self._storage.delete(order.key)
+            return
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.info("rendition_made", job_id=order.job_id.hex, kind=kind, took_ms=took_ms)
+
+    def _render(self, order: Order) -> None:
+        scratch = self._settings.scratch_dir / f"rendition-{order.token.hex}"
+        scratch.mkdir(parents=True)
+        writer: Writer | None = None
+        try:
+            path = self._storage.fetch(order.source_key, scratch)
+            writer = self._storage.writer(order.key)
+            if order.kind is PeaksRow:
+                meter = Meter()
+                self._decode(order, path, meter.take)
+                writer.write(meter.done().dump())
+            else:
+                self._decode(order, path, writer.write)
+            writer.commit()
+            writer = None
+        finally:
+            if writer is not None:
+                writer.abort()
+            for left in scratch.iterdir():
+                left.unlink()
+            scratch.rmdir()
+
+    def _start(self, order: Order, path: Path) -> subprocess.Popen[bytes]:
+        settings = self._settings
+        program = imageio_ffmpeg.get_ffmpeg_exe()
+        most_seconds = settings.max_audio_ms // 1000
+        cpu, memory = settings.decode_cpu_seconds, settings.decode_memory_bytes
+        with path.open("rb", buffering=0) as file:
+            if order.kind is PeaksRow:
+                return ffmpeg.start_u8(
+                    program, file, rate=RATE, most_seconds=most_seconds, cpu_seconds=cpu, memory_bytes=memory
+                )
+            return ffmpeg.start_mp3(program, file, most_seconds=most_seconds, cpu_seconds=cpu, memory_bytes=memory)
+
+    def _decode(self, order: Order, path: Path, take: Callable[[bytes], None]) -> None:
+        child = self._start(order, path)
+        report = ffmpeg.Report(ffmpeg.pipe(child.stderr))
+        out = ffmpeg.pipe(child.stdout)
+        size, kept_at = 0, time.monotonic()
+        try:
+            while piece := os.read(out.fileno(), ffmpeg.PIPE_BYTES):
+                take(piece)
+                size += len(piece)
+                if time.monotonic() - kept_at > KEEP_SECONDS:
+                    kept_at = time.monotonic()
+                    if self.stopping or not renditions.keep(self._database, order):
+                        raise Unavailable("this worker is about to end, or was too slow")
+            code = child.wait()
+        finally:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+            report.close()
+            out.close()
+        if code < 0:
+            raise DecodeLimit("making the audio over took more processor time than the limit")
+        if not size:
+            raise AudioNotDecodable(f"ffmpeg cannot decode the file: {report.last_words() or f'exit status {code}'}")

@@ -1,0 +1,237 @@
+"""Sending one webhook: sign it (Standard Webhooks 1.0), post it, and judge the answer.
+
+Redirects are not followed, and addresses that are not public are refused by the same guard as for links.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from ssl import SSLContext
+
+import httpcore
+import httpx
+from standardwebhooks import Webhook
+
+from common.errors import ConfigurationError, SourceNotAllowed, SourceUnreachable
+from common.secret_box import Seal
+from common.settings import Settings
+from common.telemetry import tracing
+from common.webhooks import EventType, Parcel, Report
+from worker.net.ssrf import STANDARD_PORTS, GuardedBackend, Ports, fetchable
+
+ANSWER_BYTES = 1024
+CONNECT_SECONDS = 5.0
+GONE = 410
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When to try again: pauses that grow fourfold up to a ninth of the whole, until that has passed."""
+
+    base_seconds: float
+    whole_seconds: float
+
+    GROWTH = 4.0
+    LONGEST_SHARE = 9
+    # News of progress is stale soon.
+    PROGRESS_TRIES = 3
+
+    @property
+    def longest_seconds(self) -> float:
+        """No pause is longer, jitter aside, also not one that the receiver asks for."""
+        return self.whole_seconds / self.LONGEST_SHARE
+
+    def pauses(self) -> list[float]:
+        """The pauses between tries, in seconds and without jitter; there is one try more than pauses."""
+        pauses: list[float] = []
+        while True:
+            # The exponent is bounded: a float overflows long before a list of pauses ends.
+            grown = self.base_seconds * self.GROWTH ** min(len(pauses), 100)
+            pauses.append(min(grown, self.longest_seconds))
+            if sum(pauses) > self.whole_seconds:
+                return pauses[:-1]
+
+    def pause(self, event: str, failures: int, *, retry_after: float | None, jitter: float) -> float | None:
+        """Seconds until the next try, or None to give up. Pure.
+
+        `failures` counts this one; `jitter` from 0 to 1 shifts the pause by a quarter down or up; `retry_after`,
+        what the receiver asked for in seconds, can only lengthen it.
+        """
+        pauses = self.pauses()
+        if event == EventType.PROGRESS:
+            pauses = pauses[: self.PROGRESS_TRIES - 1]
+        if failures > len(pauses):
+            return None
+        shifted = pauses[failures - 1] * (0.75 + 0.5 * jitter)
+        return max(shifted, min(retry_after or 0.0, self.longest_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How a try went; `retry_after` in seconds, if the receiver said it; `final`: another try would go the same way."""
+
+    report: Report
+    retry_after: float | None = None
+    final: bool = False
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver has it."""
+        return self.report.error is None
+
+    @property
+    def gone(self) -> bool:
+        """Whether the receiver wants nothing any more."""
+        return self.report.status == GONE
+
+
+class TimeIsUp(Exception):
+    """The receiver took too long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Posts deliveries; one for all threads."""
+
+    seal: Seal | None
+    own_secrets: tuple[str, ...]
+    public_url: str | None
+    allowed_private: tuple[str, ...]
+    timeout_seconds: float
+    # Reading the certificate authorities takes 20 ms of CPU, so it is done once.
+    tls: SSLContext
+    ports: Ports = STANDARD_PORTS
+
+    @classmethod
+    def of(cls, settings: Settings) -> Sender:
+        """A sender with the secrets and limits of the settings."""
+        return cls(
+            seal=Seal(settings.secret_keys) if settings.secret_keys else None,
+            own_secrets=settings.webhook_secrets,
+            public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+            allowed_private=settings.allowed_private,
+            timeout_seconds=settings.webhook_timeout_seconds,
+            tls=httpx.create_ssl_context(),
+            ports=settings.ports,
+        )
+
+    def send(self, parcel: Parcel) -> Sent:
+        """One try. Never raises for what the receiver or the network does."""
+        try:
+            secrets = self._secrets(parcel)
+        except ConfigurationError as error:
+            return Sent(Report(None, None, error.code))
+        body = body_of(parcel, self.public_url)
+        headers = signed_headers(parcel.public_id, body, secrets, datetime.now(UTC))
+        if here := tracing.current():
+            headers["traceparent"] = here  # so that the receiver's own trace goes on from ours
+        try:
+            return self._post(parcel.url, headers, body.encode())
+        except (TimeIsUp, httpcore.TimeoutException):
+            return Sent(Report(None, None, "timeout"))
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            return Sent(Report(None, None, f"connection: {type(error).__name__}"))
+        except (httpx.InvalidURL, httpcore.UnsupportedProtocol, UnicodeError):
+            return Sent(Report(None, None, "invalid_url"), final=True)
+        except SourceNotAllowed:
+            return Sent(Report(None, None, "address_not_allowed"), final=True)
+        except SourceUnreachable:
+            return Sent(Report(None, None, "host_not_found"))
+
+    def _secrets(self, parcel: Parcel) -> Sequence[str]:
+        if not parcel.sealed_secrets:
+            if not self.own_secrets:
+                raise ConfigurationError("PARAQUEUE_WEBHOOK_SECRET is not set")
+            return self.own_secrets
+        if self.seal is None:
+            raise ConfigurationError("PARAQUEUE_SECRET_KEY is not set")
+        return [self.seal.open(sealed) for sealed in parcel.sealed_secrets]
+
+    def _post(self, address: str, headers: dict[str, str], body: bytes) -> Sent:
+        url = fetchable(httpx.URL(address))
+        deadline = time.monotonic() + self.timeout_seconds
+
+        def check() -> None:
+            if time.monotonic() > deadline:
+                raise TimeIsUp
+
+        target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        whole = {**headers, "Host": url.netloc.decode("ascii"), "Content-Length": str(len(body))}
+        patience = self.timeout_seconds
+        timeouts = {"connect": min(CONNECT_SECONDS, patience), "read": patience, "write": patience, "pool": patience}
+        request = httpcore.Request(
+            "POST", target, headers=list(whole.items()), content=body, extensions={"timeout": timeouts}
+        )
+        backend = GuardedBackend(self.allowed_private, check, self.ports)
+        with httpcore.ConnectionPool(ssl_context=self.tls, network_backend=backend) as pool:
+            response = pool.handle_request(request)
+            try:
+                return judged(response, _first_bytes(response))
+            finally:
+                response.close()
+
+
+def body_of(parcel: Parcel, public_url: str | None) -> str:
+    """The message: the same text at every try. Links are absolute where the installation knows its own address."""
+    data = dict(parcel.data)
+    if "links" in data and public_url is not None:
+        data["links"] = {name: public_url + path for name, path in data["links"].items()}
+    message = {"type": parcel.event, "timestamp": parcel.created_at.astimezone(UTC).isoformat(), "data": data}
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+def signed_headers(message_id: str, body: str, secrets: Sequence[str], now: datetime) -> dict[str, str]:
+    """The headers of a message that each of the secrets signs."""
+    return {
+        "Content-Type": "application/json",
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "User-Agent": "paraqueue",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": " ".join(Webhook(secret).sign(message_id, now, body) for secret in secrets),
+    }
+
+
+def judged(response: httpcore.Response, answer: bytes) -> Sent:
+    """What an answer means: 2xx is success, all else is not, 3xx included."""
+    text = answer.decode("utf-8", "replace").replace("\x00", "\ufffd")
+    succeeded = 200 <= response.status < 300
+    error = None if succeeded else "redirect" if 300 <= response.status < 400 else "http_status"
+    headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+    asked = retry_after(headers.get(b"retry-after"), datetime.now(UTC))
+    return Sent(Report(response.status, text, error), asked)
+
+
+def retry_after(value: str | None, now: datetime) -> float | None:
+    """The seconds that a `Retry-After` header asks for: a number, or a date (RFC 9110)."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def _first_bytes(response: httpcore.Response) -> bytes:
+    """The first bytes of the answer; the status line counts, so a body that breaks off or drags on does no harm."""
+    gathered = bytearray()
+    try:
+        for chunk in response.iter_stream():
+            gathered += chunk
+            if len(gathered) >= ANSWER_BYTES:
+                break
+    except (TimeIsUp, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        pass
+    return bytes(gathered[:ANSWER_BYTES])

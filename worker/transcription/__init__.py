@@ -1,0 +1,1 @@
+"""The transcription worker: takes jobs, runs the engine, commits parts."""

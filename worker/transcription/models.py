@@ -1,0 +1,45 @@
+"""The bundle of this installation on disk: found, or downloaded before any job is taken, never later.
+
+`python -m worker.transcription.models` does only that, for images and for machines that are prepared ahead.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from common.errors import ModelUnavailable, ParaqueueError
+from common.settings import Settings, load_settings
+from worker.engine import bundles
+from worker.engine.bundles import BundlePaths
+
+
+def ensure_bundle(settings: Settings, say: Callable[[str], None]) -> BundlePaths:
+    """Where the bundle lies. One that is complete on disk is not looked up anywhere else.
+
+    `say` gets a line per step of a download. Raises ModelUnavailable, which tells how to put the files in place.
+    """
+    spec = bundles.bundle_spec(settings.model)
+    try:
+        return bundles.locate(spec, settings.model_source, settings.models_dir)
+    except ModelUnavailable as error:
+        if settings.model_source == "local":
+            by_hand = bundles.by_hand(spec, settings.models_dir / spec.name)
+            raise ModelUnavailable(f"{error.message} {by_hand}") from None
+    return bundles.download(spec, settings.model_source, settings.models_dir, say, settings.model_repositories)
+
+
+def main() -> int:
+    """Get the bundle that the settings name."""
+    try:
+        settings = load_settings()
+        paths = ensure_bundle(settings, print)
+    except ParaqueueError as error:
+        print(f"paraqueue: {error.message}", file=sys.stderr)
+        return 1
+    print(f"{paths.name} ({paths.revision}) is complete in {paths.asr.parent}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

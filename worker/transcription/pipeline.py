@@ -1,0 +1,197 @@
+"""Audio → parts of sentences, with a state to resume from, progress, and a way to stop.
+
+Knows the engine; knows no queue and no database.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from common.transcript.values import Part, Sentence
+from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
+from worker.engine.engine import Engine
+from worker.engine.stopwatch import DECODE, Stopwatch
+from worker.engine.stream import RecognitionStream
+from worker.transcription.stop import Stopped, StopReason, StopSignal
+
+BLOCK_SAMPLES = 2 * SAMPLE_RATE
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+# Speech without a pause does not put a part off for ever.
+LONGEST_PART = 2.0
+
+
+class StaleState(Exception):
+    """The resume state is of another model revision, precision or setting: the run starts anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to transcribe and how."""
+
+    key: str
+    path: Path
+    split_channels: bool
+    limits: DecodeLimits
+    part_seconds: float
+    resume: Part | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """How a running pipeline talks to its caller, all in the thread that runs it.
+
+    `on_part` commits a part that is not the last one; `on_progress` is given the milliseconds done and those
+    that the file declares, if it does. `stopwatch` is told how long each stage takes.
+    """
+
+    on_part: Callable[[Part], None]
+    on_progress: Callable[[int, int | None], None]
+    signal: StopSignal = field(default_factory=StopSignal)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What came of the whole audio: its last part, not yet committed, and its measures."""
+
+    last: Part
+    audio_ms: int
+    channels: int
+
+
+def transcribe(engine: Engine, request: Request, hooks: Hooks) -> Ending:
+    """Transcribe a file, handing over a part every few minutes.
+
+    Continues behind `request.resume` with exactly the text that an undisturbed run would have given: the audio is
+    decoded from the start and discarded up to there, because seeking in compressed audio is not sample-exact.
+
+    Raises the Audio… errors, OutOfMemory, StaleState, and Stopped; on a shutdown the part up to there has been
+    handed over first.
+    """
+    with _opened(request, hooks.stopwatch) as reader:
+        run = _Run(engine, request, hooks, reader)
+        hooks.signal.on_abandon(run.abandon)
+        try:
+            blocks = reader.blocks(BLOCK_SAMPLES)
+            while (block := hooks.stopwatch.call(DECODE, next, blocks, None)) is not None:
+                run.take(block)
+            return run.finish()
+        except CancelledError:
+            hooks.signal.check_abandoned()
+            raise
+        finally:
+            run.abandon()
+
+
+def _opened(request: Request, stopwatch: Stopwatch) -> AudioReader:
+    with stopwatch.time(DECODE):
+        return AudioReader(request.path, split_channels=request.split_channels, limits=request.limits)
+
+
+class _Run:
+    """One pass over the audio."""
+
+    def __init__(self, engine: Engine, request: Request, hooks: Hooks, reader: AudioReader) -> None:
+        self._engine = engine
+        self._hooks = hooks
+        self._reader = reader
+        self._part_samples = int(request.part_seconds * SAMPLE_RATE)
+        self._decoded = 0
+        self._sentences: list[Sentence] = []
+        resume = request.resume
+        self._number = resume.number + 1 if resume else 0
+        self._part_start = resume.end_ms * SAMPLES_PER_MS if resume else 0
+        states: list[bytes | None] = [None] * reader.channels
+        if resume is not None:
+            self._part_start, states = _unpack(resume.state, engine, reader.channels)
+        self._streams = [
+            engine.stream(channel, request.key, state, hooks.stopwatch) for channel, state in enumerate(states)
+        ]
+        # From where each channel is fed; it needs some audio from before the end of the last part.
+        self._feed_from = [stream.resume_sample for stream in self._streams]
+
+    def abandon(self) -> None:
+        """Drop what is queued in the engine; callable from any thread."""
+        for stream in self._streams:
+            stream.cancel()
+
+    def take(self, block: np.ndarray) -> None:
+        """The next samples, int16 [channels, n]."""
+        self._hooks.signal.check_abandoned()
+        start, self._decoded = self._decoded, self._decoded + block.shape[1]
+        for stream, samples, feed_from in zip(self._streams, block, self._feed_from, strict=True):
+            if self._decoded > feed_from:
+                self._sentences += stream.accept(samples[max(0, feed_from - start) :])
+        if self._decoded > self._part_start:
+            self._hooks.on_progress(self._decoded // SAMPLES_PER_MS, self._reader.duration_ms)
+        self._maybe_commit()
+
+    def _maybe_commit(self) -> None:
+        length = self._decoded - self._part_start
+        if self._hooks.signal.reason is StopReason.SHUTDOWN:
+            if length > 0:
+                self._commit()
+            raise Stopped(StopReason.SHUTDOWN)
+        pausing = all(stream.in_pause for stream in self._streams)
+        if length >= self._part_samples * (1.0 if pausing else LONGEST_PART):
+            self._commit()
+
+    def _commit(self) -> None:
+        for stream in self._streams:
+            self._sentences += stream.drain()
+        self._hooks.on_part(self._part(_pack(self._decoded, self._engine, self._streams)))
+
+    def finish(self) -> Ending:
+        """The audio is over."""
+        for stream in self._streams:
+            self._sentences += stream.finish()
+        audio_ms = self._decoded // SAMPLES_PER_MS
+        return Ending(self._part(b"", last=True), audio_ms, self._reader.channels)
+
+    def _part(self, state: bytes, *, last: bool = False) -> Part:
+        """What has gathered since the last part, in the order it was spoken."""
+        ordered = tuple(sorted(self._sentences, key=lambda item: (item.start_ms, item.channel)))
+        start_ms, end_ms = self._part_start // SAMPLES_PER_MS, self._decoded // SAMPLES_PER_MS
+        part = Part(self._number, start_ms, end_ms, ordered, state, last)
+        self._sentences = []
+        self._number += 1
+        self._part_start = self._decoded
+        return part
+
+
+def _pack(position: int, engine: Engine, streams: list[RecognitionStream]) -> bytes:
+    """The resume state of a part: one state per channel, and what they are good for."""
+    return json.dumps(
+        {
+            **_identity(engine),
+            "position_samples": position,
+            "streams": [base64.b64encode(stream.state()).decode("ascii") for stream in streams],
+        }
+    ).encode("ascii")
+
+
+def _unpack(state: bytes, engine: Engine, channels: int) -> tuple[int, list[bytes | None]]:
+    """Raises StaleState where the state was made by something else."""
+    told = json.loads(state) if state else {}
+    if any(told.get(name) != value for name, value in _identity(engine).items()):
+        raise StaleState
+    streams: list[bytes | None] = [base64.b64decode(text) for text in told["streams"]]
+    if len(streams) != channels:
+        raise StaleState
+    return int(told["position_samples"]), streams
+
+
+def _identity(engine: Engine) -> dict[str, object]:
+    return {
+        "state_version": 1,
+        "revision": engine.revision,
+        "precision": engine.precision,
+        "max_segment_ms": engine.max_segment_ms,
+    }

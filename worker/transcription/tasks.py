@@ -1,0 +1,277 @@
+"""transcribe(job_id): claim, run, finish; nothing else."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+
+from common import ids, jobs
+from common.db import Database
+from common.errors import Internal, ParaqueueError, Unavailable
+from common.job_states import Stage
+from common.jobs import Claim, Finished, LeaseLost
+from common.settings import Settings
+from common.telemetry import get_logger, tracing
+from common.transcript.values import Part
+from worker.engine.audio import DecodeLimits
+from worker.engine.engine import Engine
+from worker.metrics import AUDIO_DECODED, count_attempt
+from worker.transcription.attempt_timer import Course
+from worker.transcription.lease import Hold, LeaseKeeper
+from worker.transcription.pipeline import Ending, Hooks, Request, StaleState, transcribe
+from worker.transcription.retry import RetryPolicy
+from worker.transcription.source import Fetcher
+from worker.transcription.stop import Stopped, StopReason
+
+log = get_logger(__name__)
+T = TypeVar("T")
+# How an attempt may end that a trace shows as an error.
+FAILED = {"failed", "retrying", "lost", "unsaid"}
+DECODE_STALL_SECONDS = 60.0
+PERSIST_PAUSE_SECONDS = 0.5
+# Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
+SUSPECT_PART_SECONDS = 30.0
+
+
+@dataclass
+class Committed:
+    """How many sentences of the run are in the database."""
+
+    sentences: int
+
+
+@dataclass(frozen=True)
+class Transcriber:
+    """Runs the jobs of one worker, each in a thread of its own."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    fetcher: Fetcher
+    leases: LeaseKeeper
+    retries: RetryPolicy
+    worker: str
+    wake_dispatcher: Callable[[], None]
+
+    def run(self, transcription_id: str) -> str:
+        """One message: take the job if it is still to be had, and work on it. Returns what came of it."""
+        try:
+            claim = jobs.claim(
+                self.database,
+                ids.parsed(ids.JOB, transcription_id),
+                worker=self.worker,
+                model=self.engine.bundle,
+                lease_seconds=self.settings.lease_seconds,
+            )
+        except Unavailable as error:
+            # Dispatch announces the job again when nobody has claimed it for a while.
+            log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
+            return "postponed"
+        if claim is None:
+            self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
+            return "not_to_be_had"
+        with self._told_of(claim) as span, self.leases.hold(claim) as hold:
+            outcome = self._attempt(hold)
+            span.tell({"paraqueue.outcome": outcome})
+            if outcome in FAILED:
+                span.fail(outcome)
+        self.wake_dispatcher()
+        return outcome
+
+    @contextmanager
+    def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
+        """The log and the trace say whose work this is: the job's, and the request's that asked for it."""
+        job = claim.job
+        names = {"job_id": job.public_id, "attempt": claim.attempt}
+        asked_by = {"request_id": claim.request_id} if claim.request_id else {}
+        asked_at = job.created_at if job.run == 1 else job.not_before
+        attributes: tracing.Attributes = {
+            "paraqueue.job_id": job.public_id,
+            "paraqueue.attempt": claim.attempt,
+            "paraqueue.model": self.engine.bundle,
+            "paraqueue.worker": self.worker,
+            "paraqueue.waited_seconds": max(0.0, (datetime.now(UTC) - job.not_before).total_seconds()),
+        }
+        to = tracing.relation(claim.traceparent, asked_at)
+        traced = tracing.span("transcribe", kind="consumer", parent=to.parent, link=to.link, attributes=attributes)
+        with structlog.contextvars.bound_contextvars(**names, **asked_by), traced as span:
+            yield span
+
+    def _attempt(self, hold: Hold) -> str:
+        course = Course()
+        error: Exception | None = None
+        try:
+            outcome = self._work(hold, course)
+        except Exception as caught:
+            error = caught
+            outcome = self._end_early(hold.claim, course, caught)
+        self._log_line(hold, course, outcome, error)
+        return outcome
+
+    def _work(self, hold: Hold, course: Course) -> str:
+        committed = Committed(hold.claim.sentences)
+        with ExitStack() as stack:
+            with course.stage(hold, Stage.FETCHING):
+                path = stack.enter_context(self.fetcher.fetch(hold.claim, hold.signal.check))
+            if hold.claim.job.dedupe and self._done_before(hold.claim, course):
+                return "deduplicated"
+            with course.stage(hold, Stage.TRANSCRIBING):
+                ending = self._transcribe(hold, path, committed, course)
+        with course.stage(hold, Stage.FINISHING):
+            self._complete(hold.claim, ending, committed, course)
+        return "completed"
+
+    def _done_before(self, claim: Claim, course: Course) -> bool:
+        """Whether an earlier transcript of the same audio could be taken."""
+        return self._persist(
+            lambda: jobs.complete_from_earlier(
+                self.database,
+                claim,
+                revision=self.engine.revision,
+                precision=self.engine.precision,
+                stage_ms=course.stage_ms,
+            )
+        )
+
+    def _transcribe(self, hold: Hold, path: Path, committed: Committed, course: Course) -> Ending:
+        claim = hold.claim
+
+        def commit(part: Part) -> None:
+            with course.commit():
+                self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
+            committed.sentences += len(part.sentences)
+
+        def tell(processed_ms: int, declared_ms: int | None) -> None:
+            AUDIO_DECODED.labels(self.engine.bundle).inc(max(0, processed_ms - hold.processed_ms) / 1000)
+            hold.processed_ms, hold.declared_ms = processed_ms, declared_ms
+
+        request = Request(
+            key=claim.token.hex,
+            path=path,
+            split_channels=claim.job.channels == "split",
+            limits=self._limits(),
+            part_seconds=min(self.settings.part_seconds, SUSPECT_PART_SECONDS if claim.alone else math.inf),
+            resume=claim.resume,
+        )
+        hooks = Hooks(commit, tell, hold.signal, course.engine)
+        try:
+            return transcribe(self.engine, request, hooks)
+        except StaleState:
+            log.info("run_restarted", reason="the parts so far are of another model revision or setting")
+            self._persist(lambda: jobs.restart(self.database, claim))
+            committed.sentences = 0
+            return transcribe(self.engine, replace(request, resume=None), hooks)
+
+    def _limits(self) -> DecodeLimits:
+        return DecodeLimits(
+            max_duration_ms=self.settings.max_audio_ms,
+            cpu_seconds=self.settings.decode_cpu_seconds,
+            memory_bytes=self.settings.decode_memory_bytes,
+            idle_timeout_seconds=DECODE_STALL_SECONDS,
+        )
+
+    def _complete(self, claim: Claim, ending: Ending, committed: Committed, course: Course) -> None:
+        finished = Finished(
+            model=self.engine.bundle,
+            revision=self.engine.revision,
+            precision=self.engine.precision,
+            channels=ending.channels,
+            audio_ms=ending.audio_ms,
+            processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
+            no_speech=committed.sentences + len(ending.last.sentences) == 0,
+        )
+        self._persist(
+            lambda: jobs.complete(
+                self.database,
+                claim,
+                ending.last,
+                finished,
+                first_sentence=committed.sentences,
+                stage_ms=course.stage_ms,
+            )
+        )
+
+    def _end_early(self, claim: Claim, course: Course, error: Exception) -> str:
+        """Say how the attempt ended; what cannot be said, the sweep finds when the lease runs out."""
+        try:
+            return self._outcome(claim, course, error)
+        except LeaseLost:
+            return "lost"
+        except ParaqueueError as unsaid:
+            log.warning("outcome_not_recorded", error_code=unsaid.code, reason=unsaid.message)
+            return "unsaid"
+
+    def _outcome(self, claim: Claim, course: Course, error: Exception) -> str:
+        database, stage_ms = self.database, course.stage_ms
+        if isinstance(error, LeaseLost):
+            return "lost"
+        if isinstance(error, Stopped):
+            if error.reason is StopReason.CANCELED:
+                self._persist(lambda: jobs.stop_canceled(database, claim, stage_ms=stage_ms))
+            elif error.reason is StopReason.SHUTDOWN:
+                self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
+            return error.reason.value
+        return self._failure(claim, course, error)
+
+    def _failure(self, claim: Claim, course: Course, error: Exception) -> str:
+        told = error if isinstance(error, ParaqueueError) else Internal("an internal error; the log has it")
+        if told is not error:
+            log.error("attempt_crashed", exc_info=error)
+        said = {"code": told.code, "message": told.message}
+        pause = self.retries.pause(told, claim.failures, jitter=random.random())
+        if pause is None:
+            self._persist(
+                lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=course.stage_ms)
+            )
+            return "failed"
+        self._persist(
+            lambda: jobs.try_again(self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms)
+        )
+        return "retrying"
+
+    def _persist(self, write: Callable[[], T]) -> T:
+        """Write, waiting out a database that is away for less than a lease."""
+        deadline = time.monotonic() + self.settings.lease_seconds
+        while True:
+            try:
+                return write()
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PERSIST_PAUSE_SECONDS)
+
+    def _log_line(self, hold: Hold, course: Course, outcome: str, error: Exception | None) -> None:
+        """One line per attempt, and its numbers."""
+        took_ms = course.stage_ms.get(Stage.TRANSCRIBING, 0)
+        resumed_ms = hold.claim.resume.end_ms if hold.claim.resume else 0
+        done_ms = hold.processed_ms - resumed_ms
+        rtf = round(took_ms / done_ms, 5) if done_ms > 0 else None
+        code = error.code if isinstance(error, ParaqueueError) else None
+        count_attempt(
+            self.engine.bundle,
+            outcome=outcome,
+            error_code=code,
+            stage_seconds=course.stage_seconds,
+            real_time_factor=rtf,
+        )
+        log.info(
+            "attempt_ended",
+            outcome=outcome,
+            run=hold.claim.job.run,
+            model=self.engine.bundle,
+            audio_ms=hold.processed_ms,
+            resumed_ms=resumed_ms,
+            stage_ms=course.stage_ms,
+            rtf=rtf,
+            error_code=code,
+            error_type=type(error).__name__ if error else None,
+        )
