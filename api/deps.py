@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 from celery import Celery
-from fastapi import Depends, Request
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from api.auth.callers import Caller
 from api.auth.identities import Identities
@@ -71,6 +74,33 @@ class Requires:
         if self.scope is not None and self.scope not in caller.scopes:
             raise Forbidden(f"this call needs a key with the scope `{self.scope}`")
         return caller
+
+
+class ScopedRoute(APIRoute):
+    """A route that checks the caller's scope before the body: FastAPI reads and parses that before dependencies."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, behind the check."""
+        handler = super().get_route_handler()
+        required = [call for call in _calls_of(self.dependant) if isinstance(call, Requires)]
+
+        async def handle(request: Request) -> Response:
+            for requires in required:
+                await requires(request)
+            return await handler(request)
+
+        return handle
+
+
+def _calls_of(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+    yield dependant.call
+    for inner in dependant.dependencies:
+        yield from _calls_of(inner)
+
+
+def v1_router(prefix: str, tag: str) -> APIRouter:
+    """A router for calls below /v1."""
+    return APIRouter(prefix=prefix, tags=[tag], route_class=ScopedRoute)
 
 
 CallerDep = Annotated[Caller, Depends(Requires(None))]

@@ -48,7 +48,7 @@ from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
 
 log = get_logger(__name__)
-# Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, no messages of
+# Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, messages of
 # exceptions and no stack traces to a collector, as FastAPI's own would where its variables are set.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 DESCRIPTION = """\

@@ -8,17 +8,17 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.deps import ReadCaller, ServiceDep
+from api.deps import ReadCaller, ServiceDep, v1_router
 from api.http.datetimes import Moment
 from api.keys.schemas import UsageList, UsageOut, usage_out
 from common import jobs, keys
 from common.errors import Forbidden, InvalidRequest
 from common.jobs import Dimension
 
-router = APIRouter(prefix="/v1/usage", tags=["usage"])
+router = v1_router("/v1/usage", "usage")
 CSV = "text/csv"
 # A spreadsheet takes a cell that begins so for a formula, and tags come from anybody.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

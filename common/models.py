@@ -470,7 +470,7 @@ class PeaksRow(Made, Row):
 class WorkerRow(Row):
     """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone.
 
-    `drain` is what an operator asked for (`common.jobs.scheduling.workers.Drain`), `draining` what the worker says of itself.
+    `drain` is what an operator asked for (`common.jobs.scheduling.workers.Drain`), `draining` what the worker reports.
     """
 
     __tablename__ = "workers"

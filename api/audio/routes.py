@@ -8,11 +8,11 @@ from contextlib import suppress
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from api.audio import sniffing
-from api.deps import ReadCaller, Service, ServiceDep, job_uuid
+from api.deps import ReadCaller, Service, ServiceDep, job_uuid, v1_router
 from api.http import ranges
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
@@ -20,7 +20,7 @@ from common.jobs import Job
 from common.queue import Publisher
 from common.storage import Storage
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 PREPARING_SECONDS = "2"
 RENDITION_TYPE = "audio/mpeg"
 SUFFIXES = {

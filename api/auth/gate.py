@@ -1,4 +1,7 @@
-"""The way in to /v1: who calls is known, and counted, before a byte of the body is read or a route is looked at."""
+"""The way in to /v1: who calls is known, and counted, before a byte of the body is read or a route is looked at.
+
+The size of a body is limited here too, before anything parses it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.auth.rate_limits import TooManyCalls
 from api.http import problems
+from api.http.body_limits import body_limit, check_announced, limited
 from common.errors import ParaqueueError
 
 GUARDED = "/v1"
@@ -29,6 +33,10 @@ class Gate:
         try:
             request.state.caller = await service.identities.caller(request)
             told = await service.rates.count(request.state.caller)
+            limit = body_limit(scope)
+            if limit is not None:
+                check_announced(scope, limit)
+                receive = limited(receive, limit)
         except ParaqueueError as error:
             answer = problems.answer(request, error)
             if isinstance(error, TooManyCalls):

@@ -5,17 +5,17 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from api.batches.schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
-from api.deps import ReadCaller, ServiceDep, SubmitCaller, public_url
+from api.deps import ReadCaller, ServiceDep, SubmitCaller, public_url, v1_router
 from api.transcriptions.accept import accepted
 from api.transcriptions.idempotency import key_of
 from api.transcriptions.schemas import SubmitLinks
 from api.transcriptions.submit import links_asked_by
 from common import ids, jobs
 
-router = APIRouter(prefix="/v1/batches", tags=["batches"])
+router = v1_router("/v1/batches", "batches")
 BODY: dict[str, Any] = {
     "requestBody": {"required": True, "content": {"application/json": {"schema": SubmitLinks.model_json_schema()}}}
 }

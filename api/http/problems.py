@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from api.http import openai_errors
 from api.http.metrics import ERRORS
-from api.transcriptions.schemas import Problem
 from common import errors
 from common.errors import ParaqueueError
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None
+    retryable: bool
+
 
 STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
@@ -57,6 +71,7 @@ FRAMEWORK_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     408: "request_timeout",
+    413: "upload_too_large",
     400: "invalid_request",
     422: "invalid_request",
 }
@@ -84,6 +99,9 @@ RETRY_AFTER_SECONDS = "5"
 # RFC 6750
 CHALLENGE = {401: 'Bearer realm="paraqueue"', 403: 'Bearer realm="paraqueue", error="insufficient_scope"'}
 MEDIA_TYPE = "application/problem+json"
+ERRORS_NAMED = 20
+ERROR_CHARACTERS = 500
+FIELD_CHARACTERS = 100
 # For the OpenAPI document, in the place of FastAPI's own form of a 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
@@ -139,15 +157,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")) for item in error.errors()]
-        return problem(
-            request,
-            422,
-            errors.InvalidRequest.code,
-            "; ".join(f"{field}: {message}" for field, message in found),
-            retryable=False,
-            errors=[{"field": field, "message": message} for field, message in found],
-        )
+        return _invalid(request, error.errors())
 
     @app.exception_handler(HTTPException)
     def framework(request: Request, error: HTTPException) -> JSONResponse:
@@ -169,6 +179,17 @@ def install(app: FastAPI) -> None:
         return answer
 
 
+def _invalid(request: Request, all_errors: Sequence[Any]) -> JSONResponse:
+    """The first errors, each cut to a readable length: a body may cause thousands, with names of any length."""
+    named = all_errors[:ERRORS_NAMED]
+    found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")[:ERROR_CHARACTERS]) for item in named]
+    detail = "; ".join(f"{field}: {message}" for field, message in found)
+    if len(all_errors) > len(found):
+        detail += f"; and {len(all_errors) - len(found)} more"
+    errors_out = [{"field": field, "message": message} for field, message in found]
+    return problem(request, 422, errors.InvalidRequest.code, detail, retryable=False, errors=errors_out)
+
+
 def _methods(app: FastAPI, path: str) -> list[str]:
     """What a path knows (RFC 9110 asks for all of it; Starlette names the methods of the first route that fits)."""
     paths = app.openapi()["paths"]
@@ -180,4 +201,5 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 
 def _where(location: tuple[Any, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"
+    named = ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"
+    return named if len(named) <= FIELD_CHARACTERS else named[:FIELD_CHARACTERS] + "…"

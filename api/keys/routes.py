@@ -9,16 +9,16 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from api.auth.callers import Caller
-from api.deps import AdminCaller, ServiceDep, public_url
+from api.deps import AdminCaller, ServiceDep, public_url, v1_router
 from api.keys.schemas import KeyCreate, KeyList, KeyOut, KeyRotate, KeyWithSecret, key_out, limits_in, with_secret
 from common import ids, keys
 from common.errors import Forbidden
 from common.keys import NewKey
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = v1_router("/v1/keys", "keys")
 HOUR_SECONDS = 3600.0
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth import sessions
-from api.deps import CallerDep, ServiceDep, public_url
+from api.deps import CallerDep, ServiceDep, public_url, v1_router
 from common.errors import Forbidden
 from common.keys import Scope
 
-router = APIRouter(prefix="/v1/session", tags=["session"])
+router = v1_router("/v1/session", "session")
 
 
 class SessionOut(BaseModel):

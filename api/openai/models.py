@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
-from api.deps import CallerDep, Service, ServiceDep
+from api.deps import CallerDep, Service, ServiceDep, v1_router
 from api.openai.forms import ALIASES
 from api.transcriptions.schemas import ModelList, ModelOut
 from common import jobs
 from common.errors import NotFound
 from common.jobs import Worker
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = v1_router("/v1/models", "models")
 
 
 @router.get("")

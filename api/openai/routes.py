@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
-from api.deps import Service, ServiceDep, SubmitCaller, public_url
+from api.deps import Service, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http import openai_errors
 from api.openai.forms import ALIASES, MEDIA_TYPES, OpenAIOptions, options_of, render, running_text, usage_of
 from api.transcriptions.accept import served_revisions
-from api.transcriptions.follow import ended_or_later
-from api.transcriptions.submit import Received, discard, known_model, received
+from api.transcriptions.follow import Deadline, follow
+from api.transcriptions.schemas import Options
+from api.transcriptions.submit import Received, discard, known_model, made_of, received
 from api.transcriptions.transcripts import in_blocks
 from common import jobs
-from common.errors import Unavailable
+from common.errors import NotFound, Unavailable
 from common.job_states import Status
 from common.jobs import Job, Submission
 
-router = APIRouter(prefix="/v1/audio", tags=["OpenAI-compatible"])
+router = v1_router("/v1/audio", "OpenAI-compatible")
 TAG = "openai"
 STILL_RUNNING = "still_running"
 # How often a waiting request looks whether its client is still there.
@@ -67,21 +66,22 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 @router.post("/transcriptions", response_class=Response, openapi_extra=BODY, responses=ANSWERS)
 async def transcribe(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
     """As OpenAI's call of the same name. The job goes on also if the client goes away; a repeat finds it."""
-    file = await received(request, service, caller)
+    storage, database = service.storage, service.database
+    file = await received(request, storage, caller.limits.max_upload_bytes)
     try:
-        options = options_of(file.form.fields)
+        options = options_of(file.fields)
         submission = await _submission(service, caller, options, file)
-        revisions = await run_in_threadpool(served_revisions, service, submission.model)
-        job, fresh = await run_in_threadpool(jobs.find_or_submit, service.database, submission, revisions=revisions)
+        revisions = await run_in_threadpool(served_revisions, database, submission.model)
+        job, fresh = await run_in_threadpool(jobs.find_or_submit, database, submission, revisions=revisions)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
     except BaseException:
-        await discard(service, file)
+        await discard(storage, file)
         raise
     if fresh:
         service.dispatcher.wake()
     else:
-        await discard(service, file)
+        await discard(storage, file)
     if options.stream:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "X-Paraqueue-Transcription": job.public_id}
         return StreamingResponse(_events(service, job), headers=headers, media_type="text/event-stream")
@@ -89,27 +89,32 @@ async def transcribe(request: Request, service: ServiceDep, caller: SubmitCaller
 
 
 async def _submission(service: Service, caller: Caller, options: OpenAIOptions, file: Received) -> Submission:
-    model = None if options.model in ALIASES else options.model
-    return replace(
-        file.submission,
-        tenant=caller.tenant,
-        key_id=caller.key_id,
-        quota=caller.quota,
-        model=await known_model(service, model),
-        priority=service.settings.openai_priority,
-        tags=(TAG,),
-    )
+    asked = None if options.model in ALIASES else options.model
+    model = await known_model(service.database, service.settings.model, asked)
+    return made_of(caller, file.audio, model, Options(priority=service.settings.openai_priority, tags=[TAG]))
 
 
 async def _ended(request: Request, service: Service, job: Job) -> Job:
-    """The job when it has ended, or as it is when the wait is over, the client gone or the service about to end."""
-    deadline = time.monotonic() + service.settings.openai_wait_seconds
-    while not job.terminal and not service.changes.closing and not await request.is_disconnected():
-        left = deadline - time.monotonic()
-        if left <= 0:
-            break
-        job = await ended_or_later(service, job.tenant, job.id, min(left, LOOK_SECONDS))
+    """The job when it has ended, or as it is when the wait is over, the client gone or the service about to end.
+
+    Raises NotFound where somebody deleted it meanwhile.
+    """
+    deadline = Deadline.after(service.settings.openai_wait_seconds)
+    steps = _steps(service, job, deadline)
+    async with aclosing(steps):
+        async for step in steps:
+            if step is None:
+                raise NotFound(f"the transcription {job.public_id} was deleted")
+            job = step
+            if await request.is_disconnected():
+                break
     return job
+
+
+def _steps(service: Service, job: Job, deadline: Deadline) -> AsyncGenerator[Job | None]:
+    return follow(
+        service.changes, service.database, job.id, tenant=job.tenant, every_seconds=LOOK_SECONDS, deadline=deadline
+    )
 
 
 async def _answer(request: Request, service: Service, options: OpenAIOptions, job: Job) -> Response:
@@ -138,34 +143,35 @@ def _trouble(job: Job) -> tuple[int, str, str]:
 
 async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
     """The text as it is committed, then the whole of it. The limit is one of the wait for the next piece of text."""
-    said, reached, run, silent_since = "", -1, job.run, time.monotonic()
-    deadline = time.monotonic() + service.settings.openai_wait_seconds
+    said, reached, silent_since = "", -1, time.monotonic()
+    deadline = Deadline.after(service.settings.openai_wait_seconds)
     text: list[str] = []
-    with service.changes.of(job.id) as changed:
-        while not service.changes.closing:
-            changed.clear()
-            job = await run_in_threadpool(jobs.get, service.database, job.id)
-            if job.run != run:
+    steps = _steps(service, job, deadline)
+    async with aclosing(steps):
+        async for step in steps:
+            if step is None:
+                yield _error_event(job, 404, "not_found", f"the transcription {job.public_id} was deleted")
+                return
+            if step.run != job.run:
                 break
+            job = step
             while found := await run_in_threadpool(jobs.sentences_after, service.database, job, reached):
                 delta = "".join(running_text(found, said))
                 said, reached, silent_since = found[-1].text, reached + len(found), time.monotonic()
-                deadline = silent_since + service.settings.openai_wait_seconds
+                deadline.at = silent_since + service.settings.openai_wait_seconds
                 text.append(delta)
                 yield _event({"type": "transcript.text.delta", "delta": delta})
-            left = deadline - time.monotonic()
-            if job.terminal or left <= 0:
-                break
-            with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left, LOOK_SECONDS))
-            if time.monotonic() - silent_since > KEEP_ALIVE_SECONDS:
+            if not job.terminal and time.monotonic() - silent_since > KEEP_ALIVE_SECONDS:
                 silent_since = time.monotonic()
                 yield b": waiting\n\n"
-    if job.status is Status.COMPLETED and job.run == run:
+    if job.status is Status.COMPLETED:
         yield _event({"type": "transcript.text.done", "text": "".join(text), "usage": usage_of(job)})
         return
-    status, code, message = _trouble(job)
-    yield _event({"error": openai_errors.error_of(status, code, message, transcription_id=job.public_id)})
+    yield _error_event(job, *_trouble(job))
+
+
+def _error_event(job: Job, status: int, code: str, message: str) -> bytes:
+    return _event({"error": openai_errors.error_of(status, code, message, transcription_id=job.public_id)})
 
 
 def _event(value: dict[str, Any]) -> bytes:

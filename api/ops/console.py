@@ -18,8 +18,10 @@ from fastapi.responses import Response
 from common.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
-DIRECTORY = Path(__file__).parent.parent / "console"
+DIRECTORY = Path(__file__).resolve().parents[2] / "console"
 INDEX = "index.html"
+# What a browser loads; beside it lies what only checks need.
+SERVED = ("css", "js", "vendor", "icon.svg")
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -58,7 +60,8 @@ class Console:
 @cache
 def loaded() -> Console:
     """All of it, some 300 kB. The version is a digest of every file."""
-    paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(DIRECTORY.rglob("*")) if path.is_file()}
+    found = [DIRECTORY / INDEX, *(path for name in SERVED for path in _files(DIRECTORY / name))]
+    paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(found)}
     digest = hashlib.sha256()
     for name, path in paths.items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -67,6 +70,10 @@ def loaded() -> Console:
     page = (DIRECTORY / INDEX).read_text().replace("{files}", f"console/{version}")
     preloads = (f'<link rel="modulepreload" href="console/{version}/{name}">' for name in assets if _is_module(name))
     return Console(page.replace("<!-- modules -->", "\n    ".join(preloads)), version, assets)
+
+
+def _files(place: Path) -> list[Path]:
+    return [place] if place.is_file() else [path for path in place.rglob("*") if path.is_file()]
 
 
 def _is_module(name: str) -> bool:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from fastapi import Request, Response
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
@@ -15,9 +12,10 @@ from api.transcriptions.idempotency import Key, answer_of, response_of
 from api.transcriptions.schemas import SubmitLinks, transcription_of
 from api.transcriptions.submit import Asked, batch_of, discard, submission_of
 from common import jobs
+from common.db import Database
 from common.errors import Unavailable
 from common.idempotency import Answer
-from common.jobs import Batch, Estimate, Job, Submission
+from common.jobs import BatchSubmission, Estimate, Job, Submission
 
 
 async def accepted(request: Request, service: Service, caller: Caller, asked: Asked, key: Key) -> Response:
@@ -26,21 +24,22 @@ async def accepted(request: Request, service: Service, caller: Caller, asked: As
     try:
         replayed = key.replay(asked.fingerprint)
         if replayed is not None:
-            await discard(service, asked.file)
+            await discard(service.storage, asked.file)
             return replayed
         if isinstance(asked.options, SubmitLinks):
-            answer = await _batch(service, caller, asked, key, base_url)
+            batch = await batch_of(service, caller, asked.options)
+            answer = await run_in_threadpool(_batch_submitted, service, asked, key, batch, base_url)
         else:
             submission = await submission_of(service, caller, asked)
             earlier = await _earlier(service, submission)
             if earlier is not None:
-                await discard(service, asked.file)
+                await discard(service.storage, asked.file)
                 return response_of(await run_in_threadpool(_found, service, asked, key, earlier, base_url))
             answer = await run_in_threadpool(_submitted, service, asked, key, submission, base_url)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
     except BaseException:
-        await discard(service, asked.file)
+        await discard(service.storage, asked.file)
         raise
     service.dispatcher.wake()
     return response_of(answer)
@@ -50,13 +49,13 @@ async def _earlier(service: Service, submission: Submission) -> Job | None:
     """With `dedupe`, the job whose transcript it would be. Of an upload only: a link's audio is not known yet."""
     if not submission.dedupe or submission.audio_sha256 is None:
         return None
-    revisions = await run_in_threadpool(served_revisions, service, submission.model)
+    revisions = await run_in_threadpool(served_revisions, service.database, submission.model)
     return await run_in_threadpool(jobs.find_earlier, service.database, submission, revisions=revisions)
 
 
-def served_revisions(service: Service, model: str) -> set[str]:
+def served_revisions(database: Database, model: str) -> set[str]:
     """The revisions of a model that live workers have; none where no worker is there to ask."""
-    return {worker.revision for worker in jobs.live_workers(service.database) if worker.model == model}
+    return {worker.revision for worker in jobs.live_workers(database) if worker.model == model}
 
 
 def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str) -> Answer:
@@ -68,31 +67,23 @@ def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str
 
 
 def _submitted(service: Service, asked: Asked, key: Key, submission: Submission, base_url: str) -> Answer:
-    if key.held is None:
-        job = jobs.submit(service.database, submission)
-        shown = transcription_of(job, base_url, service.outlook.of(job))
-        return answer_of(asked.fingerprint, 202, shown, shown.links.self)
-    answers: list[Answer] = []
-
-    def also(session: Session, job: Job) -> None:
-        # Without an estimate: nobody looks at the line in the middle of a transaction.
-        shown = transcription_of(job, base_url, Estimate())
-        answers.append(answer_of(asked.fingerprint, 202, shown, shown.links.self))
-        key.keep(session, answers[0], job_id=job.id)
-
-    jobs.submit(service.database, submission, also)
-    return answers[0]
+    with service.database.transaction() as session:
+        job = jobs.submit_in(session, submission)
+        # Without an estimate: nobody looks at the queue in the middle of a transaction.
+        answer = _answer_with(asked, job, base_url, Estimate())
+        key.keep(session, answer, job_id=job.id)
+    return answer if key.held is not None else _answer_with(asked, job, base_url, service.outlook.of(job))
 
 
-async def _batch(service: Service, caller: Caller, asked: Asked, key: Key, base_url: str) -> Answer:
-    assert isinstance(asked.options, SubmitLinks)
-    submission = await batch_of(service, caller, asked.options)
-    answers: list[Answer] = []
+def _answer_with(asked: Asked, job: Job, base_url: str, estimate: Estimate) -> Answer:
+    shown = transcription_of(job, base_url, estimate)
+    return answer_of(asked.fingerprint, 202, shown, shown.links.self)
 
-    def also(session: Session, batch: Batch, members: Mapping[int, Job]) -> None:
-        shown = batch_detail_of(batch, members, base_url)
-        answers.append(answer_of(asked.fingerprint, 202, shown, shown.links.self))
-        key.keep(session, answers[0], batch_id=batch.id)
 
-    await run_in_threadpool(jobs.submit_batch, service.database, submission, also)
-    return answers[0]
+def _batch_submitted(service: Service, asked: Asked, key: Key, batch: BatchSubmission, base_url: str) -> Answer:
+    with service.database.transaction() as session:
+        made, members = jobs.submit_batch(session, batch)
+        shown = batch_detail_of(made, members, base_url)
+        answer = answer_of(asked.fingerprint, 202, shown, shown.links.self)
+        key.keep(session, answer, batch_id=made.id)
+    return answer

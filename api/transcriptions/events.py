@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import re
+import time
 import uuid
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import ReadCaller, Service, ServiceDep, job_uuid, public_url
+from api.auth.callers import Caller
+from api.deps import ReadCaller, Service, ServiceDep, job_uuid, public_url, v1_router
+from api.transcriptions.follow import follow
 from api.transcriptions.schemas import transcription_of
 from common import jobs
-from common.errors import NotFound
+from common.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
 from common.jobs import Job
+from common.keys import Scope
 from common.transcript.formats import sentence_object
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 # Proxies close silent connections after 30 to 60 seconds.
 KEEP_ALIVE_SECONDS = 15.0
 RECONNECT_MS = 2000
+POSITION = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
+# Runs and sentences are numbered with 32 bits, and the sentence behind the last one is looked for.
+LAST_NUMBER = 2_000_000_000
 
 
 @router.get(
@@ -43,17 +51,16 @@ async def events(
     Continues behind `Last-Event-ID`, as browsers do by themselves after a broken connection.
     """
     await run_in_threadpool(jobs.get, service.database, job_id, tenant=caller.tenant)
-    reader = _Reader(service, job_id, public_url(request, service), *_position(last_event_id))
+    reader = _Reader(service, request, caller, job_id, public_url(request, service), *_position(last_event_id))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(reader.events(), headers=headers, media_type="text/event-stream")
 
 
 def _position(last_event_id: str | None) -> tuple[int, int]:
     """Run and number of the last sentence that the client has; an id that is not ours starts anew."""
-    run, _, number = (last_event_id or "").partition(".")
-    if run.isdecimal() and number.isdecimal():
-        return int(run), int(number)
-    return 0, -1
+    match = POSITION.fullmatch(last_event_id or "")
+    run, number = (int(match[1]), int(match[2])) if match else (0, -1)
+    return (run, number) if max(run, number) <= LAST_NUMBER else (0, -1)
 
 
 @dataclass
@@ -61,32 +68,48 @@ class _Reader:
     """Where one client is."""
 
     service: Service
+    request: Request
+    caller: Caller
     job_id: uuid.UUID
     base_url: str
     run: int
     reached: int
     told: str = ""
+    checked_at: float = field(default_factory=time.monotonic)
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Look, tell what is new, wait; until the job has ended and all of it is told."""
+        """Everything that is new, until the job has ended and all of it is told, or the caller may not read on."""
         yield f"retry: {RECONNECT_MS}\n\n".encode()
-        with self.service.changes.of(self.job_id) as changed:
-            while not self.service.changes.closing:
-                changed.clear()
-                try:
-                    job = await run_in_threadpool(jobs.get, self.service.database, self.job_id)
-                except NotFound:
+        service, tenant = self.service, self.caller.tenant
+        steps = follow(service.changes, service.database, self.job_id, tenant=tenant, every_seconds=KEEP_ALIVE_SECONDS)
+        async with aclosing(steps):
+            async for job in steps:
+                if job is None:
                     yield _event("end", {"status": "deleted"})
                     return
+                if not await self._may_read():
+                    return  # the browser connects again, and gets the 401
+                news = False
                 async for event in self._new(job):
+                    news = True
                     yield event
                 if job.terminal:
                     yield _event("end", {"status": job.status})
-                    return
-                try:
-                    await asyncio.wait_for(changed.wait(), KEEP_ALIVE_SECONDS)
-                except TimeoutError:
+                elif not news:
                     yield b": still here\n\n"
+
+    async def _may_read(self) -> bool:
+        """Whether the key or session is still good. A stream lasts for hours; it must not outlive them."""
+        if time.monotonic() - self.checked_at < KEEP_ALIVE_SECONDS:
+            return True
+        try:
+            now = await self.service.identities.caller(self.request)
+        except (Unauthenticated, Forbidden):
+            return False
+        except (RateLimited, Unavailable):
+            return True  # unknown now; asked again with the next event
+        self.checked_at = time.monotonic()
+        return now.tenant == self.caller.tenant and Scope.READ in now.scopes
 
     async def _new(self, job: Job) -> AsyncIterator[bytes]:
         if job.run != self.run:

@@ -1,31 +1,79 @@
-"""Waiting for a job without holding a thread or a connection."""
+"""Following a job until it ends, without holding a thread or a connection while waiting."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import Service
+from api.job_notifications import Changes
 from common import jobs
+from common.db import Database
+from common.errors import NotFound
 from common.jobs import Job
 
 # Notifications are hints: a waiting request also looks by itself.
 LOOK_AGAIN_SECONDS = 10.0
 
 
-async def ended_or_later(service: Service, tenant: str, job_id: uuid.UUID, seconds: float) -> Job:
-    """The job as soon as it has ended, or as it is after `seconds`. No thread and no connection waits."""
-    deadline = time.monotonic() + seconds
-    with service.changes.of(job_id) as changed:
+@dataclass
+class Deadline:
+    """When a wait is over, by the monotonic clock; None: when the job ends. May be moved while somebody waits."""
+
+    at: float | None = None
+
+    @classmethod
+    def after(cls, seconds: float) -> Deadline:
+        """So many seconds from now."""
+        return cls(time.monotonic() + seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        """How long it is until then."""
+        return float("inf") if self.at is None else self.at - time.monotonic()
+
+
+async def follow(
+    changes: Changes,
+    database: Database,
+    job_id: uuid.UUID,
+    *,
+    tenant: str,
+    every_seconds: float = LOOK_AGAIN_SECONDS,
+    deadline: Deadline | None = None,
+) -> AsyncGenerator[Job | None]:
+    """The job now, then whenever it may have changed, and at least every so many seconds; None once it is deleted.
+
+    Ends behind a job that has ended or is gone, at the deadline, and when the service is about to end. Close it
+    (`aclosing`) where the loop over it may be left early.
+    """
+    until = deadline or Deadline()
+    with changes.of(job_id) as changed:
         while True:
             changed.clear()
-            job = await run_in_threadpool(jobs.get, service.database, job_id, tenant=tenant)
-            left = deadline - time.monotonic()
-            if job.terminal or left <= 0 or service.changes.closing:
-                return job
+            try:
+                job = await run_in_threadpool(jobs.get, database, job_id, tenant=tenant)
+            except NotFound:
+                yield None
+                return
+            yield job
+            left = until.left_seconds
+            if job.terminal or left <= 0 or changes.closing:
+                return
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), min(left, LOOK_AGAIN_SECONDS))
+                await asyncio.wait_for(changed.wait(), min(left, every_seconds))
+
+
+async def ended_or_later(
+    changes: Changes, database: Database, job_id: uuid.UUID, *, tenant: str, seconds: float
+) -> None:
+    """Return as soon as the job has ended or is gone, and after `seconds` at the latest."""
+    steps = follow(changes, database, job_id, tenant=tenant, deadline=Deadline.after(seconds))
+    async with aclosing(steps):
+        async for _ in steps:
+            pass

@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
-from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.batches.schemas import BatchDetail
-from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of
+from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of, v1_router
 from api.http.datetimes import Moment
 from api.transcriptions.accept import accepted
 from api.transcriptions.follow import ended_or_later
@@ -35,7 +34,7 @@ from common.idempotency import Answer
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
 POLL_SECONDS = "2"
 
@@ -75,7 +74,7 @@ async def submit(request: Request, caller: SubmitCaller) -> Response:
     """
     service = service_of(request)
     async with key_of(request, service, caller) as key:
-        return await accepted(request, service, caller, await asked_by(request, service, caller), key)
+        return await accepted(request, service, caller, await asked_by(request, service.storage, caller), key)
 
 
 @router.get("", response_model=TranscriptionPage)
@@ -118,7 +117,7 @@ async def get_transcription(
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
-        await ended_or_later(service, caller.tenant, job_id, wait)
+        await ended_or_later(service.changes, service.database, job_id, tenant=caller.tenant, seconds=wait)
     job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
     return _json(detail_of(job, attempts, public_url(request, service), estimate), headers)
@@ -156,15 +155,11 @@ async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job
 
 
 def _retried(service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str) -> Answer:
-    answers: list[Answer] = []
-
-    def also(session: Session, job: Job) -> None:
-        shown = transcription_of(job, base_url, Estimate())
-        answers.append(answer_of(asked, 202, shown, shown.links.self))
-        key.keep(session, answers[0], job_id=job.id)
-
-    jobs.retry(service.database, job_id, tenant=caller.tenant, also=also)
-    return answers[0]
+    with service.database.transaction() as session:
+        shown = transcription_of(jobs.retry_in(session, job_id, tenant=caller.tenant), base_url, Estimate())
+        answer = answer_of(asked, 202, shown, shown.links.self)
+        key.keep(session, answer, job_id=job_id)
+    return answer
 
 
 @router.delete("/{transcription_id}", status_code=204, response_class=Response)

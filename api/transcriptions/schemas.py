@@ -199,18 +199,6 @@ class ModelList(BaseModel):
     data: list[ModelOut]
 
 
-class Problem(BaseModel):
-    """RFC 9457 problem details."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str | None
-    retryable: bool
-
-
 def transcription_of(job: Job, base_url: str, estimate: Estimate) -> Transcription:
     """A job as clients see it."""
     return Transcription.model_validate(_fields(job, base_url, estimate))

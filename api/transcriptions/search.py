@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
-from api.deps import ReadCaller, ServiceDep, public_url
+from api.deps import ReadCaller, ServiceDep, public_url, v1_router
 from common import jobs
 
 # Before the routes with an id in their path: "search" is none.
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 
 
 class HitOut(BaseModel):

@@ -6,18 +6,18 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import ReadCaller, ServiceDep, SubmitCaller
+from api.deps import ReadCaller, ServiceDep, SubmitCaller, v1_router
 from api.transcriptions.routes import JobId
 from common import jobs
 from common.job_states import Status
 from common.transcript.formats import sentence_object
 from common.transcript.values import Sentence
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 # The page behind it must be a number of 32 bits as well.
 LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000

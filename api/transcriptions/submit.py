@@ -4,12 +4,15 @@ storage while it arrives. And how that becomes a submission."""
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import from_json
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
@@ -17,26 +20,43 @@ from api.deps import Service
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.transcriptions.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
 from common import ids, jobs, uploads
+from common.db import Database
 from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import BatchSubmission, Refused, Submission
-from common.storage import Stored
+from common.settings import Settings
+from common.storage import Storage
 
-JSON_BYTES = 1024 * 1024
 LIST_FIELDS = {"tags", "webhook_events"}
+# Each unknown field is an error of its own; a body may hold tens of thousands of them.
+UNKNOWN_FIELDS = 20
+
+
+def shape_of(value: Any) -> type[Options]:
+    """Which way the audio comes, by the fields of the parsed object; a link where none of them is there."""
+    named = value if isinstance(value, dict) else {}
+    return SubmitUpload if "upload_id" in named else SubmitLinks if "audio_urls" in named else SubmitLink
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Where the audio of a job to be comes from: a link, or bytes in storage. The job gets the same `id`."""
+
+    id: uuid.UUID
+    kind: str
+    name: str | None
+    url: str | None = None
+    key: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file of a form whose bytes are in storage; nobody else names them yet. `submission` is all but the options."""
+    """A file of a form whose bytes are in storage, and the other fields. No row names the bytes yet."""
 
-    form: Form
-    stored: Stored
-    submission: Submission
-
-    @property
-    def key(self) -> str:
-        """Where the bytes lie."""
-        return self.submission.audio_key or ""
+    fields: list[tuple[str, str]]
+    audio: Audio
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +68,52 @@ class Asked:
     fingerprint: bytes
 
 
-async def asked_by(request: Request, service: Service, caller: Caller) -> Asked:
+async def asked_by(request: Request, storage: Storage, caller: Caller) -> Asked:
     """Read a request's body to its end. A file is in storage then: see `discard`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
-        body = await _json(request)
-        shape = SubmitUpload if b'"upload_id"' in body else SubmitLinks if b'"audio_urls"' in body else SubmitLink
-        return read_as(request, shape, body)
-    file = await received(request, service, caller)
+        return await _read_json(request, shape_of)
+    file = await received(request, storage, caller.limits.max_upload_bytes)
     try:
-        options = _options_of(file.form)
+        options = _options_of(file.fields)
     except BaseException:
-        await discard(service, file)
+        await discard(storage, file)
         raise
-    told = f"{file.stored.sha256}\n{file.form.file_name}\n{options.model_dump_json(exclude_unset=True)}"
+    told = f"{file.audio.sha256}\n{file.audio.name}\n{options.model_dump_json(exclude_unset=True)}"
     return Asked(options, file, fingerprint(request, told))
 
 
 async def links_asked_by(request: Request) -> Asked:
     """The body of a request for a batch."""
-    return read_as(request, SubmitLinks, await _json(request))
+    return await _read_json(request, lambda _: SubmitLinks)
 
 
-def read_as(request: Request, shape: type[Options], body: bytes) -> Asked:
-    """A JSON body of one form. What was not said does not count for the fingerprint: a later version may know more."""
+async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
+    """A JSON body. What was not said does not count for the fingerprint: a later version may know more."""
+    options = await run_in_threadpool(_parsed, await request.body(), shape)
+    return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
+
+
+def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
+    """The options in a JSON body. Slow for large ones: keep it off the event loop. Raises RequestValidationError."""
     try:
-        options = shape.model_validate_json(body)
+        value = from_json(body)
+    except ValueError as error:
+        wrong = {"type": "json_invalid", "loc": ("body",), "msg": f"Invalid JSON: {error}", "input": None}
+        raise RequestValidationError([wrong]) from None
+    chosen = shape(value)
+    try:
+        return chosen.model_validate(_without_surplus(value, chosen))
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
-    return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
+
+
+def _without_surplus(value: Any, shape: type[Options]) -> Any:
+    """The object without those of its unknown fields that are too many to be named in an answer."""
+    if not isinstance(value, dict):
+        return value
+    surplus = set([name for name in value if name not in shape.model_fields][UNKNOWN_FIELDS:])
+    return {name: item for name, item in value.items() if name not in surplus}
 
 
 def fingerprint(request: Request, told: str) -> bytes:
@@ -84,54 +121,39 @@ def fingerprint(request: Request, told: str) -> bytes:
     return hashlib.sha256(f"{request.method} {request.url.path}\n{told}".encode()).digest()
 
 
-async def _json(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > JSON_BYTES:
-            raise UploadTooLarge(f"a JSON body has at most {JSON_BYTES} bytes")
-    return bytes(body)
-
-
-async def received(request: Request, service: Service, caller: Caller) -> Received:
-    """Read a form, and put its file into storage while it arrives."""
-    limit = caller.limits.max_upload_bytes
+async def received(request: Request, storage: Storage, limit: int) -> Received:
+    """Read a form, and put its file, of at most `limit` bytes, into storage while it arrives."""
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     job_id = ids.new_id()
     key = f"{jobs.audio_prefix(job_id)}upload"
     content_type = request.headers.get("content-type", "")
-    writer = await run_in_threadpool(service.storage.writer, key)
+    writer = await run_in_threadpool(storage.writer, key)
     try:
         form = await read_form(content_type, request.stream(), writer, max_bytes=limit)
     except BaseException:
         await run_in_threadpool(writer.abort)
-        await run_in_threadpool(service.storage.delete, key)
+        await run_in_threadpool(storage.delete, key)
         raise
+    return Received(form.fields, _stored(form, job_id, key))
+
+
+def _stored(form: Form, job_id: uuid.UUID, key: str) -> Audio:
     assert form.stored is not None
-    submission = Submission(
-        id=job_id,
-        model="",
-        source_kind="upload",
-        name=form.file_name,
-        audio_key=key,
-        audio_bytes=form.stored.size,
-        audio_sha256=form.stored.sha256,
-    )
-    return Received(form, form.stored, submission)
+    return Audio(job_id, "upload", form.file_name, key=key, size=form.stored.size, sha256=form.stored.sha256)
 
 
-async def discard(service: Service, file: Received | None) -> None:
+async def discard(storage: Storage, file: Received | None) -> None:
     """Delete the bytes of a file that no job was made for."""
-    if file is not None:
-        await run_in_threadpool(service.storage.delete, file.key)
+    if file is not None and file.audio.key is not None:
+        await run_in_threadpool(storage.delete, file.audio.key)
 
 
-def _options_of(form: Form) -> Options:
+def _options_of(fields: list[tuple[str, str]]) -> Options:
     """The fields of a form: those that are lists may come several times, or separated by commas."""
     told: dict[str, Any] = {}
-    for name, value in form.fields:
+    for name, value in fields:
         if name in LIST_FIELDS:
             told.setdefault(name, []).extend(item.strip() for item in value.split(",") if item.strip())
         elif name in told:
@@ -147,14 +169,15 @@ def _options_of(form: Form) -> Options:
 async def submission_of(service: Service, caller: Caller, asked: Asked) -> Submission:
     """The one job that is asked for. Raises what this installation does not have."""
     options = asked.options
+    model = await checked_options(service.database, service.settings, options)
     if isinstance(options, SubmitUpload):
-        source = await _resumed(service, caller, options)
+        audio = await _resumed(service.database, service.storage, caller.tenant, options)
     elif isinstance(options, SubmitLink):
-        source = _linked(options.audio_url)
+        audio = _linked(options.audio_url)
     else:
         assert asked.file is not None
-        source = asked.file.submission
-    return await _with_options(service, caller, options, source)
+        audio = asked.file.audio
+    return made_of(caller, audio, model, options)
 
 
 async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> BatchSubmission:
@@ -162,86 +185,91 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
     batch_id = ids.new_id()
     refused: list[Refused] = []
     items: dict[int, Submission] = {}
-    first = await _with_options(service, caller, options, _linked("https://"))
+    model = await checked_options(service.database, service.settings, options)
     for number, url in enumerate(options.audio_urls):
         try:
-            link = _linked(link_of(url))
+            audio = _linked(link_of(url))
         except ValueError as error:
             refused.append(Refused(number, InvalidRequest.code, f"audio_urls.{number}: {error}"))
         else:
-            items[number] = replace(
-                first,
-                id=link.id,
-                url=link.url,
-                name=link.name,
-                source_kind=link.source_kind,
-                batch_id=batch_id,
-                batch_number=number,
-            )
+            items[number] = made_of(caller, audio, model, options, batch_id=batch_id, batch_number=number)
     if not items:
         raise InvalidRequest("; ".join(item.message for item in refused[:5]))
     return BatchSubmission(batch_id, items, tuple(refused))
 
 
-def _linked(url: str) -> Submission:
+def _linked(url: str) -> Audio:
     name = url.partition("?")[0].rpartition("/")[2][:255] or None
-    return Submission(id=ids.new_id(), model="", source_kind=url.partition(":")[0], url=url, name=name)
+    return Audio(ids.new_id(), url.partition(":")[0], name, url=url)
 
 
-async def _resumed(service: Service, caller: Caller, asked: SubmitUpload) -> Submission:
+async def _resumed(database: Database, storage: Storage, tenant: str, asked: SubmitUpload) -> Audio:
     """Of an upload that is complete already: the job has the upload's id, and its bytes."""
-    upload = await run_in_threadpool(
-        uploads.get, service.database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=caller.tenant
-    )
-    upload = await run_in_threadpool(uploads.ensure_complete, service.database, service.storage, upload)
+    upload = await run_in_threadpool(uploads.get, database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=tenant)
+    upload = await run_in_threadpool(uploads.ensure_complete, database, storage, upload)
     if upload.length == 0:
         raise AudioEmpty("the uploaded file is empty")
+    key = uploads.key_of(upload.id)
+    return Audio(upload.id, "upload", upload.name, key=key, size=upload.length, sha256=upload.sha256, resumable=True)
+
+
+def made_of(
+    caller: Caller,
+    audio: Audio,
+    model: str,
+    options: Options,
+    *,
+    batch_id: uuid.UUID | None = None,
+    batch_number: int | None = None,
+) -> Submission:
+    """The submission of a caller, of audio, with options. The only place that makes one."""
+    events = options.webhook_events
     return Submission(
-        id=upload.id,
-        model="",
-        source_kind="upload",
-        name=upload.name,
-        audio_key=uploads.key_of(upload.id),
-        audio_bytes=upload.length,
-        audio_sha256=upload.sha256,
-        resumable=True,
-    )
-
-
-async def _with_options(service: Service, caller: Caller, asked: Options, source: Submission) -> Submission:
-    check_webhook(service, asked)
-    return replace(
-        source,
+        id=audio.id,
+        model=model,
+        source_kind=audio.kind,
+        channels=options.channels,
+        priority=options.priority,
+        tags=tuple(options.tags),
+        url=audio.url,
+        name=audio.name,
+        audio_key=audio.key,
+        audio_bytes=audio.size,
+        audio_sha256=audio.sha256,
+        webhook_url=options.webhook_url,
+        webhook_events=tuple(events) if events is not None else None,
         tenant=caller.tenant,
         key_id=caller.key_id,
+        dedupe=options.dedupe,
+        batch_id=batch_id,
+        batch_number=batch_number,
+        resumable=audio.resumable,
         quota=caller.quota,
-        model=await known_model(service, asked.model),
-        channels=asked.channels,
-        priority=asked.priority,
-        tags=tuple(asked.tags),
-        dedupe=asked.dedupe,
-        webhook_url=asked.webhook_url,
-        webhook_events=tuple(asked.webhook_events) if asked.webhook_events is not None else None,
     )
 
 
-def check_webhook(service: Service, asked: Options) -> None:
+async def checked_options(database: Database, settings: Settings, options: Options) -> str:
+    """The model to use. Raises UnknownModel, and what is wrong with the webhook that was asked for."""
+    _check_webhook(settings, options)
+    return await known_model(database, settings.model, options.model)
+
+
+def _check_webhook(settings: Settings, asked: Options) -> None:
     """Refuse what could not be signed or has nobody to go to."""
     if asked.webhook_events is not None and asked.webhook_url is None:
         raise InvalidRequest("`webhook_events` is for `webhook_url`, which is missing")
-    if asked.webhook_url is not None and not service.settings.webhook_secrets:
+    if asked.webhook_url is not None and not settings.webhook_secrets:
         raise WebhooksNotConfigured(
             "this installation has no secret to sign webhooks with, and sends none unsigned: set "
             "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
         )
 
 
-async def known_model(service: Service, asked: str | None) -> str:
+async def known_model(database: Database, default: str, asked: str | None) -> str:
     """The model that was asked for, or the default one. Raises UnknownModel."""
-    default = service.settings.model
     if asked is None or asked == default:
         return default
-    workers = await run_in_threadpool(jobs.live_workers, service.database)
+    workers = await run_in_threadpool(jobs.live_workers, database)
     served = {default, *(worker.model for worker in workers)}
     if asked not in served:
         raise UnknownModel(f"there is no model {asked!r} here; there is: {', '.join(sorted(served))}")

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.deps import ReadCaller, ServiceDep
+from api.deps import ReadCaller, ServiceDep, v1_router
 from api.http.negotiation import chosen_format
 from api.transcriptions.routes import JobId
 from common import jobs
@@ -18,7 +18,7 @@ from common.jobs import Job
 from common.transcript.formats import MEDIA_TYPES, render
 from common.transcript.values import Transcript
 
-router = APIRouter(prefix="/v1/transcriptions", tags=["transcriptions"])
+router = v1_router("/v1/transcriptions", "transcriptions")
 WRITE_BYTES = 64 * 1024
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import ServiceDep, SubmitCaller
+from api.deps import ServiceDep, SubmitCaller, v1_router
 from api.uploads import tus
 from api.uploads.routes import HOUR_SECONDS, UploadId
 from common import uploads
 from common.errors import UploadTooLarge
 from common.uploads import Upload
 
-router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+router = v1_router("/v1/uploads", "uploads")
 # Signatures of version 4 hold for a week at most.
 LONGEST_SECONDS = 7 * 24 * HOUR_SECONDS
 

@@ -6,17 +6,17 @@ import uuid
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.deps import CallerDep, Service, ServiceDep, SubmitCaller, public_url
+from api.deps import CallerDep, Service, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http.body_writer import Pour
 from api.uploads import tus
 from common import ids, uploads
 from common.errors import InvalidRequest
 from common.uploads import Append, Terms, Upload
 
-router = APIRouter(prefix="/v1/uploads", tags=["uploads"])
+router = v1_router("/v1/uploads", "uploads")
 HOUR_SECONDS = 3600.0
 # Of S3: parts have at least 5 MiB, and there are 10,000 numbers for them; some are left over for broken requests.
 PART_BYTES = 8 * 1024 * 1024

@@ -5,9 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request, Response
 
-from api.deps import AdminCaller, ReadCaller, Service, ServiceDep, public_url
+from api.deps import AdminCaller, ReadCaller, Service, ServiceDep, public_url, v1_router
 from api.webhooks.schemas import (
     DeliveryList,
     DeliveryOut,
@@ -28,7 +28,7 @@ from common.errors import WebhooksNotConfigured
 from common.secret_box import Seal
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange, NewEndpoint
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+router = v1_router("/v1/webhooks", "webhooks")
 HOUR_SECONDS = 3600.0
 
 

@@ -23,7 +23,7 @@ from common.jobs.lifecycle.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.lifecycle.control import audio_prefix, cancel, delete_job, retry
+from common.jobs.lifecycle.control import audio_prefix, cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import complete_from_earlier, find_earlier, find_or_submit
 from common.jobs.lifecycle.outcomes import (
     Finished,
@@ -41,7 +41,7 @@ from common.jobs.lifecycle.retention import (
     expire_results,
     take_back_leases,
 )
-from common.jobs.lifecycle.submit import Submission, submit
+from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import Crew, Figures, figures
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.reading.edits import correct
@@ -143,6 +143,7 @@ __all__ = [
     "requeue",
     "restart",
     "retry",
+    "retry_in",
     "search",
     "sentence",
     "sentences",
@@ -150,6 +151,7 @@ __all__ = [
     "stop_canceled",
     "submit",
     "submit_batch",
+    "submit_in",
     "take_back_leases",
     "try_again",
     "unregister_worker",

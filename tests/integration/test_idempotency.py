@@ -26,11 +26,10 @@ def held(database: Database, scope: Scope = MINE) -> Held:
 def kept(database: Database, scope: Scope = MINE) -> uuid.UUID:
     """A job that was submitted under the key; its id."""
     begun = held(database, scope)
-    return jobs.submit(
-        database,
-        submission(),
-        also=lambda session, job: idempotency.keep(session, begun, FIRST, job_id=job.id),
-    ).id
+    with database.transaction() as session:
+        job = jobs.submit_in(session, submission())
+        idempotency.keep(session, begun, FIRST, job_id=job.id)
+    return job.id
 
 
 def test_a_repeat_gets_the_first_answer(database: Database) -> None:
@@ -81,8 +80,9 @@ def test_who_lost_its_key_makes_nothing(database: Database) -> None:
     slow = held(database)
     execute(database, "UPDATE idempotency_keys SET lease_expires_at = now() - interval '1 second'")
     kept(database)
-    with pytest.raises(IdempotencyKeyInUse):
-        jobs.submit(database, submission(), also=lambda session, _: idempotency.keep(session, slow, FIRST))
+    with pytest.raises(IdempotencyKeyInUse), database.transaction() as session:
+        jobs.submit_in(session, submission())
+        idempotency.keep(session, slow, FIRST)
     assert one(database, "SELECT count(*) FROM jobs") == 1
     idempotency.renew(database, slow)
     idempotency.release(database, slow)

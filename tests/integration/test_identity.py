@@ -190,7 +190,8 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
     )
     one_link = submission(tenant=tenant)
     batch = BatchSubmission(ids.new_id(), {0: one_link})
-    jobs.submit_batch(api.database, batch)
+    with api.database.transaction() as session:
+        jobs.submit_batch(session, batch)
     jobs.cancel(api.database, job.id)
     execute(
         api.database,

@@ -32,7 +32,8 @@ def batch(database: Database, good: int = 3, bad: int = 0, **changes: Any) -> Ba
         {n: submission(batch_id=batch_id, batch_number=n, **changes) for n in range(good)},
         tuple(Refused(good + n, "invalid_request", "names no host or bucket") for n in range(bad)),
     )
-    jobs.submit_batch(database, asked)
+    with database.transaction() as session:
+        jobs.submit_batch(session, asked)
     return jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[0]
 
 
@@ -71,8 +72,8 @@ def test_a_batch_is_done_when_its_last_job_ends(database: Database) -> None:
 def test_all_jobs_or_none(database: Database) -> None:
     batch_id = ids.new_id()
     twice = submission(batch_id=batch_id, batch_number=0)
-    with pytest.raises(Exception, match="jobs_pkey"):
-        jobs.submit_batch(database, BatchSubmission(batch_id, {0: twice, 1: twice}))
+    with pytest.raises(Exception, match="jobs_pkey"), database.transaction() as session:
+        jobs.submit_batch(session, BatchSubmission(batch_id, {0: twice, 1: twice}))
     assert one(database, "SELECT count(*) FROM jobs") == 0
     assert one(database, "SELECT count(*) FROM batches") == 0
 

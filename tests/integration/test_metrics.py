@@ -101,11 +101,9 @@ def test_a_job_is_counted_when_it_was_committed_and_by_how_it_ended(api: Api) ->
 def test_what_was_rolled_back_is_not_counted(api: Api) -> None:
     before = samples(api.port)
 
-    def fail(_session: object, _job: object) -> None:
+    with pytest.raises(ZeroDivisionError), api.database.transaction() as session:
+        jobs.submit_in(session, submission())
         raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        jobs.submit(api.database, submission(), fail)
     name, labels = "paraqueue_jobs_submitted_total", {"model": MODEL, "source": submission().source_kind}
     assert value(samples(api.port), name, **labels) == value(before, name, **labels)
     jobs.submit(api.database, submission())

@@ -58,7 +58,8 @@ def batch(database: Database, good: int = 2, bad: int = 0, **changes: Any) -> li
     batch_id = ids.new_id()
     items = {n: submission(batch_id=batch_id, batch_number=n, **changes) for n in range(good)}
     refused = tuple(Refused(good + n, "invalid_request", "names no host") for n in range(bad))
-    jobs.submit_batch(database, BatchSubmission(batch_id, items, refused))
+    with database.transaction() as session:
+        jobs.submit_batch(session, BatchSubmission(batch_id, items, refused))
     found = jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[1]
     return [found[n] for n in range(good)]
 

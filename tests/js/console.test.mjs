@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-const HERE = new URL('../../api/console/js/transcript/', import.meta.url);
+const HERE = new URL('../../console/js/transcript/', import.meta.url);
 const load = (name) => import(new URL(name, HERE));
 const { Timeline, wordAt } = await load('timeline.js');
 const { Heights } = await load('heights.js');

@@ -7,16 +7,20 @@ to make such rows of plain ones.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from common.errors import ConfigurationError
+
 from . import kernels
 
 PACK_ROWS = 500  # the number of rows that packed weights are laid out for; any number works
+PROBE_ROWS = 24
 
 
 class Quantised(NamedTuple):
@@ -47,10 +51,11 @@ class FloatLinear:
 class Int8Linear:
     """A torch Linear with int8 weights, one scale for each output, over quantised rows.
 
-    Sums are made in integers: exact, whatever the other rows are.
+    Sums are made in integers: exact, whatever the other rows are. Raises ConfigurationError where they are not.
     """
 
     def __init__(self, linear: Any) -> None:
+        widest()
         weight = linear.weight.detach().float()
         scales = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
         weight = torch.round(weight / scales[:, None]).to(torch.int8)
@@ -62,10 +67,7 @@ class Int8Linear:
 
     def __call__(self, rows: Quantised, *, relu: bool = False, add: Tensor | None = None) -> Tensor:
         """Quantised [R, in] → float32 [R, out], through a ReLU or plus `add` [R, out] if wanted."""
-        product: Tensor = torch.ops.onednn.qlinear_pointwise(
-            *(rows.bytes, 1.0, widest() + 1, self._packed, self._scales, self._zeros, None),
-            *(1.0, 0, torch.float32, "none", [], ""),
-        )
+        product = _product(rows.bytes, widest() + 1, self._packed, self._scales, self._zeros)
         if add is not None:
             kernels.rescale_add(product.numpy(), rows.scales.numpy(), self._bias, add.numpy())
         else:
@@ -113,20 +115,42 @@ def quantised(rows: Tensor) -> Quantised:
     return found
 
 
+@cache
 def widest() -> int:
-    """The largest quantised value: without VNNI pairs of products are added in 16 bits, and 127 would overflow."""
-    return _WIDEST
+    """The largest quantised magnitude at which this processor's int8 products are exact: 127 or 63, tried once.
+
+    With VNNI (or AMX, or ARM's dot products) the products are added in 32 bits. AVX2 adds pairs of them in 16 bits
+    first, which overflow at 127. What the processor can do does not tell which kernel oneDNN takes
+    (`ONEDNN_MAX_CPU_ISA`, a hypervisor), so extreme values are multiplied and compared with integer arithmetic.
+
+    Raises ConfigurationError where neither is exact.
+    """
+    for magnitude in (127, 63):
+        if all(_is_exact(magnitude, width) for width in (16, 100, 512)):
+            return magnitude
+    raise ConfigurationError("int8 products are wrong on this processor; set the precision to fp32.")
 
 
-def _has_vnni() -> bool:
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").split())
-    except OSError:  # not Linux: the careful value is right everywhere
-        return False
-    return not flags.isdisjoint({"avx512_vnni", "avx_vnni", "amx_int8"})
+def _is_exact(magnitude: int, width: int) -> bool:
+    """Whether products of rows and weights of the largest magnitudes, of both signs, are right to the last bit."""
+    generator = np.random.default_rng(width)
+    signs = generator.choice(np.array([-1, 1]), (PROBE_ROWS, width))
+    signs[:2] = [[1], [-1]]  # all the same: the largest sums
+    weight = 127 * generator.choice(np.array([-1, 1]), (PROBE_ROWS, width))
+    weight[:2] = [[127], [-127]]
+    rows = torch.from_numpy((magnitude * signs + magnitude + 1).astype(np.uint8))
+    packed = torch.ops.onednn.qlinear_prepack(torch.from_numpy(weight.astype(np.int8)), [PACK_ROWS, width])
+    product = _product(rows, magnitude + 1, packed, torch.ones(PROBE_ROWS), torch.zeros(PROBE_ROWS, dtype=torch.int32))
+    return bool(np.array_equal(product.numpy(), (magnitude * signs @ weight.T).astype(np.float32)))
 
 
-_WIDEST = 127 if _has_vnni() else 63
+def _product(rows: Tensor, zero: int, packed: Tensor, scales: Tensor, zeros: Tensor) -> Tensor:
+    """(uint8 [R, in] - `zero`) times packed int8 weights, times a scale for each output: float32 [R, out]."""
+    product: Tensor = torch.ops.onednn.qlinear_pointwise(
+        *(rows, 1.0, zero, packed, scales, zeros, None), *(1.0, 0, torch.float32, "none", [], "")
+    )
+    return product
+
 
 FLOAT = Arithmetic(FloatLinear, FloatNorm, lambda rows: rows)
 INT8 = Arithmetic(Int8Linear, Int8Norm, quantised)

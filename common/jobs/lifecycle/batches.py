@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +16,7 @@ from common.errors import NotFound
 from common.job_states import TERMINAL, Status
 from common.jobs.accounting.quota import check
 from common.jobs.job import Job, job_of
-from common.jobs.lifecycle.submit import Submission, stored
+from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import BatchRow, JobRow
 
 
@@ -73,31 +73,26 @@ class BatchPage:
     next_cursor: str | None
 
 
-# What else is to be committed with a batch: the answer that an Idempotency-Key keeps.
-AlsoBatch = Callable[[Session, Batch, Mapping[int, Job]], None]
+def submit_batch(session: Session, asked: BatchSubmission) -> tuple[Batch, Mapping[int, Job]]:
+    """Store all jobs of a batch as queued within the caller's transaction. Wake the dispatcher after the commit.
 
-
-def submit_batch(database: Database, asked: BatchSubmission, also: AlsoBatch | None = None) -> None:
-    """Store all jobs of a batch as queued, or none of them. Wake the dispatcher afterwards.
-
-    Raises QuotaExceeded where the key has no room for all of them; InvalidRequest where it never will.
+    Returns the batch and its jobs by their number. Raises QuotaExceeded where the key has no room for all of them;
+    InvalidRequest where it never will.
     """
     first = next(iter(asked.items.values()))
-    with database.transaction() as session:
-        check(session, first.key_id, first.quota, adding=len(asked.items))
-        row = BatchRow(
-            id=asked.id,
-            tenant=first.tenant,
-            key_id=first.key_id,
-            total=len(asked.items) + len(asked.refused),
-            refused=[[item.number, item.code, item.message] for item in asked.refused],
-        )
-        session.add(row)
-        session.flush()
-        made = {number: stored(session, item, checked=True) for number, item in sorted(asked.items.items())}
-        if also is not None:
-            session.refresh(row)
-            also(session, _batch_of(row, {Status.QUEUED: len(made)}, None), made)
+    check(session, first.key_id, first.quota, adding=len(asked.items))
+    row = BatchRow(
+        id=asked.id,
+        tenant=first.tenant,
+        key_id=first.key_id,
+        total=len(asked.items) + len(asked.refused),
+        refused=[[item.number, item.code, item.message] for item in asked.refused],
+    )
+    session.add(row)
+    session.flush()
+    made = {number: submit_in(session, item, checked=True) for number, item in sorted(asked.items.items())}
+    session.refresh(row)
+    return _batch_of(row, {Status.QUEUED: len(made)}, None), made
 
 
 def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[Batch, Mapping[int, Job]]:

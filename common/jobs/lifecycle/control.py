@@ -17,7 +17,6 @@ from common.job_states import Status, sources_of
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
 from common.jobs.lifecycle.finalize import book, ended
-from common.jobs.lifecycle.submit import Also
 from common.models import JobRow
 from common.storage import Storage
 from common.telemetry import bound, tracing
@@ -51,8 +50,14 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
         return job_of(row)
 
 
-def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None, also: Also | None = None) -> Job:
-    """Start a new run of a failed or canceled job.
+def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+    """As `retry_in`, in a transaction of its own."""
+    with database.transaction() as session:
+        return retry_in(session, job_id, tenant=tenant)
+
+
+def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+    """Start a new run of a failed or canceled job, within the caller's transaction.
 
     Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
     """
@@ -86,17 +91,13 @@ def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None, a
             error_retryable=None,
         )
     )
-    with database.transaction() as session:
-        row = _changed(session, again)
-        if row is None:
-            row = _existing(session, job_id, tenant)
-            if Status(row.status) in sources_of(Status.QUEUED, retry=True):
-                raise Expired("the audio of this job was deleted; submit it again")
-            raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
-        job = job_of(row)
-        if also is not None:
-            also(session, job)
-        return job
+    row = _changed(session, again)
+    if row is None:
+        row = _existing(session, job_id, tenant)
+        if Status(row.status) in sources_of(Status.QUEUED, retry=True):
+            raise Expired("the audio of this job was deleted; submit it again")
+        raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+    return job_of(row)
 
 
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:

@@ -12,7 +12,7 @@ from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.attempts import Claim, change
 from common.jobs.lifecycle.outcomes import NO_LEASE, end_attempt
-from common.jobs.lifecycle.submit import Submission, stored
+from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import JobRow, PartRow, SentenceRow
 
 COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "words")
@@ -39,7 +39,7 @@ def find_or_submit(database: Database, asked: Submission, *, revisions: Collecti
     with database.transaction() as session:
         session.execute(select(lock))
         found = session.scalar(_found(asked, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
-        return (job_of(found), False) if found is not None else (stored(session, asked), True)
+        return (job_of(found), False) if found is not None else (submit_in(session, asked), True)
 
 
 def complete_from_earlier(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import insert
@@ -49,21 +48,17 @@ class Submission:
     quota: Quota = NO_QUOTA
 
 
-# What else is to be committed with a job: the answer that an Idempotency-Key keeps.
-Also = Callable[[Session, Job], None]
-
-
-def submit(database: Database, submission: Submission, also: Also | None = None) -> Job:
+def submit(database: Database, submission: Submission) -> Job:
     """Store the job as queued. Wake the dispatcher afterwards: a submit does not wait for Redis."""
     with database.transaction() as session:
-        job = stored(session, submission)
-        if also is not None:
-            also(session, job)
-        return job
+        return submit_in(session, submission)
 
 
-def stored(session: Session, submission: Submission, *, checked: bool = False) -> Job:
-    """Store the job within the caller's transaction. Raises QuotaExceeded, unless the caller has `checked` that."""
+def submit_in(session: Session, submission: Submission, *, checked: bool = False) -> Job:
+    """Store the job within the caller's transaction, which may commit other rows with it.
+
+    Raises QuotaExceeded, unless the caller has `checked` that.
+    """
     if not checked:
         check(session, submission.key_id, submission.quota)
     if submission.resumable:

@@ -122,12 +122,15 @@ def test_the_microphone_is_recorded_heard_and_sent(console: Console) -> None:
     page = console.open()
     page.get_by_role("tab", name="Microphone").click()
     page.get_by_role("button", name="Start recording").click()
-    expect(page.get_by_role("timer")).to_contain_text("0:04", timeout=60_000)
+    expect(page.get_by_role("timer")).to_contain_text(re.compile(r"0:(0[4-9]|[1-5]\d)"))
     levels = page.locator(".levels rect").evaluate_all("all => all.map((one) => Number(one.getAttribute('height')))")
     assert max(levels) > 10, "the meter hears nothing"
     page.get_by_role("button", name="Stop").click()
     heard = page.locator("audio")
-    until(page, "document.querySelector('audio')?.duration > 3 && document.querySelector('audio').duration < 60")
+    until(
+        page,
+        "document.querySelector('audio')?.duration > 3 && Number.isFinite(document.querySelector('audio').duration)",
+    )
     heard.evaluate("audio => audio.play()")
     until(page, "document.querySelector('audio').currentTime > 0.3")
     page.get_by_role("button", name="Send").click()

@@ -144,7 +144,7 @@ def test_what_is_copied_and_locked_is_enough(
     for source, target in read_dockerfile(name).copies(stage):
         if source.startswith("models/"):
             continue
-        place = tmp_path / source if target == "./" else tmp_path / target
+        place = tmp_path / target / Path(source).name if target.endswith("/") else tmp_path / target
         place.parent.mkdir(parents=True, exist_ok=True)
         if path_of(source).is_dir():
             shutil.copytree(path_of(source), place, ignore=shutil.ignore_patterns("__pycache__"))

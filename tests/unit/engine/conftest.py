@@ -7,6 +7,7 @@ import worker.engine  # noqa: F401 - before torch, which reads how its threads w
 # isort: on
 
 import json
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +44,14 @@ def _funasr() -> None:
     torch.set_num_threads(1)
     with loading._quiet():
         loading._funasr_tables()
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    """Every test starts from the same random state, also what draws from a library's own generator."""
+    random.seed(0)
+    np.random.seed(0)  # for libraries that use it
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

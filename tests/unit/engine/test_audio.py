@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import os
 import resource
 import struct
 import subprocess
@@ -184,7 +183,7 @@ def test_things_that_are_not_audio(tmp_path: Path) -> None:
         b"<!doctype html><html><body>404</body></html>",
         b"x",
         b"\0" * 70_000,
-        os.urandom(200_000),
+        np.random.default_rng(0).bytes(200_000),
     ):
         path.write_bytes(content)
         with pytest.raises(AudioNotDecodable) as caught:

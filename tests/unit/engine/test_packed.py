@@ -17,7 +17,7 @@ from common.errors import ConfigurationError, ModelUnavailable
 from worker.engine import loading
 from worker.engine.bundles import from_directory
 from worker.engine.features import AsrFrontend, load_cmvn
-from worker.engine.linear import FLOAT, INT8, Int8Linear, quantised
+from worker.engine.linear import FLOAT, INT8
 from worker.engine.networks import PackedNetworks, PaddedNetworks, Scores
 from worker.engine.packed import Encoder
 
@@ -64,22 +64,6 @@ def test_int8_is_the_same_to_the_last_bit_in_any_batch(model: Any, segments: lis
         np.testing.assert_array_equal(together.log_probabilities, logs)
         for weights, i in zip(together.weights, order, strict=True):
             np.testing.assert_allclose(weights, alone[i].weights[0], atol=1e-5)
-
-
-def test_a_loud_row_makes_no_other_row_coarser() -> None:
-    rows = torch.cat([torch.randn(5, 64), 1000 * torch.randn(1, 64)])
-    linear = torch.nn.Linear(64, 48)
-    exact, found = linear(rows), Int8Linear(linear)(quantised(rows))
-    error = (found - exact).norm(dim=1) / exact.norm(dim=1)
-    assert error.max() < 0.02
-    np.testing.assert_array_equal(found[:5].numpy(), Int8Linear(linear)(quantised(rows[:5])).numpy())
-
-
-def test_rows_of_zeros_stay_zeros() -> None:
-    rows = quantised(torch.zeros(2, 16))
-    assert torch.isfinite(rows.scales).all() and len(set(rows.bytes.flatten().tolist())) == 1
-    linear = torch.nn.Linear(16, 4)
-    np.testing.assert_allclose(Int8Linear(linear)(rows).numpy(), linear.bias.expand(2, 4).detach().numpy(), atol=1e-6)
 
 
 def test_half_precision_is_near_and_really_half(demo_bundle: Path, recordings: list[NDArray[np.int16]]) -> None:
