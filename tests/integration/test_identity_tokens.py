@@ -79,7 +79,7 @@ def test_a_token_stands_for_its_tenant_and_scopes(api: Api) -> None:
     [
         {"exp": 1},
         {"exp": None},
-        {"nbf": time.time() + 3600},
+        {"nbf": 4_000_000_000},
         {"iss": "https://evil.example.com"},
         {"iss": None},
         {"aud": "another"},

@@ -398,13 +398,17 @@ def test_a_cancel_stops_a_download_that_stalls(bench: Bench, http_server: HttpSe
     http_server.routes["/a"] = stall
     # Longer than a test may take: nothing but the cancel can end it.
     patient = bench.other(fetch_stall_seconds=3600, fetch_timeout_seconds=3600)
-    job = patient.link(http_server.url("a"))
-    thread, told = in_background(patient, job)
-    assert reached.wait(60)
-    jobs.cancel(bench.database, job.id)
-    thread.join(60)
-    assert told == ["canceled"]
-    over.set()
+    patient.transcriber.leases.start()
+    try:
+        job = patient.link(http_server.url("a"))
+        thread, told = in_background(patient, job)
+        assert reached.wait(60)
+        jobs.cancel(bench.database, job.id)
+        thread.join(60)
+        assert told == ["canceled"]
+    finally:
+        over.set()
+        patient.transcriber.leases.end()
 
 
 def lose(bench: Bench, job: Job) -> None:
