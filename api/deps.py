@@ -13,14 +13,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.auth.callers import Caller
-from api.auth.identities import Identities
-from api.auth.rate_limits import Rates
-from api.job_notifications import Changes
-from api.queue_metrics import Board
+from api.auth.identities import Authenticator
+from api.auth.rate_limits import RateLimits
+from api.job_notifications import JobNotifications
+from api.queue_metrics import QueueMetrics
 from common import ids
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
-from common.jobs import Dispatcher, Outlook
+from common.jobs import Dispatcher, Estimates
 from common.keys import Scope
 from common.settings import Settings
 from common.storage import Storage
@@ -37,12 +37,12 @@ class Service:
     storage: Storage
     queue: Celery
     dispatcher: Dispatcher
-    outlook: Outlook
-    changes: Changes
+    estimates: Estimates
+    notifications: JobNotifications
     hashes: Hashes
-    identities: Identities
-    rates: Rates
-    board: Board
+    authenticator: Authenticator
+    rates: RateLimits
+    queue_metrics: QueueMetrics
     readers: Readers
     exposition: Exposition
 

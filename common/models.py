@@ -35,7 +35,7 @@ DEFAULT_TENANT = "default"
 # Stands for no key where an index cannot hold NULL among values to step through.
 NO_KEY = uuid.UUID(int=0)
 # So many workers lost with a job, without a part in between, and it runs alone until it has committed one.
-SUSPECT_LOSSES = 2
+QUARANTINE_CRASHES = 2
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
@@ -138,6 +138,7 @@ class JobRow(Row):
     run: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    outages: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     losses_alone: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     started_at: Mapped[datetime | None]
@@ -190,7 +191,7 @@ class JobRow(Row):
             "model",
             text("priority DESC"),
             "created_at",
-            postgresql_where=text(f"status = 'queued' AND losses >= {SUSPECT_LOSSES}"),
+            postgresql_where=text(f"status = 'queued' AND losses >= {QUARANTINE_CRASHES}"),
         ),
         ForeignKeyConstraint(["batch_id"], ["batches.id"], name="jobs_batch"),
         Index("jobs_of_batch", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
@@ -206,6 +207,12 @@ class JobRow(Row):
         Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
         Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+        Index(
+            "jobs_row_due",
+            "finished_at",
+            "id",
+            postgresql_where=text("result_deleted_at IS NOT NULL AND audio_key IS NULL"),
+        ),
     )
 
 
@@ -221,7 +228,10 @@ class BatchRow(Row):
     total: Mapped[int] = mapped_column(Integer)
     refused: Mapped[list[Any]] = mapped_column(JSONB)
 
-    __table_args__ = (Index("batches_newest", "tenant", "created_at", "id"),)
+    __table_args__ = (
+        Index("batches_newest", "tenant", "created_at", "id"),
+        Index("batches_age", "created_at"),
+    )
 
 
 class IdempotencyRow(Row):
@@ -381,6 +391,7 @@ class UsageRow(Row):
     processing_ms: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (
+        Index("usage_age", "ended_at"),
         Index("usage_of_tenant", "tenant", "ended_at"),
         Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),
@@ -432,7 +443,7 @@ class UploadPartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["upload_id"], ["uploads.id"], ondelete="CASCADE", name="upload_parts_of"),)
 
 
-class Made:
+class DerivedObject:
     """Something that is made of a job's audio when it is asked for; see `common.renditions`."""
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -445,7 +456,7 @@ class Made:
     requested_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
-class RenditionRow(Made, Row):
+class RenditionRow(DerivedObject, Row):
     """The audio of a job made over into a form that browsers play."""
 
     __tablename__ = "renditions"
@@ -456,7 +467,7 @@ class RenditionRow(Made, Row):
     )
 
 
-class PeaksRow(Made, Row):
+class PeaksRow(DerivedObject, Row):
     """How loud the audio of a job is at each moment, for drawing it."""
 
     __tablename__ = "peaks"

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.auth.callers import Caller, limits_of
-from api.auth.lockout import Failures, address_of
+from api.auth.lockout import Lockout, address_of
 from api.auth.sessions import COOKIE, Sessions
 from api.auth.tokens import Tokens
 from common import keys
@@ -30,10 +30,10 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 LONGEST_CREDENTIAL = 8192
 
 
-class Identities:
+class Authenticator:
     """Turns credentials into callers, and remembers them for some seconds. One per process."""
 
-    def __init__(self, settings: Settings, database: Database, failures: Failures) -> None:
+    def __init__(self, settings: Settings, database: Database, failures: Lockout) -> None:
         self._settings = settings
         self._failures = failures
         self._database = database

@@ -18,7 +18,7 @@ from api.auth.callers import Caller
 from api.http.metrics import RATE_LIMITS_OFF
 from common import ids
 from common.errors import RateLimited
-from common.settings import Settings
+from common.settings import BrokerSettings
 from common.telemetry import get_logger
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ REMEMBERED_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class Tally:
+class CallCount:
     """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
 
     asked_at: float
@@ -44,10 +44,10 @@ class Tally:
     untold: int = 0
 
 
-class Rates:
+class RateLimits:
     """One per process, for the event loop that first uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BrokerSettings) -> None:
         self._storage = RedisStorage(
             f"async+{settings.redis_url.get_secret_value()}",
             implementation="redispy",
@@ -57,7 +57,7 @@ class Rates:
             socket_connect_timeout=PATIENCE_SECONDS,
         )
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
-        self._tallies: OrderedDict[str, Tally] = OrderedDict()
+        self._tallies: OrderedDict[str, CallCount] = OrderedDict()
         self._away_until = 0.0
         self._away = False
 
@@ -74,7 +74,7 @@ class Rates:
                 tally.untold += 1
                 return _headers(limit, tally)
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
-            tally = self._remember(name, Tally(now))
+            tally = self._remember(name, CallCount(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
         allowed = await self.ask(lambda limiter: _counted(limiter, limit, name, tally))
         if allowed is None:
@@ -100,7 +100,7 @@ class Rates:
             log.info("rate_limits_back")
         return told
 
-    def _remember(self, name: str, tally: Tally) -> Tally:
+    def _remember(self, name: str, tally: CallCount) -> CallCount:
         self._tallies[name] = tally
         self._tallies.move_to_end(name)
         while len(self._tallies) > REMEMBERED_KEYS:
@@ -116,7 +116,7 @@ class Rates:
             log.warning("rate_limits_off", cause=type(error.__cause__ or error).__name__)
 
 
-async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: str, tally: Tally) -> bool:
+async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: str, tally: CallCount) -> bool:
     """Count this call, and those that were not told of yet; whether that is within the limit."""
     item = RateLimitItemPerMinute(limit)
     told, tally.untold = tally.untold, 0
@@ -130,7 +130,7 @@ async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: s
     return allowed
 
 
-def _headers(limit: int, tally: Tally) -> dict[str, str]:
+def _headers(limit: int, tally: CallCount) -> dict[str, str]:
     remaining = max(0, tally.remaining - tally.untold)
     return {
         "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',

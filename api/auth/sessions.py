@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from common.errors import ConfigurationError, Forbidden, SessionsNotConfigured, Unauthenticated
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.settings import Settings
 
 COOKIE = "paraqueue_session"
@@ -38,7 +38,7 @@ class Sessions:
     """Makes and reads cookies. One per process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._seal = Seal(settings.secret_keys) if settings.secret_keys else None
+        self._seal = SecretBox(settings.secret_keys) if settings.secret_keys else None
         self._seconds = int(settings.session_hours * HOUR_SECONDS)
 
     def begin(self, key_id: uuid.UUID) -> Session:

@@ -54,8 +54,8 @@ async def begin(request: Request, response: Response, service: ServiceDep, calle
     """Begin a session with an API key. It ends with the key, after some hours, or with DELETE."""
     if caller.key_id is None or not caller.by_key:
         raise Forbidden("a session begins with an API key")
-    session = service.identities.sessions.begin(caller.key_id)
-    service.identities.sessions.put(response, session, secure=public_url(request, service).startswith("https:"))
+    session = service.authenticator.sessions.begin(caller.key_id)
+    service.authenticator.sessions.put(response, session, secure=public_url(request, service).startswith("https:"))
     response.headers["Cache-Control"] = "no-store"
     expires_at = datetime.fromtimestamp(session.expires_at, UTC)
     return SessionOut(

@@ -113,7 +113,12 @@ async def _ended(request: Request, service: Service, job: Job) -> Job:
 
 def _steps(service: Service, job: Job, deadline: Deadline) -> AsyncGenerator[Job | None]:
     return follow(
-        service.changes, service.database, job.id, tenant=job.tenant, every_seconds=LOOK_SECONDS, deadline=deadline
+        service.notifications,
+        service.database,
+        job.id,
+        tenant=job.tenant,
+        every_seconds=LOOK_SECONDS,
+        deadline=deadline,
     )
 
 

@@ -30,7 +30,7 @@ from api.transcriptions.schemas import (
 )
 from api.transcriptions.submit import asked_by, fingerprint
 from common import ids, jobs
-from common.idempotency import Answer
+from common.idempotency import StoredResponse
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job
 
@@ -103,7 +103,7 @@ def list_transcriptions(
         limit=limit,
     )
     base = public_url(request, service)
-    shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
+    shown = [transcription_of(job, base, service.estimates.of(job)) for job in page.jobs]
     return _json(TranscriptionPage(data=shown, next=page.next_cursor))
 
 
@@ -117,7 +117,7 @@ async def get_transcription(
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
-        await ended_or_later(service.changes, service.database, job_id, tenant=caller.tenant, seconds=wait)
+        await ended_or_later(service.notifications, service.database, job_id, tenant=caller.tenant, seconds=wait)
     job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
     return _json(detail_of(job, attempts, public_url(request, service), estimate), headers)
@@ -130,7 +130,7 @@ def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response
 
 def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate]:
     job, attempts = jobs.get_with_attempts(service.database, job_id, tenant=tenant)
-    return job, attempts, service.outlook.of(job)
+    return job, attempts, service.estimates.of(job)
 
 
 @router.post("/{transcription_id}/cancel", status_code=202)
@@ -138,7 +138,7 @@ def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: 
     """Cancel a transcription. A worker that has it stops within seconds."""
     job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
     service.dispatcher.wake()
-    return transcription_of(job, public_url(request, service), service.outlook.of(job))
+    return transcription_of(job, public_url(request, service), service.estimates.of(job))
 
 
 @router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
@@ -154,7 +154,9 @@ async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job
     return response_of(answer)
 
 
-def _retried(service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str) -> Answer:
+def _retried(
+    service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
+) -> StoredResponse:
     with service.database.transaction() as session:
         shown = transcription_of(jobs.retry_in(session, job_id, tenant=caller.tenant), base_url, Estimate())
         answer = answer_of(asked, 202, shown, shown.links.self)

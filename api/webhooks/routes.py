@@ -25,7 +25,7 @@ from api.webhooks.schemas import (
 )
 from common import ids, webhooks
 from common.errors import WebhooksNotConfigured
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange, NewEndpoint
 
 router = v1_router("/v1/webhooks", "webhooks")
@@ -48,14 +48,14 @@ Cursor = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-def _seal(service: Service) -> Seal:
+def _seal(service: Service) -> SecretBox:
     keys = service.settings.secret_keys
     if not keys:
         raise WebhooksNotConfigured(
             "this installation has no key to keep secrets of webhooks with: set PARAQUEUE_SECRET_KEY "
             "(`openssl rand -base64 32` makes one) for the API and the light worker"
         )
-    return Seal(keys)
+    return SecretBox(keys)
 
 
 @router.post("", status_code=201)

@@ -17,6 +17,7 @@ from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
+from common.time_limit import TimeLimit
 from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
 from tests.servers import fresh_database
@@ -24,6 +25,7 @@ from tests.servers import fresh_database
 MODEL = "demo-zh"
 WORKER = "worker-1"
 LONG = 600.0
+NO_LIMIT = TimeLimit(1e9)
 T = TypeVar("T")
 
 
@@ -179,7 +181,7 @@ def expire_lease(database: Database, job_id: uuid.UUID) -> None:
 def lose(database: Database, held: Claim) -> Status:
     """As if the worker had died; what became of the job."""
     expire_lease(database, held.job.id)
-    [lost] = [lost for lost in jobs.take_back_leases(database) if lost.job_id == held.job.id]
+    [lost] = [lost for lost in jobs.rescue_expired(database) if lost.job_id == held.job.id]
     return lost.status
 
 

@@ -136,10 +136,10 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeyp
     monkeypatch.setattr(rate_limits, "TOGETHER_SECONDS", 3600.0)
     limit, processes = 1000, 3
     key, _ = key_of(api, requests_per_minute=limit)
-    caller = api.service.identities._caller_of(key)
+    caller = api.service.authenticator._caller_of(key)
 
     async def called() -> tuple[int, int]:
-        counters = [rate_limits.Rates(api.service.settings) for _ in range(processes)]
+        counters = [rate_limits.RateLimits(api.service.settings) for _ in range(processes)]
         asked = 0
 
         def noted(ask: Any) -> Any:

@@ -133,12 +133,12 @@ def test_late_webhooks(api: Api) -> None:
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    real = queue_metrics.figures
+    real = queue_metrics.queue_stats
     monkeypatch.setattr(
-        queue_metrics, "figures", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
+        queue_metrics, "queue_stats", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
     )
     monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
-    shared.service.board._last = None
+    shared.service.queue_metrics._last = None
     readers = [threading.Thread(target=samples, args=(shared.port,)) for _ in range(8)]
     for reader in readers:
         reader.start()

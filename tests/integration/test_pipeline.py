@@ -24,7 +24,15 @@ from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
-from worker.transcription.pipeline import BLOCK_SAMPLES, LONGEST_PART, Ending, Hooks, Request, StaleState, transcribe
+from worker.transcription.pipeline import (
+    BLOCK_SAMPLES,
+    LONGEST_PART,
+    Hooks,
+    PipelineResult,
+    Request,
+    StaleState,
+    transcribe,
+)
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=600, memory_bytes=2**31, idle_timeout_seconds=30)
@@ -38,7 +46,7 @@ class Told:
 
     parts: list[Part] = field(default_factory=list)
     progress: list[tuple[int, int | None]] = field(default_factory=list)
-    ending: Ending | None = None
+    ending: PipelineResult | None = None
 
     @property
     def everything(self) -> list[Part]:
