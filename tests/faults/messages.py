@@ -10,7 +10,7 @@ from celery import Celery
 
 from common import ids
 from common.queue import SWEEP, TRANSCRIBE, make_app, transcribe_queue
-from tests.faults.processes import freeze, taken_back
+from tests.faults.processes import freeze, taken_back_in_time
 from tests.faults.scene import Fault, Injected, Scene, Struck
 
 SWEEPS = 40
@@ -43,7 +43,7 @@ def _sweep_often(scene: Scene) -> None:
 
 def taken_back_once(scene: Scene, injected: Injected, struck: Struck) -> None:
     """An attempt that was ended twice would show as a loss too many."""
-    taken_back(scene, injected, struck)
+    taken_back_in_time(scene, injected, struck)
     nobody_worked_twice(scene, injected, struck)
 
 

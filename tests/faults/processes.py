@@ -18,7 +18,7 @@ def kill_worker(scene: Scene) -> Injected:
     return Injected(began, began)
 
 
-def taken_back(_: Scene, injected: Injected, struck: Struck) -> None:
+def taken_back_in_time(_: Scene, injected: Injected, struck: Struck) -> None:
     lost = struck.ended_by(injected, "lost")
     assert lost, "the worker that was killed held no job"
     for attempt in lost:
@@ -113,12 +113,12 @@ def skewed_kept_theirs(scene: Scene, injected: Injected, struck: Struck) -> None
 
 
 FAULTS = (
-    Fault("worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back, clients=True),
+    Fault("worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back_in_time, clients=True),
     Fault(
         "worker frozen",
         "what it writes after its lease changes nothing",
         freeze_worker,
-        taken_back,
+        taken_back_in_time,
         clients=True,
     ),
     Fault("API killed", "uploads under way are not accepted, all else goes on", kill_api, clients=True),
