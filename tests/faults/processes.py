@@ -113,7 +113,9 @@ def skewed_kept_theirs(scene: Scene, injected: Injected, struck: Struck) -> None
 
 
 FAULTS = (
-    Fault("worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back_in_time, clients=True),
+    Fault(
+        "worker killed", "its jobs are taken back after lease and sweep", kill_worker, taken_back_in_time, clients=True
+    ),
     Fault(
         "worker frozen",
         "what it writes after its lease changes nothing",

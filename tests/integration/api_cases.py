@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import structlog
 import uvicorn
 from pydantic import SecretStr
@@ -124,19 +123,6 @@ def shared_api(postgres: Postgres, valkey: Valkey, place: Path, **more: Any) -> 
         running_api(api_settings(url, valkey.url(), place, **more)) as api,
     ):
         yield api
-
-
-def counted(target: object, name: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """The arguments of each call of a method from now on."""
-    calls: list[tuple[Any, ...]] = []
-    real = getattr(target, name)
-
-    def noted(*arguments: Any) -> Any:
-        calls.append(arguments)
-        return real(*arguments)
-
-    monkeypatch.setattr(target, name, noted)
-    return calls
 
 
 def problem_of(response: httpx.Response, status: int, code: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from worker.engine.engine import Engine
 def patient_rate_limits() -> Iterator[None]:
     """On a busy machine Redis takes longer than a service should wait for it; then nothing would be counted."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rate_limits, "PATIENCE_SECONDS", 10.0)
+        patch.setattr(rate_limits, "PATIENCE_SECONDS", 3.0)
         yield
 
 
