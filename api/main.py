@@ -10,14 +10,13 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 
-from api import usage
+from api import batches
 from api.audio import peaks
 from api.audio import routes as audio
 from api.auth.gate import Gate
 from api.auth.identities import Authenticator
 from api.auth.lockout import Lockout
 from api.auth.rate_limits import RateLimits
-from api.batches import routes as batches
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
@@ -35,6 +34,7 @@ from api.transcriptions import events, search, sentences, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
 from api.uploads import routes as uploads
+from api.usage import routes as usage
 from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError
@@ -89,15 +89,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
-    if settings.origins:
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
+    app.add_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
     app.add_middleware(Measures)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     problems.install(app)

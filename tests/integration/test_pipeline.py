@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +22,17 @@ from common.errors import AudioNotDecodable
 from common.transcript.values import Part, Sentence
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
+from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 from worker.transcription.pipeline import (
     BLOCK_SAMPLES,
     LONGEST_PART,
     Hooks,
     PipelineResult,
     Request,
-    StaleState,
     transcribe,
 )
 from worker.transcription.stop import Stopped, StopReason, StopSignal
@@ -289,48 +292,67 @@ def test_a_hard_stop_commits_nothing(engine: Engine, mp3: Path, reason: StopReas
     assert told.progress[-1][0] <= 20_000 + 2 * BLOCK_MS
 
 
-def test_a_cancel_stops_within_two_seconds_while_others_keep_the_engine_busy(engine: Engine, mp3: Path) -> None:
-    over = StopSignal()
-    stops: list[str] = []
+def test_a_cancel_stops_a_job_that_waits_for_the_device_and_no_other(
+    engine: Engine, mp3: Path, undisturbed: Told
+) -> None:
+    """The device is held until the canceled job has ended, so that its wait alone can notice."""
+    held, go_on, signal = threading.Event(), threading.Event(), StopSignal()
 
-    def occupy() -> None:
-        try:
-            while True:
-                run(engine, mp3, signal=over)
-        except Stopped:
-            stops.append("other")
-
-    others = [threading.Thread(target=occupy) for _ in range(3)]
-    for thread in others:
-        thread.start()
-    signal, asked = StopSignal(), []
+    def hold(questions: list[int]) -> list[int]:
+        held.set()
+        assert go_on.wait(120)
+        return questions
 
     def cancel() -> None:
-        asked.append(time.monotonic())
+        until(lambda: engine.stats().queued_segments)
         signal.request(StopReason.CANCELED)
 
-    timer = threading.Timer(1.0, cancel)
-    try:
-        timer.start()
-        with pytest.raises(Stopped):
-            while True:
+    with ThreadPoolExecutor(3) as threads:
+        holding = threads.submit(engine.batcher.ask, hold, 0)
+        try:
+            assert held.wait(60)
+            other = threads.submit(run, engine, mp3, 15)
+            canceling = threads.submit(cancel)
+            with pytest.raises(Stopped):
                 run(engine, mp3, signal=signal)
-        assert time.monotonic() - asked[0] < 2
-        assert stops == []
-    finally:
-        timer.join()
-        over.request(StopReason.CANCELED)
-        for thread in others:
-            thread.join(20)
-    assert stops == ["other"] * 3
+            canceling.result(60)
+            assert not holding.done()
+        finally:
+            go_on.set()
+        assert same(other.result(120).sentences, undisturbed.sentences)
 
 
-@pytest.mark.parametrize("changed", ["revision", "precision", "max_segment_ms", "state_version"])
-def test_a_state_of_something_else_is_stale(engine: Engine, mp3: Path, undisturbed: Told, changed: str) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [{"revision": "other"}, {"precision": "bf16"}, {"max_segment_ms": 20_000}, {"version": 1}, {"version": 99}],
+)
+def test_a_state_of_something_else_is_stale(
+    engine: Engine, mp3: Path, undisturbed: Told, changed: dict[str, Any]
+) -> None:
     part = undisturbed.parts[1]
-    told = json.loads(part.state) | {changed: "other"}
+    told = json.loads(part.state)
+    identity = engine.state_identity
+    stream = identity.unpack(base64.b64decode(told["streams"][0]))
+    told["streams"] = [base64.b64encode(replace(identity, **changed).pack(stream)).decode("ascii")]
     with pytest.raises(StaleState):
         run(engine, mp3, 15, resume=replace(part, state=json.dumps(told).encode()))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"not json",
+        b"[]",
+        b'{"position_samples": 5}',
+        b'{"position_samples": 5, "streams": ["?"]}',
+        # What the version before wrote.
+        b'{"state_version": 1, "revision": "r", "precision": "fp32", "max_segment_ms": 30000, "position_samples": 5,'
+        b' "streams": ["UEsDBA=="]}',
+    ],
+)
+def test_a_state_that_cannot_be_read_is_stale(engine: Engine, mp3: Path, undisturbed: Told, state: bytes) -> None:
+    with pytest.raises(StaleState):
+        run(engine, mp3, 15, resume=replace(undisturbed.parts[1], state=state))
 
 
 def test_a_state_that_is_missing_or_of_more_channels_is_stale(
@@ -386,10 +408,12 @@ def test_many_at_once_say_what_each_says_alone(engine: Engine, mp3: Path, undist
 PEAK = """
 import sys
 from pathlib import Path
+from typing import Any
 from tests.integration.test_pipeline import run
 from dev.stack import REPOSITORY
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)
 print("sentences", len(told.sentences), Path("/proc/self/status").read_text())
