@@ -136,3 +136,34 @@ def test_a_hit_leads_to_its_place_in_the_transcript(console: Console, service: S
     expect(hit).to_be_visible()
     page.get_by_role("searchbox").fill("不存在的词语")
     expect(page.get_by_text("No results")).to_be_visible()
+
+
+def test_links_sent_together_are_one_card_and_none_vanishes(
+    console: Console, service: Service, http_server: HttpServer
+) -> None:
+    links = [http_server.url(f"batch-{number}.mp3") for number in range(14)]
+    with frozen_worker(service):
+        page = console.open()
+        page.get_by_role("tab", name="Links").click()
+        page.get_by_label("Links to audio").fill("\n".join(links))
+        page.get_by_role("button", name="Transcribe 14 links").click()
+        batch = page.locator("li.batch")
+        expect(batch).to_contain_text("14 recordings")
+        expect(batch).to_contain_text("0 of 14 completed")
+        expect(batch.locator("li")).to_have_count(6)
+        batch.get_by_role("button", name="Show all 14").click()
+        expect(batch.locator("li")).to_have_count(14)
+        for number in range(13):  # more than are kept of what has ended
+            page.get_by_label("Links to audio").fill(http_server.url(f"single-{number}.mp3"))
+            page.get_by_role("button", name="Transcribe link").click()
+            expect(page.locator("li.job").filter(has_text=f"single-{number}.mp3")).to_be_visible()
+        page.reload()
+        expect(page.locator("li.batch")).to_contain_text("0 of 14 completed")
+        expect(page.locator("li.job:not(.batch)")).to_have_count(13)
+    expect(page.locator("li.batch")).to_contain_text("14 failed")
+
+
+def test_the_demo_model_is_said_to_understand_no_people(console: Console) -> None:
+    page = console.open()
+    expect(page.get_by_role("note")).to_contain_text("only understands synthetic speech")
+    expect(page.get_by_role("note").locator("code")).to_have_text("PARAQUEUE_MODEL=paraformer-large-zh make run")
