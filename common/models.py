@@ -1,4 +1,4 @@
-"""The rows. Only `common.jobs`, `common.webhooks` and `common.keys` touch them; what leaves those are frozen values."""
+"""The rows. Only packages of `common` touch them; what these hand to the API and the workers are frozen values."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, func, select, update
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.leases import ago, from_now
 from common.models import DeliveryRow, EndpointRow
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import give_up_waiting
@@ -84,7 +85,7 @@ def overdue(database: Database, *, after_seconds: float) -> list[Overdue]:
         select(DeliveryRow.lane, func.count(), late)
         .where(
             DeliveryRow.status == DeliveryStatus.PENDING,
-            DeliveryRow.next_attempt_at < func.now() - timedelta(seconds=after_seconds),
+            DeliveryRow.next_attempt_at < ago(after_seconds),
         )
         .group_by(DeliveryRow.lane)
         .order_by(late.desc())
@@ -130,7 +131,7 @@ def claim_deliveries(
         .values(
             attempts=DeliveryRow.attempts + 1,
             last_attempt_at=func.now(),
-            next_attempt_at=func.now() + timedelta(seconds=lease_seconds),
+            next_attempt_at=from_now(lease_seconds),
         )
         .returning(DeliveryRow)
     )
@@ -222,7 +223,7 @@ def _fail(session: Session, parcel: ClaimedDelivery, report: Report, pause_secon
         .values(
             status=DeliveryStatus.DEAD if dead else DeliveryStatus.PENDING,
             failures=parcel.failures + 1,
-            next_attempt_at=func.now() + timedelta(seconds=pause_seconds or 0.0),
+            next_attempt_at=from_now(pause_seconds or 0.0),
             **_last(report),
         )
     )

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from common import ids, jobs
+from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Outcome, Stage, Status
 from common.jobs import Job, Submission, Worker
@@ -54,7 +54,7 @@ class Bench:
     def upload(self, path: Path, **options: Any) -> Job:
         """A queued job whose audio lies in storage."""
         job_id = ids.new_id()
-        key = f"{jobs.audio_prefix(job_id)}upload"
+        key = f"{audio_keys.prefix(job_id)}upload"
         writer = self.storage.writer(key)
         writer.write(path.read_bytes())
         stored = writer.commit()

@@ -19,7 +19,7 @@ import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
-from common import jobs, uploads
+from common import audio_keys, uploads
 from common.db import Database
 from common.storage import Storage, make_storage
 from dev.postgres import Postgres
@@ -57,7 +57,7 @@ def content_of(size: int, seed: int = 1) -> bytes:
 
 def kept(api: Api, url: str) -> bytes:
     """The bytes of the object that an upload became."""
-    key = uploads.key_of(uuid.UUID(url.rpartition("_")[2]))
+    key = audio_keys.upload(uuid.UUID(url.rpartition("_")[2]))
     return b"".join(api.storage.read(key, 0, api.storage.size(key)))
 
 
@@ -110,7 +110,7 @@ def test_an_upload_in_pieces_becomes_a_job(api: Api) -> None:
 
 def test_an_upload_lies_where_its_job_looks_for_it() -> None:
     job_id = uuid.uuid4()
-    assert uploads.key_of(job_id).startswith(jobs.audio_prefix(job_id))
+    assert audio_keys.upload(job_id).startswith(audio_keys.prefix(job_id))
 
 
 def test_creation_with_the_first_bytes(api: Api) -> None:

@@ -31,6 +31,7 @@ from worker.light.sender import RetrySchedule, Sender
 from worker.light.steps import each_step
 from worker.metrics import LEASES_EXPIRED
 from worker.metrics_server import MetricsServer
+from worker.scratch import scratch_directory
 
 log = get_logger(__name__)
 THREADS = 4
@@ -111,6 +112,12 @@ def main() -> int:
 
 def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
+    name = f"light-{socket.gethostname()}-{os.getpid()}"
+    with scratch_directory(settings.scratch_dir, name) as scratch:
+        _work(settings.model_copy(update={"scratch_dir": scratch}))
+
+
+def _work(settings: Settings) -> None:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     database.measure_pool()
     prepare(settings.model)

@@ -33,7 +33,8 @@ from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
-from common.jobs.scheduling.workers import Drain, Worker, heartbeat, seconds
+from common.jobs.scheduling.workers import Drain, Worker, heartbeat
+from common.leases import from_now
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript.values import Part, Sentence
 
@@ -115,7 +116,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             dispatched_at=None,
             lease_token=token,
             lease_worker=worker,
-            lease_expires_at=func.now() + seconds(lease_seconds),
+            lease_expires_at=from_now(lease_seconds),
         )
         .returning(JobRow)
     )
@@ -203,7 +204,7 @@ def renew(
             update(JobRow)
             .where(JobRow.lease_token == told.c.token, JobRow.status == Status.PROCESSING)
             .values(
-                lease_expires_at=func.now() + seconds(lease_seconds),
+                lease_expires_at=from_now(lease_seconds),
                 stage=told.c.stage,
                 processed_ms=func.greatest(JobRow.processed_ms, told.c.processed_ms),
                 # The cast is for PostgreSQL: a column of nothing but NULL is text to it.

@@ -10,7 +10,7 @@ import uuid
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids, uploads, webhooks
+from common import audio_keys, ids, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
@@ -124,12 +124,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
         tell_ends(session, batches)
-    storage.delete_all(audio_prefix(job_id))
-
-
-def audio_prefix(job_id: uuid.UUID) -> str:
-    """The storage keys of a job all begin so."""
-    return f"audio/{job_id.hex}/"
+    storage.delete_all(audio_keys.prefix(job_id))
 
 
 def _changed(session: Session, statement: Update) -> JobRow | None:

@@ -13,7 +13,7 @@ from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.attempts import Claim, append_part, change
 from common.jobs.lifecycle.finalize import ended
-from common.jobs.scheduling.workers import seconds
+from common.leases import from_now
 from common.models import AttemptRow, JobRow
 from common.transcript.values import Part
 
@@ -94,7 +94,7 @@ def try_again(
     `outage`: what the service stands on is to blame, which is counted apart.
     """
     with database.transaction() as session:
-        not_before = func.now() + seconds(pause_seconds)
+        not_before = from_now(pause_seconds)
         counted = {"outages": JobRow.outages + 1} if outage else {"failures": JobRow.failures + 1}
         change(session, held, **waiting(), **counted, not_before=not_before)
         end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
