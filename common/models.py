@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
+    Date,
     DateTime,
     Float,
     ForeignKeyConstraint,
@@ -396,6 +397,18 @@ class UsageRow(Row):
         Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),
     )
+
+
+class UsageDailyRow(Row):
+    """The audio of a key's runs that ended on a day (UTC): what quotas are held against, without adding up `usage`."""
+
+    __tablename__ = "usage_daily"
+
+    key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    audio_ms: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("usage_daily_age", "day"),)
 
 
 class UploadRow(Row):

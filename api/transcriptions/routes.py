@@ -158,7 +158,8 @@ def _retried(
     service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
 ) -> StoredResponse:
     with service.database.transaction() as session:
-        shown = transcription_of(jobs.retry_in(session, job_id, tenant=caller.tenant), base_url, Estimate())
+        job = jobs.retry_in(session, job_id, tenant=caller.tenant, key_id=caller.key_id, quota=caller.quota)
+        shown = transcription_of(job, base_url, Estimate())
         answer = answer_of(asked, 202, shown, shown.links.self)
         key.keep(session, answer, job_id=job_id)
     return answer

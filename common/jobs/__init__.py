@@ -30,6 +30,7 @@ from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.outcomes import (
     Finished,
+    abandon_claim,
     complete,
     fail,
     release,
@@ -112,6 +113,7 @@ __all__ = [
     "Worker",
     "WorkerCounts",
     "WorkerState",
+    "abandon_claim",
     "ask_to_drain",
     "attempts",
     "batch_page",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from common import ids
@@ -28,10 +28,11 @@ LOOK_AHEAD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that waits to be sent, and the lane it shares with others to the same receiver."""
+    """A delivery that waits to be sent, its tenant, and the lane it shares with others to the same receiver."""
 
     id: uuid.UUID
     lane: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +101,32 @@ def any_due(database: Database) -> bool:
         return session.scalar(select(DeliveryRow.id).where(_is_due()).limit(1)) is not None
 
 
-def due(database: Database, *, full: Collection[str], per_lane: int) -> list[Due]:
-    """Deliveries to send next, oldest first, at most so many per lane; none of the lanes that are full."""
+def due(
+    database: Database,
+    *,
+    full: Collection[str],
+    per_lane: int,
+    full_tenants: Collection[str] = (),
+    trusted: Collection[str] = (),
+) -> list[Due]:
+    """Deliveries to send next, oldest first, at most so many per lane; none of the lanes that are full.
+
+    Of the tenants that are full, those of trusted lanes only.
+    """
     oldest = (
-        select(DeliveryRow.id, DeliveryRow.lane, DeliveryRow.next_attempt_at)
+        select(DeliveryRow.id, DeliveryRow.lane, DeliveryRow.tenant, DeliveryRow.next_attempt_at)
         .where(_is_due(), DeliveryRow.lane.not_in(list(full)))
+        .where(or_(DeliveryRow.tenant.not_in(list(full_tenants)), DeliveryRow.lane.in_(list(trusted))))
         .order_by(DeliveryRow.next_attempt_at)
         .limit(LOOK_AHEAD)
         .subquery()
     )
     place = func.row_number().over(partition_by=oldest.c.lane, order_by=oldest.c.next_attempt_at)
     placed = select(oldest, place.label("place")).subquery()
-    statement = select(placed.c.id, placed.c.lane).where(placed.c.place <= per_lane)
+    statement = select(placed.c.id, placed.c.lane, placed.c.tenant).where(placed.c.place <= per_lane)
     with database.transaction() as session:
         rows = session.execute(statement.order_by(placed.c.place, placed.c.next_attempt_at))
-        return [Due(row.id, row.lane) for row in rows]
+        return [Due(row.id, row.lane, row.tenant) for row in rows]
 
 
 def claim_deliveries(

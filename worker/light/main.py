@@ -28,7 +28,7 @@ from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.renderer import Renderer
 from worker.light.sender import RetrySchedule, Sender
-from worker.light.steps import each_step
+from worker.light.steps import at_most_every, each_step
 from worker.metrics import LEASES_EXPIRED
 from worker.metrics_server import MetricsServer
 from worker.scratch import scratch_directory
@@ -112,7 +112,7 @@ def main() -> int:
 
 def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
-    name = f"light-{socket.gethostname()}-{os.getpid()}"
+    name = f"{socket.gethostname()}-{os.getpid()}-light"
     with scratch_directory(settings.scratch_dir, name) as scratch:
         _work(settings.model_copy(update={"scratch_dir": scratch}))
 
@@ -130,7 +130,7 @@ def _work(settings: Settings) -> None:
     cleaner = Cleaner(settings, database, storage)
     worker_shutting_down.connect(cleaner.on_shutdown, weak=False)
     light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer, cleaner)
-    queue.task(name=SWEEP)(light_tasks.sweep)
+    queue.task(name=SWEEP)(at_most_every(settings.sweep_seconds / 4, light_tasks.sweep))
     queue.task(name=CLEAN)(light_tasks.clean)
     queue.task(name=DELIVER)(light_tasks.deliver)
     queue.task(name=RENDER)(light_tasks.render)

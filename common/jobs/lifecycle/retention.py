@@ -22,7 +22,7 @@ from common.db import Database
 from common.errors import ParaqueueError
 from common.job_states import TERMINAL
 from common.leases import ago
-from common.models import BatchRow, JobRow, UsageRow
+from common.models import BatchRow, JobRow, UsageDailyRow, UsageRow
 from common.storage import Storage
 from common.telemetry import get_logger
 from common.time_limit import TimeLimit
@@ -131,7 +131,8 @@ def expire_usage(database: Database, limit: TimeLimit, *, after_seconds: float) 
         .with_for_update(skip_locked=True)
     )
     statement = delete(UsageRow).where(tuple_(UsageRow.job_id, UsageRow.run).in_(due)).returning(UsageRow.run)
-    return limit.until_done(lambda: _changed(database, statement))
+    days = delete(UsageDailyRow).where(UsageDailyRow.day < ago(after_seconds)).returning(UsageDailyRow.day)
+    return _changed(database, days) + limit.until_done(lambda: _changed(database, statement))
 
 
 def _changed(database: Database, statement: ReturningDelete[Any]) -> int:
