@@ -1,7 +1,8 @@
 """Where audio is kept: a local directory, or anything that speaks S3."""
 
-from common.settings import Settings
+from common.settings import StorageSettings
 from common.storage.direct import Direct
+from common.storage.endpoints import same_bucket
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
 from common.storage.protocol import Appender, PartialObject, Reserve, Storage, Stored, Writer
@@ -20,10 +21,11 @@ __all__ = [
     "Writer",
     "make_storage",
     "s3_client",
+    "same_bucket",
 ]
 
 
-def make_storage(settings: Settings) -> Storage:
+def make_storage(settings: StorageSettings) -> Storage:
     """The storage that the settings name. No connection is made yet; `check()` makes one."""
     if settings.storage_url.startswith("file:"):
         return LocalStorage(settings.storage_url.removeprefix("file:"))

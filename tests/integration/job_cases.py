@@ -43,7 +43,8 @@ def pool_on(postgres: Postgres) -> Iterator[Database]:
 
 def emptied(database: Database) -> Database:
     """The database without rows: far cheaper than a database for each test."""
-    for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "usage_daily", "api_keys"):
+    tables = ("jobs", "batches", "idempotency_keys", "workers", "usage", "usage_daily", "api_keys", "ended_sessions")
+    for table in tables:
         execute(database, f"DELETE FROM {table}")
     execute(database, "UPDATE tenants SET served_at = NULL")
     return database

@@ -170,7 +170,7 @@ def test_redis_away(postgres: Postgres, tmp_path: Path) -> None:
             api.client.get("/v1/transcriptions")
             found = samples(api.port)
             assert (value(found, "paraqueue_redis_up"), value(found, "paraqueue_database_up")) == (0, 1)
-            assert value(found, "paraqueue_rate_limits_off") == 1
+            assert value(found, "paraqueue_rate_limits_local") == 1
 
 
 def test_a_reader_without_a_token_is_near_and_comes_directly(api: Api) -> None:
