@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -32,7 +33,9 @@ from tests.engine.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from tests.waiting import until
 from training.speech import SAMPLE_RATE
+from worker.engine.device_faults import DeviceLost
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StateIdentity
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import LeaseKeeper, RunningJob
 from worker.transcription.retry import RetryPolicy
@@ -476,7 +479,11 @@ def test_a_shutdown_hands_the_job_back(bench: Bench, audio: Path, reference: lis
     assert done.result.processing_ms == sum(item.stage_ms["transcribing"] for item in (first, second))
 
 
-def test_parts_of_another_revision_are_thrown_away(bench: Bench, audio: Path, reference: list[Sentence]) -> None:
+@pytest.mark.parametrize("state", ["another revision", "an older version", "a newer version", "unreadable"])
+def test_parts_that_cannot_be_continued_are_thrown_away(
+    bench: Bench, audio: Path, reference: list[Sentence], engine: Engine, state: str
+) -> None:
+    """After an update of the model or of the service, after one was taken back, and after damage."""
     leaving = bench.other()
     leaving.transcriber.leases.start()
     job = leaving.upload(audio)
@@ -486,17 +493,50 @@ def test_parts_of_another_revision_are_thrown_away(bench: Bench, audio: Path, re
     thread.join(10)
     leaving.transcriber.leases.end()
     assert bench.now(job).status is Status.QUEUED
-    ((number, state),) = bench.execute(
+    ((number, packed),) = bench.execute(
         "SELECT number, state FROM parts WHERE job_id = %(id)s AND state IS NOT NULL", id=job.id
     )
-    changed = json.dumps(json.loads(state) | {"revision": "older"}).encode()
     bench.execute(
         "UPDATE parts SET state = %(state)s WHERE job_id = %(id)s AND number = %(number)s",
-        state=changed,
+        state=other_state(packed, engine.state_identity, state),
         id=job.id,
         number=number,
     )
-    bench.execute("UPDATE sentences SET text = 'of the older revision' WHERE job_id = %(id)s", id=job.id)
+    bench.execute("UPDATE sentences SET text = 'of the thrown away run' WHERE job_id = %(id)s", id=job.id)
+    with capture_logs() as logs:
+        assert bench.run(job) == "completed"
+    assert [line["event"] for line in logs if line["event"] == "run_restarted"] == ["run_restarted"]
+    assert same(bench.sentences(job), reference)
+
+
+def other_state(packed: bytes, identity: StateIdentity, kind: str) -> bytes:
+    """A part's state as something else would have left it."""
+    fields = json.loads(packed)
+    stream = base64.b64decode(fields["streams"][0])
+    changes = {
+        "another revision": {"revision": "older"},
+        "an older version": {"version": identity.version - 1},
+        "a newer version": {"version": identity.version + 1},
+    }
+    changed = replace(identity, **changes[kind]).pack(identity.unpack(stream)) if kind in changes else stream[:-1]
+    return json.dumps(fields | {"streams": [base64.b64encode(changed).decode("ascii")]}).encode()
+
+
+def test_a_lost_device_gives_the_lease_up_at_once(
+    bench: Bench, audio: Path, reference: list[Sentence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt counts as lost, so that a job that loses every device it gets to is found out."""
+    job = bench.upload(audio)
+
+    def lose_device(*_arguments: Any) -> None:
+        raise DeviceLost("The device does not work any more: an illegal memory access")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.transcription.tasks.transcribe", lose_device)
+        assert bench.run(job) == "lost"
+    assert bench.now(job).status is Status.PROCESSING
+    assert job.id in [lost.job_id for lost in jobs.rescue_expired(bench.database)]
+    assert bench.execute("SELECT failures, losses FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 1)]
     assert bench.run(job) == "completed"
     assert same(bench.sentences(job), reference)
 

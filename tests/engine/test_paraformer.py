@@ -24,7 +24,7 @@ def bundle(random_bundle: Path) -> loading.LoadedBundle:
 
 @pytest.fixture(scope="module")
 def recogniser(bundle: loading.LoadedBundle) -> Paraformer:
-    return _recogniser(bundle)
+    return _recogniser(bundle, gpu_layout=False)
 
 
 def plain(words: list[Word]) -> list[tuple[str, int, int]]:

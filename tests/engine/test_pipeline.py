@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +26,13 @@ from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 from worker.transcription.pipeline import (
     BLOCK_SAMPLES,
     LONGEST_PART,
     Hooks,
     PipelineResult,
     Request,
-    StaleState,
     transcribe,
 )
 from worker.transcription.stop import Stopped, StopReason, StopSignal
@@ -320,12 +322,37 @@ def test_a_cancel_stops_a_job_that_waits_for_the_device_and_no_other(
         assert same(other.result(120).sentences, undisturbed.sentences)
 
 
-@pytest.mark.parametrize("changed", ["revision", "precision", "max_segment_ms", "state_version"])
-def test_a_state_of_something_else_is_stale(engine: Engine, mp3: Path, undisturbed: Told, changed: str) -> None:
+@pytest.mark.parametrize(
+    "changed",
+    [{"revision": "other"}, {"precision": "bf16"}, {"max_segment_ms": 20_000}, {"version": 1}, {"version": 99}],
+)
+def test_a_state_of_something_else_is_stale(
+    engine: Engine, mp3: Path, undisturbed: Told, changed: dict[str, Any]
+) -> None:
     part = undisturbed.parts[1]
-    told = json.loads(part.state) | {changed: "other"}
+    told = json.loads(part.state)
+    identity = engine.state_identity
+    stream = identity.unpack(base64.b64decode(told["streams"][0]))
+    told["streams"] = [base64.b64encode(replace(identity, **changed).pack(stream)).decode("ascii")]
     with pytest.raises(StaleState):
         run(engine, mp3, 15, resume=replace(part, state=json.dumps(told).encode()))
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"not json",
+        b"[]",
+        b'{"position_samples": 5}',
+        b'{"position_samples": 5, "streams": ["?"]}',
+        # What the version before wrote.
+        b'{"state_version": 1, "revision": "r", "precision": "fp32", "max_segment_ms": 30000, "position_samples": 5,'
+        b' "streams": ["UEsDBA=="]}',
+    ],
+)
+def test_a_state_that_cannot_be_read_is_stale(engine: Engine, mp3: Path, undisturbed: Told, state: bytes) -> None:
+    with pytest.raises(StaleState):
+        run(engine, mp3, 15, resume=replace(undisturbed.parts[1], state=state))
 
 
 def test_a_state_that_is_missing_or_of_more_channels_is_stale(
@@ -381,10 +408,16 @@ def test_many_at_once_say_what_each_says_alone(engine: Engine, mp3: Path, undist
 PEAK = """
 import sys
 from pathlib import Path
+<<<<<<< HEAD:tests/engine/test_pipeline.py
 from tests.engine.test_pipeline import run
+=======
+from typing import Any
+from tests.engine.test_pipeline import run
+>>>>>>> main:tests/engine/test_pipeline.py
 from dev.stack import REPOSITORY
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)
 print("sentences", len(told.sentences), Path("/proc/self/status").read_text())

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.errors import InvalidRequest
 from common.transcript.values import Sentence
 from worker.engine.engine import Engine
+from worker.engine.resume_state import STATE_VERSION, StaleState
 
 Samples = NDArray[np.int16]
 Plain = list[tuple[str, int, int, list[tuple[str, int, int]]]]
@@ -101,15 +102,48 @@ def test_audio_that_is_not_needed_is_dropped(
     stream.cancel()
 
 
-def test_a_state_of_another_model_is_refused(
+def test_a_state_of_another_engine_is_stale(
     demo_bundle: Path, random_bundle: Path, make_engine: Callable[..., Engine]
 ) -> None:
-    state = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None).stream().state()
+    engine = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
+    state = engine.stream().state()
     other = make_engine(random_bundle, batch_seconds=30.0, max_segment_ms=None)
-    with pytest.raises(InvalidRequest, match="revision"):
+    with pytest.raises(StaleState, match="revision"):
         other.stream(state=state)
-    with pytest.raises(InvalidRequest, match="cannot be read"):
-        other.stream(state=b"not a state")
+    with pytest.raises(StaleState, match="channel 0"):
+        engine.stream(channel=1, state=state)
+
+
+@pytest.mark.parametrize("version", [STATE_VERSION - 1, STATE_VERSION + 1])
+def test_a_state_of_another_version_is_stale(
+    demo_bundle: Path, make_engine: Callable[..., Engine], version: int
+) -> None:
+    """A worker of an older or of a newer version made it, before an update or before it was taken back."""
+    engine = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
+    same = engine.state_identity.unpack(engine.stream().state())
+    assert engine.stream(state=engine.state_identity.pack(same)).finish() == []
+    with pytest.raises(StaleState, match=f"'version': {version}"):
+        engine.stream(state=replace(engine.state_identity, version=version).pack(same))
+
+
+def test_what_is_no_state_is_stale(demo_bundle: Path, make_engine: Callable[..., Engine]) -> None:
+    engine = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
+    state = engine.stream().state()
+    whole = engine.state_identity.unpack(state)
+    broken = [b"", b"not a state", b"PK\x03\x04 cut off", state[: len(state) // 2], state[:-1], bytes(len(state))]
+    broken += [engine.state_identity.pack({**whole, name: None}) for name in ("vad", "punctuation", "resume_sample")]
+    broken += [engine.state_identity.pack({key: whole[key] for key in whole if key != name}) for name in whole]
+    for packed in broken:
+        with pytest.raises(StaleState):
+            engine.stream(state=packed)
+
+
+def test_a_changed_byte_is_noticed(demo_bundle: Path, make_engine: Callable[..., Engine]) -> None:
+    identity = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None).state_identity
+    state = identity.pack({"numbers": np.arange(500), "text": "文字", "none": None})
+    for place in range(len(state)):
+        with pytest.raises(StaleState):
+            identity.unpack(state[:place] + bytes([state[place] ^ 255]) + state[place + 1 :])
 
 
 def test_cancel_ends_the_stream(

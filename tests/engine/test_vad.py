@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ import torch
 from funasr import AutoModel
 
 from training import speech, text
+from worker.engine.batcher import Batcher, BatcherOptions
+from worker.engine.device_faults import FaultRules, attempt_twice
 from worker.engine.features import FeatureStream, load_cmvn
 from worker.engine.vad import Vad, VadConfig, VadStream
+from worker.engine.vad_network import Caches
 
 DEMO = Path(__file__).parents[2] / "models" / "demo-zh" / "vad"
 Int16 = npt.NDArray[np.int16]
@@ -185,13 +190,67 @@ def test_scores_go_through_the_given_function() -> None:
     vad = our_vad(reference(False))
     shapes = []
 
-    def score(features: torch.Tensor, caches: dict[str, torch.Tensor]) -> torch.Tensor:
+    def score(features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
         shapes.append(tuple(features.shape))
         return vad.score(features, caches)
 
     samples = spoken(2, 25)
     assert in_blocks(vad.stream(None, score=score), samples, 5000) == in_blocks(vad.stream(None), samples, 5000)
     assert shapes == [(1, 996, 400), (1, 1000, 400), (1, 2498 - 1996, 400)]
+
+
+def test_a_call_that_failed_can_be_repeated() -> None:
+    """One stream's error makes the batcher ask for all of them again; no stream's caches may have moved on."""
+    vad = our_vad(reference(True))
+    first, second = spoken(2, 45), spoken(3, 45)
+    failures = iter([True, False, True])
+    batches: list[int] = []
+
+    def score_all(calls: list[tuple[torch.Tensor, Caches]]) -> list[tuple[torch.Tensor, Caches]]:
+        batches.append(len(calls))
+        scored = [vad.score(features, caches) for features, caches in calls]
+        if len(calls) > 1 and next(failures, False):
+            raise ValueError("the last of them")
+        return scored
+
+    together = threading.Barrier(2)
+    batcher: Batcher[Any, Any] = Batcher(lambda items: items, BatcherOptions(1.0, 1.0))
+
+    def score(features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
+        together.wait(60)
+        return batcher.call(score_all, (features, caches))
+
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            streams = [vad.stream(None, score=score) for _ in range(2)]
+            found = list(
+                threads.map(lambda each: in_blocks(*each, 160_000), zip(streams, (first, second), strict=True))
+            )
+    finally:
+        batcher.close()
+    assert found == [in_blocks(vad.stream(None), samples, 160_000) for samples in (first, second)]
+    assert batches.count(1) >= 2
+
+
+def test_a_stretch_that_ran_out_of_memory_is_computed_again() -> None:
+    vad = our_vad(reference(True))
+    samples = spoken(2, 45)
+    failures = iter([True, False, False, True, False])
+
+    def score(features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
+        result = vad.score(features, caches)
+        if next(failures, False):
+            raise MemoryError
+        return result
+
+    def retry(call: Callable[[], Any]) -> Any:
+        value, error = attempt_twice(FaultRules(), call)
+        assert error is None
+        return value
+
+    stream = vad.stream(None, score=score, retry=retry)
+    assert in_blocks(stream, samples, 160_000) == in_blocks(vad.stream(None), samples, 160_000)
+    assert next(failures, None) is None
 
 
 def test_a_limit_that_is_too_short_is_refused() -> None:
@@ -211,7 +270,7 @@ def test_features_of_the_restless_network_cover_both_sides_of_the_threshold() ->
     model = reference(True)
     vad = our_vad(model)
     stacked = FeatureStream(5).accept(spoken(3, 30), final=True)
-    silence = vad.score(vad.normalised(stacked)[None], {})
+    silence, _ = vad.score(vad.normalised(stacked)[None], {})
     assert 0.1 < float((silence < 0.2).float().mean()) < 0.9
 
 
@@ -223,7 +282,8 @@ def test_the_network_computes_what_funasrs_does() -> None:
     for part in features.split(700):
         with torch.no_grad():
             expected = model.model.encoder(part[None], cache=theirs)[0, :, 0]
-        assert float((vad.score(part[None], ours) - expected).abs().max()) < 1e-5
+        silence, ours = vad.score(part[None], ours)
+        assert float((silence - expected).abs().max()) < 1e-5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -1,14 +1,14 @@
-"""Several cores on one batch: each takes some of its segments and calculates alone.
+"""Several cores for one batch: each thread computes some of its segments on its own.
 
-An operation that is divided among threads makes them wait for each other hundreds of times in a batch, and what is
-not divided leaves cores idle. Lanes meet once, at the end.
+An operation that is divided among threads makes them wait for each other hundreds of times in a batch, and operations
+that are not divided leave cores idle. These threads wait for each other once, at the end of the batch.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import torch
@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-class Lanes:
-    """`count` threads, each of which gives torch's operations one thread; one lane is the caller's own thread."""
+class ComputeThreads:
+    """`count` threads, in each of which torch's operations run single-threaded; a count of 1 uses the caller's."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -26,29 +26,31 @@ class Lanes:
         if count > 1:
             threads = torch.get_num_threads()
             together = threading.Barrier(count)
-            self._pool = ThreadPoolExecutor(count, "lane", _alone, (together,))
+            self._pool = ThreadPoolExecutor(count, "compute", _single_threaded, (together,))
             for done in [self._pool.submit(int) for _ in range(count)]:
                 done.result()
-            torch.set_num_threads(threads)  # a lane's setting is also what threads that start later would take
+            torch.set_num_threads(threads)  # the last setting is also the default of threads that start later
 
     def run(
         self, function: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: Callable[[Item], float]
     ) -> list[Result]:
-        """`function` over all items, which are divided by `size` so that all lanes end together.
+        """`function` over all items, which are divided by `size` so that all threads end at about the same time.
 
-        The results come in the order of `items`. A single item has all of torch's threads for itself.
+        The results come in the order of `items`. A single item has all of torch's threads for itself. If one thread
+        fails, its error is raised when all have ended: a retry must not run beside what is left of the first try.
         """
         if self._pool is None or len(items) < 2:
             return list(function(list(items))) if items else []
         shares = divide([size(item) for item in items], self.count)
         running = [self._pool.submit(function, [items[i] for i in share]) for share in shares]
+        wait(running)
         results: dict[int, Result] = {}
         for share, future in zip(shares, running, strict=True):
             results.update(zip(share, future.result(), strict=True))
         return [results[index] for index in range(len(items))]
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """One call on one of the lanes, from any thread; waits for it."""
+        """One call on one of the threads; waits for it. May be used from any thread."""
         if self._pool is None:
             return function(*arguments)
         return self._pool.submit(function, *arguments).result()
@@ -70,7 +72,7 @@ def divide(sizes: Sequence[float], count: int) -> list[list[int]]:
     return shares
 
 
-def _alone(together: Any) -> None:
-    torch.get_num_threads()  # torch sets up a thread when it is first asked; that would undo the next line later
+def _single_threaded(together: Any) -> None:
+    torch.get_num_threads()  # the first call in a thread sets it up, and would undo the next line later
     torch.set_num_threads(1)
     together.wait()

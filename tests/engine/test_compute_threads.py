@@ -7,22 +7,22 @@ import threading
 import pytest
 import torch
 
-from worker.engine.lanes import Lanes, divide
+from worker.engine.compute_threads import ComputeThreads, divide
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    lanes = Lanes(3)
+    threads = ComputeThreads(3)
     try:
         sizes = [5, 1, 9, 2, 2, 7, 4]
-        assert lanes.run(lambda items: [item * 10 for item in items], sizes, float) == [10 * size for size in sizes]
-        assert lanes.run(lambda items: items, [], float) == []
+        assert threads.run(lambda items: [item * 10 for item in items], sizes, float) == [10 * size for size in sizes]
+        assert threads.run(lambda items: items, [], float) == []
     finally:
-        lanes.close()
+        threads.close()
 
 
 def test_each_lane_has_one_thread_of_torch_and_the_others_keep_theirs() -> None:
     before = torch.get_num_threads()
-    lanes = Lanes(2)
+    threads = ComputeThreads(2)
     try:
         together = threading.Barrier(2)
 
@@ -30,13 +30,13 @@ def test_each_lane_has_one_thread_of_torch_and_the_others_keep_theirs() -> None:
             together.wait(30)
             return [(threading.current_thread().name, torch.get_num_threads()) for _ in items]
 
-        seen = lanes.run(look, [1, 1], float)
+        seen = threads.run(look, [1, 1], float)
         assert len({name for name, _ in seen}) == 2 and {threads for _, threads in seen} == {1}
         assert torch.get_num_threads() == before
-        names = lanes.run(lambda items: [threading.current_thread().name for _ in items], [1], float)
+        names = threads.run(lambda items: [threading.current_thread().name for _ in items], [1], float)
         assert names == [threading.current_thread().name]
     finally:
-        lanes.close()
+        threads.close()
 
 
 def test_an_error_of_one_lane_is_raised() -> None:
@@ -45,13 +45,13 @@ def test_an_error_of_one_lane_is_raised() -> None:
             raise ValueError("two")
         return items
 
-    lanes = Lanes(2)
+    threads = ComputeThreads(2)
     try:
         with pytest.raises(ValueError, match="two"):
-            lanes.run(fail_on_two, [1, 2, 3], float)
-        assert lanes.run(fail_on_two, [1, 3], float) == [1, 3]
+            threads.run(fail_on_two, [1, 2, 3], float)
+        assert threads.run(fail_on_two, [1, 3], float) == [1, 3]
     finally:
-        lanes.close()
+        threads.close()
 
 
 def test_shares_are_about_equal() -> None:
