@@ -24,11 +24,13 @@ from common.settings import Settings
 from common.telemetry import get_logger, tracing
 from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
+from worker.engine.device_faults import DeviceLost
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import LeaseKeeper, RunningJob
-from worker.transcription.pipeline import Hooks, PipelineResult, Request, StaleState, transcribe
+from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe
 from worker.transcription.retry import RetryPolicy, is_outage
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
@@ -177,8 +179,8 @@ class Transcriber:
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
             return transcribe(self.engine, request, hooks)
-        except StaleState:
-            log.info("run_restarted", reason="the parts so far are of another model revision or setting")
+        except StaleState as error:
+            log.info("run_restarted", reason=str(error))
             self._persist(lambda: jobs.restart(self.database, claim))
             committed.sentences = 0
             return transcribe(self.engine, replace(request, resume=None), hooks)
@@ -232,6 +234,11 @@ class Transcriber:
             elif error.reason is StopReason.SHUTDOWN:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
+        if isinstance(error, DeviceLost):
+            # No failed attempt, for the device may have been lost by another job. But if this one loses every device
+            # it gets to, it must be found out: that is what quarantine does with lost attempts.
+            self._persist(lambda: jobs.give_up_lease(database, claim))
+            return "lost"
         return self._failure(hold, course, error)
 
     def _failure(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:

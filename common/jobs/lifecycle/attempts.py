@@ -299,6 +299,15 @@ def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, 
     }
 
 
+def give_up_lease(database: Database, held: Claim) -> None:
+    """End the lease now instead of when it expires: the worker cannot go on, and the job may be the reason.
+
+    The attempt then counts as lost, as if the process had died.
+    """
+    with database.transaction() as session:
+        change(session, held, lease_expires_at=func.now())
+
+
 def change(session: Session, held: Claim, **changes: Any) -> None:
     """The one conditional UPDATE behind every write of a worker. LeaseLost where no row matches."""
     statement = (
