@@ -92,15 +92,15 @@ class Publisher:
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
-        """Send one message. Raises Unavailable where Redis does not answer."""
+        """Send one message. Raises Unavailable where Redis does not respond."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
-        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not respond."""
         self._send(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def wake_renderers(self) -> None:
-        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not respond."""
         self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def _send(self, task: str, **options: Any) -> None:
@@ -108,17 +108,17 @@ class Publisher:
             self._application.send_task(task, retry=False, **options)
         except OperationalError as error:
             MESSAGES.labels(task, "failed").inc()
-            raise Unavailable("Redis does not answer") from error
+            raise Unavailable("Redis does not respond") from error
         MESSAGES.labels(task, "sent").inc()
 
 
 def check_broker(application: Celery) -> None:
-    """Raises Unavailable where Redis does not answer within a few seconds."""
+    """Raises Unavailable where Redis does not respond within a few seconds."""
     try:
         with application.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
     except OperationalError as error:
-        raise Unavailable("Redis does not answer") from error
+        raise Unavailable("Redis does not respond") from error
 
 
 app = Celery("paraqueue")

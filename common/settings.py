@@ -330,7 +330,9 @@ class Settings(BaseSettings):
     def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
         for key in _listed(value):
             if len(_decoded(key.replace("-", "+").replace("_", "/"))) != FERNET_KEY_BYTES:
-                raise ValueError("is not a list of keys of 32 bytes in base64; `openssl rand -base64 32` makes one")
+                raise ValueError(
+                    "must be base64 keys of 32 bytes, comma-separated; generate one with `openssl rand -base64 32`"
+                )
         return value
 
     @field_validator("admin_key")
@@ -339,7 +341,7 @@ class Settings(BaseSettings):
         if value is None or not value.get_secret_value():
             return None  # as compose passes a variable that is not set
         if API_KEY.fullmatch(value.get_secret_value()) is None:
-            raise ValueError(f"is not {API_KEY_PREFIX} and at least 43 letters, digits, - or _")
+            raise ValueError(f"must be {API_KEY_PREFIX} followed by at least 43 letters, digits, - or _")
         return value
 
     @field_validator("metrics_token")
@@ -348,7 +350,7 @@ class Settings(BaseSettings):
         if value is None or not value.get_secret_value():
             return None  # as compose passes a variable that is not set
         if len(value.get_secret_value()) < METRICS_TOKEN_LENGTH:
-            raise ValueError(f"is shorter than {METRICS_TOKEN_LENGTH} characters")
+            raise ValueError(f"must have at least {METRICS_TOKEN_LENGTH} characters")
         return value
 
     @field_validator("metrics_networks")
@@ -364,16 +366,18 @@ class Settings(BaseSettings):
         if (self.jwt_secret or self.jwt_jwks_url) and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("tokens need PARAQUEUE_JWT_ISSUER and PARAQUEUE_JWT_AUDIENCE")
         if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < TOKEN_SECRET_BYTES:
-            raise ValueError(f"PARAQUEUE_JWT_SECRET has less than {TOKEN_SECRET_BYTES} bytes")
+            raise ValueError(f"PARAQUEUE_JWT_SECRET must have at least {TOKEN_SECRET_BYTES} bytes")
         url = urlsplit(self.jwt_jwks_url or "https://unset")
         if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.hostname or "")):
-            raise ValueError("PARAQUEUE_JWT_JWKS_URL must begin with https://, or lead to a loopback address")
+            raise ValueError("PARAQUEUE_JWT_JWKS_URL must start with https://, or use a loopback address")
         return self
 
     @model_validator(mode="after")
     def _open_on_loopback_only(self) -> Settings:
         if self.auth == "off" and not _is_loopback(self.host):
-            raise ValueError("PARAQUEUE_AUTH=off is for PARAQUEUE_HOST=127.0.0.1 only: anybody could call this address")
+            raise ValueError(
+                "PARAQUEUE_AUTH=off is allowed only with PARAQUEUE_HOST=127.0.0.1: anybody could call this address"
+            )
         return self
 
     @field_validator("webhook_secret")
@@ -382,7 +386,7 @@ class Settings(BaseSettings):
         for secret in _listed(value):
             prefix, _, encoded = secret.partition("_")
             if prefix != "whsec" or len(_decoded(encoded)) not in SIGNING_SECRET_BYTES:
-                raise ValueError("is not a list of secrets of the form whsec_ and 24 to 64 bytes in base64")
+                raise ValueError("must be secrets of the form whsec_ and 24 to 64 bytes in base64, comma-separated")
         return value
 
     @field_validator("storage_url")

@@ -44,7 +44,7 @@ class Sessions:
     def begin(self, key_id: uuid.UUID) -> Session:
         """A new session of a key. Raises SessionsNotConfigured."""
         if self._seal is None:
-            raise SessionsNotConfigured("this installation has no key to seal cookies with: set PARAQUEUE_SECRET_KEY")
+            raise SessionsNotConfigured("sessions are not configured: set PARAQUEUE_SECRET_KEY")
         return Session(key_id, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
 
     def put(self, response: Response, session: Session, *, secure: bool) -> None:
@@ -69,13 +69,13 @@ class Sessions:
         try:
             told = json.loads(self._seal.open(sealed.encode()))
         except (ConfigurationError, ValueError):
-            raise Unauthenticated("the session is not valid; begin a new one") from None
+            raise Unauthenticated("the session is not valid; sign in again") from None
         if told.get("for") != PURPOSE or told["until"] <= time.time():
-            raise Unauthenticated("the session is over; begin a new one")
+            raise Unauthenticated("the session has expired; sign in again")
         session = Session(uuid.UUID(hex=told["key"]), told["until"], told["csrf"])
         given = request.headers.get(CSRF_HEADER, "")
         if request.method not in SAFE_METHODS and not hmac.compare_digest(given.encode(), session.csrf.encode()):
-            raise Forbidden(f"with a session this call needs the header {CSRF_HEADER}")
+            raise Forbidden(f"calls with a session need the header {CSRF_HEADER}")
         return session
 
 

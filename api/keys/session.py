@@ -53,7 +53,7 @@ async def look(service: ServiceDep, caller: CallerDep) -> CallerOut:
 async def begin(request: Request, response: Response, service: ServiceDep, caller: CallerDep) -> SessionOut:
     """Begin a session with an API key. It ends with the key, after some hours, or with DELETE."""
     if caller.key_id is None or not caller.by_key:
-        raise Forbidden("a session begins with an API key")
+        raise Forbidden("a session can only be started with an API key")
     session = service.authenticator.sessions.begin(caller.key_id)
     service.authenticator.sessions.put(response, session, secure=public_url(request, service).startswith("https:"))
     response.headers["Cache-Control"] = "no-store"

@@ -239,7 +239,7 @@ def test_a_port_where_nobody_listens(target: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    with pytest.raises(SourceUnreachable, match="broke off 1 times"):
+    with pytest.raises(SourceUnreachable, match="was interrupted 1 times"):
         fetch(f"http://127.0.0.1:{port}/", target, replace(LIMITS, resumes=0))
 
 

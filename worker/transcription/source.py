@@ -89,7 +89,7 @@ class Fetcher:
             return
         bucket, _, key = rest.partition("/")
         if scheme == "s3" and self._is_storage(bucket):
-            raise SourceNotAllowed("the link leads into the storage of this installation")
+            raise SourceNotAllowed("the link refers to the storage of this installation")
         client = self._s3() if scheme == "s3" else self._oss()
         # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
         source_open = ObjectSource(client, bucket, unquote(key)).open
@@ -137,7 +137,7 @@ class Fetcher:
         """A client for `oss://` links: OSS speaks S3 with virtual-hosted addressing and without CRC trailers."""
         settings = self.settings
         if not settings.oss_endpoint_url:
-            raise SourceNotAllowed("this installation has no OSS endpoint (PARAQUEUE_OSS_ENDPOINT_URL)")
+            raise SourceNotAllowed("no OSS endpoint is configured (PARAQUEUE_OSS_ENDPOINT_URL)")
         secret = settings.oss_access_key_secret
         return s3_client(
             endpoint_url=settings.oss_endpoint_url,
@@ -157,7 +157,7 @@ def _room(scratch: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull("the worker's scratch disk has no room left") from error
+            raise StorageFull("the worker's scratch disk is full") from error
         raise
     finally:
         rmtree(scratch, ignore_errors=True)  # a call that was left behind may still write there, and clears up itself
