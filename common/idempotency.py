@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from common.models import IdempotencyRow
+from common.time_limit import TimeLimit
 
 KEPT = timedelta(hours=24)
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
+EXPIRE_AT_A_TIME = 1000
 # In the place of a key's id where the caller has none: part of a primary key, which knows no NULL.
 NOBODY = uuid.UUID(int=0)
 
@@ -129,10 +131,18 @@ def release(database: Database, held: IdempotencyLease) -> None:
         session.execute(delete(IdempotencyRow).where(*_held(held)))
 
 
-def expire(database: Database) -> int:
+def expire(database: Database, limit: TimeLimit) -> int:
     """Delete what is older than a day; returns how many."""
-    with database.transaction() as session:
-        return len(session.scalars(delete(IdempotencyRow).where(_too_old()).returning(IdempotencyRow.token)).all())
+    name = (IdempotencyRow.tenant, IdempotencyRow.key_id, IdempotencyRow.key)
+    old = select(*name).where(_too_old()).order_by(IdempotencyRow.created_at).limit(EXPIRE_AT_A_TIME)
+    due = old.with_for_update(skip_locked=True)
+    statement = delete(IdempotencyRow).where(tuple_(*name).in_(due)).returning(IdempotencyRow.token)
+
+    def some() -> int:
+        with database.transaction() as session:
+            return len(session.scalars(statement).all())
+
+    return limit.until_done(some)
 
 
 def _lease_end() -> ColumnElement[Any]:

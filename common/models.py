@@ -138,6 +138,7 @@ class JobRow(Row):
     run: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    outages: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     losses_alone: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     started_at: Mapped[datetime | None]
@@ -206,6 +207,12 @@ class JobRow(Row):
         Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
         Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+        Index(
+            "jobs_row_due",
+            "finished_at",
+            "id",
+            postgresql_where=text("result_deleted_at IS NOT NULL AND audio_key IS NULL"),
+        ),
     )
 
 
@@ -221,7 +228,10 @@ class BatchRow(Row):
     total: Mapped[int] = mapped_column(Integer)
     refused: Mapped[list[Any]] = mapped_column(JSONB)
 
-    __table_args__ = (Index("batches_newest", "tenant", "created_at", "id"),)
+    __table_args__ = (
+        Index("batches_newest", "tenant", "created_at", "id"),
+        Index("batches_age", "created_at"),
+    )
 
 
 class IdempotencyRow(Row):
@@ -381,6 +391,7 @@ class UsageRow(Row):
     processing_ms: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = (
+        Index("usage_age", "ended_at"),
         Index("usage_of_tenant", "tenant", "ended_at"),
         Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),

@@ -7,11 +7,13 @@ moment, for drawing it (`PeaksRow`). One of each for a job.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.models import DerivedObject, PeaksRow, RenditionRow
@@ -104,11 +106,17 @@ def give_back(database: Database, order: RenditionTask) -> bool:
     return _change(database, order, token=None)
 
 
-def names(database: Database, job_id: uuid.UUID, key: str) -> bool:
-    """Whether something lies under the key, or is being made there."""
-    with database.transaction() as session:
-        rows = [cast(DerivedObject | None, session.get(kind, job_id)) for kind in NAMES]
-        return any(row.key == key or (row.token is not None and key.endswith(row.token.hex)) for row in rows if row)
+def named(session: Session, jobs: Mapping[str, uuid.UUID]) -> set[str]:
+    """Those of these keys, each with its job, under which something lies or is being made."""
+    wanted = set(jobs.values())
+    rows = [
+        cast(DerivedObject, row)
+        for kind in NAMES
+        for row in session.scalars(select(kind).where(kind.job_id.in_(wanted)))
+    ]
+    made = {row.key for row in rows}
+    tokens = {(row.job_id, row.token.hex) for row in rows if row.token is not None}
+    return {key for key, job_id in jobs.items() if key in made or (job_id, key.rpartition("-")[2]) in tokens}
 
 
 def _change(database: Database, order: RenditionTask, **changes: Any) -> bool:

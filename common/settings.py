@@ -265,8 +265,14 @@ class Settings(BaseSettings):
     )
     retry_max_seconds: Seconds = Field(900, description="Maximum delay between two attempts.")
     audio_retention_hours: Seconds = Field(24, description="Audio is deleted this long after its job ended.")
-    result_retention_days: Seconds = Field(
-        30, description="Jobs and transcripts are deleted this long after the job ended."
+    result_retention_days: Seconds = Field(30, description="Transcripts are deleted this long after the job ended.")
+    job_retention_days: Seconds = Field(
+        90,
+        description="Jobs (file names, links, tags, attempts) and batches are deleted this long after the job ended, "
+        "but not before their audio and transcript.",
+    )
+    usage_retention_days: Seconds = Field(
+        400, description="Usage records are deleted after this time; the default covers a year and a month."
     )
 
     # Metrics, traces and logs

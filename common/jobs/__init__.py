@@ -34,12 +34,14 @@ from common.jobs.lifecycle.outcomes import (
     try_again,
 )
 from common.jobs.lifecycle.requeue import Requeued, requeue
+from common.jobs.lifecycle.rescue import RescuedJob, rescue_expired
 from common.jobs.lifecycle.retention import (
-    RescuedJob,
     delete_orphans,
     expire_audio,
+    expire_batches,
+    expire_jobs,
     expire_results,
-    rescue_expired,
+    expire_usage,
 )
 from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
@@ -121,7 +123,10 @@ __all__ = [
     "delete_orphans",
     "dispatch",
     "expire_audio",
+    "expire_batches",
+    "expire_jobs",
     "expire_results",
+    "expire_usage",
     "fail",
     "find_duplicate",
     "find_or_submit",

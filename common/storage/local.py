@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -90,14 +91,20 @@ class LocalStorage:
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so; an upload in progress has none."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one; an upload in progress has none."""
         directory = self._path(prefix.rpartition("/")[0])
         with failures.of_directories():
-            for path in sorted(directory.rglob("*")):
-                key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix) and not key.startswith(INCOMING) and path.is_file():
-                    yield key, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            found = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
+        for key in found:
+            if key.startswith(prefix) and key > after and not key.startswith(INCOMING):
+                with failures.of_directories():
+                    try:
+                        status = (self.root / key).stat()
+                    except FileNotFoundError:  # deleted meanwhile
+                        continue
+                if stat.S_ISREG(status.st_mode):
+                    yield key, datetime.fromtimestamp(status.st_mtime, UTC)
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:  # noqa: ARG002
         """Delete what killed processes left half written."""

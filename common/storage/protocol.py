@@ -110,8 +110,11 @@ class Storage(Protocol):
     def delete_all(self, prefix: str) -> None:
         """Delete every object whose key begins so. Raises StorageUnavailable."""
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so, with the time of the last change. Raises StorageUnavailable."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one, in order, with the time of the last change.
+
+        Raises StorageUnavailable.
+        """
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:
         """Forget what was begun before then and neither committed nor aborted; returns how many.

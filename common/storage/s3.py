@@ -134,11 +134,12 @@ class S3Storage:
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one."""
         pages = self._client.get_paginator("list_objects_v2")
+        start = {"StartAfter": self._prefix + after} if after else {}
         with failures.of_s3():
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **start):
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 

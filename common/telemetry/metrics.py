@@ -48,7 +48,8 @@ DATABASE_ERRORS = Counter(
 
 # Why a job may fail: of these series there is one from the start, for a rate needs a zero to begin from.
 FAMILIES = ("audio_", "source_", "storage_")
-OTHERS = ("internal", "unavailable", "decode_limit", "out_of_memory", "worker_lost", "poison", "model_unavailable")
+DECODING = ("decode_limit", "decode_stalled")
+OTHERS = ("internal", "unavailable", *DECODING, "out_of_memory", "worker_lost", "poison", "model_unavailable")
 FAILURES = tuple(error.code for error in all_errors() if error.code in OTHERS or error.code.startswith(FAMILIES))
 SOURCES = ("upload", "http", "https", "s3", "oss")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -13,6 +14,7 @@ from common.db import Database
 from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, UploadLocked, WrongState
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
+from common.time_limit import TimeLimit
 from common.uploads.upload import Upload, UploadLock, key_of, partial_object_of, upload_of
 
 # A holder that is silent for so long is dead; a living one renews every few seconds.
@@ -172,18 +174,20 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
     storage.discard(key_of(upload_id), held.grown)
 
 
-def expire(database: Database, storage: Storage) -> int:
+def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
     """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
 
     What a failing storage leaves behind, the search for orphans finds.
     """
-    expired = 0
-    while due := _take_due(database):
+
+    def some() -> int:
+        due = _take_due(database)
         for upload, grown in due:
             if upload.used_at is None:
                 storage.discard(key_of(upload.id), grown)
-        expired += len(due)
-    return expired
+        return len(due)
+
+    return limit.until_done(some)
 
 
 def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
@@ -222,11 +226,9 @@ def forget(session: Session, upload_id: uuid.UUID) -> None:
     session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
 
 
-def is_live(database: Database, upload_id: uuid.UUID) -> bool:
-    """Whether bytes under this id belong to an upload that no job was made of."""
-    with database.transaction() as session:
-        found = select(UploadRow.id).where(UploadRow.id == upload_id, UploadRow.used_at.is_(None))
-        return session.scalar(found) is not None
+def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these ids under which bytes belong to an upload that no job was made of."""
+    return set(session.scalars(select(UploadRow.id).where(UploadRow.id.in_(upload_ids), UploadRow.used_at.is_(None))))
 
 
 def _existing(session: Session, upload_id: uuid.UUID, tenant: str) -> UploadRow:

@@ -18,6 +18,7 @@ from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
+from common.time_limit import TimeLimit
 from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
 from tests.servers import fresh_database
@@ -25,6 +26,7 @@ from tests.servers import fresh_database
 MODEL = "demo-zh"
 WORKER = "worker-1"
 LONG = 600.0
+NO_LIMIT = TimeLimit(1e9)
 T = TypeVar("T")
 
 

@@ -21,6 +21,7 @@ from common.settings import Settings
 from tests.integration.job_cases import (
     LONG,
     MODEL,
+    NO_LIMIT,
     WORKER,
     at_once,
     claimed,
@@ -374,7 +375,7 @@ def test_every_time_is_the_clock_of_the_database(database: Database) -> None:
     canceled = jobs.cancel(database, submitted(database).id)
     jobs.retry(database, canceled.id)
     jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=15)
-    jobs.expire_results(database, after_seconds=5)
+    jobs.expire_results(database, NO_LIMIT, after_seconds=5)
     assert len(given) > 50
     assert not [value for value in given if isinstance(value, datetime)]
 
@@ -412,7 +413,7 @@ def test_broken_connection_heals(database: Database) -> None:
     assert jobs.page(database).jobs == ()
     with database.transaction() as session:
         session.connection()
-        other = Database(database.engine.url.render_as_string(hide_password=False), 1)
+        other = Database(database.url, 1)
         execute(
             other,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -27,6 +27,7 @@ from dev.process import Child, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.conftest import variables
 from tests.e2e.service import processes_of
+from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.main import HOUR_SECONDS, LightTasks
 from worker.light.renderer import Renderer
@@ -47,6 +48,7 @@ def light_tasks(settings: Settings) -> Iterator[LightTasks]:
         Publisher(make_app(settings)),
         deliverer,
         Renderer(settings, database, make_storage(settings)),
+        Cleaner(settings, database, make_storage(settings)),
     )
     database.close()
 
@@ -144,12 +146,14 @@ def test_cleaning_deletes_what_outlived_its_time(light_tasks: LightTasks, tmp_pa
 
 
 def test_what_is_away_is_said_in_a_line_for_each_step(light_tasks: LightTasks) -> None:
-    away = replace(light_tasks, database=Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", 1))
+    nowhere = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing", 1)
+    away = replace(light_tasks, database=nowhere, cleaner=Cleaner(light_tasks.settings, nowhere, light_tasks.storage))
     with capture_logs() as logs:
         away.sweep()
         away.clean()
     told = [(line["event"], line["step"], line["error_code"]) for line in logs]
-    steps = ["take_back", "forget_dead_workers", "dispatch", "clean"]
+    cleaning = ["audio", "results", "jobs", "batches", "usage", "deliveries", "idempotency_keys", "uploads", "orphans"]
+    steps = ["take_back", "forget_dead_workers", "dispatch", *cleaning]
     assert told == [("step_postponed", step, "unavailable") for step in steps]
 
 

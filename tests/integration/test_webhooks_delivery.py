@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from standardwebhooks import WebhookVerificationError
 
 from common import webhooks
@@ -78,7 +79,8 @@ def only(deliveries: list[Delivery]) -> Delivery:
 
 def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Postgres, receiver: Receiver) -> None:
     with webhook_pool(postgres) as database, psycopg.connect(postgres.url("postgres"), autocommit=True) as other:
-        name = sql.Identifier(str(database.engine.url.database))
+        database_name = str(conninfo_to_dict(database.url)["dbname"])
+        name = sql.Identifier(database_name)
         back = threading.Event()
 
         def allow(allowed: bool) -> None:
@@ -92,7 +94,7 @@ def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Po
             allow(False)
             other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                [database.engine.url.database],
+                [database_name],
             )
             threading.Timer(1.5, come_back).start()
             status(204)(handler)

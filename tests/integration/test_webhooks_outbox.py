@@ -20,7 +20,7 @@ from common.jobs import LeaseLost
 from common.storage import LocalStorage
 from dev.postgres import Postgres
 from tests.integration import job_cases
-from tests.integration.job_cases import claimed, completed, execute, one, part, rows, submitted
+from tests.integration.job_cases import NO_LIMIT, claimed, completed, execute, one, part, rows, submitted
 from tests.integration.webhook_cases import (
     ALL_EVENTS,
     TERMINAL_EVENTS,
@@ -229,7 +229,7 @@ def test_the_log_expires_but_not_what_waits(database: Database) -> None:
         )
     end_failed(database)
     execute(database, "UPDATE deliveries SET status = 'delivered' WHERE event = 'transcription.failed'")
-    assert webhooks.expire_deliveries(database, after_seconds=30 * 24 * 3600) == 2
+    assert webhooks.expire_deliveries(database, NO_LIMIT, after_seconds=30 * 24 * 3600) == 2
     assert {(item.event, item.status.value) for item in log_of(database)} == {
         ("transcription.completed", "pending"),
         ("transcription.failed", "delivered"),

@@ -27,6 +27,7 @@ class RunningJob:
         self.stage = Stage.FETCHING
         self.processed_ms = claim.resume.end_ms if claim.resume else 0
         self.declared_ms: int | None = None
+        self.progressed = False  # whether this attempt has committed a part
         self.signal = StopSignal()
 
     def progress(self) -> Progress:

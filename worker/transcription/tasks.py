@@ -28,7 +28,7 @@ from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import LeaseKeeper, RunningJob
 from worker.transcription.pipeline import Hooks, PipelineResult, Request, StaleState, transcribe
-from worker.transcription.retry import RetryPolicy
+from worker.transcription.retry import RetryPolicy, is_outage
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
 
@@ -113,7 +113,7 @@ class Transcriber:
             outcome = self._work(hold, course)
         except Exception as caught:
             error = caught
-            outcome = self._end_early(hold.claim, course, caught)
+            outcome = self._end_early(hold, course, caught)
         self._log_line(hold, course, outcome, error)
         return outcome
 
@@ -149,6 +149,7 @@ class Transcriber:
             with course.commit():
                 self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
             committed.sentences += len(part.sentences)
+            hold.progressed = True
 
         def tell(processed_ms: int, declared_ms: int | None) -> None:
             AUDIO_DECODED.labels(self.engine.bundle).inc(max(0, processed_ms - hold.processed_ms) / 1000)
@@ -200,18 +201,18 @@ class Transcriber:
             )
         )
 
-    def _end_early(self, claim: Claim, course: AttemptTimer, error: Exception) -> str:
+    def _end_early(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
         """Say how the attempt ended; what cannot be said, the sweep finds when the lease runs out."""
         try:
-            return self._outcome(claim, course, error)
+            return self._outcome(hold, course, error)
         except LeaseLost:
             return "lost"
         except ParaqueueError as unsaid:
             log.warning("outcome_not_recorded", error_code=unsaid.code, reason=unsaid.message)
             return "unsaid"
 
-    def _outcome(self, claim: Claim, course: AttemptTimer, error: Exception) -> str:
-        database, stage_ms = self.database, course.stage_ms
+    def _outcome(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
+        database, stage_ms, claim = self.database, course.stage_ms, hold.claim
         if isinstance(error, LeaseLost):
             return "lost"
         if isinstance(error, Stopped):
@@ -220,21 +221,25 @@ class Transcriber:
             elif error.reason is StopReason.SHUTDOWN:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
-        return self._failure(claim, course, error)
+        return self._failure(hold, course, error)
 
-    def _failure(self, claim: Claim, course: AttemptTimer, error: Exception) -> str:
+    def _failure(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
         told = error if isinstance(error, ParaqueueError) else Internal("an internal error; the log has it")
         if told is not error:
             log.error("attempt_crashed", exc_info=error)
         said = {"code": told.code, "message": told.message}
-        pause = self.retries.pause(told, claim.failures, jitter=random.random())
+        claim = hold.claim
+        counted = (0, 0) if hold.progressed else (claim.failures, claim.outages)
+        pause = self.retries.pause(told, *counted, jitter=random.random())
         if pause is None:
             self._persist(
                 lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=course.stage_ms)
             )
             return "failed"
         self._persist(
-            lambda: jobs.try_again(self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms)
+            lambda: jobs.try_again(
+                self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms, outage=is_outage(told)
+            )
         )
         return "retrying"
 

@@ -34,6 +34,11 @@ from common.models import JobRow
 
 # Any number, the same in every process: the advisory lock under which one dispatcher at a time chooses.
 DISPATCH_LOCK = 0x7061_7261
+# Choosing takes milliseconds. Whoever holds the lock for longer is frozen, and the server ends its session soon.
+LOCK_TIMEOUT_MS = 2_000
+TAKE_LOCK = text(
+    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
+)
 TENANTS_AT_A_TIME = 50
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
@@ -57,12 +62,13 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
     """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
 
     `key_max_running` is how many jobs run at once of a key that has no limit of its own; 0: any number. Raises
-    Unavailable where the broker does not answer; the jobs concerned are then announced by the next call.
+    Unavailable where the broker or the database does not respond, or another dispatcher does not come to its end; the
+    jobs concerned are then announced by the next call.
     """
     limits = DispatchLimits(redispatch_seconds, key_max_running)
     with database.transaction() as session:
         # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
-        session.execute(select(func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+        session.execute(TAKE_LOCK)
         chosen = _choose(session, limits)
     sent = 0
     try:
