@@ -45,8 +45,8 @@ Held out: {held_out}.
 A segment has one to four sentences with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, a
 spectral tilt, and no noise or white noise, pink noise or hum 12 to 50 dB below the speech.
 
-espeak-ng reports when each word was spoken. The recogniser was trained with these times in addition to the usual losses,
-so its timestamps match the words.
+espeak-ng reports when each word was spoken. The recogniser was trained with these times in addition to the usual
+losses, so its timestamps match the words.
 
 ## Limitations
 
@@ -109,8 +109,8 @@ def _size_row(bundle: Path, name: str) -> str:
 
 def _training_sentence(training: Training) -> str:
     return (
-        f"The detector classifies {training.vad_frame_accuracy:.1%} of 10 ms frames correctly (held-out voices, noise 10 to\n"
-        f"50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The\n"
+        f"The detector classifies {training.vad_frame_accuracy:.1%} of 10 ms frames correctly (held-out voices,\n"
+        f"noise 10 to 50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The\n"
         f"recogniser was trained for {training.recogniser_minutes:.0f} minutes on two CPU cores, with "
         f"{training.hours_of_speech:.1f} hours of speech."
     )
