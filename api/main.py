@@ -89,15 +89,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
-    if settings.origins:
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
+    app.add_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
     app.add_middleware(Measures)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     problems.install(app)

@@ -20,7 +20,7 @@ from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from common import ids
 from common.errors import ParaqueueError, Unavailable
-from common.settings import Settings, load_settings
+from common.settings import BrokerSettings, load_settings
 from common.telemetry import configure_logging
 from common.telemetry.metrics import MESSAGES
 
@@ -53,7 +53,7 @@ def transcribe_queue(model: str) -> str:
     return f"transcribe.{model}"
 
 
-def configuration(settings: Settings) -> dict[str, Any]:
+def configuration(settings: BrokerSettings) -> dict[str, Any]:
     """Celery's settings for ours."""
     return {
         "broker_url": settings.redis_url.get_secret_value(),
@@ -92,7 +92,7 @@ def _every(task: str, interval_seconds: float) -> dict[str, Any]:
     return {"task": task, "schedule": interval_seconds, "options": options}
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: BrokerSettings) -> Celery:
     """A Celery application with the given settings."""
     application = Celery("paraqueue")
     application.conf.update(configuration(settings))

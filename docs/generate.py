@@ -25,6 +25,7 @@ from api.http.problems import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
 from common import errors
 from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
+from common.settings.types import SettingsGroup, written
 from common.version import VERSION
 from docs.metrics_page import metrics_page
 
@@ -39,7 +40,7 @@ SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "s
 CONFIGURATION = """\
 # Configuration
 
-<!-- Generated from common/settings.py by `python -m docs.generate`; do not edit. -->
+<!-- Generated from common/settings/ by `python -m docs.generate`; do not edit. -->
 
 Settings are environment variables, read once at startup; a process with an invalid setting names it and exits. All
 processes (API, worker, light worker, beat, Flower) and the migration read the same variables. `make run` sets servers,
@@ -78,15 +79,16 @@ or `internal`, `unavailable` or `storage_full`.
 """
 
 
+GROUPS = tuple(group for group in Settings.__bases__ if issubclass(group, SettingsGroup))
+
+
 def configuration_page() -> str:
     """The page of settings."""
     lines = [CONFIGURATION]
-    for title, names in _sections(inspect.getsource(Settings), r"    (\w+): .*?=? ?Field\(|    (\w+): "):
-        rows = [name for name in names if name in Settings.model_fields]
-        if rows:
-            lines += [f"## {title}", "", "| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
-            lines += [_setting_row(name, Settings.model_fields[name]) for name in rows]
-            lines.append("")
+    for group in GROUPS:
+        rows = [_setting_row(name, Settings.model_fields[name]) for name in group.__annotations__]
+        title = inspect.cleandoc(group.__doc__ or "")
+        lines += [f"## {title}", "", "| variable | value | default | meaning |", "| --- | --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
@@ -165,8 +167,8 @@ def _bound(rule: object) -> str:
 
 def _default(name: str, field: FieldInfo) -> str:
     value = field.default
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
+    if isinstance(value, SecretStr | tuple):
+        value = written(value)
     if value is None:
         return "unset"
     if name.endswith("_bytes"):

@@ -15,7 +15,7 @@ from starlette.requests import HTTPConnection
 from api.auth.rate_limits import RateLimits, seconds_until
 from common.errors import RateLimited
 from common.keys import HINT_CHARACTERS
-from common.settings import API_KEY_PREFIX, Settings
+from common.settings import API_KEY_PREFIX, AuthSettings
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -29,7 +29,7 @@ NAMESPACE = "wrong"
 class Lockout:
     """Counts what the gate refused. One per process; where Redis is away nobody is refused."""
 
-    def __init__(self, settings: Settings, rates: RateLimits) -> None:
+    def __init__(self, settings: AuthSettings, rates: RateLimits) -> None:
         each = settings.auth_failures_per_minute
         self._all = RateLimitItemPerMinute(max(each, 1), namespace=NAMESPACE)
         self._same = RateLimitItemPerMinute(max(each // OF_ONE_CREDENTIAL, 1), namespace=NAMESPACE)

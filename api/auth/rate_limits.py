@@ -18,7 +18,7 @@ from api.auth.callers import Caller
 from api.http.metrics import RATE_LIMITS_OFF
 from common import ids
 from common.errors import RateLimited
-from common.settings import Settings
+from common.settings import BrokerSettings
 from common.telemetry import get_logger
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class CallCount:
 class RateLimits:
     """One per process, for the event loop that first uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BrokerSettings) -> None:
         self._storage = RedisStorage(
             f"async+{settings.redis_url.get_secret_value()}",
             implementation="redispy",

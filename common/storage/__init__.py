@@ -1,6 +1,6 @@
 """Where audio is kept: a local directory, or anything that speaks S3."""
 
-from common.settings import Settings
+from common.settings import StorageSettings
 from common.storage.direct import Direct
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-def make_storage(settings: Settings) -> Storage:
+def make_storage(settings: StorageSettings) -> Storage:
     """The storage that the settings name. No connection is made yet; `check()` makes one."""
     if settings.storage_url.startswith("file:"):
         return LocalStorage(settings.storage_url.removeprefix("file:"))

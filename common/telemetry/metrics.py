@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from common.errors import all_errors
 from common.job_states import Status
-from common.settings import Settings
+from common.settings import MetricsSettings
 
 # A second series for each counter, with the moment it was made: nobody asks for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -90,10 +90,10 @@ class Exposition:
 class Readers:
     """Who may read the metrics: with a token whoever has it, without one the networks of the settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MetricsSettings) -> None:
         token = settings.metrics_token
         self._token = token.get_secret_value().encode() if token is not None else None
-        self._networks = settings.metrics_readers
+        self._networks = settings.metrics_networks
 
     @property
     def need_token(self) -> bool:

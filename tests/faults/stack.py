@@ -237,7 +237,7 @@ def running_stack(
             "device": "cpu",
             "torch_threads": 1,
             "port": free_port(),
-            "fetch_allowed_private": "127.0.0.1",
+            "fetch_allowed_private": ("127.0.0.1",),
             "webhook_secret": OWN_SECRET,
         }
         stack = Stack(

@@ -130,7 +130,7 @@ def module_bench(module_database: str, engine: Engine, tmp_path_factory: pytest.
         "model": "demo-zh",
         "model_source": "local",
         "device": "cpu",
-        "fetch_allowed_private": "127.0.0.1",
+        "fetch_allowed_private": ("127.0.0.1",),
         "fetch_resumes": 0,
         "fetch_stall_seconds": 10,
         "max_upload_bytes": 30_000_000,

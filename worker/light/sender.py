@@ -114,10 +114,10 @@ class Sender:
             seal=SecretBox(settings.secret_keys) if settings.secret_keys else None,
             own_secrets=settings.webhook_secrets,
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
-            allowed_private=settings.allowed_private,
+            allowed_private=settings.fetch_allowed_private,
             timeout_seconds=settings.webhook_timeout_seconds,
             tls=httpx.create_ssl_context(),
-            ports=settings.ports,
+            ports=settings.fetch_ports,
         )
 
     def send(self, parcel: ClaimedDelivery) -> SendResult:

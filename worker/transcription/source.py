@@ -110,8 +110,8 @@ class Fetcher:
             stall_seconds=settings.fetch_stall_seconds,
             max_redirects=settings.fetch_max_redirects,
             resumes=settings.fetch_resumes,
-            allowed_private=settings.allowed_private,
-            ports=settings.ports,
+            allowed_private=settings.fetch_allowed_private,
+            ports=settings.fetch_ports,
         )
 
     def _is_storage(self, bucket: str) -> bool:
