@@ -27,7 +27,7 @@ NAMESPACE = "wrong"
 
 
 class Lockout:
-    """Counts what the gate refused. One per process; where Redis is away nobody is refused."""
+    """Counts what the gate refused. One per process. Where Redis is away each process counts alone."""
 
     def __init__(self, settings: AuthSettings, rates: RateLimits) -> None:
         each = settings.auth_failures_per_minute
@@ -53,6 +53,9 @@ class Lockout:
         limits = self._limits(address, credential)
 
         async def wait_seconds(limiter: SlidingWindowCounterRateLimiter) -> int:
+            # The address first, without writing: whoever invents credentials must not fill Redis with their names.
+            if not await limiter.test(*limits[-1]):
+                return await _wait_seconds(limiter, *limits[-1])
             for limit in limits:
                 if not await limiter.hit(*limit):
                     return await _wait_seconds(limiter, *limit)

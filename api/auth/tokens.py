@@ -67,6 +67,8 @@ class Tokens:
             raise Unavailable("the signing keys of the token's issuer cannot be fetched") from error
         except PyJWTError as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}") from None
+        except (OverflowError, RecursionError):  # a time that is no number of seconds, or claims without end
+            raise Unauthenticated("the token is not valid: it cannot be read") from None
         return self._bearer_of(claims)
 
     def _key_for(self, token: str) -> tuple[Any, tuple[str, ...]]:

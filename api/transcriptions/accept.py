@@ -16,6 +16,7 @@ from common.db import Database
 from common.errors import Unavailable
 from common.idempotency import StoredResponse
 from common.jobs import BatchSubmission, Estimate, Job, Submission
+from common.keys import Scope
 
 
 async def accepted(request: Request, service: Service, caller: Caller, asked: Asked, key: Key) -> Response:
@@ -31,7 +32,8 @@ async def accepted(request: Request, service: Service, caller: Caller, asked: As
             answer = await run_in_threadpool(_batch_submitted, service, asked, key, batch, base_url)
         else:
             submission = await submission_of(service, caller, asked)
-            earlier = await _earlier(service, submission)
+            # Whoever may not read is not told of other keys' jobs; a worker still takes the earlier transcript over.
+            earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, asked.file)
                 return response_of(await run_in_threadpool(_found, service, asked, key, earlier, base_url))

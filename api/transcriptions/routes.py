@@ -33,6 +33,7 @@ from common import ids, jobs
 from common.idempotency import StoredResponse
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job
+from common.keys import Scope
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
@@ -112,7 +113,7 @@ async def get_transcription(
     request: Request,
     caller: ReadCaller,
     transcription_id: str,
-    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
+    wait: Annotated[float, Query(allow_inf_nan=False, ge=0, le=60, description="Seconds to wait for the end.")] = 0,
 ) -> Response:
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
@@ -138,7 +139,15 @@ def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: 
     """Cancel a transcription. A worker that has it stops within seconds."""
     job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
     service.dispatcher.wake()
-    return transcription_of(job, public_url(request, service), service.estimates.of(job))
+    return _shown_to(caller, job, transcription_of(job, public_url(request, service), service.estimates.of(job)))
+
+
+def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
+    """A job as its answer to a change may show it: to who may not read, no words of other keys."""
+    if Scope.READ in caller.scopes or job.key_id == caller.key_id:
+        return shown
+    source = shown.source.model_copy(update={"url": None, "name": None})
+    return shown.model_copy(update={"tags": [], "webhook_url": None, "source": source})
 
 
 @router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
@@ -158,7 +167,8 @@ def _retried(
     service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
 ) -> StoredResponse:
     with service.database.transaction() as session:
-        shown = transcription_of(jobs.retry_in(session, job_id, tenant=caller.tenant), base_url, Estimate())
+        job = jobs.retry_in(session, job_id, tenant=caller.tenant)
+        shown = _shown_to(caller, job, transcription_of(job, base_url, Estimate()))
         answer = answer_of(asked, 202, shown, shown.links.self)
         key.keep(session, answer, job_id=job_id)
     return answer

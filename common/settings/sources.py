@@ -7,18 +7,20 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from common.settings.types import HostList, PortRanges, Seconds, SettingsGroup
+from common.settings.types import HostList, Names, PortRanges, Seconds, SettingsGroup
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSettings:
-    """How to reach an object store that clients link to; no key: boto3's own credential chain."""
+    """How to reach an object store that clients link to, and which buckets; without a key, none of them."""
 
     endpoint_url: str | None
     region: str
     access_key_id: str | None
     secret_access_key: SecretStr | None
     addressing_style: Literal["auto", "path", "virtual"]
+    checksums: Literal["when_supported", "when_required"]
+    buckets: tuple[str, ...]
 
 
 class SourceSettings(SettingsGroup):
@@ -28,16 +30,25 @@ class SourceSettings(SettingsGroup):
     source_s3_region: str = Field("us-east-1", description="Signing region for `s3://` links.")
     source_s3_access_key_id: str | None = Field(
         None,
-        description="Access key id for `s3://` links; separate from the storage key. Unset: boto3's default "
-        "credential chain.",
+        description="Access key id for `s3://` links; separate from the storage key. Unset: no `s3://` links.",
     )
     source_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key for `s3://` links.")
+    source_s3_buckets: Names = Field(
+        (),
+        description="Buckets that `s3://` links may read, comma-separated; `*` stands for any characters. The storage "
+        "bucket is always refused.",
+    )
     oss_endpoint_url: str | None = Field(
         None, description="Alibaba Cloud OSS endpoint for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
     )
     oss_region: str = Field("oss-cn-hangzhou", description="Signing region for OSS.")
-    oss_access_key_id: str | None = Field(None, description="Access key id for OSS.")
+    oss_access_key_id: str | None = Field(None, description="Access key id for OSS. Unset: no `oss://` links.")
     oss_access_key_secret: SecretStr | None = Field(None, description="Secret key for OSS.")
+    oss_buckets: Names = Field(
+        (),
+        description="Buckets that `oss://` links may read, comma-separated; `*` stands for any characters. The storage "
+        "bucket is always refused.",
+    )
     oss_addressing_style: Literal["path", "virtual"] = Field(
         "virtual", description="OSS accepts only `virtual`; `path` is for OSS-compatible test servers."
     )
@@ -68,6 +79,8 @@ class SourceSettings(SettingsGroup):
             access_key_id=self.source_s3_access_key_id,
             secret_access_key=self.source_s3_secret_access_key,
             addressing_style="path",
+            checksums="when_supported",
+            buckets=self.source_s3_buckets,
         )
 
     @property
@@ -79,4 +92,6 @@ class SourceSettings(SettingsGroup):
             access_key_id=self.oss_access_key_id,
             secret_access_key=self.oss_access_key_secret,
             addressing_style=self.oss_addressing_style,
+            checksums="when_required",
+            buckets=self.oss_buckets,
         )

@@ -75,6 +75,7 @@ Limit = Annotated[int, Field(ge=0)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 HostList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(_host))]
 NetworkNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(_network_name))]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item))]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_each(ipaddress.ip_network))]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item.rstrip("/")))]
 PortRanges = Annotated[tuple[range, ...], NoDecode, PlainValidator(_port_ranges)]

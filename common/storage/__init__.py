@@ -2,6 +2,7 @@
 
 from common.settings import StorageSettings
 from common.storage.direct import Direct
+from common.storage.endpoints import same_bucket
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
 from common.storage.protocol import Appender, PartialObject, Reserve, Storage, Stored, Writer
@@ -20,6 +21,7 @@ __all__ = [
     "Writer",
     "make_storage",
     "s3_client",
+    "same_bucket",
 ]
 
 

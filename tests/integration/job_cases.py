@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +42,7 @@ def pool_on(postgres: Postgres) -> Iterator[Database]:
 
 def emptied(database: Database) -> Database:
     """The database without rows: far cheaper than a database for each test."""
-    for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "api_keys"):
+    for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "api_keys", "ended_sessions"):
         execute(database, f"DELETE FROM {table}")
     execute(database, "UPDATE tenants SET served_at = NULL")
     return database
@@ -249,12 +248,3 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[0]
     return results
-
-
-def until(condition: Callable[[], T], seconds: float = 15.0) -> T:
-    """The first true answer of `condition`, polled."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"did not happen within {seconds:.0f} s"
-        time.sleep(0.02)
-    return answer
