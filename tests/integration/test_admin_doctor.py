@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from admin import doctor, machine, servers
-from admin.doctor import Found, Level
+from admin.checks import Found, Level
 from common import jobs, keys
 from common.db import Database
 from common.jobs import Worker
