@@ -481,6 +481,7 @@ class WorkerRow(Row):
     precision: Mapped[str]
     device: Mapped[str]
     slots: Mapped[int] = mapped_column(Integer)
+    card: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
     draining: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

@@ -213,14 +213,23 @@ class Settings(BaseSettings):
     model: str = Field(
         "paraformer-large-zh", description="Model bundle to run; `demo-zh` is included in the repository."
     )
-    model_source: Literal["modelscope", "huggingface", "local"] = Field(
-        "modelscope", description="Download source of bundles that are not on disk; `local`: never download."
+    model_source: str = Field(
+        "modelscope,huggingface",
+        description="Hubs to download a bundle from that is not on disk (`modelscope`, `huggingface`), "
+        "comma-separated; if one fails the next one is tried. `local`: never download.",
     )
     model_repositories: str = Field(
         "",
-        description="Repositories to use instead of the pinned ones, e.g. your own mirror: "
+        description="Repositories to use instead of those in the bundle's definition, on the first hub: "
         "`asr=ORG/NAME@REVISION,vad=…,punc=…`.",
     )
+    modelscope_url: str = Field(
+        "https://www.modelscope.cn", description="Address of ModelScope or of a compatible mirror."
+    )
+    huggingface_url: str = Field(
+        "https://huggingface.co", description="Address of Hugging Face or of a compatible mirror."
+    )
+    huggingface_token: SecretStr | None = Field(None, description="Token for private repositories on Hugging Face.")
     models_dir: Path = Field(Path("models"), description="Directory of model bundles, one folder per bundle.")
 
     # Worker
@@ -301,6 +310,14 @@ class Settings(BaseSettings):
         if scheme not in {"postgresql", "postgres", "postgresql+psycopg"}:
             raise ValueError("must start with postgresql://")
         return value
+
+    @field_validator("model_source")
+    @classmethod
+    def _known_hubs(cls, value: str) -> str:
+        hubs = [item.strip() for item in value.split(",")]
+        if hubs != ["local"] and not (set(hubs) <= {"modelscope", "huggingface"} and len(set(hubs)) == len(hubs)):
+            raise ValueError("is not `local`, or a list of `modelscope` and `huggingface`")
+        return ",".join(hubs)
 
     @field_validator("fetch_allowed_private")
     @classmethod
@@ -397,6 +414,11 @@ class Settings(BaseSettings):
         """The database URL as PostgreSQL's own library takes it."""
         _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql://{rest}"
+
+    @property
+    def model_hubs(self) -> list[str]:
+        """The hubs that a bundle may be downloaded from, in order; none: it is never downloaded."""
+        return [] if self.model_source == "local" else self.model_source.split(",")
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ConfigurationError
+from common.model_cards import ModelCard
 from common.transcript.values import Word
 
 from .batcher import Batcher, BatcherStats
@@ -104,6 +105,11 @@ class Engine:
     def bundle(self) -> str:
         """The name of the model bundle."""
         return self._bundle.paths.name
+
+    @property
+    def card(self) -> ModelCard:
+        """What the bundle's definition says of the model."""
+        return self._bundle.paths.card
 
     @property
     def revision(self) -> str:
