@@ -17,7 +17,7 @@ from common.transcript.values import Word
 
 from .batcher import Batcher, BatcherStats
 from .budget import DeviceMemory, Memory, Trial, find_budget
-from .bundles import BundlePaths
+from .bundles import WORDS_FILE, BundlePaths
 from .features import AsrFrontend, load_cmvn
 from .lanes import Lanes
 from .linear import FLOAT, INT8
@@ -25,6 +25,7 @@ from .loading import LoadedBundle, ModelPart, load
 from .networks import Networks, PackedNetworks, PaddedNetworks
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
+from .segmenter import Segmenter
 from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
 from .vad import Vad, VadConfig, VadStream
@@ -61,7 +62,7 @@ class Engine:
         self._vad = _vad(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
-        self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self.punctuator = _punctuator(bundle)
         budget = options.batch_seconds or self._measured_budget()
         self.batcher: Batcher[Segment, list[Word]] = Batcher(
             self._recogniser.recognise,
@@ -217,6 +218,12 @@ def _release(bundle: LoadedBundle) -> None:
             for module in part.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.data = torch.empty(0)
+
+
+def _punctuator(bundle: LoadedBundle) -> Punctuator:
+    part = bundle.punc
+    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
 
 
 def _vad(bundle: LoadedBundle) -> Vad:

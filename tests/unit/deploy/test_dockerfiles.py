@@ -27,7 +27,7 @@ IMAGES = [
         "Dockerfile.worker",
         "worker",
         "worker",
-        ["worker.transcription", "deploy.alive", "admin.cli", "modelscope", "huggingface_hub"],
+        ["worker.transcription", "deploy.alive", "admin.cli"],
     ),
 ]
 NAMES = [stage for _, stage, _, _ in IMAGES]
