@@ -11,9 +11,9 @@ from typing import Any
 
 import hypothesis
 import pytest
-from pydantic import SecretStr
 
 from common.settings import Settings
+from common.settings.types import written
 from common.storage import s3_client
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
@@ -38,6 +38,22 @@ hypothesis.settings.load_profile("shared-machine")
 for _name in [name for name in os.environ if name.startswith(("PARAQUEUE_", "AWS_"))]:
     del os.environ[_name]
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Called by pytest-xdist where it is on."""
+    from tests.distribution import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of pytest-xdist: the order in which tests are dealt out."""
+    if hasattr(config, "workerinput"):
+        from tests.distribution import longest_first
+
+        longest_first(items)
 
 
 @pytest.fixture(scope="session")
@@ -129,9 +145,5 @@ def environment(settings: Settings) -> dict[str, str]:
 def variables(settings: Settings) -> dict[str, str]:
     """The PARAQUEUE_ variables of every value that was set on purpose."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    plain = {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    plain = {name: written(value) for name, value in given.items() if value is not None}
     return {f"PARAQUEUE_{name.upper()}": value for name, value in plain.items()}

@@ -26,8 +26,9 @@ from common.storage import LocalStorage
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
-from tests.integration.job_cases import database_of, emptied, storage_of, until
+from tests.integration.job_cases import database_of, emptied, storage_of
 from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=2,
-            forwarded_allow_ips=list(settings.proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

@@ -29,6 +29,7 @@ from common.errors import (
     AudioTooLong,
     AudioTruncated,
     DecodeLimit,
+    DecodeStalled,
     ParaqueueError,
 )
 from worker.engine import ffmpeg
@@ -38,6 +39,8 @@ PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
 MISSING_MS = 500  # what a file may lack without being called truncated …
 MISSING_SHARE = 0.01  # … or this share of it, whichever is more
 MAX_CHANNELS = 64
+PROBES = 10
+PROBE_SECONDS = 0.1
 
 Block = npt.NDArray[np.int16]
 
@@ -57,7 +60,8 @@ class AudioReader:
 
     channels: of the blocks; 1, a mix-down, unless `split_channels`.
     duration_ms: what the file declares, None where it declares nothing or ffmpeg could only estimate.
-    Opening raises AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, AudioTooLong or DecodeLimit.
+    Opening raises AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, AudioTooLong, DecodeLimit
+    or DecodeStalled.
     """
 
     def __init__(self, path: Path, *, split_channels: bool, limits: DecodeLimits, program: str | None = None) -> None:
@@ -65,6 +69,7 @@ class AudioReader:
         self._samples = 0
         self._ended = False
         self._timed_out = False
+        self._computing = False
         with Path(path).open("rb", buffering=0) as file:
             _check_bytes(file)
             self._head = file.read(8)
@@ -137,15 +142,29 @@ class AudioReader:
         while missing:
             ready, _, _ = select.select([self._out], [], [], self._limits.idle_timeout_seconds)
             if not ready:
-                self._timed_out = True
-                self._child.kill()
-                break
+                if self._give_up():
+                    break
+                continue
             part = os.read(self._out.fileno(), min(missing, ffmpeg.PIPE_BYTES))
             if not part:
                 break
             parts.append(part)
             missing -= len(part)
         return b"".join(parts)
+
+    def _give_up(self) -> bool:
+        """After a long silence: end the child, unless something comes just now.
+
+        One that computes all the time has a file that is made to be laborious; one that waits for bytes which do not
+        come has a disk that hangs.
+        """
+        for _ in range(PROBES):
+            self._computing |= ffmpeg.is_computing(self._child.pid)
+            if select.select([self._out], [], [], PROBE_SECONDS)[0]:
+                return False
+        self._timed_out = True
+        self._child.kill()
+        return True
 
     def _read_header(self) -> int:
         """The number of channels, from the wav header that ffmpeg writes; then the pipe is at the samples."""
@@ -199,7 +218,10 @@ class AudioReader:
         code = self._wait()
         self._report.close()
         if self._timed_out:
-            return DecodeLimit(f"no sound came for {self._limits.idle_timeout_seconds:g} s")
+            silence = f"no sound came for {self._limits.idle_timeout_seconds:g} s"
+            if self._computing:
+                return DecodeLimit(f"{silence} although the decoder was at work")
+            return DecodeStalled(f"{silence}: the decoder waits for the file")
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             return DecodeLimit(f"decoding took more than {self._limits.cpu_seconds} s of processor time")
         words = self._report.last_words()

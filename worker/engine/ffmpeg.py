@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
+from pathlib import Path
 from typing import IO
 
 FORMATS = (
@@ -86,6 +87,15 @@ def _start(
     with contextlib.suppress(OSError):  # fewer switches between the processes, where the kernel allows it
         fcntl.fcntl(pipe(child.stdout), F_SETPIPE_SZ, PIPE_BYTES)
     return child
+
+
+def is_computing(pid: int) -> bool:
+    """Whether a child runs, or would if there was a processor for it; else it waits for something, or has ended."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] == "R"  # the name before it may hold anything
 
 
 def pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -47,7 +47,7 @@ BLOCK_MS = 60_000
 DYNAMIC_SPEECH_THRES = 0.5
 DYNAMIC_SILENCE_MS = 2_000
 DYNAMIC_SILENCE_IN_SPEECH_MS = 200
-"""From FunASR's `DEFAULT_SILENCE_SCHEDULE`. It has other steps, but in blocks of 60 s the speech at the start of a block
+"""From FunASR's `DEFAULT_SILENCE_SCHEDULE`. It has other steps, but with blocks of 60 s the speech at the start of one
 counts as 0 or 60 s long: as no segment is longer, one has always ended within the block."""
 
 NO_LIMIT = 1 << 40
