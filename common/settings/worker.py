@@ -18,7 +18,7 @@ class ModelSettings(SettingsGroup):
     )
     model_source: str = Field(
         "modelscope,huggingface",
-        description="Hubs (`modelscope`, `huggingface`, comma-separated) to download bundles from that are not on disk; "
+        description="Hubs (`modelscope`, `huggingface`, comma-separated) to download missing bundles from; "
         "if one fails, the next is tried. `local`: never download.",
     )
     model_repositories: str = Field(
