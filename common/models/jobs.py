@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.job_states import Status
 from common.models.base import DEFAULT_TENANT, Row
 
-# The channel of the trigger `jobs_notify`, which the first migration makes: the id of each job that changes.
+# The channel of the trigger `jobs_notify` (migrations/sql): the id of each job that changes.
 JOB_CHANGES = "paraqueue_jobs"
 # Stands for no key where an index cannot hold NULL among values to step through.
 NO_KEY = uuid.UUID(int=0)
