@@ -118,7 +118,7 @@ def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
                 grams.update(found)
                 break
     if not grams:
-        raise InvalidRequest("`q` has no letter or digit to look for")
+        raise InvalidRequest("`q` contains no letter or digit")
     return sorted(grams)
 
 
@@ -188,4 +188,4 @@ def _decoded(cursor: str) -> tuple[uuid.UUID, int]:
             raise ValueError("a cursor's number is one of a sentence")
         return uuid.UUID(hex=job_id), int(number)
     except (ValueError, binascii.Error):
-        raise InvalidRequest("`after` is not a cursor that this service gave out") from None
+        raise InvalidRequest("`after` is not a valid cursor") from None
