@@ -1,10 +1,10 @@
-"""The whole schema of the first release, in `migrations/sql`: functions, tables by area, triggers."""
+"""The whole schema, in `migrations/sql`: functions, tables by area, triggers."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0001"
+revision = "0020"
 down_revision = None
 branch_labels = None
 depends_on = None
