@@ -64,7 +64,7 @@ def from_directory(directory: Path | str, name: str | None = None, spec: BundleS
     spec = spec or known_bundles(None).get(name)
     problems = [problem for part in PARTS for problem in file_problems(directory, part, spec)]
     if problems:
-        raise ModelUnavailable(f"The model bundle {name} is not complete in {directory}: {'; '.join(problems)}.")
+        raise ModelUnavailable(f"The model bundle {name} is incomplete in {directory}: {'; '.join(problems)}.")
     folders = {part: directory / part for part in PARTS}
     card = spec.card if spec else ModelCard()
     return BundlePaths(name, **folders, revision=_revision(directory), card=card)
