@@ -234,8 +234,12 @@ export interface components {
         ModelOut: {
             created: number;
             default: boolean;
+            description: string;
             devices: string[];
+            hotwords: boolean;
             id: string;
+            languages: string[];
+            licence: string;
             /**
              * @default model
              * @constant
@@ -245,6 +249,8 @@ export interface components {
             owned_by: string;
             revisions: string[];
             slots: number;
+            speakers: boolean;
+            word_times: boolean;
             workers: number;
         };
         PartOut: {

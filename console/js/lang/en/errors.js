@@ -8,6 +8,8 @@ export default {
   'error.invalid_request': 'The server did not accept this input.',
   'error.unknown_model': 'This model is not available right now.',
   'error.unknown_model.do': 'Choose another model.',
+  'error.unsupported_language': 'The model does not recognise this language.',
+  'error.unsupported_language.do': 'Choose another model or language.',
   'error.not_found': 'It does not exist, or it has been deleted.',
   'error.unauthenticated': 'This key is invalid or no longer valid.',
   'error.unauthenticated.do': 'Check that you copied the whole key, or ask your administrator for a new one.',
