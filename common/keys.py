@@ -8,7 +8,7 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest, NotFound, Unauthenticated, WrongState
+from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 
@@ -109,13 +110,13 @@ def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
     Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys.
     """
     if TENANT_NAME.fullmatch(new.tenant) is None:
-        raise InvalidRequest("a tenant's name has up to 63 lower-case letters, digits, `.`, `_` or `-`")
+        raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
     secret = new_secret()
     with database.transaction() as session:
         _ensure_tenant(session, new.tenant)
         mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
         if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
-            raise WrongState(f"the tenant has {MAX_KEYS_OF_TENANT} keys already; revoke one first")
+            raise WrongState(f"the tenant's limit of {MAX_KEYS_OF_TENANT} keys is reached; revoke one first")
         values = _values(new, secret) | {"id": ids.new_id()}
         row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
         return _key_of(row), secret
@@ -153,7 +154,7 @@ def authenticated(database: Database, digest: bytes) -> ApiKey:
 
 def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
     expired = ApiKeyRow.expires_at <= func.now()
-    long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)
+    long_ago = ago(LAST_USED_SECONDS)
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
         found = session.execute(select(ApiKeyRow, expired, unnoted).where(which)).one_or_none()
@@ -220,7 +221,7 @@ def rotate(
     secret = new_secret()
     values: dict[str, Any] = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS]}
     values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
-    values["previous_until"] = func.now() + timedelta(seconds=grace_seconds) if grace_seconds > 0 else None
+    values["previous_until"] = from_now(grace_seconds) if grace_seconds > 0 else None
     with database.transaction() as session:
         if _existing(session, key_id, tenant).revoked_at is not None:
             raise WrongState("the key is revoked; make a new one")
@@ -229,7 +230,7 @@ def rotate(
 
 def _not_of_the_settings(key_id: uuid.UUID) -> None:
     if key_id == ADMIN_KEY_ID:
-        raise WrongState("this key is the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
+        raise WrongState("this key is defined by the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
 
 
 def _ensure_tenant(session: Session, name: str) -> None:
@@ -251,7 +252,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
 def _existing(session: Session, key_id: uuid.UUID, tenant: str | None) -> ApiKeyRow:
     row = session.get(ApiKeyRow, key_id, with_for_update=True)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.KEY, key_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.KEY, key_id)!r}")
     return row
 
 

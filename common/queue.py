@@ -31,8 +31,9 @@ DELIVER = "paraqueue.deliver"
 RENDER = "paraqueue.render"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
-# A beat entry nobody took is stale after this time. Long beside any clock skew between two machines.
-STALE_SECONDS = 600.0
+# A message that nobody took is dropped after this time: a day, as it counts by the clocks of two machines. What piled
+# up in it costs nothing: a worker does what many of them ask for once.
+STALE_SECONDS = 24 * 3600.0
 SOCKET_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
 # What publishing raises. Redis may be away, or there and refuse to write: a replica (READONLY), a disk that is full
@@ -109,15 +110,15 @@ class Publisher:
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
-        """Send one message. Raises Unavailable where Redis does not answer, or takes nothing."""
+        """Send one message. Raises Unavailable where Redis does not respond, or takes nothing."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
-        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not respond."""
         self._send(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def wake_renderers(self) -> None:
-        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not respond."""
         self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def _send(self, task: str, **options: Any) -> None:
@@ -139,7 +140,7 @@ class Publisher:
 
 
 def check_broker(application: Celery) -> None:
-    """Raises Unavailable where Redis does not answer within a few seconds, or takes no writes."""
+    """Raises Unavailable where Redis does not respond within a few seconds, or takes no writes."""
     try:
         with application.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
@@ -151,7 +152,7 @@ def check_broker(application: Celery) -> None:
 def _refusal(error: Exception) -> str:
     refuses = isinstance(error, ResponseError) or isinstance(error.__cause__, ResponseError)
     return (
-        "Redis takes no writes" if refuses and not isinstance(error, AuthenticationError) else "Redis does not answer"
+        "Redis takes no writes" if refuses and not isinstance(error, AuthenticationError) else "Redis does not respond"
     )
 
 

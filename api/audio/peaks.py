@@ -14,7 +14,6 @@ from api.deps import ReadCaller, ServiceDep, job_uuid, v1_router
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
-from common.models import PeaksRow
 from common.queue import Publisher
 from common.transcript.peaks import MOST, RATE, Peaks
 
@@ -51,7 +50,7 @@ def get_peaks(
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
-    made = renditions.ask(service.database, job.id, key, PeaksRow)
+    made = renditions.ask(service.database, job.id, key, renditions.Kind.PEAKS)
     if made.status == renditions.FAILED:
         raise AudioNotDecodable(made.error_message or "the audio cannot be read")
     if made.key is None:
@@ -62,7 +61,7 @@ def get_peaks(
     try:
         content = b"".join(service.storage.read(made.key, 0, service.storage.size(made.key)))
     except SourceNotFound:
-        raise Expired("the audio was deleted when its time to live ended") from None
+        raise Expired("the audio was deleted at the end of its retention period") from None
     return JSONResponse(_drawn(Peaks.load(content), points), headers={"Cache-Control": "private, max-age=3600"})
 
 

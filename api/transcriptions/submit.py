@@ -20,7 +20,7 @@ from api.deps import Service
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.transcriptions.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
-from common import ids, jobs, uploads
+from common import audio_keys, ids, jobs, uploads
 from common.db import Database
 from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import BatchSubmission, Refused, Submission
@@ -127,7 +127,7 @@ async def received(request: Request, storage: Storage, limit: int) -> Received:
     if announced_bytes(request.headers) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     job_id = ids.new_id()
-    key = f"{jobs.audio_prefix(job_id)}upload"
+    key = audio_keys.upload(job_id)
     content_type = request.headers.get("content-type", "")
     writer = await run_in_threadpool(storage.writer, key)
     try:
@@ -209,7 +209,7 @@ async def _resumed(database: Database, storage: Storage, tenant: str, asked: Sub
     upload = await run_in_threadpool(uploads.ensure_complete, database, storage, upload)
     if upload.length == 0:
         raise AudioEmpty("the uploaded file is empty")
-    key = uploads.key_of(upload.id)
+    key = audio_keys.upload(upload.id)
     return Audio(upload.id, "upload", upload.name, key=key, size=upload.length, sha256=upload.sha256, resumable=True)
 
 
@@ -257,10 +257,10 @@ async def checked_options(database: Database, settings: Settings, options: Optio
 def _check_webhook(settings: Settings, asked: Options) -> None:
     """Refuse what could not be signed or has nobody to go to."""
     if asked.webhook_events is not None and asked.webhook_url is None:
-        raise InvalidRequest("`webhook_events` is for `webhook_url`, which is missing")
+        raise InvalidRequest("`webhook_events` requires `webhook_url`")
     if asked.webhook_url is not None and not settings.webhook_secrets:
         raise WebhooksNotConfigured(
-            "this installation has no secret to sign webhooks with, and sends none unsigned: set "
+            "webhooks to `webhook_url` are not configured, and none is sent unsigned: set "
             "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
         )
 
@@ -272,5 +272,5 @@ async def known_model(database: Database, default: str, asked: str | None) -> st
     workers = await run_in_threadpool(jobs.live_workers, database)
     served = {default, *(worker.model for worker in workers)}
     if asked not in served:
-        raise UnknownModel(f"there is no model {asked!r} here; there is: {', '.join(sorted(served))}")
+        raise UnknownModel(f"unknown model {asked!r}; available: {', '.join(sorted(served))}")
     return asked

@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from common import audio_keys
 from common.db import Database
 from common.errors import ChecksumMismatch, ParaqueueError, UploadIncomplete, UploadTooLarge
 from common.storage import Appender, PartialObject, Storage
 from common.telemetry import get_logger
 from common.uploads import rows, whole
 from common.uploads.checksums import Checksum, Hashes
-from common.uploads.upload import Upload, UploadLock, key_of
+from common.uploads.upload import Upload, UploadLock
 
 log = get_logger(__name__)
 COMMIT_SECONDS = 1.0
@@ -38,7 +39,7 @@ class Terms:
         """Raises UploadTooLarge where bytes up to `offset` are more than there may be."""
         end = self.max_bytes if upload.length is None else upload.length
         if offset > end:
-            raise UploadTooLarge(f"the bytes go beyond the upload's end at {end}")
+            raise UploadTooLarge(f"the data exceeds the upload's length of {end} bytes")
 
 
 def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.UUID, terms: Terms) -> Append:
@@ -47,7 +48,7 @@ def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.
     try:
         terms.check(terms.offset + (terms.announced or 0), held.upload)
         appender = storage.appender(
-            key_of(upload_id),
+            audio_keys.upload(upload_id),
             held.grown,
             reserve=lambda: rows.reserve_part(database, held),
             part_bytes=held.upload.part_bytes,
@@ -84,7 +85,7 @@ class Append:
         """Append. Raises UploadTooLarge, Storage…, UploadLocked where the lock was lost."""
         with self._lock:
             if self._over:
-                raise UploadIncomplete("the upload was broken off")
+                raise UploadIncomplete("the upload was interrupted")
             self._over = True
             self._write(piece)
             self._over = False
@@ -127,7 +128,7 @@ class Append:
         try:
             if self._checksum is not None and self._terms.checksum is not None:
                 if self._checksum.digest() != self._terms.checksum.digest:
-                    raise ChecksumMismatch("the bytes of this request have another checksum; send them again")
+                    raise ChecksumMismatch("the data does not match its checksum; send it again")
                 self._checksum = None  # proven: from here on they may be kept
             last = self._offset == self._held.upload.length
             self._commit(self._appender.keep(last=last))

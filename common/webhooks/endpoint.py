@@ -9,7 +9,7 @@ import base64
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select, update
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.errors import NotFound, TooManyWebhooks
+from common.leases import from_now
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
 from common.secret_box import SecretBox
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
@@ -87,7 +88,7 @@ def create_endpoint(database: Database, seal: SecretBox, new: NewEndpoint) -> tu
     with database.transaction() as session:
         mine = select(func.count()).where(EndpointRow.tenant == new.tenant)
         if int(session.scalar(mine) or 0) >= MAX_ENDPOINTS:
-            raise TooManyWebhooks(f"there are {MAX_ENDPOINTS} endpoints already; delete one first")
+            raise TooManyWebhooks(f"the limit of {MAX_ENDPOINTS} endpoints is reached; delete one first")
         row = session.scalars(
             insert(EndpointRow)
             .values(
@@ -166,7 +167,7 @@ def rotate_secret(
     values = {
         "secret": seal.close(secret),
         "previous_secret": EndpointRow.secret if overlap_seconds > 0 else None,
-        "previous_secret_until": func.now() + timedelta(seconds=overlap_seconds) if overlap_seconds > 0 else None,
+        "previous_secret_until": from_now(overlap_seconds) if overlap_seconds > 0 else None,
     }
     with database.transaction() as session:
         return _endpoint_of(_changed(session, endpoint_id, tenant, values)), secret
@@ -227,7 +228,7 @@ def _existing(session: Session, endpoint_id: uuid.UUID, tenant: str | None) -> E
 
 
 def _not_found(endpoint_id: uuid.UUID) -> NotFound:
-    return NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+    return NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
 
 
 def _endpoint_of(row: EndpointRow) -> Endpoint:

@@ -132,6 +132,11 @@ def booked(api: Api, key: ApiKey, minutes: int, ago: str) -> None:
         f"VALUES (gen_random_uuid(), 1, {ago}, 'acme', '{key.id}', 'demo-zh', '{{}}', 'completed', "
         f"{minutes * 60_000}, 1000)",
     )
+    execute(
+        api.database,
+        f"INSERT INTO usage_daily VALUES ('{key.id}', (({ago}) AT TIME ZONE 'UTC')::date, {minutes * 60_000})"
+        " ON CONFLICT (key_id, day) DO UPDATE SET audio_ms = usage_daily.audio_ms + excluded.audio_ms",
+    )
 
 
 @pytest.mark.parametrize("span", ["day", "month"])

@@ -11,7 +11,7 @@ import imageio_ffmpeg
 import pytest
 
 from common import jobs, renditions
-from common.models import PeaksRow
+from common.renditions import Kind
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of
@@ -97,8 +97,8 @@ def test_a_recording_that_nobody_can_decode_has_none(api: Api) -> None:
 def test_a_maker_that_died_is_replaced(api: Api, recording: bytes) -> None:
     path = f"/v1/transcriptions/{api.submit_file(recording, 'a.mp3').json()['id']}/peaks"
     api.client.get(path)
-    dead = renditions.take(api.database, PeaksRow)
-    assert dead is not None and dead.kind is PeaksRow
+    dead = renditions.take(api.database, Kind.PEAKS)
+    assert dead is not None and dead.kind is Kind.PEAKS
     Renderer(api.settings, api.database, api.storage).work()
     assert api.client.get(path).status_code == 202
     execute(api.database, "UPDATE peaks SET lease_expires_at = now() - interval '1 s'")

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.auth import identities
-from common import keys, uploads
+from common import audio_keys, keys
 from common.keys import ALL_SCOPES, KeyLimits, NewKey
 from common.storage import make_storage, s3_client
 from dev.postgres import Postgres
@@ -73,7 +73,7 @@ def test_a_small_file_is_one_put(api: Api) -> None:
     assert job["source"]["sha256"] == hashlib.sha256(content).hexdigest()
     # The address is dead now: nobody changes the bytes behind our back.
     assert httpx.put(upload["parts"][0]["url"], content=b"x" * len(content), timeout=60).status_code >= 400
-    key = uploads.key_of(uuid.UUID(upload["id"].partition("_")[2]))
+    key = audio_keys.upload(uuid.UUID(upload["id"].partition("_")[2]))
     assert b"".join(api.storage.read(key, 0, len(content))) == content
 
 
@@ -144,7 +144,7 @@ def smuggled(api: Api, upload: dict[str, Any], content: bytes) -> Callable[[], b
         addressing_style="path",
         checksums="when_required",
     )
-    key = uploads.key_of(uuid.UUID(upload["id"].partition("_")[2]))
+    key = audio_keys.upload(uuid.UUID(upload["id"].partition("_")[2]))
     where = {"Bucket": bucket, "Key": f"{prefix}/{key}" if prefix else key}
     multipart_id = one(api.database, "SELECT multipart_id FROM uploads")
     client.upload_part(**where, UploadId=multipart_id, PartNumber=1, Body=content)

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from common import uploads
+from common import audio_keys
 from common.settings import Settings
 from common.storage import Storage, make_storage
 from dev.process import Child, free_port, spawn, stop_all, wait_until
@@ -109,7 +109,7 @@ def append(replica: Replica, path: str, content: bytes | Iterator[bytes], offset
 
 def kept(storage: Storage, path: str) -> str:
     """The SHA-256 of the object that an upload became."""
-    key = uploads.key_of(uuid.UUID(path.rpartition("_")[2]))
+    key = audio_keys.upload(uuid.UUID(path.rpartition("_")[2]))
     digest = hashlib.sha256()
     for piece in storage.read(key, 0, storage.size(key)):
         digest.update(piece)

@@ -19,7 +19,7 @@ import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
-from common import jobs, uploads
+from common import audio_keys, uploads
 from common.db import Database
 from common.storage import Storage, make_storage
 from dev.postgres import Postgres
@@ -29,7 +29,7 @@ from tests.api.upload_cases import PATCH, TUS, begun, bucket_settings, patched, 
 from tests.db.job_cases import at_once, execute, one, rows
 from tests.servers import WITH_KEY
 from tests.waiting import until
-from worker.light.main import LightTasks
+from worker.light.cleaner import Cleaner
 
 LIMIT = 64 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -58,7 +58,7 @@ def content_of(size: int, seed: int = 1) -> bytes:
 
 def kept(api: Api, url: str) -> bytes:
     """The bytes of the object that an upload became."""
-    key = uploads.key_of(uuid.UUID(url.rpartition("_")[2]))
+    key = audio_keys.upload(uuid.UUID(url.rpartition("_")[2]))
     return b"".join(api.storage.read(key, 0, api.storage.size(key)))
 
 
@@ -111,7 +111,7 @@ def test_an_upload_in_pieces_becomes_a_job(api: Api) -> None:
 
 def test_an_upload_lies_where_its_job_looks_for_it() -> None:
     job_id = uuid.uuid4()
-    assert uploads.key_of(job_id).startswith(jobs.audio_prefix(job_id))
+    assert audio_keys.upload(job_id).startswith(audio_keys.prefix(job_id))
 
 
 def test_creation_with_the_first_bytes(api: Api) -> None:
@@ -270,7 +270,7 @@ def test_expired_uploads_are_gone_with_their_bytes(api: Api) -> None:
 
 
 def clean(settings: Any, database: Database, storage: Storage) -> None:
-    LightTasks(settings, database, storage, None, None, None).clean()  # type: ignore[arg-type]
+    Cleaner(settings, database, storage).clean()
 
 
 def test_a_second_writer_is_told_at_once(api: Api) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import text
 
-from common import ids, jobs
+from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
@@ -93,7 +93,7 @@ def submitted(database: Database, **changes: Any) -> Job:
 def uploaded(database: Database, storage: Storage, content: bytes = b"audio", **changes: Any) -> Job:
     """A queued job whose audio lies in storage."""
     job_id = ids.new_id()
-    key = f"{jobs.audio_prefix(job_id)}upload"
+    key = f"{audio_keys.prefix(job_id)}upload"
     writer = storage.writer(key)
     writer.write(content)
     writer.commit()

@@ -11,7 +11,7 @@ from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from common.idempotency import IdempotencyLease, IdempotencyScope, StoredResponse
 from common.settings import Settings
-from tests.db.job_cases import at_once, execute, one, storage_of, submission
+from tests.db.job_cases import NO_LIMIT, at_once, execute, one, storage_of, submission
 
 MINE = IdempotencyScope("default", None, "order-4711")
 FIRST = StoredResponse(b"print", 202, b'{"id": "tr_1"}', "/v1/transcriptions/tr_1")
@@ -110,12 +110,12 @@ def test_after_an_error_the_key_is_free(database: Database) -> None:
 def test_an_answer_is_kept_for_a_day(database: Database) -> None:
     kept(database)
     execute(database, "UPDATE idempotency_keys SET created_at = now() - interval '23 hours 59 minutes'")
-    assert idempotency.expire(database) == 0
+    assert idempotency.expire(database, NO_LIMIT) == 0
     assert idempotency.begin(database, MINE) == FIRST
     execute(database, "UPDATE idempotency_keys SET created_at = now() - interval '24 hours 1 minute'")
     held(database)  # also where nobody cleaned up yet
     execute(database, "UPDATE idempotency_keys SET created_at = now() - interval '24 hours 1 minute'")
-    assert idempotency.expire(database) == 1
+    assert idempotency.expire(database, NO_LIMIT) == 1
 
 
 def test_the_answer_goes_with_its_job(database: Database, settings: Settings) -> None:

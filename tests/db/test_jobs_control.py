@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from common import jobs
+from common import audio_keys, jobs
 from common.db import Database
 from common.errors import Expired, NotFound, StorageUnavailable, WrongState
 from common.job_states import TRANSITIONS, Status
@@ -235,7 +235,7 @@ def test_delete_leaves_nothing(database: Database, storage: LocalStorage, status
         if status is Status.COMPLETED:
             jobs.retry(database, job.id)
             completed(database, job)
-    writer = storage.writer(f"{jobs.audio_prefix(job.id)}copy-of-an-attempt")
+    writer = storage.writer(f"{audio_keys.prefix(job.id)}copy-of-an-attempt")
     writer.write(b"x")
     writer.commit()
     jobs.delete_job(database, storage, job.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common import ids, jobs
+from common import audio_keys, ids, jobs
 from common.db import Database
 from common.errors import Expired, StorageUnavailable
 from common.job_states import Status
@@ -147,7 +147,7 @@ def test_a_retry_in_the_middle_of_the_expiry_keeps_its_audio(database: Database,
         def delete(self, key: str) -> None:
             super().delete(key)
             if self.retried is None:
-                [other] = [job for job in both if not key.startswith(jobs.audio_prefix(job.id))]
+                [other] = [job for job in both if not key.startswith(audio_keys.prefix(job.id))]
                 self.retried = jobs.retry(database, other.id)
 
     storage = Slow(tmp_path / "storage")
@@ -203,7 +203,7 @@ def test_a_link_that_is_retried_meanwhile_keeps_its_new_audio(database: Database
         def delete(self, key: str) -> None:
             if not self.new:
                 jobs.retry(database, job.id)
-                self.new = write(self, f"{jobs.audio_prefix(job.id)}new")
+                self.new = write(self, f"{audio_keys.prefix(job.id)}new")
             super().delete(key)
 
         new = ""
@@ -300,7 +300,7 @@ def test_a_search_for_orphans_goes_on_where_it_ended(
 ) -> None:
     monkeypatch.setattr(retention, "KEYS_AT_A_TIME", 2)
     for _ in range(5):
-        write(storage, f"{jobs.audio_prefix(ids.new_id())}upload", age_hours=25)
+        write(storage, f"{audio_keys.prefix(ids.new_id())}upload", age_hours=25)
     found = jobs.delete_orphans(database, storage, TimeLimit(0))
     assert (found.deleted, len(keys(storage))) == (2, 3)
     assert found.reached
@@ -316,12 +316,12 @@ def test_results_expire_in_two_processes_at_once(database: Database) -> None:
 
 
 def test_orphans_are_deleted_when_they_are_old(database: Database, storage: LocalStorage) -> None:
-    prefix = jobs.audio_prefix(ids.new_id())
+    prefix = audio_keys.prefix(ids.new_id())
     young = write(storage, f"{prefix}upload", age_hours=23)
-    write(storage, f"{jobs.audio_prefix(ids.new_id())}upload", age_hours=25)
+    write(storage, f"{audio_keys.prefix(ids.new_id())}upload", age_hours=25)
     job = uploaded(database, storage)
     named = write(storage, str(job.source.audio_key), age_hours=25)
-    write(storage, f"{jobs.audio_prefix(job.id)}copy-of-a-lost-attempt", age_hours=25)
+    write(storage, f"{audio_keys.prefix(job.id)}copy-of-a-lost-attempt", age_hours=25)
     assert jobs.delete_orphans(database, storage, NO_LIMIT).deleted == 2
     assert sorted(keys(storage)) == sorted([young, named])
 
@@ -333,7 +333,7 @@ def test_what_others_put_beside_our_audio_neither_stops_the_sweep_nor_goes(
         write(storage, key, age_hours=100)
         for key in ("audio/README", "audio/zz/file", f"audio/{'-'.join(['0'] * 4)}/x", "backup/audio")
     ]
-    write(storage, f"{jobs.audio_prefix(ids.new_id())}upload", age_hours=25)
+    write(storage, f"{audio_keys.prefix(ids.new_id())}upload", age_hours=25)
     assert jobs.delete_orphans(database, storage, NO_LIMIT).deleted == 1
     assert sorted(keys(storage)) == sorted(foreign)
 

@@ -11,9 +11,9 @@ import pytest
 
 from common import jobs
 from common.db import Database
-from common.errors import InvalidRequest
+from common.errors import InvalidRequest, QuotaExceeded
 from common.job_states import Stage, Status
-from common.jobs import Dimension, Job, LeaseLost, Progress, Usage, Worker
+from common.jobs import Dimension, Job, LeaseLost, Progress, Quota, Usage, Worker
 from common.storage import LocalStorage
 from tests.db.job_cases import (
     MODEL,
@@ -233,3 +233,32 @@ def test_states_that_are_booked_are_the_terminal_ones(database: Database) -> Non
     found = {status for _, status, *_ in booked(database)}
     assert found == {Status.COMPLETED, Status.FAILED, Status.CANCELED}
     assert one(database, "SELECT count(*) FROM usage u JOIN jobs j ON j.id = u.job_id") == 3
+
+
+def test_quotas_are_held_against_the_sums_of_days(database: Database) -> None:
+    key = uuid.uuid4()
+    quota = Quota(audio_minutes_per_month=1)
+    for _ in range(2):
+        completed(database, submitted(database, key_id=key))
+    total = one(database, "SELECT sum(audio_ms) FROM usage WHERE key_id = :key", key=key)
+    assert one(database, "SELECT audio_ms FROM usage_daily WHERE key_id = :key", key=key) == total
+    submitted(database, key_id=key, quota=quota)
+    execute(database, "UPDATE usage_daily SET audio_ms = 60000")
+    with pytest.raises(QuotaExceeded):
+        submitted(database, key_id=key, quota=quota)
+
+
+def test_a_retry_counts_for_the_key_that_asks(database: Database) -> None:
+    key, quota = uuid.uuid4(), Quota(max_queued=2)
+    ended = [failed(database, submitted(database)) for _ in range(3)]
+
+    def retry(job: Job) -> Job:
+        with database.transaction() as session:
+            return jobs.retry_in(session, job.id, key_id=key, quota=quota)
+
+    for job in ended[:2]:
+        retry(job)
+    with pytest.raises(QuotaExceeded):
+        retry(ended[2])
+    assert jobs.get(database, ended[2].id).status is Status.FAILED
+    assert one(database, "SELECT count(*) FROM jobs WHERE key_id = :key", key=key) == 2

@@ -328,7 +328,7 @@ def test_release_is_no_failure(database: Database) -> None:
     again = claim(database, held.job.id)
     assert again is not None
     assert (again.attempt, again.failures) == (2, 0)
-    assert one(database, "SELECT losses FROM jobs") == 0
+    assert one(database, "SELECT crashes FROM jobs") == 0
 
 
 def test_restart_drops_the_parts_of_this_run_only(database: Database) -> None:
@@ -422,3 +422,29 @@ def test_broken_connection_heals(database: Database) -> None:
         other.close()
         session.rollback()
     assert jobs.page(database).jobs == ()
+
+
+def test_a_claim_whose_answer_got_lost_is_undone(database: Database) -> None:
+    job = submitted(database)
+    token = uuid.uuid4()
+    jobs.claim(database, job.id, worker=WORKER, model=MODEL, lease_seconds=60, token=token)
+    jobs.abandon_claim(database, job.id, token)
+    assert jobs.get(database, job.id).status is Status.QUEUED
+    assert jobs.attempts(database, job.id) == []
+    again = claimed(database, job)
+    assert again.attempt == 1
+    jobs.abandon_claim(database, job.id, token)  # also where it was not the claim that got lost
+    assert jobs.get(database, job.id).status is Status.PROCESSING
+
+
+def test_outages_and_failures_are_counted_apart_and_a_part_resets_both(database: Database) -> None:
+    job = submitted(database)
+    for outage in (True, True, False):
+        held = claimed(database, job)
+        jobs.try_again(database, held, code="unavailable", message="", pause_seconds=0, stage_ms={}, outage=outage)
+    held = claimed(database, job)
+    assert (held.failures, held.outages) == (1, 2)
+    jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
+    jobs.release(database, held, stage_ms={})
+    held = claimed(database, job)
+    assert (held.failures, held.outages) == (0, 0)

@@ -16,7 +16,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from common import ids, jobs
+from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Job, Submission, Worker
@@ -57,7 +57,7 @@ def submitted(database: Database, storage: Storage | None = None) -> Job:
     job_id = ids.new_id()
     key = None
     if storage is not None:
-        key = f"{jobs.audio_prefix(job_id)}upload"
+        key = f"{audio_keys.prefix(job_id)}upload"
         writer = storage.writer(key)
         writer.write(b"audio")
         writer.commit()
@@ -104,7 +104,7 @@ def test_the_sweep_leaves_living_leases_alone(light_tasks: LightTasks) -> None:
 
 def test_the_sweep_gives_up_what_kills_every_worker(light_tasks: LightTasks) -> None:
     job = with_expired_lease(light_tasks.database)
-    execute(light_tasks.settings, "UPDATE jobs SET losses = 3, losses_alone = 1, alone = true")
+    execute(light_tasks.settings, "UPDATE jobs SET crashes = 3, isolated_crashes = 1, isolated = true")
     light_tasks.sweep()
     failed = jobs.get(light_tasks.database, job.id)
     assert failed.status is Status.FAILED
@@ -128,8 +128,8 @@ def test_cleaning_deletes_what_outlived_its_time(light_tasks: LightTasks, tmp_pa
     past = f"now() - interval '{light_tasks.settings.audio_retention_hours + 1} hours'"
     execute(light_tasks.settings, f"UPDATE jobs SET finished_at = {past} WHERE id = '{old.id}'")
     execute(light_tasks.settings, f"UPDATE jobs SET created_at = {past} WHERE id = '{running.id}'")
-    orphan = tmp_path / "storage" / jobs.audio_prefix(ids.new_id()) / "upload"
-    fresh = tmp_path / "storage" / jobs.audio_prefix(ids.new_id()) / "upload"
+    orphan = tmp_path / "storage" / audio_keys.prefix(ids.new_id()) / "upload"
+    fresh = tmp_path / "storage" / audio_keys.prefix(ids.new_id()) / "upload"
     for path in (orphan, fresh):
         path.parent.mkdir()
         path.touch()
@@ -152,7 +152,8 @@ def test_what_is_away_is_said_in_a_line_for_each_step(light_tasks: LightTasks) -
         away.sweep()
         away.clean()
     told = [(line["event"], line["step"], line["error_code"]) for line in logs]
-    cleaning = ["audio", "results", "jobs", "batches", "usage", "deliveries", "idempotency_keys", "uploads", "orphans"]
+    cleaning = ["audio", "results", "jobs", "batches", "usage", "deliveries", "idempotency_keys", "sessions"]
+    cleaning += ["uploads", "orphans"]
     steps = ["take_back", "forget_dead_workers", "dispatch", *cleaning]
     assert told == [("step_postponed", step, "unavailable") for step in steps]
 

@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
-from common import ids, jobs
+from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Outcome, Stage, Status
 from common.jobs import Job, Submission, Worker
@@ -58,7 +58,7 @@ class Bench:
     def upload(self, path: Path, **options: Any) -> Job:
         """A queued job whose audio lies in storage."""
         job_id = ids.new_id()
-        key = f"{jobs.audio_prefix(job_id)}upload"
+        key = f"{audio_keys.prefix(job_id)}upload"
         writer = self.storage.writer(key)
         writer.write(path.read_bytes())
         stored = writer.commit()
@@ -468,7 +468,7 @@ def test_a_shutdown_hands_the_job_back(bench: Bench, audio: Path, reference: lis
     waiting = bench.now(job)
     assert (waiting.status, waiting.failure) == (Status.QUEUED, None)
     assert bench.parts(job) == 1
-    assert bench.execute("SELECT failures, losses FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 0)]
+    assert bench.execute("SELECT failures, crashes FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 0)]
     assert bench.run(job) == "completed"
     assert same(bench.sentences(job), reference)
     first, second = jobs.attempts(bench.database, job.id)
@@ -536,7 +536,7 @@ def test_a_lost_device_gives_the_lease_up_at_once(
         assert bench.run(job) == "lost"
     assert bench.now(job).status is Status.PROCESSING
     assert job.id in [lost.job_id for lost in jobs.rescue_expired(bench.database)]
-    assert bench.execute("SELECT failures, losses FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 1)]
+    assert bench.execute("SELECT failures, crashes FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 1)]
     assert bench.run(job) == "completed"
     assert same(bench.sentences(job), reference)
 

@@ -27,11 +27,11 @@ from worker.engine.device_faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer
+from worker.scratch import scratch_directory
 from worker.transcription.drain import Draining
 from worker.transcription.lease import LeaseKeeper
 from worker.transcription.models import ensure_bundle
 from worker.transcription.retry import RetryPolicy
-from worker.transcription.scratch import scratch_directory
 from worker.transcription.source import Fetcher
 from worker.transcription.tasks import Transcriber
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -66,17 +67,20 @@ class Transcriber:
 
     def run(self, transcription_id: str) -> str:
         """One message: take the job if it is still to be had, and work on it. Returns what came of it."""
+        job_id, token = ids.parsed(ids.JOB, transcription_id), uuid.uuid4()
         try:
             claim = jobs.claim(
                 self.database,
-                ids.parsed(ids.JOB, transcription_id),
+                job_id,
                 worker=self.worker,
                 model=self.engine.bundle,
                 lease_seconds=self.settings.lease_seconds,
+                token=token,
             )
         except Unavailable as error:
             # Dispatch announces the job again when nobody has claimed it for a while.
             log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
+            self._abandon(job_id, token)
             return "postponed"
         if claim is None:
             self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
@@ -88,6 +92,13 @@ class Transcriber:
                 span.fail(outcome)
         self.wake_dispatcher()
         return outcome
+
+    def _abandon(self, job_id: uuid.UUID, token: uuid.UUID) -> None:
+        """Undo a claim that may have been committed although we did not hear of it."""
+        try:
+            self._persist(lambda: jobs.abandon_claim(self.database, job_id, token))
+        except ParaqueueError as error:
+            log.warning("claim_not_undone", job_id=ids.shown(ids.JOB, job_id), error_code=error.code)
 
     @contextmanager
     def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
@@ -162,7 +173,7 @@ class Transcriber:
             path=path,
             split_channels=claim.job.channels == "split",
             limits=self._limits(),
-            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.alone else math.inf),
+            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.isolated else math.inf),
             resume=claim.resume,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)

@@ -17,6 +17,7 @@ from common.errors import Poison, WorkerLost
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.outcomes import NO_LEASE
+from common.leases import is_over
 from common.models import AttemptRow, JobRow
 
 AT_A_TIME = 500
@@ -44,7 +45,7 @@ def rescue_expired(database: Database) -> list[RescuedJob]:
             (job_id, token, worker or "")
             for job_id, token, worker in session.execute(
                 select(JobRow.id, JobRow.lease_token, JobRow.lease_worker)
-                .where(JobRow.status == Status.PROCESSING, JobRow.lease_expires_at < func.now())
+                .where(JobRow.status == Status.PROCESSING, is_over(JobRow.lease_expires_at))
                 .order_by(JobRow.lease_expires_at)
                 .limit(AT_A_TIME)
                 .with_for_update(skip_locked=True)
@@ -67,8 +68,8 @@ def rescue_expired(database: Database) -> list[RescuedJob]:
 
 
 def _lost_values() -> dict[str, Any]:
-    alone = JobRow.alone.cast(Integer)
-    poison = JobRow.losses_alone + alone >= POISON_CRASHES
+    isolated = JobRow.isolated.cast(Integer)
+    poison = JobRow.isolated_crashes + isolated >= POISON_CRASHES
     error = Poison(f"{POISON_CRASHES} workers died at the same part of this audio, with nothing else to do")
     return {
         **NO_LEASE,
@@ -77,8 +78,8 @@ def _lost_values() -> dict[str, Any]:
             (poison, Status.FAILED.value),
             else_=Status.QUEUED.value,
         ),
-        "losses": JobRow.losses + 1,
-        "losses_alone": JobRow.losses_alone + alone,
+        "crashes": JobRow.crashes + 1,
+        "isolated_crashes": JobRow.isolated_crashes + isolated,
         "dispatched_at": None,
         "finished_at": case((JobRow.cancel_requested | poison, func.now())),
         "error_code": case((~JobRow.cancel_requested & poison, error.code)),
