@@ -44,7 +44,7 @@ def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
         if before is Status.COMPLETED:
             raise WrongState("the job is completed and cannot be requeued")
         if before in {Status.QUEUED, Status.PROCESSING}:
-            counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
+            counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
             anew = {"not_before": func.now(), "dispatched_at": None} | counters
             values = anew | (waiting() if before is Status.PROCESSING else {})
             session.execute(update(JobRow).where(JobRow.id == job_id).values(**values))

@@ -3,7 +3,7 @@
 A sentence that a person corrected is found by the person's text, not by the machine's.
 
 The index `sentences_search` holds, of each sentence, every pair of letters that stand side by side and every single
-letter, each together with the tenant; the functions `search_folded` and `search_grams` of the tenth migration say
+letter, each together with the tenant; the functions `search_folded` and `search_grams` (migrations/sql) say
 which. `edits_search` holds the same of what people wrote. So two Chinese characters, which no trigram serves, are one
 look-up; a word that everybody says costs a tenant that said it twice two rows. What the indexes find is then compared
 with the words that were asked for.
