@@ -105,7 +105,7 @@ def _clock(milliseconds: int) -> str:
 def _paths(model: str) -> BundlePaths:
     if Path(model, "asr").is_dir():
         return from_directory(model)
-    return locate(bundle_spec(model), "local", "models")
+    return locate(bundle_spec(model, "models"), "models")
 
 
 if __name__ == "__main__":
