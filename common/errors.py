@@ -285,11 +285,7 @@ class AudioMissing(ParaqueueError):
 
 
 class AudioTruncated(ParaqueueError):
-<<<<<<< ours
-    """The file is shorter than its header declares."""
-=======
     """The file broke off so early that nothing of it can be decoded; one that has any sound is transcribed."""
->>>>>>> theirs
 
     code = "audio_truncated"
 

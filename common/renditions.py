@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from common.db import Database
-from common.models import Made, PeaksRow, RenditionRow
+from common.models import JobRow, Made, PeaksRow, RenditionRow
 
 Kind: TypeAlias = type[RenditionRow] | type[PeaksRow]
 NAMES: dict[Kind, str] = {RenditionRow: "playable", PeaksRow: "peaks"}
@@ -41,6 +41,7 @@ class Order:
     source_key: str
     token: uuid.UUID
     kind: Kind = RenditionRow
+    track: str = "default"
 
     @property
     def key(self) -> str:
@@ -81,7 +82,10 @@ def take(database: Database, kind: Kind = RenditionRow) -> Order | None:
             .values(token=token, lease_expires_at=_lease_end())
             .returning(kind.job_id, kind.source_key)
         ).one_or_none()
-        return Order(taken[0], taken[1], token, kind) if taken is not None else None
+        if taken is None:
+            return None
+        track = session.scalar(select(JobRow.audio_track).where(JobRow.id == taken[0]))
+        return Order(taken[0], taken[1], token, kind, track or "default")
 
 
 def keep(database: Database, order: Order) -> bool:

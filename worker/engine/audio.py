@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import AudioEmpty, AudioNotDecodable, AudioTooLong
-from common.recordings import AudioTrack, RecordingWarning
+from common.transcript.recording import AudioTrack, RecordingWarning
 from worker.engine.decoding import messages
 from worker.engine.decoding.process import Child, Order
 
@@ -43,9 +43,7 @@ class AudioReader:
     DecodeLimit.
     """
 
-    def __init__(
-        self, path: Path, *, limits: DecodeLimits, channels: str = "mix", track: str = "default"
-    ) -> None:
+    def __init__(self, path: Path, *, limits: DecodeLimits, channels: str = "mix", track: str = "default") -> None:
         self._limits = limits
         self._samples = 0
         self._ended = False

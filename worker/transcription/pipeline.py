@@ -9,19 +9,24 @@ import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from common.transcript.recording import Recording, RecordingWarning, WarningCode
 from common.transcript.values import Part, Sentence
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
+from worker.engine.decoding import DECODING_VERSION
 from worker.engine.engine import Engine
 from worker.engine.stopwatch import DECODE, Stopwatch
 from worker.engine.stream import RecognitionStream
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 BLOCK_SAMPLES = 2 * SAMPLE_RATE
+# Samples are the same only where the same code and libraries decode them.
+DECODING = f"{DECODING_VERSION}/{version('av')}"
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 # Speech without a pause does not put a part off for ever.
 LONGEST_PART = 2.0
@@ -37,10 +42,11 @@ class Request:
 
     key: str
     path: Path
-    split_channels: bool
     limits: DecodeLimits
     part_seconds: float
     resume: Part | None = None
+    channels: str = "mix"
+    track: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> Ending:
 
 def _opened(request: Request, stopwatch: Stopwatch) -> AudioReader:
     with stopwatch.time(DECODE):
-        return AudioReader(request.path, split_channels=request.split_channels, limits=request.limits)
+        return AudioReader(request.path, limits=request.limits, channels=request.channels, track=request.track)
 
 
 class _Run:
@@ -159,11 +165,19 @@ class _Run:
         """What has gathered since the last part, in the order it was spoken."""
         ordered = tuple(sorted(self._sentences, key=lambda item: (item.start_ms, item.channel)))
         start_ms, end_ms = self._part_start // SAMPLES_PER_MS, self._decoded // SAMPLES_PER_MS
-        part = Part(self._number, start_ms, end_ms, ordered, state, last)
+        recording = Recording(self._reader.tracks, self._reader.warnings)
+        part = Part(self._number, start_ms, end_ms, ordered, state, last, recording)
         self._sentences = []
         self._number += 1
         self._part_start = self._decoded
         return part
+
+
+def with_no_speech(last: Part) -> Part:
+    """The last part of a recording in which nobody speaks, which says so."""
+    told = RecordingWarning(WarningCode.NO_SPEECH.value, "No speech was found in the recording; the text is empty.")
+    recording = replace(last.recording, warnings=(*last.recording.warnings, told))
+    return replace(last, recording=recording)
 
 
 def _pack(position: int, engine: Engine, streams: list[RecognitionStream]) -> bytes:
@@ -191,6 +205,7 @@ def _unpack(state: bytes, engine: Engine, channels: int) -> tuple[int, list[byte
 def _identity(engine: Engine) -> dict[str, object]:
     return {
         "state_version": 1,
+        "decoding": DECODING,
         "revision": engine.revision,
         "precision": engine.precision,
         "max_segment_ms": engine.max_segment_ms,

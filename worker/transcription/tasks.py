@@ -27,7 +27,7 @@ from worker.engine.engine import Engine
 from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.transcription.attempt_timer import Course
 from worker.transcription.lease import Hold, LeaseKeeper
-from worker.transcription.pipeline import Ending, Hooks, Request, StaleState, transcribe
+from worker.transcription.pipeline import Ending, Hooks, Request, StaleState, transcribe, with_no_speech
 from worker.transcription.retry import RetryPolicy
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
@@ -157,10 +157,11 @@ class Transcriber:
         request = Request(
             key=claim.token.hex,
             path=path,
-            split_channels=claim.job.channels == "split",
             limits=self._limits(),
             part_seconds=min(self.settings.part_seconds, SUSPECT_PART_SECONDS if claim.alone else math.inf),
             resume=claim.resume,
+            channels=claim.job.channels,
+            track=claim.job.audio_track,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
@@ -180,6 +181,8 @@ class Transcriber:
         )
 
     def _complete(self, claim: Claim, ending: Ending, committed: Committed, course: Course) -> None:
+        no_speech = committed.sentences + len(ending.last.sentences) == 0
+        last = with_no_speech(ending.last) if no_speech else ending.last
         finished = Finished(
             model=self.engine.bundle,
             revision=self.engine.revision,
@@ -187,13 +190,13 @@ class Transcriber:
             channels=ending.channels,
             audio_ms=ending.audio_ms,
             processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
-            no_speech=committed.sentences + len(ending.last.sentences) == 0,
+            no_speech=no_speech,
         )
         self._persist(
             lambda: jobs.complete(
                 self.database,
                 claim,
-                ending.last,
+                last,
                 finished,
                 first_sentence=committed.sentences,
                 stage_ms=course.stage_ms,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from common.errors import AudioEmpty, AudioNotDecodable, AudioTruncated, ParaqueueError
-from common.recordings import AudioTrack, WarningCode
+from common.transcript.recording import AudioTrack, WarningCode
 from worker.engine.decoding import messages, mixing
 from worker.engine.decoding.container import chosen
 from worker.engine.decoding.level import Leveller, gains, pcm16
@@ -20,7 +20,7 @@ from worker.engine.decoding.messages import END, FAILURE, HEAD, SOUND, WARNING, 
 from worker.engine.decoding.mp3 import Mp3
 from worker.engine.decoding.reader import File, TrackReader
 from worker.engine.decoding.resample import Samples
-from worker.engine.decoding.structure import Link, inspect
+from worker.engine.decoding.structure import inspect
 from worker.engine.decoding.timeline import Warnings
 
 RATE = 16_000
@@ -67,9 +67,11 @@ def _pcm(
     _write(HEAD, messages.dump(Head(channels, *length, tracks)))
     warnings = Warnings()
     if len(heard) < len(tracks):
-        warnings.add(WarningCode.TRACKS_NOT_HEARD, 0, 0)
+        warnings.add_whole(WarningCode.TRACKS_NOT_HEARD)
     if file.structure.length_wrong:
-        warnings.add(WarningCode.LENGTH_WRONG, 0, 0)
+        warnings.add_whole(WarningCode.LENGTH_WRONG)
+    if bool((scale != 1.0).any()):
+        warnings.add_whole(WarningCode.LEVEL_RAISED)
     leveller = Leveller(scale, RATE, warnings)
     told: list[bytes] = []
     samples = 0
@@ -79,8 +81,6 @@ def _pcm(
         told = _tell(warnings, told)
     if samples == 0:
         raise AudioEmpty("the audio track has no samples")
-    if bool((scale != 1.0).any()):
-        warnings.add(WarningCode.LEVEL_RAISED, 0, samples / RATE)
     _tell(warnings, told)
 
 
@@ -183,7 +183,7 @@ def _nothing(file: File) -> ParaqueueError:
     return AudioEmpty("the audio track has no samples")
 
 
-def _together(tracks: list[Iterator[Samples]]) -> Iterator[Samples]:
+def _together(tracks: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
     """Tracks side by side, each a channel; those that end earlier are silent from there on."""
     while True:
         blocks = [next(track, None) for track in tracks]

@@ -14,11 +14,10 @@ from typing import TypeAlias
 import av
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from av.stream import Disposition
 
 from common.errors import AudioMissing, AudioNotDecodable, TrackNotFound
-from common.recordings import AudioTrack
+from common.transcript.recording import AudioTrack
 from worker.engine.decoding.messages import MAX_CHANNELS, MOST_TRACKS
 
 FORMATS = (
@@ -87,7 +86,7 @@ class Sound:
             options["ignore_length"] = "1"
         source = Slice(descriptor, start, end)
         try:
-            opened: InputContainer = av.open(source, options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace")
+            opened = av.open(source, "r", options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace")
         except (av.error.FFmpegError, ValueError) as error:
             raise AudioNotDecodable(f"the file is not audio that can be decoded ({_reason(error)})") from error
         self._container = opened

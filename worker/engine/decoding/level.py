@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from common.recordings import WarningCode
+from common.transcript.recording import WarningCode
 from worker.engine.decoding.resample import Samples
 from worker.engine.decoding.timeline import Warnings
 
@@ -82,4 +82,5 @@ class Leveller:
 
 def pcm16(block: Samples) -> npt.NDArray[np.int16]:
     """Float [channels, n] as interleaved int16 [n, channels]; what int16 sound was comes out as it was."""
-    return np.clip(np.rint(block.T * 32768.0), -32768, 32767).astype(np.int16)
+    scaled: Samples = np.rint(block.T * np.float32(32768.0))
+    return np.clip(scaled, -32768, 32767).astype(np.int16)

@@ -11,7 +11,7 @@ import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common.recordings import AudioTrack, RecordingWarning
+from common.transcript.recording import AudioTrack, RecordingWarning
 
 FRAME = struct.Struct("<cI")
 HEAD, SOUND, WARNING, FAILURE, END = b"H", b"S", b"W", b"F", b"E"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from common.recordings import WarningCode
+from common.transcript.recording import WarningCode
 from worker.engine.decoding.resample import Samples
 from worker.engine.decoding.timeline import Warnings
 

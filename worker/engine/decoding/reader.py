@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from av.audio.frame import AudioFrame
 
-from common.recordings import WarningCode
+from common.transcript.recording import WarningCode
 from worker.engine.decoding.container import EXACT, Damage, Event, Heard, Sound
 from worker.engine.decoding.resample import Resampler, Samples, form_of
 from worker.engine.decoding.structure import Link, Structure
@@ -159,7 +160,7 @@ def _fitted(piece: Samples, channels: int) -> Samples:
     if piece.shape[0] == channels:
         return piece
     if channels == 1:
-        return piece.mean(0, keepdims=True, dtype=np.float32)
+        return np.asarray(piece.mean(0, keepdims=True), np.float32)
     if piece.shape[0] == 1:
         return np.repeat(piece, channels, axis=0)
     fitted = np.zeros((channels, piece.shape[1]), np.float32)
@@ -173,7 +174,7 @@ def _without(frame: AudioFrame, count: int) -> AudioFrame:
     if count <= 0:
         return frame
     interleaved = frame.layout.nb_channels if frame.format.is_packed else 1
-    samples = np.ascontiguousarray(frame.to_ndarray()[:, count * interleaved :])
+    samples: Any = np.ascontiguousarray(frame.to_ndarray()[:, count * interleaved :])
     rest = AudioFrame.from_ndarray(samples, frame.format.name, frame.layout.name)
     rest.sample_rate, rest.time_base = frame.sample_rate, frame.time_base
     return rest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import av
@@ -38,7 +39,7 @@ class Resampler:
             self._graph.add("abuffersink"),
         ]
         self._sink = chain[-1]
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in pairwise(chain):
             left.link_to(right)
         self._graph.configure()
 

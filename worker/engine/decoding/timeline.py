@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.recordings import RecordingWarning, WarningCode
+from common.transcript.recording import RecordingWarning, WarningCode
 
 TOLERANCE = 0.04
 # Overlaps up to this are cut; time that jumps back further was set anew, and sound goes on where it was.
@@ -98,6 +98,7 @@ class Warnings:
 
     def __init__(self) -> None:
         self._spans: dict[WarningCode, list[list[int]]] = {}
+        self._whole: list[WarningCode] = []
 
     def add(self, code: WarningCode, start: float, end: float) -> None:
         """Of a stretch of the recording, in seconds."""
@@ -109,15 +110,16 @@ class Warnings:
         else:
             spans.append([begin_ms, end_ms])
 
-    def has(self, code: WarningCode) -> bool:
-        """Whether there is one of the kind."""
-        return code in self._spans
+    def add_whole(self, code: WarningCode) -> None:
+        """Of all of the recording."""
+        self._whole.append(code)
 
     def all(self) -> list[RecordingWarning]:
         """All so far, by time."""
+        whole = [RecordingWarning(code.value, MESSAGES[code]) for code in self._whole]
         found = [
             RecordingWarning(code.value, MESSAGES[code], start, end)
             for code, spans in self._spans.items()
             for start, end in spans
         ]
-        return sorted(found, key=lambda item: (item.start_ms or 0, item.code))
+        return whole + sorted(found, key=lambda item: (item.start_ms or 0, item.code))

@@ -60,6 +60,17 @@ class AudioTrack:
     heard: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What decoding has found out so far; complete with the last part."""
+
+    tracks: tuple[AudioTrack, ...] = ()
+    warnings: tuple[RecordingWarning, ...] = ()
+
+
+NOTHING_KNOWN = Recording()
+
+
 def warnings_json(warnings: Iterable[RecordingWarning]) -> list[dict[str, Any]]:
     """As they are stored and told."""
     return [asdict(warning) for warning in warnings]
@@ -80,6 +91,6 @@ def tracks_of(stored: Iterable[Mapping[str, Any]] | None) -> tuple[AudioTrack, .
     return tuple(AudioTrack(**fields) for fields in stored or ())
 
 
-def plays_on_its_clock(tracks: Iterable[AudioTrack], warnings: Iterable[RecordingWarning]) -> bool:
+def plays_on_its_clock(recording: Recording) -> bool:
     """Whether a player of the file itself shows the times of the transcript, and plays what was transcribed."""
-    return len(tuple(tracks)) < 2 and not any(warning.code in CLOCK_BREAKING for warning in warnings)
+    return len(recording.tracks) < 2 and not any(item.code in CLOCK_BREAKING for item in recording.warnings)
