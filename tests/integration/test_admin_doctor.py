@@ -125,12 +125,9 @@ def test_a_model_that_is_missing_or_not_whole(look: Callable[..., Found], tmp_pa
     assert (broken.level, "asr/model.pt" in broken.message) == (Level.FAIL, True)
 
 
-def test_a_broken_ffmpeg(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert look("ffmpeg").message.startswith("ffmpeg version")
-    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: "/bin/false")
-    assert look("ffmpeg").level is Level.FAIL
-    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(tmp_path / "none"))
-    assert look("ffmpeg").hint == "pip install imageio-ffmpeg"
+def test_a_decoder_that_does_not_start(look: Callable[..., Found]) -> None:
+    assert look("decoder").message.startswith("PyAV ")
+    assert look("decoder", decode_memory_bytes=30 << 20).level is Level.FAIL
 
 
 def test_a_gpu_that_is_not_there(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from common.errors import AudioEmpty, AudioNotDecodable, AudioTruncated, Paraque
 from common.transcript.recording import AudioTrack, WarningCode
 from worker.engine.decoding import messages, mixing
 from worker.engine.decoding.container import chosen
+from worker.engine.decoding.identify import HEAD_BYTES, named
 from worker.engine.decoding.level import Leveller, gains, pcm16
 from worker.engine.decoding.messages import END, FAILURE, HEAD, SOUND, WARNING, Failure, Head
 from worker.engine.decoding.mp3 import Mp3
@@ -41,6 +42,8 @@ def _serve(order: dict[str, Any]) -> None:
     size = os.fstat(STDIN).st_size
     if size == 0:
         raise AudioEmpty("the file has no bytes")
+    if (no_recording := named(os.pread(STDIN, HEAD_BYTES, 0), size)) is not None:
+        raise no_recording
     file = File(STDIN, inspect(STDIN, size))
     if file.structure.index_missing:
         raise AudioTruncated("the recording broke off before its index (moov) was written; nothing can be decoded")
@@ -48,7 +51,8 @@ def _serve(order: dict[str, Any]) -> None:
     try:
         tracks = probe.tracks()
         heard = chosen(tracks, order["track"])
-        stated = probe.stated_seconds(heard[0])
+        estimated = probe.bare and not file.structure.length_stated
+        stated = None if estimated else probe.stated_seconds(heard[0])
         declared_ms = round(stated * 1000) if stated is not None and stated >= 0 else None
         exact = probe.exact or file.structure.length_stated
     finally:
@@ -75,9 +79,9 @@ def _pcm(
     leveller = Leveller(scale, RATE, warnings)
     told: list[bytes] = []
     samples = 0
-    for block in source.blocks(warnings):
+    for block in leveller.levelled(source.blocks(warnings)):
         samples += block.shape[1]
-        _write(SOUND, pcm16(leveller.level(block)).tobytes())
+        _write(SOUND, pcm16(block).tobytes())
         told = _tell(warnings, told)
     if samples == 0:
         raise AudioEmpty("the audio track has no samples")

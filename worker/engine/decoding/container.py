@@ -32,7 +32,11 @@ BARE = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "
 # states that of its longest track: there only the structure of the file tells whether it broke off.
 EXACT = frozenset({"w64", "aiff", "caf", "flac", "ape", "tta", "wv"})
 # Good packets in a row after which a damaged place counts as passed.
-STEADY = 5
+STEADY = 25
+# At the end of the file fewer will do.
+STEADY_AT_END = 5
+# Bare formats whose packets are all of one size, but for a last one that was cut off.
+EVEN = frozenset({"ac3", "eac3", "dts"})
 BUFFER_BYTES = 1 << 18
 LANGUAGE = re.compile(r"[a-z]{2,3}")
 
@@ -91,6 +95,7 @@ class Sound:
             raise AudioNotDecodable(f"the file is not audio that can be decoded ({_reason(error)})") from error
         self._container = opened
         self._size, self._read_until = end - start, 0
+        self._last_cut = False
         self.format = opened.format.name.partition(",")[0]
         # Streams without a decoder have no codec context, and a rate of 0 has only what was never understood.
         self._streams = [item for item in opened.streams.audio if item.codec_context is not None and item.rate]
@@ -101,6 +106,11 @@ class Sound:
     def exact(self) -> bool:
         """Whether the length that the format states can be relied on."""
         return self.format in EXACT
+
+    @property
+    def bare(self) -> bool:
+        """Whether the format has neither timestamps nor, but for mp3's tag, a length: what is told is an estimate."""
+        return self.format in BARE
 
     @property
     def start_seconds(self) -> float:
@@ -131,8 +141,8 @@ class Sound:
 
     @property
     def left_over(self) -> bool:
-        """After the last event: whether bytes were left that make no whole frame, at the end of a bare stream."""
-        return self.format in BARE and 0 < self._read_until < self._size
+        """After the last event: whether the file ends with bytes that make no whole packet."""
+        return self._last_cut or (self.format in BARE and 0 < self._read_until < self._size)
 
     def close(self) -> None:
         """Let go of it."""
@@ -140,7 +150,7 @@ class Sound:
 
     def _decoded(self, stream: AudioStream) -> Iterator[tuple[Event, int]]:
         """Events with the place in the file that their packet comes from."""
-        place = 0
+        place, usual = 0, 0
         packets = self._container.demux(stream)
         while True:
             try:
@@ -153,6 +163,9 @@ class Sound:
             if packet.size and packet.pos is not None:
                 place = packet.pos
                 self._read_until = max(self._read_until, place + packet.size)
+                cut = packet.is_corrupt if self.format in EXACT else packet.size < 0.9 * usual
+                self._last_cut = cut and self.format in EXACT | EVEN
+                usual = packet.size
             try:
                 frames = packet.decode()
             except av.error.EOFError:
@@ -180,15 +193,27 @@ class Sound:
                 waiting.append((event, place))
                 if len(waiting) >= STEADY:
                     rate = (good_place - first_place) / good_until if good_until > 0 else 0.0
-                    lost = (waiting[0][1] - good_place) / rate if rate > 0 else 0.0
-                    shift = good_until + lost - (waiting[0][0].seconds or 0.0)
-                    yield from (Heard(item.frame, (item.seconds or 0.0) + shift) for item, _ in waiting)
+                    shift = _shift(waiting[0], good_until, good_place, rate)
+                    yield from _shifted(waiting, shift)
                     waiting = None
             else:
                 begin = (event.seconds if event.seconds is not None else good_until - shift) + shift
                 first_place = place if first_place < 0 else first_place
                 good_until, good_place = begin + event.frame.samples / event.frame.sample_rate, place
                 yield Heard(event.frame, begin)
+        if waiting is not None and len(waiting) >= STEADY_AT_END:
+            rate = (good_place - first_place) / good_until if good_until > 0 else 0.0
+            yield from _shifted(waiting, _shift(waiting[0], good_until, good_place, rate))
+
+
+def _shift(first: tuple[Heard, int], good_until: float, good_place: int, rate: float) -> float:
+    """How far the time of a file without timestamps is behind, after damage: bytes passed at the usual rate."""
+    lost = (first[1] - good_place) / rate if rate > 0 else 0.0
+    return good_until + lost - (first[0].seconds or 0.0)
+
+
+def _shifted(waiting: list[tuple[Heard, int]], shift: float) -> Iterator[Event]:
+    return (Heard(item.frame, (item.seconds or 0.0) + shift) for item, _ in waiting)
 
 
 def chosen(tracks: tuple[AudioTrack, ...], wanted: str) -> tuple[int, ...]:

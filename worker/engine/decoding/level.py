@@ -7,7 +7,7 @@ is attenuated where it is, with a gain that recovers slowly.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -61,22 +61,44 @@ class Leveller:
         self._limit: npt.NDArray[np.float32] = np.ones((len(gains), 1), np.float32)
         self._done = 0
 
-    def level(self, block: Samples) -> Samples:
-        """The next block [channels, n], within -1 to 1 but for small overshoots."""
+    def levelled(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
+        """The blocks [channels, n], within -1 to 1 but for small overshoots: each is held until the next is known."""
+        held: Samples | None = None
+        before, now = self._limit, self._limit
+        for block in blocks:
+            amplified = np.asarray(block * self._gains, np.float32) if self._raised else block
+            following = self._wanted(amplified)
+            if held is not None:
+                yield self._limited(held, before, now, following)
+            held, before, now = amplified, now, following
+        if held is not None:
+            yield self._limited(held, before, now, now)
+
+    def _wanted(self, block: Samples) -> npt.NDArray[np.float32]:
+        """The gain that a block needs, which goes up slowly from what the one before it needed."""
         start, self._done = self._done, self._done + block.shape[1]
-        if self._raised:
-            block = block * self._gains
         peaks = np.abs(block).max(1, keepdims=True)
-        before = self._limit
-        wanted = np.where(peaks > OVERSHOOT, CEILING / np.maximum(peaks, CEILING), 1.0).astype(np.float32)
-        self._limit = np.minimum(wanted, np.minimum(1.0, before * RECOVERY)).astype(np.float32)
-        if bool((self._limit == 1.0).all() and (before == 1.0).all()):
-            return block
         if not self._raised and bool((peaks > OVERSHOOT).any()):
             self._warnings.add(WarningCode.LEVEL_LOWERED, start / self._rate, self._done / self._rate)
-        fade = min(block.shape[1], int(FADE_SECONDS * self._rate))
-        gain = np.broadcast_to(self._limit, block.shape).copy()
-        gain[:, :fade] = np.linspace(before[:, 0], self._limit[:, 0], fade, dtype=np.float32).T
+        needed = np.where(peaks > OVERSHOOT, CEILING / np.maximum(peaks, CEILING), 1.0)
+        self._limit = np.minimum(needed, np.minimum(1.0, self._limit * RECOVERY)).astype(np.float32)
+        return self._limit
+
+    def _limited(
+        self,
+        block: Samples,
+        before: npt.NDArray[np.float32],
+        now: npt.NDArray[np.float32],
+        following: npt.NDArray[np.float32],
+    ) -> Samples:
+        """A gain falls at the end of the block before the loud one, and rises at the beginning of the one after."""
+        if bool((before == 1.0).all() and (now == 1.0).all() and (following == 1.0).all()):
+            return block
+        fade = min(block.shape[1] // 2, int(FADE_SECONDS * self._rate))
+        gain = np.broadcast_to(now, block.shape).copy()
+        if fade:
+            gain[:, :fade] = np.linspace(np.minimum(before, now)[:, 0], now[:, 0], fade, dtype=np.float32).T
+            gain[:, -fade:] = np.linspace(now[:, 0], np.minimum(now, following)[:, 0], fade, dtype=np.float32).T
         return np.asarray(block * gain, np.float32)
 
 

@@ -140,6 +140,8 @@ class TrackReader:
 
     def _surely_stated(self, sound: Sound) -> float | None:
         structure = self._file.structure
+        if structure.stated_seconds is not None:
+            return structure.stated_seconds
         sure = sound.format in EXACT or structure.length_stated
         return sound.stated_seconds(self._track) if sure and len(structure.links) == 1 else None
 

@@ -15,6 +15,8 @@ MOST_BOXES = 1 << 20
 MOST_PAGES = 1 << 24
 MOST_LINKS = 1000
 PCM_SLACK = 4096
+ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 EBML, SEGMENT, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 TOP = {EBML, SEGMENT, 0xEC, 0xBF}
 LEVEL_1 = {0x114D9B74, 0x1549A966, 0x1654AE6B, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC, 0xBF}
@@ -34,6 +36,7 @@ class Structure:
     """broken_off: it ends in the middle of something. length_wrong: it holds more sound than its header states.
 
     length_stated: the length that the libraries report was written by the encoder, and is no estimate.
+    stated_seconds: what a wav header states, where the libraries only see what is there.
     index_missing: it broke off before the index without which nothing of it can be decoded.
     """
 
@@ -42,6 +45,7 @@ class Structure:
     length_wrong: bool = False
     length_stated: bool = False
     index_missing: bool = False
+    stated_seconds: float | None = None
 
 
 def inspect(descriptor: int, size: int) -> Structure:
@@ -54,6 +58,8 @@ def inspect(descriptor: int, size: int) -> Structure:
         return Structure((Link(0, size),), broken_off=8 + struct.unpack("<I", head[4:8])[0] > size)
     if head[:4] == b"OggS":
         return _ogg(file)
+    if head == ASF_HEADER:
+        return Structure((Link(0, size),), broken_off=_asf_broken(file))
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return Structure((Link(0, size),), broken_off=_matroska_broken(file))
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"):
@@ -96,9 +102,18 @@ def _wav(file: _Bytes) -> Structure:
             return Structure(whole, length_wrong=length == 0 and file.size - place > 8 + PCM_SLACK)
         end = place + 8 + length
         if end > file.size:
-            return Structure(whole, broken_off=True, length_stated=True)
+            rate = _byte_rate(file)
+            return Structure(whole, broken_off=True, stated_seconds=length / rate if rate else None)
         return Structure(whole, length_wrong=file.size - end > PCM_SLACK and not _only_chunks(file, end))
     return Structure(whole)
+
+
+def _byte_rate(file: _Bytes) -> int:
+    """Bytes of a second of a wav file's sound."""
+    for place, name, _ in _chunks(file):
+        if name == b"fmt ":
+            return int(struct.unpack("<I", file.at(place + 16, 4).ljust(4, b"\0"))[0])
+    return 0
 
 
 def _chunks(file: _Bytes, place: int = 12) -> Iterator[tuple[int, bytes, int]]:
@@ -157,6 +172,13 @@ def _next_page(file: _Bytes, place: int) -> int:
     return file.size
 
 
+def _asf_broken(file: _Bytes) -> bool:
+    """Whether the data object of an ASF file (wma, wmv) reaches behind the end of the file."""
+    place = struct.unpack("<Q", file.at(16, 8).ljust(8, b"\0"))[0]
+    data = file.at(place, 24)
+    return data[:16] == ASF_DATA and len(data) == 24 and bool(place + struct.unpack("<Q", data[16:])[0] > file.size)
+
+
 def _boxes(file: _Bytes) -> tuple[bool, bool]:
     """Whether the last box of an mp4 reaches behind the end of the file, and whether there is an index."""
     place, indexed = 0, False
@@ -167,10 +189,10 @@ def _boxes(file: _Bytes) -> tuple[bool, bool]:
         length = struct.unpack(">I", head[:4])[0]
         if length == 1 and len(head) == 16:
             length = struct.unpack(">Q", head[8:])[0]
-        indexed |= head[4:8] == b"moov"
         if length < 8:  # 0: up to the end of the file
             return False, indexed or length != 0
         place += length
+        indexed |= head[4:8] == b"moov" and place <= file.size
         if place >= file.size:
             return place > file.size, indexed
     return False, True
