@@ -70,7 +70,7 @@ def run(
             on_progress(done, total)
 
     hooks = Hooks(told.parts.append, progress, signal or StopSignal())
-    request = Request("job", path, split, LIMITS, part_seconds, resume)
+    request = Request("job", path, LIMITS, part_seconds, resume, channels="split" if split else "mix")
     told.ending = transcribe(engine, request, hooks)
     return told
 
@@ -192,6 +192,27 @@ def test_resuming_behind_parts_that_ended_within_speech(engine: Engine, mp3: Pat
         resumed = run(engine, mp3, 15, resume=short.parts[number])
         before = [sentence for part in short.parts[: number + 1] for sentence in part.sentences]
         assert same(before + resumed.sentences, undisturbed.sentences)
+
+
+def test_resuming_a_difficult_recording(engine: Engine, recording: Recording, tmp_path: Path) -> None:
+    """It starts late, pauses, is very quiet, cancels itself out when mixed, and breaks off."""
+    filters = r"volume=-50dB,pan=stereo|c0=c0|c1=-1*c0,asetpts=if(gte(T\,12)\,PTS+8/TB\,PTS)+3/TB"
+    path = write(recording.samples[: 40 * SAMPLE_RATE], tmp_path / "a.mkv", "-af", filters, "-c:a", "flac")
+    path.write_bytes(path.read_bytes()[:-2000])
+    whole = run(engine, path)
+    assert whole.ending is not None
+    codes = {warning.code for warning in whole.ending.last.recording.warnings}
+    assert codes == {"level_raised", "channels_cancel", "audio_gap", "audio_truncated"}
+    plain = run(engine, write(recording.samples[: 40 * SAMPLE_RATE], tmp_path / "plain.wav"))
+    assert "".join(s.text for s in whole.sentences)[:20] == "".join(s.text for s in plain.sentences)[:20]
+    first, last = plain.sentences[0].words, plain.sentences[-1].words
+    assert abs(whole.sentences[0].words[0].start_ms - first[0].start_ms - 3000) < 60
+    assert abs(whole.sentences[-1].words[0].start_ms - last[0].start_ms - 11_000) < 60
+    short = run(engine, path, 10)
+    assert len(short.parts) >= 3
+    for number, part in enumerate(short.parts):
+        resumed = run(engine, path, 10, resume=part)
+        assert same_parts(resumed.everything, short.everything[number + 1 :])
 
 
 def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording: Recording, tmp_path: Path) -> None:
@@ -351,7 +372,7 @@ def test_an_error_of_the_caller_ends_the_child(engine: Engine, mp3: Path) -> Non
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        transcribe(engine, Request("job", mp3, False, LIMITS, 10.0), Hooks(fail, lambda *_: None))
+        transcribe(engine, Request("job", mp3, LIMITS, 10.0), Hooks(fail, lambda *_: None))
 
 
 def test_an_error_of_the_file_is_told(engine: Engine, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import { PlayerBar } from './player_bar.js';
 import { Sentence } from './sentence.js';
 import { Growing, NoText } from './progress.js';
 import { Tools } from './tools.js';
+import { Warnings } from './warnings.js';
 
 export function Transcript({ id }) {
   const entry = useJob(id);
@@ -42,6 +43,7 @@ function Run({ entry, job }) {
       <${Head} job=${job} />
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
+      <${Warnings} job=${job} />
       <div class="stage" data-roof>
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}

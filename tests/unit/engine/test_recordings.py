@@ -40,7 +40,7 @@ def test_a_track_that_starts_late(name: str, tmp_path: Path) -> None:
     assert near(heard(path).beeps(), [5000 + ms for ms in BEEPS_MS], 25)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "avi", "ts", "flv", "webm"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "flv", "webm"])
 def test_a_track_that_starts_later_than_the_picture(suffix: str, tmp_path: Path) -> None:
     """With b-frames, whose timestamps are shifted, where the codec has them."""
     path = tmp_path / f"late.{suffix}"
@@ -49,7 +49,7 @@ def test_a_track_that_starts_later_than_the_picture(suffix: str, tmp_path: Path)
     )
     rate = ("-ar", "44100") if suffix == "flv" else ()
     ffmpeg(*VIDEO, "-itsoffset", "5", "-f", "lavfi", "-i", BEEPS, *codecs, "-pix_fmt", "yuv420p", *rate, path)
-    assert near(heard(path).beeps(), [5000 + ms for ms in BEEPS_MS], 90 if suffix == "avi" else 50)
+    assert near(heard(path).beeps(), [5000 + ms for ms in BEEPS_MS], 50)
 
 
 @pytest.mark.parametrize("name", HOLED)
@@ -73,16 +73,16 @@ def test_a_timestamp_that_cannot_be_is_passed_over(tmp_path: Path) -> None:
 
 
 def damaged(path: Path, seed: int = 1) -> Path:
-    """A seventh of the bytes behind the middle are noise."""
+    """Half a second of the bytes behind the middle are noise."""
     data = bytearray(path.read_bytes())
     start = len(data) * 4 // 7
-    data[start : start + len(data) // 7] = random.Random(seed).randbytes(len(data) // 7)
+    data[start : start + len(data) // 14] = random.Random(seed).randbytes(len(data) // 14)
     broken = path.with_name(f"damaged-{path.name}")
     broken.write_bytes(data)
     return broken
 
 
-# Two seconds of damage at 4 s; behind it, 5.5 s is where it was. Of bare streams the place is an estimate.
+# Half a second of damage at 4 s; behind it, 5.5 s is where it was. Of bare streams the place is an estimate.
 DAMAGED = {
     "cbr.mp3": 120,
     "a.ac3": 120,

@@ -152,8 +152,8 @@ class TrackReader:
             return
         stated_until = self._began_at + self._stated if self._stated is not None else None
         short = stated_until is not None and until < stated_until - MISSING_SECONDS
-        ends_badly = self._damage is not None or self._left_over
-        if self._file.structure.broken_off or short or (ends_badly and self._stated is None):
+        damaged = self._damage is not None and self._stated is None
+        if self._file.structure.broken_off or self._left_over or short or damaged:
             self._warnings.add(WarningCode.AUDIO_TRUNCATED, until, max(until, stated_until or until))
 
 
