@@ -1,7 +1,7 @@
 # The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test soak check bench demo-model bench-api model lock clean
+.PHONY: help venv run test soak check docs bench demo-model bench-api model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -28,6 +28,9 @@ check: venv ## Lint, types, import rules, whether migrations and models agree, a
 	$(python) -m dev.check_migrations
 	$(python) -m dev.audit
 
+docs: ## Build the documentation as a site in site/; it can be opened as files
+	@dev/docs.sh $(ARGS)
+
 bench: venv ## Measure the engine beside its peers; tables here and in bench/results (ARGS=--quick: under 4 minutes)
 	@exec $(python) -m bench $(ARGS)
 
@@ -44,5 +47,5 @@ lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newe
 	@dev/lock.sh $(ARGS)
 
 clean: ## Remove .venv and caches; the data in .paraqueue stays
-	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-docs .tools site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

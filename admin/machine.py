@@ -136,14 +136,21 @@ def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     if not (valid or settings.admin_key or settings.jwt_secret or settings.jwt_jwks_url):
         hint = "python -m admin keys create first --scope submit --scope read --scope admin"
         return Found(Level.FAIL, "there is no API key: nobody can call", hint)
-    unset = [
-        f"PARAQUEUE_{name.upper()}" for name in ("secret_key", "webhook_secret") if getattr(settings, name) is None
-    ]
+    unset = [f"{name} is not set: {effect}" for field, name, effect in SECRETS if getattr(settings, field) is None]
     if unset:
-        return Found(Level.WARN, f"{' and '.join(unset)} unset: no webhooks of that kind", "see docs/webhooks.md")
+        return Found(Level.WARN, "; ".join(unset), "see docs/webhooks.md")
     return Found(Level.OK, f"{valid} API keys; webhooks can be signed")
 
 
+# What does not work without a secret.
+SECRETS = (
+    (
+        "secret_key",
+        "PARAQUEUE_SECRET_KEY",
+        "no sign-in to the console, no webhook endpoints",
+    ),
+    ("webhook_secret", "PARAQUEUE_WEBHOOK_SECRET", "webhook_url is refused"),
+)
 CHECKS = {
     "model": Check(model, "see PARAQUEUE_MODEL and docs/models.md"),
     "decoder": Check(decoder, "pip install av"),

@@ -13,14 +13,14 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from api.auth.callers import Caller
-from api.auth.identities import Identities
-from api.auth.rate_limits import Rates
-from api.job_notifications import Changes
-from api.queue_metrics import Board
+from api.auth.identities import Authenticator
+from api.auth.rate_limits import RateLimits
+from api.job_notifications import JobNotifications
+from api.queue_metrics import QueueMetrics
 from common import ids
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
-from common.jobs import Dispatcher, Outlook
+from common.jobs import Dispatcher, Estimates
 from common.keys import Scope
 from common.settings import Settings
 from common.storage import Storage
@@ -37,12 +37,12 @@ class Service:
     storage: Storage
     queue: Celery
     dispatcher: Dispatcher
-    outlook: Outlook
-    changes: Changes
+    estimates: Estimates
+    notifications: JobNotifications
     hashes: Hashes
-    identities: Identities
-    rates: Rates
-    board: Board
+    authenticator: Authenticator
+    rates: RateLimits
+    queue_metrics: QueueMetrics
     readers: Readers
     exposition: Exposition
 
@@ -60,19 +60,20 @@ async def get_service(request: Request) -> Service:
 ServiceDep = Annotated[Service, Depends(get_service)]
 
 
-@dataclass(frozen=True, slots=True)
 class Requires:
-    """A dependency that gives the caller, if it has the scope. Every route of /v1 has one: a test sees to it."""
+    """A dependency that gives the caller, if it has all the scopes. Every route of /v1 has one: a test sees to it."""
 
-    scope: Scope | None
+    def __init__(self, *scopes: Scope) -> None:
+        self.scopes = scopes
 
     async def __call__(self, request: Request) -> Caller:
         """Raises Forbidden."""
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is None:  # the gate lets nobody through to /v1 without; this is for a route outside of it
             raise Unauthenticated("give an API key")
-        if self.scope is not None and self.scope not in caller.scopes:
-            raise Forbidden(f"this call needs a key with the scope `{self.scope}`")
+        for scope in self.scopes:
+            if scope not in caller.scopes:
+                raise Forbidden(f"this call needs a key with the scope `{scope}`")
         return caller
 
 
@@ -103,9 +104,11 @@ def v1_router(prefix: str, tag: str) -> APIRouter:
     return APIRouter(prefix=prefix, tags=[tag], route_class=ScopedRoute)
 
 
-CallerDep = Annotated[Caller, Depends(Requires(None))]
+CallerDep = Annotated[Caller, Depends(Requires())]
 SubmitCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT))]
 ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
+# Who changes what it must have read, or is answered with a transcript
+SubmitAndReadCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT, Scope.READ))]
 AdminCaller = Annotated[Caller, Depends(Requires(Scope.ADMIN))]
 
 

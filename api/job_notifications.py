@@ -14,15 +14,18 @@ from contextlib import contextmanager
 
 import psycopg
 
+from common.db import connection_parameters
 from common.models import JOB_CHANGES
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
 RECONNECT_SECONDS = 1.0
-CONNECT_SECONDS = 5
+# Nobody else would notice that this connection hangs, as nothing is ever sent on it.
+PROBE_SECONDS = 15.0
+ANSWER_SECONDS = 5.0
 
 
-class Changes:
+class JobNotifications:
     """Wakes the coroutines that wait for jobs. For one event loop."""
 
     def __init__(self, conninfo: str) -> None:
@@ -63,20 +66,26 @@ class Changes:
         while True:
             try:
                 await self._listen()
-            except psycopg.Error as error:
+            except (psycopg.Error, TimeoutError) as error:
                 log.warning("listen_interrupted", error_type=type(error).__name__)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
         connection = await psycopg.AsyncConnection.connect(
-            self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS, application_name="paraqueue-listen"
+            self._conninfo, autocommit=True, application_name="paraqueue-listen", **connection_parameters()
         )
-        async with connection:
-            await connection.execute(f"LISTEN {JOB_CHANGES}")
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await connection.execute(f"LISTEN {JOB_CHANGES}")
             self._wake_all()  # whatever happened while nobody listened
-            async for notification in connection.notifies():
-                for event in self._waiting.get(uuid.UUID(notification.payload), ()):
-                    event.set()
+            while True:
+                async for notification in connection.notifies(timeout=PROBE_SECONDS):
+                    for event in self._waiting.get(uuid.UUID(notification.payload), ()):
+                        event.set()
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    await connection.execute("SELECT 1")
+        finally:
+            await connection.close()
 
     def _wake_all(self) -> None:
         for events in self._waiting.values():

@@ -14,22 +14,22 @@ from api import usage
 from api.audio import peaks
 from api.audio import routes as audio
 from api.auth.gate import Gate
-from api.auth.identities import Identities
-from api.auth.lockout import Failures
-from api.auth.rate_limits import Rates
+from api.auth.identities import Authenticator
+from api.auth.lockout import Lockout
+from api.auth.rate_limits import RateLimits
 from api.batches import routes as batches
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
 from api.http.request_log import RequestLog
 from api.http.security_headers import SecurityHeaders
-from api.job_notifications import Changes
+from api.job_notifications import JobNotifications
 from api.keys import routes as keys
 from api.keys import session
 from api.openai import models
 from api.openai import routes as openai
 from api.ops import console, docs, health, metrics
-from api.queue_metrics import Board
+from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
 from api.transcriptions import events, search, sentences, transcripts
 from api.transcriptions import routes as transcriptions
@@ -38,7 +38,7 @@ from api.uploads import routes as uploads
 from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError
-from common.jobs import Dispatcher, Outlook
+from common.jobs import Dispatcher, Estimates
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
@@ -46,6 +46,7 @@ from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, Readers, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
+from common.version import VERSION
 
 log = get_logger(__name__)
 # Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, messages of
@@ -67,18 +68,18 @@ def create_app(settings: Settings) -> FastAPI:
         service = _start(settings)
         app.state.service = service
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
-        service.changes.start()
+        service.notifications.start()
         yield
-        await service.changes.stop()
+        await service.notifications.stop()
         service.dispatcher.stop()
-        service.board.stop()
+        service.queue_metrics.stop()
         service.database.close()
         stop_tracing()  # here, for uvicorn ends the process with the signal that it got
         log.info("api_stopped")
 
     app = FastAPI(
         title="Paraqueue",
-        version="0.1.0",
+        version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
@@ -88,15 +89,15 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
-    if settings.origins:
+    if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.origins,
+            allow_origins=settings.cors_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    app.add_middleware(SecurityHeaders, shared=bool(settings.origins))
+    app.add_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
     app.add_middleware(Measures)
     app.add_middleware(RequestLog)  # the last one added is the outermost
     problems.install(app)
@@ -120,27 +121,27 @@ def _start(settings: Settings) -> Service:
         wake_deliverers=publisher.wake_deliverers,
     )
     dispatcher.start()
-    changes = Changes(settings.postgres_url)
-    storage, outlook = make_storage(settings), Outlook(database)
-    rates = Rates(settings)
-    identities = Identities(settings, database, Failures(settings, rates))
+    notifications = JobNotifications(settings.postgres_url)
+    storage, estimates = make_storage(settings), Estimates(database)
+    rates = RateLimits(settings)
+    authenticator = Authenticator(settings, database, Lockout(settings, rates))
     prepare(settings.model)
-    board = Board(settings)
-    board.start()
+    queue_metrics = QueueMetrics(settings)
+    queue_metrics.start()
     return Service(
         settings=settings,
         database=database,
         storage=storage,
         queue=queue,
         dispatcher=dispatcher,
-        outlook=outlook,
-        changes=changes,
+        estimates=estimates,
+        notifications=notifications,
         hashes=Hashes(),
-        identities=identities,
+        authenticator=authenticator,
         rates=rates,
-        board=board,
+        queue_metrics=queue_metrics,
         readers=Readers(settings),
-        exposition=Exposition([board]),
+        exposition=Exposition([queue_metrics]),
     )
 
 

@@ -20,7 +20,7 @@ from common.background import Background
 from common.db import Database
 from common.errors import ParaqueueError
 from common.job_states import Stage
-from common.jobs import Crew, Figures, figures
+from common.jobs import QueueStats, WorkerCounts, queue_stats
 from common.settings import Settings
 from common.telemetry import get_logger
 
@@ -37,10 +37,10 @@ REDIS_UP = "1 if Redis responded within one second."
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """What was seen; no figures where the database did not answer."""
 
-    figures: Figures | None
+    queue_stats: QueueStats | None
     redis: bool
     took_seconds: float
     ended_at: float
@@ -51,7 +51,7 @@ class Look:
         return time.monotonic() - self.ended_at < max(FRESH_SECONDS, REST * self.took_seconds)
 
 
-class Board(Background, Collector):
+class QueueMetrics(Background, Collector):
     """A thread that looks when it is asked to, and what it saw as metrics."""
 
     def __init__(self, settings: Settings) -> None:
@@ -63,7 +63,7 @@ class Board(Background, Collector):
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
         )
-        self._last: Look | None = None
+        self._last: Snapshot | None = None
         self._looked = threading.Condition()
 
     def stop(self) -> None:
@@ -81,12 +81,12 @@ class Board(Background, Collector):
         took = time.monotonic() - began
         answers = self._redis_answers()
         with self._looked:
-            self._last = Look(seen, answers, took, time.monotonic())
+            self._last = Snapshot(seen, answers, took, time.monotonic())
             self._looked.notify_all()
 
-    def _figures(self) -> Figures | None:
+    def _figures(self) -> QueueStats | None:
         try:
-            return figures(self._database)
+            return queue_stats(self._database)
         except ParaqueueError as error:
             log.warning("figures_missing", error_code=error.code, reason=error.message)
         except DBAPIError as error:  # a statement that took too long, a schema of another version
@@ -100,7 +100,7 @@ class Board(Background, Collector):
             return False
         return True
 
-    def look(self) -> Look | None:
+    def look(self) -> Snapshot | None:
         """What is known by now; None where a look takes longer than a reader waits."""
         with self._looked:
             if self._last is None or not self._last.fresh:
@@ -113,7 +113,7 @@ class Board(Background, Collector):
     def collect(self) -> Iterator[Metric]:
         """The metrics, from what was seen within the last seconds."""
         seen = self.look()
-        found = seen.figures if seen is not None else None
+        found = seen.queue_stats if seen is not None else None
         yield _flag("paraqueue_database_up", DATABASE_UP, found is not None)
         if seen is not None:
             yield _flag("paraqueue_redis_up", REDIS_UP, seen.redis)
@@ -125,10 +125,10 @@ def described() -> Iterator[Metric]:
     """What there may be, without a look."""
     yield _flag("paraqueue_database_up", DATABASE_UP, False)
     yield _flag("paraqueue_redis_up", REDIS_UP, False)
-    yield from _families(Figures((), (), (), 0, 0, 0.0), "")
+    yield from _families(QueueStats((), (), (), 0, 0, 0.0), "")
 
 
-def _families(seen: Figures, model: str) -> Iterator[Metric]:
+def _families(seen: QueueStats, model: str) -> Iterator[Metric]:
     """The figures as metrics; all replicas of the API tell the same, so take the largest, never the sum."""
     waiting, running, crews = ({item.model for item in items} for items in (seen.waiting, seen.running, seen.crews))
     models = sorted({model} | waiting | running | crews)
@@ -144,7 +144,7 @@ def _families(seen: Figures, model: str) -> Iterator[Metric]:
     )
 
 
-def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
+def _queue(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     labels = ["model", "priority"]
     depth = GaugeMetricFamily("paraqueue_queue_jobs", "Queued jobs, by model and priority.", labels=labels)
     paused = GaugeMetricFamily(
@@ -166,7 +166,7 @@ def _queue(seen: Figures, models: list[str]) -> Iterator[Metric]:
     yield from (depth, paused, oldest)
 
 
-def _jobs(seen: Figures, models: list[str]) -> Iterator[Metric]:
+def _jobs(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     family = GaugeMetricFamily(
         "paraqueue_jobs",
         "Unfinished jobs: queued, or processing by stage. Finished runs are in paraqueue_runs_ended_total.",
@@ -181,7 +181,7 @@ def _jobs(seen: Figures, models: list[str]) -> Iterator[Metric]:
     yield family
 
 
-def _workers(seen: Figures, models: list[str]) -> Iterator[Metric]:
+def _workers(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     crews = {crew.model: crew for crew in seen.crews}
     workers = GaugeMetricFamily(
         "paraqueue_workers",
@@ -190,7 +190,7 @@ def _workers(seen: Figures, models: list[str]) -> Iterator[Metric]:
     )
     slots = GaugeMetricFamily("paraqueue_slots", "Total job slots of ready workers.", labels=["model"])
     for name in models:
-        crew = crews.get(name, Crew(name, 0, 0, 0))
+        crew = crews.get(name, WorkerCounts(name, 0, 0, 0))
         workers.add_metric([name, "ready"], crew.ready)
         workers.add_metric([name, "draining"], crew.draining)
         slots.add_metric([name], crew.slots)

@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from common.settings import Settings
+from common.settings import ApiSettings
 
 if TYPE_CHECKING:
     from api.deps import Service
@@ -137,11 +137,11 @@ class Server(uvicorn.Server):
         """SIGTERM or SIGINT came."""
         service: Service | None = getattr(self._app.state, "service", None)
         if service is not None:
-            service.changes.close()
+            service.notifications.close()
         super().handle_exit(sig, frame)
 
 
-def make_server(app: FastAPI, settings: Settings) -> Server:
+def make_server(app: FastAPI, settings: ApiSettings) -> Server:
     """A server for the app on the host and port of the settings; `run` serves."""
     times = {"head_seconds": settings.request_head_seconds, "stall_seconds": settings.request_idle_seconds}
     config = uvicorn.Config(
@@ -154,6 +154,6 @@ def make_server(app: FastAPI, settings: Settings) -> Server:
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-        forwarded_allow_ips=list(settings.proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
     return Server(config, app)

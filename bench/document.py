@@ -42,15 +42,25 @@ def filled(page: str, results: Path) -> str:
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """A file of results as Markdown: figures with their bars, tables, and each set of conditions once."""
+    """A file of results as Markdown: figures with their targets, tables, and the conditions of measurement."""
     parts = ["", _bars(content)]
     for described in content["tables"]:
         table = Table.from_json(described)
         named = f" (conditions {described['conditions'] + 1})" if len(content["conditions"]) > 1 else ""
         parts += [f"### {table.title}{named}", table.markdown()]
-    for number, conditions in enumerate(content["conditions"], 1):
-        parts += [f"### Conditions{f' {number}' if len(content['conditions']) > 1 else ''}", _listed(conditions)]
-    return "\n\n".join(parts) + "\n\n"
+    return "\n\n".join([*parts, *_conditions(content["conditions"])]) + "\n\n"
+
+
+def _conditions(sets: list[Mapping[str, Any]]) -> list[str]:
+    """What all sets of conditions have in common once, then what differs in each."""
+    if len(sets) == 1:
+        return ["### Conditions", _listed(sets[0])]
+    common = {name: value for name, value in sets[0].items() if all(other.get(name) == value for other in sets)}
+    parts = ["### Conditions of all results", _listed(common)]
+    for number, conditions in enumerate(sets, 1):
+        own = {name: value for name, value in conditions.items() if name not in common}
+        parts += [f"### Conditions {number}", _listed(own)]
+    return parts
 
 
 def _bars(content: Mapping[str, Any]) -> str:

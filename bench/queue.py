@@ -25,7 +25,7 @@ from bench.report import RESULTS, Column, Report, Spread, conditions, spread
 from common import ids, jobs
 from common.db import Database
 from common.job_states import Status
-from common.jobs import Finished, Job, Outlook, Submission, Worker
+from common.jobs import Estimates, Finished, Job, Submission, Worker
 from common.transcript.values import Part
 from dev.postgres import Postgres, start_postgres
 from dev.stack import REPOSITORY, alembic
@@ -101,7 +101,7 @@ class Place:
         self.took: dict[str, list[float]] = defaultdict(list)
         self.scans: dict[str, set[str]] = defaultdict(set)
         self.plans: Plans | None = None
-        self._outlook = Outlook(self.database)
+        self._outlook = Estimates(self.database)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
@@ -120,11 +120,11 @@ class Place:
         for place in range(AT_A_TIME):
             job = self._come(f"tenant-{(number + place) % TENANTS}")
         with self.timed("look at the line"):
-            Outlook(self.database).of(job)
+            Estimates(self.database).of(job)
         for job_id in self._dispatch():
             self._work(job_id)
         with self.timed("sweep for leases"):
-            jobs.take_back_leases(self.database)
+            jobs.rescue_expired(self.database)
 
     def _come(self, tenant: str) -> Job:
         database = self.database

@@ -42,6 +42,11 @@ class Background(ABC):
         """Ask for the work to be done soon. Never blocks, never fails."""
         self._woken.set()
 
+    def wake_later(self, seconds: float) -> None:
+        """For `work` itself: ask to be called again after a rest of this length, also if nobody wakes the thread."""
+        self._ending.wait(seconds)
+        self._woken.set()
+
     def stop(self) -> None:
         """End the thread after the work it may be in."""
         self._stopping = True

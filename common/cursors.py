@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 from common.errors import InvalidRequest
 
@@ -24,6 +24,7 @@ def decoded(cursor: str) -> tuple[datetime, uuid.UUID]:
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None:
             raise ValueError("a cursor's time has a zone")
-        return moment, uuid.UUID(hex=row_id)
-    except (ValueError, binascii.Error, UnicodeError):
+        # PostgreSQL knows fewer offsets than Python, and no year 0.
+        return moment.astimezone(UTC), uuid.UUID(hex=row_id)
+    except (ValueError, OverflowError, binascii.Error, UnicodeError):
         raise InvalidRequest("`after` is not a cursor that this service gave out") from None

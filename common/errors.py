@@ -308,6 +308,13 @@ class DecodeLimit(ParaqueueError):
     code = "decode_limit"
 
 
+class DecodeStalled(ParaqueueError):
+    """The decoder waited too long for the audio file's bytes: the disk or network file system does not respond."""
+
+    code = "decode_stalled"
+    retryable = True
+
+
 # Job errors: the service.
 
 

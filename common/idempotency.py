@@ -11,23 +11,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from common.models import IdempotencyRow
+from common.time_limit import TimeLimit
 
 KEPT = timedelta(hours=24)
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
+EXPIRE_AT_A_TIME = 1000
 # In the place of a key's id where the caller has none: part of a primary key, which knows no NULL.
 NOBODY = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class IdempotencyScope:
     """Whose key it is: two API keys may use the same one for different things."""
 
     tenant: str
@@ -36,15 +38,15 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class IdempotencyLease:
     """A key that is this request's, as long as its lease is renewed."""
 
-    scope: Scope
+    scope: IdempotencyScope
     token: uuid.UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class StoredResponse:
     """What the first request was answered, and what it had asked for."""
 
     fingerprint: bytes
@@ -52,14 +54,14 @@ class Answer:
     body: bytes
     location: str | None
 
-    def for_request(self, fingerprint: bytes) -> Answer:
+    def for_request(self, fingerprint: bytes) -> StoredResponse:
         """Itself. Raises IdempotencyKeyReused where the repeat asks for something else."""
         if fingerprint != self.fingerprint:
             raise IdempotencyKeyReused("this Idempotency-Key was used for another request; take a new one")
         return self
 
 
-def begin(database: Database, scope: Scope) -> Held | Answer:
+def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | StoredResponse:
     """Take the key, or get the answer that is kept under it.
 
     Raises IdempotencyKeyInUse while another request with it has not been answered.
@@ -80,14 +82,14 @@ def begin(database: Database, scope: Scope) -> Held | Answer:
     )
     with database.transaction() as session:
         if session.scalar(taken) is not None:
-            return Held(scope, token)
+            return IdempotencyLease(scope, token)
         row = session.scalars(select(IdempotencyRow).where(*_named(scope))).one_or_none()
         if row is None or row.status is None:
             raise IdempotencyKeyInUse("a request with this Idempotency-Key is still under way")
-        return Answer(row.fingerprint or b"", row.status, row.body or b"", row.location)
+        return StoredResponse(row.fingerprint or b"", row.status, row.body or b"", row.location)
 
 
-def renew(database: Database, held: Held) -> None:
+def renew(database: Database, held: IdempotencyLease) -> None:
     """Keep the key for another while."""
     with database.transaction() as session:
         session.execute(update(IdempotencyRow).where(*_held(held)).values(lease_expires_at=_lease_end()))
@@ -95,8 +97,8 @@ def renew(database: Database, held: Held) -> None:
 
 def keep(
     session: Session,
-    held: Held,
-    answer: Answer,
+    held: IdempotencyLease,
+    answer: StoredResponse,
     *,
     job_id: uuid.UUID | None = None,
     batch_id: uuid.UUID | None = None,
@@ -123,16 +125,24 @@ def keep(
         raise IdempotencyKeyInUse("another request took this Idempotency-Key over in the meantime")
 
 
-def release(database: Database, held: Held) -> None:
+def release(database: Database, held: IdempotencyLease) -> None:
     """Give the key back unused, after an error: a corrected request may have it."""
     with database.transaction() as session:
         session.execute(delete(IdempotencyRow).where(*_held(held)))
 
 
-def expire(database: Database) -> int:
+def expire(database: Database, limit: TimeLimit) -> int:
     """Delete what is older than a day; returns how many."""
-    with database.transaction() as session:
-        return len(session.scalars(delete(IdempotencyRow).where(_too_old()).returning(IdempotencyRow.token)).all())
+    name = (IdempotencyRow.tenant, IdempotencyRow.key_id, IdempotencyRow.key)
+    old = select(*name).where(_too_old()).order_by(IdempotencyRow.created_at).limit(EXPIRE_AT_A_TIME)
+    due = old.with_for_update(skip_locked=True)
+    statement = delete(IdempotencyRow).where(tuple_(*name).in_(due)).returning(IdempotencyRow.token)
+
+    def some() -> int:
+        with database.transaction() as session:
+            return len(session.scalars(statement).all())
+
+    return limit.until_done(some)
 
 
 def _lease_end() -> ColumnElement[Any]:
@@ -144,7 +154,7 @@ def _too_old() -> ColumnElement[bool]:
     return IdempotencyRow.created_at < func.now() - literal(KEPT)
 
 
-def _named(scope: Scope) -> tuple[ColumnElement[bool], ...]:
+def _named(scope: IdempotencyScope) -> tuple[ColumnElement[bool], ...]:
     return (
         IdempotencyRow.tenant == scope.tenant,
         IdempotencyRow.key_id == (scope.key_id or NOBODY),
@@ -152,5 +162,5 @@ def _named(scope: Scope) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _held(held: Held) -> tuple[ColumnElement[bool], ...]:
+def _held(held: IdempotencyLease) -> tuple[ColumnElement[bool], ...]:
     return (*_named(held.scope), IdempotencyRow.token == held.token, IdempotencyRow.status.is_(None))

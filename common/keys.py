@@ -151,11 +151,6 @@ def authenticated(database: Database, digest: bytes) -> ApiKey:
     return _usable(database, or_(ApiKeyRow.hash == digest, before))
 
 
-def still_valid(database: Database, key_id: uuid.UUID) -> ApiKey:
-    """The key with this id, which is noted as used. Raises Unauthenticated: unknown, revoked or expired."""
-    return _usable(database, ApiKeyRow.id == key_id)
-
-
 def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
     expired = ApiKeyRow.expires_at <= func.now()
     long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)

@@ -14,11 +14,13 @@ from typing import Any
 import structlog
 from celery import Celery
 from celery.signals import setup_logging
-from kombu.exceptions import OperationalError
+from kombu.exceptions import KombuError
+from kombu.messaging import Producer
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
 from common import ids
-from common.errors import Unavailable
-from common.settings import Settings, load_settings
+from common.errors import ParaqueueError, Unavailable
+from common.settings import BrokerSettings, load_settings
 from common.telemetry import configure_logging
 from common.telemetry.metrics import MESSAGES
 
@@ -33,6 +35,17 @@ CLEAN_SECONDS = 600.0
 STALE_SECONDS = 600.0
 SOCKET_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
+# What publishing raises. Redis may be away, or there and refuse to write: a replica (READONLY), a disk that is full
+# (MISCONF), no memory (OOM), a script that runs for too long (BUSY). kombu makes errors of its own of some of these.
+BROKER_ERRORS = (KombuError, RedisError, OSError)
+PROBE_KEY = "paraqueue:writable"
+PROBE_SECONDS = 60
+
+
+class ConsumerStopped(ParaqueueError):
+    """A worker process cannot go on; whoever supervises it starts it again."""
+
+    retryable = True
 
 
 def transcribe_queue(model: str) -> str:
@@ -40,11 +53,15 @@ def transcribe_queue(model: str) -> str:
     return f"transcribe.{model}"
 
 
-def configuration(settings: Settings) -> dict[str, Any]:
+def configuration(settings: BrokerSettings) -> dict[str, Any]:
     """Celery's settings for ours."""
     return {
         "broker_url": settings.redis_url.get_secret_value(),
         "broker_connection_retry_on_startup": True,
+        # Redis that refuses to write (see BROKER_ERRORS) is an outage as much as one that does not answer. Else the
+        # consumer would end, and the process with it.
+        "broker_channel_error_retry": True,
+        "broker_connection_max_retries": None,
         "broker_transport_options": {
             "socket_timeout": SOCKET_TIMEOUT_SECONDS,
             "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
@@ -75,7 +92,7 @@ def _every(task: str, interval_seconds: float) -> dict[str, Any]:
     return {"task": task, "schedule": interval_seconds, "options": options}
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: BrokerSettings) -> Celery:
     """A Celery application with the given settings."""
     application = Celery("paraqueue")
     application.conf.update(configuration(settings))
@@ -92,7 +109,7 @@ class Publisher:
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
-        """Send one message. Raises Unavailable where Redis does not answer."""
+        """Send one message. Raises Unavailable where Redis does not answer, or takes nothing."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
@@ -105,20 +122,48 @@ class Publisher:
 
     def _send(self, task: str, **options: Any) -> None:
         try:
-            self._application.send_task(task, retry=False, **options)
-        except OperationalError as error:
+            with self._application.producer_or_acquire() as producer:
+                self._sent_by(producer, task, options)
+        except BROKER_ERRORS as error:
             MESSAGES.labels(task, "failed").inc()
-            raise Unavailable("Redis does not answer") from error
+            raise Unavailable(_refusal(error)) from error
         MESSAGES.labels(task, "sent").inc()
+
+    def _sent_by(self, producer: Producer, task: str, options: dict[str, Any]) -> None:
+        try:
+            self._application.send_task(task, producer=producer, retry=False, **options)
+        except BROKER_ERRORS:
+            # A connection that only brings refusals may lead to a server that is no primary any more.
+            producer.connection.collect()
+            raise
 
 
 def check_broker(application: Celery) -> None:
-    """Raises Unavailable where Redis does not answer within a few seconds."""
+    """Raises Unavailable where Redis does not answer within a few seconds, or takes no writes."""
     try:
         with application.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
-    except OperationalError as error:
-        raise Unavailable("Redis does not answer") from error
+            connection.default_channel.client.set(PROBE_KEY, "1", ex=PROBE_SECONDS)
+    except BROKER_ERRORS as error:
+        raise Unavailable(_refusal(error)) from error
+
+
+def _refusal(error: Exception) -> str:
+    refuses = isinstance(error, ResponseError) or isinstance(error.__cause__, ResponseError)
+    return (
+        "Redis takes no writes" if refuses and not isinstance(error, AuthenticationError) else "Redis does not answer"
+    )
+
+
+def consume(application: Celery, **options: Any) -> None:
+    """Run tasks in threads of this process until it is told to end.
+
+    Raises ConsumerStopped where Celery gave up by itself: it says so only in an attribute.
+    """
+    worker = application.Worker(pool="threads", without_gossip=True, without_mingle=True, quiet=True, **options)
+    worker.start()
+    if worker.exitcode:
+        raise ConsumerStopped(f"the consumer of messages gave up (status {worker.exitcode})")
 
 
 app = Celery("paraqueue")

@@ -7,14 +7,16 @@ moment, for drawing it (`PeaksRow`). One of each for a job.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from common.db import Database
-from common.models import JobRow, Made, PeaksRow, RenditionRow
+from common.models import DerivedObject, JobRow, PeaksRow, RenditionRow
 
 Kind: TypeAlias = type[RenditionRow] | type[PeaksRow]
 NAMES: dict[Kind, str] = {RenditionRow: "playable", PeaksRow: "peaks"}
@@ -34,7 +36,7 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RenditionTask:
     """A rendition that this process is to make, while it holds the token."""
 
     job_id: uuid.UUID
@@ -60,11 +62,11 @@ def ask(database: Database, job_id: uuid.UUID, source_key: str, kind: Kind = Ren
     begin = begin.on_conflict_do_update(index_elements=[kind.job_id], set_=fresh, where=kind.source_key != source_key)
     with database.transaction() as session:
         session.execute(begin)
-        row = cast(Made, session.scalars(select(kind).where(kind.job_id == job_id)).one())
+        row = cast(DerivedObject, session.scalars(select(kind).where(kind.job_id == job_id)).one())
         return Rendition(row.job_id, row.source_key, row.status, row.key, row.error_message)
 
 
-def take(database: Database, kind: Kind = RenditionRow) -> Order | None:
+def take(database: Database, kind: Kind = RenditionRow) -> RenditionTask | None:
     """One that waits, or whose maker is silent; None where there is none."""
     token = uuid.uuid4()
     due = (
@@ -85,37 +87,43 @@ def take(database: Database, kind: Kind = RenditionRow) -> Order | None:
         if taken is None:
             return None
         track = session.scalar(select(JobRow.audio_track).where(JobRow.id == taken[0]))
-        return Order(taken[0], taken[1], token, kind, track or "default")
+        return RenditionTask(taken[0], taken[1], token, kind, track or "default")
 
 
-def keep(database: Database, order: Order) -> bool:
+def keep(database: Database, order: RenditionTask) -> bool:
     """Renew the lease; False where the order is not ours any more."""
     return _change(database, order, lease_expires_at=_lease_end())
 
 
-def ready(database: Database, order: Order) -> bool:
+def ready(database: Database, order: RenditionTask) -> bool:
     """It lies under its key. False where nobody wants it any more: delete it then."""
     return _change(database, order, status=READY, key=order.key)
 
 
-def failed(database: Database, order: Order, message: str) -> bool:
+def failed(database: Database, order: RenditionTask, message: str) -> bool:
     """It cannot be made."""
     return _change(database, order, status=FAILED, error_message=message)
 
 
-def give_back(database: Database, order: Order) -> bool:
+def give_back(database: Database, order: RenditionTask) -> bool:
     """Somebody else may try, or we later."""
     return _change(database, order, token=None)
 
 
-def names(database: Database, job_id: uuid.UUID, key: str) -> bool:
-    """Whether something lies under the key, or is being made there."""
-    with database.transaction() as session:
-        rows = [cast(Made | None, session.get(kind, job_id)) for kind in NAMES]
-        return any(row.key == key or (row.token is not None and key.endswith(row.token.hex)) for row in rows if row)
+def named(session: Session, jobs: Mapping[str, uuid.UUID]) -> set[str]:
+    """Those of these keys, each with its job, under which something lies or is being made."""
+    wanted = set(jobs.values())
+    rows = [
+        cast(DerivedObject, row)
+        for kind in NAMES
+        for row in session.scalars(select(kind).where(kind.job_id.in_(wanted)))
+    ]
+    made = {row.key for row in rows}
+    tokens = {(row.job_id, row.token.hex) for row in rows if row.token is not None}
+    return {key for key, job_id in jobs.items() if key in made or (job_id, key.rpartition("-")[2]) in tokens}
 
 
-def _change(database: Database, order: Order, **changes: Any) -> bool:
+def _change(database: Database, order: RenditionTask, **changes: Any) -> bool:
     kind = order.kind
     mine = update(kind).where(kind.job_id == order.job_id, kind.token == order.token, kind.status == WANTED)
     with database.transaction() as session:

@@ -7,7 +7,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from common.errors import ConfigurationError
 
 
-class Seal:
+class SecretBox:
     """Encrypts with the first key; opens what any of the keys encrypted, so that keys can be rotated."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:

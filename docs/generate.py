@@ -1,8 +1,8 @@
 """Generates pages of the documentation from the code: `python -m docs.generate`.
 
 `docs/configuration.md` comes from `common.settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
-`docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, and the setting names
-that the Helm chart accepts from the settings.
+`docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, the setting names that
+the Helm chart accepts from the settings, and the version of chart and images from `pyproject.toml`.
 A test fails if a page is out of date; `--check` reports the same at a terminal.
 """
 
@@ -25,10 +25,14 @@ from api.http.problems import FRAMEWORK_CODES, MEDIA_TYPE, STATUS
 from common import errors
 from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
+from common.settings.types import SettingsGroup, written
+from common.version import VERSION
 from docs.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parent
 ALERT_RULES = DOCS.parent / "deploy" / "prometheus" / "paraqueue.rules.yml"
+CHART = "../deploy/helm/paraqueue/Chart.yaml"
+COMPOSE = "../docker-compose.yml"
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
 # The chart sets paths and ports of containers itself.
 SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "scratch_dir"}
@@ -36,7 +40,7 @@ SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "s
 CONFIGURATION = """\
 # Configuration
 
-<!-- Generated from common/settings.py by `python -m docs.generate`; do not edit. -->
+<!-- Generated from common/settings/ by `python -m docs.generate`; do not edit. -->
 
 Settings are environment variables, read once at startup; a process with an invalid setting names it and exits. All
 processes (API, worker, light worker, beat, Flower) and the migration read the same variables. `make run` sets servers,
@@ -75,15 +79,16 @@ or `internal`, `unavailable` or `storage_full`.
 """
 
 
+GROUPS = tuple(group for group in Settings.__bases__ if issubclass(group, SettingsGroup))
+
+
 def configuration_page() -> str:
     """The page of settings."""
     lines = [CONFIGURATION]
-    for title, names in _sections(inspect.getsource(Settings), r"    (\w+): .*?=? ?Field\(|    (\w+): "):
-        rows = [name for name in names if name in Settings.model_fields]
-        if rows:
-            lines += [f"## {title}", "", "| variable | value | default | meaning |", "| --- | --- | --- | --- |"]
-            lines += [_setting_row(name, Settings.model_fields[name]) for name in rows]
-            lines.append("")
+    for group in GROUPS:
+        rows = [_setting_row(name, Settings.model_fields[name]) for name in group.__annotations__]
+        title = inspect.cleandoc(group.__doc__ or "")
+        lines += [f"## {title}", "", "| variable | value | default | meaning |", "| --- | --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
@@ -162,8 +167,8 @@ def _bound(rule: object) -> str:
 
 def _default(name: str, field: FieldInfo) -> str:
     value = field.default
-    if isinstance(value, SecretStr):
-        value = value.get_secret_value()
+    if isinstance(value, SecretStr | tuple):
+        value = written(value)
     if value is None:
         return "unset"
     if name.endswith("_bytes"):
@@ -213,7 +218,20 @@ def alerts_page() -> str:
     return "\n".join(lines)
 
 
+def chart() -> str:
+    """The chart with this version."""
+    return re.sub(r'(?m)^((?:appV|v)ersion: "?)[^"\n]+', rf"\g<1>{VERSION}", (DOCS / CHART).read_text("utf-8"))
+
+
+def compose() -> str:
+    """The compose file with images of this version."""
+    images = r"(?m)^(\s+image: paraqueue-\w+:)[\w.]+"
+    return re.sub(images, rf"\g<1>{VERSION}", (DOCS / COMPOSE).read_text("utf-8"))
+
+
 PAGES = {
+    CHART: chart,
+    COMPOSE: compose,
     "alerts.md": alerts_page,
     "configuration.md": configuration_page,
     "errors.md": errors_page,

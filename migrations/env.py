@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
@@ -14,7 +15,12 @@ MIGRATION_LOCK = 0x7061_7262
 
 def run() -> None:
     """Upgrade or downgrade in one transaction per migration."""
-    engine = create_engine(load_settings().sqlalchemy_url, poolclass=pool.NullPool)
+    url = load_settings().postgres_url
+    engine = create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: psycopg.connect(url, target_session_attrs="read-write"),  # libpq's form: several hosts, too
+        poolclass=pool.NullPool,
+    )
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         connection.execute(text("SET lock_timeout = '5s'"))

@@ -11,9 +11,9 @@ from typing import Any
 
 import hypothesis
 import pytest
-from pydantic import SecretStr
 
 from common.settings import Settings
+from common.settings.types import written
 from common.storage import s3_client
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
@@ -129,9 +129,5 @@ def environment(settings: Settings) -> dict[str, str]:
 def variables(settings: Settings) -> dict[str, str]:
     """The PARAQUEUE_ variables of every value that was set on purpose."""
     given = {name: getattr(settings, name) for name in settings.model_fields_set}
-    plain = {
-        name: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        for name, value in given.items()
-        if value is not None
-    }
+    plain = {name: written(value) for name, value in given.items() if value is not None}
     return {f"PARAQUEUE_{name.upper()}": value for name, value in plain.items()}

@@ -8,7 +8,7 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from common.settings import Settings
+from common.settings import MetricsSettings
 from common.telemetry import get_logger
 from common.telemetry.metrics import Exposition, Readers
 
@@ -36,7 +36,7 @@ class _Handler(WSGIRequestHandler):
 class MetricsServer:
     """Serves the metrics for as long as the process works. A port that is taken is waited for: work goes on."""
 
-    def __init__(self, settings: Settings, exposition: Exposition) -> None:
+    def __init__(self, settings: MetricsSettings, exposition: Exposition) -> None:
         self._host, self._port = settings.metrics_host, settings.metrics_port
         self._readers = Readers(settings)
         self._exposition = exposition

@@ -12,7 +12,7 @@ from common.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallerLimits:
     """What a caller may use; 0 is no limit."""
 
     requests_per_minute: int
@@ -31,7 +31,7 @@ class Caller:
     key_id: uuid.UUID | None
     name: str
     scopes: frozenset[Scope]
-    limits: Limits
+    limits: CallerLimits
     by_key: bool = False
 
     @property
@@ -46,14 +46,14 @@ class Caller:
         return self.tenant == DEFAULT_TENANT and Scope.ADMIN in self.scopes
 
 
-def limits_of(own: KeyLimits, settings: Settings) -> Limits:
+def limits_of(own: KeyLimits, settings: Settings) -> CallerLimits:
     """A key's own limits, and the settings' ones where it has none."""
 
     def chosen(mine: int | None, default: int) -> int:
         return default if mine is None else mine
 
     largest = settings.max_upload_bytes
-    return Limits(
+    return CallerLimits(
         requests_per_minute=chosen(own.requests_per_minute, settings.key_requests_per_minute),
         max_running=chosen(own.max_running, settings.key_max_running),
         max_queued=chosen(own.max_queued, settings.key_max_queued),

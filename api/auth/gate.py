@@ -31,7 +31,7 @@ class Gate:
         request = Request(scope)
         service = request.app.state.service
         try:
-            request.state.caller = await service.identities.caller(request)
+            request.state.caller = await service.authenticator.caller(request)
             told = await service.rates.count(request.state.caller)
             limit = body_limit(scope)
             if limit is not None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -13,10 +14,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from api.auth.callers import Caller, limits_of
-from api.auth.lockout import Failures, address_of
-from api.auth.sessions import COOKIE, Sessions
+from api.auth.lockout import Lockout, address_of
+from api.auth.sessions import Session, Sessions
 from api.auth.tokens import Tokens
-from common import keys
+from common import keys, sessions
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits
@@ -30,10 +31,10 @@ LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 LONGEST_CREDENTIAL = 8192
 
 
-class Identities:
+class Authenticator:
     """Turns credentials into callers, and remembers them for some seconds. One per process."""
 
-    def __init__(self, settings: Settings, database: Database, failures: Failures) -> None:
+    def __init__(self, settings: Settings, database: Database, failures: Lockout) -> None:
         self._settings = settings
         self._failures = failures
         self._database = database
@@ -52,9 +53,9 @@ class Identities:
             self._check_local(request)
             return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(KeyLimits(), self._settings))
         credential = credential_of(request.headers)
-        if credential is None and COOKIE not in request.cookies:
+        shown = credential or self.sessions.sealed(request)
+        if shown is None:
             raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
-        shown = credential or request.cookies[COOKIE]
         try:
             return await self._caller(request, credential, shown)
         except Unauthenticated:
@@ -72,12 +73,20 @@ class Identities:
             session = self.sessions.of(request)
             if session is None:
                 raise Unauthenticated("this installation has no sessions; give an API key")
-            return await known(session.key_id.bytes, lambda _: self._by_id(session.key_id))
+            return await known(session.id.bytes, lambda _: self._by_session(session))
         if credential.startswith(API_KEY_PREFIX):
             return await known(keys.digest_of(credential), self._by_hash)
         if not self._tokens.configured:
             raise Unauthenticated("this is not an API key of this service")
         return await known(keys.digest_of(credential), lambda _: self._by_token(credential))
+
+    async def end_session(self, request: Request) -> None:
+        """End the session of a request for good, also for who has a copy of its cookie. Others know in seconds."""
+        session = self.sessions.of(request)
+        if session is not None:
+            expires_at = datetime.fromtimestamp(session.expires_at, UTC)
+            await run_in_threadpool(sessions.end, self._database, session.id, expires_at)
+            self._remembered.pop(session.id.bytes, None)
 
     def _check_local(self, request: Request) -> None:
         """Without keys, a page of any web site that somebody here looks at could call us through their browser."""
@@ -102,9 +111,11 @@ class Identities:
         self._ensure_admin_key()
         return self._caller_of(keys.authenticated(self._database, digest))
 
-    def _by_id(self, key_id: uuid.UUID) -> Caller:
-        self._ensure_admin_key()
-        return self._caller_of(keys.still_valid(self._database, key_id))
+    def _by_session(self, session: Session) -> Caller:
+        """As by the key that it began with, which must still be good; but not able to begin or carry on sessions."""
+        if sessions.has_ended(self._database, session.id):
+            raise Unauthenticated("the session was ended; begin a new one")
+        return replace(self._by_hash(session.digest), by_key=False)
 
     def _by_token(self, token: str) -> Caller:
         bearer = self._tokens.bearer(token)

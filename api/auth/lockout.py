@@ -12,10 +12,10 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from starlette.requests import HTTPConnection
 
-from api.auth.rate_limits import Rates, seconds_until
+from api.auth.rate_limits import RateLimits, seconds_until
 from common.errors import RateLimited
 from common.keys import HINT_CHARACTERS
-from common.settings import API_KEY_PREFIX, Settings
+from common.settings import API_KEY_PREFIX, AuthSettings
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
@@ -26,10 +26,10 @@ IPV6_NETWORK = 64
 NAMESPACE = "wrong"
 
 
-class Failures:
-    """Counts what the gate refused. One per process; where Redis is away nobody is refused."""
+class Lockout:
+    """Counts what the gate refused. One per process. Where Redis is away each process counts alone."""
 
-    def __init__(self, settings: Settings, rates: Rates) -> None:
+    def __init__(self, settings: AuthSettings, rates: RateLimits) -> None:
         each = settings.auth_failures_per_minute
         self._all = RateLimitItemPerMinute(max(each, 1), namespace=NAMESPACE)
         self._same = RateLimitItemPerMinute(max(each // OF_ONE_CREDENTIAL, 1), namespace=NAMESPACE)
@@ -53,6 +53,9 @@ class Failures:
         limits = self._limits(address, credential)
 
         async def wait_seconds(limiter: SlidingWindowCounterRateLimiter) -> int:
+            # The address first, without writing: whoever invents credentials must not fill Redis with their names.
+            if not await limiter.test(*limits[-1]):
+                return await _wait_seconds(limiter, *limits[-1])
             for limit in limits:
                 if not await limiter.hit(*limit):
                     return await _wait_seconds(limiter, *limit)

@@ -1,4 +1,8 @@
-"""Calls a minute, counted in Redis for all API processes together. Where Redis is away, nobody is refused."""
+"""Calls a minute, counted in Redis for all API processes together.
+
+Each process also counts by itself. While Redis does not answer in time, which callers can bring about by keeping it or
+our event loop busy, that count decides: a limit then holds for each process, and never for none.
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from limits import RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api.auth.callers import Caller
-from api.http.metrics import RATE_LIMITS_OFF
+from api.http.metrics import RATE_LIMITS_LOCAL
 from common import ids
 from common.errors import RateLimited
-from common.settings import Settings
+from common.settings import BrokerSettings
 from common.telemetry import get_logger
 
 T = TypeVar("T")
@@ -35,7 +39,7 @@ REMEMBERED_KEYS = 10_000
 
 
 @dataclass(slots=True)
-class Tally:
+class CallCount:
     """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
 
     asked_at: float
@@ -44,10 +48,10 @@ class Tally:
     untold: int = 0
 
 
-class Rates:
+class RateLimits:
     """One per process, for the event loop that first uses it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BrokerSettings) -> None:
         self._storage = RedisStorage(
             f"async+{settings.redis_url.get_secret_value()}",
             implementation="redispy",
@@ -57,14 +61,15 @@ class Rates:
             socket_connect_timeout=PATIENCE_SECONDS,
         )
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
-        self._tallies: OrderedDict[str, Tally] = OrderedDict()
+        self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._tallies: OrderedDict[str, CallCount] = OrderedDict()
         self._away_until = 0.0
         self._away = False
 
     async def count(self, caller: Caller) -> dict[str, str]:
         """Count a call; the headers that say how many are left. Raises RateLimited, with the same as `headers`."""
         limit = caller.limits.requests_per_minute
-        if not limit or caller.key_id is None or time.monotonic() < self._away_until:
+        if not limit or caller.key_id is None:
             return {}
         name = ids.shown(ids.KEY, caller.key_id)
         tally = self._tallies.get(name)
@@ -74,33 +79,49 @@ class Rates:
                 tally.untold += 1
                 return _headers(limit, tally)
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
-            tally = self._remember(name, Tally(now))
+            tally = self._remember(name, CallCount(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
-        allowed = await self.ask(lambda limiter: _counted(limiter, limit, name, tally))
-        if allowed is None:
-            return {}
+        allowed = await self._count(limit, name, tally)
         headers = _headers(limit, tally)
         if not allowed:
             raise TooManyCalls(limit, seconds_until(tally.reset_at), headers)
         return headers
 
-    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
-        """What Redis says; None where it is away, or was a moment ago. It takes milliseconds in any case."""
+    async def _count(self, limit: int, name: str, tally: CallCount) -> bool:
+        """Count this call, and those that were not told of yet; whether that is within the limit."""
+        item = RateLimitItemPerMinute(limit)
+        untold, tally.untold = tally.untold, 0
+
+        async def counted(limiter: SlidingWindowCounterRateLimiter) -> tuple[bool, float, int]:
+            allowed = await limiter.hit(item, name, cost=untold + 1)
+            return (allowed, *await limiter.get_window_stats(item, name))
+
+        allowed, tally.reset_at, tally.remaining = await self.ask(counted)
+        if not allowed:  # nothing was counted
+            tally.untold += untold
+        return allowed
+
+    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T:
+        """What Redis says, or this process alone where Redis is away, late, or was a moment ago.
+
+        The question is put to both, so that a count in memory is there when it is needed. It takes milliseconds.
+        """
+        own = await question(self._own)
         if time.monotonic() < self._away_until:
-            return None
+            return own
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 told = await question(self._limiter)
         except Exception as error:  # whatever it is: a limit is no reason to refuse work
             self._stumbled(error)
-            return None
+            return own
         if self._away:
             self._away = False
-            RATE_LIMITS_OFF.set(0)
-            log.info("rate_limits_back")
+            RATE_LIMITS_LOCAL.set(0)
+            log.info("rate_limits_shared")
         return told
 
-    def _remember(self, name: str, tally: Tally) -> Tally:
+    def _remember(self, name: str, tally: CallCount) -> CallCount:
         self._tallies[name] = tally
         self._tallies.move_to_end(name)
         while len(self._tallies) > REMEMBERED_KEYS:
@@ -108,29 +129,15 @@ class Rates:
         return tally
 
     def _stumbled(self, error: Exception) -> None:
-        """Leave Redis alone for some seconds, and say so once per outage."""
+        """Count alone for some seconds, and say so once per outage."""
         self._away_until = time.monotonic() + PAUSE_SECONDS
         if not self._away:
             self._away = True
-            RATE_LIMITS_OFF.set(1)
-            log.warning("rate_limits_off", cause=type(error.__cause__ or error).__name__)
+            RATE_LIMITS_LOCAL.set(1)
+            log.warning("rate_limits_local", cause=type(error.__cause__ or error).__name__)
 
 
-async def _counted(limiter: SlidingWindowCounterRateLimiter, limit: int, name: str, tally: Tally) -> bool:
-    """Count this call, and those that were not told of yet; whether that is within the limit."""
-    item = RateLimitItemPerMinute(limit)
-    told, tally.untold = tally.untold, 0
-    allowed = False
-    try:
-        allowed = await limiter.hit(item, name, cost=told + 1)
-        tally.reset_at, tally.remaining = await limiter.get_window_stats(item, name)
-    finally:
-        if not allowed:  # nothing was counted
-            tally.untold += told
-    return allowed
-
-
-def _headers(limit: int, tally: Tally) -> dict[str, str]:
+def _headers(limit: int, tally: CallCount) -> dict[str, str]:
     remaining = max(0, tally.remaining - tally.untold)
     return {
         "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',

@@ -13,12 +13,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from common.errors import ConfigurationError, Forbidden, SessionsNotConfigured, Unauthenticated
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.settings import Settings
 
 COOKIE = "paraqueue_session"
 # Readable by scripts of the page, which send it back in the header: another site's page can do neither.
 CSRF_COOKIE = "paraqueue_csrf"
+# Browsers take a cookie of such a name over HTTPS only, and from this very host: no neighbour can plant one.
+HOST_PREFIX = "__Host-"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 HOUR_SECONDS = 3600
@@ -27,9 +29,13 @@ PURPOSE = "session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a cookie holds: which key, until when, and the token that must come beside it."""
+    """What a cookie holds: of which key, until when (Unix time), and the token that must come beside it.
 
-    key_id: uuid.UUID
+    `digest` is the hash of the secret that the session began with: it ends when that secret does.
+    """
+
+    id: uuid.UUID
+    digest: bytes
     expires_at: int
     csrf: str
 
@@ -38,48 +44,73 @@ class Sessions:
     """Makes and reads cookies. One per process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._seal = Seal(settings.secret_keys) if settings.secret_keys else None
+        self._box = SecretBox(settings.secret_keys) if settings.secret_keys else None
         self._seconds = int(settings.session_hours * HOUR_SECONDS)
+        self._public_url = settings.public_url
 
-    def begin(self, key_id: uuid.UUID) -> Session:
-        """A new session of a key. Raises SessionsNotConfigured."""
-        if self._seal is None:
+    def begin(self, digest: bytes) -> Session:
+        """A new session of the key with that digest. Raises SessionsNotConfigured."""
+        if self._box is None:
             raise SessionsNotConfigured("this installation has no key to seal cookies with: set PARAQUEUE_SECRET_KEY")
-        return Session(key_id, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
+        return Session(uuid.uuid4(), digest, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
 
-    def put(self, response: Response, session: Session, *, secure: bool) -> None:
+    def put(self, request: Request, response: Response, session: Session) -> None:
         """Give the browser the cookies of a session."""
-        assert self._seal is not None
-        told = {"for": PURPOSE, "key": session.key_id.hex, "until": session.expires_at, "csrf": session.csrf}
-        sealed = self._seal.close(json.dumps(told)).decode()
+        assert self._box is not None
+        told = {
+            "for": PURPOSE,
+            "id": session.id.hex,
+            "key": session.digest.hex(),
+            "until": session.expires_at,
+            "csrf": session.csrf,
+        }
+        sealed = self._box.close(json.dumps(told)).decode()
+        secure = self._secure(request)
         for name, value, hidden in ((COOKIE, sealed, True), (CSRF_COOKIE, session.csrf, False)):
             response.set_cookie(
-                name, value, max_age=self._seconds, path="/", secure=secure, httponly=hidden, samesite="strict"
+                self._named(request, name),
+                value,
+                max_age=self._seconds,
+                path="/",
+                secure=secure,
+                httponly=hidden,
+                samesite="strict",
             )
 
+    def remove(self, request: Request, response: Response) -> None:
+        """Take the cookies of a session away."""
+        for name in (COOKIE, CSRF_COOKIE):
+            response.delete_cookie(
+                self._named(request, name), path="/", secure=self._secure(request), samesite="strict"
+            )
+
+    def sealed(self, request: Request) -> str | None:
+        """The cookie of a request, as it came."""
+        return request.cookies.get(self._named(request, COOKIE))
+
     def of(self, request: Request) -> Session | None:
-        """The session of a request, None without a cookie.
+        """The session of a request, None without a cookie. Whether it was ended is not known here.
 
         Raises Unauthenticated for a cookie that is not ours or is over; Forbidden where an unsafe method comes
         without the token.
         """
-        sealed = request.cookies.get(COOKIE)
-        if not sealed or self._seal is None:
+        sealed = self.sealed(request)
+        if not sealed or self._box is None:
             return None
         try:
-            told = json.loads(self._seal.open(sealed.encode()))
+            told = json.loads(self._box.open(sealed.encode()))
         except (ConfigurationError, ValueError):
             raise Unauthenticated("the session is not valid; begin a new one") from None
-        if told.get("for") != PURPOSE or told["until"] <= time.time():
+        if told.get("for") != PURPOSE or "id" not in told or told["until"] <= time.time():
             raise Unauthenticated("the session is over; begin a new one")
-        session = Session(uuid.UUID(hex=told["key"]), told["until"], told["csrf"])
+        session = Session(uuid.UUID(hex=told["id"]), bytes.fromhex(told["key"]), told["until"], told["csrf"])
         given = request.headers.get(CSRF_HEADER, "")
         if request.method not in SAFE_METHODS and not hmac.compare_digest(given.encode(), session.csrf.encode()):
             raise Forbidden(f"with a session this call needs the header {CSRF_HEADER}")
         return session
 
+    def _secure(self, request: Request) -> bool:
+        return (self._public_url or str(request.base_url)).startswith("https:")
 
-def end(response: Response) -> None:
-    """Take the cookies of a session away."""
-    for name in (COOKIE, CSRF_COOKIE):
-        response.delete_cookie(name, path="/", samesite="strict")
+    def _named(self, request: Request, name: str) -> str:
+        return HOST_PREFIX + name if self._secure(request) else name

@@ -12,7 +12,7 @@ from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTEr
 
 from common.errors import Unauthenticated, Unavailable
 from common.keys import TENANT_NAME, Scope
-from common.settings import Settings
+from common.settings import AuthSettings
 
 # Which algorithms are tried is said by the settings and never by a token: a public key must not do as a secret.
 WITH_SECRET = ("HS256",)
@@ -39,7 +39,7 @@ class Bearer:
 class Tokens:
     """Checks tokens as the settings say. Thread-safe; one per process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: AuthSettings) -> None:
         secret = settings.jwt_secret
         self._secret = secret.get_secret_value() if secret is not None else None
         self._key_set = _key_set(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
@@ -67,6 +67,8 @@ class Tokens:
             raise Unavailable("the keys of the token's issuer cannot be fetched") from error
         except PyJWTError as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}") from None
+        except (OverflowError, RecursionError):  # a time that is no number of seconds, or claims without end
+            raise Unauthenticated("the token is not valid: it cannot be read") from None
         return self._bearer_of(claims)
 
     def _key_for(self, token: str) -> tuple[Any, tuple[str, ...]]:

@@ -19,6 +19,7 @@ DEFAULT_BYTES = 64 * KIBIBYTE
 LISTS_OF_LINKS_BYTES = 512 * KIBIBYTE
 LISTS_OF_LINKS = {("POST", "/v1/transcriptions"), ("POST", "/v1/batches")}
 FORMS = {("POST", "/v1/transcriptions"), ("POST", "/v1/audio/transcriptions")}
+MOST_DIGITS = 18
 APPENDED = re.compile(r"/v1/uploads(/[^/]*)?")
 
 
@@ -48,9 +49,16 @@ def body_limit(scope: Scope) -> int | None:
 
 def check_announced(scope: Scope, limit: int) -> None:
     """Raise UploadTooLarge for a `Content-Length` beyond the limit."""
-    announced = Headers(scope=scope).get("content-length", "")
-    if announced.isdecimal() and (len(announced) > 18 or int(announced) > limit):
+    if announced_bytes(Headers(scope=scope)) > limit:
         raise UploadTooLarge(too_large(limit))
+
+
+def announced_bytes(headers: Headers) -> float:
+    """The `Content-Length`; 0 where there is none that can be read, infinity for one of more than 18 digits."""
+    text = headers.get("content-length", "")
+    if not (text.isascii() and text.isdecimal()):
+        return 0
+    return int(text) if len(text) <= MOST_DIGITS else float("inf")
 
 
 def limited(receive: Receive, limit: int) -> Receive:

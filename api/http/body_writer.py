@@ -17,7 +17,7 @@ PIECE_BYTES = 1024 * 1024
 TICK_SECONDS = 0.5
 
 
-class Conveyor:
+class OrderedWriter:
     """Hands pieces to a function that blocks, one at a time and in order, and takes the next meanwhile.
 
     Two pieces are in memory at most: the one that is written, and the one that is handed over.
@@ -48,7 +48,7 @@ class Conveyor:
             await self.settle()
 
 
-class Sink(Protocol):
+class BodySink(Protocol):
     """What a body is poured into."""
 
     def write(self, piece: bytes) -> None:
@@ -58,15 +58,15 @@ class Sink(Protocol):
         """Called now and then while nothing comes; blocks."""
 
 
-class Pour:
+class BodyWriter:
     """One body into one sink. A client that sends nothing for `idle_seconds` is broken off."""
 
-    def __init__(self, receive: Receive, sink: Sink, *, idle_seconds: float, closing: Callable[[], bool]) -> None:
+    def __init__(self, receive: Receive, sink: BodySink, *, idle_seconds: float, closing: Callable[[], bool]) -> None:
         self._receive = receive
         self._sink = sink
         self._idle_seconds = idle_seconds
         self._closing = closing
-        self._conveyor = Conveyor(sink.write)
+        self._conveyor = OrderedWriter(sink.write)
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:

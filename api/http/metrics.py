@@ -30,8 +30,8 @@ ERRORS = Counter(
 )
 for _error in all_errors():
     ERRORS.labels(_error.code)  # there from the start: a rate needs a zero to begin from
-RATE_LIMITS_OFF = Gauge(
-    "paraqueue_rate_limits_off", "1 while rate limits are not enforced because Redis does not respond in time."
+RATE_LIMITS_LOCAL = Gauge(
+    "paraqueue_rate_limits_local", "1 while each API process counts calls alone because Redis does not respond in time."
 )
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NO_ROUTE = "none"

@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from api.http.body_writer import PIECE_BYTES, Conveyor
+from api.http.body_writer import PIECE_BYTES, OrderedWriter
 from common.errors import AudioEmpty, InvalidRequest, UploadIncomplete, UploadTooLarge
 from common.storage import Stored, Writer
 
@@ -66,7 +66,7 @@ class _Reader:
             raise InvalidRequest("the body is neither JSON nor a multipart form with a boundary")
         self._form = Form()
         self._writer = writer
-        self._conveyor = Conveyor(writer.write)
+        self._conveyor = OrderedWriter(writer.write)
         self._max_bytes = max_bytes
         self._size = 0
         self._header_name = b""

@@ -203,4 +203,6 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 def _where(location: tuple[Any, ...]) -> str:
     named = ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"
+    # A JSON name may hold half a surrogate pair, which is no character and cannot be sent back.
+    named = named.encode("utf-8", "backslashreplace").decode()
     return named if len(named) <= FIELD_CHARACTERS else named[:FIELD_CHARACTERS] + "…"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
+from api.http.datetimes import Moment
 from common import ids
 from common.jobs import Usage
 from common.keys import TENANT_NAME, ApiKey, KeyLimits, Scope
@@ -42,7 +43,7 @@ class KeyCreate(BaseModel):
         description="Unset: your own. Only the operator can name another one.",
     )
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.SUBMIT, Scope.READ], min_length=1, max_length=3)
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     limits: LimitsOfKey = Field(default_factory=LimitsOfKey)
 
     @field_validator("expires_at")
@@ -58,7 +59,9 @@ class KeyRotate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    grace_hours: float = Field(24, strict=True, ge=0, le=720, description="The old secret works for so long.")
+    grace_hours: float = Field(
+        24, strict=True, allow_inf_nan=False, ge=0, le=720, description="The old secret works for so long."
+    )
 
 
 class KeyOut(BaseModel):

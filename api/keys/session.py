@@ -8,10 +8,10 @@ from typing import Literal
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from api.auth import sessions
-from api.deps import CallerDep, ServiceDep, public_url, v1_router
+from api.auth.identities import credential_of
+from api.deps import CallerDep, ServiceDep, v1_router
 from common.errors import Forbidden
-from common.keys import Scope
+from common.keys import Scope, digest_of
 
 router = v1_router("/v1/session", "session")
 
@@ -52,10 +52,11 @@ async def look(service: ServiceDep, caller: CallerDep) -> CallerOut:
 @router.post("", status_code=201)
 async def begin(request: Request, response: Response, service: ServiceDep, caller: CallerDep) -> SessionOut:
     """Begin a session with an API key. It ends with the key, after some hours, or with DELETE."""
-    if caller.key_id is None or not caller.by_key:
-        raise Forbidden("a session begins with an API key")
-    session = service.identities.sessions.begin(caller.key_id)
-    service.identities.sessions.put(response, session, secure=public_url(request, service).startswith("https:"))
+    credential = credential_of(request.headers)
+    if not caller.by_key or credential is None:
+        raise Forbidden("a session begins with an API key, and is not carried on by itself")
+    session = service.authenticator.sessions.begin(digest_of(credential))
+    service.authenticator.sessions.put(request, response, session)
     response.headers["Cache-Control"] = "no-store"
     expires_at = datetime.fromtimestamp(session.expires_at, UTC)
     return SessionOut(
@@ -64,8 +65,10 @@ async def begin(request: Request, response: Response, service: ServiceDep, calle
 
 
 @router.delete("", status_code=204, response_class=Response)
-async def end(_caller: CallerDep) -> Response:
-    """End the session of this browser."""
+async def end(request: Request, service: ServiceDep, _caller: CallerDep) -> Response:
+    """End the session of this browser; a copy of its cookie is then worth nothing either."""
     response = Response(status_code=204)
-    sessions.end(response)
+    if credential_of(request.headers) is None:
+        await service.authenticator.end_session(request)
+    service.authenticator.sessions.remove(request, response)
     return response

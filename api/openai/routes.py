@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
-from api.deps import Service, ServiceDep, SubmitCaller, public_url, v1_router
+from api.deps import Service, ServiceDep, SubmitAndReadCaller, public_url, v1_router
 from api.http import openai_errors
 from api.openai.forms import ALIASES, MEDIA_TYPES, OpenAIOptions, options_of, render, running_text, usage_of
 from api.transcriptions.accept import served_revisions
@@ -64,7 +64,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/transcriptions", response_class=Response, openapi_extra=BODY, responses=ANSWERS)
-async def transcribe(request: Request, service: ServiceDep, caller: SubmitCaller) -> Response:
+async def transcribe(request: Request, service: ServiceDep, caller: SubmitAndReadCaller) -> Response:
     """As OpenAI's call of the same name. The job goes on also if the client goes away; a repeat finds it."""
     storage, database = service.storage, service.database
     file = await received(request, storage, caller.limits.max_upload_bytes)
@@ -113,7 +113,12 @@ async def _ended(request: Request, service: Service, job: Job) -> Job:
 
 def _steps(service: Service, job: Job, deadline: Deadline) -> AsyncGenerator[Job | None]:
     return follow(
-        service.changes, service.database, job.id, tenant=job.tenant, every_seconds=LOOK_SECONDS, deadline=deadline
+        service.notifications,
+        service.database,
+        job.id,
+        tenant=job.tenant,
+        every_seconds=LOOK_SECONDS,
+        deadline=deadline,
     )
 
 

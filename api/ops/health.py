@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fastapi import APIRouter, Response
-from sqlalchemy import text
 
-from api.deps import Service, ServiceDep
+from api.deps import ServiceDep
 from common import jobs
 from common.errors import ParaqueueError
 from common.queue import check_broker
@@ -27,7 +26,7 @@ def live() -> dict[str, str]:
 def ready(response: Response, service: ServiceDep) -> dict[str, object]:
     """200 if jobs can be taken and handed on, else 503; `workers` may be 0, then jobs wait."""
     checks = {
-        "database": _outcome(lambda: _check_database(service)),
+        "database": _outcome(service.database.check_writable),
         "redis": _outcome(lambda: check_broker(service.queue)),
         "storage": _outcome(service.storage.check),
     }
@@ -42,11 +41,6 @@ def ready(response: Response, service: ServiceDep) -> dict[str, object]:
         "model": service.settings.model,
         "workers": sum(worker.model == service.settings.model for worker in workers),
     }
-
-
-def _check_database(service: Service) -> None:
-    with service.database.transaction() as session:
-        session.execute(text("SELECT 1 FROM jobs LIMIT 1"))
 
 
 def _outcome(check: Callable[[], None]) -> str:

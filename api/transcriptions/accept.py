@@ -14,8 +14,9 @@ from api.transcriptions.submit import Asked, batch_of, discard, submission_of
 from common import jobs
 from common.db import Database
 from common.errors import Unavailable
-from common.idempotency import Answer
+from common.idempotency import StoredResponse
 from common.jobs import BatchSubmission, Estimate, Job, Submission
+from common.keys import Scope
 
 
 async def accepted(request: Request, service: Service, caller: Caller, asked: Asked, key: Key) -> Response:
@@ -31,7 +32,8 @@ async def accepted(request: Request, service: Service, caller: Caller, asked: As
             answer = await run_in_threadpool(_batch_submitted, service, asked, key, batch, base_url)
         else:
             submission = await submission_of(service, caller, asked)
-            earlier = await _earlier(service, submission)
+            # Whoever may not read is not told of other keys' jobs; a worker still takes the earlier transcript over.
+            earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, asked.file)
                 return response_of(await run_in_threadpool(_found, service, asked, key, earlier, base_url))
@@ -50,7 +52,7 @@ async def _earlier(service: Service, submission: Submission) -> Job | None:
     if not submission.dedupe or submission.audio_sha256 is None:
         return None
     revisions = await run_in_threadpool(served_revisions, service.database, submission.model)
-    return await run_in_threadpool(jobs.find_earlier, service.database, submission, revisions=revisions)
+    return await run_in_threadpool(jobs.find_duplicate, service.database, submission, revisions=revisions)
 
 
 def served_revisions(database: Database, model: str) -> set[str]:
@@ -58,7 +60,7 @@ def served_revisions(database: Database, model: str) -> set[str]:
     return {worker.revision for worker in jobs.live_workers(database) if worker.model == model}
 
 
-def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str) -> Answer:
+def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str) -> StoredResponse:
     shown = transcription_of(earlier, base_url, Estimate())
     answer = answer_of(asked.fingerprint, 200, shown, shown.links.self)
     with service.database.transaction() as session:
@@ -66,21 +68,21 @@ def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str
     return answer
 
 
-def _submitted(service: Service, asked: Asked, key: Key, submission: Submission, base_url: str) -> Answer:
+def _submitted(service: Service, asked: Asked, key: Key, submission: Submission, base_url: str) -> StoredResponse:
     with service.database.transaction() as session:
         job = jobs.submit_in(session, submission)
         # Without an estimate: nobody looks at the queue in the middle of a transaction.
         answer = _answer_with(asked, job, base_url, Estimate())
         key.keep(session, answer, job_id=job.id)
-    return answer if key.held is not None else _answer_with(asked, job, base_url, service.outlook.of(job))
+    return answer if key.held is not None else _answer_with(asked, job, base_url, service.estimates.of(job))
 
 
-def _answer_with(asked: Asked, job: Job, base_url: str, estimate: Estimate) -> Answer:
+def _answer_with(asked: Asked, job: Job, base_url: str, estimate: Estimate) -> StoredResponse:
     shown = transcription_of(job, base_url, estimate)
     return answer_of(asked.fingerprint, 202, shown, shown.links.self)
 
 
-def _batch_submitted(service: Service, asked: Asked, key: Key, batch: BatchSubmission, base_url: str) -> Answer:
+def _batch_submitted(service: Service, asked: Asked, key: Key, batch: BatchSubmission, base_url: str) -> StoredResponse:
     with service.database.transaction() as session:
         made, members = jobs.submit_batch(session, batch)
         shown = batch_detail_of(made, members, base_url)

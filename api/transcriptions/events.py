@@ -81,7 +81,9 @@ class _Reader:
         """Everything that is new, until the job has ended and all of it is told, or the caller may not read on."""
         yield f"retry: {RECONNECT_MS}\n\n".encode()
         service, tenant = self.service, self.caller.tenant
-        steps = follow(service.changes, service.database, self.job_id, tenant=tenant, every_seconds=KEEP_ALIVE_SECONDS)
+        steps = follow(
+            service.notifications, service.database, self.job_id, tenant=tenant, every_seconds=KEEP_ALIVE_SECONDS
+        )
         async with aclosing(steps):
             async for job in steps:
                 if job is None:
@@ -103,7 +105,7 @@ class _Reader:
         if time.monotonic() - self.checked_at < KEEP_ALIVE_SECONDS:
             return True
         try:
-            now = await self.service.identities.caller(self.request)
+            now = await self.service.authenticator.caller(self.request)
         except (Unauthenticated, Forbidden):
             return False
         except (RateLimited, Unavailable):
@@ -114,7 +116,7 @@ class _Reader:
     async def _new(self, job: Job) -> AsyncIterator[bytes]:
         if job.run != self.run:
             self.run, self.reached = job.run, -1
-        estimate = await run_in_threadpool(self.service.outlook.of, job)
+        estimate = await run_in_threadpool(self.service.estimates.of, job)
         state = transcription_of(job, self.base_url, estimate).model_dump_json()
         if state != self.told:
             self.told = state

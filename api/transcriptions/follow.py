@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
-from api.job_notifications import Changes
+from api.job_notifications import JobNotifications
 from common import jobs
 from common.db import Database
 from common.errors import NotFound
@@ -39,7 +39,7 @@ class Deadline:
 
 
 async def follow(
-    changes: Changes,
+    changes: JobNotifications,
     database: Database,
     job_id: uuid.UUID,
     *,
@@ -70,7 +70,7 @@ async def follow(
 
 
 async def ended_or_later(
-    changes: Changes, database: Database, job_id: uuid.UUID, *, tenant: str, seconds: float
+    changes: JobNotifications, database: Database, job_id: uuid.UUID, *, tenant: str, seconds: float
 ) -> None:
     """Return as soon as the job has ended or is gone, and after `seconds` at the latest."""
     steps = follow(changes, database, job_id, tenant=tenant, deadline=Deadline.after(seconds))

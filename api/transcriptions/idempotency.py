@@ -18,7 +18,7 @@ from api.auth.callers import Caller
 from api.deps import Service
 from common import idempotency
 from common.errors import InvalidRequest, ParaqueueError
-from common.idempotency import Answer, Held, Scope
+from common.idempotency import IdempotencyLease, IdempotencyScope, StoredResponse
 
 ACCEPTED_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 POLL_SECONDS = "2"
@@ -28,8 +28,8 @@ POLL_SECONDS = "2"
 class Key:
     """The caller's key: to be kept with the answer, or answered already, or not given at all."""
 
-    held: Held | None = None
-    answer: Answer | None = None
+    held: IdempotencyLease | None = None
+    answer: StoredResponse | None = None
 
     def replay(self, fingerprint: bytes) -> Response | None:
         """The first answer, if there is one. Raises IdempotencyKeyReused."""
@@ -40,19 +40,24 @@ class Key:
         return response
 
     def keep(
-        self, session: Session, answer: Answer, *, job_id: uuid.UUID | None = None, batch_id: uuid.UUID | None = None
+        self,
+        session: Session,
+        answer: StoredResponse,
+        *,
+        job_id: uuid.UUID | None = None,
+        batch_id: uuid.UUID | None = None,
     ) -> None:
         """Have the answer committed with what was made. Raises IdempotencyKeyInUse."""
         if self.held is not None:
             idempotency.keep(session, self.held, answer, job_id=job_id, batch_id=batch_id)
 
 
-def answer_of(fingerprint: bytes, status: int, body: BaseModel, location: str) -> Answer:
+def answer_of(fingerprint: bytes, status: int, body: BaseModel, location: str) -> StoredResponse:
     """An answer in the form in which it is kept and sent."""
-    return Answer(fingerprint, status, body.model_dump_json().encode(), location)
+    return StoredResponse(fingerprint, status, body.model_dump_json().encode(), location)
 
 
-def response_of(answer: Answer) -> Response:
+def response_of(answer: StoredResponse) -> Response:
     """The answer as it is sent."""
     headers = {"Location": answer.location} if answer.location is not None else {}
     if answer.status == 202:
@@ -69,9 +74,9 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
         return
     if not ACCEPTED_KEY.fullmatch(given):
         raise InvalidRequest("an Idempotency-Key is 1 to 255 visible ASCII characters without white space")
-    scope = Scope(caller.tenant, caller.key_id, given)
+    scope = IdempotencyScope(caller.tenant, caller.key_id, given)
     begun = await run_in_threadpool(idempotency.begin, service.database, scope)
-    if isinstance(begun, Answer):
+    if isinstance(begun, StoredResponse):
         yield Key(answer=begun)
         return
     renewing = asyncio.create_task(_renew(service, begun))
@@ -85,7 +90,7 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
         renewing.cancel()
 
 
-async def _renew(service: Service, held: Held) -> None:
+async def _renew(service: Service, held: IdempotencyLease) -> None:
     while True:
         await asyncio.sleep(idempotency.RENEW_SECONDS)
         with suppress(ParaqueueError):  # tried again before the lease ends

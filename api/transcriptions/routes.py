@@ -30,9 +30,10 @@ from api.transcriptions.schemas import (
 )
 from api.transcriptions.submit import asked_by, fingerprint
 from common import ids, jobs
-from common.idempotency import Answer
+from common.idempotency import StoredResponse
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job
+from common.keys import Scope
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
@@ -103,7 +104,7 @@ def list_transcriptions(
         limit=limit,
     )
     base = public_url(request, service)
-    shown = [transcription_of(job, base, service.outlook.of(job)) for job in page.jobs]
+    shown = [transcription_of(job, base, service.estimates.of(job)) for job in page.jobs]
     return _json(TranscriptionPage(data=shown, next=page.next_cursor))
 
 
@@ -112,12 +113,12 @@ async def get_transcription(
     request: Request,
     caller: ReadCaller,
     transcription_id: str,
-    wait: Annotated[float, Query(ge=0, le=60, description="Seconds to wait for the end.")] = 0,
+    wait: Annotated[float, Query(allow_inf_nan=False, ge=0, le=60, description="Seconds to wait for the end.")] = 0,
 ) -> Response:
     """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
-        await ended_or_later(service.changes, service.database, job_id, tenant=caller.tenant, seconds=wait)
+        await ended_or_later(service.notifications, service.database, job_id, tenant=caller.tenant, seconds=wait)
     job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
     return _json(detail_of(job, attempts, public_url(request, service), estimate), headers)
@@ -130,7 +131,7 @@ def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response
 
 def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate]:
     job, attempts = jobs.get_with_attempts(service.database, job_id, tenant=tenant)
-    return job, attempts, service.outlook.of(job)
+    return job, attempts, service.estimates.of(job)
 
 
 @router.post("/{transcription_id}/cancel", status_code=202)
@@ -138,7 +139,15 @@ def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: 
     """Cancel a transcription. A worker that has it stops within seconds."""
     job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
     service.dispatcher.wake()
-    return transcription_of(job, public_url(request, service), service.outlook.of(job))
+    return _shown_to(caller, job, transcription_of(job, public_url(request, service), service.estimates.of(job)))
+
+
+def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
+    """A job as its answer to a change may show it: to who may not read, no words of other keys."""
+    if Scope.READ in caller.scopes or job.key_id == caller.key_id:
+        return shown
+    source = shown.source.model_copy(update={"url": None, "name": None})
+    return shown.model_copy(update={"tags": [], "webhook_url": None, "source": source})
 
 
 @router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
@@ -154,9 +163,12 @@ async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job
     return response_of(answer)
 
 
-def _retried(service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str) -> Answer:
+def _retried(
+    service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
+) -> StoredResponse:
     with service.database.transaction() as session:
-        shown = transcription_of(jobs.retry_in(session, job_id, tenant=caller.tenant), base_url, Estimate())
+        job = jobs.retry_in(session, job_id, tenant=caller.tenant)
+        shown = _shown_to(caller, job, transcription_of(job, base_url, Estimate()))
         answer = answer_of(asked, 202, shown, shown.links.self)
         key.keep(session, answer, job_id=job_id)
     return answer

@@ -10,7 +10,7 @@ from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import ReadCaller, ServiceDep, SubmitCaller, v1_router
+from api.deps import ReadCaller, ServiceDep, SubmitAndReadCaller, v1_router
 from api.transcriptions.routes import JobId
 from common import jobs
 from common.job_states import Status
@@ -121,7 +121,7 @@ def get_sentence(service: ServiceDep, caller: ReadCaller, job_id: JobId, number:
 
 @router.patch("/{transcription_id}/sentences/{number}", response_model=SentenceOut)
 def correct_sentence(
-    service: ServiceDep, caller: SubmitCaller, job_id: JobId, number: Number, asked: Correction
+    service: ServiceDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, asked: Correction
 ) -> JSONResponse:
     """Correct a sentence. The machine's text stays beside it, and its words and times stay as they are."""
     job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=True)

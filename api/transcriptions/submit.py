@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.deps import Service
+from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.transcriptions.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
 from common import ids, jobs, uploads
@@ -123,8 +124,7 @@ def fingerprint(request: Request, told: str) -> bytes:
 
 async def received(request: Request, storage: Storage, limit: int) -> Received:
     """Read a form, and put its file, of at most `limit` bytes, into storage while it arrives."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limit + FORM_SLACK_BYTES:
+    if announced_bytes(request.headers) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     job_id = ids.new_id()
     key = f"{jobs.audio_prefix(job_id)}upload"

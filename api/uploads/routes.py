@@ -10,7 +10,7 @@ from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.deps import CallerDep, Service, ServiceDep, SubmitCaller, public_url, v1_router
-from api.http.body_writer import Pour
+from api.http.body_writer import BodyWriter
 from api.uploads import tus
 from common import ids, uploads
 from common.errors import InvalidRequest
@@ -112,11 +112,11 @@ async def _append(request: Request, service: Service, upload_id: uuid.UUID, term
         uploads.begin, service.database, service.storage, service.hashes, upload_id, terms
     )
     try:
-        await Pour(
+        await BodyWriter(
             request.receive,
             held,
             idle_seconds=service.settings.upload_idle_seconds,
-            closing=lambda: service.changes.closing,
+            closing=lambda: service.notifications.closing,
         ).run()
     except BaseException:
         await run_in_threadpool(held.break_off)

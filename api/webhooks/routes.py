@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Query, Request, Response
 
+from api.auth.callers import Caller
 from api.deps import AdminCaller, ReadCaller, Service, ServiceDep, public_url, v1_router
 from api.webhooks.schemas import (
     DeliveryList,
@@ -25,7 +26,8 @@ from api.webhooks.schemas import (
 )
 from common import ids, webhooks
 from common.errors import WebhooksNotConfigured
-from common.secret_box import Seal
+from common.keys import Scope
+from common.secret_box import SecretBox
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange, NewEndpoint
 
 router = v1_router("/v1/webhooks", "webhooks")
@@ -48,14 +50,14 @@ Cursor = Annotated[str | None, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-def _seal(service: Service) -> Seal:
+def _seal(service: Service) -> SecretBox:
     keys = service.settings.secret_keys
     if not keys:
         raise WebhooksNotConfigured(
             "this installation has no key to keep secrets of webhooks with: set PARAQUEUE_SECRET_KEY "
             "(`openssl rand -base64 32` makes one) for the API and the light worker"
         )
-    return Seal(keys)
+    return SecretBox(keys)
 
 
 @router.post("", status_code=201)
@@ -87,13 +89,15 @@ def list_all_deliveries(
 ) -> DeliveryList:
     """The log of all endpoints and of the transcriptions' own URLs, newest first."""
     job_id = ids.parsed(ids.JOB, transcription_id) if transcription_id is not None else None
-    return _page(service, DeliveryFilter(job_id=job_id, status=status, tenant=caller.tenant), after, limit)
+    only = DeliveryFilter(job_id=job_id, status=status, tenant=caller.tenant)
+    return _page(service, caller, only, after, limit)
 
 
 @router.get("/deliveries/{delivery_id}")
 def get_delivery(service: ServiceDep, caller: ReadCaller, delivery_id: DeliveryId) -> DeliveryOut:
     """One delivery."""
-    return delivery_out(webhooks.get_delivery(service.database, delivery_id, tenant=caller.tenant))
+    delivery = webhooks.get_delivery(service.database, delivery_id, tenant=caller.tenant)
+    return delivery_out(delivery, with_answer=Scope.ADMIN in caller.scopes)
 
 
 @router.post("/deliveries/{delivery_id}/replay", status_code=202)
@@ -101,7 +105,7 @@ def replay(service: ServiceDep, caller: AdminCaller, delivery_id: DeliveryId) ->
     """Send a delivery again, under the same `webhook-id`; one that waits is sent at once."""
     delivery = webhooks.replay(service.database, delivery_id, tenant=caller.tenant)
     service.dispatcher.wake()
-    return delivery_out(delivery)
+    return delivery_out(delivery, with_answer=True)
 
 
 @router.get("/{webhook_id}")
@@ -141,7 +145,7 @@ def test(service: ServiceDep, caller: AdminCaller, endpoint_id: EndpointId) -> D
     """Send a `webhook.test` event; look at the delivery to see how it went."""
     delivery = webhooks.send_test(service.database, endpoint_id, tenant=caller.tenant)
     service.dispatcher.wake()
-    return delivery_out(delivery)
+    return delivery_out(delivery, with_answer=True)
 
 
 @router.get("/{webhook_id}/deliveries")
@@ -155,7 +159,7 @@ def list_deliveries(
 ) -> DeliveryList:
     """The log of an endpoint, newest first."""
     webhooks.get_endpoint(service.database, endpoint_id, tenant=caller.tenant)
-    return _page(service, DeliveryFilter(endpoint_id=endpoint_id, status=status), after, limit)
+    return _page(service, caller, DeliveryFilter(endpoint_id=endpoint_id, status=status), after, limit)
 
 
 @router.post("/{webhook_id}/replay", status_code=202)
@@ -168,6 +172,9 @@ def replay_since(service: ServiceDep, caller: AdminCaller, endpoint_id: Endpoint
     return Replayed(replayed=number)
 
 
-def _page(service: Service, only: DeliveryFilter, after: str | None, limit: int) -> DeliveryList:
+def _page(service: Service, caller: Caller, only: DeliveryFilter, after: str | None, limit: int) -> DeliveryList:
     page = webhooks.delivery_page(service.database, only, after=after, limit=limit)
-    return DeliveryList(data=[delivery_out(item) for item in page.deliveries], next=page.next_cursor)
+    return DeliveryList(
+        data=[delivery_out(item, with_answer=Scope.ADMIN in caller.scopes) for item in page.deliveries],
+        next=page.next_cursor,
+    )

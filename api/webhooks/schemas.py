@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.http.datetimes import Moment
 from api.http.urls import WebhookUrl, without_query
 from common import ids
 from common.webhooks import DEFAULT_EVENTS, Delivery, DeliveryStatus, Endpoint
@@ -52,7 +53,9 @@ class SecretRotate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    overlap_hours: float = Field(24, ge=0, le=MAX_OVERLAP_HOURS, description="So long both secrets sign.")
+    overlap_hours: float = Field(
+        24, allow_inf_nan=False, ge=0, le=MAX_OVERLAP_HOURS, description="So long both secrets sign."
+    )
 
 
 class ReplaySince(BaseModel):
@@ -60,7 +63,7 @@ class ReplaySince(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: AwareDatetime = Field(description="Events from this time on.")
+    since: Moment = Field(description="Events from this time on.")
     only_dead: bool = Field(False, description="Only those that were given up.")
 
 
@@ -108,7 +111,9 @@ class DeliveryOut(BaseModel):
     attempts: int
     last_status: int | None = Field(description="HTTP status of the last answer; null if there was none.")
     last_error: str | None = Field(description="Why the last try failed.")
-    last_answer: str | None = Field(description="The first bytes of the last answer.")
+    last_answer: str | None = Field(
+        description="The first bytes of the last answer; null for keys without the scope `admin`."
+    )
     created_at: datetime
     last_attempt_at: datetime | None
     next_attempt_at: datetime | None = Field(description="Null unless it is pending.")
@@ -143,8 +148,8 @@ def _fields(endpoint: Endpoint) -> dict[str, object]:
     return {**told, "id": endpoint.public_id, "events": list(endpoint.events)}
 
 
-def delivery_out(delivery: Delivery) -> DeliveryOut:
-    """A delivery as clients see it."""
+def delivery_out(delivery: Delivery, *, with_answer: bool) -> DeliveryOut:
+    """A delivery as clients see it. What the receiver answered is for those who may name receivers."""
     return DeliveryOut(
         id=delivery.public_id,
         type=delivery.event,
@@ -156,7 +161,7 @@ def delivery_out(delivery: Delivery) -> DeliveryOut:
         attempts=delivery.attempts,
         last_status=delivery.last_status,
         last_error=delivery.error,
-        last_answer=delivery.answer,
+        last_answer=delivery.answer if with_answer else None,
         created_at=delivery.created_at,
         last_attempt_at=delivery.last_attempt_at,
         next_attempt_at=delivery.next_attempt_at if delivery.status is DeliveryStatus.PENDING else None,

@@ -24,7 +24,7 @@ from common.jobs.lifecycle.batches import (
     submit_batch,
 )
 from common.jobs.lifecycle.control import audio_prefix, cancel, delete_job, retry, retry_in
-from common.jobs.lifecycle.dedup import complete_from_earlier, find_earlier, find_or_submit
+from common.jobs.lifecycle.dedup import complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.outcomes import (
     Finished,
     complete,
@@ -34,15 +34,17 @@ from common.jobs.lifecycle.outcomes import (
     try_again,
 )
 from common.jobs.lifecycle.requeue import Requeued, requeue
+from common.jobs.lifecycle.rescue import RescuedJob, rescue_expired
 from common.jobs.lifecycle.retention import (
-    Lost,
     delete_orphans,
     expire_audio,
+    expire_batches,
+    expire_jobs,
     expire_results,
-    take_back_leases,
+    expire_usage,
 )
 from common.jobs.lifecycle.submit import Submission, submit, submit_in
-from common.jobs.monitoring.stats import Crew, Figures, figures
+from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.reading.edits import correct
 from common.jobs.reading.read import (
@@ -59,8 +61,8 @@ from common.jobs.reading.read import (
 from common.jobs.reading.search import Hit, Hits, search
 from common.jobs.scheduling.dispatch import dispatch
 from common.jobs.scheduling.dispatcher import Dispatcher
-from common.jobs.scheduling.estimates import Estimate, Outlook
-from common.jobs.scheduling.quarantine import forgive_loss
+from common.jobs.scheduling.estimates import Estimate, Estimates
+from common.jobs.scheduling.quarantine import forgive_crash
 from common.jobs.scheduling.workers import (
     Drain,
     Worker,
@@ -79,26 +81,25 @@ __all__ = [
     "BatchPage",
     "BatchSubmission",
     "Claim",
-    "Crew",
     "Dimension",
     "Dispatcher",
     "Drain",
     "Estimate",
-    "Figures",
+    "Estimates",
     "Finished",
     "Hit",
     "Hits",
     "Job",
     "JobFailure",
     "LeaseLost",
-    "Lost",
-    "Outlook",
     "Page",
     "Progress",
+    "QueueStats",
     "Quota",
     "Refused",
     "Renewal",
     "Requeued",
+    "RescuedJob",
     "Result",
     "Source",
     "Stuck",
@@ -106,6 +107,7 @@ __all__ = [
     "Submission",
     "Usage",
     "Worker",
+    "WorkerCounts",
     "WorkerState",
     "ask_to_drain",
     "attempts",
@@ -115,32 +117,36 @@ __all__ = [
     "claim",
     "commit_part",
     "complete",
-    "complete_from_earlier",
+    "complete_from_duplicate",
     "correct",
     "delete_job",
     "delete_orphans",
     "dispatch",
     "expire_audio",
+    "expire_batches",
+    "expire_jobs",
     "expire_results",
+    "expire_usage",
     "fail",
-    "figures",
-    "find_earlier",
+    "find_duplicate",
     "find_or_submit",
     "find_stuck",
     "forget_dead_workers",
-    "forgive_loss",
+    "forgive_crash",
     "get",
     "get_batch",
     "get_with_attempts",
     "known_workers",
     "live_workers",
     "page",
+    "queue_stats",
     "readable",
     "record_audio",
     "register_worker",
     "release",
     "renew",
     "requeue",
+    "rescue_expired",
     "restart",
     "retry",
     "retry_in",
@@ -152,7 +158,6 @@ __all__ = [
     "submit",
     "submit_batch",
     "submit_in",
-    "take_back_leases",
     "try_again",
     "unregister_worker",
     "usage",

@@ -1,17 +1,18 @@
 """Where audio is kept: a local directory, or anything that speaks S3."""
 
-from common.settings import Settings
+from common.settings import StorageSettings
 from common.storage.direct import Direct
+from common.storage.endpoints import same_bucket
 from common.storage.local import LocalStorage
 from common.storage.parts import SentPart
-from common.storage.protocol import Appender, Grown, Reserve, Storage, Stored, Writer
+from common.storage.protocol import Appender, PartialObject, Reserve, Storage, Stored, Writer
 from common.storage.s3 import S3Storage, s3_client
 
 __all__ = [
     "Appender",
     "Direct",
-    "Grown",
     "LocalStorage",
+    "PartialObject",
     "Reserve",
     "S3Storage",
     "SentPart",
@@ -20,10 +21,11 @@ __all__ = [
     "Writer",
     "make_storage",
     "s3_client",
+    "same_bucket",
 ]
 
 
-def make_storage(settings: Settings) -> Storage:
+def make_storage(settings: StorageSettings) -> Storage:
     """The storage that the settings name. No connection is made yet; `check()` makes one."""
     if settings.storage_url.startswith("file:"):
         return LocalStorage(settings.storage_url.removeprefix("file:"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
 from common.storage.local_appender import LocalAppender, sync_directory
-from common.storage.protocol import Grown, Reserve, Stored
+from common.storage.protocol import PartialObject, Reserve, Stored
 
 # Beside the objects, so that a rename makes them visible at once; never listed as one.
 INCOMING = ".incoming"
@@ -33,16 +34,16 @@ class LocalStorage:
             incoming.mkdir(parents=True, exist_ok=True)
             return LocalWriter(incoming / uuid.uuid4().hex, self._path(key))
 
-    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
+    def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
         """Go on with an object: the file under its own name, which nobody reads before it is complete."""
         return LocalAppender(self._path(key), grown.size)
 
-    def finish(self, key: str, grown: Grown) -> None:
+    def finish(self, key: str, grown: PartialObject) -> None:
         """Check that the whole file is there; `keep` has synced it."""
         if self.size(key) != grown.size:
             raise StorageUnavailable("the storage directory lost bytes of an upload")
 
-    def discard(self, key: str, grown: Grown) -> None:  # noqa: ARG002
+    def discard(self, key: str, grown: PartialObject) -> None:  # noqa: ARG002
         """Delete the file."""
         self.delete(key)
 
@@ -90,14 +91,20 @@ class LocalStorage:
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so; an upload in progress has none."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one; an upload in progress has none."""
         directory = self._path(prefix.rpartition("/")[0])
         with failures.of_directories():
-            for path in sorted(directory.rglob("*")):
-                key = path.relative_to(self.root).as_posix()
-                if key.startswith(prefix) and not key.startswith(INCOMING) and path.is_file():
-                    yield key, datetime.fromtimestamp(path.stat().st_mtime, UTC)
+            found = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
+        for key in found:
+            if key.startswith(prefix) and key > after and not key.startswith(INCOMING):
+                with failures.of_directories():
+                    try:
+                        status = (self.root / key).stat()
+                    except FileNotFoundError:  # deleted meanwhile
+                        continue
+                if stat.S_ISREG(status.st_mode):
+                    yield key, datetime.fromtimestamp(status.st_mtime, UTC)
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:  # noqa: ARG002
         """Delete what killed processes left half written."""

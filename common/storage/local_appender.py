@@ -8,7 +8,7 @@ from pathlib import Path
 
 from common.errors import SourceNotFound, UploadLocked
 from common.storage import failures
-from common.storage.protocol import Grown
+from common.storage.protocol import PartialObject
 
 
 class LocalAppender:
@@ -47,13 +47,13 @@ class LocalAppender:
                 view = view[os.write(self._file, view) :]
         self._size += len(data)
 
-    def keep(self, *, last: bool) -> Grown:  # noqa: ARG002 (part of the protocol)
+    def keep(self, *, last: bool) -> PartialObject:  # noqa: ARG002 (part of the protocol)
         """Sync the bytes: what is promised to a client survives a power cut."""
         with failures.of_directories():
             os.fdatasync(self._file)
-        return Grown(self._size)
+        return PartialObject(self._size)
 
-    def safe(self) -> Grown:
+    def safe(self) -> PartialObject:
         """The same."""
         return self.keep(last=False)
 

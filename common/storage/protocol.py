@@ -34,7 +34,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Grown:
+class PartialObject:
     """What is safe of an object that grows: all that another process needs to go on with it.
 
     size: of what is safe, in bytes. The rest is for S3: its multipart upload, the parts in their order, and the
@@ -57,13 +57,13 @@ class Appender(Protocol):
     def write(self, data: bytes) -> None:
         """Append. Raises StorageFull, StorageUnavailable."""
 
-    def keep(self, *, last: bool) -> Grown:
+    def keep(self, *, last: bool) -> PartialObject:
         """Make safe all that was written, and say what is; `last`: nothing follows.
 
         Raises StorageFull, StorageUnavailable.
         """
 
-    def safe(self) -> Grown:
+    def safe(self) -> PartialObject:
         """Make safe what costs little: all on a directory, whole parts on S3. Raises as `keep`."""
 
     def close(self) -> None:
@@ -76,16 +76,16 @@ class Storage(Protocol):
     def writer(self, key: str) -> Writer:
         """Begin an object. Raises StorageUnavailable."""
 
-    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> Appender:
+    def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> Appender:
         """Begin to grow an object, or go on with it; what lies behind its safe end is cut off.
 
         Raises UploadLocked where somebody else holds it, SourceNotFound, StorageUnavailable.
         """
 
-    def finish(self, key: str, grown: Grown) -> None:
+    def finish(self, key: str, grown: PartialObject) -> None:
         """Make an object of what has grown. May be called again. Raises SourceNotFound, StorageUnavailable."""
 
-    def discard(self, key: str, grown: Grown) -> None:
+    def discard(self, key: str, grown: PartialObject) -> None:
         """Delete what has grown, and all beside it. Raises StorageUnavailable."""
 
     def direct(self) -> Direct | None:
@@ -110,8 +110,11 @@ class Storage(Protocol):
     def delete_all(self, prefix: str) -> None:
         """Delete every object whose key begins so. Raises StorageUnavailable."""
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so, with the time of the last change. Raises StorageUnavailable."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one, in order, with the time of the last change.
+
+        Raises StorageUnavailable.
+        """
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:
         """Forget what was begun before then and neither committed nor aborted; returns how many.

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
 from common.storage.direct import Direct
-from common.storage.protocol import Grown, Reserve, Stored
+from common.storage.protocol import PartialObject, Reserve, Stored
 from common.storage.s3_appender import S3Appender, abort_multipart
 
 MEBIBYTE = 1024 * 1024
@@ -75,11 +75,11 @@ class S3Storage:
         """Begin an object; nothing is sent before the first part is full."""
         return S3Writer(self._client, self._bucket, self._prefix + key)
 
-    def appender(self, key: str, grown: Grown, *, reserve: Reserve, part_bytes: int) -> S3Appender:
+    def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> S3Appender:
         """Go on with an object: a multipart upload, and beside it an object with the bytes behind its last part."""
         return S3Appender(self._client, self._bucket, self._prefix + key, grown, reserve, part_bytes)
 
-    def finish(self, key: str, grown: Grown) -> None:
+    def finish(self, key: str, grown: PartialObject) -> None:
         """Complete the multipart upload; a second time, see that it is complete."""
         where = {"Bucket": self._bucket, "Key": self._prefix + key}
         if grown.upload_id is not None:
@@ -91,7 +91,7 @@ class S3Storage:
         if self.size(key) != grown.size:
             raise StorageUnavailable("the object store lost bytes of an upload")
 
-    def discard(self, key: str, grown: Grown) -> None:
+    def discard(self, key: str, grown: PartialObject) -> None:
         """Abort the multipart upload, and delete what lies beside it."""
         if grown.upload_id is not None:
             abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)
@@ -134,11 +134,12 @@ class S3Storage:
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
-    def keys(self, prefix: str) -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so."""
+    def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
+        """Keys that begin so and come after that one."""
         pages = self._client.get_paginator("list_objects_v2")
+        start = {"StartAfter": self._prefix + after} if after else {}
         with failures.of_s3():
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + prefix, **start):
                 for item in page.get("Contents", ()):
                     yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 

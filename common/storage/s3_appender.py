@@ -16,13 +16,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from common.storage import failures
 from common.storage.parts import SentPart
-from common.storage.protocol import Grown, Reserve
+from common.storage.protocol import PartialObject, Reserve
 
 
 class S3Appender:
     """See `Appender`. Holds one part in memory."""
 
-    def __init__(self, client: Any, bucket: str, key: str, grown: Grown, reserve: Reserve, part_bytes: int) -> None:
+    def __init__(
+        self, client: Any, bucket: str, key: str, grown: PartialObject, reserve: Reserve, part_bytes: int
+    ) -> None:
         self._client = client
         self._bucket = bucket
         self._key = key
@@ -41,7 +43,7 @@ class S3Appender:
             self._send(bytes(self._buffer[: self._part_bytes]))
             del self._buffer[: self._part_bytes]
 
-    def keep(self, *, last: bool) -> Grown:
+    def keep(self, *, last: bool) -> PartialObject:
         """Send what is left: as the last part, as the whole object if there was no part, else as the tail."""
         whole = sum(part.size for part in self._grown.parts) + len(self._buffer)
         if whole == self._grown.size and not (last and self._buffer):
@@ -63,7 +65,7 @@ class S3Appender:
             self._client.put_object(Bucket=self._bucket, Key=self._beside(name), Body=bytes(self._buffer))
         self._grown = replace(self._grown, size=whole, tail=name)
 
-    def safe(self) -> Grown:
+    def safe(self) -> PartialObject:
         """What is in parts. A tail is not worth its price in the middle of a request."""
         return self._grown
 
@@ -79,7 +81,7 @@ class S3Appender:
             self._grown = replace(self._grown, upload_id=upload_id)
             answer = self._client.upload_part(**where, UploadId=upload_id, PartNumber=number, Body=body)
         parts = (*self._grown.parts, SentPart(number, len(body), str(answer["ETag"])))
-        self._grown = Grown(sum(part.size for part in parts), upload_id, parts)
+        self._grown = PartialObject(sum(part.size for part in parts), upload_id, parts)
 
     def _beside(self, name: str) -> str:
         return f"{self._key.rpartition('/')[0]}/{name}"

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from common.settings import Settings
+from common.settings import LogSettings
 from common.telemetry import tracing
 
 # Libraries that tell every request or task at `info`; our own events say the same with ids.
@@ -32,7 +32,7 @@ def get_logger(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def configure_logging(settings: Settings, *, service: str) -> None:
+def configure_logging(settings: LogSettings, *, service: str) -> None:
     """Send every log line of this process, ours and the libraries', to stdout in one form."""
 
     def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
@@ -86,7 +86,7 @@ def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _rendering(settings: Settings) -> list[Any]:
+def _rendering(settings: LogSettings) -> list[Any]:
     if settings.log_format == "text":
         return [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     return [

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 
 from common.errors import all_errors
 from common.job_states import Status
-from common.settings import Settings
+from common.settings import MetricsSettings
 
 # A second series for each counter, with the moment it was made: nobody asks for it.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -48,7 +48,8 @@ DATABASE_ERRORS = Counter(
 
 # Why a job may fail: of these series there is one from the start, for a rate needs a zero to begin from.
 FAMILIES = ("audio_", "source_", "storage_")
-OTHERS = ("internal", "unavailable", "decode_limit", "out_of_memory", "worker_lost", "poison", "model_unavailable")
+DECODING = ("decode_limit", "decode_stalled")
+OTHERS = ("internal", "unavailable", *DECODING, "out_of_memory", "worker_lost", "poison", "model_unavailable")
 FAILURES = tuple(error.code for error in all_errors() if error.code in OTHERS or error.code.startswith(FAMILIES))
 SOURCES = ("upload", "http", "https", "s3", "oss")
 
@@ -89,10 +90,10 @@ class Exposition:
 class Readers:
     """Who may read the metrics: with a token whoever has it, without one the networks of the settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: MetricsSettings) -> None:
         token = settings.metrics_token
         self._token = token.get_secret_value().encode() if token is not None else None
-        self._networks = settings.metrics_readers
+        self._networks = settings.metrics_networks
 
     @property
     def need_token(self) -> bool:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from common.errors import ParaqueueError
-from common.settings import Settings
+from common.settings import LogSettings
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -63,7 +63,7 @@ class Span:
             self._span.set_status(StatusCode.ERROR, why)
 
 
-def configure_tracing(settings: Settings, *, service: str) -> None:
+def configure_tracing(settings: LogSettings, *, service: str) -> None:
     """Send the traces of this process to the collector of the settings, if there is one.
 
     Sampling, headers and further attributes come from OpenTelemetry's own variables (`OTEL_TRACES_SAMPLER`,

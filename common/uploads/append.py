@@ -11,11 +11,11 @@ from typing import Any
 
 from common.db import Database
 from common.errors import ChecksumMismatch, ParaqueueError, UploadIncomplete, UploadTooLarge
-from common.storage import Appender, Grown, Storage
+from common.storage import Appender, PartialObject, Storage
 from common.telemetry import get_logger
 from common.uploads import rows, whole
 from common.uploads.checksums import Checksum, Hashes
-from common.uploads.upload import Held, Upload, key_of
+from common.uploads.upload import Upload, UploadLock, key_of
 
 log = get_logger(__name__)
 COMMIT_SECONDS = 1.0
@@ -62,7 +62,7 @@ class Append:
     """One request that writes. Thread-safe; nothing is written any more once a write has failed, or after the end."""
 
     def __init__(
-        self, database: Database, storage: Storage, hashes: Hashes, held: Held, appender: Appender, terms: Terms
+        self, database: Database, storage: Storage, hashes: Hashes, held: UploadLock, appender: Appender, terms: Terms
     ) -> None:
         self._database = database
         self._storage = storage
@@ -167,7 +167,7 @@ class Append:
             rows.renew(self._database, self._held)
             self._committed_at = time.monotonic()
 
-    def _commit(self, grown: Grown) -> None:
+    def _commit(self, grown: PartialObject) -> None:
         rows.commit(
             self._database,
             self._held,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest, UploadIncomplete, UploadTooLarge, WrongState
-from common.storage import Direct, Grown, Storage
+from common.storage import Direct, PartialObject, Storage
 from common.uploads import rows, whole
 from common.uploads.upload import Upload, key_of
 
@@ -80,7 +80,7 @@ def complete_direct(
         grown = held.grown
         if not grown.parts:  # else they were complete already when a process died here
             parts = _direct(storage).sent(key_of(upload_id), str(grown.upload_id))
-            grown = Grown(sum(part.size for part in parts), grown.upload_id, parts)
+            grown = PartialObject(sum(part.size for part in parts), grown.upload_id, parts)
             if grown.size < (upload.length or 0):
                 raise UploadIncomplete(f"{grown.size} of {upload.length} bytes have come")
             if grown.size == upload.length:

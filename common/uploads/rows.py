@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -12,8 +13,9 @@ from common import ids
 from common.db import Database
 from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, UploadLocked, WrongState
 from common.models import UploadPartRow, UploadRow
-from common.storage import Grown, Storage
-from common.uploads.upload import Held, Upload, grown_of, key_of, upload_of
+from common.storage import PartialObject, Storage
+from common.time_limit import TimeLimit
+from common.uploads.upload import Upload, UploadLock, key_of, partial_object_of, upload_of
 
 # A holder that is silent for so long is dead; a living one renews every few seconds.
 LOCK_SECONDS = 8.0
@@ -70,7 +72,7 @@ def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
 
 def lock(
     database: Database, upload_id: uuid.UUID, *, tenant: str, offset: int | None, length: int | None = None
-) -> Held:
+) -> UploadLock:
     """The right to write to an upload that stands at `offset` (None: wherever), and to set its length if unknown.
 
     Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, and UploadLocked at once: it never waits.
@@ -91,7 +93,7 @@ def lock(
         row = session.scalars(wanted.returning(UploadRow)).one_or_none()
         if row is None:
             raise _why_not(_existing(session, upload_id, tenant), offset, length)
-        return Held(upload_of(row), token, grown_of(row, _parts(session, upload_id)))
+        return UploadLock(upload_of(row), token, partial_object_of(row, _parts(session, upload_id)))
 
 
 def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> Exception:
@@ -110,7 +112,7 @@ def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> E
     return UploadLocked("another request wrote to this upload a moment ago")
 
 
-def reserve_part(database: Database, held: Held) -> int:
+def reserve_part(database: Database, held: UploadLock) -> int:
     """A part number that nobody else has had; renews the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         number = session.scalar(
@@ -123,13 +125,15 @@ def reserve_part(database: Database, held: Held) -> int:
         return int(number)
 
 
-def renew(database: Database, held: Held) -> None:
+def renew(database: Database, held: UploadLock) -> None:
     """Keep the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(session, held, lock_expires_at=_in_seconds(LOCK_SECONDS))
 
 
-def commit(database: Database, held: Held, grown: Grown, *, known_parts: int, retention_seconds: float) -> None:
+def commit(
+    database: Database, held: UploadLock, grown: PartialObject, *, known_parts: int, retention_seconds: float
+) -> None:
     """From here on `grown` is what has come; keeps the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(
@@ -145,13 +149,13 @@ def commit(database: Database, held: Held, grown: Grown, *, known_parts: int, re
             session.add(UploadPartRow(upload_id=held.upload.id, number=part.number, size=part.size, etag=part.etag))
 
 
-def complete(database: Database, held: Held, sha256: str | None) -> None:
+def complete(database: Database, held: UploadLock, sha256: str | None) -> None:
     """All bytes are one object. Gives the lock back. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(session, held, completed_at=func.now(), sha256=sha256, tail=None, **_UNLOCKED)
 
 
-def unlock(database: Database, held: Held) -> None:
+def unlock(database: Database, held: UploadLock) -> None:
     """Give the lock back; fine where it was lost."""
     with database.transaction() as session:
         session.execute(_of(held).values(**_UNLOCKED))
@@ -170,21 +174,23 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
     storage.discard(key_of(upload_id), held.grown)
 
 
-def expire(database: Database, storage: Storage) -> int:
+def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
     """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
 
     What a failing storage leaves behind, the search for orphans finds.
     """
-    expired = 0
-    while due := _take_due(database):
+
+    def some() -> int:
+        due = _take_due(database)
         for upload, grown in due:
             if upload.used_at is None:
                 storage.discard(key_of(upload.id), grown)
-        expired += len(due)
-    return expired
+        return len(due)
+
+    return limit.until_done(some)
 
 
-def _take_due(database: Database) -> list[tuple[Upload, Grown]]:
+def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
     due = (
         select(UploadRow)
         .where(UploadRow.expires_at < func.now(), _free())
@@ -192,7 +198,9 @@ def _take_due(database: Database) -> list[tuple[Upload, Grown]]:
         .with_for_update(skip_locked=True)
     )
     with database.transaction() as session:
-        found = [(upload_of(row), grown_of(row, _parts(session, row.id))) for row in session.scalars(due).all()]
+        found = [
+            (upload_of(row), partial_object_of(row, _parts(session, row.id))) for row in session.scalars(due).all()
+        ]
         session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload, _ in found])))
         return found
 
@@ -218,11 +226,9 @@ def forget(session: Session, upload_id: uuid.UUID) -> None:
     session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
 
 
-def is_live(database: Database, upload_id: uuid.UUID) -> bool:
-    """Whether bytes under this id belong to an upload that no job was made of."""
-    with database.transaction() as session:
-        found = select(UploadRow.id).where(UploadRow.id == upload_id, UploadRow.used_at.is_(None))
-        return session.scalar(found) is not None
+def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
+    """Those of these ids under which bytes belong to an upload that no job was made of."""
+    return set(session.scalars(select(UploadRow.id).where(UploadRow.id.in_(upload_ids), UploadRow.used_at.is_(None))))
 
 
 def _existing(session: Session, upload_id: uuid.UUID, tenant: str) -> UploadRow:
@@ -240,11 +246,11 @@ def _parts(session: Session, upload_id: uuid.UUID) -> list[UploadPartRow]:
     return list(session.scalars(ordered))
 
 
-def _of(held: Held) -> Any:
+def _of(held: UploadLock) -> Any:
     return update(UploadRow).where(UploadRow.id == held.upload.id, UploadRow.lock_token == held.token)
 
 
-def _change(session: Session, held: Held, **changes: Any) -> None:
+def _change(session: Session, held: UploadLock, **changes: Any) -> None:
     if session.scalar(_of(held).values(**changes).returning(UploadRow.id)) is None:
         raise _lost()
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from common import ids
 from common.models import UploadPartRow, UploadRow
-from common.storage import Grown, SentPart
+from common.storage import PartialObject, SentPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class UploadLock:
     """An upload that its holder alone may write to, as long as it renews the lock."""
 
     upload: Upload
     token: uuid.UUID
-    grown: Grown
+    grown: PartialObject
 
 
 def key_of(upload_id: uuid.UUID) -> str:
@@ -74,7 +74,7 @@ def upload_of(row: UploadRow) -> Upload:
     )
 
 
-def grown_of(row: UploadRow, parts: Iterable[UploadPartRow]) -> Grown:
+def partial_object_of(row: UploadRow, parts: Iterable[UploadPartRow]) -> PartialObject:
     """What storage needs to go on with the upload; the parts in their order."""
     sent = tuple(SentPart(part.number, part.size, part.etag) for part in parts)
-    return Grown(row.received, row.multipart_id, sent, row.tail)
+    return PartialObject(row.received, row.multipart_id, sent, row.tail)

@@ -6,15 +6,15 @@ import hashlib
 import uuid
 
 from common.db import Database
-from common.storage import Grown, Storage
+from common.storage import PartialObject, Storage
 from common.uploads import rows
-from common.uploads.upload import Held, Upload, key_of
+from common.uploads.upload import Upload, UploadLock, key_of
 
 # Read again at the end where no process saw all bytes go by; more than this is left to the worker that fetches it.
 READ_AGAIN_BYTES = 256 * 1024 * 1024
 
 
-def complete(database: Database, storage: Storage, held: Held, grown: Grown, sha256: str | None) -> None:
+def complete(database: Database, storage: Storage, held: UploadLock, grown: PartialObject, sha256: str | None) -> None:
     """Make the object, and say so in the row. May be repeated after a crash in its middle."""
     key = key_of(held.upload.id)
     if grown.size:

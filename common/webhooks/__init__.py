@@ -28,9 +28,9 @@ from common.webhooks.endpoint import (
 from common.webhooks.events import DEFAULT_EVENTS, TEST_EVENT, EventType
 from common.webhooks.outbox import EndedBatch, OwnUrl, announce, announce_batches, expire_deliveries, forget_job
 from common.webhooks.sending import (
+    ClaimedDelivery,
     Due,
     Overdue,
-    Parcel,
     Report,
     any_due,
     claim_deliveries,
@@ -45,6 +45,7 @@ __all__ = [
     "DEFAULT_EVENTS",
     "MAX_ENDPOINTS",
     "TEST_EVENT",
+    "ClaimedDelivery",
     "Delivery",
     "DeliveryFilter",
     "DeliveryPage",
@@ -57,7 +58,6 @@ __all__ = [
     "NewEndpoint",
     "Overdue",
     "OwnUrl",
-    "Parcel",
     "Report",
     "all_endpoints",
     "announce",

@@ -20,7 +20,7 @@ from common import ids
 from common.db import Database
 from common.errors import NotFound, TooManyWebhooks
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
 from common.webhooks.events import TEST_EVENT
 
@@ -81,7 +81,7 @@ def lane_of(endpoint_id: uuid.UUID) -> str:
     return ids.shown(ids.WEBHOOK, endpoint_id)
 
 
-def create_endpoint(database: Database, seal: Seal, new: NewEndpoint) -> tuple[Endpoint, str]:
+def create_endpoint(database: Database, seal: SecretBox, new: NewEndpoint) -> tuple[Endpoint, str]:
     """Register an endpoint; its secret is returned here and never again. Raises TooManyWebhooks."""
     secret = new_secret()
     with database.transaction() as session:
@@ -156,7 +156,7 @@ def delete_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str |
 
 
 def rotate_secret(
-    database: Database, seal: Seal, endpoint_id: uuid.UUID, *, overlap_seconds: float, tenant: str | None = None
+    database: Database, seal: SecretBox, endpoint_id: uuid.UUID, *, overlap_seconds: float, tenant: str | None = None
 ) -> tuple[Endpoint, str]:
     """A new secret, returned here and never again; until the overlap ends, the old one signs as well.
 
@@ -172,7 +172,7 @@ def rotate_secret(
         return _endpoint_of(_changed(session, endpoint_id, tenant, values)), secret
 
 
-def reseal(database: Database, seal: Seal) -> int:
+def reseal(database: Database, seal: SecretBox) -> int:
     """Bring all secrets under the first key, so that older ones can be taken away; returns how many changed."""
     changed = 0
     with database.transaction() as session:

@@ -22,11 +22,12 @@ from common.db import Database
 from common.job_states import Status
 from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
 from common.telemetry import tracing
+from common.time_limit import TimeLimit
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import lane_of
 from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, wanted
 
-EXPIRE_AT_A_TIME = 5000
+EXPIRE_AT_A_TIME = 1000
 ROWS_AT_A_TIME = 1000
 
 
@@ -139,20 +140,22 @@ def forget_job(session: Session, job_id: uuid.UUID) -> None:
     )
 
 
-def expire_deliveries(database: Database, *, after_seconds: float) -> int:
+def expire_deliveries(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
     """Delete the log of deliveries that are that old and will not be tried again; returns how many."""
-    with database.transaction() as session:
-        old = (
-            select(DeliveryRow.id)
-            .where(
-                DeliveryRow.created_at < func.now() - timedelta(seconds=after_seconds),
-                DeliveryRow.status != DeliveryStatus.PENDING,
-            )
-            .order_by(DeliveryRow.created_at)
-            .limit(EXPIRE_AT_A_TIME)
-            .with_for_update(skip_locked=True)
+    old = (
+        select(DeliveryRow.id)
+        .where(
+            DeliveryRow.created_at < func.now() - timedelta(seconds=after_seconds),
+            DeliveryRow.status != DeliveryStatus.PENDING,
         )
-        gone = session.scalars(
-            delete(DeliveryRow).where(DeliveryRow.id.in_(old.scalar_subquery())).returning(DeliveryRow.id)
-        )
-        return len(gone.all())
+        .order_by(DeliveryRow.created_at)
+        .limit(EXPIRE_AT_A_TIME)
+        .with_for_update(skip_locked=True)
+    )
+    statement = delete(DeliveryRow).where(DeliveryRow.id.in_(old.scalar_subquery())).returning(DeliveryRow.id)
+
+    def some() -> int:
+        with database.transaction() as session:
+            return len(session.scalars(statement).all())
+
+    return limit.until_done(some)

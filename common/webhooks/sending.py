@@ -34,7 +34,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class ClaimedDelivery:
     """A delivery to send: taken for the time of the lease. `failures` counts those of its present plan of tries.
 
     `sealed_secrets` are those of a registered endpoint, the newest first; empty for a job's own URL. `traceparent` is
@@ -116,7 +116,9 @@ def due(database: Database, *, full: Collection[str], per_lane: int) -> list[Due
         return [Due(row.id, row.lane) for row in rows]
 
 
-def claim_deliveries(database: Database, delivery_ids: Sequence[uuid.UUID], *, lease_seconds: float) -> list[Parcel]:
+def claim_deliveries(
+    database: Database, delivery_ids: Sequence[uuid.UUID], *, lease_seconds: float
+) -> list[ClaimedDelivery]:
     """Take those that are still due, in one conditional UPDATE; another worker has the others.
 
     Those of an endpoint that is disabled by now are given up and not returned.
@@ -147,7 +149,7 @@ def claim_deliveries(database: Database, delivery_ids: Sequence[uuid.UUID], *, l
         return parcels
 
 
-def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None) -> Parcel | None:
+def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None) -> ClaimedDelivery | None:
     sealed: tuple[bytes, ...] = ()
     url = row.url
     if row.endpoint_id is not None:
@@ -159,7 +161,7 @@ def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None
             sealed = (endpoint.secret, endpoint.previous_secret)
     if url is None or row.payload is None:
         return None
-    return Parcel(
+    return ClaimedDelivery(
         id=row.id,
         lane=row.lane,
         attempt=row.attempts,
@@ -174,7 +176,7 @@ def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None
     )
 
 
-def record_delivered(database: Database, parcel: Parcel, report: Report) -> None:
+def record_delivered(database: Database, parcel: ClaimedDelivery, report: Report) -> None:
     """It arrived. That holds whoever else has taken the delivery meanwhile."""
     with database.transaction() as session:
         session.execute(
@@ -184,13 +186,13 @@ def record_delivered(database: Database, parcel: Parcel, report: Report) -> None
         )
 
 
-def record_failed(database: Database, parcel: Parcel, report: Report, *, pause_seconds: float | None) -> None:
+def record_failed(database: Database, parcel: ClaimedDelivery, report: Report, *, pause_seconds: float | None) -> None:
     """It did not arrive: try again after the pause, or, with None, never."""
     with database.transaction() as session:
         _fail(session, parcel, report, pause_seconds)
 
 
-def record_gone(database: Database, parcel: Parcel, report: Report) -> None:
+def record_gone(database: Database, parcel: ClaimedDelivery, report: Report) -> None:
     """The receiver wants nothing any more: disable its endpoint, and give up what waits for it."""
     with database.transaction() as session:
         # The endpoint first, as everybody does who locks both.
@@ -207,7 +209,7 @@ def record_gone(database: Database, parcel: Parcel, report: Report) -> None:
             give_up_waiting(session, disabled)
 
 
-def _fail(session: Session, parcel: Parcel, report: Report, pause_seconds: float | None) -> None:
+def _fail(session: Session, parcel: ClaimedDelivery, report: Report, pause_seconds: float | None) -> None:
     dead = pause_seconds is None
     session.execute(
         update(DeliveryRow)

@@ -34,8 +34,9 @@ export function explained(error) {
 }
 
 export function csrf() {
-  const found = document.cookie.split('; ').find((item) => item.startsWith('paraqueue_csrf='));
-  return found ? decodeURIComponent(found.slice('paraqueue_csrf='.length)) : '';
+  // Over HTTPS the name has the prefix that keeps other hosts from setting it.
+  const found = document.cookie.split('; ').find((item) => /^(__Host-)?paraqueue_csrf=/.test(item));
+  return found ? decodeURIComponent(found.slice(found.indexOf('=') + 1)) : '';
 }
 
 function addressOf(path, query) {

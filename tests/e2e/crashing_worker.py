@@ -14,10 +14,10 @@ from dataclasses import replace
 import worker.transcription.main
 import worker.transcription.tasks
 from worker.engine.engine import Engine
-from worker.transcription.pipeline import Ending, Hooks, Request, transcribe
+from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe
 
 
-def transcribe_or_die(engine: Engine, request: Request, hooks: Hooks) -> Ending:
+def transcribe_or_die(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult:
     """The real pipeline, with a trap in one file."""
     if hashlib.sha256(request.path.read_bytes()).hexdigest() != os.environ["CRASH_SHA256"]:
         return transcribe(engine, request, hooks)

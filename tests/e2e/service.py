@@ -175,7 +175,7 @@ def running_service(
         "device": "cpu",
         "torch_threads": 1,  # two that spin while a busy machine lets only one of them run are slower
         "port": free_port(),
-        "fetch_allowed_private": "127.0.0.1",
+        "fetch_allowed_private": ("127.0.0.1",),
         "admin_key": ADMIN_KEY,
     }
     service = Service(Settings(**(values | SHORT_TIMES | changes)), place, valkey)

@@ -29,6 +29,7 @@ def service(postgres: Postgres, s3_server: S3, tmp_path_factory: pytest.TempPath
     objects = {
         "source_s3_endpoint_url": s3_server.endpoint_url,
         "source_s3_access_key_id": s3_server.access_key_id,
+        "source_s3_buckets": ("*",),
         "source_s3_secret_access_key": SecretStr(s3_server.secret_access_key),
     }
     with fresh_service(postgres, tmp_path_factory.mktemp("service"), **objects) as service:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from tests.faults import messages, processes, servers
+from tests.faults import failover, frozen, messages, processes, refusals, servers
 from tests.faults.scene import Fault
 
-FAULTS: tuple[Fault, ...] = (*processes.FAULTS, *servers.FAULTS, *messages.FAULTS)
+FAULTS: tuple[Fault, ...] = (
+    *processes.FAULTS,
+    *frozen.FAULTS,
+    *servers.FAULTS,
+    *refusals.FAULTS,
+    *failover.FAULTS,
+    *messages.FAULTS,
+)
 
 
 def on(storage: str) -> list[Fault]:

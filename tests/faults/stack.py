@@ -29,6 +29,7 @@ from tests.e2e.service import READY_SECONDS, SHORT_LEASES, SHORT_TIMES, Service
 from tests.faults.receiver import Receiver, running_receiver
 from tests.integration.webhook_cases import OWN_SECRET
 from tests.servers import ADMIN_KEY, StoppedS3, prepared_s3
+from tests.standby import start_standby
 
 WORKERS = ("worker-1", "worker-2")
 OTHERS = ("api", "light", "beat")
@@ -53,6 +54,8 @@ class Stack(Service):
     """
 
     postgres: Postgres = field(kw_only=True)
+    standby_port: int = field(kw_only=True)
+    """The other port of the database's URL: after a fail-over the primary is there, and the next standby here."""
     receiver: Receiver = field(kw_only=True)
     storage: str = field(kw_only=True)
     store: StoppedS3 | None = field(kw_only=True, default=None)
@@ -148,7 +151,16 @@ class Stack(Service):
     def start_postgres(self) -> None:
         """Start it again where it was."""
         old = self.postgres
-        self.postgres = start_postgres(self.place / "postgres", self.logs, old.password, old.port)
+        self.postgres = start_postgres(self._directory_of(old.port), self.logs, old.password, old.port)
+
+    def start_standby(self) -> Postgres:
+        """A copy of the present primary that follows it; after a promotion, set `postgres` to it."""
+        port = self.standby_port
+        self.standby_port = self.postgres.port
+        return start_standby(self.postgres, self._directory_of(port), self.logs, port)
+
+    def _directory_of(self, port: int) -> Path:
+        return self.place / f"postgres-{port}"
 
     def stop_valkey(self) -> None:
         """SIGKILL: it keeps nothing on disk anyway."""
@@ -179,7 +191,9 @@ class Stack(Service):
 
     def query(self, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
         """Ask the database behind everybody's back."""
-        with psycopg.connect(self.settings.postgres_url, connect_timeout=5) as connection:
+        with psycopg.connect(
+            self.settings.postgres_url, connect_timeout=5, target_session_attrs="read-write"
+        ) as connection:
             return connection.execute(statement, values).fetchall()
 
     def query_when_possible(self, statement: LiteralString, *values: Any) -> list[tuple[Any, ...]]:
@@ -201,7 +215,8 @@ def running_stack(
     """Everything on servers of its own; nothing of it is left afterwards."""
     with ExitStack() as kept:
         receiver = kept.enter_context(running_receiver(place / "www"))
-        postgres = start_postgres(place / "postgres", place / "logs", secrets.token_urlsafe(12))
+        ports = [free_port(), free_port()]
+        postgres = start_postgres(place / f"postgres-{ports[0]}", place / "logs", secrets.token_urlsafe(12), ports[0])
         valkey = start_valkey(place / "valkey", place / "logs", secrets.token_urlsafe(12))
         small = kept.enter_context(small_disk(place / "disk")) if storage == "disk" else None
         disk = small or place / "disk"
@@ -213,7 +228,7 @@ def running_stack(
             where = _bucket(store)
         values: dict[str, Any] = {
             "admin_key": ADMIN_KEY,
-            "database_url": postgres.url(),
+            "database_url": _either(postgres, ports),
             "redis_url": valkey.url(),
             "scratch_dir": disk / "scratch",
             "models_dir": REPOSITORY / "models",
@@ -222,7 +237,7 @@ def running_stack(
             "device": "cpu",
             "torch_threads": 1,
             "port": free_port(),
-            "fetch_allowed_private": "127.0.0.1",
+            "fetch_allowed_private": ("127.0.0.1",),
             "webhook_secret": OWN_SECRET,
         }
         stack = Stack(
@@ -230,6 +245,7 @@ def running_stack(
             place,
             valkey,
             postgres=postgres,
+            standby_port=ports[1],
             receiver=receiver,
             storage=storage,
             store=store,
@@ -246,6 +262,12 @@ def running_stack(
             for child in (stack.store_child, stack.valkey.child, stack.postgres.child):
                 if child is not None:
                     child.stop(10)
+
+
+def _either(postgres: Postgres, ports: list[int]) -> str:
+    """The URL of whichever of two servers is the primary."""
+    both = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return postgres.url().replace(f"127.0.0.1:{postgres.port}", both)
 
 
 def _bucket(store: StoppedS3) -> dict[str, Any]:

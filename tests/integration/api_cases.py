@@ -97,7 +97,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=2,
-            forwarded_allow_ips=list(settings.proxies),
+            forwarded_allow_ips=list(settings.trusted_proxies),
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

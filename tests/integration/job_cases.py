@@ -18,6 +18,7 @@ from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
+from common.time_limit import TimeLimit
 from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
 from tests.servers import fresh_database
@@ -25,6 +26,7 @@ from tests.servers import fresh_database
 MODEL = "demo-zh"
 WORKER = "worker-1"
 LONG = 600.0
+NO_LIMIT = TimeLimit(1e9)
 T = TypeVar("T")
 
 
@@ -41,7 +43,7 @@ def pool_on(postgres: Postgres) -> Iterator[Database]:
 
 def emptied(database: Database) -> Database:
     """The database without rows: far cheaper than a database for each test."""
-    for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "api_keys"):
+    for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "api_keys", "ended_sessions"):
         execute(database, f"DELETE FROM {table}")
     execute(database, "UPDATE tenants SET served_at = NULL")
     return database
@@ -180,7 +182,7 @@ def expire_lease(database: Database, job_id: uuid.UUID) -> None:
 def lose(database: Database, held: Claim) -> Status:
     """As if the worker had died; what became of the job."""
     expire_lease(database, held.job.id)
-    [lost] = [lost for lost in jobs.take_back_leases(database) if lost.job_id == held.job.id]
+    [lost] = [lost for lost in jobs.rescue_expired(database) if lost.job_id == held.job.id]
     return lost.status
 
 

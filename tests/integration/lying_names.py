@@ -25,9 +25,9 @@ from dnslib import AAAA, CNAME, QTYPE, RR, A, DNSRecord
 from dnslib.server import BaseResolver, DNSLogger, DNSServer
 
 from common.errors import SourceNotAllowed, SourceUnreachable
-from common.webhooks import Parcel
+from common.webhooks import ClaimedDelivery
 from tests.servers import HttpServer, running_http_server, send_file
-from worker.light.sender import Sender, Sent
+from worker.light.sender import Sender, SendResult
 from worker.transcription.download import FetchLimits, HttpSource, download
 
 ALLOWED = "127.0.0.1"
@@ -312,7 +312,7 @@ def test_a_name_that_nobody_knows(tmp_path: Path) -> None:
     assert send("http://nobody.test/").report.error == "host_not_found"
 
 
-def send(url: str) -> Sent:
+def send(url: str) -> SendResult:
     sender = Sender(
         seal=None,
         own_secrets=(SECRET,),
@@ -321,7 +321,7 @@ def send(url: str) -> Sent:
         timeout_seconds=5.0,
         tls=TLS,
     )
-    parcel = Parcel(uuid.uuid4(), "lane", 1, 0, "transcription.completed", datetime.now(UTC), url, {}, ())
+    parcel = ClaimedDelivery(uuid.uuid4(), "lane", 1, 0, "transcription.completed", datetime.now(UTC), url, {}, ())
     return sender.send(parcel)
 
 

@@ -108,19 +108,20 @@ def guarded_calls() -> list[tuple[str, RouteContext]]:
     return [(method, route) for method, route in calls if gate.guarded(route.path or "")]
 
 
-def required(route: RouteContext) -> Scope | None:
-    return next(item.call.scope for item in route.dependant.dependencies if isinstance(item.call, Requires))
+def required(route: RouteContext) -> tuple[Scope, ...]:
+    return next(item.call.scopes for item in route.dependant.dependencies if isinstance(item.call, Requires))
 
 
 @pytest.mark.parametrize("call", guarded_calls(), ids=lambda call: f"{call[0]} {call[1].path}")
 def test_the_scope_is_asked_before_the_body(api: Api, call: tuple[str, RouteContext]) -> None:
     method, route = call
     assert isinstance(route.original_route, ScopedRoute)
-    scope = required(route)
-    if scope is None:
-        return
-    lacking = frozenset(Scope) - {scope}
-    _, secret = keys.create(api.database, NewKey("other", "acme", lacking))
+    for scope in required(route):
+        refused_at_once(api, method, route, frozenset(Scope) - {scope})
+
+
+def refused_at_once(api: Api, method: str, route: RouteContext, scopes: frozenset[Scope]) -> None:
+    _, secret = keys.create(api.database, NewKey("other", "acme", scopes))
     path = str(route.path).replace("{number}", "0").replace("{", "").replace("}", "")
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n"
     with socket.create_connection(("127.0.0.1", api.port), timeout=20) as client:

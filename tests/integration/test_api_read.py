@@ -16,6 +16,7 @@ from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of, shared_api
 from tests.integration.job_cases import (
+    NO_LIMIT,
     canceled,
     claimed,
     completed,
@@ -201,7 +202,7 @@ def test_a_transcript_as_it_grows(api: Api) -> None:
 def test_a_transcript_that_has_expired(api: Api, make: Callable[[Database], Job]) -> None:
     job = make(api.database)
     execute(api.database, "UPDATE jobs SET finished_at = now() - interval '1 day'")
-    jobs.expire_results(api.database, after_seconds=60)
+    jobs.expire_results(api.database, NO_LIMIT, after_seconds=60)
     problem_of(api.get(f"/{job.public_id}/transcript", params={"partial": "true"}), 410, "expired")
     assert api.get(f"/{job.public_id}").status_code == 200
 
@@ -234,7 +235,7 @@ def test_retry(api: Api) -> None:
     problem_of(api.client.post(f"/v1/transcriptions/{broken.public_id}/retry"), 409, "wrong_state")
     gone = failed(api.database, uploaded(api.database, api.storage))
     execute(api.database, "UPDATE jobs SET finished_at = now() - interval '1 day'")
-    jobs.expire_audio(api.database, api.storage, after_seconds=60)
+    jobs.expire_audio(api.database, api.storage, NO_LIMIT, after_seconds=60)
     problem_of(api.client.post(f"/v1/transcriptions/{gone.public_id}/retry"), 410, "expired")
 
 

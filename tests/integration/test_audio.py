@@ -14,7 +14,7 @@ from common import jobs, renditions
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of
-from tests.integration.job_cases import completed, execute, one, submitted
+from tests.integration.job_cases import NO_LIMIT, completed, execute, one, submitted
 from tests.integration.upload_cases import api_with_storage, without_audio
 from tests.servers import WITH_KEY
 from worker.engine.audio import AudioReader, DecodeLimits
@@ -169,12 +169,12 @@ def test_a_rendition_is_no_orphan_and_goes_with_the_audio(api: Api, recordings: 
     Renderer(api.settings, api.database, api.storage).work()
     job_id = one(api.database, "SELECT id FROM jobs")
     key = one(api.database, "SELECT key FROM renditions")
-    assert renditions.names(api.database, job_id, key)
-    assert not renditions.names(api.database, job_id, key + "x")
+    with api.database.transaction() as session:
+        assert renditions.named(session, {key: job_id, f"{key}x": job_id}) == {key}
     completed(api.database, jobs.get(api.database, job_id))
     assert api.client.get(path).status_code == 200
     execute(api.database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
-    assert jobs.expire_audio(api.database, api.storage, after_seconds=3600) == 1
+    assert jobs.expire_audio(api.database, api.storage, NO_LIMIT, after_seconds=3600) == 1
     assert list(api.storage.keys("audio/")) == []
     problem_of(api.client.get(path), 410, "expired")
 

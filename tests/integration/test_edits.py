@@ -19,6 +19,7 @@ from dev.valkey import Valkey
 from paraqueue import ApiError, Client, NotFound
 from tests.integration.api_cases import Api, problem_of, shared_api
 from tests.integration.job_cases import (
+    NO_LIMIT,
     at_once,
     claimed,
     complete,
@@ -193,7 +194,7 @@ def test_where_there_is_nothing_to_correct(api: Api, job: Job) -> None:
     problem_of(api.client.patch(path_of(queued), json={"text": "a"}), 404, "not_found")
     execute(api.database, "UPDATE jobs SET finished_at = now() - interval '9 days' WHERE id = :id", id=job.id)
     corrected(api, job, "a")
-    assert jobs.expire_results(api.database, after_seconds=3600) == 1
+    assert jobs.expire_results(api.database, NO_LIMIT, after_seconds=3600) == 1
     problem_of(api.client.patch(path_of(job), json={"text": "a"}), 410, "expired")
     assert rows(api.database, "SELECT * FROM edits") == []
 

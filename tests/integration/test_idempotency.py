@@ -9,21 +9,21 @@ import pytest
 from common import idempotency, jobs
 from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from common.idempotency import Answer, Held, Scope
+from common.idempotency import IdempotencyLease, IdempotencyScope, StoredResponse
 from common.settings import Settings
 from tests.integration.job_cases import at_once, execute, one, storage_of, submission
 
-MINE = Scope("default", None, "order-4711")
-FIRST = Answer(b"print", 202, b'{"id": "tr_1"}', "/v1/transcriptions/tr_1")
+MINE = IdempotencyScope("default", None, "order-4711")
+FIRST = StoredResponse(b"print", 202, b'{"id": "tr_1"}', "/v1/transcriptions/tr_1")
 
 
-def held(database: Database, scope: Scope = MINE) -> Held:
+def held(database: Database, scope: IdempotencyScope = MINE) -> IdempotencyLease:
     begun = idempotency.begin(database, scope)
-    assert isinstance(begun, Held)
+    assert isinstance(begun, IdempotencyLease)
     return begun
 
 
-def kept(database: Database, scope: Scope = MINE) -> uuid.UUID:
+def kept(database: Database, scope: IdempotencyScope = MINE) -> uuid.UUID:
     """A job that was submitted under the key; its id."""
     begun = held(database, scope)
     with database.transaction() as session:
@@ -47,23 +47,28 @@ def test_a_request_under_way_keeps_its_key(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Scope("other", None, MINE.key), Scope("default", uuid.uuid4(), MINE.key), Scope("default", None, "b")]
+    "other",
+    [
+        IdempotencyScope("other", None, MINE.key),
+        IdempotencyScope("default", uuid.uuid4(), MINE.key),
+        IdempotencyScope("default", None, "b"),
+    ],
 )
-def test_keys_of_others_are_other_keys(database: Database, other: Scope) -> None:
+def test_keys_of_others_are_other_keys(database: Database, other: IdempotencyScope) -> None:
     kept(database)
     held(database, other)
 
 
 def test_fifty_at_once_are_one(database: Database) -> None:
-    def attempt() -> Held | Answer | None:
+    def attempt() -> IdempotencyLease | StoredResponse | None:
         try:
             return idempotency.begin(database, MINE)
         except IdempotencyKeyInUse:
             return None
 
     begun = at_once([attempt] * 50)
-    assert len([item for item in begun if isinstance(item, Held)]) == 1
-    assert not [item for item in begun if isinstance(item, Answer)]
+    assert len([item for item in begun if isinstance(item, IdempotencyLease)]) == 1
+    assert not [item for item in begun if isinstance(item, StoredResponse)]
 
 
 def test_who_died_keeps_the_key_for_its_lease_only(database: Database) -> None:

@@ -68,7 +68,7 @@ def test_calls_over_the_limit_are_429_and_say_when_to_come_back(api: Api) -> Non
 
 
 @pytest.mark.parametrize("how", ["stopped", "hanging"])
-def test_where_redis_is_away_nobody_is_refused_and_nobody_waits(
+def test_where_redis_is_away_calls_within_the_limit_go_on_and_nobody_waits(
     postgres: Postgres, database_url: str, tmp_path: Path, how: str
 ) -> None:
     del postgres
@@ -78,16 +78,35 @@ def test_where_redis_is_away_nobody_is_refused_and_nobody_waits(
         process.send_signal(signal.SIGSTOP if how == "hanging" else signal.SIGKILL)
         try:
             with structlog.testing.capture_logs() as logs:
-                took = []
                 for _ in range(60):
-                    began = time.monotonic()
                     assert api.client.get("/v1/models").status_code == 200
-                    took.append(time.monotonic() - began)
-            assert sorted(took)[30] < 0.05, "most calls do not ask at all"
-            assert len([line for line in logs if line["event"] == "rate_limits_off"]) == 1
+            assert len([line for line in logs if line["event"] == "rate_limits_local"]) == 1
             assert api.service.rates._away_until > 0
         finally:
             process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("how", ["late", "hanging", "refused"])
+def test_a_limit_holds_while_redis_does_not_answer_in_time(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """What made Redis late, or our own loop, were the callers: that must not open the limit for them."""
+    with running_valkey(tmp_path) as valkey, running_api(api_settings(database_url, valkey.url(), tmp_path)) as api:
+        _, headers = key_of(api, requests_per_minute=10)
+        process = valkey.child.process
+        if how == "late":
+            monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 0.0)
+            monkeypatch.setattr(rate_limits, "PAUSE_SECONDS", 0.0)
+        else:
+            process.send_signal(signal.SIGSTOP if how == "hanging" else signal.SIGKILL)
+        try:
+            with ThreadPoolExecutor(8) as clients:
+                answers = list(clients.map(lambda _: api.client.get("/v1/models", headers=headers), range(100)))
+        finally:
+            process.send_signal(signal.SIGCONT)
+        allowed = [answer for answer in answers if answer.status_code == 200]
+        assert len(allowed) == 10, "within one window; two at most"
+        assert {answer.status_code for answer in answers} == {200, 429}
 
 
 def test_the_queue_of_a_key_takes_so_many_jobs_and_no_more(api: Api) -> None:
@@ -135,17 +154,17 @@ def test_minutes_of_audio(api: Api, span: str) -> None:
 def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api) -> None:
     limit, processes = 1000, 3
     key, _ = key_of(api, requests_per_minute=limit)
-    caller = api.service.identities._caller_of(key)
+    caller = api.service.authenticator._caller_of(key)
 
     async def called() -> tuple[int, int]:
-        counters = [rate_limits.Rates(api.service.settings) for _ in range(processes)]
+        counters = [rate_limits.RateLimits(api.service.settings) for _ in range(processes)]
         asked = 0
 
         def counted(ask: Any) -> Any:
-            async def one(*arguments: Any) -> bool:
+            async def one(*arguments: Any) -> Any:
                 nonlocal asked
                 asked += 1
-                return bool(await ask(*arguments))
+                return await ask(*arguments)
 
             return one
 

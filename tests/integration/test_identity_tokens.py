@@ -67,7 +67,7 @@ def test_a_token_stands_for_its_tenant_and_scopes(api: Api) -> None:
     assert job.tenant == "acme"
     again = jwt.encode(claims(exp=time.time() + 90), SECRET, "HS256")
     assert [item["id"] for item in ask(api, again).json()["data"]] == [job.public_id]
-    assert job.key_id == api.service.identities._tokens.bearer(again).key_id, "one subject, one key id"
+    assert job.key_id == api.service.authenticator._tokens.bearer(again).key_id, "one subject, one key id"
     problem_of(ask(api, token, "/v1/keys"), 403, "forbidden")
     listed = jwt.encode(claims(scope=["admin"]), SECRET, "HS256")
     assert ask(api, listed, "/v1/keys").status_code == 200

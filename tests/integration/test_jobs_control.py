@@ -18,6 +18,7 @@ from common.jobs import Job
 from common.settings import Settings
 from common.storage import LocalStorage
 from tests.integration.job_cases import (
+    NO_LIMIT,
     at_once,
     canceled,
     claimed,
@@ -189,7 +190,7 @@ def test_retry_needs_the_audio(database: Database, storage: LocalStorage) -> Non
     gone = failed(database, uploaded(database, storage))
     linked = failed(database)
     execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
-    jobs.expire_audio(database, storage, after_seconds=3600)
+    jobs.expire_audio(database, storage, NO_LIMIT, after_seconds=3600)
     with pytest.raises(Expired):
         jobs.retry(database, gone.id)
     assert jobs.retry(database, linked.id).status is Status.QUEUED
@@ -198,13 +199,13 @@ def test_retry_needs_the_audio(database: Database, storage: LocalStorage) -> Non
 def test_retry_after_the_result_expired_has_a_result_again(database: Database, storage: LocalStorage) -> None:
     job = failed(database)
     execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
-    assert jobs.expire_results(database, after_seconds=3600) == 1
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=3600) == 1
     jobs.retry(database, job.id)
     done = completed(database, job, "新。")
     assert jobs.readable(done, partial=False) == done
     execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
-    assert jobs.expire_results(database, after_seconds=3600) == 1
-    jobs.expire_audio(database, storage, after_seconds=3600)
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=3600) == 1
+    jobs.expire_audio(database, storage, NO_LIMIT, after_seconds=3600)
 
 
 def test_retries_at_once_make_one_run(database: Database) -> None:

@@ -37,11 +37,13 @@ def earlier(database: Database, **changes: Any) -> Job:
 
 
 def found(database: Database, **changes: Any) -> Job | None:
-    return jobs.find_earlier(database, submission(**AUDIO | changes))
+    return jobs.find_duplicate(database, submission(**AUDIO | changes))
 
 
 def taken(database: Database, held: Claim, revision: str = "r1", precision: str = "fp32") -> bool:
-    return jobs.complete_from_earlier(database, held, revision=revision, precision=precision, stage_ms={"fetching": 3})
+    return jobs.complete_from_duplicate(
+        database, held, revision=revision, precision=precision, stage_ms={"fetching": 3}
+    )
 
 
 def test_the_newest_is_found(database: Database) -> None:
@@ -80,7 +82,7 @@ def test_a_running_job_or_a_new_one(database: Database) -> None:
     first, fresh = jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])
     assert fresh
     assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"]) == (first, False)
-    assert jobs.find_earlier(database, submission(**AUDIO)) is None
+    assert jobs.find_duplicate(database, submission(**AUDIO)) is None
     done = completed(database, first)
     assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r1"]) == (done, False)
     assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])[1]
@@ -96,8 +98,8 @@ def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
 def test_another_revision_is_another_transcript(database: Database) -> None:
     made = earlier(database)
     asked = submission(**AUDIO)
-    assert jobs.find_earlier(database, asked, revisions=["r2"]) is None
-    assert jobs.find_earlier(database, asked, revisions=["r2", "r1"]) == made
+    assert jobs.find_duplicate(database, asked, revisions=["r2"]) is None
+    assert jobs.find_duplicate(database, asked, revisions=["r2", "r1"]) == made
 
 
 def test_a_job_takes_the_earlier_transcript(database: Database) -> None:

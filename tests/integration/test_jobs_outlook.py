@@ -9,7 +9,7 @@ import pytest
 from common import jobs
 from common.db import Database
 from common.job_states import Stage
-from common.jobs import Estimate, Job, Outlook, Progress, Worker
+from common.jobs import Estimate, Estimates, Job, Progress, Worker
 from common.jobs.scheduling import estimates as module
 from tests.integration.job_cases import (
     MODEL,
@@ -29,7 +29,7 @@ from tests.integration.job_cases import (
 
 def estimate(database: Database, job: Job) -> Estimate:
     """A fresh one."""
-    return Outlook(database).of(jobs.get(database, job.id))
+    return Estimates(database).of(jobs.get(database, job.id))
 
 
 def position(database: Database, job: Job) -> int | None:
@@ -186,21 +186,21 @@ def test_many_questions_are_one_look(database: Database, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(module, "_look", counted)
     made = [submitted(database) for _ in range(8)]
-    outlook = Outlook(database)
-    found = at_once([lambda job=job: outlook.of(job).position for job in made])  # type: ignore[misc]
+    estimates = Estimates(database)
+    found = at_once([lambda job=job: estimates.of(job).position for job in made])  # type: ignore[misc]
     assert found == list(range(1, 9))
     assert looks == [MODEL]
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     complete(database, claimed(database, made[0]))
-    assert outlook.of(made[1]).position == 1
+    assert estimates.of(made[1]).position == 1
     assert looks == [MODEL, MODEL]
 
 
 def test_a_job_that_came_after_the_look_is_behind_what_was_seen(database: Database) -> None:
-    outlook = Outlook(database)
+    estimates = Estimates(database)
     first = submitted(database)
-    assert outlook.of(first).position == 1
-    assert outlook.of(submitted(database)).position == 2
+    assert estimates.of(first).position == 1
+    assert estimates.of(submitted(database)).position == 2
 
 
 def test_a_suspect_waits_outside_of_the_line(database: Database) -> None:

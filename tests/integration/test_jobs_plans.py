@@ -20,7 +20,7 @@ from common.job_states import Stage, Status
 from common.jobs import Progress, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
-from tests.integration.job_cases import MODEL, execute, one, pool_on, rows, submission, with_worker
+from tests.integration.job_cases import MODEL, NO_LIMIT, execute, one, pool_on, rows, submission, with_worker
 from tests.integration.plan_cases import Watched, told_by, watched
 
 # Mostly finished jobs, some waiting, a few running: as a service looks after some time.
@@ -78,7 +78,7 @@ def earlier(database: Database) -> None:
     [[sha256], *_] = rows(
         database, "SELECT audio_sha256 FROM jobs WHERE status = 'completed' AND result_deleted_at IS NULL LIMIT 1"
     )
-    assert jobs.find_earlier(database, submission(audio_sha256=sha256)) is not None
+    assert jobs.find_duplicate(database, submission(audio_sha256=sha256)) is not None
 
 
 def claim_next(database: Database) -> None:
@@ -138,9 +138,9 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "renew": (renew, {"jobs_leases"}),
-    "figures": (jobs.figures, {"jobs_leases"}),
-    "take back leases": (lambda d: jobs.take_back_leases(d), {"jobs_leases"}),
-    "expire results": (lambda d: jobs.expire_results(d, after_seconds=1_150_000), {"jobs_result_due"}),
+    "figures": (jobs.queue_stats, {"jobs_leases"}),
+    "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_leases"}),
+    "expire results": (lambda d: jobs.expire_results(d, NO_LIMIT, after_seconds=1_150_000), {"jobs_result_due"}),
 }
 
 
@@ -155,7 +155,7 @@ def test_it_reads_an_index_and_never_a_whole_table(filled: Watched, name: str) -
 
 def test_expiring_audio_reads_an_index(filled: Watched, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
-    plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, after_seconds=1_190_000))
+    plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, NO_LIMIT, after_seconds=1_190_000))
     assert "jobs_audio_due" in plans.indexes(), "\n".join(plans.told)
     assert not plans.sequential()
 

@@ -216,24 +216,24 @@ def test_a_worker_that_comes_back_takes_the_suspicion_away(database: Database) -
     for _ in range(6):
         held = claimed(database, job)
         assert lose(database, held) is Status.QUEUED
-        assert jobs.forgive_loss(database, job.id, held.token)
-        assert not jobs.forgive_loss(database, job.id, held.token)
+        assert jobs.forgive_crash(database, job.id, held.token)
+        assert not jobs.forgive_crash(database, job.id, held.token)
     assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(0, 0)]
     job = suspect(database, job)
     held = claimed(database, job)
     lose(database, held)
     assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(3, 1)]
-    assert jobs.forgive_loss(database, job.id, held.token)
+    assert jobs.forgive_crash(database, job.id, held.token)
     assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(2, 0)]
 
 
 def test_only_a_lost_attempt_of_the_present_run_is_forgiven(database: Database) -> None:
     held = claimed(database)
-    assert not jobs.forgive_loss(database, held.job.id, held.token)
-    assert not jobs.forgive_loss(database, held.job.id, uuid.uuid4())
+    assert not jobs.forgive_crash(database, held.job.id, held.token)
+    assert not jobs.forgive_crash(database, held.job.id, uuid.uuid4())
     lose(database, held)
     jobs.cancel(database, held.job.id)
     job = jobs.retry(database, held.job.id)
     lose(database, claimed(database, job))
-    jobs.forgive_loss(database, held.job.id, held.token)
+    jobs.forgive_crash(database, held.job.id, held.token)
     assert rows(database, "SELECT losses FROM jobs") == [(1,)]

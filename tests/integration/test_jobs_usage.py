@@ -119,7 +119,7 @@ def test_a_run_that_the_sweep_ends_is_booked(database: Database) -> None:
     held = half_done(database)
     jobs.cancel(database, held.job.id)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     assert booked(database) == [(1, "canceled", None, 12_000, 0)]
 
 
@@ -146,7 +146,7 @@ def test_of_many_who_end_a_run_at_once_one_books_it(database: Database) -> None:
 def test_an_end_that_is_rolled_back_is_not_booked(database: Database) -> None:
     held = claimed(database)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     with pytest.raises(LeaseLost):
         complete(database, held)
     assert booked(database) == []

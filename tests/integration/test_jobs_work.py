@@ -21,6 +21,7 @@ from common.settings import Settings
 from tests.integration.job_cases import (
     LONG,
     MODEL,
+    NO_LIMIT,
     WORKER,
     at_once,
     claimed,
@@ -246,7 +247,7 @@ def test_a_fenced_off_worker_changes_nothing(database: Database, write: str, now
     held = claimed(database)
     jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     if now_with == "another worker":
         assert claim(database, held.job.id, "worker-2") is not None
     before = snapshot(database, held.job.id)
@@ -379,12 +380,12 @@ def test_every_time_is_the_clock_of_the_database(database: Database) -> None:
     jobs.try_again(database, held, code="c", message="m", pause_seconds=0, stage_ms={})
     held = claimed(database, held.job)
     expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     complete(database, claimed(database, held.job))
     canceled = jobs.cancel(database, submitted(database).id)
     jobs.retry(database, canceled.id)
     jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=15)
-    jobs.expire_results(database, after_seconds=5)
+    jobs.expire_results(database, NO_LIMIT, after_seconds=5)
     assert len(given) > 50
     assert not [value for value in given if isinstance(value, datetime)]
 
@@ -422,7 +423,7 @@ def test_broken_connection_heals(database: Database) -> None:
     assert jobs.page(database).jobs == ()
     with database.transaction() as session:
         session.connection()
-        other = Database(database.engine.url.render_as_string(hide_password=False), 1)
+        other = Database(database.url, 1)
         execute(
             other,
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -133,12 +133,12 @@ def test_late_webhooks(api: Api) -> None:
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
-    real = queue_metrics.figures
+    real = queue_metrics.queue_stats
     monkeypatch.setattr(
-        queue_metrics, "figures", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
+        queue_metrics, "queue_stats", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
     )
     monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
-    shared.service.board._last = None
+    shared.service.queue_metrics._last = None
     readers = [threading.Thread(target=samples, args=(shared.port,)) for _ in range(8)]
     for reader in readers:
         reader.start()
@@ -170,7 +170,7 @@ def test_redis_away(postgres: Postgres, tmp_path: Path) -> None:
             api.client.get("/v1/transcriptions")
             found = samples(api.port)
             assert (value(found, "paraqueue_redis_up"), value(found, "paraqueue_database_up")) == (0, 1)
-            assert value(found, "paraqueue_rate_limits_off") == 1
+            assert value(found, "paraqueue_rate_limits_local") == 1
 
 
 def test_a_reader_without_a_token_is_near_and_comes_directly(api: Api) -> None:

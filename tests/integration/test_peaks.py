@@ -15,7 +15,7 @@ from common.models import PeaksRow
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, problem_of
-from tests.integration.job_cases import completed, execute, one, submitted
+from tests.integration.job_cases import NO_LIMIT, completed, execute, one, submitted
 from tests.integration.upload_cases import api_with_storage, without_audio
 from worker.light.renderer import Renderer
 
@@ -78,10 +78,12 @@ def test_peaks_show_where_the_sound_is(api: Api, recording: bytes) -> None:
 def test_peaks_are_no_orphan_and_go_with_the_audio(api: Api, recording: bytes) -> None:
     path = made(api, recording)
     job_id = one(api.database, "SELECT id FROM jobs")
-    assert renditions.names(api.database, job_id, one(api.database, "SELECT key FROM peaks"))
+    key = one(api.database, "SELECT key FROM peaks")
+    with api.database.transaction() as session:
+        assert renditions.named(session, {key: job_id}) == {key}
     completed(api.database, jobs.get(api.database, job_id))
     execute(api.database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
-    assert jobs.expire_audio(api.database, api.storage, after_seconds=3600) == 1
+    assert jobs.expire_audio(api.database, api.storage, NO_LIMIT, after_seconds=3600) == 1
     assert list(api.storage.keys("audio/")) == []
     problem_of(api.client.get(path), 410, "expired")
 

@@ -23,7 +23,15 @@ from tests.e2e.recordings import Recording, write
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
-from worker.transcription.pipeline import BLOCK_SAMPLES, LONGEST_PART, Ending, Hooks, Request, StaleState, transcribe
+from worker.transcription.pipeline import (
+    BLOCK_SAMPLES,
+    LONGEST_PART,
+    Hooks,
+    PipelineResult,
+    Request,
+    StaleState,
+    transcribe,
+)
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=600, memory_bytes=2**31, idle_timeout_seconds=30)
@@ -37,7 +45,7 @@ class Told:
 
     parts: list[Part] = field(default_factory=list)
     progress: list[tuple[int, int | None]] = field(default_factory=list)
-    ending: Ending | None = None
+    ending: PipelineResult | None = None
 
     @property
     def everything(self) -> list[Part]:

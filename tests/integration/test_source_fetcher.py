@@ -327,6 +327,8 @@ def object_settings(store: S3) -> dict[str, object]:
         "source_s3_endpoint_url": store.endpoint_url,
         "source_s3_access_key_id": store.access_key_id,
         "source_s3_secret_access_key": SecretStr(store.secret_access_key),
+        "source_s3_buckets": ("test-*",),
+        "oss_buckets": ("test-*",),
         "oss_endpoint_url": store.endpoint_url,
         "oss_region": store.region,
         "oss_access_key_id": store.access_key_id,

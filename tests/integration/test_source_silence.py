@@ -81,7 +81,7 @@ def settings_for(server: Silent, tmp_path: Path, *, own_storage: bool) -> Settin
     if own_storage:
         values = {"storage_url": "s3://bucket", "s3_endpoint_url": server.url, "s3_access_key_id": key}
         return Settings(**common, **values, s3_secret_access_key=secret)  # type: ignore[arg-type]
-    values = {"source_s3_endpoint_url": server.url, "source_s3_access_key_id": key}
+    values = {"source_s3_endpoint_url": server.url, "source_s3_access_key_id": key, "source_s3_buckets": ("*",)}
     place = f"file:{tmp_path / 'storage'}"
     return Settings(**common, **values, storage_url=place, source_s3_secret_access_key=secret)  # type: ignore[arg-type]
 

@@ -32,8 +32,8 @@ from tests.integration.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from training.speech import SAMPLE_RATE
 from worker.engine.engine import Engine
-from worker.transcription.attempt_timer import Course
-from worker.transcription.lease import Hold, LeaseKeeper
+from worker.transcription.attempt_timer import AttemptTimer
+from worker.transcription.lease import LeaseKeeper, RunningJob
 from worker.transcription.retry import RetryPolicy
 from worker.transcription.source import Fetcher
 from worker.transcription.tasks import Transcriber
@@ -130,7 +130,7 @@ def module_bench(module_database: str, engine: Engine, tmp_path_factory: pytest.
         "model": "demo-zh",
         "model_source": "local",
         "device": "cpu",
-        "fetch_allowed_private": "127.0.0.1",
+        "fetch_allowed_private": ("127.0.0.1",),
         "fetch_resumes": 0,
         "fetch_stall_seconds": 10,
         "max_upload_bytes": 30_000_000,
@@ -421,7 +421,7 @@ def lose(bench: Bench, job: Job) -> None:
 
     def taken_back() -> bool:
         bench.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = %(id)s", id=job.id)
-        return any(lost.job_id == job.id for lost in jobs.take_back_leases(bench.database))
+        return any(lost.job_id == job.id for lost in jobs.rescue_expired(bench.database))
 
     wait_for(taken_back)
 
@@ -567,7 +567,7 @@ def test_a_stopwatch_adds_up_and_says_the_stage(bench: Bench, audio: Path) -> No
     job = bench.upload(audio)
     claim = jobs.claim(bench.database, job.id, worker="w", model="demo-zh", lease_seconds=30)
     assert claim is not None
-    hold, watch = Hold(claim), Course()
+    hold, watch = RunningJob(claim), AttemptTimer()
     with pytest.raises(ZeroDivisionError), watch.stage(hold, Stage.TRANSCRIBING):
         time.sleep(0.03)
         raise ZeroDivisionError

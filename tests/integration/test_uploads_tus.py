@@ -28,7 +28,7 @@ from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
 from tests.integration.job_cases import at_once, execute, one, rows, until
 from tests.integration.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
 from tests.servers import WITH_KEY
-from worker.light.main import Keeper
+from worker.light.main import LightTasks
 
 LIMIT = 64 * 1024 * 1024
 MEBIBYTE = 1024 * 1024
@@ -269,7 +269,7 @@ def test_expired_uploads_are_gone_with_their_bytes(api: Api) -> None:
 
 
 def clean(settings: Any, database: Database, storage: Storage) -> None:
-    Keeper(settings, database, storage, None, None, None).clean()  # type: ignore[arg-type]
+    LightTasks(settings, database, storage, None, None, None).clean()  # type: ignore[arg-type]
 
 
 def test_a_second_writer_is_told_at_once(api: Api) -> None:

@@ -14,13 +14,14 @@ import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
 from standardwebhooks import WebhookVerificationError
 
 from common import webhooks
 from common.db import Database
 from common.errors import WrongState
 from common.jobs import Job
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.webhooks import Delivery, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
 from tests.integration.job_cases import completed, execute, one, rows, submitted, until
@@ -45,7 +46,7 @@ from tests.integration.webhook_cases import (
     without_webhooks,
 )
 from tests.servers import HttpServer
-from worker.light.sender import Plan
+from worker.light.sender import RetrySchedule
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,8 @@ def only(deliveries: list[Delivery]) -> Delivery:
 
 def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Postgres, receiver: Receiver) -> None:
     with webhook_pool(postgres) as database, psycopg.connect(postgres.url("postgres"), autocommit=True) as other:
-        name = sql.Identifier(str(database.engine.url.database))
+        database_name = str(conninfo_to_dict(database.url)["dbname"])
+        name = sql.Identifier(database_name)
         back = threading.Event()
 
         def allow(allowed: bool) -> None:
@@ -92,7 +94,7 @@ def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Po
             allow(False)
             other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
-                [database.engine.url.database],
+                [database_name],
             )
             threading.Timer(1.5, come_back).start()
             status(204)(handler)
@@ -159,7 +161,7 @@ def test_without_its_secret_nothing_is_sent(database: Database, receiver: Receiv
     for sent in deliver(database, own_secrets=(), seal=None):
         assert (sent.status, sent.error) == (DeliveryStatus.PENDING, "configuration")
     make_due(database)
-    other = Seal((Fernet.generate_key().decode(),))
+    other = SecretBox((Fernet.generate_key().decode(),))
     assert {sent.error for sent in deliver(database, own_secrets=(), seal=other)} == {"configuration"}
     assert receiver.messages == []
 
@@ -355,7 +357,7 @@ def test_several_deliverers_send_each_once(database: Database, receiver: Receive
 
 
 def test_after_the_last_try_it_is_dead_and_can_be_replayed(database: Database, receiver: Receiver) -> None:
-    plan = Plan(0.001, 0.003)
+    plan = RetrySchedule(0.001, 0.003)
     registered(database, receiver.url("hook", status(500)))
     told(database)
     tries = len(plan.pauses()) + 1
@@ -448,12 +450,12 @@ def test_secrets_are_encrypted_and_move_to_a_new_key(database: Database, receive
     stored = rows(database, "SELECT secret FROM webhook_endpoints")[0][0]
     assert secret.encode() not in bytes(stored)
     newer = Fernet.generate_key().decode()
-    both = Seal((newer, KEY))
+    both = SecretBox((newer, KEY))
     webhooks.rotate_secret(database, SEAL, endpoint.id, overlap_seconds=3600)
     assert webhooks.reseal(database, both) == 2
     assert webhooks.reseal(database, both) == 0
     told(database)
-    deliver(database, seal=Seal((newer,)))
+    deliver(database, seal=SecretBox((newer,)))
     only_message(receiver).verified(secret)
 
 

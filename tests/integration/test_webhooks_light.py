@@ -41,7 +41,7 @@ def configured(settings: Settings) -> Settings:
         update={
             "secret_key": SecretStr(KEY),
             "webhook_secret": SecretStr(OWN_SECRET),
-            "fetch_allowed_private": "127.0.0.1",
+            "fetch_allowed_private": ("127.0.0.1",),
             "log_format": "text",
         }
     )

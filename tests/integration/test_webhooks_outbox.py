@@ -20,7 +20,7 @@ from common.jobs import LeaseLost
 from common.storage import LocalStorage
 from dev.postgres import Postgres
 from tests.integration import job_cases
-from tests.integration.job_cases import claimed, completed, execute, one, part, rows, submitted
+from tests.integration.job_cases import NO_LIMIT, claimed, completed, execute, one, part, rows, submitted
 from tests.integration.webhook_cases import (
     ALL_EVENTS,
     TERMINAL_EVENTS,
@@ -72,7 +72,7 @@ def end_canceled_by_the_sweep(database: Database) -> None:
     held = claimed(database, submitted(database, webhook_url=URL))
     jobs.cancel(database, held.job.id)
     job_cases.expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
 
 
 def end_failed_by_the_sweep(database: Database) -> None:
@@ -114,7 +114,7 @@ def test_what_does_not_end_the_job_is_not_told(database: Database) -> None:
     jobs.try_again(database, held, code="x", message="", pause_seconds=0, stage_ms={})
     jobs.release(database, claimed(database, held.job), stage_ms={})
     job_cases.expire_lease(database, claimed(database, held.job).job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     assert log_of(database) == []
 
 
@@ -156,7 +156,7 @@ def test_no_end_means_no_delivery(database: Database) -> None:
     """A worker that lost its lease tells nobody anything."""
     held = claimed(database, submitted(database, webhook_url=URL, webhook_events=ALL_EVENTS))
     job_cases.expire_lease(database, held.job.id)
-    jobs.take_back_leases(database)
+    jobs.rescue_expired(database)
     for call in (
         lambda: job_cases.complete(database, held),
         lambda: job_cases.fail(database, held),
@@ -229,7 +229,7 @@ def test_the_log_expires_but_not_what_waits(database: Database) -> None:
         )
     end_failed(database)
     execute(database, "UPDATE deliveries SET status = 'delivered' WHERE event = 'transcription.failed'")
-    assert webhooks.expire_deliveries(database, after_seconds=30 * 24 * 3600) == 2
+    assert webhooks.expire_deliveries(database, NO_LIMIT, after_seconds=30 * 24 * 3600) == 2
     assert {(item.event, item.status.value) for item in log_of(database)} == {
         ("transcription.completed", "pending"),
         ("transcription.failed", "delivered"),

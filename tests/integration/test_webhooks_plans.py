@@ -13,7 +13,7 @@ from common import jobs, webhooks
 from common.db import Database
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
-from tests.integration.job_cases import execute, pool_on, rows
+from tests.integration.job_cases import NO_LIMIT, execute, pool_on, rows
 from tests.integration.plan_cases import REPEATS, Watched, watched
 
 # A log of some weeks; one receiver was away for a day, some deliveries wait.
@@ -79,7 +79,7 @@ def replay_since(database: Database) -> None:
 CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "any due": (webhooks.any_due, {"deliveries_due"}),
     "due": (lambda d: webhooks.due(d, full=["lane3"], per_lane=4), {"deliveries_due"}),
-    "figures": (jobs.figures, {"deliveries_due"}),
+    "figures": (jobs.queue_stats, {"deliveries_due"}),
     "claim": (claim, {"deliveries_pkey"}),
     "announce": (announce, {"jobs_pkey"}),
     "log": (page(lambda _d: DeliveryFilter()), {"deliveries_newest"}),
@@ -91,7 +91,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     ),
     "replay since": (replay_since, set()),
     "disable": (lambda d: webhooks.update_endpoint(d, endpoint(d), EndpointChange(enabled=False)), set()),
-    "expire": (lambda d: webhooks.expire_deliveries(d, after_seconds=39_990 * 60), {"deliveries_newest"}),
+    "expire": (lambda d: webhooks.expire_deliveries(d, NO_LIMIT, after_seconds=39_990 * 60), {"deliveries_newest"}),
     "forget": (forget, {"deliveries_of_job"}),
 }
 

@@ -18,20 +18,20 @@ from standardwebhooks import Webhook
 
 from common import webhooks
 from common.db import Database
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.webhooks import Delivery, DeliveryFilter, Endpoint, NewEndpoint
 from dev.postgres import Postgres
 from tests.integration.job_cases import execute, pool_on, until
 from tests.servers import HttpServer
 from worker.light.deliverer import Deliverer
-from worker.light.sender import Plan, Sender
+from worker.light.sender import RetrySchedule, Sender
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OWN_SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-SEAL = Seal((KEY,))
+SEAL = SecretBox((KEY,))
 TERMINAL_EVENTS = tuple(event.value for event in webhooks.DEFAULT_EVENTS)
 ALL_EVENTS = tuple(event.value for event in webhooks.EventType)
-PLAN = Plan(5, 72 * 3600)
+PLAN = RetrySchedule(5, 72 * 3600)
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def a_sender(**changes: Any) -> Sender:
 
 
 @contextmanager
-def delivering(database: Database, plan: Plan = PLAN, **changes: Any) -> Iterator[Deliverer]:
+def delivering(database: Database, plan: RetrySchedule = PLAN, **changes: Any) -> Iterator[Deliverer]:
     """A deliverer at work."""
     deliverer = Deliverer(database, a_sender(**changes), plan)
     deliverer.start()
@@ -172,7 +172,7 @@ def delivering(database: Database, plan: Plan = PLAN, **changes: Any) -> Iterato
         deliverer.stop()
 
 
-def deliver(database: Database, plan: Plan = PLAN, **changes: Any) -> list[Delivery]:
+def deliver(database: Database, plan: RetrySchedule = PLAN, **changes: Any) -> list[Delivery]:
     """Send what is due now, each once, and return the whole log, oldest first."""
     with delivering(database, plan, **changes):
         until(lambda: not webhooks.any_due(database))

@@ -22,8 +22,8 @@ from common.background import Background
 from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.telemetry import get_logger, tracing
-from common.webhooks import Due, Parcel
-from worker.light.sender import Plan, Sender, Sent
+from common.webhooks import ClaimedDelivery, Due
+from worker.light.sender import RetrySchedule, Sender, SendResult
 from worker.metrics import count_delivery
 
 log = get_logger(__name__)
@@ -38,7 +38,7 @@ RECORD_SECONDS = 30.0
 RECORD_PAUSE_SECONDS = 0.5
 
 
-class Lanes:
+class ReceiverSlots:
     """How many threads each lane has, and which lanes failed last. Thread-safe."""
 
     def __init__(self) -> None:
@@ -88,13 +88,13 @@ class Lanes:
 class Deliverer(Background):
     """A thread that looks for due deliveries when woken, and others that send them."""
 
-    def __init__(self, database: Database, sender: Sender, plan: Plan) -> None:
+    def __init__(self, database: Database, sender: Sender, plan: RetrySchedule) -> None:
         super().__init__("deliverer")
         self._database = database
         self._sender = sender
         self._plan = plan
         self._lease_seconds = sender.timeout_seconds + LEASE_SLACK_SECONDS
-        self._lanes = Lanes()
+        self._lanes = ReceiverSlots()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deliver")
 
     def stop(self) -> None:
@@ -127,8 +127,8 @@ class Deliverer(Background):
             for lane in taken.values():  # another worker has them, or they are not wanted any more
                 self._lanes.give_back(lane, succeeded=None)
 
-    def _deliver(self, parcel: Parcel) -> None:
-        sent: Sent | None = None
+    def _deliver(self, parcel: ClaimedDelivery) -> None:
+        sent: SendResult | None = None
         began = time.monotonic()
         try:
             with _told_of(parcel) as span:
@@ -146,7 +146,7 @@ class Deliverer(Background):
             self._lanes.give_back(parcel.lane, succeeded=sent is not None and sent.delivered)
             self.wake()
 
-    def _persist(self, parcel: Parcel, sent: Sent, took_seconds: float) -> None:
+    def _persist(self, parcel: ClaimedDelivery, sent: SendResult, took_seconds: float) -> None:
         deadline = time.monotonic() + RECORD_SECONDS
         while True:
             try:
@@ -157,7 +157,7 @@ class Deliverer(Background):
                     raise
                 time.sleep(RECORD_PAUSE_SECONDS)
 
-    def _record(self, parcel: Parcel, sent: Sent, took_seconds: float) -> None:
+    def _record(self, parcel: ClaimedDelivery, sent: SendResult, took_seconds: float) -> None:
         told = {
             "delivery_id": parcel.public_id,
             "event_type": parcel.event,
@@ -182,12 +182,12 @@ class Deliverer(Background):
         age = (datetime.now(UTC) - parcel.created_at).total_seconds()
         count_delivery(outcome, sent.report.error, took_seconds=took_seconds, age_seconds=age)
 
-    def _pause(self, parcel: Parcel, sent: Sent) -> float | None:
+    def _pause(self, parcel: ClaimedDelivery, sent: SendResult) -> float | None:
         return self._plan.pause(parcel.event, parcel.failures + 1, retry_after=sent.retry_after, jitter=random.random())
 
 
 @contextmanager
-def _told_of(parcel: Parcel) -> Iterator[tracing.Span]:
+def _told_of(parcel: ClaimedDelivery) -> Iterator[tracing.Span]:
     """The log and the trace say which job it is about."""
     names = {"job_id": ids.shown(ids.JOB, parcel.job_id)} if parcel.job_id is not None else {}
     attributes: tracing.Attributes = {

@@ -10,23 +10,26 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from common import idempotency, ids, jobs, uploads, webhooks
+from celery.signals import worker_shutting_down
+
+from common import ids, jobs, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
-from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, make_app
-from common.secret_box import Seal
+from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, consume, make_app
+from common.secret_box import SecretBox
 from common.settings import Settings, load_settings
 from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
+from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.renderer import Renderer
-from worker.light.sender import Plan, Sender
-from worker.metrics import LEASES_EXPIRED, STEPS
+from worker.light.sender import RetrySchedule, Sender
+from worker.light.steps import each_step
+from worker.metrics import LEASES_EXPIRED
 from worker.metrics_server import MetricsServer
 
 log = get_logger(__name__)
@@ -35,7 +38,7 @@ HOUR_SECONDS = 3600.0
 
 
 @dataclass(frozen=True)
-class Keeper:
+class LightTasks:
     """The tasks of the light worker."""
 
     settings: Settings
@@ -44,16 +47,17 @@ class Keeper:
     publish: Publisher
     deliverer: Deliverer
     renderer: Renderer
+    cleaner: Cleaner
 
     def sweep(self) -> None:
         """Take back what silent workers left behind, send what is due, and announce what should run next.
 
         A step that fails does not keep the others from being done.
         """
-        _each(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
+        each_step(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
 
     def _take_back(self) -> None:
-        for lost in jobs.take_back_leases(self.database):
+        for lost in jobs.rescue_expired(self.database):
             LEASES_EXPIRED.labels(lost.status.value).inc()
             log.warning(
                 "lease_expired",
@@ -82,43 +86,8 @@ class Keeper:
         self.deliverer.wake()
 
     def clean(self) -> None:
-        """Delete what has outlived its time."""
-        _each(self._clean)
-
-    def _clean(self) -> None:
-        settings = self.settings
-        audio = jobs.expire_audio(
-            self.database, self.storage, after_seconds=settings.audio_retention_hours * HOUR_SECONDS
-        )
-        results = jobs.expire_results(self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS)
-        deliveries = webhooks.expire_deliveries(
-            self.database, after_seconds=settings.result_retention_days * 24 * HOUR_SECONDS
-        )
-        idempotency.expire(self.database)
-        unfinished = uploads.expire(self.database, self.storage)
-        orphans = jobs.delete_orphans(self.database, self.storage)
-        if audio or results or deliveries or unfinished or orphans:
-            log.info(
-                "cleaned", audio=audio, results=results, deliveries=deliveries, uploads=unfinished, orphans=orphans
-            )
-
-
-def _each(*steps: Callable[[], None]) -> None:
-    """Do all of them. What the service stands on may be away: that is said in a line, and the next time comes."""
-    failures: list[Exception] = []
-    for step in steps:
-        name = step.__name__.strip("_")
-        try:
-            step()
-            STEPS.labels(name, "done").inc()
-        except ParaqueueError as error:
-            STEPS.labels(name, "postponed").inc()
-            log.warning("step_postponed", step=name, error_code=error.code, reason=error.message)
-        except Exception as error:
-            STEPS.labels(name, "failed").inc()
-            failures.append(error)
-    if failures:
-        raise ExceptionGroup("not every step could be done", failures)
+        """Delete what has outlived its time, until nothing is due or it is almost time for the next call."""
+        self.cleaner.clean()
 
 
 def main() -> int:
@@ -132,6 +101,9 @@ def main() -> int:
     configure_tracing(settings, service="light")
     try:
         serve(settings)
+    except ParaqueueError as error:
+        print(f"paraqueue light worker: {error.message}", file=sys.stderr)
+        return 1
     finally:
         stop_tracing()
     return 0
@@ -144,30 +116,29 @@ def serve(settings: Settings) -> None:
     prepare(settings.model)
     metrics = MetricsServer(settings, Exposition())
     queue = make_app(settings)
-    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
+    plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOUR_SECONDS)
     deliverer = Deliverer(database, Sender.of(settings), plan)
     storage = make_storage(settings)
     renderer = Renderer(settings, database, storage)
-    keeper = Keeper(settings, database, storage, Publisher(queue), deliverer, renderer)
-    queue.task(name=SWEEP)(keeper.sweep)
-    queue.task(name=CLEAN)(keeper.clean)
-    queue.task(name=DELIVER)(keeper.deliver)
-    queue.task(name=RENDER)(keeper.render)
+    cleaner = Cleaner(settings, database, storage)
+    worker_shutting_down.connect(cleaner.on_shutdown, weak=False)
+    light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer, cleaner)
+    queue.task(name=SWEEP)(light_tasks.sweep)
+    queue.task(name=CLEAN)(light_tasks.clean)
+    queue.task(name=DELIVER)(light_tasks.deliver)
+    queue.task(name=RENDER)(light_tasks.render)
     _renew_seals(settings, database)
     metrics.start()
     deliverer.start()
     renderer.start()
     try:
-        queue.Worker(
+        consume(
+            queue,
             hostname=f"light@{socket.gethostname()}-{os.getpid()}",
-            pool="threads",
             concurrency=THREADS,
             queues=[LIGHT_QUEUE],
             loglevel=settings.log_level.upper(),
-            without_gossip=True,
-            without_mingle=True,
-            quiet=True,
-        ).start()
+        )
     finally:
         deliverer.stop()
         renderer.stop()
@@ -181,7 +152,7 @@ def _renew_seals(settings: Settings, database: Database) -> None:
     if not settings.secret_keys:
         return
     try:
-        renewed = webhooks.reseal(database, Seal(settings.secret_keys))
+        renewed = webhooks.reseal(database, SecretBox(settings.secret_keys))
     except ParaqueueError as error:
         log.warning("secrets_not_renewed", error_code=error.code, reason=error.message)
     else:

@@ -15,7 +15,7 @@ from common.background import Background
 from common.db import Database
 from common.errors import AudioEmpty, ParaqueueError, Unavailable
 from common.models import PeaksRow, RenditionRow
-from common.renditions import NAMES, Order
+from common.renditions import NAMES, RenditionTask
 from common.settings import Settings
 from common.storage import Storage, Writer
 from common.telemetry import get_logger
@@ -48,11 +48,11 @@ class Renderer(Background):
             # The sweep wakes us again in a few seconds.
             log.warning("renditions_postponed", error_code=error.code, reason=error.message)
 
-    def _next(self) -> Order | None:
+    def _next(self) -> RenditionTask | None:
         """Peaks first: they take a tenth of the time."""
         return renditions.take(self._database, PeaksRow) or renditions.take(self._database, RenditionRow)
 
-    def _make(self, order: Order) -> None:
+    def _make(self, order: RenditionTask) -> None:
         began = time.monotonic()
         kind = NAMES[order.kind]
         try:
@@ -72,7 +72,7 @@ class Renderer(Background):
         took_ms = round((time.monotonic() - began) * 1000)
         log.info("rendition_made", job_id=order.job_id.hex, kind=kind, took_ms=took_ms)
 
-    def _render(self, order: Order) -> None:
+    def _render(self, order: RenditionTask) -> None:
         scratch = self._settings.scratch_dir / f"rendition-{order.token.hex}"
         scratch.mkdir(parents=True)
         writer: Writer | None = None
@@ -94,7 +94,7 @@ class Renderer(Background):
                 left.unlink()
             scratch.rmdir()
 
-    def _decode(self, order: Order, path: Path, take: Callable[[bytes], None]) -> None:
+    def _decode(self, order: RenditionTask, path: Path, take: Callable[[bytes], None]) -> None:
         child = self._start(order, path)
         size, kept_at = 0, time.monotonic()
         try:
@@ -111,7 +111,7 @@ class Renderer(Background):
         if not size:
             raise AudioEmpty("the audio track has no samples")
 
-    def _start(self, order: Order, path: Path) -> Child:
+    def _start(self, order: RenditionTask, path: Path) -> Child:
         settings = self._settings
         peaks = order.kind is PeaksRow
         wanted = decoding.Order(

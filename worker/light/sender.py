@@ -18,10 +18,10 @@ import httpx
 from standardwebhooks import Webhook
 
 from common.errors import ConfigurationError, SourceNotAllowed, SourceUnreachable
-from common.secret_box import Seal
+from common.secret_box import SecretBox
 from common.settings import Settings
 from common.telemetry import tracing
-from common.webhooks import EventType, Parcel, Report
+from common.webhooks import ClaimedDelivery, EventType, Report
 from worker.net.ssrf import STANDARD_PORTS, GuardedBackend, Ports, fetchable
 
 ANSWER_BYTES = 1024
@@ -30,7 +30,7 @@ GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RetrySchedule:
     """When to try again: pauses that grow fourfold up to a ninth of the whole, until that has passed."""
 
     base_seconds: float
@@ -72,7 +72,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendResult:
     """How a try went; `retry_after` in seconds, if the receiver said it; `final`: another try would go the same way."""
 
     report: Report
@@ -98,7 +98,7 @@ class TimeIsUp(Exception):
 class Sender:
     """Posts deliveries; one for all threads."""
 
-    seal: Seal | None
+    seal: SecretBox | None
     own_secrets: tuple[str, ...]
     public_url: str | None
     allowed_private: tuple[str, ...]
@@ -111,21 +111,21 @@ class Sender:
     def of(cls, settings: Settings) -> Sender:
         """A sender with the secrets and limits of the settings."""
         return cls(
-            seal=Seal(settings.secret_keys) if settings.secret_keys else None,
+            seal=SecretBox(settings.secret_keys) if settings.secret_keys else None,
             own_secrets=settings.webhook_secrets,
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
-            allowed_private=settings.allowed_private,
+            allowed_private=settings.fetch_allowed_private,
             timeout_seconds=settings.webhook_timeout_seconds,
             tls=httpx.create_ssl_context(),
-            ports=settings.ports,
+            ports=settings.fetch_ports,
         )
 
-    def send(self, parcel: Parcel) -> Sent:
+    def send(self, parcel: ClaimedDelivery) -> SendResult:
         """One try. Never raises for what the receiver or the network does."""
         try:
             secrets = self._secrets(parcel)
         except ConfigurationError as error:
-            return Sent(Report(None, None, error.code))
+            return SendResult(Report(None, None, error.code))
         body = body_of(parcel, self.public_url)
         headers = signed_headers(parcel.public_id, body, secrets, datetime.now(UTC))
         if here := tracing.current():
@@ -133,17 +133,17 @@ class Sender:
         try:
             return self._post(parcel.url, headers, body.encode())
         except (TimeIsUp, httpcore.TimeoutException):
-            return Sent(Report(None, None, "timeout"))
+            return SendResult(Report(None, None, "timeout"))
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            return Sent(Report(None, None, f"connection: {type(error).__name__}"))
+            return SendResult(Report(None, None, f"connection: {type(error).__name__}"))
         except (httpx.InvalidURL, httpcore.UnsupportedProtocol, UnicodeError):
-            return Sent(Report(None, None, "invalid_url"), final=True)
+            return SendResult(Report(None, None, "invalid_url"), final=True)
         except SourceNotAllowed:
-            return Sent(Report(None, None, "address_not_allowed"), final=True)
+            return SendResult(Report(None, None, "address_not_allowed"), final=True)
         except SourceUnreachable:
-            return Sent(Report(None, None, "host_not_found"))
+            return SendResult(Report(None, None, "host_not_found"))
 
-    def _secrets(self, parcel: Parcel) -> Sequence[str]:
+    def _secrets(self, parcel: ClaimedDelivery) -> Sequence[str]:
         if not parcel.sealed_secrets:
             if not self.own_secrets:
                 raise ConfigurationError("PARAQUEUE_WEBHOOK_SECRET is not set")
@@ -152,7 +152,7 @@ class Sender:
             raise ConfigurationError("PARAQUEUE_SECRET_KEY is not set")
         return [self.seal.open(sealed) for sealed in parcel.sealed_secrets]
 
-    def _post(self, address: str, headers: dict[str, str], body: bytes) -> Sent:
+    def _post(self, address: str, headers: dict[str, str], body: bytes) -> SendResult:
         url = fetchable(httpx.URL(address))
         deadline = time.monotonic() + self.timeout_seconds
 
@@ -176,7 +176,7 @@ class Sender:
                 response.close()
 
 
-def body_of(parcel: Parcel, public_url: str | None) -> str:
+def body_of(parcel: ClaimedDelivery, public_url: str | None) -> str:
     """The message: the same text at every try. Links are absolute where the installation knows its own address."""
     data = dict(parcel.data)
     if "links" in data and public_url is not None:
@@ -198,14 +198,14 @@ def signed_headers(message_id: str, body: str, secrets: Sequence[str], now: date
     }
 
 
-def judged(response: httpcore.Response, answer: bytes) -> Sent:
+def judged(response: httpcore.Response, answer: bytes) -> SendResult:
     """What an answer means: 2xx is success, all else is not, 3xx included."""
     text = answer.decode("utf-8", "replace").replace("\x00", "\ufffd")
     succeeded = 200 <= response.status < 300
     error = None if succeeded else "redirect" if 300 <= response.status < 400 else "http_status"
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     asked = retry_after(headers.get(b"retry-after"), datetime.now(UTC))
-    return Sent(Report(response.status, text, error), asked)
+    return SendResult(Report(response.status, text, error), asked)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

@@ -21,10 +21,27 @@ from common.errors import SourceNotAllowed, SourceUnreachable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # RFC 6052: IPv4 addresses inside IPv6, behind a translator.
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# RFC 4291: all that is given out for the internet. Python's own table lets site-local addresses (fec0::/10) pass,
-# and does not know RFC 9637's documentation network yet.
+# RFC 4291: all that is given out for the internet.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-DOCUMENTATION = ipaddress.IPv6Network("3fff::/20")
+# Addresses that lead somewhere else than to the public internet, whatever the Python at hand thinks of them: IANA's
+# special-purpose registry, and what clouds keep for themselves inside of public ranges.
+NEVER = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
+        "100.64.0.0/10",  # shared address space; Alibaba's metadata is 100.100.100.200
+        "192.0.0.0/24",  # IETF protocol assignments; Oracle's metadata is 192.0.0.192
+        "192.88.99.0/24",  # once the relay of 6to4
+        *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),  # documentation
+        *("192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24"),  # AS112 and AMT
+        *("198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+        "168.63.129.16/32",  # Azure's platform address
+        *("161.26.0.0/16", "166.8.0.0/14"),  # IBM Cloud's service network
+        "2001::/23",  # IETF protocol assignments; a Teredo address is taken apart before
+        *("2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        "2620:4f:8000::/48",
+    )
+)
 # RFC 5214: the interface half of an ISATAP address, without the bit that says "globally unique" and the IPv4 address.
 ISATAP = 0x0000_5EFE
 LOOK_UP_SECONDS = 0.5
@@ -40,8 +57,10 @@ def is_public(address: Address) -> bool:
         inside = _embedded(address)
         if inside is not None:
             return is_public(inside)
-        if address not in GLOBAL_UNICAST or address in DOCUMENTATION:
+        if address not in GLOBAL_UNICAST:
             return False
+    if any(address in network for network in NEVER if network.version == address.version):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

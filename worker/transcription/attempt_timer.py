@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from common.job_states import Stage
 from common.telemetry import tracing
 from worker.engine.stopwatch import Stopwatch
-from worker.transcription.lease import Hold
+from worker.transcription.lease import RunningJob
 
 COMMIT = "commit"
 
 
-class Course:
+class AttemptTimer:
     """Times of the stages of an attempt; of those of the engine too, which take turns within `transcribing`."""
 
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class Course:
         return {name: took_ms / 1000 for name, took_ms in self.stage_ms.items()} | self._inner
 
     @contextmanager
-    def stage(self, hold: Hold, stage: Stage) -> Iterator[None]:
+    def stage(self, hold: RunningJob, stage: Stage) -> Iterator[None]:
         """Time a stage, and say that the job is in it."""
         hold.stage = stage
         began = time.monotonic()

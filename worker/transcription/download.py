@@ -60,7 +60,7 @@ class Changed(Broken):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SourceResponse:
     """One response: where its first byte belongs, the whole size if it is known, and what names this version."""
 
     offset: int
@@ -102,7 +102,9 @@ def download(opened: Open, target: Path, limits: FetchLimits, check: Callable[[]
             raise AudioEmpty("the link leads to an empty file")
 
 
-def _copy(answer: Answer, file: BinaryIO, limits: FetchLimits, deadline: float, check: Callable[[], None]) -> None:
+def _copy(
+    answer: SourceResponse, file: BinaryIO, limits: FetchLimits, deadline: float, check: Callable[[], None]
+) -> None:
     file.seek(answer.offset)
     file.truncate()
     if answer.total is not None and answer.total > limits.max_bytes:
@@ -198,7 +200,7 @@ class _HttpAnswer:
         self._asked_offset = offset
         self._asked_version = version
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> SourceResponse:
         try:
             return self._answer()
         except BaseException:
@@ -208,7 +210,7 @@ class _HttpAnswer:
     def __exit__(self, *_: object) -> None:
         self._response.close()
 
-    def _answer(self) -> Answer:
+    def _answer(self) -> SourceResponse:
         status = self._response.status
         headers = _headers(self._response)
         _refuse(status)
@@ -222,7 +224,7 @@ class _HttpAnswer:
             self._check_continues(version, headers.get(b"content-range", ""))
         length = headers.get(b"content-length", "")
         total = offset + int(length) if length.isdigit() else None
-        return Answer(offset, total, version, self._chunks())
+        return SourceResponse(offset, total, version, self._chunks())
 
     def _check_continues(self, version: str | None, content_range: str) -> None:
         """Not every server that knows Range knows If-Range."""
@@ -282,9 +284,9 @@ class _ObjectAnswer:
         self._result = result
         self._offset = offset
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> SourceResponse:
         total = self._offset + int(self._result["ContentLength"])
-        return Answer(self._offset, total, self._result.get("ETag"), self._chunks())
+        return SourceResponse(self._offset, total, self._result.get("ETag"), self._chunks())
 
     def __exit__(self, *_: object) -> None:
         self._result["Body"].close()

@@ -19,7 +19,7 @@ from worker.transcription.stop import StopReason, StopSignal
 log = get_logger(__name__)
 
 
-class Hold:
+class RunningJob:
     """A claimed job while it runs: how far it is, and whether it should stop."""
 
     def __init__(self, claim: Claim) -> None:
@@ -27,6 +27,7 @@ class Hold:
         self.stage = Stage.FETCHING
         self.processed_ms = claim.resume.end_ms if claim.resume else 0
         self.declared_ms: int | None = None
+        self.progressed = False  # whether this attempt has committed a part
         self.signal = StopSignal()
 
     def progress(self) -> Progress:
@@ -52,7 +53,7 @@ class LeaseKeeper:
         self._worker = worker
         self._lease_seconds = lease_seconds
         self._renew_seconds = renew_seconds
-        self._holds: dict[uuid.UUID, Hold] = {}
+        self._holds: dict[uuid.UUID, RunningJob] = {}
         self._shutting_down = False
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -84,9 +85,9 @@ class LeaseKeeper:
             return len(self._holds)
 
     @contextmanager
-    def hold(self, claim: Claim) -> Iterator[Hold]:
+    def hold(self, claim: Claim) -> Iterator[RunningJob]:
         """Keep a job's lease for as long as the context lasts."""
-        hold = Hold(claim)
+        hold = RunningJob(claim)
         with self._lock:
             self._holds[claim.token] = hold
             if self._shutting_down:
@@ -121,7 +122,7 @@ class LeaseKeeper:
                 log.info("renewal_works_again")
             self._silent = False
 
-    def _renew(self, holds: dict[uuid.UUID, Hold]) -> None:
+    def _renew(self, holds: dict[uuid.UUID, RunningJob]) -> None:
         told = [hold.progress() for hold in holds.values()]
         renewal = jobs.renew(
             self._database,
@@ -134,7 +135,7 @@ class LeaseKeeper:
             if token not in renewal.held:
                 # It may just have ended; then nobody asks this hold any more.
                 hold.signal.request(StopReason.LOST)
-                if jobs.forgive_loss(self._database, hold.claim.job.id, token):
+                if jobs.forgive_crash(self._database, hold.claim.job.id, token):
                     log.warning("lease_was_lost", job_id=hold.claim.job.public_id)
             elif renewal.held[token]:
                 hold.signal.request(StopReason.CANCELED)

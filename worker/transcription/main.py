@@ -9,14 +9,13 @@ import sys
 import uuid
 from typing import Any
 
-from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
 from common import jobs
 from common.db import Database
 from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
-from common.queue import TRANSCRIBE, Publisher, make_app, transcribe_queue
+from common.queue import TRANSCRIBE, Publisher, consume, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
@@ -129,7 +128,14 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     metrics.start()
     dispatcher.start()
     try:
-        _consume(queue, settings, worker)
+        consume(
+            queue,
+            hostname=f"transcribe@{worker.id}",
+            concurrency=settings.worker_slots,
+            queues=[transcribe_queue(worker.model)],
+            loglevel=settings.log_level.upper(),
+            optimization="fair",
+        )
     finally:
         dispatcher.stop()
         leases.end()
@@ -169,21 +175,6 @@ def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, dra
 
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)
-
-
-def _consume(queue: Celery, settings: Settings, worker: Worker) -> None:
-    """Celery's consumer with a pool of threads: one device, one process."""
-    queue.Worker(
-        hostname=f"transcribe@{worker.id}",
-        pool="threads",
-        concurrency=settings.worker_slots,
-        queues=[transcribe_queue(worker.model)],
-        loglevel=settings.log_level.upper(),
-        without_gossip=True,
-        without_mingle=True,
-        quiet=True,
-        optimization="fair",
-    ).start()
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable
 
 from common.errors import ModelUnavailable, ParaqueueError
-from common.settings import Settings, load_settings
+from common.settings import ModelSettings, load_settings
 from worker.engine import bundles
 from worker.engine.bundles import BundlePaths
 
 
-def ensure_bundle(settings: Settings, say: Callable[[str], None]) -> BundlePaths:
+def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> BundlePaths:
     """Where the bundle lies. One that is complete on disk is not looked up anywhere else.
 
     `say` gets a line per step of a download. Raises ModelUnavailable, which tells how to put the files in place.

@@ -64,7 +64,7 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class PipelineResult:
     """What came of the whole audio: its last part, not yet committed, and its measures."""
 
     last: Part
@@ -72,7 +72,7 @@ class Ending:
     channels: int
 
 
-def transcribe(engine: Engine, request: Request, hooks: Hooks) -> Ending:
+def transcribe(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult:
     """Transcribe a file, handing over a part every few minutes.
 
     Continues behind `request.resume` with exactly the text that an undisturbed run would have given: the audio is
@@ -154,12 +154,12 @@ class _Run:
             self._sentences += stream.drain()
         self._hooks.on_part(self._part(_pack(self._decoded, self._engine, self._streams)))
 
-    def finish(self) -> Ending:
+    def finish(self) -> PipelineResult:
         """The audio is over."""
         for stream in self._streams:
             self._sentences += stream.finish()
         audio_ms = self._decoded // SAMPLES_PER_MS
-        return Ending(self._part(b"", last=True), audio_ms, self._reader.channels)
+        return PipelineResult(self._part(b"", last=True), audio_ms, self._reader.channels)
 
     def _part(self, state: bytes, *, last: bool = False) -> Part:
         """What has gathered since the last part, in the order it was spoken."""

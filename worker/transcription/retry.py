@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from common.errors import ParaqueueError, StorageFull, StorageUnavailable, Unavailable
+from common.errors import DecodeStalled, ParaqueueError, StorageFull, StorageUnavailable, Unavailable
 
 # What we stand on is away: no job is to blame, and none would fare better.
-OUTAGES = (StorageFull, StorageUnavailable, Unavailable)
+OUTAGES = (DecodeStalled, StorageFull, StorageUnavailable, Unavailable)
+
+
+def is_outage(error: ParaqueueError) -> bool:
+    """Whether what the service stands on is to blame."""
+    return isinstance(error, OUTAGES)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """Exponential back-off: `base` seconds, doubled with each failure, at most `longest`.
 
-    Errors in OUTAGES are tried up to `max_outage_attempts` times, all others up to `max_attempts` times.
+    Errors in OUTAGES are tried up to `max_outage_attempts` times, all others up to `max_attempts` times; each kind is
+    counted by itself.
     """
 
     max_attempts: int
@@ -22,15 +28,16 @@ class RetryPolicy:
     longest_seconds: float
     max_outage_attempts: int
 
-    def pause(self, error: ParaqueueError, failures: int, *, jitter: float) -> float | None:
+    def pause(self, error: ParaqueueError, failures: int, outages: int = 0, *, jitter: float) -> float | None:
         """Seconds until the next attempt, or None where the error is final.
 
-        `failures` counts the failed attempts before this one; `jitter`, 0 to 1, spreads jobs that failed
-        together over the upper half of the pause.
+        `failures` and `outages` count the attempts before this one that ended so since the last part was committed;
+        `jitter`, 0 to 1, spreads jobs that failed together over the upper half of the pause.
         """
-        most = self.max_outage_attempts if isinstance(error, OUTAGES) else self.max_attempts
-        if not error.retryable or failures + 1 >= most:
+        outage = is_outage(error)
+        before, most = (outages, self.max_outage_attempts) if outage else (failures, self.max_attempts)
+        if not error.retryable or before + 1 >= most:
             return None
         # The exponent is bounded: a float overflows long before the attempts run out.
-        pause = min(self.base_seconds * 2.0 ** min(failures, 100), self.longest_seconds)
+        pause = min(self.base_seconds * 2.0 ** min(before, 100), self.longest_seconds)
         return pause * (0.5 + 0.5 * jitter)

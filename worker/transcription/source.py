@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
 from common.settings import Settings
-from common.storage import Storage, Stored, s3_client
+from common.storage import Storage, Stored, s3_client, same_bucket
 from worker.transcription.download import FetchLimits, HttpSource, ObjectSource, download
 from worker.transcription.interruptible import interruptible
 
@@ -88,9 +89,7 @@ class Fetcher:
                 source.close()
             return
         bucket, _, key = rest.partition("/")
-        if scheme == "s3" and self._is_storage(bucket):
-            raise SourceNotAllowed("the link leads into the storage of this installation")
-        client = self._s3() if scheme == "s3" else self._oss()
+        client = self._object_client(scheme, bucket)
         # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
         source_open = ObjectSource(client, bucket, unquote(key)).open
         self._patient(lambda: download(source_open, path, limits, check), path.parent, check)
@@ -110,43 +109,42 @@ class Fetcher:
             stall_seconds=settings.fetch_stall_seconds,
             max_redirects=settings.fetch_max_redirects,
             resumes=settings.fetch_resumes,
-            allowed_private=settings.allowed_private,
-            ports=settings.ports,
+            allowed_private=settings.fetch_allowed_private,
+            ports=settings.fetch_ports,
         )
 
-    def _is_storage(self, bucket: str) -> bool:
-        """Whether a bucket is our own, which boto3's credential chain may open too."""
-        settings = self.settings
-        ours = settings.storage_url.removeprefix("s3://").partition("/")[0]
-        return bucket == ours and settings.source_s3_endpoint_url == settings.s3_endpoint_url
+    def _object_client(self, scheme: str, bucket: str) -> Any:
+        """The client for a bucket. Raises SourceNotAllowed for one that is not on the list, or is our own.
 
-    def _s3(self) -> Any:
-        """A client for `s3://` links, never with the storage's key: a link must not reach other jobs' audio."""
-        settings = self.settings
-        secret = settings.source_s3_secret_access_key
+        A link never opens anything with the storage's own key or with what boto3 finds around it: without
+        credentials of their own there are no links to objects.
+        """
+        store = self.settings.s3_source if scheme == "s3" else self.settings.oss_source
+        setting = f"PARAQUEUE_{'SOURCE_S3' if scheme == 's3' else 'OSS'}"
+        if scheme == "oss" and not store.endpoint_url:
+            raise SourceNotAllowed(f"this installation has no OSS endpoint ({setting}_ENDPOINT_URL)")
+        if not store.access_key_id:
+            raise SourceNotAllowed(f"this installation has no credentials for {scheme}:// links")
+        if not any(fnmatchcase(bucket, name) for name in store.buckets):
+            raise SourceNotAllowed(f"the bucket {bucket!r} is not one that links may lead to ({setting}_BUCKETS)")
+        if self._is_storage(store.endpoint_url, bucket):
+            raise SourceNotAllowed("the link leads into the storage of this installation")
+        secret = store.secret_access_key
         return s3_client(
-            endpoint_url=settings.source_s3_endpoint_url,
-            region=settings.source_s3_region,
-            access_key_id=settings.source_s3_access_key_id,
+            endpoint_url=store.endpoint_url,
+            region=store.region,
+            access_key_id=store.access_key_id,
             secret_access_key=secret.get_secret_value() if secret else None,
-            addressing_style=settings.s3_addressing_style,
-            checksums=settings.s3_checksums,
+            addressing_style=store.addressing_style,
+            checksums=store.checksums,
         )
 
-    def _oss(self) -> Any:
-        """A client for `oss://` links: OSS speaks S3 with virtual-hosted addressing and without CRC trailers."""
-        settings = self.settings
-        if not settings.oss_endpoint_url:
-            raise SourceNotAllowed("this installation has no OSS endpoint (PARAQUEUE_OSS_ENDPOINT_URL)")
-        secret = settings.oss_access_key_secret
-        return s3_client(
-            endpoint_url=settings.oss_endpoint_url,
-            region=settings.oss_region,
-            access_key_id=settings.oss_access_key_id,
-            secret_access_key=secret.get_secret_value() if secret else None,
-            addressing_style=settings.oss_addressing_style,
-            checksums="when_required",
-        )
+    def _is_storage(self, endpoint: str | None, bucket: str) -> bool:
+        """Whether a bucket is our own, however its endpoint is written."""
+        if not self.settings.storage_url.startswith("s3://"):
+            return False
+        ours = self.settings.storage_url.removeprefix("s3://").partition("/")[0]
+        return same_bucket((endpoint, bucket), (self.settings.s3_endpoint_url, ours))
 
 
 @contextmanager

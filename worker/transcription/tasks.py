@@ -25,10 +25,10 @@ from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
 from worker.metrics import AUDIO_DECODED, count_attempt
-from worker.transcription.attempt_timer import Course
-from worker.transcription.lease import Hold, LeaseKeeper
-from worker.transcription.pipeline import Ending, Hooks, Request, StaleState, transcribe, with_no_speech
-from worker.transcription.retry import RetryPolicy
+from worker.transcription.attempt_timer import AttemptTimer
+from worker.transcription.lease import LeaseKeeper, RunningJob
+from worker.transcription.pipeline import Hooks, PipelineResult, Request, StaleState, transcribe, with_no_speech
+from worker.transcription.retry import RetryPolicy, is_outage
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
 
@@ -39,7 +39,7 @@ FAILED = {"failed", "retrying", "lost", "unsaid"}
 DECODE_STALL_SECONDS = 60.0
 PERSIST_PAUSE_SECONDS = 0.5
 # Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
-SUSPECT_PART_SECONDS = 30.0
+QUARANTINE_PART_SECONDS = 30.0
 
 
 @dataclass
@@ -106,18 +106,18 @@ class Transcriber:
         with structlog.contextvars.bound_contextvars(**names, **asked_by), traced as span:
             yield span
 
-    def _attempt(self, hold: Hold) -> str:
-        course = Course()
+    def _attempt(self, hold: RunningJob) -> str:
+        course = AttemptTimer()
         error: Exception | None = None
         try:
             outcome = self._work(hold, course)
         except Exception as caught:
             error = caught
-            outcome = self._end_early(hold.claim, course, caught)
+            outcome = self._end_early(hold, course, caught)
         self._log_line(hold, course, outcome, error)
         return outcome
 
-    def _work(self, hold: Hold, course: Course) -> str:
+    def _work(self, hold: RunningJob, course: AttemptTimer) -> str:
         committed = Committed(hold.claim.sentences)
         with ExitStack() as stack:
             with course.stage(hold, Stage.FETCHING):
@@ -130,10 +130,10 @@ class Transcriber:
             self._complete(hold.claim, ending, committed, course)
         return "completed"
 
-    def _done_before(self, claim: Claim, course: Course) -> bool:
+    def _done_before(self, claim: Claim, course: AttemptTimer) -> bool:
         """Whether an earlier transcript of the same audio could be taken."""
         return self._persist(
-            lambda: jobs.complete_from_earlier(
+            lambda: jobs.complete_from_duplicate(
                 self.database,
                 claim,
                 revision=self.engine.revision,
@@ -142,13 +142,14 @@ class Transcriber:
             )
         )
 
-    def _transcribe(self, hold: Hold, path: Path, committed: Committed, course: Course) -> Ending:
+    def _transcribe(self, hold: RunningJob, path: Path, committed: Committed, course: AttemptTimer) -> PipelineResult:
         claim = hold.claim
 
         def commit(part: Part) -> None:
             with course.commit():
                 self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
             committed.sentences += len(part.sentences)
+            hold.progressed = True
 
         def tell(processed_ms: int, declared_ms: int | None) -> None:
             AUDIO_DECODED.labels(self.engine.bundle).inc(max(0, processed_ms - hold.processed_ms) / 1000)
@@ -158,7 +159,7 @@ class Transcriber:
             key=claim.token.hex,
             path=path,
             limits=self._limits(),
-            part_seconds=min(self.settings.part_seconds, SUSPECT_PART_SECONDS if claim.alone else math.inf),
+            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.alone else math.inf),
             resume=claim.resume,
             channels=claim.job.channels,
             track=claim.job.audio_track,
@@ -180,7 +181,7 @@ class Transcriber:
             idle_timeout_seconds=DECODE_STALL_SECONDS,
         )
 
-    def _complete(self, claim: Claim, ending: Ending, committed: Committed, course: Course) -> None:
+    def _complete(self, claim: Claim, ending: PipelineResult, committed: Committed, course: AttemptTimer) -> None:
         no_speech = committed.sentences + len(ending.last.sentences) == 0
         last = with_no_speech(ending.last) if no_speech else ending.last
         finished = Finished(
@@ -203,18 +204,18 @@ class Transcriber:
             )
         )
 
-    def _end_early(self, claim: Claim, course: Course, error: Exception) -> str:
+    def _end_early(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
         """Say how the attempt ended; what cannot be said, the sweep finds when the lease runs out."""
         try:
-            return self._outcome(claim, course, error)
+            return self._outcome(hold, course, error)
         except LeaseLost:
             return "lost"
         except ParaqueueError as unsaid:
             log.warning("outcome_not_recorded", error_code=unsaid.code, reason=unsaid.message)
             return "unsaid"
 
-    def _outcome(self, claim: Claim, course: Course, error: Exception) -> str:
-        database, stage_ms = self.database, course.stage_ms
+    def _outcome(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
+        database, stage_ms, claim = self.database, course.stage_ms, hold.claim
         if isinstance(error, LeaseLost):
             return "lost"
         if isinstance(error, Stopped):
@@ -223,21 +224,25 @@ class Transcriber:
             elif error.reason is StopReason.SHUTDOWN:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
-        return self._failure(claim, course, error)
+        return self._failure(hold, course, error)
 
-    def _failure(self, claim: Claim, course: Course, error: Exception) -> str:
+    def _failure(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
         told = error if isinstance(error, ParaqueueError) else Internal("an internal error; the log has it")
         if told is not error:
             log.error("attempt_crashed", exc_info=error)
         said = {"code": told.code, "message": told.message}
-        pause = self.retries.pause(told, claim.failures, jitter=random.random())
+        claim = hold.claim
+        counted = (0, 0) if hold.progressed else (claim.failures, claim.outages)
+        pause = self.retries.pause(told, *counted, jitter=random.random())
         if pause is None:
             self._persist(
                 lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=course.stage_ms)
             )
             return "failed"
         self._persist(
-            lambda: jobs.try_again(self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms)
+            lambda: jobs.try_again(
+                self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms, outage=is_outage(told)
+            )
         )
         return "retrying"
 
@@ -252,7 +257,7 @@ class Transcriber:
                     raise
                 time.sleep(PERSIST_PAUSE_SECONDS)
 
-    def _log_line(self, hold: Hold, course: Course, outcome: str, error: Exception | None) -> None:
+    def _log_line(self, hold: RunningJob, course: AttemptTimer, outcome: str, error: Exception | None) -> None:
         """One line per attempt, and its numbers."""
         took_ms = course.stage_ms.get(Stage.TRANSCRIBING, 0)
         resumed_ms = hold.claim.resume.end_ms if hold.claim.resume else 0

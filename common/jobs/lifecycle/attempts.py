@@ -35,7 +35,7 @@ from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat, seconds
-from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, PartRow, SentenceRow
+from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.telemetry import get_logger
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json
 from common.transcript.values import Part, Sentence
@@ -53,16 +53,17 @@ class LeaseLost(Exception):
 class Claim:
     """The right to work on a job, until the lease runs out.
 
-    `failures` counts the attempts of this run that ended in an error; `resume` is the last committed part,
-    without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier attempts
-    of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part is committed.
-    `request_id` and `traceparent` are of the call that asked for this run.
+    `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
+    that part, without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that
+    earlier attempts of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part
+    is committed. `request_id` and `traceparent` are of the call that asked for this run.
     """
 
     job: Job
     token: uuid.UUID
     attempt: int
     failures: int
+    outages: int
     resume: Part | None
     sentences: int
     spent_ms: int
@@ -111,7 +112,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
         )
         .values(
             status=Status.PROCESSING,
-            alone=JobRow.losses >= SUSPECT_LOSSES,
+            alone=JobRow.losses >= QUARANTINE_CRASHES,
             stage=Stage.FETCHING,
             attempts=JobRow.attempts + 1,
             started_at=func.coalesce(JobRow.started_at, func.now()),
@@ -146,6 +147,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             token=token,
             attempt=row.attempts,
             failures=row.failures,
+            outages=row.outages,
             resume=last,
             sentences=_sentence_count(session, row),
             spent_ms=_spent_ms(session, row),
@@ -249,8 +251,9 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
     """Append a part and its sentences, and what webhooks are to tell of it, in one transaction."""
     with database.transaction() as session:
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
+        counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
         found = found_columns(part.recording)
-        change(session, held, processed_ms=processed_ms, losses=0, losses_alone=0, alone=False, **found)
+        change(session, held, processed_ms=processed_ms, alone=False, **counters, **found)
         append_part(session, held, part, first_sentence)
         webhooks.announce(session, [held.job.id])
 

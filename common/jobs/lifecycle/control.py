@@ -74,6 +74,7 @@ def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) 
             run=JobRow.run + 1,
             attempts=0,
             failures=0,
+            outages=0,
             losses=0,
             losses_alone=0,
             processed_ms=0,

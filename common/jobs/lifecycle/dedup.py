@@ -18,7 +18,7 @@ from common.models import JobRow, PartRow, SentenceRow
 COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "words")
 
 
-def find_earlier(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> Job | None:
+def find_duplicate(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> Job | None:
     """The newest job of the tenant with a transcript of the same audio, made by the same model with the same options.
 
     With `revisions`, transcripts of other revisions of the model do not count.
@@ -42,7 +42,7 @@ def find_or_submit(database: Database, asked: Submission, *, revisions: Collecti
         return (job_of(found), False) if found is not None else (submit_in(session, asked), True)
 
 
-def complete_from_earlier(
+def complete_from_duplicate(
     database: Database, held: Claim, *, revision: str, precision: str, stage_ms: Mapping[str, int]
 ) -> bool:
     """processing → completed with a copy of an earlier transcript of the same audio; False where there is none."""

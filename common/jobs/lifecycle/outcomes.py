@@ -88,11 +88,16 @@ def try_again(
     message: str,
     pause_seconds: float,
     stage_ms: Mapping[str, int],
+    outage: bool = False,
 ) -> None:
-    """processing → queued after a transient error, not to be claimed before the pause is over."""
+    """processing → queued after a transient error, not to be claimed before the pause is over.
+
+    `outage`: what the service stands on is to blame, which is counted apart.
+    """
     with database.transaction() as session:
         not_before = func.now() + seconds(pause_seconds)
-        change(session, held, **waiting(), failures=JobRow.failures + 1, not_before=not_before)
+        counted = {"outages": JobRow.outages + 1} if outage else {"failures": JobRow.failures + 1}
+        change(session, held, **waiting(), **counted, not_before=not_before)
         end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
 
 

@@ -44,7 +44,8 @@ def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
         if before is Status.COMPLETED:
             raise WrongState("the job is completed; there is nothing to do again")
         if before in {Status.QUEUED, Status.PROCESSING}:
-            anew = {"not_before": func.now(), "dispatched_at": None, "losses": 0, "losses_alone": 0}
+            counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
+            anew = {"not_before": func.now(), "dispatched_at": None} | counters
             values = anew | (waiting() if before is Status.PROCESSING else {})
             session.execute(update(JobRow).where(JobRow.id == job_id).values(**values))
             session.execute(

@@ -1,129 +1,71 @@
-"""What nobody else cleans up: expired leases, old audio and results, objects without a job.
+"""Data that has outlived its time: audio, transcripts, then the jobs themselves, batches and usage; lost objects.
 
-Safe to run in several processes at once: each change is one conditional UPDATE.
+Each step goes on until nothing is due or its time is over, in small transactions: one job each, or some hundreds of
+small rows. A job that cannot be cleaned is passed over until the next time; a step never holds up another's.
+Safe to run in several processes at once: each change is one conditional statement.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Integer, case, func, select, tuple_, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, func, select, text, tuple_, update
+from sqlalchemy.sql.dml import ReturningDelete
 
-from common import renditions, uploads
+from common import ids, renditions, uploads, webhooks
 from common.db import Database
-from common.errors import Poison, WorkerLost
-from common.job_states import TERMINAL, Outcome, Status
+from common.errors import ParaqueueError
+from common.job_states import TERMINAL
 from common.jobs.lifecycle.control import audio_prefix
-from common.jobs.lifecycle.finalize import ended
-from common.jobs.lifecycle.outcomes import NO_LEASE
 from common.jobs.scheduling.workers import seconds
-from common.models import AttemptRow, JobRow, PartRow, SentenceRow
+from common.models import BatchRow, JobRow, UsageRow
 from common.storage import Storage
+from common.telemetry import get_logger
+from common.time_limit import TimeLimit
 
-AT_A_TIME = 500
-# Lost workers while the job ran alone, without a part in between.
-POISON_LOSSES = 2
+log = get_logger(__name__)
+JOBS_AT_A_TIME = 200
+ROWS_AT_A_TIME = 500
+KEYS_AT_A_TIME = 500
+# So many jobs in one go that cannot be cleaned are not the jobs' fault.
+MOST_FAILURES = 5
 # An upload that is still streaming has no row yet; nothing of ours takes longer than this.
 ORPHAN_AGE = timedelta(hours=24)
+# One round trip, and one job at a time: of ten hours of audio there are ten thousand sentences.
+DELETE_RESULT = text("""
+WITH due AS (
+    SELECT id FROM jobs
+    WHERE id = :job_id AND result_deleted_at IS NULL AND status IN ('completed', 'failed', 'canceled')
+    AND finished_at < now() - make_interval(secs => :after_seconds)
+    FOR UPDATE SKIP LOCKED
+), said AS (DELETE FROM sentences USING due WHERE job_id = due.id),
+   made AS (DELETE FROM parts USING due WHERE job_id = due.id)
+UPDATE jobs SET result_deleted_at = now() FROM due WHERE jobs.id = due.id RETURNING jobs.id
+""")
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A job whose worker was silent for longer than its lease, and what became of it."""
-
-    job_id: uuid.UUID
-    worker: str
-    status: Status
-
-
-def take_back_leases(database: Database) -> list[Lost]:
-    """End the attempts whose leases ran out: queued again, or canceled if that was asked for.
-
-    Who loses workers in company of others never fails for it: it was an operator, or another's fault. Who loses two
-    while it runs alone, without a part in between, is what kills them, and fails.
-    """
-    with database.transaction() as session:
-        expired = [
-            (job_id, token, worker or "")
-            for job_id, token, worker in session.execute(
-                select(JobRow.id, JobRow.lease_token, JobRow.lease_worker)
-                .where(JobRow.status == Status.PROCESSING, JobRow.lease_expires_at < func.now())
-                .order_by(JobRow.lease_expires_at)
-                .limit(AT_A_TIME)
-                .with_for_update(skip_locked=True)
-            )
-            if token is not None
-        ]
-        if not expired:
-            return []
-        tokens = [(job_id, token) for job_id, token, _ in expired]
-        changed = session.execute(
-            update(JobRow)
-            .where(tuple_(JobRow.id, JobRow.lease_token).in_(tokens))
-            .values(**_lost_values())
-            .returning(JobRow.id, JobRow.status)
-        )
-        now = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
-        _end_attempts(session, tokens)
-        ended(session, list(now))
-        return [Lost(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]
-
-
-def _lost_values() -> dict[str, Any]:
-    alone = JobRow.alone.cast(Integer)
-    poison = JobRow.losses_alone + alone >= POISON_LOSSES
-    error = Poison(f"{POISON_LOSSES} workers died at the same part of this audio, with nothing else to do")
-    return {
-        **NO_LEASE,
-        "status": case(
-            (JobRow.cancel_requested, Status.CANCELED.value),
-            (poison, Status.FAILED.value),
-            else_=Status.QUEUED.value,
-        ),
-        "losses": JobRow.losses + 1,
-        "losses_alone": JobRow.losses_alone + alone,
-        "dispatched_at": None,
-        "finished_at": case((JobRow.cancel_requested | poison, func.now())),
-        "error_code": case((~JobRow.cancel_requested & poison, error.code)),
-        "error_message": case((~JobRow.cancel_requested & poison, error.message)),
-        "error_retryable": case((~JobRow.cancel_requested & poison, error.retryable)),
-    }
-
-
-def _end_attempts(session: Session, tokens: list[tuple[uuid.UUID, uuid.UUID]]) -> None:
-    session.execute(
-        update(AttemptRow)
-        .where(tuple_(AttemptRow.job_id, AttemptRow.token).in_(tokens))
-        .values(ended_at=func.now(), outcome=Outcome.LOST, error_code=WorkerLost.code)
-    )
-
-
-def expire_audio(database: Database, storage: Storage, *, after_seconds: float) -> int:
+def expire_audio(database: Database, storage: Storage, limit: TimeLimit, *, after_seconds: float) -> int:
     """Delete the audio of jobs that ended so long ago; returns of how many."""
-    with database.transaction() as session:
-        due = session.scalars(
-            select(JobRow.id)
-            .where(
-                JobRow.audio_key.is_not(None),
-                JobRow.status.in_(TERMINAL),
-                JobRow.finished_at < func.now() - seconds(after_seconds),
-            )
-            .limit(AT_A_TIME)
-        ).all()
-    forgotten = 0
-    for job_id in due:
-        if _forget_audio(database, job_id):  # else a retry came first, and needs the audio
-            storage.delete_all(audio_prefix(job_id))
-            forgotten += 1
-    return forgotten
+
+    def forget(job_id: uuid.UUID) -> bool:
+        # Listed before the mark: what a retry fetches behind it is not in the list.
+        keys = [key for key, _ in storage.keys(audio_prefix(job_id))]
+        if not _forget_audio(database, job_id):  # a retry came first, and needs the audio
+            return False
+        for key in keys:
+            storage.delete(key)
+        return True
+
+    return _each(database, _ended_before(after_seconds), JobRow.audio_key.is_not(None), forget, limit)
 
 
 def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
-    """Mark first: what a failing storage then leaves behind is an orphan, which the sweep finds too."""
+    """Mark first: what a failing storage then leaves behind is an orphan, which is found too."""
     with database.transaction() as session:
         changed = session.scalar(
             update(JobRow)
@@ -134,46 +76,163 @@ def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
         return changed is not None
 
 
-def expire_results(database: Database, *, after_seconds: float) -> int:
+def expire_results(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
     """Delete the sentences and parts of jobs that ended so long ago; the job's row stays."""
-    with database.transaction() as session:
-        due = session.scalars(
-            select(JobRow.id)
-            .where(
-                JobRow.result_deleted_at.is_(None),
-                JobRow.status.in_(TERMINAL),
-                JobRow.finished_at < func.now() - seconds(after_seconds),
-            )
-            .limit(AT_A_TIME)
-            .with_for_update(skip_locked=True)
-        ).all()
-        for row in (SentenceRow, PartRow):
-            session.execute(row.__table__.delete().where(row.job_id.in_(due)))  # type: ignore[attr-defined]
-        session.execute(update(JobRow).where(JobRow.id.in_(due)).values(result_deleted_at=func.now()))
-        return len(due)
 
-
-def delete_orphans(database: Database, storage: Storage) -> int:
-    """Delete audio that no job names: uploads that broke off, copies of fenced-off workers."""
-    too_old = datetime.now(UTC) - ORPHAN_AGE
-    deleted = storage.delete_unfinished(too_old, keep=lambda key: _is_growing(database, key))
-    for key, changed_at in storage.keys("audio/"):
-        if changed_at > too_old:
-            continue
-        job_id = _job_of(key)
-        if job_id is None:
-            continue
+    def wipe(job_id: uuid.UUID) -> bool:
         with database.transaction() as session:
-            named = session.scalar(select(JobRow.audio_key).where(JobRow.id == job_id))
-        if named != key and not (uploads.is_live(database, job_id) or renditions.names(database, job_id, key)):
+            found = session.scalar(DELETE_RESULT, {"job_id": job_id, "after_seconds": after_seconds})
+            return found is not None
+
+    return _each(database, _ended_before(after_seconds), JobRow.result_deleted_at.is_(None), wipe, limit)
+
+
+def expire_jobs(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
+    """Delete the rows of jobs that ended so long ago and have neither audio nor a transcript any more.
+
+    Their attempts, tags and stored answers go with them. The log of their webhooks stays, without what they said.
+    """
+    old = _ended_before(after_seconds)
+    empty = JobRow.audio_key.is_(None) & JobRow.result_deleted_at.is_not(None)
+
+    def wipe(job_id: uuid.UUID) -> bool:
+        with database.transaction() as session:
+            held = select(JobRow.id).where(JobRow.id == job_id, old, empty).with_for_update(skip_locked=True)
+            if session.scalar(held) is None:
+                return False
+            webhooks.forget_job(session, job_id)
+            uploads.forget(session, job_id)
+            session.execute(delete(JobRow).where(JobRow.id == job_id))
+            return True
+
+    return _each(database, old, empty, wipe, limit)
+
+
+def expire_batches(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
+    """Delete batches of that age of which no job is left."""
+    due = (
+        select(BatchRow.id)
+        .where(BatchRow.created_at < func.now() - seconds(after_seconds))
+        .where(~select(JobRow.id).where(JobRow.batch_id == BatchRow.id).exists())
+        .order_by(BatchRow.created_at)
+        .limit(ROWS_AT_A_TIME)
+        .with_for_update(skip_locked=True)
+    )
+    statement = delete(BatchRow).where(BatchRow.id.in_(due.scalar_subquery())).returning(BatchRow.id)
+    return limit.until_done(lambda: _changed(database, statement))
+
+
+def expire_usage(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
+    """Delete what runs came to that ended so long ago."""
+    due = (
+        select(UsageRow.job_id, UsageRow.run)
+        .where(UsageRow.ended_at < func.now() - seconds(after_seconds))
+        .order_by(UsageRow.ended_at)
+        .limit(ROWS_AT_A_TIME)
+        .with_for_update(skip_locked=True)
+    )
+    statement = delete(UsageRow).where(tuple_(UsageRow.job_id, UsageRow.run).in_(due)).returning(UsageRow.run)
+    return limit.until_done(lambda: _changed(database, statement))
+
+
+def _changed(database: Database, statement: ReturningDelete[Any]) -> int:
+    with database.transaction() as session:
+        return len(session.execute(statement).all())
+
+
+def _ended_before(after_seconds: float) -> ColumnElement[bool]:
+    return JobRow.status.in_(TERMINAL) & (JobRow.finished_at < func.now() - seconds(after_seconds))
+
+
+def _each(
+    database: Database,
+    ended: ColumnElement[bool],
+    due: ColumnElement[bool],
+    act: Callable[[uuid.UUID], bool],
+    limit: TimeLimit,
+) -> int:
+    """Do it to every job that is due, those that ended first first; returns to how many.
+
+    A job for which it fails is passed over. Raises the error where it fails again and again.
+    """
+    done = failures = 0
+    for job_id in _due(database, ended & due, limit):
+        try:
+            done += act(job_id)
+        except ParaqueueError as error:
+            failures += 1
+            if failures >= MOST_FAILURES:
+                raise
+            log.warning("job_not_cleaned", job_id=ids.shown(ids.JOB, job_id), error_code=error.code)
+    return done
+
+
+def _due(database: Database, due: ColumnElement[bool], limit: TimeLimit) -> Iterator[uuid.UUID]:
+    """Page by page, and none twice."""
+    place = tuple_(JobRow.finished_at, JobRow.id)
+    statement = select(JobRow.id, JobRow.finished_at).where(due).order_by(JobRow.finished_at, JobRow.id)
+    behind = statement
+    while not limit.over:
+        with database.transaction() as session:
+            page = session.execute(behind.limit(JOBS_AT_A_TIME)).all()
+        for job_id, finished_at in page:
+            if not limit.over:
+                yield job_id
+                behind = statement.where(place > (finished_at, job_id))
+        if not page:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How a search for orphans went: how many were deleted, and behind which key the next one goes on; "": done."""
+
+    deleted: int
+    reached: str
+
+
+def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, after: str = "") -> Search:
+    """Delete audio that no job names: uploads that broke off, copies of workers that had lost their lease.
+
+    Begins behind the key `after`, so that a storage with very many objects is gone through in several goes.
+    """
+    with database.transaction() as session:  # the database's clock: that of this machine may be a day ahead
+        too_old = (session.scalar(select(func.now())) or datetime.now(UTC)) - ORPHAN_AGE
+    deleted = 0
+    if not after:
+        deleted += storage.delete_unfinished(too_old, keep=lambda key: _is_growing(database, key))
+    found = storage.keys("audio/", after=after)
+    reached = after
+    while page := list(islice(found, KEYS_AT_A_TIME)):
+        old = [key for key, changed_at in page if changed_at <= too_old]
+        for key in _orphans(database, old):
             storage.delete(key)
             deleted += 1
-    return deleted
+        reached = page[-1][0]
+        if limit.over:
+            return Search(deleted, reached)
+    return Search(deleted, "")
+
+
+def _orphans(database: Database, keys: Iterable[str]) -> list[str]:
+    """Those of these keys that nobody names; not what somebody else put beside our audio."""
+    jobs = {key: job_id for key in keys if (job_id := _job_of(key)) is not None}
+    if not jobs:
+        return []
+    job_ids = set(jobs.values())
+    with database.transaction() as session:
+        named = set(session.scalars(select(JobRow.audio_key).where(JobRow.id.in_(job_ids))))
+        growing = uploads.live(session, job_ids)
+        made = renditions.named(session, jobs)
+    return [key for key, job_id in jobs.items() if key not in named and job_id not in growing and key not in made]
 
 
 def _is_growing(database: Database, key: str) -> bool:
     job_id = _job_of(key)
-    return job_id is not None and uploads.is_live(database, job_id)
+    if job_id is None:
+        return False
+    with database.transaction() as session:
+        return bool(uploads.live(session, {job_id}))
 
 
 def _job_of(key: str) -> uuid.UUID | None:

@@ -34,7 +34,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'pending' LI
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedJobs:
     """Queued jobs of a model and priority. `oldest_seconds`: how long one of them could have been running by now."""
 
     model: str
@@ -45,7 +45,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningJobs:
     """Jobs of a model that are being worked on, by stage."""
 
     model: str
@@ -54,7 +54,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerCounts:
     """The live workers of a model; the slots are of those that take jobs."""
 
     model: str
@@ -64,27 +64,27 @@ class Crew:
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class QueueStats:
     """One look. `deliveries_due` are late already; both counts of deliveries end at 10,000."""
 
-    waiting: tuple[Waiting, ...]
-    running: tuple[Running, ...]
-    crews: tuple[Crew, ...]
+    waiting: tuple[QueuedJobs, ...]
+    running: tuple[RunningJobs, ...]
+    crews: tuple[WorkerCounts, ...]
     deliveries_pending: int
     deliveries_due: int
     delivery_lag_seconds: float
 
 
-def figures(database: Database) -> Figures:
+def queue_stats(database: Database) -> QueueStats:
     """Look at what is open. Raises Unavailable."""
     with database.transaction() as session:
         session.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
         pending, due, lag = session.execute(DELIVERIES).one()
-        return Figures(
+        return QueueStats(
             waiting=_waiting(session),
-            running=tuple(Running(*row) for row in session.execute(RUNNING)),
+            running=tuple(RunningJobs(*row) for row in session.execute(RUNNING)),
             crews=tuple(
-                Crew(model, ready, draining, int(slots)) for model, ready, draining, slots in _workers(session)
+                WorkerCounts(model, ready, draining, int(slots)) for model, ready, draining, slots in _workers(session)
             ),
             deliveries_pending=pending,
             deliveries_due=due,
@@ -92,9 +92,9 @@ def figures(database: Database) -> Figures:
         )
 
 
-def _waiting(session: Session) -> tuple[Waiting, ...]:
+def _waiting(session: Session) -> tuple[QueuedJobs, ...]:
     return tuple(
-        Waiting(model, priority, jobs, paused, max(0.0, float(oldest)))
+        QueuedJobs(model, priority, jobs, paused, max(0.0, float(oldest)))
         for model, priority, jobs, paused, oldest in session.execute(WAITING)
     )
 

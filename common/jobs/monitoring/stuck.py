@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.jobs.scheduling.workers import ALIVE_SECONDS
-from common.models import SUSPECT_LOSSES
+from common.models import QUARANTINE_CRASHES
 
 # A sweep takes an expired lease back within seconds, and dispatch announces within seconds: this is far more.
 GRACE_SECONDS = 60.0
@@ -77,7 +77,7 @@ ORDER BY lease_expires_at LIMIT :limit
 """)
 SUSPECTS = text(f"""
 SELECT id, extract(epoch FROM now() - created_at) AS age, NULL AS worker FROM jobs
-WHERE status = 'queued' AND losses >= {SUSPECT_LOSSES} ORDER BY created_at LIMIT :limit
+WHERE status = 'queued' AND losses >= {QUARANTINE_CRASHES} ORDER BY created_at LIMIT :limit
 """)
 
 

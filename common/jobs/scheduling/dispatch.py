@@ -19,13 +19,26 @@ from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Status
-from common.jobs.scheduling.fairness import Waiting, take_turns
-from common.jobs.scheduling.quarantine import Seat, seat_suspects, seats
-from common.jobs.scheduling.queue_queries import Busy, Limits, busy, full_keys, lines, priorities, tenants
+from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
+from common.jobs.scheduling.quarantine import WorkerLoad, reserve_workers, worker_loads
+from common.jobs.scheduling.queue_queries import (
+    DispatchLimits,
+    RunningCounts,
+    full_keys,
+    next_jobs,
+    priorities,
+    running_counts,
+    tenants,
+)
 from common.models import JobRow
 
 # Any number, the same in every process: the advisory lock under which one dispatcher at a time chooses.
 DISPATCH_LOCK = 0x7061_7261
+# Choosing takes milliseconds. Whoever holds the lock for longer is frozen, and the server ends its session soon.
+LOCK_TIMEOUT_MS = 2_000
+TAKE_LOCK = text(
+    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
+)
 TENANTS_AT_A_TIME = 50
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
@@ -49,12 +62,13 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
     """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
 
     `key_max_running` is how many jobs run at once of a key that has no limit of its own; 0: any number. Raises
-    Unavailable where the broker does not answer; the jobs concerned are then announced by the next call.
+    Unavailable where the broker or the database does not answer, or another dispatcher does not come to its end; the
+    jobs concerned are then announced by the next call.
     """
-    limits = Limits(redispatch_seconds, key_max_running)
+    limits = DispatchLimits(redispatch_seconds, key_max_running)
     with database.transaction() as session:
         # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
-        session.execute(select(func.pg_advisory_xact_lock(DISPATCH_LOCK)))
+        session.execute(TAKE_LOCK)
         chosen = _choose(session, limits)
     sent = 0
     try:
@@ -66,15 +80,15 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
     return sent
 
 
-def _choose(session: Session, limits: Limits) -> list[Chosen]:
+def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     chosen: list[Chosen] = []
-    found = busy(session, limits)
+    found = running_counts(session, limits)
     full = full_keys(session, found.of_key, limits)
-    by_model: dict[str, list[Seat]] = {}
-    for seat in seats(session):
+    by_model: dict[str, list[WorkerLoad]] = {}
+    for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
-        seated = seat_suspects(session, model, all_seats, full, limits)
+        seated = reserve_workers(session, model, all_seats, full, limits)
         for suspect in seated.ready:
             if suspect.key_id is None or suspect.key_id not in full:
                 found.of_tenant[suspect.tenant] += 1
@@ -91,18 +105,18 @@ def _choose(session: Session, limits: Limits) -> list[Chosen]:
     return _announced(session, chosen)
 
 
-def _taken(session: Session, model: str, free: int, found: Busy, limits: Limits) -> list[Waiting]:
+def _taken(session: Session, model: str, free: int, found: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
     """The jobs of a model that get its free slots: highest priority first, and fair within one."""
-    taken: list[Waiting] = []
+    taken: list[QueuedJob] = []
     for priority in priorities(session, model):
         full = full_keys(session, found.of_key, limits)
         waiting = tenants(session, model, priority, found.of_tenant)
-        open_lines: dict[str, list[Waiting]] = {}
+        open_lines: dict[str, list[QueuedJob]] = {}
         # Some tenants at a time: who is behind those that take all slots need not be asked.
         while waiting and len(open_lines) < free - len(taken):
             asked, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
-            open_lines |= lines(session, model, priority, asked, slots=free - len(taken), full=full, limits=limits)
-        taken += take_turns(open_lines, free - len(taken), running=found.of_tenant, of_key=found.of_key)
+            open_lines |= next_jobs(session, model, priority, asked, slots=free - len(taken), full=full, limits=limits)
+        taken += schedule_fairly(open_lines, free - len(taken), running=found.of_tenant, of_key=found.of_key)
         if len(taken) == free:
             break
     return taken

@@ -14,6 +14,7 @@ from common.telemetry import get_logger
 log = get_logger(__name__)
 # One look serves all submits of this time; the first one after a rest is dispatched at once.
 PAUSE_SECONDS = 0.05
+RETRY_SECONDS = 1.0
 
 
 class Dispatcher(Background):
@@ -35,6 +36,7 @@ class Dispatcher(Background):
         self._redispatch_seconds = redispatch_seconds
         self._key_max_running = key_max_running
         self._wake_deliverers = wake_deliverers
+        self._postponed = False
 
     def work(self) -> None:
         """One dispatch."""
@@ -48,8 +50,11 @@ class Dispatcher(Background):
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
         except Unavailable as error:
-            # The sweep calls dispatch too, every few seconds: nothing is lost, only later.
-            log.warning("dispatch_postponed", reason=error.message)
+            if not self._postponed:
+                log.warning("dispatch_postponed", reason=error.message)
+            self._postponed = True
+            self.wake_later(RETRY_SECONDS)
         else:
+            self._postponed = False
             if sent:
                 log.debug("dispatched", jobs=sent)

@@ -22,8 +22,8 @@ from common.db import Database
 from common.errors import Unavailable
 from common.job_states import Status
 from common.jobs.job import Job
-from common.jobs.scheduling.fairness import Waiting, take_turns
-from common.jobs.scheduling.queue_queries import Limits, busy, lines, priorities, tenants
+from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
+from common.jobs.scheduling.queue_queries import DispatchLimits, next_jobs, priorities, running_counts, tenants
 from common.jobs.scheduling.workers import alive
 from common.models import JobRow, WorkerRow
 
@@ -31,7 +31,7 @@ FAR_END = 1000
 FRESH_SECONDS = 2.0
 ROUNDS = 4
 # No announced job counts as waiting again, and no key is full.
-NO_LIMITS = Limits(redispatch_seconds=1e9, key_max_running=0)
+NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, key_max_running=0)
 CLOCK_SLACK = timedelta(seconds=1)
 # What the speed and the median length are taken from: the newest runs of the model that completed.
 MEASURED = text("""
@@ -53,7 +53,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class QueueSnapshot:
     """A look at the line of a model. Speed is audio time / processing time of one slot."""
 
     looked_at: float
@@ -63,12 +63,12 @@ class Line:
     median_ms: float
 
 
-class Outlook:
+class Estimates:
     """Estimates for jobs, for one process. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, QueueSnapshot] = {}
         self._locks: dict[str, threading.Lock] = {}
 
     def of(self, job: Job) -> Estimate:
@@ -88,7 +88,7 @@ class Outlook:
         far = len(line.places) >= FAR_END
         return Estimate(None if far else len(line.places) + 1, far)
 
-    def _line(self, model: str) -> Line | None:
+    def _line(self, model: str) -> QueueSnapshot | None:
         """The last look, or a new one where that is old; while somebody looks, all others get the old one."""
         last = self._lines.get(model)
         if last is not None and time.monotonic() - last.looked_at < FRESH_SECONDS:
@@ -112,7 +112,7 @@ def _pausing(job: Job) -> bool:
     return job.status is Status.QUEUED and job.not_before > datetime.now(UTC) + CLOCK_SLACK
 
 
-def _look(database: Database, model: str) -> Line:
+def _look(database: Database, model: str) -> QueueSnapshot:
     looked_at = time.monotonic()
     with database.transaction() as session:
         ahead = _announced(session, model)
@@ -122,9 +122,9 @@ def _look(database: Database, model: str) -> Line:
         left_ms = _running(session, model, median_ms or 0.0)
     places = {job_id: place for place, job_id in enumerate(ahead)}
     if not speed or not slots:
-        return Line(looked_at, places, (), None, 0.0)
+        return QueueSnapshot(looked_at, places, (), None, 0.0)
     starts = _starts([ms / speed for ms in left_ms], int(slots), median_ms / speed, len(ahead))
-    return Line(looked_at, places, starts, speed, median_ms)
+    return QueueSnapshot(looked_at, places, starts, speed, median_ms)
 
 
 def _announced(session: Session, model: str) -> list[uuid.UUID]:
@@ -134,31 +134,31 @@ def _announced(session: Session, model: str) -> list[uuid.UUID]:
     return list(session.scalars(statement.limit(FAR_END)))
 
 
-def _in_turn(session: Session, model: str, number: int) -> list[Waiting]:
+def _in_turn(session: Session, model: str, number: int) -> list[QueuedJob]:
     """The next jobs in the order in which dispatch would take them, if no key had a limit."""
-    running = busy(session, NO_LIMITS).of_tenant
-    taken: list[Waiting] = []
+    running = running_counts(session, NO_LIMITS).of_tenant
+    taken: list[QueuedJob] = []
     for priority in priorities(session, model):
         if len(taken) < number:
             taken += _of_priority(session, model, priority, number - len(taken), running)
     return taken
 
 
-def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[Waiting]:
+def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[QueuedJob]:
     """Reads about as many jobs as it returns: some of each tenant, then more of those that have more."""
     order = tenants(session, model, priority, running)
-    found: dict[str, list[Waiting]] = {}
+    found: dict[str, list[QueuedJob]] = {}
     deep, depth = order, 0
     for _ in range(ROUNDS):
         missing = number - sum(len(line) for line in found.values())
         if not deep or missing <= 0:
             break
         depth += -(-missing // len(deep))
-        read = lines(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
+        read = next_jobs(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
         found |= {tenant: [replace(job, key_limit=0) for job in line] for tenant, line in read.items()}
         deep = [tenant for tenant in deep if len(found.get(tenant, ())) >= depth]
     in_order = {tenant: found[tenant] for tenant in order if tenant in found}
-    return take_turns(in_order, number, running=running, of_key=Counter())
+    return schedule_fairly(in_order, number, running=running, of_key=Counter())
 
 
 def _running(session: Session, model: str, median_ms: float) -> list[float]:
@@ -181,7 +181,7 @@ def _starts(left: list[float], slots: int, each: float, number: int) -> tuple[fl
     return tuple(starts)
 
 
-def _seconds(start_ms: float | None, job: Job, line: Line) -> int | None:
+def _seconds(start_ms: float | None, job: Job, line: QueueSnapshot) -> int | None:
     if start_ms is None or line.speed is None:
         return None
     left_ms = (job.declared_ms or line.median_ms) - job.processed_ms

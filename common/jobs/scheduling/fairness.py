@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedJob:
     """A job that could be announced. `key_limit` is how many jobs of its key may run at once; 0: any number."""
 
     job_id: uuid.UUID
@@ -19,13 +19,13 @@ class Waiting:
     key_limit: int
 
 
-def take_turns(
-    lines: Mapping[str, Sequence[Waiting]],
+def schedule_fairly(
+    lines: Mapping[str, Sequence[QueuedJob]],
     slots: int,
     *,
     running: Counter[str],
     of_key: Counter[uuid.UUID],
-) -> list[Waiting]:
+) -> list[QueuedJob]:
     """The jobs that get the slots, in order: next is always the tenant that has the fewest jobs running.
 
     `lines` holds each tenant's jobs, oldest first, the tenant that was served longest ago before all others: among
@@ -36,7 +36,7 @@ def take_turns(
     turns = [(running[tenant], place, tenant) for place, tenant in enumerate(lines)]
     heapq.heapify(turns)
     place = len(turns)
-    taken: list[Waiting] = []
+    taken: list[QueuedJob] = []
     while turns and len(taken) < slots:
         _, _, tenant = heapq.heappop(turns)
         job = _next(left[tenant], of_key)
@@ -51,7 +51,7 @@ def take_turns(
     return taken
 
 
-def _next(line: list[Waiting], of_key: Counter[uuid.UUID]) -> Waiting | None:
+def _next(line: list[QueuedJob], of_key: Counter[uuid.UUID]) -> QueuedJob | None:
     """Take the first job off a line, which is in reverse, whose key has room."""
     while line:
         job = line.pop()

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, aliased
 
 from common.db import Database
 from common.job_states import Outcome
-from common.jobs.scheduling.queue_queries import Limits
+from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.jobs.scheduling.workers import alive, seconds
-from common.models import SUSPECT_LOSSES, AttemptRow, JobRow, WorkerRow
+from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, WorkerRow
 
 SEATS = (
     select(
@@ -35,7 +35,7 @@ SEATS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class WorkerLoad:
     """A worker that takes jobs, and what it does now."""
 
     worker: str
@@ -47,7 +47,7 @@ class Seat:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class QuarantinedJob:
     """A job that waits to run alone; `announced` where it was told to the workers lately."""
 
     job_id: uuid.UUID
@@ -57,21 +57,21 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True)
-class Seated:
+class Reservations:
     """The workers that take jobs as they come, and the suspects whose workers are ready for them."""
 
-    open: tuple[Seat, ...]
-    ready: tuple[Suspect, ...]
+    open: tuple[WorkerLoad, ...]
+    ready: tuple[QuarantinedJob, ...]
 
 
-def seats(session: Session) -> list[Seat]:
+def worker_loads(session: Session) -> list[WorkerLoad]:
     """All live workers."""
-    return [Seat(*row) for row in session.execute(SEATS)]
+    return [WorkerLoad(*row) for row in session.execute(SEATS)]
 
 
-def seat_suspects(
-    session: Session, model: str, all_seats: Sequence[Seat], full: Collection[uuid.UUID], limits: Limits
-) -> Seated:
+def reserve_workers(
+    session: Session, model: str, all_seats: Sequence[WorkerLoad], full: Collection[uuid.UUID], limits: DispatchLimits
+) -> Reservations:
     """Reserve a worker of the model for each suspect, but not more than half of them, and one at least.
 
     A reservation stays until its job has run, was canceled, or its worker is gone. A reserved worker takes
@@ -79,7 +79,7 @@ def seat_suspects(
     """
     suspects = _waiting(session, model, len(all_seats), full, limits)
     ids = [suspect.job_id for suspect in suspects]
-    kept: dict[uuid.UUID, Seat] = {}
+    kept: dict[uuid.UUID, WorkerLoad] = {}
     for seat in all_seats:
         if seat.reserved_for in ids and seat.reserved_for not in kept and not seat.alone:
             kept[seat.reserved_for] = seat
@@ -91,15 +91,17 @@ def seat_suspects(
     idle = {job_id for job_id, seat in kept.items() if seat.running == 0}
     ready = tuple(suspect for suspect in suspects if suspect.job_id in idle and not suspect.announced)
     taken = {seat.worker for seat in kept.values()}
-    return Seated(tuple(seat for seat in all_seats if not seat.alone and seat.worker not in taken), ready)
+    return Reservations(tuple(seat for seat in all_seats if not seat.alone and seat.worker not in taken), ready)
 
 
-def _waiting(session: Session, model: str, number: int, full: Collection[uuid.UUID], limits: Limits) -> list[Suspect]:
+def _waiting(
+    session: Session, model: str, number: int, full: Collection[uuid.UUID], limits: DispatchLimits
+) -> list[QuarantinedJob]:
     announced = func.coalesce(JobRow.dispatched_at > func.now() - seconds(limits.redispatch_seconds), False)
     rows = session.execute(
         select(JobRow.id, JobRow.tenant, JobRow.key_id, announced)
         .where(
-            text(f"jobs.status = 'queued' AND jobs.losses >= {SUSPECT_LOSSES}"),
+            text(f"jobs.status = 'queued' AND jobs.losses >= {QUARANTINE_CRASHES}"),
             JobRow.model == model,
             JobRow.not_before <= func.now(),
             JobRow.key_id.is_(None) | JobRow.key_id.not_in(full) | announced,
@@ -107,10 +109,10 @@ def _waiting(session: Session, model: str, number: int, full: Collection[uuid.UU
         .order_by(JobRow.priority.desc(), JobRow.created_at)
         .limit(number)
     )
-    return [Suspect(*row) for row in rows]
+    return [QuarantinedJob(*row) for row in rows]
 
 
-def _write(session: Session, all_seats: Sequence[Seat], reserved: dict[str, uuid.UUID]) -> None:
+def _write(session: Session, all_seats: Sequence[WorkerLoad], reserved: dict[str, uuid.UUID]) -> None:
     for seat in all_seats:
         wanted = reserved.get(seat.worker)
         if seat.reserved_for != wanted:
@@ -125,7 +127,7 @@ def has_room(worker: str) -> ColumnElement[bool]:
         .where(
             text("other.status = 'processing'"),
             other.lease_worker == worker,
-            other.alone | (JobRow.losses >= SUSPECT_LOSSES),
+            other.alone | (JobRow.losses >= QUARANTINE_CRASHES),
         )
         .correlate(JobRow)
     )
@@ -134,7 +136,7 @@ def has_room(worker: str) -> ColumnElement[bool]:
     return ~beside.exists() & ~kept_free.exists()
 
 
-def forgive_loss(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bool:
+def forgive_crash(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bool:
     """Take back the suspicion of a lost attempt whose worker turns out to be alive: it was frozen, or cut off.
 
     For the worker itself to call; False where the attempt was not lost, or forgiven already.

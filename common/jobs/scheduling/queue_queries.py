@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from common.jobs.scheduling.fairness import Waiting
-from common.models import NO_KEY, SUSPECT_LOSSES
+from common.jobs.scheduling.fairness import QueuedJob
+from common.models import NO_KEY, QUARANTINE_CRASHES
 
 KEY = f"coalesce(key_id, '{NO_KEY}'::uuid)"
 HERE = "status = 'queued' AND model = :model AND priority = :priority"
@@ -64,7 +64,7 @@ CROSS JOIN LATERAL (
 ) AS own
 CROSS JOIN LATERAL (
     SELECT id, key_id, created_at FROM jobs
-    WHERE {HERE} AND tenant = asked.tenant AND {KEY} = own.key AND losses < {SUSPECT_LOSSES}
+    WHERE {HERE} AND tenant = asked.tenant AND {KEY} = own.key AND losses < {QUARANTINE_CRASHES}
         AND not_before <= now()
         AND (dispatched_at IS NULL OR dispatched_at <= now() - make_interval(secs => :redispatch_seconds))
     ORDER BY created_at, id LIMIT :slots
@@ -81,7 +81,7 @@ WHERE coalesce(api_keys.max_running, :key_max_running) BETWEEN 1 AND busy.runnin
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class DispatchLimits:
     """The settings of a dispatch: when a message counts as lost, and how many jobs of a key run at once (0: any)."""
 
     redispatch_seconds: float
@@ -89,7 +89,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class RunningCounts:
     """What runs, or is announced and about to: by tenant and by key; and the announced ones by model."""
 
     of_tenant: Counter[str]
@@ -97,10 +97,10 @@ class Busy:
     announced: Counter[str]
 
 
-def busy(session: Session, limits: Limits) -> Busy:
+def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
     """Everything at once, in one snapshot: a job that is claimed meanwhile counts once."""
-    found = Busy(Counter(), Counter(), Counter())
-    values = {"redispatch_seconds": limits.redispatch_seconds, "suspect_losses": SUSPECT_LOSSES}
+    found = RunningCounts(Counter(), Counter(), Counter())
+    values = {"redispatch_seconds": limits.redispatch_seconds, "suspect_losses": QUARANTINE_CRASHES}
     for model, tenant, key_id, suspect, announced, number in session.execute(BUSY, values):
         found.of_tenant[tenant] += number
         if key_id is not None:
@@ -110,7 +110,7 @@ def busy(session: Session, limits: Limits) -> Busy:
     return found
 
 
-def full_keys(session: Session, of_key: Counter[uuid.UUID], limits: Limits) -> list[uuid.UUID]:
+def full_keys(session: Session, of_key: Counter[uuid.UUID], limits: DispatchLimits) -> list[uuid.UUID]:
     """The keys that have as many jobs running as they may."""
     values = {"keys": list(of_key), "running": list(of_key.values()), "key_max_running": limits.key_max_running}
     return list(session.scalars(FULL, values))
@@ -129,7 +129,7 @@ def tenants(session: Session, model: str, priority: int, running: Counter[str]) 
     return [row[0] for row in found]
 
 
-def lines(
+def next_jobs(
     session: Session,
     model: str,
     priority: int,
@@ -137,8 +137,8 @@ def lines(
     *,
     slots: int,
     full: Collection[uuid.UUID],
-    limits: Limits,
-) -> dict[str, list[Waiting]]:
+    limits: DispatchLimits,
+) -> dict[str, list[QueuedJob]]:
     """The next jobs of each of these tenants that are due, oldest first, without those of full keys."""
     values = {
         "model": model,
@@ -149,7 +149,7 @@ def lines(
         "key_max_running": limits.key_max_running,
         "redispatch_seconds": limits.redispatch_seconds,
     }
-    found: dict[str, list[Waiting]] = {tenant: [] for tenant in asked}
+    found: dict[str, list[QueuedJob]] = {tenant: [] for tenant in asked}
     for job_id, tenant, key_id, key_limit in session.execute(JOBS, values):
-        found[tenant].append(Waiting(job_id, tenant, key_id, key_limit))
+        found[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit))
     return {tenant: line for tenant, line in found.items() if line}

@@ -142,8 +142,8 @@ def test_settings_read_the_environment_and_are_frozen(monkeypatch: pytest.Monkey
     monkeypatch.setenv("PARAQUEUE_MAX_AUDIO_HOURS", "0.5")
     settings = load_settings()
     assert settings.sqlalchemy_url == "postgresql+psycopg://u:hush@h/d"
-    assert settings.allowed_private == ("media.example", "10.20.0.0/16")
-    assert settings.ports == (range(80, 81), range(443, 444))
+    assert settings.fetch_allowed_private == ("media.example", "10.20.0.0/16")
+    assert settings.fetch_ports == (range(80, 81), range(443, 444))
     assert settings.max_audio_ms == 1_800_000
     assert "hush" not in repr(settings)
     with pytest.raises(ValueError, match="frozen"):
@@ -152,7 +152,7 @@ def test_settings_read_the_environment_and_are_frozen(monkeypatch: pytest.Monkey
 
 def test_ports_of_links_are_numbers_and_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PARAQUEUE_FETCH_PORTS", "443, 8000-8999")
-    assert load_settings().ports == (range(443, 444), range(8000, 9000))
+    assert load_settings().fetch_ports == (range(443, 444), range(8000, 9000))
     for wrong in ("", "http", "0", "65536", "9000-8000", "80-", "80;443"):
         monkeypatch.setenv("PARAQUEUE_FETCH_PORTS", wrong)
         with pytest.raises(ConfigurationError, match="PARAQUEUE_FETCH_PORTS"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 import os
 import re
@@ -34,7 +35,15 @@ from tests.unit.deploy.images import (
     services,
 )
 
-GIVEN = {"POSTGRES_PASSWORD": "p1", "VALKEY_PASSWORD": "v2", "S3_SECRET_KEY": "s3", "FLOWER_PASSWORD": "f4"}
+GIVEN = {
+    "POSTGRES_PASSWORD": "p1",
+    "VALKEY_PASSWORD": "v2",
+    "S3_SECRET_KEY": "s3",
+    "FLOWER_PASSWORD": "f4",
+    "PARAQUEUE_SECRET_KEY": base64.b64encode(b"k" * 32).decode(),
+}
+# They only send and watch messages.
+WITHOUT_DATA = ("beat", "flower")
 SERVING = ("api", "worker", "worker-gpu", "light")
 SERVICE_NAMES = tuple(services())
 OUR_NAMES = tuple(ours())
@@ -80,9 +89,21 @@ def test_settings_are_known_and_valid(name: str, monkeypatch: pytest.MonkeyPatch
     known = {f"PARAQUEUE_{field.upper()}" for field in Settings.model_fields}
     assert {key for key in environment(name) if key.startswith("PARAQUEUE_")} <= known
     settings = settings_of(name, monkeypatch)
-    assert settings.sqlalchemy_url == "postgresql+psycopg://paraqueue:p1@postgres:5432/paraqueue"
     assert settings.redis_url.get_secret_value() == "redis://:v2@valkey:6379/0"
-    assert settings.storage_url.startswith("s3://")
+    if name not in WITHOUT_DATA:
+        assert settings.sqlalchemy_url == "postgresql+psycopg://paraqueue:p1@postgres:5432/paraqueue"
+        assert settings.storage_url.startswith("s3://")
+
+
+@pytest.mark.parametrize("name", WITHOUT_DATA)
+def test_beat_and_flower_get_no_access_to_data(name: str) -> None:
+    used = {match["name"] for value in services()[name]["environment"].values() for match in VARIABLE.finditer(value)}
+    assert not used & {"POSTGRES_PASSWORD", "S3_SECRET_KEY", "PARAQUEUE_SECRET_KEY"}
+
+
+@pytest.mark.parametrize("name", ["api", "light"])
+def test_sessions_and_webhook_endpoints_work(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings_of(name, monkeypatch).secret_keys
 
 
 def test_servers_have_the_names_ports_and_keys_that_our_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:

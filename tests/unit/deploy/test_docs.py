@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
+import yaml
 
 from api.main import create_app
 from common.errors import all_errors
 from common.settings import Settings
+from common.version import VERSION
 from docs import generate
 from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
-from tests.unit.deploy.images import example, path_of
+from tests.unit.deploy.images import example, ours, path_of
 
 CLIENT_VARIABLES = {URL_VARIABLE, KEY_VARIABLE, FILE_VARIABLE}
-PAGES = ["README.md", "README.zh-CN.md", *sorted(f"docs/{page.name}" for page in path_of("docs").glob("*.md"))]
+PAGES = [
+    "README.md",
+    "README.zh-CN.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "deploy/helm/README.md",
+    *sorted(str(page.relative_to(path_of("."))) for page in path_of("docs").rglob("*.md")),
+]
 
 
 def read(page: str) -> str:
@@ -55,7 +66,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert found.exists(), target
         if anchor:
             titles = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
-            assert anchor in [title.lower().replace(" ", "-") for title in titles], target
+            assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], target
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -89,6 +100,24 @@ def test_every_call_is_shown_and_no_other() -> None:
         path = re.sub(r"/sentences/\d+$", "/sentences/{number}", path)
         shown.add(path.replace("/v1/models/demo-zh", "/v1/models/{model}"))
     assert shown == paths
+
+
+def test_the_version_is_pyprojects_everywhere() -> None:
+    version = tomllib.loads(read("pyproject.toml"))["project"]["version"]
+    assert version == VERSION == create_app(Settings()).openapi()["info"]["version"]
+    chart = yaml.safe_load(read("deploy/helm/paraqueue/Chart.yaml"))
+    assert (chart["version"], chart["appVersion"]) == (version, version)
+    images = {service["image"] for service in ours().values()}
+    assert {re.split(r"[:-]", image.removeprefix("paraqueue-"))[1] for image in images} == {version}
+    assert f"{version}" in read("CHANGELOG.md")
+
+
+def test_a_new_version_changes_chart_and_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generate, "VERSION", "7.8.9")
+    assert {"../docker-compose.yml", "../deploy/helm/paraqueue/Chart.yaml"} <= set(generate.stale())
+    assert yaml.safe_load(generate.chart())["appVersion"] == "7.8.9"
+    assert "paraqueue-worker:7.8.9-cpu" in generate.compose()
+    assert "0.1.0" not in generate.compose()
 
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])

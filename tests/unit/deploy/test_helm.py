@@ -15,6 +15,7 @@ import yaml
 from api.server import SHUTDOWN_SECONDS
 from common.db import Database
 from common.settings import Settings
+from common.version import VERSION
 from deploy.alive import BEAT_DIRECTORY, CHECKS
 from dev.stack import REPOSITORY
 from docs import generate
@@ -154,7 +155,7 @@ def test_commands_are_those_of_compose_and_exist(case: str) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_images_are_those_that_have_the_command(case: str) -> None:
-    registry, tag = ("registry.corp.example/x/", "9.9") if case == "everything" else ("", "0.1.0")
+    registry, tag = ("registry.corp.example/x/", "9.9") if case == "everything" else ("", VERSION)
     for name, container in containers(case):
         image = {"flower": "flower"}.get(name, "worker" if name.startswith("worker") else "api")
         wanted = f"{registry}paraqueue-{image}:{tag}"

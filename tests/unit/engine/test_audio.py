@@ -24,6 +24,7 @@ from common.errors import (
     AudioNotDecodable,
     AudioTooLong,
     DecodeLimit,
+    DecodeStalled,
     ParaqueueError,
 )
 from training import speech
@@ -383,7 +384,7 @@ def test_memory_is_limited(spoken: Path) -> None:
 
 def test_a_child_that_says_nothing_is_ended(spoken: Path) -> None:
     limits = DecodeLimits(max_duration_ms=None, cpu_seconds=60, memory_bytes=1 << 30, idle_timeout_seconds=0.3)
-    with pytest.raises(DecodeLimit), AudioReader(spoken, limits=LIMITS) as reader:
+    with pytest.raises(DecodeStalled), AudioReader(spoken, limits=LIMITS) as reader:
         child = reader.pid
         os.kill(child, signal.SIGSTOP)
         reader._child._limits = (60, 1 << 30, limits.idle_timeout_seconds)

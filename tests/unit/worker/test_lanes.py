@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from common.ids import new_id
 from common.webhooks import Due
-from worker.light.deliverer import FAILING_THREADS, PER_LANE, THREADS, Lanes
+from worker.light.deliverer import FAILING_THREADS, PER_LANE, THREADS, ReceiverSlots
 
 
 def due(lane: str, number: int) -> list[Due]:
@@ -12,7 +12,7 @@ def due(lane: str, number: int) -> list[Due]:
 
 
 def test_a_lane_has_a_few_threads() -> None:
-    lanes = Lanes()
+    lanes = ReceiverSlots()
     assert len(lanes.take(due("a", 10))) == PER_LANE
     assert lanes.full() == {"a"}
     lanes.give_back("a", succeeded=True)
@@ -21,7 +21,7 @@ def test_a_lane_has_a_few_threads() -> None:
 
 
 def test_a_failing_lane_has_one_until_it_succeeds() -> None:
-    lanes = Lanes()
+    lanes = ReceiverSlots()
     lanes.take(due("a", 1))
     lanes.give_back("a", succeeded=False)
     assert len(lanes.take(due("a", 10))) == 1
@@ -31,7 +31,7 @@ def test_a_failing_lane_has_one_until_it_succeeds() -> None:
 
 
 def test_failing_lanes_leave_half_of_the_threads() -> None:
-    lanes = Lanes()
+    lanes = ReceiverSlots()
     failing = [f"bad{number}" for number in range(THREADS)]
     for lane in failing:
         assert len(lanes.take(due(lane, 1))) == 1
@@ -45,7 +45,7 @@ def test_failing_lanes_leave_half_of_the_threads() -> None:
 
 
 def test_nothing_tried_says_nothing_of_the_lane() -> None:
-    lanes = Lanes()
+    lanes = ReceiverSlots()
     lanes.take(due("a", 1))
     lanes.give_back("a", succeeded=None)
     assert len(lanes.take(due("a", 10))) == PER_LANE

@@ -6,6 +6,7 @@ import pytest
 
 from common.errors import (
     AudioEmpty,
+    DecodeStalled,
     Internal,
     OutOfMemory,
     ParaqueueError,
@@ -50,7 +51,10 @@ def test_bad_audio_and_dead_links_are_final_but_our_own_defects_are_not() -> Non
     assert POLICY.pause(Internal(""), 0, jitter=0) is not None
 
 
-@pytest.mark.parametrize("kind", [StorageFull, StorageUnavailable, Unavailable], ids=lambda kind: kind.code)
+@pytest.mark.parametrize(
+    "kind", [DecodeStalled, StorageFull, StorageUnavailable, Unavailable], ids=lambda kind: kind.code
+)
 def test_an_outage_of_ours_does_not_use_up_a_jobs_attempts(kind: type[ParaqueueError]) -> None:
-    assert POLICY.pause(kind("why"), 1998, jitter=1.0) == 30
-    assert POLICY.pause(kind("why"), 1999, jitter=1.0) is None
+    assert POLICY.pause(kind("why"), 4, 1998, jitter=1.0) == 30
+    assert POLICY.pause(kind("why"), 0, 1999, jitter=1.0) is None
+    assert POLICY.pause(SourceUnreachable(""), 0, 1998, jitter=1.0) == 5

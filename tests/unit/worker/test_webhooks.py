@@ -15,17 +15,17 @@ from api.webhooks.schemas import EventName
 from common import webhooks
 from common.ids import new_id
 from common.settings import Settings
-from common.webhooks import EventType, Parcel
-from worker.light.sender import Plan, body_of, retry_after, signed_headers
+from common.webhooks import ClaimedDelivery, EventType
+from worker.light.sender import RetrySchedule, body_of, retry_after, signed_headers
 
 HOURS = 3600.0
-PLAN = Plan(5, 72 * HOURS)
+PLAN = RetrySchedule(5, 72 * HOURS)
 NOW = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 
 
 def test_the_plan_of_the_default_settings() -> None:
     settings = Settings()
-    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOURS)
+    plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * HOURS)
     assert plan.pauses() == [5, 20, 80, 320, 1280, 5120, 20480] + [8 * HOURS] * 8
     assert 2.9 < sum(plan.pauses()) / (24 * HOURS) < 3.0
 
@@ -40,7 +40,7 @@ def test_the_plan_of_the_default_settings() -> None:
 def test_every_plan_ends_and_every_pause_is_bounded(
     base: float, whole: float, failures: int, jitter: float, asked: float | None
 ) -> None:
-    plan = Plan(base, whole)
+    plan = RetrySchedule(base, whole)
     pauses = plan.pauses()
     assert sum(pauses) <= whole
     assert pauses == sorted(pauses)
@@ -82,7 +82,7 @@ def test_retry_after(header: str | None, seconds: float | None) -> None:
     assert retry_after(header, NOW) == seconds
 
 
-def parcel(**changes: object) -> Parcel:
+def parcel(**changes: object) -> ClaimedDelivery:
     values = {
         "id": new_id(),
         "lane": "wh_1",
@@ -94,7 +94,7 @@ def parcel(**changes: object) -> Parcel:
         "data": {"id": "tr_1", "tags": ["会议"], "links": {"self": "/v1/transcriptions/tr_1"}},
         "sealed_secrets": (),
     }
-    return Parcel(**values | changes)  # type: ignore[arg-type]
+    return ClaimedDelivery(**values | changes)  # type: ignore[arg-type]
 
 
 def test_the_body_has_absolute_links_only_where_the_address_is_known() -> None:

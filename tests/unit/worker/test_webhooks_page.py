@@ -15,7 +15,7 @@ from common import webhooks
 from common.settings import Settings
 from common.webhooks import EventType
 from dev.stack import REPOSITORY
-from worker.light.sender import Plan, signed_headers
+from worker.light.sender import RetrySchedule, signed_headers
 
 PAGE = (REPOSITORY / "docs" / "webhooks.md").read_text()
 UNITS = {"h": 3600, "min": 60, "s": 1}
@@ -30,10 +30,10 @@ def test_the_table_of_tries_is_the_plan() -> None:
     for first, last, duration in re.findall(r"^\| (\d+)(?: to (\d+))? \| ([\d hmins]+?)(?: each)? \|$", PAGE, re.M):
         told += [seconds(duration)] * (int(last or first) - int(first) + 1)
     settings = Settings()
-    plan = Plan(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * 3600)
+    plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * 3600)
     assert told == [0, *plan.pauses()]
-    assert f"{plan.longest_seconds / 3600:.0f} h at most" in PAGE
-    assert f"tried {plan.PROGRESS_TRIES} times only" in PAGE
+    assert f"up to {plan.longest_seconds / 3600:.0f} h" in PAGE
+    assert f"attempted only {plan.PROGRESS_TRIES} times" in re.sub(r"\s+", " ", PAGE)
     assert f"within {settings.webhook_timeout_seconds:.0f} seconds" in PAGE
 
 

@@ -17,7 +17,7 @@ from worker.engine.decoding import messages, mixing
 from worker.engine.decoding.container import chosen
 from worker.engine.decoding.identify import HEAD_BYTES, named
 from worker.engine.decoding.level import Leveller, gains, pcm16
-from worker.engine.decoding.messages import END, FAILURE, HEAD, SOUND, WARNING, Failure, Head
+from worker.engine.decoding.messages import ALIVE, END, FAILURE, HEAD, SOUND, WARNING, Failure, Head
 from worker.engine.decoding.mp3 import Mp3
 from worker.engine.decoding.reader import File, TrackReader
 from worker.engine.decoding.resample import Samples
@@ -142,11 +142,12 @@ class _Source:
         self._file, self._heard = file, heard
         self._split = channels == "split" and len(heard) == 1
         if channels == "auto" and len(heard) == 1 and tracks[heard[0]].channels == 2:
-            self._split = mixing.carries_speakers(islice(self._track(heard[0], Warnings()), mixing.AUTO_SECONDS))
+            blocks = self._looked_through(self._track(heard[0], Warnings()))
+            self._split = mixing.carries_speakers(islice(blocks, mixing.AUTO_SECONDS))
 
     def measured(self) -> tuple[int, np.ndarray]:
         """How many channels come out, and the gain of each."""
-        blocks = self.blocks(Warnings())
+        blocks = self._looked_through(self.blocks(Warnings()))
         first = next(blocks, None)
         if first is None:
             raise _nothing(self._file)
@@ -170,6 +171,13 @@ class _Source:
 
     def _track(self, track: int, warnings: Warnings) -> Iterator[Samples]:
         return TrackReader(self._file, track, RATE, warnings).blocks(RATE)
+
+    def _looked_through(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
+        """The same blocks; the parent is told that work goes on."""
+        for number, block in enumerate(blocks):
+            if number % 30 == 29:
+                _write(ALIVE, b"")
+            yield block
 
     def _mixed(self, blocks: Iterator[Samples], warnings: Warnings) -> Iterator[Samples]:
         mixer = mixing.Mixer(RATE, warnings)

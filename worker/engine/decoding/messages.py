@@ -14,8 +14,9 @@ from typing import Any
 from common.transcript.recording import AudioTrack, RecordingWarning
 
 FRAME = struct.Struct("<cI")
-HEAD, SOUND, WARNING, FAILURE, END = b"H", b"S", b"W", b"F", b"E"
-MOST_BYTES = {HEAD: 1 << 18, SOUND: 1 << 24, WARNING: 1 << 18, FAILURE: 1 << 14, END: 1 << 14}
+# ALIVE is said while a long recording is looked through before its first sample.
+HEAD, SOUND, WARNING, FAILURE, END, ALIVE = b"H", b"S", b"W", b"F", b"E", b"A"
+MOST_BYTES = {HEAD: 1 << 18, SOUND: 1 << 24, WARNING: 1 << 18, FAILURE: 1 << 14, END: 1 << 14, ALIVE: 0}
 MOST_MS = 1 << 40
 MOST_TRACKS = 64
 MOST_WARNINGS = 500

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from common import errors
-from common.errors import AudioNotDecodable, DecodeLimit, ParaqueueError
+from common.errors import AudioNotDecodable, DecodeLimit, DecodeStalled, ParaqueueError
 from common.telemetry import get_logger
 from worker.engine.decoding import messages
 from worker.engine.decoding.messages import BadMessage
@@ -31,6 +31,8 @@ from worker.engine.decoding.messages import BadMessage
 log = get_logger(__name__)
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031
+PROBES = 10
+PROBE_SECONDS = 0.1
 ROOT = Path(__file__).parents[3]
 # The failures of a file that the child may name; anything else it says is a defect.
 FAILURES = {
@@ -75,13 +77,13 @@ class Order:
 
 
 class Child:
-    """A decoding process. `close` ends it, whatever it is doing."""
+    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled where the file hangs."""
 
     def __init__(
         self, file: io.FileIO, order: Order, *, cpu_seconds: int, memory_bytes: int, idle_seconds: float
     ) -> None:
         self._limits = (cpu_seconds, memory_bytes, idle_seconds)
-        self._timed_out = False
+        self._timed_out = self._computing = False
         told = {
             "parent": os.getpid(),
             "cpu": cpu_seconds,
@@ -113,6 +115,8 @@ class Child:
             payload = self._read(size)
             if kind == messages.END:
                 return
+            if kind == messages.ALIVE:
+                continue
             if kind == messages.FAILURE:
                 raise self._failure(payload)
             yield kind, payload
@@ -138,12 +142,24 @@ class Child:
 
     def _some(self, most: int) -> bytes:
         """The next bytes; none at the end of the child, or when it said nothing for too long."""
-        ready, _, _ = select.select([self._out], [], [], self._limits[2])
-        if not ready:
-            self._timed_out = True
-            self._process.kill()
-            return b""
+        while not select.select([self._out], [], [], self._limits[2])[0]:
+            if self._give_up():
+                return b""
         return os.read(self._out.fileno(), min(most, PIPE_BYTES))
+
+    def _give_up(self) -> bool:
+        """After a long silence: end the child, unless something comes just now.
+
+        One that computes all the time has a file that is made to be laborious; one that waits for bytes which do not
+        come has a disk that hangs.
+        """
+        for _ in range(PROBES):
+            self._computing |= _is_computing(self.pid)
+            if select.select([self._out], [], [], PROBE_SECONDS)[0]:
+                return False
+        self._timed_out = True
+        self._process.kill()
+        return True
 
     def _failure(self, payload: bytes) -> ParaqueueError:
         try:
@@ -156,7 +172,10 @@ class Child:
         cpu_seconds, memory_bytes, idle_seconds = self._limits
         code = self._process.wait()
         if self._timed_out:
-            return DecodeLimit(f"no sound came for {idle_seconds:g} s")
+            silence = f"no sound came for {idle_seconds:g} s"
+            if self._computing:
+                return DecodeLimit(f"{silence} although the decoder was at work")
+            return DecodeStalled(f"{silence}: the decoder waits for the file")
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
             return DecodeLimit(f"decoding took more than {cpu_seconds} s of processor time")
         words = self._last_words()
@@ -169,6 +188,15 @@ class Child:
         with contextlib.suppress(BlockingIOError):
             return (self._errors.read(PIPE_BYTES) or b"").decode("utf-8", "replace")
         return ""
+
+
+def _is_computing(pid: int) -> bool:
+    """Whether a child runs, or would if there was a processor for it; else it waits for something, or has ended."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] == "R"  # the name before it may hold anything
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -81,6 +81,8 @@ export default {
   'error.audio_too_long': 'The recording is longer than this installation allows.',
   'error.audio_too_long.do': 'Cut it into several files.',
   'error.decode_limit': 'The file takes too much to decode.',
+  'error.decode_stalled': 'The audio could not be read in time.',
+  'error.decode_stalled.do': 'The storage did not respond. Try again later.',
   'error.decode_limit.do': 'Save it as mp3 or wav and send that.',
   'error.out_of_memory': 'The computer that transcribes ran out of memory.',
   'error.out_of_memory.do': 'Try again later. If it stays so, tell your administrator.',

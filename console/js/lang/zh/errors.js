@@ -81,6 +81,8 @@ export default {
   'error.audio_too_long': '录音超过了此服务允许的长度。',
   'error.audio_too_long.do': '请分成几个文件。',
   'error.decode_limit': '解码这个文件耗费过多。',
+  'error.decode_stalled': '读取音频超时。',
+  'error.decode_stalled.do': '存储没有响应，请稍后重试。',
   'error.decode_limit.do': '请另存为 mp3 或 wav 再提交。',
   'error.out_of_memory': '转写的机器内存不足。',
   'error.out_of_memory.do': '请稍后再试。如果仍然不行，请告诉管理员。',

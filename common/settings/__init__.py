@@ -1,0 +1,45 @@
+"""Every setting of the service. The variables have the prefix `PARAQUEUE_`; each file holds the groups of one area.
+
+`Settings` is all of them. Where a class or function needs one group only, its signature names that group.
+`docs/configuration.md` is generated from here.
+"""
+
+from common.settings.api import ApiSettings, LimitSettings
+from common.settings.auth import AuthSettings, KeyLimitSettings
+from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
+from common.settings.servers import BrokerSettings, DatabaseSettings
+from common.settings.settings import Settings, load_settings
+from common.settings.sources import ObjectStoreSettings, SourceSettings
+from common.settings.storage import ScratchSettings, StorageSettings
+from common.settings.telemetry import LogSettings, MetricsSettings
+from common.settings.types import API_KEY_PREFIX, GIBIBYTE, MEBIBYTE
+from common.settings.webhooks import SecretSettings, WebhookSettings
+from common.settings.worker import ModelSettings, WorkerSettings
+
+__all__ = [
+    "API_KEY_PREFIX",
+    "GIBIBYTE",
+    "MEBIBYTE",
+    "ApiSettings",
+    "AuthSettings",
+    "BrokerSettings",
+    "DatabaseSettings",
+    "DispatchSettings",
+    "KeyLimitSettings",
+    "LeaseSettings",
+    "LimitSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "ModelSettings",
+    "ObjectStoreSettings",
+    "RetentionSettings",
+    "RetrySettings",
+    "ScratchSettings",
+    "SecretSettings",
+    "Settings",
+    "SourceSettings",
+    "StorageSettings",
+    "WebhookSettings",
+    "WorkerSettings",
+    "load_settings",
+]

@@ -1,0 +1,90 @@
+"""Who may call, and how much."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from common.settings.types import (
+    API_KEY,
+    API_KEY_PREFIX,
+    TOKEN_SECRET_BYTES,
+    Limit,
+    Seconds,
+    SettingsGroup,
+    is_loopback,
+)
+
+
+class AuthSettings(SettingsGroup):
+    """Authentication"""
+
+    auth: Literal["on", "off"] = Field(
+        "on",
+        description="`off` gives every caller all scopes of the tenant `default`; allowed only while the API "
+        "listens on a loopback address.",
+    )
+    auth_failures_per_minute: Limit = Field(
+        60,
+        description="Failed authentication attempts allowed per minute and client address (IPv6: per /64 "
+        "network); attempts with the same credential prefix are limited to a third of that. Further "
+        "attempts receive 429. 0: unlimited.",
+    )
+    admin_key: SecretStr | None = Field(
+        None,
+        description="An API key with all scopes for the tenant `default`, valid while it is set: `pq_live_` "
+        "followed by at least 43 random letters, digits, `-` or `_`. Use it to create other keys.",
+    )
+    jwt_secret: SecretStr | None = Field(
+        None, description="Accept JSON Web Tokens signed with this secret (HS256), at least 32 bytes."
+    )
+    jwt_jwks_url: str | None = Field(
+        None,
+        description="Accept JSON Web Tokens (RS256, ES256) signed by a key of this JWKS: an `https://` URL, or "
+        "http on a loopback address.",
+    )
+    jwt_issuer: str | None = Field(None, description="Required `iss` claim of tokens.")
+    jwt_audience: str | None = Field(
+        None, description="Required `aud` claim of tokens; must equal or contain this value."
+    )
+    jwt_tenant_claim: str = Field("tenant", description="Claim that contains the tenant.")
+    jwt_tenant: str | None = Field(
+        None, description="Tenant of tokens without that claim. Unset: such tokens are refused."
+    )
+    jwt_scopes_claim: str = Field(
+        "scope", description="Claim that contains the scopes, as a list or a space-separated string."
+    )
+    jwt_scope_prefix: str = Field("", description="Prefix of scope names in that claim, e.g. `paraqueue:`.")
+    session_hours: Seconds = Field(12, description="Lifetime of a browser session.")
+
+    @field_validator("admin_key")
+    @classmethod
+    def _api_key(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is None or not value.get_secret_value():
+            return None  # as compose passes a variable that is not set
+        if API_KEY.fullmatch(value.get_secret_value()) is None:
+            raise ValueError(f"is not {API_KEY_PREFIX} and at least 43 letters, digits, - or _")
+        return value
+
+    @model_validator(mode="after")
+    def _whole_tokens(self) -> Self:
+        if (self.jwt_secret or self.jwt_jwks_url) and not (self.jwt_issuer and self.jwt_audience):
+            raise ValueError("tokens need PARAQUEUE_JWT_ISSUER and PARAQUEUE_JWT_AUDIENCE")
+        if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < TOKEN_SECRET_BYTES:
+            raise ValueError(f"PARAQUEUE_JWT_SECRET has less than {TOKEN_SECRET_BYTES} bytes")
+        url = urlsplit(self.jwt_jwks_url or "https://unset")
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+            raise ValueError("PARAQUEUE_JWT_JWKS_URL must begin with https://, or lead to a loopback address")
+        return self
+
+
+class KeyLimitSettings(SettingsGroup):
+    """Default limits of an API key (0: unlimited)"""
+
+    key_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
+    key_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
+    key_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
+    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
+    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")

@@ -1,0 +1,112 @@
+"""The types of settings, and how lists are written in one variable: separated by commas."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
+from pydantic_settings import NoDecode
+
+MEBIBYTE = 1024 * 1024
+GIBIBYTE = 1024 * MEBIBYTE
+FERNET_KEY_BYTES = 32
+TOKEN_SECRET_BYTES = 32
+METRICS_TOKEN_LENGTH = 16
+API_KEY_PREFIX = "pq_live_"
+API_KEY = re.compile(API_KEY_PREFIX + r"[A-Za-z0-9_-]{43,200}")
+# Standard Webhooks 1.0
+SIGNING_SECRET_BYTES = range(24, 65)
+
+
+class SettingsGroup(BaseModel):
+    """Settings that belong together. `Settings` has all of them; a class that needs one group asks for that group."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def _items(value: object) -> list[Any]:
+    """The items of a comma-separated text; of a tuple or list, themselves."""
+    if isinstance(value, str):
+        return [item.strip() for item in value.split(",") if item.strip()]
+    return list(value) if isinstance(value, Iterable) else [value]
+
+
+def _each(convert: Callable[[Any], Any]) -> Callable[[object], tuple[Any, ...]]:
+    return lambda value: tuple(convert(item) for item in _items(value))
+
+
+def _host(item: str) -> str:
+    if "/" in item:
+        ipaddress.ip_network(item)
+    return item.lower()
+
+
+def _network_name(item: str) -> str:
+    ipaddress.ip_network(item)
+    return item
+
+
+def _port_range(item: str | range) -> range:
+    """A port, or a range of them with both ends included."""
+    if isinstance(item, range):
+        return item
+    first, dash, last = item.partition("-")
+    found = range(int(first), int(last if dash else first) + 1)
+    if not 0 < found.start < found.stop <= 65536:
+        raise ValueError("a port is a number from 1 to 65535")
+    return found
+
+
+def _port_ranges(value: object) -> tuple[range, ...]:
+    found = tuple(_port_range(item) for item in _items(value))
+    if not found:
+        raise ValueError("names no port")
+    return found
+
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Limit = Annotated[int, Field(ge=0)]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+HostList = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(_host))]
+NetworkNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(_network_name))]
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item))]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_each(ipaddress.ip_network))]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item.rstrip("/")))]
+PortRanges = Annotated[tuple[range, ...], NoDecode, PlainValidator(_port_ranges)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host to listen on can be reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listed(value: SecretStr | None) -> tuple[str, ...]:
+    """The secrets of a comma-separated list. They stay one secret value until here, so that no log shows them."""
+    text = value.get_secret_value() if value is not None else ""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
+
+
+def decoded(text: str) -> bytes:
+    """The bytes behind base64; none where it is not base64. The text itself must not get into an error."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return b""
+
+
+def written(value: object) -> str:
+    """A value as its variable holds it."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, range):
+        return str(value.start) if len(value) == 1 else f"{value.start}-{value.stop - 1}"
+    return ",".join(written(item) for item in value) if isinstance(value, tuple) else str(value)

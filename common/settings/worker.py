@@ -1,0 +1,47 @@
+"""Model bundles, the engine and decoding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from common.settings.types import GIBIBYTE, Count, Seconds, SettingsGroup
+
+
+class ModelSettings(SettingsGroup):
+    """Models"""
+
+    model: str = Field(
+        "paraformer-large-zh", description="Model bundle to run; `demo-zh` is included in the repository."
+    )
+    model_source: Literal["modelscope", "huggingface", "local"] = Field(
+        "modelscope", description="Download source of bundles that are not on disk; `local`: never download."
+    )
+    model_repositories: str = Field(
+        "",
+        description="Repositories to use instead of the pinned ones, e.g. your own mirror: "
+        "`asr=ORG/NAME@REVISION,vad=…,punc=…`.",
+    )
+    models_dir: Path = Field(Path("models"), description="Directory of model bundles, one folder per bundle.")
+
+
+class WorkerSettings(SettingsGroup):
+    """Worker"""
+
+    device: str = Field(
+        "auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU if there is one, otherwise the CPU."
+    )
+    precision: Literal["fp32", "int8", "bf16", "fp16"] = Field(
+        "fp32", description="Numeric precision of recognition: `int8` for CPUs, `bf16` and `fp16` for GPUs."
+    )
+    worker_slots: Count = Field(4, description="Jobs that one worker process runs concurrently.")
+    torch_threads: int = Field(0, ge=0, description="CPU threads per operation. 0: one per core.")
+    batch_seconds: Seconds | None = Field(
+        None, description="Batch budget in seconds of padded audio. Unset: measured at startup."
+    )
+    max_segment_seconds: Seconds = Field(30, description="Maximum length of a speech segment; longer ones are split.")
+    part_seconds: Seconds = Field(300, description="Approximate amount of audio per committed part.")
+    decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding one file.")
+    decode_memory_bytes: Count = Field(2 * GIBIBYTE, description="Address space limit of the decoding process.")

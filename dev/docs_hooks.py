@@ -1,0 +1,55 @@
+"""Hooks of mkdocs (`make docs`): pages that live outside of `docs/`, and links between the two.
+
+mkdocs reads only `docs/`. Readers of the repository find README.md, SECURITY.md and others where they expect them, so
+these files become pages of the site here, and links that fit the repository are changed to fit the site.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+# Files outside of docs/, and their names on the site.
+ELSEWHERE = {
+    "README.md": "index.md",
+    "README.zh-CN.md": "zh.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "LICENSE": "license.txt",
+    "SECURITY.md": "security.md",
+    "deploy/helm/README.md": "helm.md",
+    "models/demo-zh/README.md": "demo-zh.md",
+}
+LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Add the files outside of docs/."""
+    from mkdocs.structure.files import File
+
+    for path, name in ELSEWHERE.items():
+        files.append(File.generated(config, name, abs_src_path=str(REPOSITORY / path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Change links that fit the repository."""
+    return for_site(markdown, page.file.src_uri)
+
+
+def for_site(markdown: str, name: str) -> str:
+    """The text of a page of the site, its links leading to pages of the site where these exist."""
+    source = {target: path for path, target in ELSEWHERE.items()}.get(name, f"docs/{name}")
+    here = posixpath.dirname(name) or "."
+
+    def moved(match: re.Match[str]) -> str:
+        if "://" in match[1]:
+            return match[1]
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[1]))
+        target = ELSEWHERE.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
+        return posixpath.relpath(target, here) if target else match[1]
+
+    return LINK.sub(moved, markdown)

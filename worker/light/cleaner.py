@@ -1,0 +1,99 @@
+"""Deletes what has outlived its time: retention."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from common import idempotency, jobs, sessions, uploads, webhooks
+from common.db import Database
+from common.queue import CLEAN_SECONDS
+from common.settings import Settings
+from common.storage import Storage
+from common.telemetry import get_logger
+from common.time_limit import TimeLimit
+from worker.light.steps import one_step
+
+log = get_logger(__name__)
+HOUR_SECONDS = 3600.0
+DAY_SECONDS = 24 * HOUR_SECONDS
+# Each step gets so much at a time, in turn, so that none with a long backlog keeps the others waiting; and all of them
+# together not quite the time until the next call.
+TURN_SECONDS = 20.0
+WHOLE_SECONDS = 0.9 * CLEAN_SECONDS
+
+Step = Callable[[TimeLimit], int]
+
+
+class Cleaner:
+    """The steps of the retention, and how far the search for orphans came. One call at a time."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._stopping = threading.Event()
+        self._running = threading.Lock()
+        self._orphans_after = ""
+
+    def on_shutdown(self, **_: Any) -> None:
+        """The process is to end: stop after the job, or the rows, of this moment."""
+        self._stopping.set()
+
+    def clean(self) -> None:
+        """Go on until nothing is due or the time is over. Raises the defects of steps together in the end."""
+        if not self._running.acquire(blocking=False):
+            return  # the call before is still at it
+        try:
+            self._clean(TimeLimit(WHOLE_SECONDS, self._stopping.is_set))
+        finally:
+            self._running.release()
+
+    def _clean(self, limit: TimeLimit) -> None:
+        deleted: Counter[str] = Counter()
+        failures: list[Exception] = []
+        waiting = self._steps()
+        while waiting and not limit.over:
+            for name, step in list(waiting.items()):
+                before = deleted[name]
+                went_well = one_step(name, partial(_take_turn, name, step, limit, deleted), failures)
+                if not went_well or deleted[name] == before:
+                    del waiting[name]
+        if found := {name: number for name, number in deleted.items() if number}:
+            log.info("cleaned", **found)
+        if waiting and not self._stopping.is_set():
+            log.warning("cleaning_unfinished", steps=list(waiting))
+        if failures:
+            raise ExceptionGroup("not every step could be done", failures)
+
+    def _steps(self) -> dict[str, Step]:
+        database, storage, settings = self._database, self._storage, self._settings
+        audio = settings.audio_retention_hours * HOUR_SECONDS
+        results = settings.result_retention_days * DAY_SECONDS
+        whole = settings.job_retention_days * DAY_SECONDS
+        usage = settings.usage_retention_days * DAY_SECONDS
+        return {
+            "audio": lambda limit: jobs.expire_audio(database, storage, limit, after_seconds=audio),
+            "results": lambda limit: jobs.expire_results(database, limit, after_seconds=results),
+            "jobs": lambda limit: jobs.expire_jobs(database, limit, after_seconds=whole),
+            "batches": lambda limit: jobs.expire_batches(database, limit, after_seconds=whole),
+            "usage": lambda limit: jobs.expire_usage(database, limit, after_seconds=usage),
+            "deliveries": lambda limit: webhooks.expire_deliveries(database, limit, after_seconds=results),
+            "idempotency_keys": lambda limit: idempotency.expire(database, limit),
+            "sessions": lambda limit: sessions.expire(database, limit),
+            "uploads": lambda limit: uploads.expire(database, storage, limit),
+            "orphans": self._delete_orphans,
+        }
+
+    def _delete_orphans(self, limit: TimeLimit) -> int:
+        """A storage with very many objects is gone through over several turns, and calls."""
+        found = jobs.delete_orphans(self._database, self._storage, limit, after=self._orphans_after)
+        self._orphans_after = found.reached
+        return found.deleted
+
+
+def _take_turn(name: str, step: Step, limit: TimeLimit, deleted: Counter[str]) -> None:
+    deleted[name] += step(limit.at_most(TURN_SECONDS))
