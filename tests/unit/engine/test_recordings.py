@@ -13,7 +13,7 @@ from common.errors import AudioNotDecodable, AudioTruncated, ParaqueueError, Tra
 from tests.unit.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, ffmpeg, heard, near
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=12")
-LATE = ["aac.m4a", "aac.mov", "fragmented.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]
+LATE = ["aac.m4a", "aac.mov", "faststart.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]
 HOLED = ["opus.webm", "vorbis.mka", "aac.mkv", "aac.m4a", "aac.ts"]
 HOLE = r"asetpts=if(gte(T\,4)\,PTS+8/TB\,PTS)"
 
