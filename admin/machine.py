@@ -10,7 +10,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from admin.doctor import Check, Found, Level
+from admin.checks import Check, Found, Level
 from common import keys
 from common.db import Database
 from common.errors import ModelUnavailable, ParaqueueError

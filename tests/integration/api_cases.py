@@ -26,8 +26,9 @@ from common.storage import LocalStorage
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
-from tests.integration.job_cases import database_of, emptied, storage_of, until
+from tests.integration.job_cases import database_of, emptied, storage_of
 from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database
+from tests.waiting import until
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -249,12 +248,3 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[0]
     return results
-
-
-def until(condition: Callable[[], T], seconds: float = 15.0) -> T:
-    """The first true answer of `condition`, polled."""
-    deadline = time.monotonic() + seconds
-    while not (answer := condition()):
-        assert time.monotonic() < deadline, f"did not happen within {seconds:.0f} s"
-        time.sleep(0.02)
-    return answer

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +20,7 @@ from common.db import Database
 from common.settings import Settings
 from tests.integration import job_cases as cases
 from tests.servers import WITH_KEY
+from tests.waiting import until
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def base_url(settings: Settings) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(settings), port=0, log_config=None))
     thread = threading.Thread(target=server.run)
     thread.start()
-    cases.until(lambda: server.started)
+    until(lambda: server.started)
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join(20)
@@ -139,14 +140,19 @@ def test_an_unknown_job_is_a_plain_404(base_url: str) -> None:
 def test_a_long_poll_answers_when_the_job_ends(base_url: str, database: Database) -> None:
     job = cases.submitted(database)
     path = f"{base_url}/v1/transcriptions/{job.public_id}"
-    began = time.monotonic()
     assert httpx.get(path, headers=WITH_KEY, params={"wait": 0.5}).json()["status"] == "queued"
-    assert time.monotonic() - began >= 0.5
 
     threading.Timer(0.5, lambda: jobs.cancel(database, job.id)).start()
-    began = time.monotonic()
-    assert httpx.get(path, headers=WITH_KEY, params={"wait": 30}, timeout=40).json()["status"] == "canceled"
-    assert time.monotonic() - began < 8, "the end of the job did not end the wait"
+    # The client gives up before the wait is over: it gets an answer because the job ended, or none.
+    assert httpx.get(path, headers=WITH_KEY, params={"wait": 60}, timeout=50).json()["status"] == "canceled"
+
+
+def in_progress(base_url: str) -> int:
+    """How many requests the API is serving."""
+    text = httpx.get(f"{base_url}/metrics", headers=WITH_KEY).text
+    found = re.search(r"^paraqueue_http_requests_in_progress (\d+)", text, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def test_many_long_polls_hold_nobody_up(base_url: str, database: Database) -> None:
@@ -154,15 +160,13 @@ def test_many_long_polls_hold_nobody_up(base_url: str, database: Database) -> No
     path = f"{base_url}/v1/transcriptions/{job.public_id}"
     with ThreadPoolExecutor(60) as waiting:
         answers = [
-            waiting.submit(httpx.get, path, headers=WITH_KEY, params={"wait": 20}, timeout=40) for _ in range(60)
+            waiting.submit(httpx.get, path, headers=WITH_KEY, params={"wait": 60}, timeout=120) for _ in range(60)
         ]
-        time.sleep(1)
-        began = time.monotonic()
+        until(lambda: in_progress(base_url) > 60)  # they, and the call that asks
         submitted = httpx.post(
             f"{base_url}/v1/transcriptions", json={"audio_url": "https://example.com/a.mp3"}, headers=WITH_KEY
         )
-        took = time.monotonic() - began
+        assert not any(answer.done() for answer in answers), "the submit was served only after polls had ended"
         jobs.cancel(database, job.id)
         assert submitted.status_code == 202
-        assert took < 2, f"a submit beside 60 long polls took {took:.1f} s"
         assert {answer.result().json()["status"] for answer in answers} == {"canceled"}

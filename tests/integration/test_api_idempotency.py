@@ -13,8 +13,9 @@ from common.ids import JOB, parsed
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.integration.api_cases import Api, RawClient, problem_of, shared_api
-from tests.integration.job_cases import at_once, canceled, completed, execute, one, until
+from tests.integration.job_cases import at_once, canceled, completed, execute, one
 from tests.servers import ADMIN_KEY
+from tests.waiting import until
 
 URL = "/v1/transcriptions"
 LINK = {"audio_url": "https://example.com/a.mp3", "tags": ["x"]}

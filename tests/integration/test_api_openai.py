@@ -30,13 +30,13 @@ from tests.integration.job_cases import (
     one,
     part,
     rows,
-    until,
     with_worker,
 )
 from tests.servers import ADMIN_KEY
+from tests.waiting import until
 
 TEXTS = ("你好，世界。", "Hello world.", "Goodbye.")
-PATIENCE_SECONDS = 2.0
+PATIENCE_SECONDS = 3.0
 SAID = "你好，世界。Hello world. Goodbye."
 
 
@@ -185,10 +185,8 @@ def test_a_job_that_fails_is_an_error_in_their_form(api: Api) -> None:
 
 def test_past_the_wait_it_answers_what_no_sdk_retries(impatient: Api) -> None:
     api = impatient.emptied()
-    began = time.monotonic()
     with pytest.raises(openai.UnprocessableEntityError) as caught:
         sdk(api).audio.transcriptions.create(file=audio(), model="whisper-1")
-    assert time.monotonic() - began < 15
     error = caught.value
     job_id = error.body["transcription_id"]  # type: ignore[index]
     assert error.code == "still_running"
@@ -214,12 +212,15 @@ def test_a_stream_past_the_wait_ends_with_what_no_sdk_retries(impatient: Api) ->
 
 
 def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
+    """It lasts longer than one wait, because text comes in between."""
+    pause = 0.4 * PATIENCE_SECONDS
+    assert len(TEXTS) * pause > PATIENCE_SECONDS
+
     def slowly(api: Api, held: Claim) -> None:
         for number, words in enumerate(TEXTS):
-            time.sleep(PATIENCE_SECONDS / 2)
+            time.sleep(pause)
             jobs.commit_part(api.database, held, part(number, words), first_sentence=number)
 
-    began = time.monotonic()
     worker = played(patient.emptied(), slowly)
     said = []
     with pytest.raises(openai.APIError) as raised:
@@ -227,7 +228,6 @@ def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
             said.append(getattr(item, "delta", ""))
     worker.join(20)
     assert "".join(said) == SAID
-    assert time.monotonic() - began > 2 * PATIENCE_SECONDS, "longer than one wait, as text came"
     body: Any = raised.value.body
     assert body["code"] == "still_running"
 
@@ -250,15 +250,13 @@ def test_forty_calls_wait_and_hold_nobody_up(api: Api) -> None:
     for thread in threads:
         thread.start()
     until(lambda: one(api.database, "SELECT count(*) FROM jobs") == 40, 60)
-    began = time.monotonic()
     assert api.submit_link().status_code == 202
-    took = time.monotonic() - began
+    assert answers == [], "the submit was served only after calls that waited"
     for [job_id] in rows(api.database, "SELECT id FROM jobs WHERE 'openai' = ANY(tags)"):
         completed(api.database, jobs.get(api.database, job_id), *TEXTS)
     for thread in threads:
         thread.join(60)
     assert [answer.text for answer in answers] == [SAID] * 40
-    assert took < 3, f"a submit beside 40 waiting calls took {took:.1f} s"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 
 from dev.process import free_port
 from dev.stack import REPOSITORY
+from tests.waiting import until
 
 PROGRAMS = {"postgres", "valkey-server", "worker.transcription", "worker.light", "api.main", "beat", "flower"}
 
@@ -37,11 +37,11 @@ class Run:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=stdout, stderr=stderr)
 
     def wait_for(self, text: str, seconds: float = 90) -> None:
-        wait_until(lambda: text in self.said.read_text() or self.process.poll() is not None, text, seconds)
+        until(lambda: text in self.said.read_text() or self.process.poll() is not None, max(60, seconds), text)
         assert text in self.said.read_text(), self.said.read_text() + self.complained.read_text()
 
     def wait_until_nothing_is_left(self, seconds: float = 30) -> None:
-        wait_until(lambda: not self.left(), f"{self.left()} left", seconds)
+        until(lambda: not self.left(), max(60, seconds), f"{self.left()} left")
 
     def left(self) -> dict[int, str]:
         """Processes that were started for this data directory: each of them names it somewhere."""
@@ -68,13 +68,6 @@ class Run:
         return next(pid for pid, line in self.left().items() if program in line)
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 @contextmanager
 def running(data: Path, *arguments: str, under_shell: bool = False) -> Iterator[Run]:
     run = Run(data, *arguments, under_shell=under_shell)
@@ -95,7 +88,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_stack_leaves_nothing_behind_and_starts_again(data: Path) -> None:
     with running(data, "--no-demo") as run:
         run.wait_for("serving")
-        wait_until(lambda: run.running() == PROGRAMS, "all programs", 10)
+        until(lambda: run.running() == PROGRAMS, max(60, 10), "all programs")
         run.process.send_signal(signal.SIGKILL)
         run.process.wait()
         run.wait_until_nothing_is_left(seconds=10)

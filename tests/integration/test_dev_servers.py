@@ -9,7 +9,6 @@ import socket
 import stat
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from dev.postgres import Postgres, start_postgres
 from dev.process import StackError
 from dev.stack import REPOSITORY
 from dev.valkey import start_valkey
+from tests.waiting import until
 
 PASSWORD = "a-password"
 
@@ -89,7 +89,7 @@ def test_only_the_password_opens_it_and_only_on_loopback(postgres_here: Postgres
 def test_another_password_than_the_stored_one_is_told(place: Path) -> None:
     with pytest.raises(StackError, match=r"does not take the stored password: secrets\.json"):
         start_postgres(place / "postgres", place / "logs", "another", durable=False)
-    _wait_until(lambda: not _servers_of(place), "the server that refused us goes on")
+    until(lambda: not _servers_of(place), what="the server that refused us goes on")
 
 
 def test_servers_end_with_a_killed_parent_and_start_again(place: Path) -> None:
@@ -102,7 +102,7 @@ def test_servers_end_with_a_killed_parent_and_start_again(place: Path) -> None:
     server = start_postgres(place / "postgres", place / "logs", PASSWORD, durable=False)
     server.child.stop(seconds=10)
     parent.communicate()
-    _wait_until(lambda: not _servers_of(place), "a server was left behind")
+    until(lambda: not _servers_of(place), what="a server was left behind")
 
 
 def test_a_killed_server_recovers_though_its_pid_file_names_a_stranger(place: Path) -> None:
@@ -175,7 +175,7 @@ def test_an_ordinary_user_runs_both_servers() -> None:
         assert {Path(f"/proc/{pid}").stat().st_uid for pid in (postgres, valkey)} == {user.pw_uid}
         parent.kill()
         parent.communicate()
-        _wait_until(lambda: not _servers_of(home), "a server was left behind")
+        until(lambda: not _servers_of(home), what="a server was left behind")
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -192,11 +192,3 @@ def _servers_of(place: Path) -> list[int]:
             if inside:
                 found.append(int(entry.name))
     return found
-
-
-def _wait_until(condition: object, message: str, seconds: float = 10) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, message
-        time.sleep(0.05)

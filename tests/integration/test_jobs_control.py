@@ -36,9 +36,9 @@ from tests.integration.job_cases import (
     s3_that_is_away,
     snapshot,
     submitted,
-    until,
     uploaded,
 )
+from tests.waiting import until
 
 MAKE: dict[Status, Callable[[Database], Job]] = {
     Status.QUEUED: submitted,

@@ -18,9 +18,9 @@ from tests.integration.job_cases import (
     execute,
     one,
     submitted,
-    until,
     with_worker,
 )
+from tests.waiting import until
 
 INTERVAL = 15.0
 

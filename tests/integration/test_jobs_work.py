@@ -36,8 +36,8 @@ from tests.integration.job_cases import (
     rows,
     snapshot,
     submitted,
-    until,
 )
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from common.errors import AudioNotDecodable
 from common.transcript.values import Part, Sentence
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
+from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
@@ -310,40 +311,34 @@ def test_a_hard_stop_commits_nothing(engine: Engine, mp3: Path, reason: StopReas
     assert told.progress[-1][0] <= 20_000 + 2 * BLOCK_MS
 
 
-def test_a_cancel_stops_within_two_seconds_while_others_keep_the_engine_busy(engine: Engine, mp3: Path) -> None:
-    over = StopSignal()
-    stops: list[str] = []
+def test_a_cancel_stops_a_job_that_waits_for_the_device_and_no_other(
+    engine: Engine, mp3: Path, undisturbed: Told
+) -> None:
+    """The device is held until the canceled job has ended, so that its wait alone can notice."""
+    held, go_on, signal = threading.Event(), threading.Event(), StopSignal()
 
-    def occupy() -> None:
-        try:
-            while True:
-                run(engine, mp3, signal=over)
-        except Stopped:
-            stops.append("other")
-
-    others = [threading.Thread(target=occupy) for _ in range(3)]
-    for thread in others:
-        thread.start()
-    signal, asked = StopSignal(), []
+    def hold(questions: list[int]) -> list[int]:
+        held.set()
+        assert go_on.wait(120)
+        return questions
 
     def cancel() -> None:
-        asked.append(time.monotonic())
+        until(lambda: engine.stats().queued_segments)
         signal.request(StopReason.CANCELED)
 
-    timer = threading.Timer(1.0, cancel)
-    try:
-        timer.start()
-        with pytest.raises(Stopped):
-            while True:
+    with ThreadPoolExecutor(3) as threads:
+        holding = threads.submit(engine.batcher.ask, hold, 0)
+        try:
+            assert held.wait(60)
+            other = threads.submit(run, engine, mp3, 15)
+            canceling = threads.submit(cancel)
+            with pytest.raises(Stopped):
                 run(engine, mp3, signal=signal)
-        assert time.monotonic() - asked[0] < 2
-        assert stops == []
-    finally:
-        timer.join()
-        over.request(StopReason.CANCELED)
-        for thread in others:
-            thread.join(20)
-    assert stops == ["other"] * 3
+            canceling.result(60)
+            assert not holding.done()
+        finally:
+            go_on.set()
+        assert same(other.result(120).sentences, undisturbed.sentences)
 
 
 @pytest.mark.parametrize("changed", ["revision", "precision", "max_segment_ms", "state_version"])

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,10 +98,8 @@ def test_valkey_that_does_not_answer_is_unavailable(settings: Settings, valkey: 
         url = valkey.url().replace(valkey.password, "wrong")
     application = make_app(with_redis(settings, url))
     for call in (lambda: Publisher(application)(uuid.uuid4(), MODEL), lambda: check_broker(application)):
-        began = time.monotonic()
         with pytest.raises(Unavailable) as caught:
             call()
-        assert time.monotonic() - began < 10
         assert "wrong" not in caught.value.message
 
 

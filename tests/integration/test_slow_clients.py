@@ -19,14 +19,13 @@ from common.settings import Settings
 from dev.process import free_port, spawn, wait_until
 from dev.stack import REPOSITORY
 from tests.conftest import variables
-from tests.integration.job_cases import completed, database_of, storage_of, until
+from tests.integration.job_cases import completed, database_of, storage_of
 from tests.servers import ADMIN_KEY, WITH_KEY
+from tests.waiting import until
 
 HEAD_SECONDS, IDLE_SECONDS = 10.0, 10.0
 EACH, READERS = 60, 20
-POLLS = 150
-# Until the buffers of all readers are full: so long their transcripts are normal work.
-FULL_SECONDS = 3.0
+POLLS = 20
 # Enough that one transcript does not fit into the buffers between the two sides.
 SENTENCES, CHARACTERS = 300, 200
 KEY_LINE = f"Authorization: Bearer {ADMIN_KEY}\r\n"
@@ -78,14 +77,10 @@ def slow_crowd(port: int, transcript: str) -> dict[str, list[socket.socket]]:
     }
 
 
-def polled(client: httpx.Client, path: str) -> float:
-    """The 99th percentile, in seconds, of normal calls."""
-    took = []
+def poll(client: httpx.Client, path: str) -> None:
+    """Normal calls, which are answered."""
     for _ in range(POLLS):
-        began = time.perf_counter()
         assert client.get(path).status_code == 200
-        took.append(time.perf_counter() - began)
-    return sorted(took)[int(POLLS * 0.99) - 1]
 
 
 def held(port: int) -> int:
@@ -128,13 +123,11 @@ def test_200_slow_clients_hold_nobody_up_and_are_let_go(slow_settings: Settings,
     path = f"/v1/transcriptions/{job.public_id}"
     assert job.status is Status.COMPLETED
     with api_process(slow_settings, tmp_path) as client:
-        calm = polled(client, path)
+        poll(client, path)
         crowd = slow_crowd(slow_settings.port, f"{path}/transcript")
         assert sum(len(clients) for clients in crowd.values()) == 200
-        time.sleep(FULL_SECONDS)
-        beside = polled(client, path)
-        print(f"p99 of a poll: {1000 * calm:.1f} ms alone, {1000 * beside:.1f} ms beside 200 slow clients")
-        assert beside < 10 * calm + 1.5, (calm, beside)
+        poll(client, path)
+        assert held(slow_settings.port) > EACH, "the polls were answered only after the slow clients were let go"
         until(lambda: held(slow_settings.port) <= 1, 90)  # the client for polls has one
         deadline = time.monotonic() + 60
         said = {kind: [ended(slow, deadline) for slow in crowd[kind]] for kind in ("head", "silent", "body")}
@@ -145,7 +138,7 @@ def test_200_slow_clients_hold_nobody_up_and_are_let_go(slow_settings: Settings,
         assert all(len(ended(slow, deadline)) < whole for slow in crowd["reader"]), (
             "an answer that nobody read is whole"
         )
-        assert polled(client, path) < 10 * calm + 1.5
+        poll(client, path)
         incoming = storage_of(slow_settings).root / ".incoming"
         assert not incoming.exists() or not list(incoming.iterdir())
     database.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 import tracemalloc
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
@@ -63,13 +62,11 @@ def test_a_body_that_stalls_is_given_up(http_server: HttpServer, target: Path) -
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
         handler.wfile.write(b"abc")
-        done.wait(30)
+        done.wait(120)
 
     http_server.routes["/"] = stall
-    began = time.monotonic()
     with pytest.raises(SourceUnreachable, match="ReadTimeout"):
         fetch(http_server.url(), target, replace(LIMITS, stall_seconds=0.7, resumes=0))
-    assert 0.7 <= time.monotonic() - began < 3
     done.set()
 
 
@@ -84,20 +81,16 @@ def test_a_trickle_is_given_up_when_the_time_is_over(http_server: HttpServer, ta
             handler.wfile.write(b"a")
 
     http_server.routes["/"] = trickle
-    began = time.monotonic()
     with pytest.raises(SourceTooSlow):
         fetch(http_server.url(), target, replace(LIMITS, timeout_seconds=1))
-    assert 1 <= time.monotonic() - began < 3
     over.set()
 
 
 def test_many_stalls_do_not_add_up_beyond_the_time_limit(http_server: HttpServer, target: Path) -> None:
     over = threading.Event()
     http_server.routes["/"] = lambda _: over.wait(30) and None
-    began = time.monotonic()
     with pytest.raises(SourceTooSlow):
         fetch(http_server.url(), target, replace(LIMITS, timeout_seconds=1.5, stall_seconds=0.3, resumes=100))
-    assert time.monotonic() - began < 4
     over.set()
 
 
@@ -222,9 +215,7 @@ def test_nonsense_instead_of_http(http_server: HttpServer, target: Path) -> None
 
 
 @pytest.mark.parametrize("moment", ["in the body", "before the answer"])
-def test_a_download_stops_within_two_seconds_though_nothing_comes(
-    http_server: HttpServer, target: Path, moment: str
-) -> None:
+def test_a_download_stops_though_nothing_comes(http_server: HttpServer, target: Path, moment: str) -> None:
     waiting, over = threading.Event(), threading.Event()
     signal = StopSignal()
 
@@ -232,20 +223,19 @@ def test_a_download_stops_within_two_seconds_though_nothing_comes(
         if moment == "in the body":
             status(200, b"abc", Content_Length="1000")(handler)
         waiting.set()
-        over.wait(30)
+        over.wait()
 
     http_server.routes["/"] = stall
-    asked = []
 
     def cancel() -> None:
-        waiting.wait(10)
-        asked.append(time.monotonic())
+        waiting.wait()
         signal.request(StopReason.CANCELED)
 
     threading.Thread(target=cancel, daemon=True).start()
+    # Longer than a test may take: nothing but the signal can end it.
+    without_end = replace(LIMITS, stall_seconds=3600, timeout_seconds=3600)
     with pytest.raises(Stopped):
-        fetch(http_server.url(), target, replace(LIMITS, stall_seconds=20), check=signal.check)
-    assert time.monotonic() - asked[0] < 2
+        fetch(http_server.url(), target, without_end, check=signal.check)
     over.set()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,12 +17,12 @@ from common.jobs import Claim, Submission
 from common.settings import Settings
 from common.storage import make_storage
 from dev.postgres import Postgres
-from tests.integration.job_cases import emptied, pool_on, until
+from tests.integration.job_cases import emptied, pool_on
+from tests.waiting import until
 from worker.transcription.interruptible import interruptible
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
-CANCEL_SECONDS = 2.0
 HALF = b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nContent-Type: audio/mpeg\r\nETag: "a"\r\n\r\n' + b"\x01" * 50_000
 
 
@@ -94,24 +93,24 @@ def held(database: Database, *, url: str | None, key: str | None = None) -> Clai
     return claim
 
 
-def canceled_after(server: Silent, fetcher: Fetcher, claim: Claim) -> float:
-    """Seconds between a cancel, in the midst of the silence, and the end of the attempt."""
+def calls_left_behind() -> int:
+    """How many calls of libraries still hang though nobody waits for them."""
+    return len([thread for thread in threading.enumerate() if thread.name == "interruptible"])
+
+
+def cancel_in_the_silence(server: Silent, fetcher: Fetcher, claim: Claim) -> None:
+    """A cancel once the store was asked; returns when the attempt has ended."""
     signal = StopSignal()
-    asked_at: list[float] = []
 
     def cancel() -> None:
-        assert server.asked.wait(30)
-        time.sleep(0.3)
-        asked_at.append(time.monotonic())
+        assert server.asked.wait(60)
         signal.request(StopReason.CANCELED)
 
     thread = threading.Thread(target=cancel)
     thread.start()
     with pytest.raises(Stopped), fetcher.fetch(claim, signal.check):
         pass
-    ended = time.monotonic()
     thread.join()
-    return ended - asked_at[0]
 
 
 @pytest.mark.parametrize("words", [b"", HALF], ids=["before an answer", "in the middle of one"])
@@ -123,7 +122,8 @@ def test_cancel_does_not_wait_for_a_silent_store(
         settings = settings_for(server, tmp_path, own_storage=own_storage)
         fetcher = Fetcher(settings, database, make_storage(settings))
         claim = held(database, url=None, key="audio/x/upload") if own_storage else held(database, url="s3://other/a")
-        assert canceled_after(server, fetcher, claim) < CANCEL_SECONDS
+        cancel_in_the_silence(server, fetcher, claim)
+        assert calls_left_behind() == 1, "the attempt waited for the store to give up"
     until(lambda: not list(settings.scratch_dir.iterdir()), 60)
 
 
@@ -133,33 +133,31 @@ def test_a_call_that_hangs_is_left_behind(tmp_path: Path) -> None:
 
     def hang() -> str:
         entered.set()
-        assert go_on.wait(60)
+        assert go_on.wait(120)
         (tmp_path / "made").write_text("later")
         return "done"
 
     signal = StopSignal()
     threading.Thread(target=lambda: (entered.wait(30), signal.request(StopReason.LOST))).start()
-    began = time.monotonic()
     with pytest.raises(Stopped):
         interruptible(hang, signal.check, left_behind=lambda: (tmp_path / "made").unlink())
-    assert time.monotonic() - began < CANCEL_SECONDS
     assert not (tmp_path / "made").exists()
     go_on.set()
-    until(lambda: not (tmp_path / "made").exists() and "interruptible" not in {t.name for t in threading.enumerate()})
+    until(lambda: not (tmp_path / "made").exists() and not calls_left_behind())
 
 
 @pytest.mark.parametrize("error", [TimeoutError("its own"), ValueError("another"), None])
 def test_what_the_call_says_is_what_the_caller_gets(error: Exception | None) -> None:
+    checked = threading.Event()
+
     def call() -> int:
-        time.sleep(0.3)
+        assert checked.wait(60), "nobody checked meanwhile"
         if error is not None:
             raise error
         return 7
 
-    checks: list[int] = []
     if error is None:
-        assert interruptible(call, lambda: checks.append(1), left_behind=lambda: None) == 7
+        assert interruptible(call, checked.set, left_behind=lambda: None) == 7
     else:
         with pytest.raises(type(error), match=str(error)):
-            interruptible(call, lambda: checks.append(1), left_behind=lambda: None)
-    assert checks
+            interruptible(call, checked.set, left_behind=lambda: None)

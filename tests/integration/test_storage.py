@@ -6,7 +6,6 @@ import hashlib
 import os
 import resource
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -249,7 +248,7 @@ def test_local_root_that_is_no_directory_is_unavailable(tmp_path: Path) -> None:
         storage.check()
 
 
-def test_s3_that_is_away_is_unavailable_within_seconds(scratch: Path) -> None:
+def test_s3_that_is_away_is_unavailable(scratch: Path) -> None:
     storage = s3_that_is_away()
     for call in (
         lambda: storage.check(),
@@ -258,10 +257,8 @@ def test_s3_that_is_away_is_unavailable_within_seconds(scratch: Path) -> None:
         lambda: list(storage.keys("audio/")),
         lambda: storage.writer("audio/a/1").write(b"x" * PART_BYTES),
     ):
-        began = time.monotonic()
         with pytest.raises(StorageUnavailable) as caught:
             call()
-        assert time.monotonic() - began < 15
         assert "secret" not in caught.value.message
 
 

@@ -9,7 +9,6 @@ import re
 import signal
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,10 +24,10 @@ from common.storage import Storage, make_storage
 from dev.process import Child, free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.conftest import variables
-from tests.integration.job_cases import until
 from tests.integration.upload_cases import PATCH, TUS, bucket_settings
 from tests.js import node
 from tests.servers import ADMIN_KEY, S3, WITH_KEY
+from tests.waiting import until
 
 MEBIBYTE = 1024 * 1024
 # The lock of a killed process; in a directory and on S3.
@@ -117,32 +116,40 @@ def kept(storage: Storage, path: str) -> str:
     return digest.hexdigest()
 
 
-def slowly(content: bytes, seconds: float) -> Iterator[bytes]:
-    """The bytes, over so long."""
-    step = max(1, len(content) // 100)
-    for start in range(0, len(content), step):
-        yield content[start : start + step]
-        time.sleep(seconds / 100)
+def without_end(content: bytes, quick: int, over: threading.Event) -> Iterator[bytes]:
+    """The first `quick` bytes at once, the rest in drops, so that the upload cannot end before `over`."""
+    yield from (content[start : start + MEBIBYTE] for start in range(0, quick, MEBIBYTE))
+    for start in range(quick, len(content), 1024):
+        if over.wait(0.1):
+            return
+        yield content[start : start + 1024]
 
 
 def test_a_killed_api_loses_little_and_another_one_goes_on(stored: Settings, tmp_path: Path) -> None:
     content = random.Random(1).randbytes(40 * MEBIBYTE)
     with replicas(stored, tmp_path, 2) as (first, second):
         path = create(first, len(content))
-        sending = threading.Thread(target=_ends_badly, args=(first, path, slowly(content, 4)))
+        killed = threading.Event()
+        pieces = without_end(content, 24 * MEBIBYTE, killed)
+        sending = threading.Thread(target=_ends_badly, args=(first, path, pieces))
         sending.start()
         until(lambda: offset_of(second, path) > 16 * MEBIBYTE, 60)
         assert append(second, path, b"x", offset_of(second, path)).status_code in {409, 423}
         os.kill(first.child.process.pid, signal.SIGKILL)
-        killed = time.monotonic()
         first.child.process.wait()
-        sending.join(30)
+        killed.set()
+        sending.join(60)
         safe = offset_of(second, path)
         assert 16 * MEBIBYTE < safe < len(content)
-        while (answer := append(second, path, content[safe:], safe)).status_code == 423:
-            assert time.monotonic() - killed < TAKE_OVER_SECONDS + 10
+
+        def taken_over() -> httpx.Response | None:
+            answer = append(second, path, content[safe:], safe)
+            if answer.status_code != 423:
+                return answer
             assert int(answer.headers["Retry-After"]) > 0
-            time.sleep(0.5)
+            return None
+
+        answer = until(taken_over)
         assert answer.status_code == 204, answer.text
         assert int(answer.headers["Upload-Offset"]) == len(content)
         assert kept(make_storage(stored), path) == hashlib.sha256(content).hexdigest()

@@ -21,8 +21,9 @@ from common.db import Database
 from common.secret_box import SecretBox
 from common.webhooks import Delivery, DeliveryFilter, Endpoint, NewEndpoint
 from dev.postgres import Postgres
-from tests.integration.job_cases import execute, pool_on, until
+from tests.integration.job_cases import execute, pool_on
 from tests.servers import HttpServer
+from tests.waiting import until
 from worker.light.deliverer import Deliverer
 from worker.light.sender import RetrySchedule, Sender
 

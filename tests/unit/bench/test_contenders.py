@@ -67,7 +67,7 @@ def test_a_meter_counts_processor_time_and_memory_of_its_stretch_only() -> None:
         end = time.process_time() + 0.05
         while time.process_time() < end:
             pass
-    assert 0.05 <= (meter.figures["cpu_seconds"] or 0) < 30
+    assert (meter.figures["cpu_seconds"] or 0) >= 0.05
     assert (meter.figures["peak_rss_mib"] or 0) > before + 50
     del held
     with Meter("cpu") as after:

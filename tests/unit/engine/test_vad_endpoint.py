@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import time
 from typing import Any
 
 import numpy as np
@@ -156,12 +155,3 @@ def test_a_short_gap_is_better_than_a_hard_cut_and_of_equals_the_later_wins() ->
 def test_without_a_pause_the_cut_is_at_the_limit() -> None:
     assert best_cut(np.ones(1000, np.uint8), 0, 0, 1000) == 1000
     assert best_cut(np.ones(1000, np.uint8), 50, 50, 600) == 650
-
-
-def test_speed_of_the_machine_alone() -> None:
-    speech = random_speech(np.random.default_rng(1), 360_000)
-    options = _cutting(30_000)
-    our_segments(options, speech[:100], [])  # compiled
-    started = time.process_time()
-    our_segments(options, speech, [])
-    assert 3600 / (time.process_time() - started) > 20_000

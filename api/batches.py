@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 
-from api.batches.schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
 from api.deps import ReadCaller, ServiceDep, SubmitCaller, public_url, v1_router
 from api.transcriptions.accept import accepted
+from api.transcriptions.batch_schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
 from api.transcriptions.idempotency import key_of
 from api.transcriptions.schemas import SubmitLinks
 from api.transcriptions.submit import links_asked_by

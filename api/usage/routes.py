@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from api.deps import ReadCaller, ServiceDep, v1_router
 from api.http.datetimes import Moment
-from api.keys.schemas import UsageList, UsageOut, usage_out
+from api.usage.schemas import UsageList, UsageOut, usage_out
 from common import jobs, keys
 from common.errors import Forbidden, InvalidRequest
 from common.jobs import Dimension
