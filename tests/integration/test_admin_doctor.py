@@ -71,7 +71,7 @@ def test_each_server_that_is_there_is_named(look: Callable[..., Found]) -> None:
     assert look("database").message.startswith("PostgreSQL 18")
     assert look("redis").message.startswith("Valkey 9")
     assert "written, read, deleted" in look("storage").message
-    for name in ("database", "redis", "storage", "schema", "clock", "moving", "ffmpeg", "model", "device"):
+    for name in ("database", "redis", "storage", "schema", "clock", "moving", "decoder", "model", "device"):
         assert look(name).level is Level.OK, name
 
 
@@ -223,7 +223,7 @@ def test_servers_that_say_nothing_do_not_hang_it(environment: dict[str, str]) ->
     assert list(told) == doctor.names()
     for name in (*AWAY, "api"):
         assert told[name]["level"] == "fail", name
-    assert told["ffmpeg"]["level"] == "ok", "the others are told all the same"
+    assert told["decoder"]["level"] == "ok", "the others are told all the same"
     assert ran.stderr == ""
 
 
