@@ -218,9 +218,10 @@ def test_resuming_a_difficult_recording(engine: Engine, recording: Recording, tm
     assert codes == {"level_raised", "channels_cancel", "audio_gap", "audio_truncated"}
     plain = run(engine, write(recording.samples[: 40 * SAMPLE_RATE], tmp_path / "plain.wav"))
     assert plain.sentences[0].text[:10] in "".join(sentence.text for sentence in whole.sentences)
-    first, last = plain.sentences[0].words, plain.sentences[-1].words
-    assert abs(whole.sentences[0].words[0].start_ms - first[0].start_ms - 3000) < 60
-    assert abs(whole.sentences[-1].words[0].start_ms - last[0].start_ms - 11_000) < 60
+    starts = [word.start_ms for sentence in whole.sentences for word in sentence.words]
+    words = [word for sentence in plain.sentences for word in sentence.words]
+    for word, shift_ms in ((words[0], 3000), (next(word for word in words if word.start_ms > 20_000), 11_000)):
+        assert min(abs(start - word.start_ms - shift_ms) for start in starts) < 60
     short = run(engine, path, 10)
     assert len(short.parts) >= 3
     for number, part in enumerate(short.parts):
