@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ConfigurationError
+from common.model_cards import ModelCard
 from common.transcript.values import Word
 
 from .batcher import Batcher, BatcherOptions, BatcherStats
 from .budget import DeviceMemory, Memory, Trial, find_budget
-from .bundles import BundlePaths
+from .bundles import WORDS_FILE, BundlePaths
 from .compute_threads import ComputeThreads
 from .device_faults import DeviceLost, attempt_twice
 from .features import AsrFrontend, load_cmvn
@@ -28,6 +29,7 @@ from .packing import HORIZON_BUDGETS
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
 from .resume_state import StateIdentity
+from .segmenter import Segmenter
 from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
 from .torch_faults import torch_fault_rules
@@ -74,7 +76,7 @@ class Engine:
         self._vad = _vad(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
-        self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self.punctuator = _punctuator(bundle)
         self._faults = torch_fault_rules(bundle.device)
         self._lost: DeviceLost | None = None
         self._on_lost: list[Callable[[DeviceLost], None]] = []
@@ -126,6 +128,11 @@ class Engine:
     def bundle(self) -> str:
         """The name of the model bundle."""
         return self._bundle.paths.name
+
+    @property
+    def card(self) -> ModelCard:
+        """What the bundle's definition says of the model."""
+        return self._bundle.paths.card
 
     @property
     def revision(self) -> str:
@@ -279,6 +286,12 @@ def _release(bundle: LoadedBundle) -> None:
             for module in part.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.data = torch.empty(0)
+
+
+def _punctuator(bundle: LoadedBundle) -> Punctuator:
+    part = bundle.punc
+    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
 
 
 def _vad(bundle: LoadedBundle) -> Vad:

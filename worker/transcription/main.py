@@ -102,6 +102,7 @@ def serve(settings: Settings, engine: Engine) -> None:
         precision=engine.precision,
         device=str(engine.device),
         slots=settings.worker_slots,
+        card=engine.card,
     )
     with scratch_directory(settings.scratch_dir, worker.id) as scratch:
         _work(settings.model_copy(update={"scratch_dir": scratch}), engine, worker)

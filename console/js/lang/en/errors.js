@@ -7,6 +7,8 @@ export default {
   'error.invalid_request': 'The service did not accept this input.',
   'error.unknown_model': 'This model is not available at the moment.',
   'error.unknown_model.do': 'Choose another model.',
+  'error.unsupported_language': 'The model does not recognise this language.',
+  'error.unsupported_language.do': 'Choose another model or language.',
   'error.not_found': 'This does not exist, or it was deleted.',
   'error.unauthenticated': 'This key is not valid, or not any more.',
   'error.unauthenticated.do': 'Check that it was copied as a whole, or ask your administrator for a new one.',

@@ -7,6 +7,8 @@ export default {
   'error.invalid_request': '服务不接受这样的输入。',
   'error.unknown_model': '这个模型目前不可用。',
   'error.unknown_model.do': '请选择其他模型。',
+  'error.unsupported_language': '该模型不支持这种语言。',
+  'error.unsupported_language.do': '请选择其他模型或语言。',
   'error.not_found': '内容不存在，或者已被删除。',
   'error.unauthenticated': '密钥无效或已失效。',
   'error.unauthenticated.do': '请确认密钥复制完整，或向管理员索取新密钥。',
