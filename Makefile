@@ -23,12 +23,13 @@ test-fast: venv ## Run the unit tests: no server, no process, no torch; under a 
 soak: venv ## Inject every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
 	@exec nice $(python) -m tests.faults.soak $(ARGS)
 
-check: venv ## Lint, types, import rules, migrations against models, vulnerabilities of dependencies
+check: venv ## Lint, types, import rules, the console, migrations against models, vulnerabilities of dependencies
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
+	$(python) -m dev.console check
 	$(python) -m dev.audit
 
 docs: ## Build the documentation site in site/, which needs no server
