@@ -408,16 +408,10 @@ def test_many_at_once_say_what_each_says_alone(engine: Engine, mp3: Path, undist
 PEAK = """
 import sys
 from pathlib import Path
-<<<<<<< HEAD:tests/engine/test_pipeline.py
 from tests.engine.test_pipeline import run
-=======
-from typing import Any
-from tests.engine.test_pipeline import run
->>>>>>> main:tests/engine/test_pipeline.py
 from dev.stack import REPOSITORY
 from worker.engine.bundles import from_directory
 from worker.engine.engine import Engine
-from worker.engine.resume_state import StaleState
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)
 print("sentences", len(told.sentences), Path("/proc/self/status").read_text())

@@ -1,4 +1,4 @@
-"""`python -m worker.engine FILE`: a timed transcript of a file, without queue and database."""
+"""`python -m worker.engine FILE`: a timed transcript of a file, without the queue and the database."""
 
 from __future__ import annotations
 

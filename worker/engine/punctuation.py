@@ -1,4 +1,4 @@
-"""Punctuation of an endless stream of words, the text that FunASR gives for the whole file.
+"""Streaming punctuation with the result that FunASR gives for the whole file.
 
 CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words
 after the last finished sentence are carried into the next window. What a window decides is final, so
@@ -23,10 +23,10 @@ from .segmenter import Segmenter, Token, TokenStream
 
 WINDOW_WORDS = 20
 LONG_SENTENCE_WORDS = 200
-"""From here on a sentence without an end is cut at its last comma."""
+"""A sentence of this length without a full stop is cut at its last comma."""
 
 LONGEST_SENTENCE_WORDS = 1000
-"""From here on it is cut anywhere. FunASR has no such limit; it keeps memory and time bounded."""
+"""A sentence of this length is cut anywhere. FunASR has no such limit; it bounds memory and time."""
 
 _FULL_STOPS = ("。", "？")
 _HALF_WIDTH = {"，": ",", "。": ".", "？": "?"}
@@ -96,7 +96,7 @@ class PunctuationStream:
         return sentences
 
     def finish(self) -> list[Sentence]:
-        """The sentences of the words that are left; the last of them always ends with a full stop."""
+        """The sentences of the remaining words; the last one always ends with a full stop."""
         self._window.extend(self._tokens.finish())
         finished = self._full_windows()
         self._carried += self._window
@@ -148,7 +148,7 @@ class PunctuationStream:
         return comma + 1
 
     def _sentences(self, tokens: Sequence[Token], labels: Sequence[int]) -> list[Sentence]:
-        """Divide tokens that are decided upon at their full stops."""
+        """Split tokens with final labels into sentences at their full stops."""
         marks = [self._punctuator.marks[label] for label in labels]
         pieces = _pieces(tokens, marks)
         sentences: list[Sentence] = []
