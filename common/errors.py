@@ -102,6 +102,12 @@ class NotReady(ParaqueueError):
     retryable = True
 
 
+class NoTranscript(ParaqueueError):
+    """The job failed or was canceled, so there will be no transcript, unless it is retried."""
+
+    code = "no_transcript"
+
+
 class WrongState(ParaqueueError):
     """The operation is not allowed in the current state of the job or webhook endpoint."""
 
@@ -285,9 +291,15 @@ class AudioMissing(ParaqueueError):
 
 
 class AudioTruncated(ParaqueueError):
-    """The file is shorter than its header declares."""
+    """The file broke off so early that nothing of it can be decoded; one that has any sound is transcribed."""
 
     code = "audio_truncated"
+
+
+class TrackNotFound(ParaqueueError):
+    """The file has no audio track of the number or language that `audio_track` asks for."""
+
+    code = "track_not_found"
 
 
 class AudioTooLong(ParaqueueError):

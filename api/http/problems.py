@@ -49,6 +49,7 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.SessionsNotConfigured: 422,
     errors.NotFound: 404,
     errors.NotReady: 409,
+    errors.NoTranscript: 409,
     errors.WrongState: 409,
     errors.EditConflict: 409,
     errors.Expired: 410,

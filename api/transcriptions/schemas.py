@@ -13,6 +13,7 @@ from api.webhooks.schemas import Events
 from common import ids
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Job
+from common.transcript.recording import tracks_json, warnings_json
 
 FAR_END = "1000+"
 SCHEMES = {"http", "https", "s3", "oss"}
@@ -42,8 +43,17 @@ class Options(BaseModel):
         description="The language of the recording, e.g. `zh` or `zh-CN`: refused if the model does not recognise it. "
         "Unset: whatever the model hears.",
     )
-    channels: Literal["mix", "split"] = Field(
-        "mix", description="`split` transcribes each channel by itself, for calls recorded on two channels."
+    channels: Literal["mix", "split", "auto"] = Field(
+        "mix",
+        description="`split` transcribes each channel by itself, for calls recorded on two channels; `auto` does so "
+        "where the two channels carry different speakers, and mixes them elsewhere.",
+    )
+    audio_track: str = Field(
+        "default",
+        description="Which audio track of a file with several: `default` (the one marked so, else the first), an "
+        "index from 0, a language (`zh`, `chi`, `eng`, …), or `all`, each as a channel.",
+        pattern=r"^(default|all|[0-9]{1,2}|[A-Za-z]{2,3}(-[A-Za-z]{2,4})?)$",
+        examples=["default", "1", "zh", "all"],
     )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding and counting jobs.")
@@ -112,6 +122,28 @@ class Links(BaseModel):
     transcript: str
 
 
+class WarningOut(BaseModel):
+    """Something that a reader of the transcript must know; the times are null where it concerns all of the audio."""
+
+    code: str
+    message: str
+    start_ms: int | None
+    end_ms: int | None
+
+
+class TrackOut(BaseModel):
+    """An audio track of the file."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    language: str | None
+    title: str | None
+    default: bool
+    heard: bool = Field(description="Whether it was transcribed.")
+
+
 class AttemptOut(BaseModel):
     """One try of a worker at the job."""
 
@@ -154,6 +186,7 @@ class Transcription(BaseModel):
     )
     model: str
     channels: str
+    audio_track: str
     priority: int
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may hold a token.")
@@ -170,6 +203,10 @@ class Transcription(BaseModel):
     finished_at: datetime | None
     error: Failure | None
     result: ResultOut | None
+    warnings: list[WarningOut] = Field(
+        description="Sound that is missing, cut, or was not heard; complete when the job has ended."
+    )
+    tracks: list[TrackOut] = Field(description="The audio tracks of the file, once they are known.")
     links: Links
 
 
@@ -237,6 +274,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "eta_seconds": estimate.eta_seconds,
         "model": job.model,
         "channels": job.channels,
+        "audio_track": job.audio_track,
         "priority": job.priority,
         "tags": list(job.tags),
         "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
@@ -259,6 +297,8 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "finished_at": job.finished_at,
         "error": _failure(job),
         "result": _result(job),
+        "warnings": warnings_json(job.recording.warnings),
+        "tracks": tracks_json(job.recording.tracks),
         "links": {"self": here, "transcript": f"{here}/transcript"},
     }
 

@@ -229,6 +229,7 @@ def made_of(
         model=model,
         source_kind=audio.kind,
         channels=options.channels,
+        audio_track=options.audio_track.lower(),
         priority=options.priority,
         tags=tuple(options.tags),
         url=audio.url,

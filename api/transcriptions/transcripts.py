@@ -69,6 +69,7 @@ def head_of(job: Job) -> Transcript:
         channels=result.channels if result else 1,
         no_speech=result.no_speech if result else False,
         partial=job.status is not Status.COMPLETED,
+        warnings=job.recording.warnings,
     )
 
 

@@ -50,7 +50,7 @@ def blocks(file: str | Path) -> Iterator[Block]:
     from worker.engine.audio import AudioReader, DecodeLimits
 
     limits = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=120)
-    with AudioReader(Path(file), split_channels=False, limits=limits) as reader:
+    with AudioReader(Path(file), limits=limits) as reader:
         for block in reader.blocks(BLOCK_SAMPLES):
             yield block[0]
 

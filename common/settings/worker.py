@@ -62,6 +62,11 @@ class WorkerSettings(SettingsGroup):
         None, description="Batch budget in seconds of padded audio. Unset: measured at startup."
     )
     max_segment_seconds: Seconds = Field(30, description="Maximum length of a speech segment; longer ones are split.")
+    segmentation: Literal["fixed", "dynamic"] = Field(
+        "fixed",
+        description="Voice activity detection mode: `fixed` ends a segment after 0.8 s of silence; `dynamic`, the "
+        "default of FunASR, decides every 60 s between 2 s and 0.2 s (docs/models.md).",
+    )
     part_seconds: Seconds = Field(300, description="Approximate amount of audio per committed part.")
     decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding one file.")
     decode_memory_bytes: Count = Field(2 * GIBIBYTE, description="Address space limit of the decoding process.")

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from common.transcript.realign import realigned
+from common.transcript.recording import warnings_json
 from common.transcript.values import Edit, Sentence, Transcript, Word, needs_space
 
 # What fits on two lines of a screen, and what a reader can follow.
@@ -60,6 +61,7 @@ def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
         "rtf": rtf,
         "channels": head.channels,
         "no_speech": head.no_speech,
+        "warnings": warnings_json(head.warnings),
     }
     yield _dump(opening)[:-1] + ', "sentences": ['
     text: list[str] = []

@@ -81,7 +81,7 @@ def run(
             on_progress(done, total)
 
     hooks = Hooks(told.parts.append, progress, signal or StopSignal())
-    request = Request("job", path, split, LIMITS, part_seconds, resume)
+    request = Request("job", path, LIMITS, part_seconds, resume, channels="split" if split else "mix")
     told.ending = transcribe(engine, request, hooks)
     return told
 
@@ -381,7 +381,7 @@ def test_an_error_of_the_caller_ends_the_child(engine: Engine, mp3: Path) -> Non
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        transcribe(engine, Request("job", mp3, False, LIMITS, 10.0), Hooks(fail, lambda *_: None))
+        transcribe(engine, Request("job", mp3, LIMITS, 10.0), Hooks(fail, lambda *_: None))
 
 
 def test_an_error_of_the_file_is_told(engine: Engine, tmp_path: Path) -> None:

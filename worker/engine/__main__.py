@@ -53,7 +53,7 @@ def transcribe(engine: Engine, path: Path, form: Format | None = None) -> None:
     started = time.perf_counter()
     stream = engine.stream(key=str(path))
     finished: list[Sentence] = []
-    with AudioReader(path, split_channels=False, limits=LIMITS) as reader:
+    with AudioReader(path, limits=LIMITS) as reader:
         for block in reader.blocks(BLOCK_SAMPLES):
             finished += _told(stream.accept(block[0]), form)
     finished += _told(stream.finish(), form)

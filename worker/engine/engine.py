@@ -33,7 +33,7 @@ from .segmenter import Segmenter
 from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
 from .torch_faults import torch_fault_rules
-from .vad import Vad, VadConfig, VadStream
+from .vad import FIXED, Vad, VadConfig, VadStream
 from .vad_network import Caches
 from .words import Vocabulary
 
@@ -53,6 +53,7 @@ class EngineOptions:
     may have waiting (default: two batches). A free device waits `max_queue_delay_seconds` for a batch to fill.
     `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
     the CPU; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
+    `segmentation` is a mode of `worker.engine.vad`.
     `gpu_layout` runs padded networks and one thread for everything, as on a GPU; None: where the device is one.
     """
 
@@ -63,6 +64,7 @@ class EngineOptions:
     max_queue_delay_seconds: float = 0.02
     hang_seconds: float = 600.0
     gpu_layout: bool | None = None
+    segmentation: str = FIXED
 
 
 class Engine:
@@ -71,6 +73,7 @@ class Engine:
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
         self.max_segment_ms = options.max_segment_ms
+        self.segmentation = options.segmentation
         gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
         self._recogniser = _recogniser(bundle, gpu_layout)
         self._vad = _vad(bundle)
@@ -111,6 +114,7 @@ class Engine:
         batch_seconds: float | None = None,
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
+        segmentation: str = FIXED,
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
 
@@ -119,7 +123,8 @@ class Engine:
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
         bundle = load(paths, _device(device), precision)
-        engine = cls(bundle, EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads))
+        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=segmentation)
+        engine = cls(bundle, options)
         _release(bundle)
         engine.warm_up()
         return engine
@@ -152,7 +157,7 @@ class Engine:
     @property
     def state_identity(self) -> StateIdentity:
         """Which engines can continue from a state of one of this engine's streams."""
-        return StateIdentity(self.revision, self.precision, self.max_segment_ms)
+        return StateIdentity(self.revision, self.precision, self.max_segment_ms, self.segmentation)
 
     def stream(
         self,
@@ -231,7 +236,9 @@ class Engine:
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
         """A VAD stream, new or continued, whose network runs on the device's thread."""
         if state is None:
-            return self._vad.stream(self.max_segment_ms, score=self._score, retry=self._in_job_thread)
+            return self._vad.stream(
+                self.max_segment_ms, segmentation=self.segmentation, score=self._score, retry=self._in_job_thread
+            )
         return self._vad.restore(state, score=self._score, retry=self._in_job_thread)
 
     def _score(self, features: torch.Tensor, caches: Caches) -> Scored:

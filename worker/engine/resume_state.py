@@ -33,6 +33,7 @@ class StateIdentity:
     revision: str
     precision: str
     max_segment_ms: int | None
+    segmentation: str
     version: int = STATE_VERSION
 
     def pack(self, state: dict[str, Any]) -> bytes:

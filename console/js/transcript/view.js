@@ -20,6 +20,7 @@ import { PlayerBar } from './player_bar.js';
 import { Sentence } from './sentence.js';
 import { Growing, NoText } from './progress.js';
 import { Tools } from './tools.js';
+import { Warnings } from './warnings.js';
 
 /** @param {{ id: string }} props */
 export function Transcript({ id }) {
@@ -61,6 +62,7 @@ function Run({ entry, job }) {
       <${DemoNotice} model=${job.result?.model ?? job.model} />
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
+      <${Warnings} job=${job} />
       <div class="stage" data-roof>
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}
