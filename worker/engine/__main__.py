@@ -11,11 +11,10 @@ from pathlib import Path
 from common.errors import ParaqueueError
 from common.transcript.formats import Format, render
 from common.transcript.values import Sentence, Transcript
-
-from .audio import AudioReader, DecodeLimits
-from .bundles import BundlePaths, bundle_spec, from_directory, locate
-from .engine import Engine
-from .stream import SAMPLE_RATE, RecognitionStream
+from worker.engine.audio import AudioReader, DecodeLimits
+from worker.engine.bundles import BundlePaths, bundle_spec, from_directory, locate
+from worker.engine.engine import Engine
+from worker.engine.stream import SAMPLE_RATE, RecognitionStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=60)

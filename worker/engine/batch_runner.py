@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from .adaptive_budget import AdaptiveBudget
-from .device_faults import FaultRules, attempt, attempt_twice
-from .packing import Entry, padded_seconds
-from .watchdog import Watchdog
+from worker.engine.adaptive_budget import AdaptiveBudget
+from worker.engine.device_faults import FaultRules, attempt, attempt_twice
+from worker.engine.packing import Entry, padded_seconds
+from worker.engine.watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -21,11 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from common.errors import Unavailable
-
-from .batch_runner import BatchRunner, settle
-from .device_faults import DeviceLost, FaultRules
-from .packing import Entry, JobQueue, Queues, choose_batch
-from .watchdog import Watchdog
+from worker.engine.batch_runner import BatchRunner, settle
+from worker.engine.device_faults import DeviceLost, FaultRules
+from worker.engine.packing import Entry, JobQueue, Queues, choose_batch
+from worker.engine.watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

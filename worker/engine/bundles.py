@@ -15,8 +15,7 @@ from pathlib import Path
 
 from common.errors import ModelUnavailable
 from common.model_cards import ModelCard
-
-from .bundle_files import PARTS, SHIPPED, BundleSpec, FileSpec, bundle_spec, known_bundles
+from worker.engine.bundle_files import PARTS, SHIPPED, BundleSpec, FileSpec, bundle_spec, known_bundles
 
 REQUIRED_FILES = {
     "asr": ("config.yaml", "model.pt", "am.mvn", "tokens.json"),

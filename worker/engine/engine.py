@@ -15,27 +15,26 @@ from numpy.typing import NDArray
 from common.errors import ConfigurationError
 from common.model_cards import ModelCard
 from common.transcript.values import Word
-
-from .batcher import Batcher, BatcherOptions, BatcherStats
-from .budget import DeviceMemory, Memory, Trial, find_budget
-from .bundles import WORDS_FILE, BundlePaths
-from .compute_threads import ComputeThreads
-from .device_faults import DeviceLost, attempt_twice
-from .features import AsrFrontend, load_cmvn
-from .linear import FLOAT, INT8
-from .loading import LoadedBundle, ModelPart, load
-from .networks import Networks, PackedNetworks, PaddedNetworks
-from .packing import HORIZON_BUDGETS
-from .paraformer import Paraformer
-from .punctuation import Labels, Punctuator
-from .resume_state import StateIdentity
-from .segmenter import Segmenter
-from .stopwatch import Stopwatch
-from .stream import SAMPLE_RATE, RecognitionStream
-from .torch_faults import torch_fault_rules
-from .vad import FIXED, Vad, VadConfig, VadStream
-from .vad_network import Caches
-from .words import Vocabulary
+from worker.engine.batcher import Batcher, BatcherOptions, BatcherStats
+from worker.engine.budget import DeviceMemory, Memory, Trial, find_budget
+from worker.engine.bundles import WORDS_FILE, BundlePaths
+from worker.engine.compute_threads import ComputeThreads
+from worker.engine.device_faults import DeviceLost, attempt_twice
+from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.linear import FLOAT, INT8
+from worker.engine.loading import LoadedBundle, ModelPart, load
+from worker.engine.networks import Networks, PackedNetworks, PaddedNetworks
+from worker.engine.packing import HORIZON_BUDGETS
+from worker.engine.paraformer import Paraformer
+from worker.engine.punctuation import Labels, Punctuator
+from worker.engine.resume_state import StateIdentity
+from worker.engine.segmenter import Segmenter
+from worker.engine.stopwatch import Stopwatch
+from worker.engine.stream import SAMPLE_RATE, RecognitionStream
+from worker.engine.torch_faults import torch_fault_rules
+from worker.engine.vad import FIXED, Vad, VadConfig, VadStream
+from worker.engine.vad_network import Caches
+from worker.engine.words import Vocabulary
 
 Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from common.transcript.values import Word
-
-from .compute_threads import ComputeThreads
-from .networks import Scores
-from .paraformer import Paraformer
-from .punctuation import Labels, PunctuationStream, Punctuator
-from .stream import SAMPLE_RATE, placed
-from .words import Vocabulary
+from worker.engine.compute_threads import ComputeThreads
+from worker.engine.networks import Scores
+from worker.engine.paraformer import Paraformer
+from worker.engine.punctuation import Labels, PunctuationStream, Punctuator
+from worker.engine.stream import SAMPLE_RATE, placed
+from worker.engine.words import Vocabulary
 
 _FULL_STOP = 2
 _SENTENCE_WORDS = 11

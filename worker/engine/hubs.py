@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from .bundle_files import Source
+from worker.engine.bundle_files import Source
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

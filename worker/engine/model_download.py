@@ -19,9 +19,8 @@ from pathlib import Path
 import httpx
 
 from common.errors import ConfigurationError, ModelUnavailable
-
-from .bundle_files import HUBS, PARTS, BundleSpec, FileSpec, Source
-from .bundles import (
+from worker.engine.bundle_files import HUBS, PARTS, BundleSpec, FileSpec, Source
+from worker.engine.bundles import (
     MANIFEST,
     REQUIRED_FILES,
     REVISION_STAMP,
@@ -31,8 +30,8 @@ from .bundles import (
     file_problems,
     from_directory,
 )
-from .hubs import HubAccess, Listing, Published, SourceFailed, headers, list_files
-from .model_files import fetch_file, write_whole
+from worker.engine.hubs import HubAccess, Listing, Published, SourceFailed, headers, list_files
+from worker.engine.model_files import fetch_file, write_whole
 
 Progress = Callable[[str], None]
 

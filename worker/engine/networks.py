@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from .linear import Arithmetic
-from .packed import Bounds, Decoder, Encoder
-from .predictor import UPSAMPLING, Predictor
+from worker.engine.linear import Arithmetic
+from worker.engine.packed import Bounds, Decoder, Encoder
+from worker.engine.predictor import UPSAMPLING, Predictor
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from common.transcript.values import Sentence, Word
-
-from .segmenter import Segmenter, Token, TokenStream
+from worker.engine.segmenter import Segmenter, Token, TokenStream
 
 WINDOW_WORDS = 20
 LONG_SENTENCE_WORDS = 200

@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.transcript.values import Sentence, Word
-
-from .batcher import Batcher
-from .punctuation import Labels, PunctuationStream, Punctuator
-from .resume_state import StaleState, StateIdentity
-from .stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
-from .vad import VadStream
+from worker.engine.batcher import Batcher
+from worker.engine.punctuation import Labels, PunctuationStream, Punctuator
+from worker.engine.resume_state import StaleState, StateIdentity
+from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
+from worker.engine.vad import VadStream
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
