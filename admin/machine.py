@@ -15,7 +15,7 @@ from common import keys
 from common.db import Database
 from common.errors import ModelUnavailable, ParaqueueError
 from common.settings import GIBIBYTE, Settings
-from worker.engine import bundles
+from worker.engine.bundles import bundles
 from worker.engine.decoding import messages
 from worker.engine.decoding.process import Child, Order
 

@@ -16,7 +16,7 @@ from bench.audio import ffmpeg_program, read
 from bench.contenders.automodel import timed_stages
 from bench.contenders.protocol import Outcome, Spec
 from common.transcript.values import Sentence, joined_text
-from worker.engine.bundles import from_directory
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
 
 BLOCK_SAMPLES = 2 * 16_000

@@ -33,7 +33,7 @@ from tests.engine.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from tests.waiting import until
 from training.speech import SAMPLE_RATE
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StateIdentity
 from worker.transcription.attempt_timer import AttemptTimer

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine import bundles, loading
-from worker.engine.bundles import bundle_spec, from_directory, locate
+from worker.engine.bundles import bundles, loading
+from worker.engine.bundles.bundles import bundle_spec, from_directory, locate
 from worker.engine.engine import Engine
 
 
@@ -100,7 +100,7 @@ def test_load_touches_no_network(demo_bundle: Path, monkeypatch: pytest.MonkeyPa
 
 def test_importing_and_loading_print_nothing(demo_bundle: Path) -> None:
     code = (
-        "import sys; from worker.engine import loading; from worker.engine.bundles import from_directory\n"
+        "import sys; from worker.engine.bundles import loading; from worker.engine.bundles.bundles import from_directory\n"
         "assert 'funasr' not in sys.modules\n"
         f"loading.load(from_directory({str(demo_bundle)!r}), 'cpu')"
     )

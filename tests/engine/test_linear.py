@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from common.errors import ConfigurationError
-from worker.engine import linear
-from worker.engine.linear import Int8Linear, max_magnitude, quantised
+from worker.engine.recognition import linear
+from worker.engine.recognition.linear import Int8Linear, max_magnitude, quantised
 
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 WITH_AVX2 = AVX2.items() <= os.environ.items()

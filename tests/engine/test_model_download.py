@@ -16,11 +16,12 @@ import pytest
 
 from common.errors import ConfigurationError, ModelUnavailable
 from tests.engine.fake_hub import COMMIT, FakeHub, fake_hub
-from worker.engine import model_download, model_files
-from worker.engine.bundle_files import PARTS, BundleSpec, bundle_spec
-from worker.engine.bundles import BundlePaths, locate
-from worker.engine.hubs import HubAccess
-from worker.engine.model_download import download
+from worker.engine.bundles import download as downloads
+from worker.engine.bundles import files
+from worker.engine.bundles.bundles import BundlePaths, locate
+from worker.engine.bundles.definitions import PARTS, BundleSpec, bundle_spec
+from worker.engine.bundles.download import download
+from worker.engine.bundles.hubs import HubAccess
 
 NAME = "tested"
 FILES = {"asr": ("am.mvn", "config.yaml", "model.pt", "tokens.json"), "vad": ("am.mvn", "config.yaml", "model.pt")}
@@ -29,7 +30,7 @@ FILES["punc"] = ("config.yaml", "model.pt", "tokens.json")
 
 @pytest.fixture
 def hub(demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
-    monkeypatch.setattr(model_files, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(files, "RETRY_SECONDS", 0.0)
     with fake_hub({f"org/{part}": demo_bundle / part for part in PARTS}) as hub:
         yield hub
 
@@ -100,7 +101,7 @@ def test_a_wrong_file_is_named_and_never_stands_in_its_place(hub: FakeHub, model
     with pytest.raises(ModelUnavailable, match=r"model\.pt: its sha256 is [0-9a-f]{64} instead of") as told:
         get(hub, models_dir)
     assert "asr from ModelScope, org/asr at v1" in told.value.message and "by hand" in told.value.message
-    assert len(hub.asked("model.pt")) == model_files.TRIES
+    assert len(hub.asked("model.pt")) == files.TRIES
     assert not (models_dir / NAME / "asr" / "model.pt").exists()
     with pytest.raises(ModelUnavailable, match=r"asr/model\.pt is missing"):
         locate(bundle_spec(NAME, models_dir), models_dir)
@@ -149,7 +150,7 @@ def test_a_source_that_fails_half_way_is_followed_by_the_next(hub: FakeHub, mode
 
 def test_no_room_is_said_before(hub: FakeHub, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(model_download.shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 1 << 20))
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 1 << 20))
     with pytest.raises(ModelUnavailable, match=r"needs 7\d MiB of free space in .*; there are 1 MiB"):
         get(hub, models_dir)
     assert not hub.requests

@@ -410,7 +410,7 @@ import sys
 from pathlib import Path
 from tests.engine.test_pipeline import run
 from dev.stack import REPOSITORY
-from worker.engine.bundles import from_directory
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)

@@ -14,7 +14,7 @@ from funasr import AutoModel
 from tests.real_vad import NoWheel, real_vad
 from training import speech, text
 from worker.engine.features import load_cmvn
-from worker.engine.vad import DYNAMIC, FIXED, SEGMENTATIONS, Vad, VadConfig, VadStream
+from worker.engine.vad.detector import DYNAMIC, FIXED, SEGMENTATIONS, Vad, VadConfig, VadStream
 
 Int16 = npt.NDArray[np.int16]
 Segments = list[tuple[int, int]]

@@ -12,8 +12,8 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from worker.engine import loading
-from worker.engine.bundles import from_directory, part_files
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory, part_files
 from worker.engine.engine import _recogniser
 
 FILES = 50

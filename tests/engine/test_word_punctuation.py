@@ -17,10 +17,10 @@ import yaml
 
 from common.errors import ModelUnavailable
 from common.transcript.values import Sentence, Word, joined_text
-from worker.engine import loading
-from worker.engine.bundles import WORDS_FILE, from_directory
-from worker.engine.punctuation import PunctuationStream, Punctuator
-from worker.engine.segmenter import Segmenter, TokenStream
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import WORDS_FILE, from_directory
+from worker.engine.punctuation.punctuator import PunctuationStream, Punctuator
+from worker.engine.punctuation.segmenter import Segmenter, TokenStream
 
 VOCABULARY = 471_067
 ENGLISH = ("project", "AI", "deadline", "it's", "API", "ok")

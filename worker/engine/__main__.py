@@ -12,7 +12,7 @@ from common.errors import ParaqueueError
 from common.transcript.formats import Format, render
 from common.transcript.values import Sentence, Transcript
 from worker.engine.audio import AudioReader, DecodeLimits
-from worker.engine.bundles import BundlePaths, bundle_spec, from_directory, locate
+from worker.engine.bundles.bundles import BundlePaths, bundle_spec, from_directory, locate
 from worker.engine.engine import Engine
 from worker.engine.stream import SAMPLE_RATE, RecognitionStream
 

@@ -15,26 +15,26 @@ from numpy.typing import NDArray
 from common.errors import ConfigurationError
 from common.model_cards import ModelCard
 from common.transcript.values import Word
-from worker.engine.batcher import Batcher, BatcherOptions, BatcherStats
-from worker.engine.budget import DeviceMemory, Memory, Trial, find_budget
-from worker.engine.bundles import WORDS_FILE, BundlePaths
-from worker.engine.compute_threads import ComputeThreads
-from worker.engine.device_faults import DeviceLost, attempt_twice
+from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
+from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budget
+from worker.engine.batching.packing import HORIZON_BUDGETS
+from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths
+from worker.engine.bundles.loading import LoadedBundle, ModelPart, load
+from worker.engine.device.faults import DeviceLost, attempt_twice
+from worker.engine.device.torch_faults import torch_fault_rules
 from worker.engine.features import AsrFrontend, load_cmvn
-from worker.engine.linear import FLOAT, INT8
-from worker.engine.loading import LoadedBundle, ModelPart, load
-from worker.engine.networks import Networks, PackedNetworks, PaddedNetworks
-from worker.engine.packing import HORIZON_BUDGETS
-from worker.engine.paraformer import Paraformer
-from worker.engine.punctuation import Labels, Punctuator
+from worker.engine.punctuation.punctuator import Labels, Punctuator
+from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.words import Vocabulary
 from worker.engine.resume_state import StateIdentity
-from worker.engine.segmenter import Segmenter
 from worker.engine.stopwatch import Stopwatch
 from worker.engine.stream import SAMPLE_RATE, RecognitionStream
-from worker.engine.torch_faults import torch_fault_rules
-from worker.engine.vad import FIXED, Vad, VadConfig, VadStream
-from worker.engine.vad_network import Caches
-from worker.engine.words import Vocabulary
+from worker.engine.vad.detector import FIXED, Vad, VadConfig, VadStream
+from worker.engine.vad.network import Caches
 
 Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]

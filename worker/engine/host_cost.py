@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from common.transcript.values import Word
-from worker.engine.compute_threads import ComputeThreads
-from worker.engine.networks import Scores
-from worker.engine.paraformer import Paraformer
-from worker.engine.punctuation import Labels, PunctuationStream, Punctuator
+from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.networks import Scores
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.words import Vocabulary
 from worker.engine.stream import SAMPLE_RATE, placed
-from worker.engine.words import Vocabulary
 
 _FULL_STOP = 2
 _SENTENCE_WORDS = 11

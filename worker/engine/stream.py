@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.transcript.values import Sentence, Word
-from worker.engine.batcher import Batcher
-from worker.engine.punctuation import Labels, PunctuationStream, Punctuator
+from worker.engine.batching.batcher import Batcher
+from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
 from worker.engine.resume_state import StaleState, StateIdentity
 from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
-from worker.engine.vad import VadStream
+from worker.engine.vad.detector import VadStream
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000

@@ -23,7 +23,7 @@ from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer

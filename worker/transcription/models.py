@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from common.errors import ModelUnavailable, ParaqueueError
 from common.settings import ModelSettings, load_settings
-from worker.engine import bundles
-from worker.engine.bundles import BundlePaths
-from worker.engine.hubs import HubAccess
-from worker.engine.model_download import download
+from worker.engine.bundles import bundles
+from worker.engine.bundles.bundles import BundlePaths
+from worker.engine.bundles.download import download
+from worker.engine.bundles.hubs import HubAccess
 
 
 def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> BundlePaths:

@@ -24,7 +24,7 @@ from common.settings import Settings
 from common.telemetry import get_logger, tracing
 from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
 from worker.metrics import AUDIO_DECODED, count_attempt

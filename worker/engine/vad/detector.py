@@ -24,7 +24,7 @@ import torch
 
 from common.errors import ModelUnavailable
 from worker.engine.features import MEL_BINS, SAMPLE_RATE, Cmvn, FeatureStream
-from worker.engine.vad_endpoint import (
+from worker.engine.vad.endpoint import (
     IN_SPEECH,
     MEMORY_SIZE,
     NEXT,
@@ -34,7 +34,7 @@ from worker.engine.vad_endpoint import (
     advance,
     new_memory,
 )
-from worker.engine.vad_network import Caches, FsmnNetwork
+from worker.engine.vad.network import Caches, FsmnNetwork
 
 FRAME_MS = 10
 STRETCH_MS = 10_000

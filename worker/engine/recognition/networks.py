@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from worker.engine.linear import Arithmetic
-from worker.engine.packed import Bounds, Decoder, Encoder
-from worker.engine.predictor import UPSAMPLING, Predictor
+from worker.engine.recognition.linear import Arithmetic
+from worker.engine.recognition.packed import Bounds, Decoder, Encoder
+from worker.engine.recognition.predictor import UPSAMPLING, Predictor
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class PaddedNetworks:
 
 
 class PackedNetworks:
-    """FunASR's weights over packed batches on a CPU (`worker.engine.packed`). Any number of threads may call it."""
+    """FunASR's weights over packed batches (CPU) (`worker.engine.recognition.packed`). Thread-safe."""
 
     def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
         self._predictor = Predictor(model.predictor)

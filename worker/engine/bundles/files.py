@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import httpx
 
-from worker.engine.bundle_files import FileSpec
-from worker.engine.hubs import Published, SourceFailed, describe
+from worker.engine.bundles.definitions import FileSpec
+from worker.engine.bundles.hubs import Published, SourceFailed, describe
 
 TRIES = 5
 """How often a file is tried at one source; each try continues where the last one broke off."""

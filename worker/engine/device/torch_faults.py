@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from worker.engine.device_faults import FaultRules
+from worker.engine.device.faults import FaultRules
 
 _OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",  # torch's allocator on a CPU raises a plain RuntimeError

@@ -21,7 +21,7 @@ import torch
 import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine.bundles import WORDS_FILE, BundlePaths, part_files
+from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths, part_files
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
 """Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""

@@ -21,10 +21,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from common.errors import Unavailable
-from worker.engine.batch_runner import BatchRunner, settle
-from worker.engine.device_faults import DeviceLost, FaultRules
-from worker.engine.packing import Entry, JobQueue, Queues, choose_batch
-from worker.engine.watchdog import Watchdog
+from worker.engine.batching.batch_runner import BatchRunner, settle
+from worker.engine.batching.packing import Entry, JobQueue, Queues, choose_batch
+from worker.engine.device.faults import DeviceLost, FaultRules
+from worker.engine.device.watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

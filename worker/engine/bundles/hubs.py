@@ -1,7 +1,7 @@
 """What the model hubs publish of a repository, and where its files are; over HTTP, without their clients.
 
 The clients let two processes append to one partial file and call a file with the wrong hash complete, so the
-download is `worker.engine.model_download`, and this is only the two hubs' addresses and listings.
+download is `worker.engine.bundles.download`, and this is only the two hubs' addresses and listings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from worker.engine.bundle_files import Source
+from worker.engine.bundles.definitions import Source
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

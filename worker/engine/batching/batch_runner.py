@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from worker.engine.adaptive_budget import AdaptiveBudget
-from worker.engine.device_faults import FaultRules, attempt, attempt_twice
-from worker.engine.packing import Entry, padded_seconds
-from worker.engine.watchdog import Watchdog
+from worker.engine.batching.adaptive_budget import AdaptiveBudget
+from worker.engine.batching.packing import Entry, padded_seconds
+from worker.engine.device.faults import FaultRules, attempt, attempt_twice
+from worker.engine.device.watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

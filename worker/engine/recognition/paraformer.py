@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.transcript.values import Word
-from worker.engine.compute_threads import ComputeThreads
-from worker.engine.networks import Networks
-from worker.engine.timing import token_times
-from worker.engine.words import Vocabulary, join_tokens
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.networks import Networks
+from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.words import Vocabulary, join_tokens
 
 SHORTEST_SAMPLES = 400
 """25 ms: one analysis window. A shorter segment has no frame and yields no words."""

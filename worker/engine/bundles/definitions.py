@@ -28,7 +28,7 @@ from common.model_cards import ModelCard
 PARTS = ("asr", "vad", "punc")
 HUBS = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 
-SHIPPED = Path(__file__).resolve().parents[2] / "models"
+SHIPPED = Path(__file__).resolve().parents[3] / "models"
 """Where the project keeps its definitions, and demo-zh."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -19,8 +19,7 @@ from pathlib import Path
 import httpx
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine.bundle_files import HUBS, PARTS, BundleSpec, FileSpec, Source
-from worker.engine.bundles import (
+from worker.engine.bundles.bundles import (
     MANIFEST,
     REQUIRED_FILES,
     REVISION_STAMP,
@@ -30,8 +29,9 @@ from worker.engine.bundles import (
     file_problems,
     from_directory,
 )
-from worker.engine.hubs import HubAccess, Listing, Published, SourceFailed, headers, list_files
-from worker.engine.model_files import fetch_file, write_whole
+from worker.engine.bundles.definitions import HUBS, PARTS, BundleSpec, FileSpec, Source
+from worker.engine.bundles.files import fetch_file, write_whole
+from worker.engine.bundles.hubs import HubAccess, Listing, Published, SourceFailed, headers, list_files
 
 Progress = Callable[[str], None]
 

@@ -3,7 +3,7 @@
 CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words
 after the last finished sentence are carried into the next window. What a window decides is final, so
 sentences can be given out while the audio is still being decoded. The rules are those of FunASR's
-`CTTransformer.inference`; models count characters, or words that `worker.engine.segmenter` finds.
+`CTTransformer.inference`; models count characters, or words that `worker.engine.punctuation.segmenter` finds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
 from common.transcript.values import Sentence, Word
-from worker.engine.segmenter import Segmenter, Token, TokenStream
+from worker.engine.punctuation.segmenter import Segmenter, Token, TokenStream
 
 WINDOW_WORDS = 20
 LONG_SENTENCE_WORDS = 200

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from common.errors import ConfigurationError
-from worker.engine import kernels
+from worker.engine.recognition import kernels
 
 PACK_ROWS = 500  # the number of rows that packed weights are laid out for; any number works
 PROBE_ROWS = 24

@@ -1,7 +1,7 @@
 """Model bundles: recognition, VAD and punctuation that belong together; what they are and where they lie.
 
 A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's
-hubs use. What it is made of stands in a definition, a TOML file (`worker.engine.bundle_files`). Nothing here touches
+hubs use. Each has a definition, a TOML file (`worker.engine.bundles.definitions`). Nothing here touches
 the network.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from common.errors import ModelUnavailable
 from common.model_cards import ModelCard
-from worker.engine.bundle_files import PARTS, SHIPPED, BundleSpec, FileSpec, bundle_spec, known_bundles
+from worker.engine.bundles.definitions import PARTS, SHIPPED, BundleSpec, FileSpec, bundle_spec, known_bundles
 
 REQUIRED_FILES = {
     "asr": ("config.yaml", "model.pt", "am.mvn", "tokens.json"),

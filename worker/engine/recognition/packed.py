@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from common.errors import ModelUnavailable
-from worker.engine import kernels
-from worker.engine.linear import Arithmetic
+from worker.engine.recognition import kernels
+from worker.engine.recognition.linear import Arithmetic
 
 Bounds = NDArray[np.int64]
 """int64 [segments + 1]: the first row of each segment, and the number of rows."""
