@@ -8,7 +8,7 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest, NotFound, Unauthenticated, WrongState
+from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 
@@ -153,7 +154,7 @@ def authenticated(database: Database, digest: bytes) -> ApiKey:
 
 def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
     expired = ApiKeyRow.expires_at <= func.now()
-    long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)
+    long_ago = ago(LAST_USED_SECONDS)
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
         found = session.execute(select(ApiKeyRow, expired, unnoted).where(which)).one_or_none()
@@ -220,7 +221,7 @@ def rotate(
     secret = new_secret()
     values: dict[str, Any] = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS]}
     values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
-    values["previous_until"] = func.now() + timedelta(seconds=grace_seconds) if grace_seconds > 0 else None
+    values["previous_until"] = from_now(grace_seconds) if grace_seconds > 0 else None
     with database.transaction() as session:
         if _existing(session, key_id, tenant).revoked_at is not None:
             raise WrongState("the key is revoked; make a new one")

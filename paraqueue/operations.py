@@ -109,7 +109,7 @@ def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = 
 def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Operation[Transcript]:
     """The transcript; with `partial` what there is so far, with `machine` without what people corrected.
 
-    Raises ApiError (`not_ready`, `expired`).
+    Raises ApiError (`not_ready`, `no_transcript`, `expired`).
     """
     answer = yield from request(_reading(id, "json", partial=partial, machine=machine))
     return Transcript.model_validate_json(answer.content)

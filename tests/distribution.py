@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 # Fixtures of the whole folder start many processes: one worker takes all of its files.
 WHOLE_FOLDERS = ("tests/e2e/console/", "tests/faults/")
 # What is begun last should be short, so that the workers end at about the same time.
-LONGEST_FIRST = (*WHOLE_FOLDERS, "tests/e2e/", "tests/integration/", "tests/unit/engine/")
+LONGEST_FIRST = (*WHOLE_FOLDERS, "tests/e2e/", "tests/deploy/", "tests/api/", "tests/db/", "tests/engine/")
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]

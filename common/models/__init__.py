@@ -13,7 +13,7 @@ from common.models.jobs import (
     JobTagRow,
 )
 from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
-from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageRow
+from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import EDIT_GRAMS, SENTENCE_GRAMS, EditRow, PartRow, SentenceRow
 from common.models.uploads import UploadPartRow, UploadRow
 from common.models.webhooks import DeliveryRow, EndpointRow
@@ -47,6 +47,7 @@ __all__ = [
     "Timestamp",
     "UploadPartRow",
     "UploadRow",
+    "UsageDailyRow",
     "UsageRow",
     "WorkerRow",
 ]

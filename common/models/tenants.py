@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Date,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -93,3 +94,15 @@ class UsageRow(Row):
         Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),
     )
+
+
+class UsageDailyRow(Row):
+    """The audio of a key's runs that ended on a day (UTC): what quotas are held against, without adding up `usage`."""
+
+    __tablename__ = "usage_daily"
+
+    key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    audio_ms: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (Index("usage_daily_age", "day"),)

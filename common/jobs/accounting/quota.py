@@ -22,7 +22,7 @@ WAITING = text("""
 SELECT count(*) FROM (SELECT FROM jobs WHERE key_id = :key_id AND status = 'queued' LIMIT :number) AS waiting
 """)
 USED_MS = text("""
-SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage WHERE key_id = :key_id AND ended_at >= :start)
+SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE key_id = :key_id AND day >= CAST(:start AS date))
      + (SELECT coalesce(sum(greatest(processed_ms, coalesce(declared_ms, 0))), 0) FROM jobs
         WHERE key_id = :key_id AND status = 'processing')
 """)
@@ -43,7 +43,8 @@ NO_QUOTA = Quota()
 def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
     """Raise QuotaExceeded if the key has no room for so many more jobs, or has used up its minutes.
 
-    Raises InvalidRequest for more jobs at once than the key may ever have in the queue.
+    `adding` is 0 where the caller's transaction has queued them already. Raises InvalidRequest for more jobs at once
+    than the key may ever have in the queue.
 
     What counts: the audio of runs that ended since the day or month began (UTC), and what running jobs have
     done so far, or declared to be. How long the audio of a waiting job is, nobody knows yet; it does not count.
@@ -66,13 +67,13 @@ def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: i
 def _check_queue(session: Session, key_id: uuid.UUID, limit: int, adding: int) -> None:
     if adding > limit:
         raise InvalidRequest(f"the key may have {limit} jobs in the queue; {adding} at once never fit")
-    waiting = _waiting(session, key_id, limit)
-    if waiting + adding > limit - CLOSE * adding:
+    waiting = _waiting(session, key_id, limit + 1)
+    if waiting + adding > limit - CLOSE * max(adding, 1):
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(key_id), 0))))
-        waiting = _waiting(session, key_id, limit)
+        waiting = _waiting(session, key_id, limit + 1)
     if waiting + adding > limit:
-        more = "" if adding == 1 else f": there is no room for {adding} more, so none was taken"
-        told = f"the key has {waiting} jobs in the queue, and may have {limit}{more}"
+        more = "" if adding <= 1 else f": there is no room for {adding} more, so none was taken"
+        told = f"the key has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
         raise QuotaExceeded(told, QUEUE_AGAIN_SECONDS)
 
 

@@ -10,10 +10,11 @@ import uuid
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids, uploads, webhooks
+from common import audio_keys, ids, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
+from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
 from common.jobs.lifecycle.finalize import book, ended
@@ -51,15 +52,23 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
 
 
 def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """As `retry_in`, in a transaction of its own."""
+    """As `retry_in`, in a transaction of its own, and by nobody who has a quota."""
     with database.transaction() as session:
         return retry_in(session, job_id, tenant=tenant)
 
 
-def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
+def retry_in(
+    session: Session,
+    job_id: uuid.UUID,
+    *,
+    tenant: str | None = None,
+    key_id: uuid.UUID | None = None,
+    quota: Quota = NO_QUOTA,
+) -> Job:
     """Start a new run of a failed or canceled job, within the caller's transaction.
 
-    Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
+    It counts for the key that asks, which has the job from then on. Raises NotFound; WrongState in any other state;
+    Expired where an upload's audio is deleted already; QuotaExceeded as a submission does.
     """
     again = (
         update(JobRow)
@@ -85,6 +94,7 @@ def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) 
             dispatched_at=None,
             request_id=bound("request_id"),
             traceparent=tracing.current(),
+            key_id=JobRow.key_id if key_id is None else key_id,
             started_at=None,
             finished_at=None,
             audio_deleted_at=None,
@@ -100,6 +110,7 @@ def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) 
         if Status(row.status) in sources_of(Status.QUEUED, retry=True):
             raise Expired("the audio of this job was deleted; submit it again")
         raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+    check(session, key_id, quota, adding=0)  # the job waits already, in this transaction
     return job_of(row)
 
 
@@ -126,12 +137,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
         tell_ends(session, batches)
-    storage.delete_all(audio_prefix(job_id))
-
-
-def audio_prefix(job_id: uuid.UUID) -> str:
-    """The storage keys of a job all begin so."""
-    return f"audio/{job_id.hex}/"
+    storage.delete_all(audio_keys.prefix(job_id))
 
 
 def _changed(session: Session, statement: Update) -> JobRow | None:

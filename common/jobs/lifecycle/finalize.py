@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import BigInteger, case, func, select
+from sqlalchemy import BigInteger, Date, case, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -14,10 +15,11 @@ from common import webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
-from common.models import AttemptRow, JobRow, UsageRow
+from common.models import AttemptRow, JobRow, UsageDailyRow, UsageRow
 from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
 
 COUNTED = (UsageRow.model, UsageRow.status, UsageRow.error_code, UsageRow.audio_ms, UsageRow.processing_ms)
+TODAY = func.timezone("UTC", func.now()).cast(Date)
 TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
@@ -48,9 +50,26 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         func.coalesce(JobRow.processing_ms, _spent_ms()),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
     columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms"]
-    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*COUNTED)
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(UsageRow.key_id, *COUNTED)
+    by_key: Counter[uuid.UUID] = Counter()
     for run in session.execute(booking):
-        after_commit(session, partial(_count, *run))
+        told = (run.model, run.status, run.error_code, run.audio_ms, run.processing_ms)
+        after_commit(session, partial(_count, *told))
+        if run.key_id is not None:
+            by_key[run.key_id] += run.audio_ms
+    _add_to_day(session, by_key)
+
+
+def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int]) -> None:
+    """A sum for each key and day (UTC), which quotas are held against; in the order of the keys, so that nobody waits
+    for somebody who waits for them.
+    """
+    rows = [{"key_id": key_id, "day": TODAY, "audio_ms": by_key[key_id]} for key_id in sorted(by_key)]
+    if rows:
+        added = insert(UsageDailyRow).values(rows)
+        total = UsageDailyRow.audio_ms + added.excluded.audio_ms
+        names = ["key_id", "day"]
+        session.execute(added.on_conflict_do_update(index_elements=names, set_={"audio_ms": total}))
 
 
 def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:
