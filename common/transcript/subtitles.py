@@ -1,8 +1,8 @@
 """Sentences as subtitles: cues that can be read, in the order of their starts.
 
 Where a sentence is broken is the cheapest way over its words: not inside a word (rjieba tells which characters are
-one), rather behind punctuation or a pause, in pieces of about the same width. What is too short for a cue of its own is shown
-together with its neighbour, and stays on the screen while nothing else is said.
+one), rather behind punctuation or a pause, in pieces of about the same width. What is too short for a cue of its own
+is shown together with its neighbour, and stays on the screen while nothing else is said.
 """
 
 from __future__ import annotations
