@@ -32,13 +32,13 @@ TORCH = (
 
 def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     """Whether the bundle is complete on disk."""
-    spec = bundles.bundle_spec(settings.model)
+    spec = bundles.bundle_spec(settings.model, settings.models_dir)
     try:
-        paths = bundles.locate(spec, settings.model_source, settings.models_dir)
+        paths = bundles.locate(spec, settings.models_dir)
     except ModelUnavailable as error:
-        if settings.model_source == "local":
+        if not settings.model_hubs:
             return Found(Level.FAIL, error.message, "docs/models.md lists the files to put there")
-        said = f"{spec.name} is not in {settings.models_dir}"
+        said = error.message
         return Found(Level.WARN, said, "a worker here downloads it at its start; python -m admin model does so now")
     return Found(Level.OK, f"{paths.name} ({paths.revision}) in {paths.asr.parent}")
 

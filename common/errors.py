@@ -43,6 +43,12 @@ class UnknownModel(ParaqueueError):
     code = "unknown_model"
 
 
+class UnsupportedLanguage(ParaqueueError):
+    """The model does not recognize the requested language."""
+
+    code = "unsupported_language"
+
+
 class NotFound(ParaqueueError):
     """The resource does not exist, or belongs to another tenant."""
 

@@ -110,13 +110,13 @@ def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
     Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys.
     """
     if TENANT_NAME.fullmatch(new.tenant) is None:
-        raise InvalidRequest("a tenant's name has up to 63 lower-case letters, digits, `.`, `_` or `-`")
+        raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
     secret = new_secret()
     with database.transaction() as session:
         _ensure_tenant(session, new.tenant)
         mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
         if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
-            raise WrongState(f"the tenant has {MAX_KEYS_OF_TENANT} keys already; revoke one first")
+            raise WrongState(f"the tenant's limit of {MAX_KEYS_OF_TENANT} keys is reached; revoke one first")
         values = _values(new, secret) | {"id": ids.new_id()}
         row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
         return _key_of(row), secret
@@ -230,7 +230,7 @@ def rotate(
 
 def _not_of_the_settings(key_id: uuid.UUID) -> None:
     if key_id == ADMIN_KEY_ID:
-        raise WrongState("this key is the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
+        raise WrongState("this key is defined by the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
 
 
 def _ensure_tenant(session: Session, name: str) -> None:
@@ -252,7 +252,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
 def _existing(session: Session, key_id: uuid.UUID, tenant: str | None) -> ApiKeyRow:
     row = session.get(ApiKeyRow, key_id, with_for_update=True)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.KEY, key_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.KEY, key_id)!r}")
     return row
 
 

@@ -36,6 +36,7 @@ class Problem(BaseModel):
 STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
     errors.UnknownModel: 422,
+    errors.UnsupportedLanguage: 422,
     errors.SourceNotAllowed: 422,
     errors.WebhooksNotConfigured: 422,
     errors.TooManyWebhooks: 409,

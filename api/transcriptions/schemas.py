@@ -25,8 +25,11 @@ def link_of(value: str) -> str:
     checked_link(value, SCHEMES)
     parts = urlsplit(value)
     if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
-        raise ValueError("names no object: write bucket/key")
+        raise ValueError("has no object key: use bucket/key")
     return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
+
+
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=32)]
 
 
 class Options(BaseModel):
@@ -35,6 +38,11 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="A model of `GET /v1/models`; unset: the default one.", max_length=100)
+    language: Language | None = Field(
+        None,
+        description="The language of the recording, e.g. `zh` or `zh-CN`: refused if the model does not recognise it. "
+        "Unset: whatever the model hears.",
+    )
     channels: Literal["mix", "split", "auto"] = Field(
         "mix",
         description="`split` transcribes each channel by itself, for calls recorded on two channels; `auto` does so "
@@ -227,6 +235,12 @@ class ModelOut(BaseModel):
     slots: int = Field(description="Jobs they run at the same time.")
     revisions: list[str]
     devices: list[str]
+    description: str
+    licence: str
+    languages: list[str] = Field(description="ISO 639 codes; empty where no worker has told them yet.")
+    word_times: bool = Field(description="Whether every word has a time.")
+    speakers: bool = Field(description="Whether it tells speakers apart.")
+    hotwords: bool = Field(description="Whether it takes hotwords.")
 
 
 class ModelList(BaseModel):

@@ -252,26 +252,29 @@ def made_of(
 async def checked_options(database: Database, settings: Settings, options: Options) -> str:
     """The model to use. Raises UnknownModel, and what is wrong with the webhook that was asked for."""
     _check_webhook(settings, options)
-    return await known_model(database, settings.model, options.model)
+    return await known_model(database, settings.model, options.model, options.language)
 
 
 def _check_webhook(settings: Settings, asked: Options) -> None:
     """Refuse what could not be signed or has nobody to go to."""
     if asked.webhook_events is not None and asked.webhook_url is None:
-        raise InvalidRequest("`webhook_events` is for `webhook_url`, which is missing")
+        raise InvalidRequest("`webhook_events` requires `webhook_url`")
     if asked.webhook_url is not None and not settings.webhook_secrets:
         raise WebhooksNotConfigured(
-            "this installation has no secret to sign webhooks with, and sends none unsigned: set "
+            "webhooks to `webhook_url` are not configured, and none is sent unsigned: set "
             "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
         )
 
 
-async def known_model(database: Database, default: str, asked: str | None) -> str:
-    """The model that was asked for, or the default one. Raises UnknownModel."""
-    if asked is None or asked == default:
-        return default
-    workers = await run_in_threadpool(jobs.live_workers, database)
-    served = {default, *(worker.model for worker in workers)}
-    if asked not in served:
-        raise UnknownModel(f"there is no model {asked!r} here; there is: {', '.join(sorted(served))}")
-    return asked
+async def known_model(database: Database, default: str, asked: str | None, language: str | None) -> str:
+    """The model that was asked for, or the default one. Raises UnknownModel, and UnsupportedLanguage."""
+    model = asked or default
+    if model != default:
+        workers = await run_in_threadpool(jobs.live_workers, database)
+        served = {default, *(worker.model for worker in workers)}
+        if model not in served:
+            raise UnknownModel(f"unknown model {model!r}; available: {', '.join(sorted(served))}")
+    if language is not None:
+        card = await run_in_threadpool(jobs.known_card, database, model)
+        card.check_language(model, language)
+    return model

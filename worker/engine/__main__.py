@@ -1,4 +1,4 @@
-"""`python -m worker.engine FILE`: a timed transcript of a file, without queue and database."""
+"""`python -m worker.engine FILE`: a timed transcript of a file, without the queue and the database."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _clock(milliseconds: int) -> str:
 def _paths(model: str) -> BundlePaths:
     if Path(model, "asr").is_dir():
         return from_directory(model)
-    return locate(bundle_spec(model), "local", "models")
+    return locate(bundle_spec(model, "models"), "models")
 
 
 if __name__ == "__main__":

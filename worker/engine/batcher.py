@@ -5,7 +5,7 @@ padded seconds, and device calls (small forwards that a job waits for: VAD, punc
 segments come out of them. A batch that is not full waits for a moment while jobs are bringing segments, and never
 longer: what is queued then is what runs.
 
-When the device is lost, everybody who waits gets DeviceLost, and so does everybody who comes later.
+When the device is lost, all waiting and all later calls raise DeviceLost.
 
 This module knows no model and no torch; it takes callables.
 """
@@ -146,7 +146,7 @@ class Batcher(Generic[Item, Result]):
         return future.result()
 
     def withdraw(self, key: Hashable) -> int:
-        """Forget the queued segments of a job and wake its blocked submitter; returns how many there were.
+        """Drop the queued segments of a job and wake its blocked submitter; returns how many were dropped.
 
         Their futures are cancelled. A segment that is on the device now is finished.
         """
@@ -178,11 +178,11 @@ class Batcher(Generic[Item, Result]):
             )
 
     def lose(self, error: DeviceLost) -> None:
-        """Take the device for lost, as when a job's own thread has found that out."""
+        """Declare the device lost, for example when a job's own thread has detected it."""
         self._lose(error)
 
     def close(self) -> None:
-        """Stop after the work that is running; whoever waits for more gets Unavailable.
+        """Stop after the current work; everything still waiting gets Unavailable.
 
         A device that is lost may hang, and is not waited for.
         """
@@ -247,11 +247,11 @@ class Batcher(Generic[Item, Result]):
         return True
 
     def _expect_more(self) -> None:
-        """Who brings a segment or has got an answer may bring more in a moment."""
+        """A job that queued a segment or got a result is likely to queue more soon."""
         self._busy_jobs_until = time.perf_counter() + self._options.max_queue_delay_seconds
 
     def _wait_to_fill(self) -> None:
-        """Let a batch grow for a moment, while the device is free."""
+        """While the device is free, wait briefly for the batch to grow."""
         longest = time.perf_counter() + self._options.max_queue_delay_seconds
         while not (self._closed or self._calls):
             queued = sum(queue.seconds for queue in self._queues.values())
@@ -270,7 +270,7 @@ class Batcher(Generic[Item, Result]):
         self._on_lost(error)
 
     def _abandon(self, error: Unavailable) -> None:
-        """Nobody waits for ever."""
+        """Fail everything that waits."""
         with self._changed:
             futures = [entry.future for queue in self._queues.values() for entry in queue.entries]
             futures += [future for waiting in self._calls.values() for _, future in waiting]

@@ -1,4 +1,4 @@
-"""How large a batch may be on this device, found by trying at start.
+"""The batch budget of a device, measured at startup.
 
 Two limits: memory, extrapolated by a model of what was measured, and the point from which larger batches are no
 faster. Both are expressed as padded seconds, as the batcher counts them.
@@ -21,26 +21,26 @@ Run = Callable[[int, float], object]
 """Recognise so many segments of so many seconds each."""
 
 ALLOWANCE_SECONDS = 1.5
-"""Wall time that trying may take; a step that would exceed it is left out."""
+"""Wall time for measuring; trials that would exceed it are skipped."""
 
 FIRST_SEGMENTS, SEGMENT_SECONDS = 4, 5.0
 MOST_SECONDS = 3600.0
 FASTER = 1.05
-"""A batch twice as large pays if it is at least so much faster per second of audio."""
+"""Minimum speedup per second of audio that justifies doubling the batch."""
 
 GPU_SHARE, CPU_SHARE = 0.8, 0.25
-"""Parts of the free memory that a batch may take."""
+"""Fraction of the free memory that a batch may use."""
 
 
 class Trial(NamedTuple):
-    """One batch that was tried."""
+    """One measured batch."""
 
     segments: int
     seconds: float
     """Length of each segment."""
     wall_seconds: float
     peak_bytes: float
-    """Memory that the batch took at its peak, above what was taken before."""
+    """Peak memory of the batch, above what was in use before."""
 
     @property
     def padded_seconds(self) -> float:
@@ -49,7 +49,7 @@ class Trial(NamedTuple):
 
     @property
     def speed(self) -> float:
-        """Times real time."""
+        """Seconds of audio per second of wall time."""
         return self.padded_seconds / max(self.wall_seconds, 1e-9)
 
 
@@ -62,7 +62,7 @@ class MemoryModel:
     square: float
 
     def bytes(self, padded_seconds: float, longest_seconds: float) -> float:
-        """What such a batch takes."""
+        """Memory of such a batch."""
         return self.base + padded_seconds * (self.linear + self.square * longest_seconds)
 
     def padded_seconds(self, memory: float, longest_seconds: float) -> float:
@@ -72,7 +72,7 @@ class MemoryModel:
 
 
 def fit(trials: list[Trial]) -> MemoryModel:
-    """The model that lies nearest to what was measured; no part of it is negative."""
+    """Least-squares fit to the measurements, with no negative coefficient."""
     rows = np.array([[1.0, t.padded_seconds, t.padded_seconds * t.seconds] for t in trials])
     peaks = np.array([t.peak_bytes for t in trials])
     weights = 1 / np.maximum(peaks, 1.0)  # relative errors: a small batch must not drown in a large one
@@ -92,30 +92,30 @@ class DeviceMemory(NamedTuple):
     total: float
     free: float
     ours: float
-    """What this process holds of it: on a GPU what torch has reserved."""
+    """Memory held by this process: on a GPU, what torch has reserved."""
 
 
 class Memory:
-    """The device's memory: what is free, and the peak of a stretch of work."""
+    """The device's memory: free memory, and the peak between `start` and `peak_bytes`."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
 
     def usable_bytes(self) -> float:
-        """What a batch may take."""
+        """Memory that a batch may use."""
         if self._device.type == "cuda":
             return GPU_SHARE * torch.cuda.mem_get_info(self._device)[0]
         return CPU_SHARE * _available_bytes()
 
     def now(self) -> DeviceMemory:
-        """How much there is, and whose it is."""
+        """Total, free, and held by this process."""
         if self._device.type == "cuda":
             free, total = torch.cuda.mem_get_info(self._device)
             return DeviceMemory(float(total), float(free), float(torch.cuda.memory_reserved(self._device)))
         return DeviceMemory(_total_bytes(), _available_bytes(), _resident_bytes("VmRSS"))
 
     def start(self) -> None:
-        """Forget the peak."""
+        """Reset the peak."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = float(torch.cuda.memory_allocated(self._device))
@@ -125,7 +125,7 @@ class Memory:
         self._before = _resident_bytes("VmRSS")
 
     def peak_bytes(self) -> float:
-        """The most that was taken since `start`, above what was taken then."""
+        """Peak memory since `start`, above what was in use then."""
         if self._device.type == "cuda":
             torch.cuda.synchronize(self._device)
             return float(torch.cuda.max_memory_allocated(self._device)) - self._before
@@ -133,7 +133,7 @@ class Memory:
 
 
 def find_budget(run: Run, memory: Memory, longest_seconds: float) -> tuple[float, list[Trial]]:
-    """Padded seconds of a batch on this device, and the trials that say so.
+    """Padded seconds of a batch on this device, and the trials behind it.
 
     Batches of short segments grow twofold until they are no faster, or time is up; the longest segment shows what
     length costs. `longest_seconds` is the longest segment there will be. The first `run` should have been made
@@ -156,7 +156,7 @@ def find_budget(run: Run, memory: Memory, longest_seconds: float) -> tuple[float
 def _grow(
     run: Run, memory: Memory, trials: list[Trial], ends: float, longest_seconds: float
 ) -> tuple[list[Trial], float]:
-    """The first of `trials` and what was tried from there on, each twice as large, and the most that may be had."""
+    """The first of `trials` followed by batches of doubling size, and the upper limit of the budget."""
     grown = [trials[0]]
     while _pays(grown) and time.perf_counter() + 2 * grown[-1].wall_seconds < ends:
         segments = 2 * grown[-1].segments

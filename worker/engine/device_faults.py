@@ -1,4 +1,4 @@
-"""Errors of a device: out of memory, which a smaller batch survives, and the loss of the device, which nothing does.
+"""Errors of a device: out of memory, which smaller batches avoid, and a lost device, which ends the process.
 
 This module knows no torch: `FaultRules` says how the errors of a device are recognised.
 """

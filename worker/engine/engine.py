@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ConfigurationError
+from common.model_cards import ModelCard
 from common.transcript.values import Word
 
 from .batcher import Batcher, BatcherOptions, BatcherStats
 from .budget import DeviceMemory, Memory, Trial, find_budget
-from .bundles import BundlePaths
+from .bundles import WORDS_FILE, BundlePaths
 from .compute_threads import ComputeThreads
 from .device_faults import DeviceLost, attempt_twice
 from .features import AsrFrontend, load_cmvn
@@ -28,10 +29,11 @@ from .packing import HORIZON_BUDGETS
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
 from .resume_state import StateIdentity
+from .segmenter import Segmenter
 from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
 from .torch_faults import torch_fault_rules
-from .vad import Vad, VadConfig, VadStream
+from .vad import FIXED, Vad, VadConfig, VadStream
 from .vad_network import Caches
 from .words import Vocabulary
 
@@ -51,6 +53,7 @@ class EngineOptions:
     may have waiting (default: two batches). A free device waits `max_queue_delay_seconds` for a batch to fill.
     `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
     the CPU; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
+    `segmentation` is a mode of `worker.engine.vad`.
     `gpu_layout` runs padded networks and one thread for everything, as on a GPU; None: where the device is one.
     """
 
@@ -61,6 +64,7 @@ class EngineOptions:
     max_queue_delay_seconds: float = 0.02
     hang_seconds: float = 600.0
     gpu_layout: bool | None = None
+    segmentation: str = FIXED
 
 
 class Engine:
@@ -69,12 +73,13 @@ class Engine:
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
         self.max_segment_ms = options.max_segment_ms
+        self.segmentation = options.segmentation
         gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
         self._recogniser = _recogniser(bundle, gpu_layout)
         self._vad = _vad(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
-        self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self.punctuator = _punctuator(bundle)
         self._faults = torch_fault_rules(bundle.device)
         self._lost: DeviceLost | None = None
         self._on_lost: list[Callable[[DeviceLost], None]] = []
@@ -109,6 +114,7 @@ class Engine:
         batch_seconds: float | None = None,
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
+        segmentation: str = FIXED,
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
 
@@ -117,7 +123,8 @@ class Engine:
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
         bundle = load(paths, _device(device), precision)
-        engine = cls(bundle, EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads))
+        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=segmentation)
+        engine = cls(bundle, options)
         _release(bundle)
         engine.warm_up()
         return engine
@@ -126,6 +133,11 @@ class Engine:
     def bundle(self) -> str:
         """The name of the model bundle."""
         return self._bundle.paths.name
+
+    @property
+    def card(self) -> ModelCard:
+        """What the bundle's definition says of the model."""
+        return self._bundle.paths.card
 
     @property
     def revision(self) -> str:
@@ -145,7 +157,7 @@ class Engine:
     @property
     def state_identity(self) -> StateIdentity:
         """Which engines can continue from a state of one of this engine's streams."""
-        return StateIdentity(self.revision, self.precision, self.max_segment_ms)
+        return StateIdentity(self.revision, self.precision, self.max_segment_ms, self.segmentation)
 
     def stream(
         self,
@@ -224,7 +236,9 @@ class Engine:
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
         """A VAD stream, new or continued, whose network runs on the device's thread."""
         if state is None:
-            return self._vad.stream(self.max_segment_ms, score=self._score, retry=self._in_job_thread)
+            return self._vad.stream(
+                self.max_segment_ms, segmentation=self.segmentation, score=self._score, retry=self._in_job_thread
+            )
         return self._vad.restore(state, score=self._score, retry=self._in_job_thread)
 
     def _score(self, features: torch.Tensor, caches: Caches) -> Scored:
@@ -281,6 +295,12 @@ def _release(bundle: LoadedBundle) -> None:
                     module.weight.data = torch.empty(0)
 
 
+def _punctuator(bundle: LoadedBundle) -> Punctuator:
+    part = bundle.punc
+    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
+
+
 def _vad(bundle: LoadedBundle) -> Vad:
     part = bundle.vad
     window, _ = _stacking(part, default=(5, 1))
@@ -301,7 +321,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ConfigurationError(f"There is no device {name!r}.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(f"The device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs.")
+        raise ConfigurationError(f"The device {name!r} is configured, but torch sees {torch.cuda.device_count()} GPUs.")
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
     return device

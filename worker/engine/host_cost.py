@@ -1,4 +1,4 @@
-"""What a word costs on the host: from the scores of a batch to timed words in punctuated sentences."""
+"""Host time per word: from the scores of a batch to timed words in punctuated sentences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SENTENCE_WORDS = 11
 
 
 class _FullStops:
-    """Stands for the punctuation network: every eleventh word ends a sentence."""
+    """Replaces the punctuation network: every eleventh word ends a sentence."""
 
     marks = ("<unk>", "_", "。")
     sentence_end_id = _FULL_STOP

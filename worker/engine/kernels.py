@@ -1,8 +1,8 @@
-"""What stands between the matrix products of the networks, fused into single passes over the rows (CPU, compiled).
+"""The operations between the matrix products of the networks, fused into single passes over the rows (CPU, compiled).
 
 A row is one frame or one token. A row's result depends on that row alone (in a memory block also on its neighbours
 in the same segment), with additions in a fixed order: no batch can change a bit of it. A quantised row holds
-`round(value / scale) + zero` in uint8 and has one float32 scale; `zero` is `widest + 1`.
+`round(value / scale) + zero` in uint8 and has one float32 scale; `zero` is `max_magnitude + 1`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Bytes = NDArray[np.uint8]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 EPSILON = np.float32(1e-12)
-"""Of FunASR's layer normalisation."""
+"""The epsilon of FunASR's layer normalisation."""
 
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 def compiled(function: Kernel) -> Kernel:
-    """Compile a kernel. The code is kept beside the module; where that cannot be written, it is made at each start."""
+    """Compile a kernel. The code is cached beside the module, or compiled at each start if that is not writable."""
     # Sums may be vectorised (in one fixed order), and there are no NaNs to mind.
     options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nnan", "nsz", "arcp"}}
     try:
@@ -35,20 +35,20 @@ def compiled(function: Kernel) -> Kernel:
 
 
 @compiled
-def quantise(values: Floats, widest: int, out: Bytes, scales: Floats) -> None:
-    """Quantise float32 [R, D] → uint8 [R, D] and scales [R]; a row's largest magnitude becomes `widest`."""
+def quantise(values: Floats, max_magnitude: int, out: Bytes, scales: Floats) -> None:
+    """Quantise float32 [R, D] → uint8 [R, D] and scales [R]; a row's largest magnitude becomes `max_magnitude`."""
     bits = values.view(np.int32)  # magnitudes compare like integers, and a maximum of integers is vectorised
     largest = scales.view(np.int32)
-    shift = np.float32(widest + 1.5)
+    shift = np.float32(max_magnitude + 1.5)
     for row in range(values.shape[0]):
         top = np.int32(0)
         for i in range(values.shape[1]):
             top = max(top, bits[row, i] & _MAGNITUDE)
         largest[row] = top
-        inverse = np.float32(widest) / scales[row] if top > 0 else np.float32(0)
+        inverse = np.float32(max_magnitude) / scales[row] if top > 0 else np.float32(0)
         for i in range(values.shape[1]):
             out[row, i] = np.uint8(np.int32(values[row, i] * inverse + shift))
-        scales[row] /= np.float32(widest)
+        scales[row] /= np.float32(max_magnitude)
 
 
 @compiled

@@ -55,7 +55,7 @@ class Int8Linear:
     """
 
     def __init__(self, linear: Any) -> None:
-        widest()
+        max_magnitude()
         weight = linear.weight.detach().float()
         scales = (weight.abs().amax(dim=1) / 127).clamp(min=torch.finfo(torch.float32).tiny)
         weight = torch.round(weight / scales[:, None]).to(torch.int8)
@@ -67,7 +67,7 @@ class Int8Linear:
 
     def __call__(self, rows: Quantised, *, relu: bool = False, add: Tensor | None = None) -> Tensor:
         """Quantised [R, in] → float32 [R, out], through a ReLU or plus `add` [R, out] if wanted."""
-        product = _product(rows.bytes, widest() + 1, self._packed, self._scales, self._zeros)
+        product = _product(rows.bytes, max_magnitude() + 1, self._packed, self._scales, self._zeros)
         if add is not None:
             kernels.rescale_add(product.numpy(), rows.scales.numpy(), self._bias, add.numpy())
         else:
@@ -111,12 +111,12 @@ def quantised(rows: Tensor) -> Quantised:
     """float32 [R, D] → quantised rows."""
     rows = rows.contiguous()
     found = Quantised(torch.empty(rows.shape, dtype=torch.uint8), torch.empty(len(rows)))
-    kernels.quantise(rows.numpy(), widest(), found.bytes.numpy(), found.scales.numpy())
+    kernels.quantise(rows.numpy(), max_magnitude(), found.bytes.numpy(), found.scales.numpy())
     return found
 
 
 @cache
-def widest() -> int:
+def max_magnitude() -> int:
     """The largest quantised magnitude at which this processor's int8 products are exact: 127 or 63, tried once.
 
     With VNNI (or AMX, or ARM's dot products) the products are added in 32 bits. AVX2 adds pairs of them in 16 bits

@@ -12,7 +12,7 @@ import json
 import logging
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,17 @@ import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
 
-from .bundles import BundlePaths, part_files
+from .bundles import WORDS_FILE, BundlePaths, part_files
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
 """Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
+
+RECOGNISERS = {"BiCifParaformer": "BiCifParaformer", "SeacoParaformer": "BiCifParaformer"}
+"""Model classes of recognisers → the class that is built. Without hotwords SeACo-Paraformer is a BiCifParaformer: the
+networks that it has besides (`bias_encoder`, `seaco_decoder`, `hotword_output_layer`) are not used."""
+
+WORD_VOCABULARIES = {471_067}
+"""Vocabulary sizes of punctuation models that count words: FunASR's `ct-punc`."""
 
 _USED = ("encoder.", "predictor.", "decoder.", "embed.")
 """Where the weights are that recognition, VAD and punctuation use."""
@@ -54,6 +61,11 @@ class ModelPart:
     files: dict[str, Path]
     tokens: list[str]
 
+    @property
+    def counts_words(self) -> bool:
+        """Whether this is a punctuation model that reads words, not characters: its vocabulary says so."""
+        return len(self.tokens) in WORD_VOCABULARIES
+
 
 @dataclass(frozen=True)
 class LoadedBundle:
@@ -78,11 +90,11 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
     with _quiet():
         tables = _funasr_tables()
         parts = {
-            name: _load_part(tables, getattr(paths, name), model_class, device)
-            for name, model_class in (
-                ("asr", "BiCifParaformer"),
-                ("vad", "FsmnVADStreaming"),
-                ("punc", "CTTransformer"),
+            name: _load_part(tables, getattr(paths, name), classes, device)
+            for name, classes in (
+                ("asr", RECOGNISERS),
+                ("vad", {"FsmnVADStreaming": "FsmnVADStreaming"}),
+                ("punc", {"CTTransformer": "CTTransformer"}),
             )
         }
     return LoadedBundle(paths, device, precision, **parts)
@@ -95,18 +107,20 @@ def _check_precision(precision: str, device: torch.device) -> None:
         raise ConfigurationError(f"The precision {precision} is for {PRECISIONS[precision][0]}, not for {device.type}.")
 
 
-def _load_part(tables: Any, folder: Path, model_class: str, device: torch.device) -> ModelPart:
+def _load_part(tables: Any, folder: Path, classes: Mapping[str, str], device: torch.device) -> ModelPart:
     files = part_files(folder)
     config = _read_config(files["config.yaml"])
-    if config.get("model") != model_class:
-        raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {model_class} is needed there.")
-    if (folder / "jieba_usr_dict").is_file():
-        raise ModelUnavailable(f"{folder} holds a word-level punctuation model; the character-level one is needed.")
+    if config.get("model") not in classes:
+        raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {' or '.join(classes)} is needed there.")
+    config["model"] = classes[config["model"]]
     tokens = _read_tokens(files["tokens.json"]) if files["tokens.json"].is_file() else []
     module = _build(tables, config, len(tokens), device)
     _copy_weights(module, files["model.pt"])
     module.to(device).eval().requires_grad_(False)
-    return ModelPart(module, config, files, tokens)
+    part = ModelPart(module, config, files | {WORDS_FILE: folder / WORDS_FILE}, tokens)
+    if part.counts_words and not part.files[WORDS_FILE].is_file():
+        raise ModelUnavailable(f"{folder} holds a punctuation model that counts words; it needs its {WORDS_FILE}.")
+    return part
 
 
 def _build(tables: Any, config: dict[str, Any], vocabulary: int, device: torch.device) -> Any:

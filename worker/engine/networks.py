@@ -20,14 +20,14 @@ from .predictor import UPSAMPLING, Predictor
 
 @dataclass(frozen=True)
 class Scores:
-    """What is known of a batch's segments, on the host."""
+    """Results for the segments of a batch, on the host."""
 
     counts: list[int]
     """Tokens per segment."""
     ids: NDArray[np.int64]
-    """[sum of counts]: the most probable token at each place, segment after segment."""
+    """[sum of counts]: the most probable token at each position, segment after segment."""
     log_probabilities: NDArray[np.float64]
-    """[sum of counts]: its natural logarithm of probability."""
+    """[sum of counts]: its log-probability."""
     weights: list[NDArray[np.float32]]
     """Per segment [3 * frames]: upsampled CIF weights, scaled to sum to its count."""
 

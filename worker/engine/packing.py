@@ -1,4 +1,4 @@
-"""Which queued segments make the next batch: fair between jobs, packed by length, never over the budget."""
+"""Selects the segments of the next batch: fair between jobs, packed by length, within the budget."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 HORIZON_BUDGETS = 4
-"""A batch is chosen among this many budgets of segments, taken from the jobs in turn."""
+"""How many batch budgets of segments are considered for a batch, taken from the jobs in turn."""
 
 
 @dataclass(eq=False, slots=True)
@@ -27,7 +27,7 @@ class Entry(Generic[Item, Result]):
 
 @dataclass(eq=False, slots=True)
 class JobQueue(Generic[Item, Result]):
-    """The queued segments of one job, oldest first, and their length together."""
+    """The queued segments of one job, oldest first, and their total length."""
 
     entries: deque[Entry[Item, Result]] = field(default_factory=deque)
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class JobQueue(Generic[Item, Result]):
         self.seconds += entry.seconds
 
     def remove(self, taken: set[int]) -> None:
-        """Take out the entries with these `id()`s."""
+        """Remove the entries with these `id()`s."""
         kept = [entry for entry in self.entries if id(entry) not in taken]
         if len(kept) < len(self.entries):
             self.entries.clear()
@@ -48,11 +48,11 @@ class JobQueue(Generic[Item, Result]):
 
 
 Queues = OrderedDict[Hashable, JobQueue[Item, Result]]
-"""Job → its queue; the job that was served longest ago is first."""
+"""Job → its queue; the least recently served job is first."""
 
 
 def padded_seconds(entries: Sequence[Entry[Any, Any]]) -> float:
-    """What a batch costs: its longest segment times their number."""
+    """Cost of a batch: the length of its longest segment times the number of segments."""
     return max((entry.seconds for entry in entries), default=0.0) * len(entries)
 
 

@@ -55,7 +55,7 @@ class Paraformer:
         return words
 
     def close(self) -> None:
-        """End the threads of the threads."""
+        """End the compute threads."""
         self._threads.close()
 
     def _recognise(self, segments: list[Segment]) -> list[list[Word]]:

@@ -1,4 +1,4 @@
-"""Paraformer's predictor: where tokens lie, what is heard at them, and a finer scale for their times.
+"""Paraformer's predictor: token positions, their acoustic embeddings, and upsampled weights for their times.
 
 Everything is a tensor operation over a batch; FunASR loops over frames and runs the upsampler twice. Encoder output
 beyond a segment's length must be zero, and the BLSTM runs over each segment's own length, so that nothing depends on
@@ -80,8 +80,8 @@ class Predictor:
         return padded
 
     def _directions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """The same without packing, for which torch has no fast code on a CPU: each direction for itself, the
-        backward one over segments that are turned round."""
+        """The same without packed sequences, which are slow on a CPU: each direction on its own, the backward one over
+        reversed segments."""
         steps = torch.arange(hidden.shape[1])
         turned = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)[..., None]  # [B, L, 1]
         forward, backward = _one_direction(self._predictor.blstm, ""), _one_direction(self._predictor.blstm, "_reverse")
@@ -109,4 +109,4 @@ def check_predictor(predictor: Any) -> None:
     if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
-        raise ModelUnavailable("The recognition model is of a kind this engine does not know: " + "; ".join(problems))
+        raise ModelUnavailable("The recognition model is of an unsupported kind: " + "; ".join(problems))

@@ -1,9 +1,9 @@
-"""Punctuation of an endless stream of words, the text that FunASR gives for the whole file.
+"""Streaming punctuation with the result that FunASR gives for the whole file.
 
 CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words
 after the last finished sentence are carried into the next window. What a window decides is final, so
 sentences can be given out while the audio is still being decoded. The rules are those of FunASR's
-`CTTransformer.inference` for a model that counts characters.
+`CTTransformer.inference`; models count characters, or words that `worker.engine.segmenter` finds.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from common.transcript.values import Sentence, Word
 
+from .segmenter import Segmenter, Token, TokenStream
+
 WINDOW_WORDS = 20
 LONG_SENTENCE_WORDS = 200
-"""From here on a sentence without an end is cut at its last comma."""
+"""A sentence of this length without a full stop is cut at its last comma."""
 
 LONGEST_SENTENCE_WORDS = 1000
-"""From here on it is cut anywhere. FunASR has no such limit; it keeps memory and time bounded."""
+"""A sentence of this length is cut anywhere. FunASR has no such limit; it bounds memory and time."""
 
 _FULL_STOPS = ("。", "？")
 _HALF_WIDTH = {"，": ",", "。": ".", "？": "?"}
@@ -38,7 +40,10 @@ Labeller = Callable[[list[int]], Labels]
 class Punctuator:
     """FunASR's CTTransformer as a function from token ids to labels. Only one thread may call `label`."""
 
-    def __init__(self, model: Any, tokens: Sequence[str], device: torch.device) -> None:
+    def __init__(
+        self, model: Any, tokens: Sequence[str], device: torch.device, segmenter: Segmenter | None = None
+    ) -> None:
+        self.segmenter = segmenter
         self._model = model
         self._device = device
         self._ids = {token: index for index, token in enumerate(tokens)}
@@ -46,9 +51,9 @@ class Punctuator:
         self.marks = [str(mark) for mark in model.punc_list]
         self.sentence_end_id = int(model.sentence_end_id)
 
-    def ids(self, words: Sequence[Word]) -> list[int]:
-        """Token ids of words; a word that the model does not know is `<unk>`."""
-        return [self._ids.get(word.text, self._unknown) for word in words]
+    def ids(self, tokens: Sequence[Token]) -> list[int]:
+        """Ids of tokens; one that the model does not know is `<unk>`."""
+        return [self._ids.get(token.text, self._unknown) for token in tokens]
 
     @torch.inference_mode()
     def label(self, windows: Sequence[list[int]]) -> list[Labels]:
@@ -67,15 +72,19 @@ class PunctuationStream:
         self._punctuator = punctuator
         self._label = label
         self._channel = channel
-        self._carried: list[Word] = []
-        self._window: list[Word] = []
+        self._tokens = TokenStream(punctuator.segmenter)
+        self._carried: list[Token] = []
+        self._window: list[Token] = []
 
     def accept(self, words: Sequence[Word]) -> list[Sentence]:
         """Take the next words (times in ms of the file) and return the sentences that are finished now.
 
         A full window waits for the word after it, because the last window of a file is treated differently.
         """
-        self._window.extend(words)
+        self._window.extend(self._tokens.accept(words))
+        return self._full_windows()
+
+    def _full_windows(self) -> list[Sentence]:
         sentences: list[Sentence] = []
         while len(self._window) > WINDOW_WORDS:
             self._carried += self._window[:WINDOW_WORDS]
@@ -87,23 +96,30 @@ class PunctuationStream:
         return sentences
 
     def finish(self) -> list[Sentence]:
-        """The sentences of the words that are left; the last of them always ends with a full stop."""
+        """The sentences of the remaining words; the last one always ends with a full stop."""
+        self._window.extend(self._tokens.finish())
+        finished = self._full_windows()
         self._carried += self._window
         self._window = []
         if not self._carried:
-            return []
+            return finished
         sentences = self._sentences(self._carried, self._labels())
         self._carried = []
-        return [*sentences[:-1], replace(sentences[-1], text=_closed(sentences[-1].text))]
+        return [*finished, *sentences[:-1], replace(sentences[-1], text=_closed(sentences[-1].text))]
 
     def state(self) -> dict[str, Any]:
         """What `restore` needs to continue, as plain lists."""
-        return {"carried": _plain(self._carried), "window": _plain(self._window)}
+        return {
+            "carried": [[token.text, _plain(token.words)] for token in self._carried],
+            "window": [[token.text, _plain(token.words)] for token in self._window],
+            "unsettled": _plain(self._tokens.state()),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a `state()`."""
-        self._carried = [Word(*fields) for fields in state["carried"]]
-        self._window = [Word(*fields) for fields in state["window"]]
+        self._carried = [Token(text, _words(fields)) for text, fields in state["carried"]]
+        self._window = [Token(text, _words(fields)) for text, fields in state["window"]]
+        self._tokens.restore(_words(state["unsettled"]))
 
     def _labels(self) -> list[int]:
         labels: list[int] = self._label(self._punctuator.ids(self._carried)).tolist()
@@ -131,16 +147,17 @@ class PunctuationStream:
         labels[comma] = self._punctuator.sentence_end_id
         return comma + 1
 
-    def _sentences(self, words: Sequence[Word], labels: Sequence[int]) -> list[Sentence]:
-        """Divide words that are decided upon at their full stops."""
+    def _sentences(self, tokens: Sequence[Token], labels: Sequence[int]) -> list[Sentence]:
+        """Split tokens with final labels into sentences at their full stops."""
         marks = [self._punctuator.marks[label] for label in labels]
-        pieces = _pieces(words, marks)
+        pieces = _pieces(tokens, marks)
         sentences: list[Sentence] = []
         begin = 0
         for index, mark in enumerate(marks):
             if mark in _FULL_STOPS or index == len(marks) - 1:
                 text = "".join(pieces[begin : index + 1])
-                sentences.append(_sentence(text, tuple(words[begin : index + 1]), self._channel))
+                words = tuple(word for token in tokens[begin : index + 1] for word in token.words)
+                sentences.append(_sentence(text, words, self._channel))
                 begin = index + 1
         return sentences
 
@@ -150,16 +167,16 @@ def _sentence(text: str, words: tuple[Word, ...], channel: int) -> Sentence:
     return Sentence(text.strip(), words[0].start_ms, words[-1].end_ms, confidence, words, channel)
 
 
-def _pieces(words: Sequence[Word], marks: Sequence[str]) -> list[str]:
-    """Each word as it is written: space before it, capital letter, mark after it.
+def _pieces(tokens: Sequence[Token], marks: Sequence[str]) -> list[str]:
+    """Each token as it is written: space before it, capital letter, mark after it.
 
     A space only where ASCII words meet, a capital only for an ASCII word at the start of a sentence, and the
     narrow form of a mark after an ASCII word.
     """
     pieces = []
     after_latin, at_start = True, True
-    for word, mark in zip(words, marks, strict=True):
-        text = word.text
+    for token, mark in zip(tokens, marks, strict=True):
+        text = token.text
         latin = text[0].isascii()
         if latin:
             text = text.capitalize() if at_start else text
@@ -181,6 +198,10 @@ def _closed(text: str) -> str:
     if last in "。？" or (last.isascii() and last in ".?"):
         return text
     return text + ("." if last.isascii() else "。")
+
+
+def _words(fields: Sequence[Sequence[Any]]) -> tuple[Word, ...]:
+    return tuple(Word(*values) for values in fields)
 
 
 def _plain(words: Sequence[Word]) -> list[list[Any]]:

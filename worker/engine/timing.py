@@ -21,7 +21,7 @@ MAX_TOKEN_FRAMES = 12
 """A token that seems to last longer is followed by silence."""
 
 EDGE_FRAMES = 5
-"""The last token reaches to the end of the segment if it fires at most this many frames before it."""
+"""The last token extends to the end of the segment if it fires at most this many frames before it."""
 
 
 def _fires_loop(weights: NDArray[np.float32], threshold: np.float32) -> NDArray[np.int64]:

@@ -1,9 +1,10 @@
 """FSMN-VAD over a stream of audio of any length, equal to FunASR's, with a state that can be saved.
 
-The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=False)` of FunASR 1.4.16 on the
-whole file with dither 0. FunASR feeds its network 60 s at a time and carries the caches on; with the fixed
-silence threshold its end-point machine keeps no memory of these borders, so nothing here depends on them.
-(With `dynamic_silence=True`, its default, the threshold moves at every border.)
+The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=…)` of FunASR 1.4.16 on the whole file with
+dither 0. FunASR feeds its network 60 s at a time and carries the caches on. With `dynamic_silence=False` (`FIXED`
+here) its end-point machine keeps no memory of these borders, so nothing here depends on them. With
+`dynamic_silence=True` (`DYNAMIC`), FunASR's default, a lower threshold tells speech from noise, and how much silence
+ends a segment is decided at the start of each 60 s: 2 s where nobody speaks then, else 0.2 s.
 
 Scores are computed in stretches whose ends lie at fixed times of the audio, whatever blocks it comes in:
 block sizes, saves and restores cannot change a bit of them. Paper of the network: Zhang et al., "Deep-FSMN
@@ -37,6 +38,19 @@ from worker.engine.vad_network import Caches, FsmnNetwork
 
 FRAME_MS = 10
 STRETCH_MS = 10_000
+
+FIXED, DYNAMIC = "fixed", "dynamic"
+SEGMENTATIONS = (FIXED, DYNAMIC)
+
+BLOCK_MS = 60_000
+"""FunASR's `chunk_size` for whole files: where the dynamic mode decides anew."""
+
+DYNAMIC_SPEECH_THRES = 0.5
+DYNAMIC_SILENCE_MS = 2_000
+DYNAMIC_SILENCE_IN_SPEECH_MS = 200
+"""From FunASR's `DEFAULT_SILENCE_SCHEDULE`. It has other steps, but with blocks of 60 s the speech at the start of one
+counts as 0 or 60 s long: as no segment is longer, one has always ended within the block."""
+
 NO_LIMIT = 1 << 40
 SHORTEST_LIMIT_MS = 1_000
 
@@ -141,17 +155,24 @@ class Vad:
         return features if self._cmvn is None else self._cmvn.apply(features)
 
     def stream(
-        self, max_segment_ms: int | None = 30_000, *, score: Score | None = None, retry: Retry = _once
+        self,
+        max_segment_ms: int | None = 30_000,
+        *,
+        segmentation: str = FIXED,
+        score: Score | None = None,
+        retry: Retry = _once,
     ) -> VadStream:
         """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s.
 
+        `segmentation` is FIXED or DYNAMIC, as the module describes them.
+
         `retry` runs the computation of each stretch, and may run it again when it failed.
         """
-        return VadStream(self, max_segment_ms, score or self.score, retry)
+        return VadStream(self, max_segment_ms, segmentation, score or self.score, retry)
 
     def restore(self, state: dict[str, Any], *, score: Score | None = None, retry: Retry = _once) -> VadStream:
         """A stream that goes on exactly where `VadStream.state()` was taken."""
-        stream = VadStream(self, state["max_segment_ms"], score or self.score, retry)
+        stream = VadStream(self, state["max_segment_ms"], state["segmentation"], score or self.score, retry)
         stream._restore(state)
         return stream
 
@@ -159,8 +180,14 @@ class Vad:
 class VadStream:
     """Speech segments of one channel, found while its samples arrive."""
 
-    def __init__(self, vad: Vad, max_segment_ms: int | None, score: Score, retry: Retry) -> None:
+    def __init__(self, vad: Vad, max_segment_ms: int | None, segmentation: str, score: Score, retry: Retry) -> None:
+        if segmentation not in SEGMENTATIONS:
+            raise ValueError(f"the segmentation {segmentation!r} is not one of {', '.join(SEGMENTATIONS)}")
+        if segmentation == DYNAMIC and BLOCK_MS * SAMPLE_RATE // 1000 % vad.stretch_samples:
+            raise ValueError("stretches must divide the 60 s after which the dynamic mode decides anew")
         self._vad = vad
+        self._segmentation = segmentation
+        self._speech_thres = DYNAMIC_SPEECH_THRES if segmentation == DYNAMIC else vad.config.speech_noise_thres
         self._score = score
         self._retry = retry
         self._max_segment_ms = max_segment_ms
@@ -226,14 +253,22 @@ class VadStream:
         back = self._options.window + (self._options.lookback if self._options.extend else 0)
         return int(max(self._memory[TAKEN], self._memory[NEXT] - back, 0))
 
+    def _begin_block(self) -> None:
+        """Decide how much silence ends a segment in the 60 s to come."""
+        silence_ms = DYNAMIC_SILENCE_IN_SPEECH_MS if self.in_speech else DYNAMIC_SILENCE_MS
+        end_silence_ms = max(silence_ms - self._vad.config.speech_to_sil_time_thres, 0)
+        self._options = self._options._replace(end_silence_ms=end_silence_ms)
+
     def _decide(self, samples: Int16, *, final: bool) -> list[Segment]:
+        if self._segmentation == DYNAMIC and self._scored_samples % (BLOCK_MS * SAMPLE_RATE // 1000) == 0:
+            self._begin_block()
         features, caches, silence = self._retry(lambda: self._silence(samples, final))
         self._scored_samples += len(samples)
         self._features, self._caches = features, caches
         if len(silence) == 0:
             return []
         # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
-        speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._vad.config.speech_noise_thres
+        speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._speech_thres
         self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
         out = np.empty((len(self._speech) + 2, 2), np.int64)
         count = advance(self._speech, self._speech_from, final, self._memory, self._window, self._options, out)
@@ -262,6 +297,8 @@ class VadStream:
         features = {f"features_{name}": value for name, value in self._features.state().items()}
         return {
             "max_segment_ms": self._max_segment_ms,
+            "segmentation": self._segmentation,
+            "end_silence_ms": self._options.end_silence_ms,
             "stretch_samples": self._vad.stretch_samples,
             "scored_samples": self._scored_samples,
             "waiting": waiting,
@@ -276,6 +313,7 @@ class VadStream:
     def _restore(self, state: dict[str, Any]) -> None:
         if state["stretch_samples"] != self._vad.stretch_samples:
             raise ValueError("the state was saved with another stretch length")
+        self._options = self._options._replace(end_silence_ms=int(state["end_silence_ms"]))
         self._scored_samples = int(state["scored_samples"])
         waiting = np.array(state["waiting"], dtype=np.int16)
         self._waiting, self._waiting_samples = [waiting], len(waiting)

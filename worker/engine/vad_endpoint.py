@@ -19,7 +19,7 @@ Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
-# The memory of the machine, by position in its vector.
+# Positions in the state vector of the endpoint detector.
 IN_SPEECH = 0  # a segment is open
 WINDOW_SPEECH = 1  # what the window said last
 WINDOW_SUM = 2  # speech frames in the window
@@ -32,10 +32,10 @@ TAKEN = 8  # frames before this one belong to finished segments or silence
 NEXT = 9  # the next frame to come
 MEMORY_SIZE = 10
 
-# A pause is worth cutting at from this length; what is shorter is often a stop inside a word.
+# Shortest pause at which the cutter cuts; shorter ones are often stops inside a word.
 PAUSE_FRAMES = 8
 SHORTEST_PAUSE_FRAMES = 3
-# A cut never leaves less than this before it.
+# Shortest piece that a cut may produce.
 SHORTEST_PIECE_FRAMES = 100
 
 
@@ -63,7 +63,7 @@ def _compile(function: Compiled) -> Compiled:
 
 
 def new_memory() -> Int64:
-    """The machine before the first frame."""
+    """The state before the first frame."""
     memory = np.zeros(MEMORY_SIZE, np.int64)
     memory[OPENED] = -1
     return memory
@@ -111,7 +111,7 @@ def _step_in_speech(frame: int, turn: int, last: bool, memory: Int64, options: E
     too_long = frame - memory[OPENED] + 1 > options.longest_segment
     silent = turn == 0 and memory[WINDOW_SPEECH] == 0
     if turn == 1:
-        # Speech came back: the silence between belongs to the segment after all.
+        # Speech resumed: the silence in between belongs to the segment.
         _confirm(frame - 1, memory)
     if silent and memory[SILENCE_RUN] * options.frame_ms >= options.end_silence_ms:
         back = options.end_silence_ms // options.frame_ms

@@ -23,7 +23,7 @@ def _is_character(char: str) -> bool:
 
 
 def _kind(token: str) -> int:
-    """How a token is joined; the order of the questions is FunASR's."""
+    """How a token is joined to its neighbours; FunASR's order of precedence."""
     if token in _SPECIAL or not token:
         return _DROPPED
     if all(map(_is_character, token)):

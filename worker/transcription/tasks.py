@@ -172,7 +172,7 @@ class Transcriber:
             key=claim.token.hex,
             path=path,
             limits=self._limits(),
-            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.alone else math.inf),
+            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.isolated else math.inf),
             resume=claim.resume,
             channels=claim.job.channels,
             track=claim.job.audio_track,

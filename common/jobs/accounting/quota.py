@@ -61,12 +61,12 @@ def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: i
     ):
         if minutes and _used_ms(session, key_id, start) >= minutes * MINUTE_MS:
             left = int((end - datetime.now(UTC)).total_seconds()) + 1
-            raise QuotaExceeded(f"the key has used its {minutes} minutes of audio of this {name}", left)
+            raise QuotaExceeded(f"the key has used its {minutes} minutes of audio for this {name}", left)
 
 
 def _check_queue(session: Session, key_id: uuid.UUID, limit: int, adding: int) -> None:
     if adding > limit:
-        raise InvalidRequest(f"the key may have {limit} jobs in the queue; {adding} at once never fit")
+        raise InvalidRequest(f"{adding} jobs exceed the key's limit of {limit} queued jobs")
     waiting = _waiting(session, key_id, limit + 1)
     if waiting + adding > limit - CLOSE * max(adding, 1):
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(key_id), 0))))

@@ -1,3 +1,4 @@
+// @ts-check
 // All words of one language; each subject has a file of its own.
 import errors from './en/errors.js';
 import jobs from './en/jobs.js';

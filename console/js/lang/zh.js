@@ -1,3 +1,4 @@
+// @ts-check
 // All words of one language; each subject has a file of its own.
 import errors from './zh/errors.js';
 import jobs from './zh/jobs.js';

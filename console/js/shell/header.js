@@ -1,3 +1,4 @@
+// @ts-check
 // Name, navigation, and the switches for language, colours and the session.
 import { html } from '../lib.js';
 import { caller } from '../api.js';
@@ -14,6 +15,7 @@ const ITEMS = [
   { page: 'search', icon: 'search', words: 'nav.search', scope: 'read' },
   { page: 'settings', icon: 'sliders', words: 'nav.settings' },
 ];
+/** @type {Record<string, string>} */
 const THEME_ICONS = { auto: 'contrast', light: 'sun', dark: 'moon' };
 
 export function Header() {
