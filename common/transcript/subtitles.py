@@ -278,6 +278,7 @@ def _cue(pieces: list[_Piece], options: SubtitleOptions, channel: int) -> Cue:
     lines: tuple[str, ...] = (text,)
     if options.max_lines > 1 and width(text) > line_width(text, options):
         halves = _halved(pieces)
+        lines = tuple("".join(piece.text for piece in half).strip() for half in halves)
     return Cue(lines, pieces[0].start_ms, max(pieces[-1].end_ms, pieces[0].start_ms + 1), channel)
 
 
