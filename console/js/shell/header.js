@@ -36,7 +36,7 @@ export function Header() {
 
 export function Brand() {
   const source = new URL('../../icon.svg', import.meta.url).href;
-  return html`<a class="brand" href="#/"><img src=${source} alt="" width="28" height="28" />
+  return html`<a class="brand" href="#/" aria-label="Paraqueue"><img src=${source} alt="" width="28" height="28" />
     <span>Paraqueue</span></a>`;
 }
 
