@@ -16,7 +16,7 @@ JOBS = "/v1/transcriptions"
 LINKS = ("http://", "https://", "s3://", "oss://")
 # One long poll; the service allows 60.
 POLL_SECONDS = 30.0
-TextFormat = Literal["txt", "srt", "vtt", "json"]
+TextFormat = Literal["txt", "srt", "vtt", "ass", "json"]
 OnChange = Callable[[Transcription], None]
 
 

@@ -39,6 +39,7 @@ class Form(StrEnum):
     TXT = "txt"
     SRT = "srt"
     VTT = "vtt"
+    ASS = "ass"
     JSON = "json"
 
 

@@ -128,7 +128,7 @@ def test_a_transcript_in_four_forms(api: Api) -> None:
     assert body["text"] == "你好，世界。再见。"
     assert (body["model"], body["precision"], body["partial"], body["no_speech"]) == ("demo-zh", "fp32", False, False)
     assert by_format["txt"].text == "你好，世界。\n再见。\n"
-    assert by_format["srt"].text.startswith("1\n00:00:00,000 --> 00:00:00,400\n你好，世界。\n")
+    assert by_format["srt"].text.startswith("1\n00:00:00,000 --> 00:00:01,200\n你好，世界。再见。\n")
     assert by_format["vtt"].text.startswith("WEBVTT\n\n00:00:00.000 --> ")
 
 

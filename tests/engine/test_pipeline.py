@@ -205,6 +205,30 @@ def test_resuming_behind_parts_that_ended_within_speech(engine: Engine, mp3: Pat
         assert same(before + resumed.sentences, undisturbed.sentences)
 
 
+def test_resuming_a_difficult_recording(engine: Engine, recording: Recording, tmp_path: Path) -> None:
+    """It starts late, pauses, is very quiet, cancels itself out when mixed, and breaks off."""
+    filters = r"volume=-50dB,pan=stereo|c0=c0|c1=-1*c0,asetpts=if(gte(T\,12)\,PTS+8/TB\,PTS)+3/TB"
+    path = write(
+        recording.samples[: 40 * SAMPLE_RATE], tmp_path / "a.mkv", "-af", filters, "-c:a", "flac", "-sample_fmt", "s32"
+    )
+    path.write_bytes(path.read_bytes()[:-2000])
+    whole = run(engine, path)
+    assert whole.ending is not None
+    codes = {warning.code for warning in whole.ending.last.recording.warnings}
+    assert codes == {"level_raised", "channels_cancel", "audio_gap", "audio_truncated"}
+    plain = run(engine, write(recording.samples[: 40 * SAMPLE_RATE], tmp_path / "plain.wav"))
+    assert plain.sentences[0].text[:10] in "".join(sentence.text for sentence in whole.sentences)
+    starts = [word.start_ms for sentence in whole.sentences for word in sentence.words]
+    words = [word for sentence in plain.sentences for word in sentence.words]
+    for word, shift_ms in ((words[0], 3000), (next(word for word in words if word.start_ms > 20_000), 11_000)):
+        assert min(abs(start - word.start_ms - shift_ms) for start in starts) < 60
+    short = run(engine, path, 10)
+    assert len(short.parts) >= 3
+    for number, part in enumerate(short.parts):
+        resumed = run(engine, path, 10, resume=part)
+        assert same_parts(resumed.everything, short.everything[number + 1 :])
+
+
 def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording: Recording, tmp_path: Path) -> None:
     both = run(engine, stereo, 14, split=True)
     assert both.ending is not None and both.ending.channels == 2
