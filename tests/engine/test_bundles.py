@@ -100,7 +100,8 @@ def test_load_touches_no_network(demo_bundle: Path, monkeypatch: pytest.MonkeyPa
 
 def test_importing_and_loading_print_nothing(demo_bundle: Path) -> None:
     code = (
-        "import sys; from worker.engine.bundles import loading; from worker.engine.bundles.bundles import from_directory\n"
+        "import sys; from worker.engine.bundles import loading\n"
+        "from worker.engine.bundles.bundles import from_directory\n"
         "assert 'funasr' not in sys.modules\n"
         f"loading.load(from_directory({str(demo_bundle)!r}), 'cpu')"
     )
