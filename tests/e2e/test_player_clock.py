@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from common.transcript.recording import Recording, plays_on_its_clock
 from tests.e2e.console.browser import HOW_TO_GET_IT, found, running
 from tests.e2e.console.voice import spoken_wav
-from tests.unit.engine.recordings import BEEPS, KINDS, beeping, ffmpeg, heard
+from tests.engine.recordings import BEEPS, KINDS, beeping, ffmpeg, heard
 from worker.engine.decoding.messages import SOUND
 from worker.engine.decoding.process import Child, Order
 

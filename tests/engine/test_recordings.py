@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from common.errors import AudioNotDecodable, AudioTruncated, ParaqueueError, TrackNotFound
-from tests.unit.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, ffmpeg, heard, near
+from tests.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, ffmpeg, heard, near
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=12")
 LATE = ["aac.m4a", "aac.mov", "faststart.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]
