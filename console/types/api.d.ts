@@ -351,9 +351,20 @@ export interface components {
         Stage: "fetching" | "transcribing" | "finishing";
         /** @enum {string} */
         Status: "queued" | "processing" | "completed" | "failed" | "canceled";
+        TrackOut: {
+            channels: number;
+            codec: string;
+            default: boolean;
+            heard: boolean;
+            index: number;
+            language: string | null;
+            sample_rate: number;
+            title: string | null;
+        };
         Transcription: {
             attempt: number;
             audio_ms: number | null;
+            audio_track: string;
             batch_id: string | null;
             cancel_requested: boolean;
             channels: string;
@@ -382,12 +393,15 @@ export interface components {
             started_at: string | null;
             status: components["schemas"]["Status"];
             tags: string[];
+            tracks: components["schemas"]["TrackOut"][];
+            warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
         TranscriptionDetail: {
             attempt: number;
             attempts: components["schemas"]["AttemptOut"][];
             audio_ms: number | null;
+            audio_track: string;
             batch_id: string | null;
             cancel_requested: boolean;
             channels: string;
@@ -416,6 +430,8 @@ export interface components {
             started_at: string | null;
             status: components["schemas"]["Status"];
             tags: string[];
+            tracks: components["schemas"]["TrackOut"][];
+            warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
         TranscriptionPage: {
@@ -445,6 +461,12 @@ export interface components {
             processing_seconds: number;
             tag: string | null;
             tenant: string | null;
+        };
+        WarningOut: {
+            code: string;
+            end_ms: number | null;
+            message: string;
+            start_ms: number | null;
         };
         Webhook: {
             /** Format: date-time */

@@ -13,6 +13,7 @@ type Webhook = Schemas['Webhook'];
 type Delivery = Schemas['DeliveryOut'];
 type UsageRow = Schemas['UsageOut'];
 type Peaks = Schemas['PeaksOut'];
+type RecordingWarning = Schemas['WarningOut'];
 
 type Model = import('../js/transcript/model.js').Model;
 type Player = import('../js/transcript/player.js').Player;

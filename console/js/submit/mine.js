@@ -25,10 +25,15 @@ const isOver = (group) => group.jobs.every((job) => job.over);
 
 /** @param {Group[]} list */
 function keep(list) {
-  const some = list.filter((group) => group.jobs.length);
-  const ended = some.filter(isOver).slice(0, KEPT);
-  groups.value = some.filter((group) => !isOver(group) || ended.includes(group));
+  groups.value = list.filter((group) => group.jobs.length);
   remember('submitted', groups.value);
+}
+
+// When something is added, the oldest that have ended make room; not while somebody watches them end.
+/** @param {Group[]} list */
+function pruned(list) {
+  const ended = list.filter(isOver).slice(0, KEPT);
+  return list.filter((group) => !isOver(group) || ended.includes(group));
 }
 
 /**
@@ -53,7 +58,7 @@ export const mine = {
     const list = changed(job.id, () => null); // the same again, where it was not transcribed twice
     const submitted = { id: job.id, over: false };
     const group = list.find((one) => one.key === key);
-    if (!group) keep([{ key, jobs: [submitted] }, ...list]);
+    if (!group) keep(pruned([{ key, jobs: [submitted] }, ...list]));
     else keep(list.map((one) => (one === group ? { key, jobs: [...group.jobs, submitted] } : one)));
   },
   // It has ended, or was started again.

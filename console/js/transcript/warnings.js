@@ -1,8 +1,10 @@
+// @ts-check
 // What a reader must know of the recording: sound that is missing, cut, or was not transcribed.
 import { html } from '../lib.js';
 import { clock } from '../format.js';
 import { has, t } from '../i18n.js';
 
+/** @param {{ job: Job }} props */
 export function Warnings({ job }) {
   const warnings = (job.warnings ?? []).filter((warning) => warning.code !== 'no_speech');
   if (!warnings.length) return null;
@@ -14,6 +16,7 @@ export function Warnings({ job }) {
   `;
 }
 
+/** @param {RecordingWarning} warning */
 function place({ start_ms, end_ms }) {
   if (start_ms === null) return '';
   const span = end_ms > start_ms ? `${clock(start_ms)} – ${clock(end_ms)}` : clock(start_ms);
@@ -21,6 +24,7 @@ function place({ start_ms, end_ms }) {
 }
 
 // A newer service may warn of what this page does not know.
+/** @param {RecordingWarning} warning */
 function told({ code, message }) {
   return has(`warning.${code}`) ? t(`warning.${code}`) : message;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // What a reader is told of a recording.
 export default {
   'warnings.title': '关于这段录音',
