@@ -383,7 +383,7 @@ def test_memory_is_limited(spoken: Path) -> None:
 def test_a_child_that_says_nothing_is_ended(spoken: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
     ffmpeg("-stream_loop", "200", "-i", spoken, long)
-    with AudioReader(long, limits=replace(LIMITS, idle_timeout_seconds=0.3)) as reader:
+    with AudioReader(long, limits=replace(LIMITS, idle_timeout_seconds=10)) as reader:
         os.kill(reader.pid, signal.SIGSTOP)
         with pytest.raises(DecodeStalled):
             list(reader.blocks(16_000))
