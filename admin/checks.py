@@ -29,7 +29,9 @@ class Found:
 class Look(Protocol):
     """Looks at one thing. May raise ParaqueueError or OSError: a failure too."""
 
-    def __call__(self, settings: Settings, *, deep: bool) -> Found: ...
+    def __call__(self, settings: Settings, *, deep: bool) -> Found:
+        """Look; `deep` allows what takes long."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class Lab:
         return Remote(spec, log, python, **self._environment())
 
     def _environment(self) -> dict[str, str]:
-        """ffmpeg by its name for those who look for it; threads that wait sleep, so that neighbours disturb less.
+        """Ffmpeg by its name for those who look for it; threads that wait sleep, so that neighbours disturb less.
 
         Our engine sets GOMP_SPINCOUNT itself. FunASR is given it too: on a machine with other work it is many times
         slower without, on a quiet one equally fast.

@@ -22,7 +22,8 @@ class Unsatisfiable(Exception):
 
 def asked_for(header: str | None, size: int) -> Span | None:
     """The range that a client wants of `size` bytes; None for the whole thing, also where the header is no single
-    range: a server may leave those out. Raises Unsatisfiable."""
+    range: a server may leave those out. Raises Unsatisfiable.
+    """
     found = ONE_RANGE.fullmatch(header) if header is not None else None
     if found is None:
         return None

@@ -1,5 +1,6 @@
 """What a request asks for: JSON with a link, several links or the id of an upload, or a form whose file goes to
-storage while it arrives. And how that becomes a submission."""
+storage while it arrives. And how that becomes a submission.
+"""
 
 from __future__ import annotations
 

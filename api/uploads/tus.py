@@ -1,5 +1,6 @@
 """What the tus protocol, version 1.0, says in headers. Extensions: creation, creation-with-upload,
-creation-defer-length, termination, expiration, checksum."""
+creation-defer-length, termination, expiration, checksum.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """sherpa-onnx on FunASR's exported recogniser. It has no FSMN-VAD: it is given the segments of funasr-onnx's, outside
-of its time, and it puts no punctuation. What is measured is its recognition alone."""
+of its time, and it puts no punctuation. What is measured is its recognition alone.
+"""
 
 from __future__ import annotations
 

@@ -13,7 +13,8 @@ from common.storage.protocol import PartialObject
 
 class LocalAppender:
     """See `Appender`. The kernel's lock on the file goes with its holder, also when that is killed; and a holder
-    that was only frozen keeps it, so that it cannot write behind the back of the next one."""
+    that was only frozen keeps it, so that it cannot write behind the back of the next one.
+    """
 
     def __init__(self, path: Path, size: int) -> None:
         with failures.of_directories():

@@ -81,7 +81,7 @@ def _with_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 
 def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """uvicorn says everything twice, once for terminals."""
+    """Uvicorn says everything twice, once for terminals."""
     event.pop("color_message", None)
     return event
 

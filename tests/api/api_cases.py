@@ -133,7 +133,8 @@ def problem_of(response: httpx.Response, status: int, code: str) -> dict[str, An
     assert body["code"] == code, body
     assert body["status"] == status
     assert body["type"] == f"urn:paraqueue:error:{code}"
-    assert body["title"] and body["detail"]
+    assert body["title"]
+    assert body["detail"]
     assert isinstance(body["retryable"], bool)
     assert body["request_id"] == response.headers["x-request-id"]
     return body

@@ -82,7 +82,8 @@ def test_a_body_beyond_the_limit_is_refused_before_it_is_parsed(
     headers = {"Content-Type": "application/json"}
     answer = api.client.request(method, path, content=body if announced else pieces, headers=headers)
     assert answer.status_code == 413, answer.text
-    assert str(limit) in answer.text and "upload_too_large" in answer.text
+    assert str(limit) in answer.text
+    assert "upload_too_large" in answer.text
 
 
 def test_the_longest_list_of_links_fits(api: Api) -> None:
@@ -97,9 +98,11 @@ def test_thousands_of_wrong_fields_are_told_in_a_short_answer(api: Api, path: st
     assert limit // 2 < len(body) <= limit
     answer = api.client.post(path, content=body, headers={"Content-Type": "application/json"})
     problem = problem_of(answer, 422, "invalid_request")
-    assert len(problem["errors"]) == 20 and len(answer.content) < 8192
+    assert len(problem["errors"]) == 20
+    assert len(answer.content) < 8192
     long = api.client.post(path, json={"n" * 50_000: 0, "name": "a"})
-    assert problem_of(long, 422, "invalid_request") and len(long.content) < 8192
+    assert problem_of(long, 422, "invalid_request")
+    assert len(long.content) < 8192
 
 
 def guarded_calls() -> list[tuple[str, RouteContext]]:
@@ -136,4 +139,5 @@ def test_validation_does_not_hold_the_other_calls_up(api: Api, monkeypatch: pyte
     real = submit.from_json
     monkeypatch.setattr(submit, "from_json", lambda body: threads.append(threading.current_thread()) or real(body))
     assert api.submit_link(LINK).status_code == 202
-    assert all("AnyIO worker thread" in thread.name for thread in threads) and threads
+    assert all("AnyIO worker thread" in thread.name for thread in threads)
+    assert threads

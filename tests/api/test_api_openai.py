@@ -224,8 +224,8 @@ def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
     worker = played(patient.emptied(), slowly)
     said = []
     with pytest.raises(openai.APIError) as raised:
-        for item in sdk(patient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True):
-            said.append(getattr(item, "delta", ""))
+        stream = sdk(patient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True)
+        said.extend(getattr(item, "delta", "") for item in stream)
     worker.join(20)
     assert "".join(said) == SAID
     body: Any = raised.value.body

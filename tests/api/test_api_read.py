@@ -262,8 +262,10 @@ def test_models_tell_what_they_can_do(api: Api) -> None:
     assert api.client.get("/v1/models/demo-zh").json()["languages"] == []
     with_worker(api.database, languages=("zh", "en"))
     told = api.client.get("/v1/models/demo-zh").json()
-    assert told["languages"] == ["zh", "en"] and told["word_times"] is True
-    assert told["speakers"] is False and told["hotwords"] is False
+    assert told["languages"] == ["zh", "en"]
+    assert told["word_times"] is True
+    assert told["speakers"] is False
+    assert told["hotwords"] is False
     # What a worker said is remembered while it is away; a worker of an older version says nothing.
     execute(api.database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
     assert api.client.get("/v1/models/demo-zh").json()["languages"] == ["zh", "en"]

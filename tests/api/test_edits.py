@@ -83,7 +83,8 @@ def test_a_correction_stands_beside_what_the_machine_heard(api: Api, job: Job) -
     assert [word["text"] for word in told["words"]] == list("今天天汽很好"), "words and times stay the machine's"
     edit = told["edit"]
     assert (edit["text"], edit["machine_text"], edit["revision"]) == ("今天天气很好。", HEARD[0], 1)
-    assert edit["edited_at"].endswith("Z") and edit["edited_by"].startswith("key_")
+    assert edit["edited_at"].endswith("Z")
+    assert edit["edited_by"].startswith("key_")
     after = json.loads(transcript(api, job))
     assert after["sentences"][0] == {name: value for name, value in told.items() if name != "number"}
     assert after["sentences"][1:] == before["sentences"][1:], "nobody changed these"
@@ -100,7 +101,8 @@ def test_every_form_has_either_text(api: Api, job: Job, form: str) -> None:
     as_heard = transcript(api, job, form, text="machine")
     if form == "json":
         told = json.loads(as_heard)
-        assert told["sentences"][0]["text"] == HEARD[0] and told["text"] == "".join(HEARD)
+        assert told["sentences"][0]["text"] == HEARD[0]
+        assert told["text"] == "".join(HEARD)
         assert told["sentences"][0]["edit"]["text"] == "今天天气很好。", "JSON carries both"
     else:
         assert as_heard == machine
@@ -115,11 +117,13 @@ def test_a_long_correction_becomes_cues_with_times_from_the_words_that_are_still
     assert "".join(text for _, text in cues).endswith("因为它比去年好了很多。")
     assert len(cues) >= 3
     times = [[_ms(time) for time in line.split(" --> ")] for line, _ in cues]
-    assert times[0][0] == 0 and times[-1][1] >= 2900, "a cue stands for a second"
+    assert times[0][0] == 0, "a cue stands for a second"
+    assert times[-1][1] >= 2900, "a cue stands for a second"
     assert all(start < end for start, end in times)
     assert all(before[1] <= after[0] for before, after in pairwise(times))
     [last] = [time for (_, text), time in zip(cues, times, strict=True) if "去年" in text]
-    assert last[0] <= 2300 + 200 and last[1] >= 2500, "比去年 was said at 2.3 s"
+    assert last[0] <= 2300 + 200, "比去年 was said at 2.3 s"
+    assert last[1] >= 2500, "比去年 was said at 2.3 s"
 
 
 def _ms(clock: str) -> int:
@@ -238,7 +242,8 @@ def test_events_tell_corrected_sentences(api: Api, job: Job) -> None:
     corrected(api, job, "今天天气很好。")
     with api.client.stream("GET", f"/v1/transcriptions/{job.public_id}/events") as answer:
         told = "".join(answer.iter_text())
-    assert '"text": "今天天气很好。", "start_ms"' in told and HEARD[1] in told
+    assert '"text": "今天天气很好。", "start_ms"' in told
+    assert HEARD[1] in told
 
 
 def found(api: Api, query: str) -> list[str]:
@@ -301,6 +306,8 @@ def test_the_client_corrects(job: Job, client: Client) -> None:
 
 def test_an_edit_is_a_sentences_own(job: Job, api: Api) -> None:
     told = jobs.correct(api.database, job, 1, "我们开始吧。")
-    assert isinstance(told, Sentence) and told.edit is not None and told.edit.edited_by is None
+    assert isinstance(told, Sentence)
+    assert told.edit is not None
+    assert told.edit.edited_by is None
     assert [item.text for item in jobs.sentences(api.database, job)] == [HEARD[0], "我们开始吧。", HEARD[2]]
     assert [item.text for item in jobs.sentences(api.database, job, machine=True)] == list(HEARD)

@@ -64,7 +64,8 @@ def test_a_key_from_its_making_to_its_end(api: Api) -> None:
     assert api.client.get(path).json()["last_used_at"]
 
     rotated = api.client.post(f"{path}/rotate", json={"grace_hours": 1}).json()
-    assert rotated["key"] != key["key"] and rotated["previous_until"]
+    assert rotated["key"] != key["key"]
+    assert rotated["previous_until"]
     for secret in (key["key"], rotated["key"]):
         assert api.client.get("/v1/transcriptions", headers=bearer(secret)).status_code == 200
     assert api.client.delete(path).status_code == 204
@@ -157,9 +158,12 @@ def test_a_session_reads_with_its_cookie_and_changes_with_its_token(api: Api, br
     begun = browser.post("/v1/session", headers=bearer(secret))
     assert begun.status_code == 201, begun.text
     cookies = {line.partition("=")[0]: line.lower() for line in begun.headers.get_list("set-cookie")}
-    assert "httponly" in cookies[sessions.COOKIE] and "samesite=strict" in cookies[sessions.COOKIE]
-    assert "httponly" not in cookies[sessions.CSRF_COOKIE] and "secure" not in cookies[sessions.COOKIE]
-    assert secret not in begun.text and secret not in str(cookies)
+    assert "httponly" in cookies[sessions.COOKIE]
+    assert "samesite=strict" in cookies[sessions.COOKIE]
+    assert "httponly" not in cookies[sessions.CSRF_COOKIE]
+    assert "secure" not in cookies[sessions.COOKIE]
+    assert secret not in begun.text
+    assert secret not in str(cookies)
     job = uploaded(api.database, api.storage, tenant="acme")
     path = f"/v1/transcriptions/{job.public_id}"
     assert browser.get(path).json()["id"] == job.public_id
@@ -195,7 +199,8 @@ def test_every_answer_tells_browsers_to_be_careful(api: Api, path: str) -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     policy = headers["content-security-policy"]
-    assert "frame-ancestors 'none'" in policy and "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "default-src 'none'" in policy
     assert ("script-src" in policy) == (path == "/docs")
     problem_of(httpx.get(f"{api.client.base_url}/v1/models"), 401, "unauthenticated")
     assert httpx.get(f"{api.client.base_url}/v1/models").headers["x-content-type-options"] == "nosniff"
@@ -226,4 +231,5 @@ def test_an_open_service_on_an_open_address_does_not_start() -> None:
     command = [sys.executable, "-m", "api.main"]
     done = subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
-    assert "PARAQUEUE_AUTH=off" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert "PARAQUEUE_AUTH=off" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

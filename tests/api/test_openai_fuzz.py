@@ -53,7 +53,9 @@ def checked(api: Api, answer: httpx.Response) -> None:
         assert answer.headers["content-type"] == "application/json"
         assert answer.headers["x-should-retry"] == "false"
         error = answer.json()["error"]
-    assert {"message", "type", "param", "code"} <= set(error) and error["message"] and error["code"]
+    assert {"message", "type", "param", "code"} <= set(error)
+    assert error["message"]
+    assert error["code"]
     if error["code"] == "still_running":
         job_id = error["transcription_id"].partition("_")[2]
         assert one(api.database, "SELECT status FROM jobs WHERE id = :id", id=job_id) == "queued"

@@ -91,7 +91,9 @@ def test_over_https_no_neighbour_can_plant_a_cookie(api: Api) -> None:
     cookies = {line.partition("=")[0]: line for line in begun.headers.get_list("set-cookie")}
     assert set(cookies) == {f"__Host-{sessions.COOKIE}", f"__Host-{sessions.CSRF_COOKIE}"}
     for line in cookies.values():
-        assert "Secure" in line and "Path=/" in line and "Domain" not in line
+        assert "Secure" in line
+        assert "Path=/" in line
+        assert "Domain" not in line
     value = cookies[f"__Host-{sessions.COOKIE}"].partition("=")[2].partition(";")[0]
     for name, status in ((f"__Host-{sessions.COOKIE}", 200), (sessions.COOKIE, 401)):
         headers = {"Cookie": f"{name}={value}"} | HTTPS

@@ -67,7 +67,8 @@ def test_what_goes_wrong_is_said_by_a_code_or_a_class(collector: Collector) -> N
         with pytest.raises(type(error)), tracing.span(name):
             raise error
     spans = sent(collector)
-    assert spans["ours"].failed and spans["theirs"].failed
+    assert spans["ours"].failed
+    assert spans["theirs"].failed
     assert "secret" not in repr(collector.spans)
 
 
@@ -141,7 +142,8 @@ def test_a_job_and_its_retry_know_who_asked(settings: Settings) -> None:
     assert rows(database, "SELECT request_id, traceparent FROM jobs") == [("first", ASKED)]
     with_worker(database)
     held = jobs.claim(database, job.id, worker=WORKER, model=MODEL, lease_seconds=30)
-    assert held is not None and (held.request_id, held.traceparent) == ("first", ASKED)
+    assert held is not None
+    assert (held.request_id, held.traceparent) == ("first", ASKED)
     execute(
         database,
         "UPDATE jobs SET status = 'failed', lease_token = NULL, lease_worker = NULL, finished_at = now(), stage = NULL",

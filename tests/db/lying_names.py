@@ -333,7 +333,8 @@ def test_a_webhook_goes_to_the_address_that_was_checked_and_is_checked_at_each_t
     assert send("http://rebind.test/hook").delivered
     assert names.asked["rebind.test A"] == 1
     again = send("http://rebind.test/hook")
-    assert again.report.error == "address_not_allowed" and again.final
+    assert again.report.error == "address_not_allowed"
+    assert again.final
     assert _connects == [(ALLOWED, 80)]
 
 

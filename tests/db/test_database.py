@@ -71,7 +71,8 @@ class Proxy:
 @contextmanager
 def proxied(url: str) -> Iterator[tuple[Proxy, str]]:
     parts = urlsplit(url)
-    assert parts.hostname is not None and parts.port is not None
+    assert parts.hostname is not None
+    assert parts.port is not None
     proxy = Proxy(parts.hostname, parts.port)
     try:
         yield proxy, url.replace(f":{parts.port}/", f":{proxy.port}/")

@@ -111,7 +111,8 @@ def test_a_job_takes_the_earlier_transcript(database: Database) -> None:
     assert taken(database, held)
     job = jobs.get(database, held.job.id)
     assert (job.status, job.deduplicated_from, job.audio_ms) == (Status.COMPLETED, first.id, first.audio_ms)
-    assert job.result is not None and first.result is not None
+    assert job.result is not None
+    assert first.result is not None
     assert (job.result.revision, job.result.channels, job.result.processing_ms) == ("r1", 1, 0)
     assert list(jobs.sentences(database, job)) == list(jobs.sentences(database, first))
     assert [item.outcome for item in jobs.attempts(database, job.id)] == ["completed"]

@@ -117,7 +117,8 @@ def test_one_job_of_a_small_tenant_is_not_at_the_far_end(database: Database, ten
         many(database, 3000 // tenants, f"t{number:03}")
     job = submitted(database, tenant="zz")
     place = position(database, job)
-    assert place is not None and place <= tenants + 1
+    assert place is not None
+    assert place <= tenants + 1
 
 
 def test_an_uneven_line_is_read_to_its_end(database: Database) -> None:

@@ -52,7 +52,8 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
 def page(**asked: object) -> Callable[[Database], object]:
     def call(database: Database) -> object:
         found = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **asked)  # type: ignore[arg-type]
-        assert found.jobs and {job.tenant for job in found.jobs} == {ONE_OF_THEM}
+        assert found.jobs
+        assert {job.tenant for job in found.jobs} == {ONE_OF_THEM}
         return found
 
     return call

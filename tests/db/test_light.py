@@ -108,7 +108,8 @@ def test_the_sweep_gives_up_what_kills_every_worker(light_tasks: LightTasks) -> 
     light_tasks.sweep()
     failed = jobs.get(light_tasks.database, job.id)
     assert failed.status is Status.FAILED
-    assert failed.failure is not None and failed.failure.code == "poison"
+    assert failed.failure is not None
+    assert failed.failure.code == "poison"
 
 
 def test_the_sweep_announces_no_more_than_there_are_slots(light_tasks: LightTasks) -> None:
@@ -138,7 +139,8 @@ def test_cleaning_deletes_what_outlived_its_time(light_tasks: LightTasks, tmp_pa
     light_tasks.clean()
     left = {job.id: jobs.get(light_tasks.database, job.id).source.audio_key for job in (old, young, running)}
     assert left[old.id] is None
-    assert left[young.id] and left[running.id]
+    assert left[young.id]
+    assert left[running.id]
     kept = {key for key, _ in light_tasks.storage.keys("audio/")}
     assert kept == {left[young.id], left[running.id], fresh.relative_to(tmp_path / "storage").as_posix()}
     light_tasks.clean()

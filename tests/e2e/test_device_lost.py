@@ -30,7 +30,9 @@ def test_a_worker_without_a_device_ends_and_its_job_goes_on(
         wait_until(lambda: child.process.poll() is not None, [], READY_SECONDS, "the worker did not end")
         assert child.process.returncode == EXIT_DEVICE_LOST
         log = child.log.read_text()
-        assert "device_lost" in log and "illegal memory access" in log and "attempt_crashed" not in log
+        assert "device_lost" in log
+        assert "illegal memory access" in log
+        assert "attempt_crashed" not in log
         service.children.pop("worker")
         service.start_worker("worker")
         job = service.finished(job_id)

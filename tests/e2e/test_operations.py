@@ -172,7 +172,8 @@ def test_what_failed_is_marked_and_says_no_more_than_a_code(scene: Scene) -> Non
 
     scene.collector.wait(lambda: len(attempts()) == 1, "the failed attempt")
     [attempt] = attempts()
-    assert attempt.failed and attempt.attributes["paraqueue.outcome"] == "failed"
+    assert attempt.failed
+    assert attempt.attributes["paraqueue.outcome"] == "failed"
     told = json.dumps([item.attributes for item in scene.collector.spans])
     for secret in (scene.service.client.headers["Authorization"], WEBHOOK_SECRET, "broken.mp3", TOKEN):
         assert secret not in told
@@ -246,7 +247,8 @@ def test_the_metrics_say_what_happened(scraped: Scene) -> None:
     total, free, ours = (
         number(f'paraqueue_device_memory_bytes{{kind="{kind}"}}') for kind in ("total", "free", "ours")
     )
-    assert total > free > 0 and total > ours > 50e6
+    assert total > free > 0
+    assert total > ours > 50e6
 
 
 def test_no_alert_fires_on_a_service_that_is_well(scraped: Scene) -> None:

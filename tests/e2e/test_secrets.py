@@ -231,13 +231,16 @@ def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatc
         scene = Scene(service, tasks, tmp_path / "logs", said)
         places = scene.places()
         assert {"api.log", "worker.log", "light.log", "beat.log", "flower.log", "table jobs"} <= set(places)
-        assert "request" in places["api.log"] and "api.main" in places["process list"] and places["Flower"]
+        assert "request" in places["api.log"]
+        assert "api.main" in places["process list"]
+        assert places["Flower"]
         assert link in places["table jobs"], "the tables are really read"
         assert seen_in(places, never, kept={spoken[2]}) == set()
         # And now with leaks of our own, so that the search is known to find what is there.
         for number, place in enumerate(planted(scene, secret := next(iter(never - {spoken[2]}))), start=1):
             found = seen_in(scene.places(), {secret}, kept=set())
-            assert place in found and len(found) == number
+            assert place in found
+            assert len(found) == number
         tasks.close()
 
 

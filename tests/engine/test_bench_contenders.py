@@ -27,8 +27,11 @@ def test_our_texts_are_the_same_alone_among_others_and_interrupted(lab: Lab) -> 
         run = remote.run(["1", "2", "3"])
     passes = run.details["passes"]
     assert passes["alone"] == passes["together"] == passes["resumed"]
-    assert len(passes["alone"]) == 3 and all(one["text"] for one in passes["alone"])
-    assert run.wall_seconds > 0 and run.cpu_seconds > 0 and run.peak_rss_mib > 100
+    assert len(passes["alone"]) == 3
+    assert all(one["text"] for one in passes["alone"])
+    assert run.wall_seconds > 0
+    assert run.cpu_seconds > 0
+    assert run.peak_rss_mib > 100
 
 
 def test_an_engine_tells_its_words_its_padding_and_its_stages(lab: Lab) -> None:
@@ -37,7 +40,8 @@ def test_an_engine_tells_its_words_its_padding_and_its_stages(lab: Lab) -> None:
     with lab.remote("ours", lab.demo, at_once=3) as remote:
         run = remote.run(files)
         stages = remote.stages(files[:1])
-    assert run.words > 10 and all(run.texts)
+    assert run.words > 10
+    assert all(run.texts)
     assert run.details["padded_over_real"] >= 1
     assert 0 <= run.details["device_idle_share"] < 1
     wanted = {"VAD", "features", "encoder", "predictor", "timestamp head", "decoder", "words", "punctuation"}
@@ -49,7 +53,8 @@ def test_the_machine_of_our_vad_is_measured_alone(lab: Lab) -> None:
         run = remote.run(lab.audio(1, 6))
         machine = remote.stages([])
     assert run.details["segments"][0]
-    assert machine["audio"] == 36_000 and 0 < machine["machine"] < 36
+    assert machine["audio"] == 36_000
+    assert 0 < machine["machine"] < 36
 
 
 def test_who_cannot_be_loaded_says_why(lab: Lab, tmp_path: Path) -> None:
@@ -89,9 +94,11 @@ def test_stages_are_timed_and_left_as_they_were() -> None:
     named = {"own": (worker, "held"), "method": (worker, "work"), "missing": (worker, "nothing")}
     seconds = timed_stages(named, lambda: (worker.held(), worker.work()), "cpu")
     assert set(seconds) == {"own", "method", "all"}
-    assert seconds["own"] >= 0.01 and seconds["method"] >= 0.02
+    assert seconds["own"] >= 0.01
+    assert seconds["method"] >= 0.02
     assert seconds["all"] >= seconds["own"] + seconds["method"]
-    assert worker.held is held and "work" not in vars(worker)
+    assert worker.held is held
+    assert "work" not in vars(worker)
 
 
 ABSENT = "imageio_ffmpeg espeakng_loader jiwer celery sqlalchemy httpx pydantic structlog psycopg redis boto3"
@@ -128,5 +135,6 @@ def test_a_ratio_compares_the_runs_of_a_round() -> None:
         return [Run(wall, 1.0, 0.0, None, 0, [], {}) for wall in walls]
 
     found = ratio(runs(10, 30, 12), runs(5, 10, 4))
-    assert found is not None and (found.median, found.least, found.most) == (3.0, 2.0, 3.0)
+    assert found is not None
+    assert (found.median, found.least, found.most) == (3.0, 2.0, 3.0)
     assert ratio(runs(1), None) is None

@@ -18,7 +18,9 @@ def test_results_take_their_place_in_a_page(tmp_path: Path) -> None:
     report.write(tmp_path)
     page = "before\n<!-- results trial -->\nold\n<!-- end -->\nafter <!-- results none -->\nkept\n<!-- end -->\n"
     made = filled(page, tmp_path)
-    assert made.startswith("before\n") and "old" not in made and "kept" in made
+    assert made.startswith("before\n")
+    assert "old" not in made
+    assert "kept" in made
     assert "| ours | 2.0 (1.0-3.0) |" in made
     assert "| `ratio` | 1.500 | at least 1.7 | no |" in made
     assert "- packages: torch 2" in made

@@ -28,9 +28,11 @@ def test_shipped_definitions_are_pinned() -> None:
     assert {sources[0].revision for sources in large.sources.values()} == {"v2.0.4"}
     assert "vocab272727" in large.sources["punc"][0].repository
     default = bundle_spec("paraformer-zh")
-    assert "seaco" in default.sources["asr"][0].repository and "vocab471067" in default.sources["punc"][0].repository
+    assert "seaco" in default.sources["asr"][0].repository
+    assert "vocab471067" in default.sources["punc"][0].repository
     assert default.files("asr")["model.pt"].size == 989_763_045
-    assert large.card.languages == ("zh", "en") and large.card.word_times
+    assert large.card.languages == ("zh", "en")
+    assert large.card.word_times
     with pytest.raises(ModelUnavailable, match="no model bundle"):
         bundle_spec("nothing")
 
@@ -38,7 +40,8 @@ def test_shipped_definitions_are_pinned() -> None:
 def test_locate_names_every_missing_file(copied: Path) -> None:
     spec = bundle_spec("demo-zh")
     assert locate(spec, copied.parent).asr == copied / "asr"
-    assert from_directory(copied).name == "demo-zh" and from_directory(copied).card == spec.card
+    assert from_directory(copied).name == "demo-zh"
+    assert from_directory(copied).card == spec.card
     (copied / "asr" / "am.mvn").unlink()
     (copied / "punc" / "model.pt").unlink()
     with pytest.raises(ModelUnavailable, match=r"asr/am\.mvn is missing; punc/model\.pt is missing"):
@@ -51,12 +54,15 @@ def test_an_operator_adds_a_bundle_by_a_file(copied: Path) -> None:
     (copied.parent / "house.toml").write_text('name = "house"\nlanguages = ["ZH"]\nhotwords = true\n')
     copied.rename(copied.parent / "house")
     found = locate(bundle_spec("house", copied.parent), copied.parent)
-    assert found.name == "house" and found.card.languages == ("zh",) and found.card.hotwords
+    assert found.name == "house"
+    assert found.card.languages == ("zh",)
+    assert found.card.hotwords
 
 
 def test_revision_follows_the_content(copied: Path) -> None:
     before = from_directory(copied).revision
-    assert from_directory(copied).revision == before and len(before) == 12
+    assert from_directory(copied).revision == before
+    assert len(before) == 12
     with (copied / "vad" / "am.mvn").open("a") as file:
         file.write(" ")
     assert from_directory(copied).revision != before
@@ -126,6 +132,7 @@ def test_command_prints_a_transcript(
     speech.write_wav(wav, recordings[0][: 20 * 16_000].astype("float32") / 32767)  # type: ignore[index]
     assert main([str(wav), "--model", str(demo_bundle), "--device", "cpu", "--threads", "1"]) == 0
     printed = capsys.readouterr()
-    assert printed.out.startswith("[00:00:0") and "RTF" in printed.err
+    assert printed.out.startswith("[00:00:0")
+    assert "RTF" in printed.err
     assert main([str(wav), "--model", "nothing"]) == 1
     assert capsys.readouterr().err.startswith("model_unavailable: ")

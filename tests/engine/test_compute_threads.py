@@ -31,7 +31,8 @@ def test_each_lane_has_one_thread_of_torch_and_the_others_keep_theirs() -> None:
             return [(threading.current_thread().name, torch.get_num_threads()) for _ in items]
 
         seen = threads.run(look, [1, 1], float)
-        assert len({name for name, _ in seen}) == 2 and {threads for _, threads in seen} == {1}
+        assert len({name for name, _ in seen}) == 2
+        assert {threads for _, threads in seen} == {1}
         assert torch.get_num_threads() == before
         names = threads.run(lambda items: [threading.current_thread().name for _ in items], [1], float)
         assert names == [threading.current_thread().name]
@@ -60,4 +61,5 @@ def test_shares_are_about_equal() -> None:
     assert sorted(index for share in shares for index in share) == list(range(7))
     totals = [sum(sizes[i] for i in share) for share in shares]
     assert abs(totals[0] - totals[1]) <= 5
-    assert divide([1.0], 4) == [[0]] and divide([], 2) == []
+    assert divide([1.0], 4) == [[0]]
+    assert divide([], 2) == []

@@ -105,7 +105,8 @@ def test_the_budget_recovers(make: Callable[..., Any]) -> None:
     assert batcher.stats().budget_seconds == 100.0
     assert batcher.stats().out_of_memory == 1
     futures = queued(batcher, 25, 4.0)
-    assert {future.result(60) for future in futures} == {8.0} and len(memory.batches[-1]) == 25
+    assert {future.result(60) for future in futures} == {8.0}
+    assert len(memory.batches[-1]) == 25
 
 
 def test_a_budget_that_grew_back_too_early_waits_longer() -> None:
@@ -183,7 +184,8 @@ def test_an_error_that_is_not_sticky_stays_with_its_segment(make: Callable[..., 
     bad, good = batcher.submit("a", 3.0, 3.0), batcher.submit("b", 4.0, 4.0)
     with pytest.raises(RuntimeError, match="this one"):
         bad.result(60)
-    assert good.result(60) == 4.0 and told == []
+    assert good.result(60) == 4.0
+    assert told == []
 
 
 @pytest.mark.parametrize("kind", ["segment", "call"])
@@ -235,7 +237,8 @@ def test_the_lines_of_an_error_stay_for_the_log() -> None:
         raise ValueError("here")
 
     _, error = attempt(FaultRules(), fail)
-    assert error is not None and error.__traceback__ is not None
+    assert error is not None
+    assert error.__traceback__ is not None
     names, trace = [], error.__traceback__
     while trace is not None:
         names.append(trace.tb_frame.f_code.co_name)

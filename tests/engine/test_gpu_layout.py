@@ -116,7 +116,8 @@ def test_a_lost_device_ends_all_streams_and_is_told_once(
     with pytest.raises(DeviceLost):
         other.accept(recordings[1])
         other.finish()
-    assert engine.lost and len(told) == 1
+    assert engine.lost
+    assert len(told) == 1
     engine.on_device_lost(told.append)  # late, and told at once
     assert len(told) == 2
     engine.close()

@@ -68,13 +68,17 @@ def same(hub: FakeHub, paths: BundlePaths) -> bool:
 def test_a_download_is_whole_and_stamped(hub: FakeHub, models_dir: Path) -> None:
     said: list[str] = []
     paths = get(hub, models_dir, said=said)
-    assert same(hub, paths) and paths.revision == "v1" and paths.card.languages == ("zh",)
-    assert [line for line in said if "ModelScope" in line] == said and len(said) == 3
+    assert same(hub, paths)
+    assert paths.revision == "v1"
+    assert paths.card.languages == ("zh",)
+    assert [line for line in said if "ModelScope" in line] == said
+    assert len(said) == 3
     manifest = json.loads((paths.asr / ".files.json").read_text())
     weights = (paths.asr / "model.pt").read_bytes()
     assert manifest["model.pt"] == {"size": len(weights), "sha256": hashlib.sha256(weights).hexdigest()}
     hub.requests.clear()
-    assert get(hub, models_dir) == paths and not hub.requests
+    assert get(hub, models_dir) == paths
+    assert not hub.requests
     (paths.vad / "model.pt").unlink()
     assert same(hub, get(hub, models_dir))
     assert [request.name for request in hub.requests] == ["model.pt"]
@@ -82,7 +86,8 @@ def test_a_download_is_whole_and_stamped(hub: FakeHub, models_dir: Path) -> None
 
 def test_hugging_face_gives_the_commit(hub: FakeHub, models_dir: Path) -> None:
     paths = get(hub, models_dir, "huggingface")
-    assert same(hub, paths) and paths.revision == COMMIT
+    assert same(hub, paths)
+    assert paths.revision == COMMIT
     shutil.rmtree(paths.asr.parent)
     again = get(hub, models_dir, "huggingface", mirrors="asr=org/asr@main,vad=org/vad@main,punc=org/punc@main")
     assert again.revision == COMMIT  # a branch is resolved, and its commit downloaded and told
@@ -100,7 +105,8 @@ def test_a_wrong_file_is_named_and_never_stands_in_its_place(hub: FakeHub, model
     hub.faults.wrong.add("model.pt")
     with pytest.raises(ModelUnavailable, match=r"model\.pt: its sha256 is [0-9a-f]{64} instead of") as told:
         get(hub, models_dir)
-    assert "asr from ModelScope, org/asr at v1" in told.value.message and "by hand" in told.value.message
+    assert "asr from ModelScope, org/asr at v1" in told.value.message
+    assert "by hand" in told.value.message
     assert len(hub.asked("model.pt")) == files.TRIES
     assert not (models_dir / NAME / "asr" / "model.pt").exists()
     with pytest.raises(ModelUnavailable, match=r"asr/model\.pt is missing"):
@@ -123,13 +129,15 @@ def test_a_missing_file_and_a_hub_that_is_away_lead_to_the_next_source(hub: Fake
     said: list[str] = []
     down = HubAccess("http://127.0.0.1:9", hub.url)
     paths = download(bundle_spec(NAME, models_dir), ("modelscope", "huggingface"), models_dir, down, said.append)
-    assert paths.revision == COMMIT and same(hub, paths)
+    assert paths.revision == COMMIT
+    assert same(hub, paths)
     assert [line for line in said if "it cannot be reached" in line and "ModelScope" in line]
     hub.faults.down = True
     shutil.rmtree(paths.asr.parent)
     with pytest.raises(ModelUnavailable, match="HTTP 503") as told:
         get(hub, models_dir, "modelscope", "huggingface")
-    assert "ModelScope" in told.value.message and "Hugging Face" in told.value.message
+    assert "ModelScope" in told.value.message
+    assert "Hugging Face" in told.value.message
 
 
 def test_a_source_that_fails_half_way_is_followed_by_the_next(hub: FakeHub, models_dir: Path, tmp_path: Path) -> None:

@@ -59,7 +59,8 @@ def test_segments_without_words_leave_the_others(recogniser: Paraformer, recordi
     alone = plain(recogniser.recognise([speech])[0])
     assert alone
     nothing, words, also_nothing = recogniser.recognise([tiny, speech, empty])
-    assert (nothing, also_nothing) == ([], []) and plain(words) == alone
+    assert (nothing, also_nothing) == ([], [])
+    assert plain(words) == alone
     assert recogniser.recognise([tiny]) == [[]]
     assert recogniser.recognise([]) == []
 

@@ -231,7 +231,8 @@ def test_resuming_a_difficult_recording(engine: Engine, recording: Recording, tm
 
 def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording: Recording, tmp_path: Path) -> None:
     both = run(engine, stereo, 14, split=True)
-    assert both.ending is not None and both.ending.channels == 2
+    assert both.ending is not None
+    assert both.ending.channels == 2
     alone = run(engine, write(recording.samples, tmp_path / "left.flac"))
     left = [sentence for sentence in both.sentences if sentence.channel == 0]
     right = [sentence for sentence in both.sentences if sentence.channel == 1]
@@ -252,7 +253,8 @@ def test_two_channels_resume_too(engine: Engine, stereo: Path) -> None:
 
 def test_two_channels_are_mixed_unless_split(engine: Engine, stereo: Path) -> None:
     mixed = run(engine, stereo)
-    assert mixed.ending is not None and mixed.ending.channels == 1
+    assert mixed.ending is not None
+    assert mixed.ending.channels == 1
     assert {sentence.channel for sentence in mixed.sentences} == {0}
 
 
@@ -396,7 +398,8 @@ def test_silence_has_no_sentences(engine: Engine, tmp_path: Path, loudness_db: f
         samples = to_pcm(noise(length, "pink", loudness_db, np.random.default_rng(3)))
     told = run(engine, write(samples, tmp_path / "silence.wav"), 10)
     assert told.sentences == []
-    assert told.ending is not None and told.ending.audio_ms == 30_000
+    assert told.ending is not None
+    assert told.ending.audio_ms == 30_000
     assert len(told.parts) >= 2
 
 

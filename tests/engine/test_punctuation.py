@@ -95,7 +95,8 @@ def test_a_sentence_without_end_is_bounded(part: loading.ModelPart, label_with: 
     words = words_of(LONGEST_SENTENCE_WORDS + 200, np.random.default_rng(1), part.tokens)
     stream = PunctuationStream(punctuator, lambda window: punctuator.label([window])[0])
     first = stream.accept(words)
-    assert first and len(first[0].words) <= LONGEST_SENTENCE_WORDS + 20
+    assert first
+    assert len(first[0].words) <= LONGEST_SENTENCE_WORDS + 20
 
 
 def test_windows_of_several_streams_in_one_batch(

@@ -83,7 +83,8 @@ def in_blocks(stream: VadStream, samples: Int16, size: int) -> Segments:
 
 
 def test_the_published_configuration(vad: Vad, theirs: Any) -> None:
-    assert vad.config.max_end_silence_time == 800 and vad.config.speech_noise_thres == 0.6
+    assert vad.config.max_end_silence_time == 800
+    assert vad.config.speech_noise_thres == 0.6
     assert len(theirs.model.state_dict()) == 24
     assert theirs.model.encoder.out_linear2.linear.out_features == 248
 

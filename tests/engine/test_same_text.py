@@ -93,7 +93,8 @@ def test_sentences_are_well_formed(
         assert words
         times = [time for word in words for time in (word.start_ms, word.end_ms)]
         assert times == sorted(times)
-        assert times[0] >= 0 and times[-1] <= len(samples) // 16
+        assert times[0] >= 0
+        assert times[-1] <= len(samples) // 16
         assert all(0 < word.confidence <= 1 for word in words)
         assert all(s.text == s.text.strip() and s.text[-1] in "。？.?" for s in sentences)
 

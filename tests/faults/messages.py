@@ -64,7 +64,8 @@ def nobody_worked_twice(scene: Scene, injected: Injected, struck: Struck) -> Non
     for attempts in struck.attempts.values():
         for earlier, later in pairwise(attempts):
             # Both are the beginnings of transactions, one of which may have waited for the other.
-            assert earlier.ended is not None and earlier.ended < later.started + 0.5, attempts
+            assert earlier.ended is not None, attempts
+            assert earlier.ended < later.started + 0.5, attempts
 
 
 FAULTS = (

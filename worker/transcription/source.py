@@ -66,7 +66,8 @@ class Fetcher:
 
     def _copy_link(self, held: Claim, scratch: Path, check: Callable[[], None]) -> str:
         """Download a link and put it into storage; the key carries the attempt, so that a fenced-off
-        worker overwrites nothing."""
+        worker overwrites nothing.
+        """
         url = held.job.source.url
         if url is None:
             raise SourceNotFound("the audio of this job was deleted")

@@ -45,7 +45,7 @@ def find_or_submit(database: Database, asked: Submission, *, revisions: Collecti
 def complete_from_duplicate(
     database: Database, held: Claim, *, revision: str, precision: str, stage_ms: Mapping[str, int]
 ) -> bool:
-    """processing → completed with a copy of an earlier transcript of the same audio; False where there is none."""
+    """Processing → completed with a copy of an earlier transcript of the same audio; False where there is none."""
     job = held.job
     # Of a link the hash is known since it was fetched, after the claim.
     own = select(JobRow.audio_sha256).where(JobRow.id == job.id)

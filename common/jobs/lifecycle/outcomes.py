@@ -41,7 +41,7 @@ def complete(
     first_sentence: int,
     stage_ms: Mapping[str, int],
 ) -> None:
-    """processing → completed, together with the last part: a job is never half finished."""
+    """Processing → completed, together with the last part: a job is never half finished."""
     with database.transaction() as session:
         change(
             session,
@@ -67,7 +67,7 @@ def complete(
 def fail(
     database: Database, held: Claim, *, code: str, message: str, retryable: bool, stage_ms: Mapping[str, int]
 ) -> None:
-    """processing → failed."""
+    """Processing → failed."""
     with database.transaction() as session:
         change(
             session,
@@ -91,7 +91,7 @@ def try_again(
     stage_ms: Mapping[str, int],
     outage: bool = False,
 ) -> None:
-    """processing → queued after a transient error, not to be claimed before the pause is over.
+    """Processing → queued after a transient error, not to be claimed before the pause is over.
 
     `outage`: what the service stands on is to blame, which is counted apart.
     """
@@ -103,14 +103,14 @@ def try_again(
 
 
 def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
-    """processing → queued, because the worker shuts down. No failed attempt."""
+    """Processing → queued, because the worker shuts down. No failed attempt."""
     with database.transaction() as session:
         change(session, held, **waiting())
         end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
 
 
 def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> None:
-    """processing → queued, where the answer to a claim got lost: as if it had not been, if it was.
+    """Processing → queued, where the answer to a claim got lost: as if it had not been, if it was.
 
     Else the job would wait for the end of its lease, and that would count as a crash of the worker.
     """
@@ -122,7 +122,7 @@ def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> No
 
 
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
-    """processing → canceled, as the client asked."""
+    """Processing → canceled, as the client asked."""
     with database.transaction() as session:
         change(session, held, **_end(Status.CANCELED))
         end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)

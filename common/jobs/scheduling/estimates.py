@@ -45,7 +45,8 @@ WHERE status = 'completed' AND audio_ms > 0 AND processing_ms > 0
 @dataclass(frozen=True, slots=True)
 class Estimate:
     """What can be said of a job's future. `position` is 1 for who is next, None for who is not in the line;
-    `far` where it is behind the first 1000. `eta_seconds` is the time until it is done; None: not known."""
+    `far` where it is behind the first 1000. `eta_seconds` is the time until it is done; None: not known.
+    """
 
     position: int | None = None
     far: bool = False

@@ -86,8 +86,7 @@ def reserve_workers(
             kept[seat.reserved_for] = seat
     room = max(1, len(all_seats) // 2) - len(kept) - sum(seat.isolated for seat in all_seats)
     candidates = sorted((s for s in all_seats if not s.isolated and s not in kept.values()), key=lambda s: s.running)
-    for job_id, seat in zip([i for i in ids if i not in kept], candidates[: max(0, room)], strict=False):
-        kept[job_id] = seat
+    kept |= dict(zip([i for i in ids if i not in kept], candidates[: max(0, room)], strict=False))
     _write(session, all_seats, {seat.worker: job_id for job_id, seat in kept.items()})
     idle = {job_id for job_id, seat in kept.items() if seat.running == 0}
     ready = tuple(suspect for suspect in suspects if suspect.job_id in idle and not suspect.announced)

@@ -67,7 +67,8 @@ def test_nothing_is_wider_than_the_screen(new_console: NewConsole, job: str, loo
         expect(page.locator("h1, h2").first).to_be_visible()
         expect(page.locator(".loading")).to_have_count(0)
         assert not too_wide(page), place
-        assert page.title().endswith("Paraqueue") and len(page.title()) > len("Paraqueue")
+        assert page.title().endswith("Paraqueue")
+        assert len(page.title()) > len("Paraqueue")
     page = new_console(key=None, **LOOKS[look])
     page.complaints.allow("401")
     page.open()

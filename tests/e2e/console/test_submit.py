@@ -136,7 +136,8 @@ def test_the_microphone_is_recorded_heard_and_sent(console: Console) -> None:
     page.get_by_role("button", name="Submit").click()
     done(page, "Recording")
     job = console.service.client.get("/v1/transcriptions").json()["data"][0]
-    assert job["source"]["name"].startswith("Recording") and job["audio_ms"] > 3000
+    assert job["source"]["name"].startswith("Recording")
+    assert job["audio_ms"] > 3000
     assert console.service.transcript(job["id"]).json()["text"], "the fake microphone speaks"
 
 

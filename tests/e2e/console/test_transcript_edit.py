@@ -131,7 +131,8 @@ def test_without_a_mouse(page: Page, service: Service, job: Job) -> None:
     for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.textContent.trim() || document.activeElement.ariaLabel"))
-    assert "Restore original" in reached and "Edit sentence" in reached
+    assert "Restore original" in reached
+    assert "Edit sentence" in reached
     while page.evaluate("document.activeElement.ariaLabel") != "Restore original":
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")

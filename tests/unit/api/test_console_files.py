@@ -140,5 +140,6 @@ def test_modules_import_one_another_in_no_circle() -> None:
 def test_the_version_goes_with_the_content() -> None:
     console = loaded()
     assert f"console/{console.version}/js/main.js" in console.page
-    assert "{files}" not in console.page and "<script>" not in console.page
+    assert "{files}" not in console.page
+    assert "<script>" not in console.page
     assert all(Path(name).suffix in TYPES for name in console.assets)

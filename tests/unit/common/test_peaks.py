@@ -24,7 +24,8 @@ def metered(samples: bytes, sizes: list[int] | None = None) -> Peaks:
 def test_each_stretch_has_its_lowest_and_its_highest_sample(samples: bytes, sizes: list[int]) -> None:
     peaks = metered(samples, sizes)
     stretches = [samples[start : start + FIRST_SAMPLES] for start in range(0, len(samples), FIRST_SAMPLES)]
-    assert peaks.low == bytes(map(min, stretches)) and peaks.high == bytes(map(max, stretches))
+    assert peaks.low == bytes(map(min, stretches))
+    assert peaks.high == bytes(map(max, stretches))
     assert peaks.samples == len(samples)
     assert Peaks.load(peaks.dump()) == peaks
 
@@ -37,7 +38,8 @@ def test_a_long_recording_takes_no_more_room_than_a_short_one() -> None:
     assert width == FIRST_SAMPLES * 8
     assert MOST // 2 <= len(peaks.low) <= MOST
     stretches = [samples[start : start + width] for start in range(0, len(samples), width)]
-    assert peaks.low == bytes(map(min, stretches)) and peaks.high == bytes(map(max, stretches))
+    assert peaks.low == bytes(map(min, stretches))
+    assert peaks.high == bytes(map(max, stretches))
     assert peaks.duration_ms == len(samples) * 1000 // RATE
 
 
@@ -48,7 +50,8 @@ def test_what_is_drawn_keeps_every_extreme() -> None:
     peaks = metered(bytes(samples))
     for most in (1, 7, 100, 999, 1000, 5000):
         width, data = peaks.drawn(most)
-        assert len(data) // 2 <= most and len(data) // 2 * width >= len(samples)
+        assert len(data) // 2 <= most
+        assert len(data) // 2 * width >= len(samples)
         assert (min(data), max(data)) == (-128, 127)
         if most >= 7:
             assert data[1::2].index(127) == FIRST_SAMPLES * 333 // width

@@ -123,7 +123,8 @@ def test_the_rules_hold_for_all_that_people_say(told: list[Sentence], max_lines:
             assert cue.start_ms < cue.end_ms
             assert after is None or cue.end_ms <= after.start_ms
             if cue.end_ms - cue.start_ms < LEAST_MS:  # only where its neighbours leave no room
-                assert after is not None and cue.end_ms == after.start_ms
+                assert after is not None
+                assert cue.end_ms == after.start_ms
                 assert cue.start_ms == (before.end_ms if before else 0)
     assert all(len(cue.lines) <= max_lines for cue in found)
 
@@ -152,5 +153,6 @@ def test_strict_parsers_read_the_same(told: list[Sentence]) -> None:
 def test_markup_in_a_text_is_text(text: str) -> None:
     one = spoken(text, text)
     (event,) = pysubs2.SSAFile.from_string("".join(as_ass([one])))
-    assert "{" not in event.text and "\\" not in event.text
+    assert "{" not in event.text
+    assert "\\" not in event.text
     assert "-->" not in "".join(as_vtt([one])).split("\n")[3]

@@ -72,7 +72,8 @@ def test_padded_seconds_never_pass_the_budget(make: Callable[..., Any], device: 
     assert first.result(10) == 1.0
     assert max(max(batch) * len(batch) for batch in device.batches) <= 30.0
     stats = batcher.stats()
-    assert stats.segments == 301 and stats.batches == len(device.batches)
+    assert stats.segments == 301
+    assert stats.batches == len(device.batches)
     assert stats.padded_seconds == pytest.approx(sum(max(b) * len(b) for b in device.batches))
     assert stats.real_seconds / stats.padded_seconds > 0.8  # packed by length
 
@@ -93,7 +94,8 @@ def test_a_segment_longer_than_the_budget_runs_alone(make: Callable[..., Any], d
     futures = [batcher.submit("job", length, length) for length in (2.0, 25.0, 2.0)]
     device.free.set()
     assert [future.result(10) for future in futures] == [4.0, 50.0, 4.0]
-    assert [25.0] in device.batches and [2.0, 2.0] in device.batches
+    assert [25.0] in device.batches
+    assert [2.0, 2.0] in device.batches
 
 
 def test_a_short_job_beside_a_long_one_ends_soon(make: Callable[..., Any], device: Device) -> None:
@@ -157,7 +159,8 @@ def test_withdraw_forgets_one_job(make: Callable[..., Any], device: Device) -> N
     device.free.set()
     assert stays.result(10) == 12.0
     assert gone.cancelled()
-    assert [6.0] in device.batches and len(device.batches) == 2
+    assert [6.0] in device.batches
+    assert len(device.batches) == 2
 
 
 def test_out_of_memory_halves_and_is_learned(make: Callable[..., Any], device: Device) -> None:

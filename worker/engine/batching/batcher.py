@@ -55,7 +55,8 @@ class BatcherOptions:
 @dataclass(frozen=True, slots=True)
 class BatcherStats:
     """Counters since the start, and what is queued now. Seconds of audio, except `busy_seconds` and
-    `idle_seconds`."""
+    `idle_seconds`.
+    """
 
     batches: int
     segments: int

@@ -88,7 +88,8 @@ class _Bytes:
 
 def _wav(file: _Bytes) -> Structure:
     """A header is wrong where bytes lie behind the samples that are not chunks. Encoders that write to a pipe leave
-    0, 0xFFFFFFFF or something just below 2 or 4 GiB as the length: then it is unknown, and the libraries know that."""
+    0, 0xFFFFFFFF or something just below 2 or 4 GiB as the length: then it is unknown, and the libraries know that.
+    """
     whole = (Link(0, file.size),)
     long_length = None
     for place, name, length in _chunks(file):

@@ -81,7 +81,8 @@ class Predictor:
 
     def _directions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """The same without packed sequences, which are slow on a CPU: each direction on its own, the backward one over
-        reversed segments."""
+        reversed segments.
+        """
         steps = torch.arange(hidden.shape[1])
         turned = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)[..., None]  # [B, L, 1]
         forward, backward = _one_direction(self._predictor.blstm, ""), _one_direction(self._predictor.blstm, "_reverse")

@@ -139,7 +139,8 @@ def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:
 
 def _as_words(span: _Span) -> Iterator[Word]:
     """A span as words: one, unless characters beyond ASCII are mixed into it; then its time is divided
-    evenly."""
+    evenly.
+    """
     confidence = min(exp(span.log_probability / span.tokens), 1.0)
     pieces = split_words(span.text)
     if len(pieces) == 1:

@@ -91,7 +91,7 @@ class _Block:
 
 
 def _affine(linear: torch.nn.Linear, device: torch.device, *, relu: bool = False) -> Affine:
-    """x [T, in] → [T, out], with a ReLU if wanted; from packed weights where oneDNN can be used."""
+    """X [T, in] → [T, out], with a ReLU if wanted; from packed weights where oneDNN can be used."""
     weight = linear.weight.detach().float().to(device)
     bias = None if linear.bias is None else linear.bias.detach().float().to(device)
     if device.type == "cpu" and torch._C._has_mkldnn:
