@@ -1,1 +1,1 @@
-"""What an operator types: keys, workers, jobs that do not move, and whether an installation is sound."""
+"""Operator commands: API keys, workers, stuck jobs, and the health of an installation."""

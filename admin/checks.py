@@ -1,4 +1,4 @@
-"""What the doctor's checks are made of: how each came out, and what to do about it."""
+"""Building blocks of the doctor's checks: the result of each check and a hint for fixing it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.settings import Settings
 
 
 class Level(StrEnum):
-    """How a check came out. `warn`: it works, but not as it should, or not everything."""
+    """Result level of a check. `warn`: it works, but not as it should, or only in part."""
 
     OK = "ok"
     WARN = "warn"
@@ -19,7 +19,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a check saw, and what to do about it."""
+    """What a check found, and how to fix it."""
 
     level: Level
     message: str
@@ -27,7 +27,7 @@ class Found:
 
 
 class Look(Protocol):
-    """Looks at one thing. May raise ParaqueueError or OSError: a failure too."""
+    """The function of a check. It may raise ParaqueueError or OSError, which also count as a failure."""
 
     def __call__(self, settings: Settings, *, deep: bool) -> Found:
         """Look; `deep` allows what takes long."""
@@ -36,7 +36,7 @@ class Look(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A look, and what to do where it fails with an error."""
+    """A check function, and a hint for the case that it raises an error."""
 
     look: Look
     hint: str

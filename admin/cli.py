@@ -1,7 +1,7 @@
-"""The operator's commands: each does one thing to the installation that the settings name.
+"""Operator commands, each of which does one thing to the installation that the settings point to.
 
-They speak with PostgreSQL and Redis themselves, need no running API, and run wherever one of our images or a checkout
-is.
+They connect to PostgreSQL and Redis directly, need no running API, and work wherever one of our images or a checkout
+is available.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _what_happened(done: Requeued) -> str:
 
 
 def _announce(settings: Settings, database: Database) -> None:
-    """At once and not with the next sweep. Redis being away is worth a line; the jobs are queued all the same."""
+    """Dispatch at once instead of at the next sweep. Print a line if Redis is down; the jobs are queued anyway."""
     try:
         with make_app(settings) as queue:
             jobs.dispatch(
@@ -165,5 +165,5 @@ def model() -> None:
 
 
 def main() -> None:
-    """The entry point of the command."""
+    """Run the command line."""
     app()

@@ -1,4 +1,4 @@
-"""The settings and the database of a command, and its errors as a line instead of a traceback."""
+"""Settings and database connection of a command; errors are printed as one line instead of a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.settings import Settings, load_settings
 
 @contextmanager
 def connected() -> Iterator[tuple[Settings, Database]]:
-    """The installation that the settings name. No connection is made before the first statement."""
+    """Yield the settings and the database. No connection is made before the first statement."""
     settings = load_settings()
     database = Database(settings.sqlalchemy_url, 2)
     try:
@@ -25,7 +25,7 @@ def connected() -> Iterator[tuple[Settings, Database]]:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """End the command with a line and a status."""
+    """Report an error as one line and exit with a status."""
     try:
         yield
     except ParaqueueError as error:
@@ -36,5 +36,5 @@ def reported() -> Iterator[None]:
 
 
 def quiet() -> None:
-    """No library may print between our lines: what is wrong is what a check says."""
+    """Stop libraries from printing between our lines: problems are reported by the checks themselves."""
     logging.disable(logging.CRITICAL)

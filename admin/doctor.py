@@ -1,4 +1,4 @@
-"""Whether an installation is sound: all checks at once, each with a time limit, so that nothing can hang it."""
+"""Check that an installation is healthy: all checks run in parallel, each with a time limit so that none can hang."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from common.settings import Settings, load_settings
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check that was made, or that did not come to an end in its time."""
+    """The result of a check that ran, or of one that exceeded its time limit."""
 
     name: str
     level: Level
@@ -30,12 +30,12 @@ CHECKS = servers.CHECKS | machine.CHECKS
 
 
 def names() -> list[str]:
-    """All checks, in the order in which they are told."""
+    """Return the names of all checks, in the order in which they are reported."""
     return ["settings", *CHECKS]
 
 
 def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False) -> list[Result]:
-    """Make these checks side by side; returns when all have ended, or the time is over."""
+    """Run these checks in parallel; return when all have finished or the time limit is reached."""
     began = time.monotonic()
     try:
         settings = load_settings()
@@ -59,7 +59,7 @@ def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False
 
 
 def end(status: int) -> None:
-    """End the process, also where a check still hangs in a library that waits for a server."""
+    """Exit the process, even if a check still hangs in a library that waits for a server."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -71,7 +71,7 @@ def _make(name: str, check: Check, settings: Settings, deep: bool, found: dict[s
         seen = check.look(settings, deep=deep)
     except ParaqueueError as error:
         seen = Found(Level.FAIL, error.message, check.hint)
-    except Exception as error:  # whatever a library raises is what is wrong
+    except Exception as error:  # whatever a library raises is the problem to report
         seen = Found(Level.FAIL, f"{type(error).__name__}: {error}".splitlines()[0], check.hint)
     found.setdefault(name, Result(name, seen.level, seen.message, seen.hint, _since(began)))
 

@@ -1,4 +1,4 @@
-"""API keys, made without one: for the first key, and for scripts."""
+"""Commands for API keys. They require no API key, so they can create the first one and be used in scripts."""
 
 from __future__ import annotations
 

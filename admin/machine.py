@@ -1,4 +1,4 @@
-"""Checks of the machine that this runs on: programs, model, device, disks, and secrets."""
+"""Checks of the local machine: programs, model, device, disks, and secrets."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TORCH = (
 
 
 def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether the bundle is complete on disk."""
+    """Check that the model bundle on disk is complete."""
     spec = bundles.bundle_spec(settings.model, settings.models_dir)
     try:
         paths = bundles.locate(spec, settings.models_dir)
@@ -44,7 +44,7 @@ def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether the decoding process starts under its limits, and decodes."""
+    """Check that the decoding process starts under its limits and decodes."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "silence.wav")
         path.write_bytes(SILENT_WAV)
@@ -69,7 +69,7 @@ def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def device(settings: Settings, *, deep: bool) -> Found:
-    """Which GPUs the driver shows, without loading torch; with `deep` what torch says."""
+    """Check which GPUs the driver reports, without loading torch; with `deep`, check what torch reports."""
     if deep:
         return _device_by_torch(settings)
     gpus = _gpus()
@@ -91,7 +91,7 @@ def _gpus() -> list[str]:
 
 
 def _device_by_torch(settings: Settings) -> Found:
-    """In a process of its own: it needs seconds and much memory, and a broken driver can end it."""
+    """Check in a separate process: torch takes seconds and much memory to load, and a broken driver can crash it."""
     command = [sys.executable, "-c", TORCH]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=TORCH_SECONDS, check=False)
     if ran.returncode != 0:
@@ -104,7 +104,7 @@ def _device_by_torch(settings: Settings) -> Found:
 
 
 def disk(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether the directories of the settings have room for one file of the largest size."""
+    """Check that the configured directories have room for one file of the maximum size."""
     places = {"scratch": settings.scratch_dir}
     if settings.storage_url.startswith("file:"):
         places["storage"] = Path(settings.storage_url.removeprefix("file:"))
@@ -120,12 +120,12 @@ def disk(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def _existing(path: Path) -> Path:
-    """The path, or what of it is there: the processes make the rest."""
+    """Return the path, or its nearest existing parent: the processes create the rest."""
     return next(item for item in (path.absolute(), *path.absolute().parents) if item.exists())
 
 
 def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether somebody can call, and only who should; and whether webhooks can be signed."""
+    """Check that only authorized clients can call the API, that at least one can, and that webhooks can be signed."""
     if settings.auth == "off":
         return Found(Level.WARN, "PARAQUEUE_AUTH=off: who reaches the API may do everything", "set it to on")
     database = Database(settings.sqlalchemy_url, 1)
@@ -142,7 +142,7 @@ def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     return Found(Level.OK, f"{valid} API keys; webhooks can be signed")
 
 
-# What does not work without a secret.
+# What does not work without each secret.
 SECRETS = (
     (
         "secret_key",

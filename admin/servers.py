@@ -1,4 +1,4 @@
-"""Checks of what the service stands on, and of its own processes."""
+"""Checks of the servers that the service depends on, and of its own processes."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations" / "versions"
 CONNECT_SECONDS = 5.0
 PING_SECONDS = 3.0
 SKEW_WARN_SECONDS = 2.0
-# S3 refuses signatures that are a quarter of an hour off; sessions and tokens go wrong long before.
+# S3 rejects signatures that are 15 minutes off; sessions and tokens go wrong long before that.
 SKEW_FAIL_SECONDS = 60.0
 PROGRESS_SECONDS = 900.0
 OVERDUE_SECONDS = 300.0
 
 
 def database(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether PostgreSQL answers."""
+    """Check that PostgreSQL responds."""
     with _opened(settings) as opened, opened.transaction() as session:
         version = session.scalar(text("SHOW server_version"))
         return Found(Level.OK, f"PostgreSQL {version} at {_place(settings.postgres_url)}")
 
 
 def schema(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether every table and column that the code reads is there, and the newest migration too where we see them."""
+    """Check that every table and column that the code reads exists, and the newest migration if its files are here."""
     hint = "run python -m alembic upgrade head"
     with _opened(settings) as opened:
         with opened.transaction() as session:
@@ -65,9 +65,9 @@ def schema(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def clock(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """How far this machine's clock is from PostgreSQL's, by which leases go."""
+    """Measure the offset between this machine's clock and PostgreSQL's, which leases are based on."""
     with _opened(settings) as opened, opened.transaction() as session:
-        session.execute(text("SELECT 1"))  # so that connecting does not count
+        session.execute(text("SELECT 1"))  # so that the time to connect is not counted
         before = time.time()
         theirs = float(session.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
         after = time.time()
@@ -80,7 +80,7 @@ def clock(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def broker(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether Redis or Valkey answers, and does not throw messages away."""
+    """Check that Redis or Valkey responds and does not evict messages."""
     url = settings.redis_url.get_secret_value()
     with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS) as client:
         told = client.info()
@@ -94,13 +94,13 @@ def broker(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def storage(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether an object can be written, read and deleted."""
+    """Check that an object can be written, read and deleted."""
     make_storage(settings).check()
     return Found(Level.OK, f"{settings.storage_url}: written, read, deleted")
 
 
 def workers(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether somebody serves the model of the settings, all in the same revision."""
+    """Check that a live worker serves the configured model, and that all such workers have the same revision."""
     with _opened(settings) as opened:
         live = [item for item in jobs.live_workers(opened) if item.model == settings.model]
     if not live:
@@ -116,7 +116,7 @@ def workers(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def light(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether a light worker answers."""
+    """Check that a light worker responds."""
     with make_app(settings) as queue:
         queue.conf.broker_transport_options |= {
             "socket_connect_timeout": CONNECT_SECONDS,
@@ -130,7 +130,7 @@ def light(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def moving(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether everything moves that should; also what shows that the sweep runs."""
+    """Check that nothing is stuck; this also shows whether the sweep runs."""
     with _opened(settings) as opened:
         found = jobs.find_stuck(
             opened, progress_seconds=PROGRESS_SECONDS, redispatch_seconds=settings.redispatch_seconds
@@ -143,7 +143,7 @@ def moving(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 
 def api(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Who answers at the API's port here."""
+    """Check what responds at the API's port on this machine."""
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host
     url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
     try:
@@ -164,7 +164,7 @@ def api(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Database]:
-    """A database of a check's own: the checks run side by side."""
+    """Open a separate database for a check, because checks run in parallel."""
     database = Database(settings.sqlalchemy_url, 1)
     try:
         yield database
@@ -173,14 +173,14 @@ def _opened(settings: Settings) -> Iterator[Database]:
 
 
 def _newest_migration() -> set[str]:
-    """The newest of the migrations beside this code; none where they are not installed."""
+    """Return the newest of the migrations that ship with this code; empty if they are not installed."""
     texts = [path.read_text("utf-8") for path in MIGRATIONS.glob("*.py")]
     named = {name for told in texts for name in re.findall(r'^revision\b.*= "(\w+)"', told, re.MULTILINE)}
     return named - {name for told in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', told, re.MULTILINE)}
 
 
 def _place(url: str) -> str:
-    """Where a URL leads, without user and password."""
+    """Return a URL's location, without user and password."""
     parts = urlsplit(url)
     return f"{parts.hostname or '?'}:{parts.port or '?'}{parts.path}"
 

@@ -1,4 +1,4 @@
-"""How things look at a terminal; `--json` prints the same as one JSON document."""
+"""Terminal output of the commands; `--json` prints the same data as one JSON document."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OVERDUE = ("{count} webhooks are due and not sent", "is a light worker running? 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Something stuck, in words."""
+    """A description of something that is stuck."""
 
     kind: str
     subject: str
@@ -58,7 +58,7 @@ class Reason:
 
 
 def as_json(value: Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document to standard output."""
     print(json.dumps(_plain(value), ensure_ascii=False, indent=2))
 
 
@@ -76,7 +76,7 @@ def _plain(value: Any) -> Any:
 
 
 def results(found: Sequence[Result]) -> None:
-    """A line for each check."""
+    """Print one line per check."""
     width = max((len(result.name) for result in found), default=0)
     for result in found:
         out.print(f"[{COLOURS[result.level]}]{result.level.value:<4}[/]  {result.name:<{width}}  ", end="")
@@ -84,7 +84,7 @@ def results(found: Sequence[Result]) -> None:
 
 
 def workers(known: Iterable[WorkerState]) -> None:
-    """A table of workers."""
+    """Print a table of workers."""
     table = _table("worker", "state", "model", "device", "jobs", "heard of")
     for item in known:
         worker = item.worker
@@ -101,7 +101,7 @@ def workers(known: Iterable[WorkerState]) -> None:
 
 
 def keys(found: Iterable[ApiKey]) -> None:
-    """A table of keys."""
+    """Print a table of keys."""
     table = _table("id", "name", "tenant", "scopes", "begins", "state", "last used")
     for key in found:
         ends = f"until {_moment(key.expires_at)}" if key.expires_at else "valid"
@@ -118,7 +118,7 @@ def keys(found: Iterable[ApiKey]) -> None:
 
 
 def reason_of(item: Stuck | Overdue) -> Reason:
-    """Why it is stuck, and what to do."""
+    """Explain why an item is stuck, and what to do about it."""
     if isinstance(item, Overdue):
         why, todo = OVERDUE
         return Reason("deliveries_overdue", item.lane, item.seconds, why.format(count=item.count), todo)
@@ -127,7 +127,7 @@ def reason_of(item: Stuck | Overdue) -> Reason:
 
 
 def reasons(found: Sequence[Reason]) -> None:
-    """A line for each."""
+    """Print one line per reason."""
     if not found:
         print("nothing is stuck")
     for item in found:
@@ -135,7 +135,7 @@ def reasons(found: Sequence[Reason]) -> None:
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit."""
+    """Format a duration in its largest unit."""
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
@@ -147,7 +147,7 @@ def _moment(when: datetime | None) -> str:
 
 
 def _whole(table: Table) -> None:
-    """As wide as it is: an id that is cut off is of no use, and the terminal wraps."""
+    """Print the table at full width and let the terminal wrap it: a truncated id is useless."""
     wide = Console(highlight=False, width=1000)
     wide.width = max(out.width, Measurement.get(wide, wide.options, table).maximum)
     wide.print(table)

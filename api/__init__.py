@@ -1,1 +1,1 @@
-"""The HTTP front. It stores jobs and reads them; recognition happens elsewhere."""
+"""The HTTP API. It stores and reads jobs; recognition runs elsewhere."""

@@ -1,4 +1,4 @@
-"""Batches: many links at once."""
+"""Batches: many links in one request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BODY: dict[str, Any] = {
 
 
 async def batch_uuid(batch_id: str) -> uuid.UUID:
-    """The batch behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of a batch id in a path. Raises NotFound if it is not a valid batch id."""
     return ids.parsed(ids.BATCH, batch_id)
 
 

@@ -1,4 +1,4 @@
-"""What routes are given: the parts of the running service, and who calls."""
+"""Dependencies of routes: the parts of the running service, and the caller."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from common.uploads import Hashes
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Made once in the lifespan, shared by all requests."""
+    """The service's components, created once in the lifespan and shared by all requests."""
 
     settings: Settings
     database: Database
@@ -48,12 +48,12 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """The service that this app runs. For the busiest routes: a dependency costs a tenth of a poll."""
+    """Return the service that this app runs. For the busiest routes: a dependency takes a tenth of a poll's time."""
     return cast(Service, request.app.state.service)
 
 
 async def get_service(request: Request) -> Service:
-    """The same, as a dependency. `async`, as all small ones: a `def` one costs a switch of threads."""
+    """Return the service, as a dependency. `async` like all small ones: a `def` dependency costs a thread switch."""
     return service_of(request)
 
 
@@ -61,15 +61,15 @@ ServiceDep = Annotated[Service, Depends(get_service)]
 
 
 class Requires:
-    """A dependency that gives the caller, if it has all the scopes. Every route of /v1 has one: a test sees to it."""
+    """A dependency that returns the caller if it has all scopes. A test checks that every route of /v1 has one."""
 
     def __init__(self, *scopes: Scope) -> None:
         self.scopes = scopes
 
     async def __call__(self, request: Request) -> Caller:
-        """Raises Forbidden."""
+        """Return the caller. Raises Unauthenticated, Forbidden."""
         caller: Caller | None = getattr(request.state, "caller", None)
-        if caller is None:  # the gate lets nobody through to /v1 without; this is for a route outside of it
+        if caller is None:  # the gate rejects such calls to /v1; this is for routes outside it
             raise Unauthenticated("an API key is required")
         for scope in self.scopes:
             if scope not in caller.scopes:
@@ -78,10 +78,10 @@ class Requires:
 
 
 class ScopedRoute(APIRoute):
-    """A route that checks the caller's scope before the body: FastAPI reads and parses that before dependencies."""
+    """A route that checks the caller's scopes before the body is read: FastAPI parses bodies before dependencies."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, behind the check."""
+        """Return the route's handler, preceded by the check."""
         handler = super().get_route_handler()
         required = [call for call in _calls_of(self.dependant) if isinstance(call, Requires)]
 
@@ -100,23 +100,23 @@ def _calls_of(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
 
 
 def v1_router(prefix: str, tag: str) -> APIRouter:
-    """A router for calls below /v1."""
+    """Return a router for calls below /v1."""
     return APIRouter(prefix=prefix, tags=[tag], route_class=ScopedRoute)
 
 
 CallerDep = Annotated[Caller, Depends(Requires())]
 SubmitCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT))]
 ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
-# Who changes what it must have read, or is answered with a transcript
+# For routes that change what the caller must have read, or that return a transcript
 SubmitAndReadCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT, Scope.READ))]
 AdminCaller = Annotated[Caller, Depends(Requires(Scope.ADMIN))]
 
 
 def public_url(request: Request, service: Service) -> str:
-    """Where clients see the API, without a slash at the end."""
+    """Return the URL at which clients reach the API, without a trailing slash."""
     return (service.settings.public_url or str(request.base_url)).rstrip("/")
 
 
 async def job_uuid(transcription_id: str) -> uuid.UUID:
-    """The job behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of a job id in a path. Raises NotFound if it is not a valid job id."""
     return ids.parsed(ids.JOB, transcription_id)

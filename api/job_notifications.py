@@ -1,7 +1,7 @@
-"""Who waits for a job is woken when it changes: one LISTEN connection per process, however many wait.
+"""Wake requests that wait for a job when it changes: one LISTEN connection per process, for any number of waiters.
 
-A trigger on `jobs` sends the id with each change of state or progress. A notification is a hint, as everywhere:
-who was woken looks into the database, and looks again after a while even if nobody woke it.
+A trigger on `jobs` sends the id with each change of state or progress. As everywhere, a notification is only a hint:
+waiters read the database when they wake, and also poll it in case no notification arrives.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from common.telemetry import get_logger
 
 log = get_logger(__name__)
 RECONNECT_SECONDS = 1.0
-# Nobody else would notice that this connection hangs, as nothing is ever sent on it.
+# Nothing is ever sent on this connection, so a hang would otherwise go unnoticed.
 PROBE_SECONDS = 15.0
 ANSWER_SECONDS = 5.0
 
 
 class JobNotifications:
-    """Wakes the coroutines that wait for jobs. For one event loop."""
+    """Wakes the coroutines that wait for jobs. For use on one event loop."""
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = conninfo
@@ -35,24 +35,24 @@ class JobNotifications:
         self.closing = False
 
     def start(self) -> None:
-        """Begin listening; a database that is away is tried again for ever."""
+        """Start listening; reconnect without limit if the database is down."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """End listening."""
+        """Stop listening."""
         self.close()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def close(self) -> None:
-        """Wake everybody for good: the server is about to end."""
+        """Wake all waiters for good: the server is about to shut down."""
         self.closing = True
         self._wake_all()
 
     @contextmanager
     def of(self, job_id: uuid.UUID) -> Iterator[asyncio.Event]:
-        """An event that is set whenever the job may have changed; clear it before looking."""
+        """Yield an event that is set whenever the job may have changed; clear it before reading the job."""
         event = asyncio.Event()
         self._waiting[job_id].add(event)
         try:
@@ -77,7 +77,7 @@ class JobNotifications:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await connection.execute(f"LISTEN {JOB_CHANGES}")
-            self._wake_all()  # whatever happened while nobody listened
+            self._wake_all()  # for changes that were missed while not listening
             while True:
                 async for notification in connection.notifies(timeout=PROBE_SECONDS):
                     for event in self._waiting.get(uuid.UUID(notification.payload), ()):

@@ -49,8 +49,8 @@ from common.uploads import Hashes
 from common.version import VERSION
 
 log = get_logger(__name__)
-# Ours (`api.http.request_log`) also covers what is refused before a route is known, and sends no queries, messages of
-# exceptions and no stack traces to a collector, as FastAPI's own would where its variables are set.
+# Our tracing (`api.http.request_log`) also covers requests that are refused before routing, and sends no queries,
+# exception messages or stack traces to a collector, unlike FastAPI's own if its variables are set.
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 DESCRIPTION = """\
 Submit long audio, get an id at once, read the transcript later.
@@ -61,7 +61,7 @@ stable `code`, the `request_id` to look for in the log, and `retryable`.
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The ASGI application."""
+    """Create the ASGI application."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -74,7 +74,7 @@ def create_app(settings: Settings) -> FastAPI:
         service.dispatcher.stop()
         service.queue_metrics.stop()
         service.database.close()
-        stop_tracing()  # here, for uvicorn ends the process with the signal that it got
+        stop_tracing()  # here, because uvicorn then ends the process with the signal that it received
         log.info("api_stopped")
 
     app = FastAPI(
@@ -146,7 +146,7 @@ def _start(settings: Settings) -> Service:
 
 
 def main() -> int:
-    """Serve until SIGTERM; requests in flight may finish."""
+    """Serve until SIGTERM; let requests in flight finish."""
     try:
         settings = load_settings()
     except ConfigurationError as error:

@@ -1,4 +1,4 @@
-"""`python -m api.openapi` prints the OpenAPI document; it needs no database and starts nothing."""
+"""`python -m api.openapi` prints the OpenAPI document; it needs no database and starts no services."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.settings import Settings
 
 
 def main() -> int:
-    """Print it as JSON."""
+    """Print the document as JSON."""
     nowhere = Settings(database_url="postgresql://127.0.0.1/none", redis_url="redis://127.0.0.1")
     json.dump(create_app(nowhere).openapi(), sys.stdout, ensure_ascii=False)
     return 0

@@ -1,7 +1,7 @@
-"""What the API tells of the whole installation: the queue, the workers, the webhooks, Redis.
+"""Metrics of the whole installation: the queue, the workers, the webhooks, Redis.
 
-Looked up when somebody reads the metrics, and kept for a while, so that many readers cost no more than one; on a
-connection of its own, so that a pool without a free one does not hide what is wrong.
+They are queried when someone reads the metrics, and cached for a while, so that many readers cost no more than one.
+The queries use their own connection, so that an exhausted pool does not hide problems.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from common.telemetry import get_logger
 
 log = get_logger(__name__)
 FRESH_SECONDS = 5.0
-# A look takes at most a twentieth of the time, however long the queue is.
+# Queries take at most a twentieth of the time, however long the queue is.
 REST = 20.0
-# Prometheus itself waits 10 s.
+# Prometheus itself times out after 10 s.
 PATIENCE_SECONDS = 3.0
 REDIS_SECONDS = 1.0
 PRIORITIES = range(10)
@@ -38,7 +38,7 @@ REDIS_UP = "1 if Redis responded within one second."
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was seen; no figures where the database did not answer."""
+    """The result of a query; without figures if the database did not respond."""
 
     queue_stats: QueueStats | None
     redis: bool
@@ -47,12 +47,12 @@ class Snapshot:
 
     @property
     def fresh(self) -> bool:
-        """Whether nobody needs to look again yet."""
+        """Whether it is recent enough not to query again."""
         return time.monotonic() - self.ended_at < max(FRESH_SECONDS, REST * self.took_seconds)
 
 
 class QueueMetrics(Background, Collector):
-    """A thread that looks when it is asked to, and what it saw as metrics."""
+    """A thread that queries the figures on demand and exposes them as metrics."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__("board")
@@ -67,13 +67,13 @@ class QueueMetrics(Background, Collector):
         self._looked = threading.Condition()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop querying."""
         super().stop()
         self._database.close()
         self._redis.close()
 
     def work(self) -> None:
-        """One look, unless it was made just now: several readers may have asked for the same one."""
+        """Query once, unless that has just been done: several readers may have requested the same figures."""
         if self._last is not None and self._last.fresh:
             return
         began = time.monotonic()
@@ -89,7 +89,7 @@ class QueueMetrics(Background, Collector):
             return queue_stats(self._database)
         except ParaqueueError as error:
             log.warning("figures_missing", error_code=error.code, reason=error.message)
-        except DBAPIError as error:  # a statement that took too long, a schema of another version
+        except DBAPIError as error:  # a statement timeout, or the schema of another version
             log.warning("figures_missing", reason=type(error.orig).__name__)
         return None
 
@@ -101,7 +101,7 @@ class QueueMetrics(Background, Collector):
         return True
 
     def look(self) -> Snapshot | None:
-        """What is known by now; None where a look takes longer than a reader waits."""
+        """Return current figures; None if a query takes longer than a reader waits."""
         with self._looked:
             if self._last is None or not self._last.fresh:
                 stale = self._last
@@ -111,7 +111,7 @@ class QueueMetrics(Background, Collector):
             return self._last
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics, from what was seen within the last seconds."""
+        """Yield the metrics from figures of the last seconds."""
         seen = self.look()
         found = seen.queue_stats if seen is not None else None
         yield _flag("paraqueue_database_up", DATABASE_UP, found is not None)
@@ -122,14 +122,14 @@ class QueueMetrics(Background, Collector):
 
 
 def described() -> Iterator[Metric]:
-    """What there may be, without a look."""
+    """Yield all possible metrics without a query."""
     yield _flag("paraqueue_database_up", DATABASE_UP, False)
     yield _flag("paraqueue_redis_up", REDIS_UP, False)
     yield from _families(QueueStats((), (), (), 0, 0, 0.0), "")
 
 
 def _families(seen: QueueStats, model: str) -> Iterator[Metric]:
-    """The figures as metrics; all replicas of the API tell the same, so take the largest, never the sum."""
+    """Convert the figures to metrics. All API replicas report the same values: use their maximum, never their sum."""
     waiting, running, crews = ({item.model for item in items} for items in (seen.waiting, seen.running, seen.crews))
     models = sorted({model} | waiting | running | crews)
     yield from _queue(seen, models)

@@ -1,7 +1,7 @@
-"""uvicorn, with patience that ends: for slow headers, slow bodies and slow readers.
+"""uvicorn with timeouts for slow headers, slow bodies and slow readers.
 
-uvicorn closes a connection that is idle between two requests, and waits for ever for everything else. A connection
-that waits costs no thread, but memory and a descriptor, and those end.
+uvicorn closes a connection that is idle between two requests, and waits forever for everything else. A waiting
+connection costs no thread, but memory and a file descriptor, and both are limited.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 SHUTDOWN_SECONDS = 30
 HEAD_BYTES = 64 * 1024
-# The kernel would work ahead by 4 MiB for a client that reads nothing.
+# Otherwise the kernel would buffer 4 MiB for a client that reads nothing.
 SEND_BYTES = 256 * 1024
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class IdleBodies:
-    """Plain ASGI: gives up a request of whose body nothing came for some seconds, with a 408."""
+    """Plain ASGI: aborts a request with a 408 if no part of its body arrives for some seconds."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class IdleBodies:
 
         async def patient() -> Message:
             nonlocal whole
-            if whole:  # what is waited for now is the end of the connection
+            if whole:  # now waiting for the end of the connection
                 return await receive()
             try:
                 message = await asyncio.wait_for(receive(), self._seconds)
@@ -58,13 +58,13 @@ class IdleBodies:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """One connection, which has so long for the head of each request, and for taking what is sent to it."""
+    """A connection with time limits for receiving the headers of a request, and for sending data to the client."""
 
     head_seconds: float
     stall_seconds: float
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is here, and has to say what it wants."""
+        """Start the timeout for the headers of a new connection."""
         super().connection_made(transport)
         endpoint: socket.socket | None = transport.get_extra_info("socket")
         if endpoint is not None:
@@ -75,13 +75,13 @@ class PatientProtocol(HttpToolsProtocol):
         self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
+        """Cancel the timeouts of a closed connection."""
         self._head_came()
         self.resume_writing()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came, of a head or of a body."""
+        """Process data of headers or a body, and limit the size of the headers."""
         if self._waiting_for_head is not None:
             self._head_bytes += len(data)
         super().data_received(data)
@@ -89,23 +89,23 @@ class PatientProtocol(HttpToolsProtocol):
             self._refuse(TOO_LARGE)
 
     def on_message_begin(self) -> None:
-        """The first byte of a request came."""
+        """Start the timeout for the headers at the first byte of a request."""
         super().on_message_begin()
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Stop the timeout when the headers are complete."""
         self._head_came()
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
-        """The client does not take what we send."""
+        """Start the timeout for a client that does not read what we send."""
         super().pause_writing()
         if self._stalled is None:
             self._stalled = self.loop.call_later(self.stall_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It has taken most of it."""
+        """Stop the timeout when the client has read most of the data."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
@@ -123,20 +123,20 @@ class PatientProtocol(HttpToolsProtocol):
 
     def _refuse(self, answer: bytes) -> None:
         self._head_came()
-        if self.cycle is None or self.cycle.response_complete:  # else it would land in the middle of an answer
+        if self.cycle is None or self.cycle.response_complete:  # otherwise it would end up in the middle of a response
             self.transport.write(answer)
         self.transport.close()
 
 
 class Server(uvicorn.Server):
-    """Ends the event streams when told to stop; uvicorn would wait for their clients to go."""
+    """Ends the event streams on shutdown; uvicorn would wait until their clients disconnect."""
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self._app = app
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or SIGINT came."""
+        """Handle SIGTERM or SIGINT."""
         service: Service | None = getattr(self._app.state, "service", None)
         if service is not None:
             service.notifications.close()
@@ -144,7 +144,7 @@ class Server(uvicorn.Server):
 
 
 def make_server(app: FastAPI, settings: ApiSettings) -> Server:
-    """A server for the app on the host and port of the settings; `run` serves."""
+    """Return a server for the app on the configured host and port; `run` serves."""
     times = {"head_seconds": settings.request_head_seconds, "stall_seconds": settings.request_idle_seconds}
     config = uvicorn.Config(
         app,

@@ -1,6 +1,6 @@
-"""`python -m deploy.alive worker|light|beat`: whether that process of this container works. For health checks.
+"""`python -m deploy.alive worker|light|beat`: health check of that process in this container.
 
-Exit code 0 if it does, 1 if it does not, with the reason in one line. The API and Flower answer over HTTP instead.
+Exits with 0 if the process works, and with 1 and a one-line reason if not. The API and Flower use HTTP checks instead.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def worker_problem(settings: Settings) -> str | None:
-    """A worker says each second that it lives, also one that drains; does one in this container?"""
+    """Return a problem unless a worker in this container, draining or not, still sends its heartbeat every second."""
     database = Database(settings.sqlalchemy_url, pool_size=1)
     try:
         here = f"{socket.gethostname()}-"
@@ -52,7 +52,7 @@ def worker_problem(settings: Settings) -> str | None:
 
 
 def light_problem(settings: Settings) -> str | None:
-    """The light worker has no row; it answers a ping through the broker."""
+    """Return a problem unless the light worker, which has no database row, responds to a ping through the broker."""
     name = f"light@{socket.gethostname()}-*"
     with make_app(settings) as queue:
         answers = queue.control.ping(timeout=PING_SECONDS, pattern=name, matcher="glob", limit=1)
@@ -60,7 +60,7 @@ def light_problem(settings: Settings) -> str | None:
 
 
 def beat_problem(settings: Settings, directory: Path = BEAT_DIRECTORY) -> str | None:  # noqa: ARG001
-    """Beat talks to nobody; that it works shows in the file where it keeps its schedule."""
+    """Return a problem unless Beat, which has no other interface, has written its schedule file recently."""
     written = [path.stat().st_mtime for path in directory.glob("*")]
     if not written:
         return f"beat has written nothing to {directory}"

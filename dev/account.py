@@ -1,4 +1,4 @@
-"""The user that PostgreSQL runs as: it refuses to be root, and a container often has nobody else."""
+"""The user that PostgreSQL runs as: it refuses to run as root, which is often the only user in a container."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Account:
-    """An unprivileged user, with at most one capability: to pass directories that are closed to it."""
+    """An unprivileged user with at most one capability: to traverse directories it has no permission for."""
 
     name: str
     uid: int
@@ -28,7 +28,7 @@ class Account:
     capability: int | None = None
 
     def become(self) -> None:
-        """Turn this process, which is root, into that user; meant for the moment between fork and exec."""
+        """Switch this process from root to that user; meant to be called between fork and exec."""
         if self.capability is not None:
             _call(_libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
         os.setgroups([])
@@ -38,7 +38,7 @@ class Account:
             _keep_capability(self.capability)
 
     def can_reach(self, path: Path) -> bool:
-        """Whether the directories above `path`, and itself, let this user pass by their permission bits."""
+        """Return whether the permission bits of `path` and the directories above it let this user through."""
         return all(self._may_pass(folder) for folder in [path, *path.parents] if folder.is_dir())
 
     def _may_pass(self, folder: Path) -> bool:
@@ -49,10 +49,10 @@ class Account:
 
 
 def unprivileged(*paths: Path) -> Account | None:
-    """The user for a server that refuses to be root; None when we are not root ourselves.
+    """Return the user for a server that refuses to run as root; None if we are not root ourselves.
 
-    Where `paths` lie under directories that are closed to that user, such as /root, it may pass them all the same.
-    Raises OSError, in words for people, where this machine does not allow that.
+    If `paths` lie under directories that are closed to that user, such as /root, it may traverse them all the same.
+    Raises OSError, with a readable message, if this machine does not allow that.
     """
     if os.geteuid() != 0:
         return None
@@ -87,10 +87,10 @@ def _permitted() -> int:
 
 
 def _keep_capability(capability: int) -> None:
-    """Reduce ourselves to one capability and let it survive exec (capabilities(7), ambient set)."""
+    """Drop all capabilities but one, and let it survive exec (capabilities(7), ambient set)."""
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    # effective, permitted, inheritable; the upper 32 capabilities follow, all off
+    # effective, permitted, inheritable; then the upper 32 capabilities, all off
     data = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
     _call(_libc.capset(header, data))
     _call(_libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0))

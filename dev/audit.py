@@ -19,17 +19,17 @@ import httpx
 
 from dev.stack import REPOSITORY
 
-# Together these hold all pins: dev/lock.sh takes the other files from dev.lock.
+# Together these contain all pins: dev/lock.sh derives the other files from dev.lock.
 LOCKS = ("dev.lock", "bench.lock", "docs.lock")
 OSV_URL = "https://api.osv.dev/v1/query"
-# Looking up a name can hang far longer than any time-out of a connection.
+# A name lookup can hang far longer than any connection timeout.
 REACH_SECONDS = 4.0
 ANSWER_SECONDS = 15
 WHOLE_SECONDS = 600.0
 
 
 def main() -> int:
-    """Run the command line; the exit code."""
+    """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.audit", description=__doc__)
     parser.add_argument("--osv-url", default=OSV_URL, help="the service to ask; it speaks OSV's API")
     parser.add_argument("locks", nargs="*", type=Path, help="files of pinned packages (requirements/*.lock)")
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def _unreachable(url: str) -> str:
-    """Why the service cannot be asked; empty if it answers, whatever it answers."""
+    """Return why the service cannot be reached; empty if it sends any response."""
     outcome = [f"{httpx.URL(url).host} does not answer within {REACH_SECONDS:.0f} s"]
 
     def ask() -> None:
@@ -75,7 +75,7 @@ def _audit(locks: list[Path], url: str) -> int:
 
 
 def _asked(lock: Path, url: str) -> list[dict[str, Any]] | None:
-    """What pip-audit says of the packages of one file; None, with a line printed, where it broke off."""
+    """Return pip-audit's report on the packages of one file; None, after printing a line, if it failed."""
     command = [sys.executable, "-m", "pip_audit", "--no-deps", "--disable-pip", "--strict", "--format=json"]
     command += [
         "--progress-spinner=off",
@@ -101,7 +101,7 @@ def _asked(lock: Path, url: str) -> list[dict[str, Any]] | None:
 
 
 def _findings(package: dict[str, Any]) -> list[str]:
-    """A line for each vulnerability of a package, and one for a package that was passed over."""
+    """Return one line per vulnerability of a package, and one line if the package was skipped."""
     if "skip_reason" in package:
         return [f"{package['name']}: not audited: {package['skip_reason']}"]
     return [

@@ -1,4 +1,4 @@
-"""Whether the migrations make what the models say: `python -m dev.check_migrations`, with a PostgreSQL of its own."""
+"""Check that the migrations match the models: `python -m dev.check_migrations` starts its own PostgreSQL."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from dev.stack import REPOSITORY, alembic
 
 
 def main() -> int:
-    """Upgrade an empty database to the newest migration, compare it with the models; 0 if they agree."""
+    """Upgrade an empty database to the newest migration and compare it with the models; return 0 if they match."""
     with tempfile.TemporaryDirectory(prefix="paraqueue-migrations-") as folder:
         place = Path(folder)
-        place.chmod(0o711)  # PostgreSQL is another user when we are root
+        place.chmod(0o711)  # PostgreSQL runs as another user if we are root
         server = start_postgres(place / "postgres", place / "logs", secrets.token_urlsafe(16), durable=False)
         try:
             for arguments in (["upgrade", "head"], ["check"]):

@@ -18,12 +18,12 @@ from dev.node import install, run
 CONSOLE = Path(__file__).resolve().parent.parent / "console"
 TYPES = CONSOLE / "types" / "api.d.ts"
 PRETTIER = "prettier/bin/prettier.cjs"
-# Their words change more often than what they describe.
+# These texts change more often than the schemas that they describe.
 SAID = ("description", "title", "examples")
 
 
 def document() -> dict[str, Any]:
-    """The schemas of the API, without what is written about them."""
+    """Return the API's schemas without descriptive text."""
     command = [sys.executable, "-m", "api.openapi"]
     told = json.loads(subprocess.run(command, cwd=CONSOLE.parent, check=True, stdout=subprocess.PIPE).stdout)
     schemas = {name: _silent(schema) for name, schema in told["components"]["schemas"].items()}
@@ -35,12 +35,12 @@ def _silent(schema: Any) -> Any:
         return [_silent(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    # A property may have such a name: then its value is a schema.
+    # A property may have such a name; its value is then a schema.
     return {name: _silent(value) for name, value in schema.items() if name not in SAID or isinstance(value, dict)}
 
 
 def write_types(target: Path) -> None:
-    """The types of the API's schemas as a declaration file."""
+    """Write the types of the API's schemas to a declaration file."""
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "openapi.json"
         source.write_text(json.dumps(document()))
@@ -50,7 +50,7 @@ def write_types(target: Path) -> None:
 
 
 def types_are_current() -> bool:
-    """Whether the committed types are what the OpenAPI document gives now."""
+    """Return whether the committed types match the current OpenAPI document."""
     with tempfile.TemporaryDirectory() as place:
         fresh = Path(place) / "api.d.ts"
         write_types(fresh)
@@ -61,7 +61,7 @@ def types_are_current() -> bool:
 
 
 def check() -> bool:
-    """All checks; each says itself what is wrong."""
+    """Run all checks; each reports its own problems."""
     typed = run(CONSOLE, "typescript/bin/tsc", "--project", ".").returncode == 0
     linted = run(CONSOLE, "eslint/bin/eslint.js", ".").returncode == 0
     formatted = run(CONSOLE, PRETTIER, "--check", "--log-level", "warn", ".").returncode == 0

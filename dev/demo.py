@@ -1,4 +1,4 @@
-"""The sample job: submit audio over HTTP as a client would, follow it, and judge the transcript."""
+"""The sample job: submit audio over HTTP like a client, follow the job, and evaluate the transcript."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Show = Callable[[Job], None]
 
 @dataclass(frozen=True)
 class Sentence:
-    """One timed sentence, of a transcript or of a reference."""
+    """One timed sentence of a transcript or a reference."""
 
     text: str
     start_ms: int
@@ -32,7 +32,7 @@ class Sentence:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came back; `processing_seconds` is what the service says that the work took, without waiting."""
+    """The result of a job; `processing_seconds` is the processing time that the service reports, without queueing."""
 
     id: str
     sentences: list[Sentence]
@@ -48,8 +48,8 @@ class Outcome:
 def transcribe(url: str, key: str, audio: Path, show: Show, check: Callable[[], None]) -> Outcome:
     """Submit `audio` to the API at `url`, with an API key, and wait for the transcript.
 
-    `show` gets the job whenever it was polled; `check` is called between polls and may raise. StackError says what
-    the service answered if the job does not complete.
+    `show` receives the job after each poll; `check` is called between polls and may raise. Raises StackError with the
+    response of the service if the job does not complete.
     """
     with httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=20, trust_env=False) as client:
         with audio.open("rb") as file:
@@ -70,19 +70,19 @@ def transcribe(url: str, key: str, audio: Path, show: Show, check: Callable[[], 
 
 
 def reference_of(audio: Path) -> list[Sentence] | None:
-    """What is said in `audio`, from the JSON file of the same name beside it; None where there is none."""
+    """Return the reference transcript of `audio` from the JSON file of the same name beside it; None without one."""
     path = audio.with_suffix(".json")
     return _sentences(json.loads(path.read_text())) if path.exists() else None
 
 
 def character_error_rate(reference: list[Sentence], heard: list[Sentence]) -> float:
-    """Edit distance over the length of the reference, without punctuation, spaces and case."""
+    """Return the edit distance divided by the length of the reference, ignoring punctuation, spaces and case."""
     said, hypothesis = (_bare("".join(item.text for item in sentences)) for sentences in (reference, heard))
     return float(jiwer.cer(said, hypothesis))
 
 
 def problems(outcome: Outcome, reference: list[Sentence] | None) -> list[str]:
-    """What is wrong with a transcript, one line each: nothing for a good one."""
+    """List the problems of a transcript, one line each; empty for a good one."""
     heard = outcome.sentences
     found = [] if heard else ["the transcript is empty"]
     starts = [sentence.start_ms for sentence in heard]

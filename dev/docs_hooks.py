@@ -1,7 +1,7 @@
-"""Hooks of mkdocs (`make docs`): pages that live outside of `docs/`, and links between the two.
+"""MkDocs hooks (`make docs`): add pages that live outside `docs/` and fix the links between both.
 
-mkdocs reads only `docs/`. Readers of the repository find README.md, SECURITY.md and others where they expect them, so
-these files become pages of the site here, and links that fit the repository are changed to fit the site.
+MkDocs reads only `docs/`. Readers of the repository expect README.md, SECURITY.md and others at its root, so these
+hooks add the files to the site, and rewrite links that work in the repository so that they work on the site.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Files outside of docs/, and their names on the site.
+# Files outside docs/ and their names on the site.
 ELSEWHERE = {
     "README.md": "index.md",
     "README.zh-CN.md": "zh.md",
@@ -27,7 +27,7 @@ LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Add the files outside of docs/."""
+    """Add the files outside docs/."""
     from mkdocs.structure.files import File
 
     for path, name in ELSEWHERE.items():
@@ -36,12 +36,12 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Change links that fit the repository."""
+    """Rewrite links that work in the repository."""
     return for_site(markdown, page.file.src_uri)
 
 
 def for_site(markdown: str, name: str) -> str:
-    """The text of a page of the site, its links leading to pages of the site where these exist."""
+    """Return the text of a page with its links pointing to pages of the site where these exist."""
     source = {target: path for path, target in ELSEWHERE.items()}.get(name, f"docs/{name}")
     here = posixpath.dirname(name) or "."
 

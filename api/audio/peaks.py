@@ -1,4 +1,4 @@
-"""How loud a transcription's recording is at each moment, for drawing it."""
+"""Loudness of a transcription's recording over time, for drawing a waveform."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def get_peaks(
     if made.status == renditions.FAILED:
         raise AudioNotDecodable(made.error_message or "the audio cannot be read")
     if made.key is None:
-        with suppress(Unavailable):  # the sweep of the light worker looks too
+        with suppress(Unavailable):  # the light worker's sweep finds it too
             Publisher(service.queue).wake_renderers()
         headers = {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"}
         return JSONResponse({"status": "preparing"}, 202, headers)

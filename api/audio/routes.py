@@ -1,4 +1,4 @@
-"""The audio of a transcription, in a form that browsers play, with ranges."""
+"""The audio of a transcription in a format that browsers play, with range requests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def audio(
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
-    # Where a player of the file would be beside the transcript's times, or play another track, it gets a copy.
+    # Serve a copy if players of the file would drift from the transcript's times, or play another track.
     on_clock = plays_on_its_clock(job.recording)
     try:
         media = _media_type(service.storage, key) if on_clock else None
@@ -83,7 +83,7 @@ def _media_type(storage: Storage, key: str) -> str | None:
 
 
 def _preparing(service: Service) -> Response:
-    with suppress(Unavailable):  # the sweep of the light worker looks too
+    with suppress(Unavailable):  # the light worker's sweep finds it too
         Publisher(service.queue).wake_renderers()
     return JSONResponse({"status": "preparing"}, 202, {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"})
 

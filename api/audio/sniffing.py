@@ -1,4 +1,4 @@
-"""What a recording is, told by its bytes, and whether browsers play it. File names and claims are not believed."""
+"""Detect a recording's media type from its bytes, and whether browsers play it; names and claims are not trusted."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 HEAD_BYTES = 4096
 MOOV_BYTES = 8 * 1024 * 1024
 BOXES = 64
-# RIFF's numbers for PCM, float, and "look further on", which is nearly always one of them.
+# RIFF's codes for PCM, float, and "see the extension", which is nearly always one of them.
 WAV_FORMATS = {1, 3, 0xFFFE}
 Read = Callable[[int, int], bytes]
 
 
 def media_type(read: Read, size: int) -> str | None:
-    """The media type to serve it under; None for what browsers do not play. `read(start, end)` gives bytes."""
+    """Return the media type to serve; None for formats that browsers do not play. `read(start, end)` returns bytes."""
     head = read(0, min(HEAD_BYTES, size))
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
         return _wav(head)
@@ -40,7 +40,7 @@ def _wav(head: bytes) -> str | None:
 
 
 def _behind_tags(read: Read, head: bytes, size: int) -> str | None:
-    """ID3 tags, which may hold pictures, stand before the sound of mp3 and, rarely, of other kinds."""
+    """Skip ID3 tags, which may contain pictures and precede the audio of mp3 and, rarely, of other formats."""
     length = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     if length >= size:
         return None
@@ -50,7 +50,7 @@ def _behind_tags(read: Read, head: bytes, size: int) -> str | None:
 
 
 def _frames(head: bytes) -> str | None:
-    """mp3 and bare AAC are frames that begin with eleven or twelve ones."""
+    """Recognize mp3 and raw AAC, whose frames begin with eleven or twelve 1 bits."""
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
         return None
     layer = head[1] >> 1 & 3
@@ -62,7 +62,7 @@ def _frames(head: bytes) -> str | None:
 
 
 def _mp4(read: Read, size: int) -> str | None:
-    """By the codec of its sound: 3gp files carry AMR in the same boxes."""
+    """Decide by the audio codec: 3gp files carry AMR in the same boxes."""
     place = 0
     for _ in range(BOXES):
         header = read(place, min(place + 16, size))

@@ -1,1 +1,1 @@
-"""Who calls, and what a caller may do."""
+"""Authentication, authorization and limits of callers."""

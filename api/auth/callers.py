@@ -1,4 +1,4 @@
-"""Who calls, and what it may use."""
+"""Authenticated callers and their limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from common.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class CallerLimits:
-    """What a caller may use; 0 is no limit."""
+    """Limits of a caller; 0 means no limit."""
 
     requests_per_minute: int
     max_running: int
@@ -25,7 +25,7 @@ class CallerLimits:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: everything it sees and makes belongs to `tenant`. `key_id` is None where authentication is off."""
+    """An authenticated caller: it sees and creates only data of `tenant`. `key_id` is None if authentication is off."""
 
     tenant: str
     key_id: uuid.UUID | None
@@ -36,18 +36,18 @@ class Caller:
 
     @property
     def quota(self) -> Quota:
-        """What a submission of this caller is held against."""
+        """The quota that this caller's submissions are checked against."""
         limits = self.limits
         return Quota(limits.max_queued, limits.audio_minutes_per_day, limits.audio_minutes_per_month)
 
     @property
     def operator(self) -> bool:
-        """Whether it administers the installation, and not only its own tenant."""
+        """Whether it administers the whole installation, and not only its own tenant."""
         return self.tenant == DEFAULT_TENANT and Scope.ADMIN in self.scopes
 
 
 def limits_of(own: KeyLimits, settings: Settings) -> CallerLimits:
-    """A key's own limits, and the settings' ones where it has none."""
+    """Return a key's own limits, with defaults from the settings where it has none."""
 
     def chosen(mine: int | None, default: int) -> int:
         return default if mine is None else mine

@@ -1,6 +1,6 @@
-"""The way in to /v1: who calls is known, and counted, before a byte of the body is read or a route is looked at.
+"""The gate of /v1: authenticates and counts callers before the body is read or a route is matched.
 
-The size of a body is limited here too, before anything parses it.
+It also limits the size of a body before anything parses it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GUARDED = "/v1"
 
 
 class Gate:
-    """Lets only known callers through. Plain ASGI, because FastAPI reads a body before a route's dependencies."""
+    """Admits only authenticated callers. Plain ASGI, because FastAPI reads a body before a route's dependencies run."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,5 +53,5 @@ class Gate:
 
 
 def guarded(path: str) -> bool:
-    """Whether a path is for callers with credentials."""
+    """Return whether a path requires credentials."""
     return path == GUARDED or path.startswith(GUARDED + "/")

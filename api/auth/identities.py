@@ -1,4 +1,4 @@
-"""Finding out who calls: by a key, a token, or a browser's session."""
+"""Authenticate callers by API key, token or browser session."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from common.keys import ALL_SCOPES, ApiKey, KeyLimits
 from common.models import DEFAULT_TENANT
 from common.settings import API_KEY_PREFIX, Settings
 
-# A poll must not cost a query for its key; so long a revoked key may still work.
+# Polling must not cost a database query per call; a revoked key may keep working for this long.
 REMEMBERED_SECONDS = 5.0
 REMEMBERED_KEYS = 10_000
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
@@ -32,7 +32,7 @@ LONGEST_CREDENTIAL = 8192
 
 
 class Authenticator:
-    """Turns credentials into callers, and remembers them for some seconds. One per process."""
+    """Turns credentials into callers, and caches them for some seconds. One per process."""
 
     def __init__(self, settings: Settings, database: Database, failures: Lockout) -> None:
         self._settings = settings
@@ -44,10 +44,10 @@ class Authenticator:
         self._remembered: OrderedDict[bytes, tuple[float, Caller]] = OrderedDict()
 
     async def caller(self, request: Request) -> Caller:
-        """Who calls.
+        """Return the caller of a request.
 
-        Raises Unauthenticated; RateLimited for who was wrong too often; Forbidden; Unavailable where the database
-        does not answer.
+        Raises Unauthenticated; RateLimited after too many failed attempts; Forbidden; Unavailable if the database does
+        not respond.
         """
         if self._settings.auth == "off":
             self._check_local(request)
@@ -64,7 +64,7 @@ class Authenticator:
 
     async def _caller(self, request: Request, credential: str | None, shown: str) -> Caller:
         async def known(name: bytes, find: Callable[[bytes], Caller]) -> Caller:
-            # Who was let in before is not locked out by others at the same address.
+            # Callers that were already admitted are not locked out by others at the same address.
             if name not in self._remembered:
                 await self._failures.check(address_of(request), shown)
             return await self._known(name, find)
@@ -81,7 +81,7 @@ class Authenticator:
         return await known(keys.digest_of(credential), lambda _: self._by_token(credential))
 
     async def end_session(self, request: Request) -> None:
-        """End the session of a request for good, also for who has a copy of its cookie. Others know in seconds."""
+        """End a request's session for good, for copies of its cookie too. Other processes notice within seconds."""
         session = self.sessions.of(request)
         if session is not None:
             expires_at = datetime.fromtimestamp(session.expires_at, UTC)
@@ -89,7 +89,7 @@ class Authenticator:
             self._remembered.pop(session.id.bytes, None)
 
     def _check_local(self, request: Request) -> None:
-        """Without keys, a page of any web site that somebody here looks at could call us through their browser."""
+        """Check Host and Origin: without keys, any web page opened on this machine could call us through a browser."""
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
         origin = request.headers.get("origin")
         ours = {*LOCAL_HOSTS, urlsplit(self._settings.public_url or "").hostname}
@@ -112,7 +112,7 @@ class Authenticator:
         return self._caller_of(keys.authenticated(self._database, digest))
 
     def _by_session(self, session: Session) -> Caller:
-        """As by the key that it began with, which must still be good; but not able to begin or carry on sessions."""
+        """Authenticate by the session's original key, if still valid; such a caller cannot begin or extend sessions."""
         if sessions.has_ended(self._database, session.id):
             raise Unauthenticated("the session was ended; begin a new one")
         return replace(self._by_hash(session.digest), by_key=False)
@@ -123,7 +123,7 @@ class Authenticator:
         return Caller(bearer.tenant, bearer.key_id, bearer.name, bearer.scopes, limits)
 
     def _ensure_admin_key(self) -> None:
-        """Here and not at start: the API starts also while the database is away."""
+        """Create the admin key here and not at startup: the API also starts while the database is down."""
         if not self._admin_key_known:
             given = self._settings.admin_key
             keys.ensure_admin_key(self._database, given.get_secret_value() if given is not None else None)
@@ -140,7 +140,7 @@ class Authenticator:
 
 
 def credential_of(headers: Headers) -> str | None:
-    """The key or token of a request, if it has one."""
+    """Return the API key or token of a request, if it has one."""
     scheme, _, told = headers.get("authorization", "").partition(" ")
     credential = told.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
     if not credential:

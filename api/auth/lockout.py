@@ -1,6 +1,6 @@
-"""Wrong keys, tokens and sessions, counted per address in Redis: who sends too many of them has to wait.
+"""Failed keys, tokens and sessions, counted per address in Redis: after too many, the client has to wait.
 
-Nobody guesses a key of 256 bits. What this saves is a look-up in the database for each guess, and the log.
+A 256-bit key cannot be guessed. The lockout saves a database lookup per guess, and protects the log.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from common.settings import API_KEY_PREFIX, AuthSettings
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
-# A program that goes on with a key that is over must not shut out all others behind the same address.
+# A program that keeps using a key that is no longer valid must not lock out others at the same address.
 OF_ONE_CREDENTIAL = 3
-# Whoever has one address of IPv6 has all of its network.
+# Whoever has one IPv6 address has the whole network.
 IPV6_NETWORK = 64
 NAMESPACE = "wrong"
 
 
 class Lockout:
-    """Counts what the gate refused. One per process. Where Redis is away each process counts alone."""
+    """Counts the credentials that the gate rejected. One per process. If Redis is down, each process counts alone."""
 
     def __init__(self, settings: AuthSettings, rates: RateLimits) -> None:
         each = settings.auth_failures_per_minute
@@ -37,7 +37,7 @@ class Lockout:
         self._on = each > 0
 
     async def check(self, address: str, credential: str) -> None:
-        """Raise RateLimited where this address, or this credential from it, was wrong too often."""
+        """Raise RateLimited if this address, or this credential from it, has failed too often."""
         limits = self._limits(address, credential)
 
         async def wait_seconds(limiter: SlidingWindowCounterRateLimiter) -> int:
@@ -49,11 +49,11 @@ class Lockout:
             raise _refusal(seconds)
 
     async def count(self, address: str, credential: str) -> None:
-        """Count a wrong one. Raises RateLimited where others came at the same time, and took what was left."""
+        """Count a failure. Raises RateLimited if concurrent failures have used up the limit."""
         limits = self._limits(address, credential)
 
         async def wait_seconds(limiter: SlidingWindowCounterRateLimiter) -> int:
-            # The address first, without writing: whoever invents credentials must not fill Redis with their names.
+            # Test the address first, without writing: clients that invent credentials must not fill Redis with entries.
             if not await limiter.test(*limits[-1]):
                 return await _wait_seconds(limiter, *limits[-1])
             for limit in limits:
@@ -67,12 +67,12 @@ class Lockout:
             raise _refusal(seconds)
 
     def _limits(self, address: str, credential: str) -> list[tuple[RateLimitItem, str, str]]:
-        """The one of the credential first: what that refuses does not count against the address."""
+        """Return the credential's limit first: what it rejects does not count against the address."""
         return [(self._same, address, _label(credential)), (self._all, address, "")]
 
 
 def address_of(connection: HTTPConnection) -> str:
-    """Whom failures are counted for: the client that the server (or a proxy that it trusts) saw."""
+    """Return the address that failures count against: the client as seen by the server or a proxy that it trusts."""
     host = connection.client.host if connection.client is not None else ""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
@@ -86,7 +86,7 @@ def address_of(connection: HTTPConnection) -> str:
 
 
 def _label(credential: str) -> str:
-    """What stands for a credential in Redis: how a key begins, which is no secret, or a token's hash."""
+    """Return a credential's name in Redis: a hash of the key's start, which is no secret, or of the whole token."""
     if credential.startswith(API_KEY_PREFIX):
         credential = credential[:HINT_CHARACTERS]
     return hashlib.sha256(credential.encode()).hexdigest()[:32]

@@ -1,7 +1,7 @@
-"""Calls a minute, counted in Redis for all API processes together.
+"""Calls per minute, counted in Redis for all API processes together.
 
-Each process also counts by itself. While Redis does not respond in time, which callers can bring about by keeping it or
-our event loop busy, that count decides: a limit then holds for each process, and never for none.
+Each process also keeps its own count. While Redis does not respond in time, which callers can cause by keeping it or
+our event loop busy, that count decides: limits then apply per process, and are never lifted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from common.telemetry import get_logger
 
 T = TypeVar("T")
 log = get_logger(__name__)
-# A Redis that answers does so within a millisecond or two; one that does not must not slow every call down.
+# A healthy Redis responds within a millisecond or two; an unhealthy one must not slow every call down.
 PATIENCE_SECONDS = 0.05
 PAUSE_SECONDS = 5.0
 WINDOW_SECONDS = 60
-# Asking Redis costs more than the rest of a poll. So calls of a key that follow one another closely are counted
-# together, as long as they are less than a tenth of what is left: ten API processes cannot pass the limit that way.
+# Querying Redis costs more than the rest of a poll, so calls of a key in quick succession are counted together, as
+# long as they are less than a tenth of what is left: ten API processes cannot exceed the limit that way.
 TOGETHER_SECONDS = 0.1
 TOGETHER_SHARE = 10
 REMEMBERED_KEYS = 10_000
@@ -40,7 +40,7 @@ REMEMBERED_KEYS = 10_000
 
 @dataclass(slots=True)
 class CallCount:
-    """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
+    """The last count that Redis returned for a key, and the number of calls not yet sent to it. Times in seconds."""
 
     asked_at: float
     remaining: int = 0
@@ -49,7 +49,7 @@ class CallCount:
 
 
 class RateLimits:
-    """One per process, for the event loop that first uses it."""
+    """Rate limits of callers. One per process, for the event loop that first uses it."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self._storage = RedisStorage(
@@ -67,7 +67,7 @@ class RateLimits:
         self._away = False
 
     async def count(self, caller: Caller) -> dict[str, str]:
-        """Count a call; the headers that say how many are left. Raises RateLimited, with the same as `headers`."""
+        """Count a call; return the headers with what is left. Raises RateLimited, with the same data as `headers`."""
         limit = caller.limits.requests_per_minute
         if not limit or caller.key_id is None:
             return {}
@@ -80,7 +80,7 @@ class RateLimits:
                 return _headers(limit, tally)
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
             tally = self._remember(name, CallCount(now))
-        tally.asked_at = now  # those that come while Redis is asked need not ask too
+        tally.asked_at = now  # calls that arrive during the query need no query of their own
         allowed = await self._count(limit, name, tally)
         headers = _headers(limit, tally)
         if not allowed:
@@ -88,7 +88,7 @@ class RateLimits:
         return headers
 
     async def _count(self, limit: int, name: str, tally: CallCount) -> bool:
-        """Count this call, and those that were not told of yet; whether that is within the limit."""
+        """Count this call and those not yet sent to Redis; return whether that is within the limit."""
         item = RateLimitItemPerMinute(limit)
         untold, tally.untold = tally.untold, 0
 
@@ -102,9 +102,9 @@ class RateLimits:
         return allowed
 
     async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T:
-        """What Redis says, or this process alone where Redis is away, late, or was a moment ago.
+        """Return the result from Redis, or from this process alone if Redis is down, too slow, or has just failed.
 
-        The question is put to both, so that a count in memory is there when it is needed. It takes milliseconds.
+        The local count is always updated as well, so that it is available when it is needed. This takes milliseconds.
         """
         own = await question(self._own)
         if time.monotonic() < self._away_until:
@@ -112,7 +112,7 @@ class RateLimits:
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 told = await question(self._limiter)
-        except Exception as error:  # whatever it is: a limit is no reason to refuse work
+        except Exception as error:  # whatever it is: a rate limiter that fails is no reason to refuse work
             self._stumbled(error)
             return own
         if self._away:
@@ -129,7 +129,7 @@ class RateLimits:
         return tally
 
     def _stumbled(self, error: Exception) -> None:
-        """Count alone for some seconds, and say so once per outage."""
+        """Count locally for some seconds, and log that once per outage."""
         self._away_until = time.monotonic() + PAUSE_SECONDS
         if not self._away:
             self._away = True
@@ -146,12 +146,12 @@ def _headers(limit: int, tally: CallCount) -> dict[str, str]:
 
 
 def seconds_until(reset_at: float) -> int:
-    """When to come back, for who is told so."""
+    """Return the number of seconds, at least 1, until a client may retry."""
     return max(1, math.ceil(reset_at - time.time()))
 
 
 class TooManyCalls(RateLimited):
-    """The limit, with the headers that go out with it."""
+    """The rate limit was exceeded; carries the response headers."""
 
     def __init__(self, limit: int, after_seconds: int, headers: dict[str, str]) -> None:
         super().__init__(f"more than {limit} calls within a minute", after_seconds)

@@ -1,4 +1,4 @@
-"""Sessions of browsers, whose EventSource and <audio> can send no header: a sealed cookie that names a key."""
+"""Browser sessions: a sealed cookie that refers to a key, because EventSource and <audio> can send no headers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from common.secret_box import SecretBox
 from common.settings import Settings
 
 COOKIE = "paraqueue_session"
-# Readable by scripts of the page, which send it back in the header: another site's page can do neither.
+# Readable by the page's scripts, which send it back in the header; pages of other sites can do neither.
 CSRF_COOKIE = "paraqueue_csrf"
-# Browsers take a cookie of such a name over HTTPS only, and from this very host: no neighbour can plant one.
+# Browsers accept such a cookie over HTTPS only, and from this exact host: sibling domains cannot plant one.
 HOST_PREFIX = "__Host-"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -29,9 +29,9 @@ PURPOSE = "session"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a cookie holds: of which key, until when (Unix time), and the token that must come beside it.
+    """The content of a cookie: the key, the expiry (Unix time), and the CSRF token that must accompany it.
 
-    `digest` is the hash of the secret that the session began with: it ends when that secret does.
+    `digest` is the hash of the secret that began the session: the session ends when that secret does.
     """
 
     id: uuid.UUID
@@ -41,7 +41,7 @@ class Session:
 
 
 class Sessions:
-    """Makes and reads cookies. One per process."""
+    """Creates and reads session cookies. One per process."""
 
     def __init__(self, settings: Settings) -> None:
         self._box = SecretBox(settings.secret_keys) if settings.secret_keys else None
@@ -49,13 +49,13 @@ class Sessions:
         self._public_url = settings.public_url
 
     def begin(self, digest: bytes) -> Session:
-        """A new session of the key with that digest. Raises SessionsNotConfigured."""
+        """Return a new session of the key with that digest. Raises SessionsNotConfigured."""
         if self._box is None:
             raise SessionsNotConfigured("sessions are not configured: set PARAQUEUE_SECRET_KEY")
         return Session(uuid.uuid4(), digest, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
 
     def put(self, request: Request, response: Response, session: Session) -> None:
-        """Give the browser the cookies of a session."""
+        """Set the cookies of a session."""
         assert self._box is not None
         told = {
             "for": PURPOSE,
@@ -78,21 +78,21 @@ class Sessions:
             )
 
     def remove(self, request: Request, response: Response) -> None:
-        """Take the cookies of a session away."""
+        """Delete the cookies of a session."""
         for name in (COOKIE, CSRF_COOKIE):
             response.delete_cookie(
                 self._named(request, name), path="/", secure=self._secure(request), samesite="strict"
             )
 
     def sealed(self, request: Request) -> str | None:
-        """The cookie of a request, as it came."""
+        """Return the session cookie of a request, still sealed."""
         return request.cookies.get(self._named(request, COOKIE))
 
     def of(self, request: Request) -> Session | None:
-        """The session of a request, None without a cookie. Whether it was ended is not known here.
+        """Return the session of a request, None without a cookie. Does not check whether the session was ended.
 
-        Raises Unauthenticated for a cookie that is not ours or is over; Forbidden where an unsafe method comes
-        without the token.
+        Raises Unauthenticated for a cookie that is not ours or has expired; Forbidden for an unsafe method without the
+        token.
         """
         sealed = self.sealed(request)
         if not sealed or self._box is None:

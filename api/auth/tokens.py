@@ -1,4 +1,4 @@
-"""JSON Web Tokens as credentials: whose signature, issuer, audience and times are right stands for a caller."""
+"""JSON Web Tokens as credentials: a valid signature, issuer, audience and lifetime identify a caller."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from common.errors import Unauthenticated, Unavailable
 from common.keys import TENANT_NAME, Scope
 from common.settings import AuthSettings
 
-# Which algorithms are tried is said by the settings and never by a token: a public key must not do as a secret.
+# The settings choose the algorithms, never the token: a public key must not be accepted as an HMAC secret.
 WITH_SECRET = ("HS256",)
 WITH_KEY_SET = ("RS256", "ES256")
 NEEDED = ["exp", "iss", "aud", "sub"]
 LEEWAY_SECONDS = 30
 KEY_SET_SECONDS = 300
-# A token may name any key: without a pause strangers would have us ask the issuer at every call.
+# A token may name any key: without a pause, strangers could make us query the issuer on every call.
 REFRESH_SECONDS = 30.0
 FETCH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bearer:
-    """What a token says. `key_id` is the same for every token of one subject: usage and limits go by it."""
+    """The claims of a token. `key_id` is the same for all tokens of one subject: usage and limits refer to it."""
 
     tenant: str
     key_id: uuid.UUID
@@ -37,7 +37,7 @@ class Bearer:
 
 
 class Tokens:
-    """Checks tokens as the settings say. Thread-safe; one per process."""
+    """Validates tokens according to the settings. Thread-safe; one per process."""
 
     def __init__(self, settings: AuthSettings) -> None:
         secret = settings.jwt_secret
@@ -47,11 +47,11 @@ class Tokens:
 
     @property
     def configured(self) -> bool:
-        """Whether this installation takes tokens at all."""
+        """Whether this installation accepts tokens at all."""
         return self._secret is not None or self._key_set is not None
 
     def bearer(self, token: str) -> Bearer:
-        """Who holds the token. May fetch keys. Raises Unauthenticated; Unavailable where the issuer is away."""
+        """Return the bearer of a token. May fetch keys. Raises Unauthenticated; Unavailable if the issuer is down."""
         try:
             key, algorithms = self._key_for(token)
             claims = jwt.decode(
@@ -67,7 +67,7 @@ class Tokens:
             raise Unavailable("the signing keys of the token's issuer cannot be fetched") from error
         except PyJWTError as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}") from None
-        except (OverflowError, RecursionError):  # a time that is no number of seconds, or claims without end
+        except (OverflowError, RecursionError):  # a time that is not a number of seconds, or claims nested too deeply
             raise Unauthenticated("the token is not valid: it cannot be read") from None
         return self._bearer_of(claims)
 
@@ -93,12 +93,12 @@ class Tokens:
 
 
 def _key_set(url: str) -> PyJWKClient:
-    """The issuer's public keys. The library follows no redirect, and asks for an unknown key once in a while only."""
+    """Return the issuer's public keys. The library follows no redirects and limits its queries for unknown keys."""
     return PyJWKClient(url, lifespan=KEY_SET_SECONDS, timeout=FETCH_SECONDS, cooldown_duration=REFRESH_SECONDS)
 
 
 def _reason(error: PyJWTError) -> str:
-    """In words of ours: the library's may quote the token."""
+    """Return our own wording: the library's messages may quote the token."""
     reasons: list[tuple[type[PyJWTError], str]] = [
         (jwt.ExpiredSignatureError, "it has expired"),
         (jwt.ImmatureSignatureError, "its time has not come yet"),

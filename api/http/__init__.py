@@ -1,1 +1,1 @@
-"""HTTP itself: errors, bodies, headers, metrics. Knows no resource."""
+"""Generic HTTP: errors, bodies, headers, metrics. Knows nothing about resources."""

@@ -1,6 +1,6 @@
-"""How large a request body may be, by route. Held to before anything parses it.
+"""Size limits of request bodies by route, enforced before anything parses a body.
 
-Bodies that stream to storage have no limit here: their routes hold them to the caller's `max_upload_bytes`.
+Bodies that stream to storage have no limit here: their routes enforce the caller's `max_upload_bytes`.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ APPENDED = re.compile(r"/v1/uploads(/[^/]*)?")
 
 
 class BodyTooLarge(HTTPException):
-    """FastAPI turns every other exception into a 400 while it reads a body."""
+    """An HTTPException, because FastAPI turns all other exceptions into a 400 while it reads a body."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(413, too_large(limit))
 
 
 def too_large(limit: int) -> str:
-    """What a client is told."""
+    """Return the error message for clients."""
     return f"the body of this call has at most {limit} bytes"
 
 
 def body_limit(scope: Scope) -> int | None:
-    """The limit of a request's body in bytes; None where the route itself holds a stream to the caller's limit."""
+    """Return the size limit of a body in bytes; None if the route limits a stream to the caller's limit itself."""
     route = (scope["method"], scope["path"].rstrip("/"))
     kind = Headers(scope=scope).get("content-type", "").partition(";")[0].strip().lower()
     if route in FORMS and kind == "multipart/form-data":
         return None
-    # A path below is some other call, except for the tus ones that carry bytes.
+    # Only the tus calls on these paths carry bytes; deeper paths are other calls.
     if route[0] in {"POST", "PATCH"} and APPENDED.fullmatch(route[1]) and not route[1].endswith("/presigned"):
         return None
     return LISTS_OF_LINKS_BYTES if route in LISTS_OF_LINKS else DEFAULT_BYTES
@@ -54,7 +54,7 @@ def check_announced(scope: Scope, limit: int) -> None:
 
 
 def announced_bytes(headers: Headers) -> float:
-    """The `Content-Length`; 0 where there is none that can be read, infinity for one of more than 18 digits."""
+    """Return the `Content-Length`; 0 if missing or unreadable, infinity if it has more than 18 digits."""
     text = headers.get("content-length", "")
     if not (text.isascii() and text.isdecimal()):
         return 0
@@ -62,7 +62,7 @@ def announced_bytes(headers: Headers) -> float:
 
 
 def limited(receive: Receive, limit: int) -> Receive:
-    """The same body, which raises BodyTooLarge where more than `limit` bytes of it come."""
+    """Wrap `receive` so that it raises BodyTooLarge once the body exceeds `limit` bytes."""
     came = 0
 
     async def within_limit() -> Message:

@@ -1,4 +1,4 @@
-"""A request's body on its way to storage: gathered into pieces, written by a thread while the next ones arrive."""
+"""Stream a request body to storage: a thread writes each chunk while the next one arrives."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.types import Receive
 
 from common.errors import Unavailable, UploadIncomplete
 
-# A switch of threads for each costs little then.
+# Large enough that the thread switch per chunk costs little.
 PIECE_BYTES = 1024 * 1024
 TICK_SECONDS = 0.5
 
 
 class OrderedWriter:
-    """Hands pieces to a function that blocks, one at a time and in order, and takes the next meanwhile.
+    """Passes chunks to a blocking function, one at a time and in order, and accepts the next one meanwhile.
 
-    Two pieces are in memory at most: the one that is written, and the one that is handed over.
+    At most two chunks are in memory: the one being written, and the next one.
     """
 
     def __init__(self, write: Callable[[bytes], None]) -> None:
@@ -28,38 +28,38 @@ class OrderedWriter:
         self._running: asyncio.Task[None] | None = None
 
     async def put(self, piece: bytes) -> None:
-        """Returns when the piece before is written. Raises what the function raised for that."""
+        """Return when the previous chunk is written. Raises what the function raised for that chunk."""
         await self.settle()
         self._running = asyncio.create_task(run_in_threadpool(self._write, piece))
 
     async def settle(self) -> None:
-        """Returns when nothing is being written. Raises what the function raised."""
+        """Return when nothing is being written. Raises what the function raised."""
         if self._running is None:
             return
         try:
             await asyncio.shield(self._running)
         finally:
-            if self._running.done():  # else we were canceled, and the thread is at it still
+            if self._running.done():  # otherwise we were canceled, and the thread is still writing
                 self._running = None
 
     async def abandon(self) -> None:
-        """As `settle`, for who has an error already."""
+        """Like `settle`, for callers that already have an error to report."""
         with suppress(Exception):
             await self.settle()
 
 
 class BodySink(Protocol):
-    """What a body is poured into."""
+    """The destination of a body."""
 
     def write(self, piece: bytes) -> None:
-        """Append; blocks."""
+        """Append a chunk; blocks."""
 
     def tend(self) -> None:
-        """Called now and then while nothing comes; blocks."""
+        """Do periodic work while no data arrives; blocks."""
 
 
 class BodyWriter:
-    """One body into one sink. A client that sends nothing for `idle_seconds` is broken off."""
+    """Writes one body to one sink. A client that sends nothing for `idle_seconds` is disconnected."""
 
     def __init__(self, receive: Receive, sink: BodySink, *, idle_seconds: float, closing: Callable[[], bool]) -> None:
         self._receive = receive
@@ -70,7 +70,7 @@ class BodyWriter:
         self._turn = asyncio.Lock()
 
     async def run(self) -> None:
-        """To the end of the body. Raises UploadIncomplete, Unavailable where the server ends, and as the sink."""
+        """Read to the end of the body. Raises UploadIncomplete, Unavailable on shutdown, and the sink's errors."""
         reader = asyncio.create_task(self._read())
         try:
             while not reader.done():
@@ -105,7 +105,7 @@ class BodyWriter:
                         gathered = await self._hand_over(gathered)
                     idle.reschedule(asyncio.get_running_loop().time() + self._idle_seconds)
         except (TimeoutError, UploadIncomplete, asyncio.CancelledError) as error:
-            await self._hand_over(gathered)  # what came before the line broke is worth keeping
+            await self._hand_over(gathered)  # data that arrived before the connection broke is worth keeping
             if isinstance(error, TimeoutError):
                 raise UploadIncomplete(f"no data was received for {self._idle_seconds:g} s") from None
             raise

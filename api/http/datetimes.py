@@ -1,4 +1,4 @@
-"""Moments in a request, as the OpenAPI document says them: RFC 3339, with an offset."""
+"""Timestamps in requests, in the format of the OpenAPI document: RFC 3339, with an offset."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 
-# Beyond these, a moment may be one in UTC and none in another zone.
+# Outside these years, a timestamp may exist in UTC but not in another time zone.
 YEARS = range(1970, 9999)
 
 
 def written(value: object) -> object:
-    """The value itself; ValueError for one that has not the form of RFC 3339. Pydantic takes plain numbers, too."""
+    """Return the value; raise ValueError if it is not in RFC 3339 format. Pydantic would accept plain numbers, too."""
     if not isinstance(value, datetime) and not (
         isinstance(value, str) and value[:4].isascii() and value[:4].isdigit() and value[4:5] == "-"
     ):
@@ -21,7 +21,7 @@ def written(value: object) -> object:
 
 
 def in_utc(value: datetime) -> datetime:
-    """The moment in UTC: an offset can be larger than PostgreSQL knows, or lead out of the calendar."""
+    """Convert to UTC: an offset can be larger than PostgreSQL supports, or lead outside the calendar."""
     try:
         moment = value.astimezone(UTC)
     except OverflowError:

@@ -1,4 +1,4 @@
-"""What the API counts of its own calls."""
+"""Metrics of the API's own calls."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ERRORS = Counter(
     ["code"],
 )
 for _error in all_errors():
-    ERRORS.labels(_error.code)  # there from the start: a rate needs a zero to begin from
+    ERRORS.labels(_error.code)  # exists from the start: a rate must begin at zero
 RATE_LIMITS_LOCAL = Gauge(
     "paraqueue_rate_limits_local", "1 while each API process counts calls alone because Redis does not respond in time."
 )
@@ -38,7 +38,7 @@ NO_ROUTE = "none"
 
 
 class Measures:
-    """Plain ASGI: counts each request, and how long it took, by the template of its route."""
+    """Plain ASGI: counts requests and measures their duration by route template."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,7 +58,7 @@ class Measures:
 
 
 class _Measured:
-    """One request."""
+    """The measurements of one request."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._scope = scope
@@ -66,24 +66,24 @@ class _Measured:
         self._send = send
         self._began = time.perf_counter()
         self._took: float | None = None
-        self._status = 500  # of what raised; the answer is made further out
+        self._status = 500  # if the app raises; the response is then created further out
         self._bytes = 0
 
     async def receive(self) -> Message:
-        """The next piece of the body."""
+        """Receive the next part of the body."""
         message = await self._receive()
         self._bytes += len(message.get("body", b""))
         return message
 
     async def send(self, message: Message) -> None:
-        """The next piece of the answer."""
+        """Send the next part of the response."""
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._took = time.perf_counter() - self._began
         await self._send(message)
 
     def count(self) -> None:
-        """It is over."""
+        """Record the metrics of the finished request."""
         route = getattr(self._scope.get("route"), "path", None) or NO_ROUTE
         method = self._scope["method"] if self._scope["method"] in METHODS else "other"
         requests, duration, body_bytes = _counted(method, route, self._status)
@@ -93,6 +93,6 @@ class _Measured:
             body_bytes.inc(self._bytes)
 
 
-@cache  # as many as there are series; looking labels up costs more than counting
+@cache  # one entry per series; a label lookup costs more than the counting
 def _counted(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
     return REQUESTS.labels(method, route, str(status)), DURATION.labels(route), BODY_BYTES.labels(route)

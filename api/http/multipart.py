@@ -1,7 +1,7 @@
-"""A multipart form read as it arrives: the file goes to storage in pieces, whatever its size.
+"""Streaming multipart parser: a file of any size goes to storage in chunks as it arrives.
 
-Starlette's own form parser spools the whole body to disk before the route runs; this one hands each piece of
-the file on at once, and stops at the first byte over the limit.
+Starlette's own form parser spools the whole body to disk before the route runs; this one passes each chunk of the
+file on at once, and stops at the first byte over the limit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from common.storage import Stored, Writer
 FIELD_BYTES = 64 * 1024
 FIELDS = 64
 BOUNDARY_BYTES = 70  # RFC 2046
-# A form is its file and a little more: fields, boundaries, headers.
+# Room for everything except the file: fields, boundaries, headers.
 FORM_SLACK_BYTES = 8 * 1024 * 1024
 
 
 @dataclass
 class Form:
-    """What came: the plain fields, in order, and the file, if its bytes are in storage."""
+    """The parsed form: the plain fields, in order, and the file, if its bytes are in storage."""
 
     fields: list[tuple[str, str]] = field(default_factory=list)
     file_name: str | None = None
@@ -37,15 +37,15 @@ class Form:
 async def read_form(content_type: str, body: AsyncIterator[bytes], writer: Writer, *, max_bytes: int) -> Form:
     """Read the form and write its part named `file` to `writer`, which is committed at the end.
 
-    Raises InvalidRequest, UploadTooLarge, UploadIncomplete, AudioEmpty, and what the writer raises. The caller
-    aborts the writer then.
+    Raises InvalidRequest, UploadTooLarge, UploadIncomplete, AudioEmpty, and what the writer raises. The caller must
+    then abort the writer.
     """
     reader = _Reader(content_type, writer, max_bytes)
     received = 0
     try:
         async for chunk in body:
             received += len(chunk)
-            if received > max_bytes + FORM_SLACK_BYTES:  # what stands around the parts has no end of its own
+            if received > max_bytes + FORM_SLACK_BYTES:  # the data around the parts has no limit of its own
                 raise UploadTooLarge(f"the form is larger than the limit of {max_bytes} bytes for its file")
             reader.feed(chunk)
             await reader.hand_over(at_least=PIECE_BYTES)
@@ -53,11 +53,11 @@ async def read_form(content_type: str, body: AsyncIterator[bytes], writer: Write
     except ClientDisconnect:
         raise UploadIncomplete("the connection closed before the upload was complete") from None
     finally:
-        await reader.abandon()  # the caller may abort the writer: no thread may be at it then
+        await reader.abandon()  # the caller may abort the writer, so no thread may still be using it
 
 
 class _Reader:
-    """The parser's callbacks, and what they have gathered."""
+    """The parser's callbacks and their collected data."""
 
     def __init__(self, content_type: str, writer: Writer, max_bytes: int) -> None:
         kind, options = parse_options_header(content_type)
@@ -91,24 +91,24 @@ class _Reader:
         )
 
     def feed(self, chunk: bytes) -> None:
-        """Parse the next bytes of the body."""
+        """Parse the next chunk of the body."""
         try:
             self._parser.write(chunk)
         except MultipartParseError as error:
             raise InvalidRequest(f"the multipart form is malformed: {error}") from None
 
     async def hand_over(self, *, at_least: int) -> None:
-        """Give what has gathered of the file to the storage."""
+        """Pass the buffered bytes of the file to storage."""
         if self._pending and len(self._pending) >= at_least:
             piece, self._pending = bytes(self._pending), bytearray()
             await self._conveyor.put(piece)
 
     async def abandon(self) -> None:
-        """Wait for what is being written."""
+        """Wait for writes in progress."""
         await self._conveyor.abandon()
 
     async def finish(self) -> Form:
-        """Check that all came, and commit the file."""
+        """Check that the form is complete, and commit the file."""
         if not self._ended:
             raise UploadIncomplete("the form is incomplete: its final boundary is missing")
         if self._form.file_name is None:
@@ -169,6 +169,6 @@ class _Reader:
 
 
 def _last_part(name: str) -> str:
-    """A file name without directories and control characters, at most 255 characters."""
+    """Return a file name without directories and control characters, at most 255 characters long."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(character for character in last if character.isprintable())[:255].strip()

@@ -1,4 +1,4 @@
-"""Which form of a transcript a request wants."""
+"""Content negotiation: which format of a transcript a request wants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BY_MEDIA_TYPE = {media.partition(";")[0]: form for form, media in MEDIA_TYPES.it
 
 
 def chosen_format(asked: str | None, accept: str | None) -> Format:
-    """`format=` wins over `Accept`; without either it is JSON. Raises NotAcceptable."""
+    """Return the format of `format=` or else of `Accept`, JSON by default. Raises NotAcceptable."""
     if asked is not None:
         return Format(asked)
     weighed = _weighed(accept or "*/*")
@@ -29,7 +29,7 @@ def chosen_format(asked: str | None, accept: str | None) -> Format:
 
 
 def _first(media: str, refused: set[str]) -> Format | None:
-    """The form that a media type or a range of them stands for; what is refused by name is left out."""
+    """Return the format for a media type or range, excluding formats that are explicitly refused."""
     usual = BY_MEDIA_TYPE.get(media)
     if usual is None or "*" not in media:
         return usual
@@ -39,7 +39,7 @@ def _first(media: str, refused: set[str]) -> Format | None:
 
 
 def _weighed(accept: str) -> list[tuple[float, str]]:
-    """Media types with their q, in the order they stand; a q that is no number is 0."""
+    """Return media types with their q values, in the order given; a q that is not a number counts as 0."""
     weighed: list[tuple[float, str]] = []
     for item in accept.split(","):
         media, *parameters = (part.strip().lower() for part in item.split(";"))

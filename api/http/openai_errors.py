@@ -1,4 +1,4 @@
-"""Errors in OpenAI's form, on the paths that its SDKs call."""
+"""Errors in OpenAI's format, on the paths that its SDKs call."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UnsupportedL
 
 PATHS = "/v1/audio/"
 MODELS = "/v1/models"
-# What OpenAI answers where we have another status or code.
+# OpenAI's statuses and codes where ours differ.
 STATUS = {InvalidRequest.code: 400, AudioEmpty.code: 400, UnsupportedLanguage.code: 400, UnknownModel.code: 404}
 CODES = {UnknownModel.code: "model_not_found", "unauthenticated": "invalid_api_key"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-# For the OpenAPI document, in the place of problem details.
+# For the OpenAPI document, in place of problem details.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "An error in OpenAI's form",
@@ -46,17 +46,17 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def wanted(request: Request) -> bool:
-    """Whether the caller expects OpenAI's form and nothing else."""
+    """Return whether the caller expects only OpenAI's format."""
     return request.url.path.startswith(PATHS)
 
 
 def understood(request: Request) -> bool:
-    """Whether the caller may be an OpenAI SDK, on a path that has problem details too."""
+    """Return whether the caller may be an OpenAI SDK, on a path that also returns problem details."""
     return request.url.path == MODELS or request.url.path.startswith(MODELS + "/")
 
 
 def error_of(status: int, code: str, message: str, *, param: str | None = None, **more: Any) -> dict[str, Any]:
-    """The value of `error`."""
+    """Return the value of `error`."""
     kind = TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
     return {"message": message, "type": kind, "param": param, "code": CODES.get(code, code), **more}
 
@@ -64,7 +64,7 @@ def error_of(status: int, code: str, message: str, *, param: str | None = None, 
 def answer(
     request: Request, status: int, code: str, message: str, *, retryable: bool, param: str | None = None, **more: Any
 ) -> JSONResponse:
-    """A response whose body is OpenAI's. `x-should-retry` is what its SDKs obey before they look at the status."""
+    """Return a response in OpenAI's format. Its SDKs check `x-should-retry` before the status."""
     status = STATUS.get(code, status)
     more["request_id"] = getattr(request.state, "request_id", None)
     body = {"error": error_of(status, code, message, param=param, **more)}

@@ -1,4 +1,4 @@
-"""Our errors as RFC 9457 problem details. The only place that knows which HTTP status a code gets."""
+"""Our errors as RFC 9457 problem details. The only module that maps error codes to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.Unavailable: 503,
     errors.Internal: 500,
 }
-# What Starlette itself answers: no such path, a method the path does not know, and the like.
+# Codes for Starlette's own errors, such as an unknown path or an unsupported method.
 FRAMEWORK_CODES = {
     404: "not_found",
     405: "method_not_allowed",
@@ -104,7 +104,7 @@ MEDIA_TYPE = "application/problem+json"
 ERRORS_NAMED = 20
 ERROR_CHARACTERS = 500
 FIELD_CHARACTERS = 100
-# For the OpenAPI document, in the place of FastAPI's own form of a 422.
+# For the OpenAPI document, in place of FastAPI's own format of a 422.
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "Problem details (RFC 9457)",
@@ -114,7 +114,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
-    """A problem-details response; on the paths of OpenAI's SDKs it has the form that those know."""
+    """Return a problem-details response; on the paths of OpenAI's SDKs it uses the format that they expect."""
     ERRORS.labels(code).inc()
     if openai_errors.wanted(request):
         told = openai_errors.answer(request, status, code, detail, retryable=retryable)
@@ -140,7 +140,7 @@ def problem(request: Request, status: int, code: str, detail: str, *, retryable:
 
 
 def answer(request: Request, error: ParaqueueError) -> JSONResponse:
-    """What a client is told of one of our errors."""
+    """Return the response for one of our errors."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status >= 500:
         log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
@@ -151,7 +151,7 @@ def answer(request: Request, error: ParaqueueError) -> JSONResponse:
 
 
 def install(app: FastAPI) -> None:
-    """Render every error of the app in one form."""
+    """Render all errors of the app in one format."""
 
     @app.exception_handler(ParaqueueError)
     def ours(request: Request, error: ParaqueueError) -> JSONResponse:
@@ -172,7 +172,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> JSONResponse:
-        # Starlette calls this outside of our middleware, which has unbound the id already.
+        # Starlette calls this outside our middleware, which has already unbound the id.
         request_id = getattr(request.state, "request_id", "")
         log.error("request_crashed", request_id=request_id, exc_info=error)
         detail = "an internal error; the log of the service has the details under this request id"
@@ -182,7 +182,7 @@ def install(app: FastAPI) -> None:
 
 
 def _invalid(request: Request, all_errors: Sequence[Any]) -> JSONResponse:
-    """The first errors, each cut to a readable length: a body may cause thousands, with names of any length."""
+    """Report the first errors, each truncated: a body may cause thousands, with names of any length."""
     named = all_errors[:ERRORS_NAMED]
     found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")[:ERROR_CHARACTERS]) for item in named]
     detail = "; ".join(f"{field}: {message}" for field, message in found)
@@ -193,7 +193,7 @@ def _invalid(request: Request, all_errors: Sequence[Any]) -> JSONResponse:
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """What a path knows (RFC 9110 asks for all of it; Starlette names the methods of the first route that fits)."""
+    """Return all methods of a path, as RFC 9110 requires; Starlette lists only those of the first matching route."""
     paths = app.openapi()["paths"]
     found = {method.upper() for method in paths.get(path, {})}
     for template, methods in paths.items() if not found else ():
@@ -204,6 +204,6 @@ def _methods(app: FastAPI, path: str) -> list[str]:
 
 def _where(location: tuple[Any, ...]) -> str:
     named = ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"
-    # A JSON name may hold half a surrogate pair, which is no character and cannot be sent back.
+    # A JSON name may contain an unpaired surrogate, which is not a character and cannot be sent back.
     named = named.encode("utf-8", "backslashreplace").decode()
     return named if len(named) <= FIELD_CHARACTERS else named[:FIELD_CHARACTERS] + "…"

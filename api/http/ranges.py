@@ -1,4 +1,4 @@
-"""One range of bytes, as RFC 9110 has it."""
+"""Single byte ranges according to RFC 9110."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ ONE_RANGE = re.compile(r"bytes=\s*(?:(\d{1,18})-(\d{1,18})?|-(\d{1,18}))\s*", re
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `start` up to, not including, `end`."""
+    """The bytes from `start` up to, but not including, `end`."""
 
     start: int
     end: int
 
 
 class Unsatisfiable(Exception):
-    """No byte of the thing is in the range."""
+    """The range contains no byte of the content."""
 
 
 def asked_for(header: str | None, size: int) -> Span | None:
-    """The range that a client wants of `size` bytes; None for the whole thing, also where the header is no single
-    range: a server may leave those out. Raises Unsatisfiable.
+    """Return the requested range of `size` bytes; None for the whole content.
+
+    Headers that are not a single range also return None, because a server may ignore them. Raises Unsatisfiable.
     """
     found = ONE_RANGE.fullmatch(header) if header is not None else None
     if found is None:

@@ -1,4 +1,4 @@
-"""A request id in and out, one log line per request, and its span in a trace."""
+"""Request ids, one log line per request, and its trace span."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUIET_PATHS = ("/health/", "/metrics")
 
 
 class RequestLog:
-    """Plain ASGI: Starlette's `BaseHTTPMiddleware` would stand between a stream and its client."""
+    """Plain ASGI: Starlette's `BaseHTTPMiddleware` would interfere with streaming."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -41,7 +41,7 @@ class RequestLog:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                # What a whole family of routes says with every answer, errors included.
+                # Headers that a whole group of routes sends with every response, errors included.
                 headers.update(scope["state"].get("answer_headers", {}))
             await send(message)
 
@@ -52,13 +52,13 @@ class RequestLog:
                 _end(span, scope, status)
                 if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
                     took_ms = round((time.perf_counter() - began) * 1000, 1)
-                    # The path, never the query: links may carry signatures.
+                    # Log the path, never the query: links may carry signatures.
                     told = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
                     log.info("request", **told, **_who(scope))
 
 
 def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Span]:
-    """A span of the caller's trace, where it sends one; none for what is asked every few seconds."""
+    """Start a span in the caller's trace, if it sends one; no span for paths that are polled every few seconds."""
     if scope["path"].startswith(QUIET_PATHS):
         return nullcontext(tracing.Span())
     told = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
@@ -67,7 +67,7 @@ def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Spa
 
 
 def _end(span: tracing.Span, scope: Scope, status: int) -> None:
-    """What is known of a request only afterwards."""
+    """Add what is only known at the end of a request."""
     route = getattr(scope.get("route"), "path", None)
     if route is not None:
         span.rename(f"{scope['method']} {route}")
@@ -78,7 +78,7 @@ def _end(span: tracing.Span, scope: Scope, status: int) -> None:
 
 
 def _who(scope: Scope) -> dict[str, str]:
-    """Who called, by ids; no key is ever logged."""
+    """Identify the caller by ids; no key is ever logged."""
     caller = scope["state"].get("caller")
     if caller is None or caller.key_id is None:
         return {}
@@ -86,6 +86,6 @@ def _who(scope: Scope) -> dict[str, str]:
 
 
 def _request_id(headers: Headers) -> str:
-    """The caller's id where it is harmless to log, else a new one."""
+    """Return the caller's request id if it is safe to log, otherwise a new one."""
     given = headers.get("x-request-id", "")
     return given if ACCEPTED_ID.fullmatch(given) else uuid.uuid4().hex

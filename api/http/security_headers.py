@@ -1,11 +1,11 @@
-"""Headers that tell browsers to be careful with what we answer."""
+"""Security headers for browsers."""
 
 from __future__ import annotations
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# The API answers data: nothing in it is to be run, framed or loaded.
+# The API returns data: nothing in it may be executed, framed or loaded.
 STRICT = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -16,10 +16,10 @@ ALWAYS = {
 
 
 class SecurityHeaders:
-    """Plain ASGI, around everything; a route that has a policy of its own keeps it."""
+    """Plain ASGI, outside everything else; a route's own policy takes precedence."""
 
     def __init__(self, app: ASGIApp, *, shared: bool) -> None:
-        """`shared`: pages of other origins may read the answers."""
+        """Wrap the app; with `shared`, pages of other origins may read the responses."""
         self._app = app
         self._always = {**ALWAYS, "Cross-Origin-Resource-Policy": "cross-origin"} if shared else ALWAYS
 

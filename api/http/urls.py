@@ -1,4 +1,4 @@
-"""What a URL in a request must look like. Whether its address may be connected to, the workers check."""
+"""Syntax checks of URLs in requests. The workers check whether connecting to the address is allowed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 
 def checked_link(value: str, schemes: Collection[str]) -> str:
-    """The URL itself. ValueError, in words for the client, for one that names no host or holds credentials."""
+    """Return the URL. Raises ValueError, with a message for the client, if it has no host or contains credentials."""
     if any(character.isspace() or not character.isprintable() for character in value):
         raise ValueError("contains whitespace or control characters; percent-encode them")
     try:
@@ -28,7 +28,7 @@ def checked_link(value: str, schemes: Collection[str]) -> str:
 
 
 def without_query(url: str) -> str:
-    """The URL as it may be shown: its query may hold a signature or a token."""
+    """Return the URL in a form that is safe to show: its query may contain a signature or a token."""
     return url.partition("?")[0].partition("#")[0]
 
 

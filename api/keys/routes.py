@@ -1,7 +1,7 @@
-"""API keys: make, list, rotate, revoke.
+"""API keys: create, list, rotate, revoke.
 
-An admin sees and makes the keys of its own tenant. An admin of the tenant `default` is the operator: it sees all
-keys, and makes some for any tenant.
+An admin sees and creates the keys of its own tenant. An admin of the tenant `default` is the operator: it sees all
+keys, and creates keys for any tenant.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOUR_SECONDS = 3600.0
 
 
 async def key_uuid(key_id: str) -> uuid.UUID:
-    """The key behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of a key id in a path. Raises NotFound if it is not a valid key id."""
     return ids.parsed(ids.KEY, key_id)
 
 
@@ -31,7 +31,7 @@ KeyId = Annotated[uuid.UUID, Depends(key_uuid)]
 
 
 def _seen_by(caller: Caller) -> str | None:
-    """The tenant whose keys a caller sees; None: all of them."""
+    """Return the tenant whose keys a caller sees; None means all tenants."""
     return None if caller.operator else caller.tenant
 
 

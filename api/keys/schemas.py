@@ -1,4 +1,4 @@
-"""Requests and responses about API keys."""
+"""Request and response models of API keys."""
 
 from __future__ import annotations
 
@@ -91,17 +91,17 @@ class KeyList(BaseModel):
 
 
 def limits_in(asked: LimitsOfKey) -> KeyLimits:
-    """The limits as the rules take them."""
+    """Convert limits to the internal type."""
     return KeyLimits(**asked.model_dump())
 
 
 def key_out(key: ApiKey) -> KeyOut:
-    """A key as clients see it."""
+    """Convert a key to its API representation."""
     return KeyOut.model_validate(_fields(key))
 
 
 def with_secret(key: ApiKey, secret: str) -> KeyWithSecret:
-    """A key as its maker sees it, once."""
+    """Convert a new key, including its secret, for the one response that shows it."""
     return KeyWithSecret.model_validate({**_fields(key), "key": secret})
 
 

@@ -1,4 +1,4 @@
-"""Who calls; and a browser's session, begun with a key in a header, carried on by a cookie."""
+"""The current caller and browser sessions, which begin with a key in a header and continue with a cookie."""
 
 from __future__ import annotations
 

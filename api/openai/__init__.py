@@ -1,1 +1,1 @@
-"""The OpenAI-compatible calls."""
+"""OpenAI-compatible calls."""

@@ -1,4 +1,4 @@
-"""What OpenAI's transcription call takes, and the forms that it answers in. Times are seconds there."""
+"""Parameters and response formats of OpenAI's transcription call. Times there are in seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from common.jobs import Job
 from common.transcript.formats import as_srt, as_vtt
 from common.transcript.values import Sentence, needs_space
 
-# Names that programs have built in; here all of them are the installation's own model.
+# Model names that client programs have built in; here they all mean the installation's own model.
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
 LANGUAGE = "chinese"
 Granularity = Literal["word", "segment"]
@@ -48,17 +48,17 @@ class OpenAIOptions(BaseModel):
 
     @property
     def words(self) -> bool:
-        """Whether words are to be listed."""
+        """Whether to list words."""
         return "word" in self.timestamp_granularities
 
     @property
     def segments(self) -> bool:
-        """Whether sentences are to be listed."""
+        """Whether to list sentences."""
         return not self.timestamp_granularities or "segment" in self.timestamp_granularities
 
 
 def options_of(fields: list[tuple[str, str]]) -> OpenAIOptions:
-    """The fields of a form. Lists come as `name[]`, once for each item.
+    """Parse the fields of a form. Lists arrive as `name[]`, once per item.
 
     Raises RequestValidationError, InvalidRequest.
     """
@@ -79,7 +79,7 @@ def options_of(fields: list[tuple[str, str]]) -> OpenAIOptions:
 
 
 def render(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
-    """A transcript in pieces of text."""
+    """Yield a transcript in pieces of text."""
     channels = job.result.channels if job.result else 1
     match options.response_format:
         case "text":
@@ -95,7 +95,7 @@ def render(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> I
 
 
 def running_text(sentences: Iterable[Sentence], said: str = "") -> Iterator[str]:
-    """The sentences as pieces of one text that goes on behind `said`."""
+    """Yield the sentences as pieces of one text that continues after `said`."""
     for sentence in sentences:
         if needs_space(said, sentence.text):
             yield " "
@@ -104,7 +104,7 @@ def running_text(sentences: Iterable[Sentence], said: str = "") -> Iterator[str]
 
 
 def usage_of(job: Job) -> dict[str, Any]:
-    """What the audio came to, in OpenAI's words."""
+    """Return the usage for the audio in OpenAI's format."""
     return {"type": "duration", "seconds": math.ceil((job.audio_ms or 0) / 1000)}
 
 
@@ -121,7 +121,7 @@ def _json(job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
 
 
 def _verbose(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
-    """Segments as they come; words and the text, which is short beside them, are gathered and stand behind."""
+    """Yield segments as they are read, then the collected words and text, which are small in comparison."""
     head = {"task": "transcribe", "language": LANGUAGE, "duration": (job.audio_ms or 0) / 1000}
     yield _dump(head)[:-1]
     words: list[str] = []
@@ -146,7 +146,7 @@ def _word(text: str, start_ms: int, end_ms: int) -> dict[str, Any]:
 
 
 def _segment(number: int, sentence: Sentence) -> dict[str, Any]:
-    """A sentence. Whisper's own figures are given where there is something like them here, else as nothing."""
+    """Return a sentence as a segment. Whisper's own metrics are approximated if possible, and empty or zero if not."""
     content = sentence.text.encode()
     return {
         "id": number,

@@ -29,7 +29,7 @@ from common.jobs import Job, Submission
 router = v1_router("/v1/audio", "OpenAI-compatible")
 TAG = "openai"
 STILL_RUNNING = "still_running"
-# How often a waiting request looks whether its client is still there.
+# How often a waiting request checks that its client is still connected.
 LOOK_SECONDS = 5.0
 KEEP_ALIVE_SECONDS = 15.0
 BODY: dict[str, Any] = {
@@ -95,9 +95,9 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
 
 
 async def _ended(request: Request, service: Service, job: Job) -> Job:
-    """The job when it has ended, or as it is when the wait is over, the client gone or the service about to end.
+    """Return the job when it has ended, the wait is over, the client is gone or the service is about to shut down.
 
-    Raises NotFound where somebody deleted it meanwhile.
+    Raises NotFound if the job was deleted meanwhile.
     """
     deadline = Deadline.after(service.settings.openai_wait_seconds)
     steps = _steps(service, job, deadline)
@@ -128,7 +128,7 @@ async def _answer(request: Request, service: Service, options: OpenAIOptions, jo
         pieces = render(options, job, jobs.sentences(service.database, job))
         return StreamingResponse(in_blocks(pieces), headers=headers, media_type=MEDIA_TYPES[options.response_format])
     status, code, message = _trouble(job)
-    # Never to be tried again by itself: a repeat sends hours of audio once more.
+    # Never retried automatically: that would upload hours of audio again.
     response = openai_errors.answer(request, status, code, message, retryable=False, transcription_id=job.public_id)
     here = f"{public_url(request, service)}/v1/transcriptions/{job.public_id}"
     response.headers.update(headers | {"Location": here})
@@ -136,7 +136,7 @@ async def _answer(request: Request, service: Service, options: OpenAIOptions, jo
 
 
 def _trouble(job: Job) -> tuple[int, str, str]:
-    """Status, code and words for a job that has no transcript (yet)."""
+    """Return status, code and message for a job that has no transcript (yet)."""
     if job.failure is not None:
         return (500 if job.failure.retryable else 400), job.failure.code, job.failure.message
     if job.status is Status.CANCELED:
@@ -147,7 +147,7 @@ def _trouble(job: Job) -> tuple[int, str, str]:
 
 
 async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
-    """The text as it is committed, then the whole of it. The limit is one of the wait for the next piece of text."""
+    """Yield the text as it is committed, then all of it. The time limit is for the wait for the next piece of text."""
     said, reached, silent_since = "", -1, time.monotonic()
     deadline = Deadline.after(service.settings.openai_wait_seconds)
     text: list[str] = []

@@ -1,1 +1,1 @@
-"""What operators and browsers read: health, metrics, documentation, the console's files."""
+"""Routes for operators and browsers: health, metrics, documentation, the console's files."""

@@ -1,6 +1,6 @@
-"""The console at `/`: static files, read once at start.
+"""The console at `/`: static files, read once at startup.
 
-The page names its files by a directory that changes with their content, so browsers may keep them for good.
+The page refers to its files by a directory name that changes with their content, so browsers may cache them forever.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common.errors import NotFound
 router = APIRouter(include_in_schema=False)
 DIRECTORY = Path(__file__).resolve().parents[2] / "console"
 INDEX = "index.html"
-# What a browser loads; beside it lies what only checks need.
+# The files that browsers load; the rest of the directory is only for checks.
 SERVED = ("css", "js", "vendor", "icon.svg")
 TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -31,7 +31,7 @@ TYPES = {
 }
 FOR_GOOD = "public, max-age=31536000, immutable"
 SMALLEST_TO_PACK = 400
-# The page runs what we ship, and nothing else. The nonce is for wavesurfer.js, which writes a <style> of its own.
+# The page runs only what we ship. The nonce is for wavesurfer.js, which inserts a <style> of its own.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
@@ -41,7 +41,7 @@ POLICY = (
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file; `packed` is it in gzip, where that is worth it."""
+    """A file; `packed` is its gzip form, if compression is worthwhile."""
 
     body: bytes
     packed: bytes | None
@@ -50,7 +50,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The page as a template, and its files by their path."""
+    """The page as a template, and its files by path."""
 
     page: str
     version: str
@@ -59,7 +59,7 @@ class Console:
 
 @cache
 def loaded() -> Console:
-    """All of it, some 300 kB. The version is a digest of every file."""
+    """Load all files, some 300 kB. The version is a digest of every file."""
     found = [DIRECTORY / INDEX, *(path for name in SERVED for path in _files(DIRECTORY / name))]
     paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(found)}
     digest = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""`/docs`: the description of the API, to read and to try. Its script and style come with us, not from a CDN."""
+"""`/docs`: interactive documentation of the API. Its script and style are served by us, not by a CDN."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from api.auth import gate
 from common.errors import NotFound
 
 router = APIRouter(prefix="/docs", include_in_schema=False)
-# The package only lends its files: the parts of Swagger UI as they are published.
+# Only the package's files are used: Swagger UI as published.
 STATIC = files("fastapi_offline") / "static"
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
@@ -53,7 +53,7 @@ def asset(name: str) -> Response:
 
 
 def _policy(page: str) -> str:
-    """What the page may do: run its own script and the one that starts it, and call this API."""
+    """Return the page's policy: it may run its own script and the inline one that starts it, and call this API."""
     inline = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
     hashes = " ".join(
         f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in inline
@@ -65,7 +65,7 @@ def _policy(page: str) -> str:
 
 
 def describe(app: FastAPI) -> None:
-    """Let the OpenAPI document say how to authenticate: FastAPI does not see the gate."""
+    """Add authentication to the OpenAPI document: FastAPI does not know about the gate."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:

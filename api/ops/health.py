@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can take jobs."""
+"""Health checks: whether the process is alive, and whether it can accept jobs."""
 
 from __future__ import annotations
 

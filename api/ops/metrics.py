@@ -1,4 +1,4 @@
-"""The metrics of this process and of the installation, for Prometheus."""
+"""Metrics of this process and of the installation, for Prometheus."""
 
 from __future__ import annotations
 

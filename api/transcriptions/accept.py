@@ -1,4 +1,4 @@
-"""Making the jobs that a request asks for, and the answer to it; both are committed together."""
+"""Create the jobs of a request and its response; both are committed together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from common.keys import Scope
 
 
 async def accepted(request: Request, service: Service, caller: Caller, asked: Asked, key: Key) -> Response:
-    """The answer to a submit: of a new job, of a batch, or the one that an earlier request got."""
+    """Return the response to a submission: for a new job, a batch, or that of an earlier request."""
     base_url = public_url(request, service)
     try:
         replayed = key.replay(asked.fingerprint)
@@ -32,7 +32,7 @@ async def accepted(request: Request, service: Service, caller: Caller, asked: As
             answer = await run_in_threadpool(_batch_submitted, service, asked, key, batch, base_url)
         else:
             submission = await submission_of(service, caller, asked)
-            # Whoever may not read is not told of other keys' jobs; a worker still takes the earlier transcript over.
+            # Callers that may not read do not see other keys' jobs; a worker still reuses the earlier transcript.
             earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, asked.file)
@@ -48,7 +48,7 @@ async def accepted(request: Request, service: Service, caller: Caller, asked: As
 
 
 async def _earlier(service: Service, submission: Submission) -> Job | None:
-    """With `dedupe`, the job whose transcript it would be. Of an upload only: a link's audio is not known yet."""
+    """With `dedupe`, return the job whose transcript can be reused. Uploads only: a link's audio is not known yet."""
     if not submission.dedupe or submission.audio_sha256 is None:
         return None
     revisions = await run_in_threadpool(served_revisions, service.database, submission.model)
@@ -56,7 +56,7 @@ async def _earlier(service: Service, submission: Submission) -> Job | None:
 
 
 def served_revisions(database: Database, model: str) -> set[str]:
-    """The revisions of a model that live workers have; none where no worker is there to ask."""
+    """Return the revisions of a model that live workers serve; empty without a live worker."""
     return {worker.revision for worker in jobs.live_workers(database) if worker.model == model}
 
 
@@ -71,7 +71,7 @@ def _found(service: Service, asked: Asked, key: Key, earlier: Job, base_url: str
 def _submitted(service: Service, asked: Asked, key: Key, submission: Submission, base_url: str) -> StoredResponse:
     with service.database.transaction() as session:
         job = jobs.submit_in(session, submission)
-        # Without an estimate: nobody looks at the queue in the middle of a transaction.
+        # Without an estimate: the queue is not queried in the middle of a transaction.
         answer = _answer_with(asked, job, base_url, Estimate())
         key.keep(session, answer, job_id=job.id)
     return answer if key.held is not None else _answer_with(asked, job, base_url, service.estimates.of(job))

@@ -1,4 +1,4 @@
-"""Batches as clients see them."""
+"""API models of batches."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class BatchPageOut(BaseModel):
 
 
 def batch_of(batch: Batch, base_url: str) -> BatchOut:
-    """A batch as clients see it."""
+    """Convert a batch to its API representation."""
     return BatchOut(
         id=batch.public_id,
         status="completed" if batch.done else "processing",
@@ -89,7 +89,7 @@ def batch_of(batch: Batch, base_url: str) -> BatchOut:
 
 
 def batch_detail_of(batch: Batch, members: Mapping[int, Job], base_url: str) -> BatchDetail:
-    """A batch with its items."""
+    """Convert a batch with its items to its API representation."""
     items = {n: BatchItem(index=n, id=None, status="deleted", error=None) for n in range(batch.total)}
     for item in batch.refused:
         why = Failure(code=item.code, message=item.message, retryable=False)

@@ -30,7 +30,7 @@ router = v1_router("/v1/transcriptions", "transcriptions")
 KEEP_ALIVE_SECONDS = 15.0
 RECONNECT_MS = 2000
 POSITION = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
-# Runs and sentences are numbered with 32 bits, and the sentence behind the last one is looked for.
+# Runs and sentence numbers are 32-bit, and the query looks for the sentence after the last one.
 LAST_NUMBER = 2_000_000_000
 
 
@@ -57,7 +57,7 @@ async def events(
 
 
 def _position(last_event_id: str | None) -> tuple[int, int]:
-    """Run and number of the last sentence that the client has; an id that is not ours starts anew."""
+    """Return run and number of the client's last sentence; an id that is not ours starts from the beginning."""
     match = POSITION.fullmatch(last_event_id or "")
     run, number = (int(match[1]), int(match[2])) if match else (0, -1)
     return (run, number) if max(run, number) <= LAST_NUMBER else (0, -1)
@@ -65,7 +65,7 @@ def _position(last_event_id: str | None) -> tuple[int, int]:
 
 @dataclass
 class _Reader:
-    """Where one client is."""
+    """The stream position of one client."""
 
     service: Service
     request: Request
@@ -78,7 +78,7 @@ class _Reader:
     checked_at: float = field(default_factory=time.monotonic)
 
     async def events(self) -> AsyncIterator[bytes]:
-        """Everything that is new, until the job has ended and all of it is told, or the caller may not read on."""
+        """Yield what is new until the job has ended and everything is sent, or the caller may no longer read."""
         yield f"retry: {RECONNECT_MS}\n\n".encode()
         service, tenant = self.service, self.caller.tenant
         steps = follow(
@@ -90,7 +90,7 @@ class _Reader:
                     yield _event("end", {"status": "deleted"})
                     return
                 if not await self._may_read():
-                    return  # the browser connects again, and gets the 401
+                    return  # the browser reconnects and receives the 401
                 news = False
                 async for event in self._new(job):
                     news = True
@@ -101,7 +101,7 @@ class _Reader:
                     yield b": still here\n\n"
 
     async def _may_read(self) -> bool:
-        """Whether the key or session is still good. A stream lasts for hours; it must not outlive them."""
+        """Return whether the key or session is still valid. A stream lasts for hours and must not outlive it."""
         if time.monotonic() - self.checked_at < KEEP_ALIVE_SECONDS:
             return True
         try:
@@ -109,7 +109,7 @@ class _Reader:
         except (Unauthenticated, Forbidden):
             return False
         except (RateLimited, Unavailable):
-            return True  # unknown now; asked again with the next event
+            return True  # unknown for now; checked again with the next event
         self.checked_at = time.monotonic()
         return now.tenant == self.caller.tenant and Scope.READ in now.scopes
 
@@ -121,7 +121,7 @@ class _Reader:
         if state != self.told:
             self.told = state
             yield _frame("transcription", state)
-        # Read after the job was: a terminal state is told only when its last sentences can be read.
+        # Read after the job: a terminal state is only reported once its last sentences can be read.
         while found := await run_in_threadpool(jobs.sentences_after, self.service.database, job, self.reached):
             self.reached += len(found)
             told = [sentence_object(sentence) for sentence in found]

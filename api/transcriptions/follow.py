@@ -1,4 +1,4 @@
-"""Following a job until it ends, without holding a thread or a connection while waiting."""
+"""Follow a job until it ends, without holding a thread or a connection while waiting."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from common.db import Database
 from common.errors import NotFound
 from common.jobs import Job
 
-# Notifications are hints: a waiting request also looks by itself.
+# Notifications are hints: a waiting request also polls.
 LOOK_AGAIN_SECONDS = 10.0
 
 
 @dataclass
 class Deadline:
-    """When a wait is over, by the monotonic clock; None: when the job ends. May be moved while somebody waits."""
+    """The end of a wait on the monotonic clock; None: when the job ends. May be moved during the wait."""
 
     at: float | None = None
 
     @classmethod
     def after(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
+        """Return a deadline that many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property
     def left_seconds(self) -> float:
-        """How long it is until then."""
+        """The time until the deadline."""
         return float("inf") if self.at is None else self.at - time.monotonic()
 
 
@@ -47,10 +47,10 @@ async def follow(
     every_seconds: float = LOOK_AGAIN_SECONDS,
     deadline: Deadline | None = None,
 ) -> AsyncGenerator[Job | None]:
-    """The job now, then whenever it may have changed, and at least every so many seconds; None once it is deleted.
+    """Yield the job now, after each possible change, and at least every `every_seconds`; None once it is deleted.
 
-    Ends behind a job that has ended or is gone, at the deadline, and when the service is about to end. Close it
-    (`aclosing`) where the loop over it may be left early.
+    Ends after a job that has ended or is gone, at the deadline, and when the service is about to shut down. Close it
+    (`aclosing`) if the loop over it may be left early.
     """
     until = deadline or Deadline()
     with changes.of(job_id) as changed:

@@ -1,4 +1,4 @@
-"""`Idempotency-Key` on a route: a repeat is given the first answer, byte for byte."""
+"""`Idempotency-Key` on a route: a repeated request receives the first response, byte for byte."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ POLL_SECONDS = "2"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """The caller's key: to be kept with the answer, or answered already, or not given at all."""
+    """The caller's key: held until a response is stored, already answered, or not given at all."""
 
     held: IdempotencyLease | None = None
     answer: StoredResponse | None = None
 
     def replay(self, fingerprint: bytes) -> Response | None:
-        """The first answer, if there is one. Raises IdempotencyKeyReused."""
+        """Return the first response, if there is one. Raises IdempotencyKeyReused."""
         if self.answer is None:
             return None
         response = response_of(self.answer.for_request(fingerprint))
@@ -47,18 +47,18 @@ class Key:
         job_id: uuid.UUID | None = None,
         batch_id: uuid.UUID | None = None,
     ) -> None:
-        """Have the answer committed with what was made. Raises IdempotencyKeyInUse."""
+        """Store the response in the transaction that creates the resource. Raises IdempotencyKeyInUse."""
         if self.held is not None:
             idempotency.keep(session, self.held, answer, job_id=job_id, batch_id=batch_id)
 
 
 def answer_of(fingerprint: bytes, status: int, body: BaseModel, location: str) -> StoredResponse:
-    """An answer in the form in which it is kept and sent."""
+    """Return a response in the form in which it is stored and sent."""
     return StoredResponse(fingerprint, status, body.model_dump_json().encode(), location)
 
 
 def response_of(answer: StoredResponse) -> Response:
-    """The answer as it is sent."""
+    """Return the HTTP response for a stored one."""
     headers = {"Location": answer.location} if answer.location is not None else {}
     if answer.status == 202:
         headers["Retry-After"] = POLL_SECONDS
@@ -67,7 +67,7 @@ def response_of(answer: StoredResponse) -> Response:
 
 @asynccontextmanager
 async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIterator[Key]:
-    """Take the key that the request gives, and hold it as long as this lasts; after an error it is free again."""
+    """Lease the request's key for the duration of the context; an error releases it."""
     given = request.headers.get("idempotency-key")
     if given is None:
         yield Key()
@@ -83,7 +83,7 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
     try:
         yield Key(held=begun)
     except BaseException:
-        with suppress(ParaqueueError):  # the lease ends by itself
+        with suppress(ParaqueueError):  # the lease expires by itself
             await run_in_threadpool(idempotency.release, service.database, begun)
         raise
     finally:
@@ -93,5 +93,5 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
 async def _renew(service: Service, held: IdempotencyLease) -> None:
     while True:
         await asyncio.sleep(idempotency.RENEW_SECONDS)
-        with suppress(ParaqueueError):  # tried again before the lease ends
+        with suppress(ParaqueueError):  # retried before the lease expires
             await run_in_threadpool(idempotency.renew, service.database, held)

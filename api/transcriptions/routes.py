@@ -1,4 +1,4 @@
-"""Transcriptions: submit, look, read, cancel, retry, delete."""
+"""Transcriptions: submit, list, read, cancel, retry, delete."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def get_transcription(
 
 
 def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
-    """An answer that was checked when it was made. FastAPI would check it once more, in another thread."""
+    """Return a response that was validated when it was built. FastAPI would validate it again, in another thread."""
     return Response(body.model_dump_json(), 200, headers, media_type="application/json")
 
 
@@ -143,7 +143,7 @@ def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: 
 
 
 def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
-    """A job as its answer to a change may show it: to who may not read, no words of other keys."""
+    """Return a job as the response to a change may show it: without read scope, no text from other keys."""
     if Scope.READ in caller.scopes or job.key_id == caller.key_id:
         return shown
     source = shown.source.model_copy(update={"url": None, "name": None})

@@ -1,4 +1,4 @@
-"""Request and response models; the OpenAPI document comes from here."""
+"""Request and response models; the OpenAPI document is generated from them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 
 
 def link_of(value: str) -> str:
-    """A link to audio. ValueError, in words for the client, for one that cannot be fetched from."""
+    """Return a link to audio. Raises ValueError, with a message for the client, if it cannot be fetched from."""
     checked_link(value, SCHEMES)
     parts = urlsplit(value)
     if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
         raise ValueError("has no object key: use bucket/key")
-    return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
+    return parts.scheme + value[len(parts.scheme) :]  # in lower case, as all later code expects
 
 
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=32)]
@@ -251,12 +251,12 @@ class ModelList(BaseModel):
 
 
 def transcription_of(job: Job, base_url: str, estimate: Estimate) -> Transcription:
-    """A job as clients see it."""
+    """Convert a job to its API representation."""
     return Transcription.model_validate(_fields(job, base_url, estimate))
 
 
 def detail_of(job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate) -> TranscriptionDetail:
-    """A job with its history."""
+    """Convert a job with its history to its API representation."""
     history = [
         {name: getattr(item, name) for name in AttemptOut.model_fields if hasattr(item, name)} for item in attempts
     ]

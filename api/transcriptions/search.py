@@ -1,4 +1,4 @@
-"""Search: what was said, and when."""
+"""Search in the text of transcriptions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from api.deps import ReadCaller, ServiceDep, public_url, v1_router
 from common import jobs
 
-# Before the routes with an id in their path: "search" is none.
+# Include it before the routes with an id in their path: "search" is not an id.
 router = v1_router("/v1/transcriptions", "transcriptions")
 
 

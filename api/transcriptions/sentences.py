@@ -1,4 +1,4 @@
-"""Single sentences: read by pages, and corrected by people."""
+"""Individual sentences: read in pages, and corrected by people."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from common.transcript.formats import sentence_object
 from common.transcript.values import Sentence
 
 router = v1_router("/v1/transcriptions", "transcriptions")
-# The page behind it must be a number of 32 bits as well.
+# The number of the next page must fit into 32 bits as well.
 LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000
 
 
 def _on_one_line(content: str) -> str:
-    """A blank line would end a subtitle in its middle, and a line of a txt is a sentence."""
+    """Join lines: a blank line would end a subtitle early, and in a txt each line is a sentence."""
     joined = " ".join(content.split())
     if not joined:
         raise ValueError("is empty; null restores the recognised text")

@@ -1,5 +1,6 @@
-"""What a request asks for: JSON with a link, several links or the id of an upload, or a form whose file goes to
-storage while it arrives. And how that becomes a submission.
+"""Parse submissions and turn them into jobs.
+
+A request is JSON with a link, several links or the id of an upload, or a form whose file goes to storage as it arrives.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from common.settings import Settings
 from common.storage import Storage
 
 LIST_FIELDS = {"tags", "webhook_events"}
-# Each unknown field is an error of its own; a body may hold tens of thousands of them.
+# Each unknown field is a separate error; a body may contain tens of thousands of them.
 UNKNOWN_FIELDS = 20
 
 
 def shape_of(value: Any) -> type[Options]:
-    """Which way the audio comes, by the fields of the parsed object; a link where none of them is there."""
+    """Choose the audio's source by the fields of the parsed object; a link if none of them is present."""
     named = value if isinstance(value, dict) else {}
     return SubmitUpload if "upload_id" in named else SubmitLinks if "audio_urls" in named else SubmitLink
 
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Where the audio of a job to be comes from: a link, or bytes in storage. The job gets the same `id`."""
+    """The audio of a future job: a link, or bytes in storage. The job will have the same `id`."""
 
     id: uuid.UUID
     kind: str
@@ -55,7 +56,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A file of a form whose bytes are in storage, and the other fields. No row names the bytes yet."""
+    """A form's file, whose bytes are in storage, and its other fields. No database row refers to the bytes yet."""
 
     fields: list[tuple[str, str]]
     audio: Audio
@@ -63,7 +64,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request that has the right form. Two that ask for the same have the same fingerprint."""
+    """A well-formed request. Identical requests have the same fingerprint."""
 
     options: Options
     file: Received | None
@@ -71,7 +72,7 @@ class Asked:
 
 
 async def asked_by(request: Request, storage: Storage, caller: Caller) -> Asked:
-    """Read a request's body to its end. A file is in storage then: see `discard`."""
+    """Read a request's body to its end. Its file, if any, is then in storage: see `discard`."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json":
         return await _read_json(request, shape_of)
@@ -86,18 +87,18 @@ async def asked_by(request: Request, storage: Storage, caller: Caller) -> Asked:
 
 
 async def links_asked_by(request: Request) -> Asked:
-    """The body of a request for a batch."""
+    """Read the body of a batch request."""
     return await _read_json(request, lambda _: SubmitLinks)
 
 
 async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
-    """A JSON body. What was not said does not count for the fingerprint: a later version may know more."""
+    """Read a JSON body. Unset fields do not count for the fingerprint: a later version may have more of them."""
     options = await run_in_threadpool(_parsed, await request.body(), shape)
     return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
 
 
 def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
-    """The options in a JSON body. Slow for large ones: keep it off the event loop. Raises RequestValidationError."""
+    """Parse the options in a JSON body. Slow for large ones: keep off the event loop. Raises RequestValidationError."""
     try:
         value = from_json(body)
     except ValueError as error:
@@ -111,7 +112,7 @@ def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
 
 
 def _without_surplus(value: Any, shape: type[Options]) -> Any:
-    """The object without those of its unknown fields that are too many to be named in an answer."""
+    """Return the object without unknown fields beyond the number that a response can list."""
     if not isinstance(value, dict):
         return value
     surplus = set([name for name in value if name not in shape.model_fields][UNKNOWN_FIELDS:])
@@ -119,12 +120,12 @@ def _without_surplus(value: Any, shape: type[Options]) -> Any:
 
 
 def fingerprint(request: Request, told: str) -> bytes:
-    """What an Idempotency-Key remembers of a request."""
+    """Return the hash of a request that is stored with an Idempotency-Key."""
     return hashlib.sha256(f"{request.method} {request.url.path}\n{told}".encode()).digest()
 
 
 async def received(request: Request, storage: Storage, limit: int) -> Received:
-    """Read a form, and put its file, of at most `limit` bytes, into storage while it arrives."""
+    """Read a form and stream its file, of at most `limit` bytes, to storage."""
     if announced_bytes(request.headers) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     job_id = ids.new_id()
@@ -146,13 +147,13 @@ def _stored(form: Form, job_id: uuid.UUID, key: str) -> Audio:
 
 
 async def discard(storage: Storage, file: Received | None) -> None:
-    """Delete the bytes of a file that no job was made for."""
+    """Delete the bytes of a file for which no job was created."""
     if file is not None and file.audio.key is not None:
         await run_in_threadpool(storage.delete, file.audio.key)
 
 
 def _options_of(fields: list[tuple[str, str]]) -> Options:
-    """The fields of a form: those that are lists may come several times, or separated by commas."""
+    """Parse the fields of a form: list fields may be repeated, or separated by commas."""
     told: dict[str, Any] = {}
     for name, value in fields:
         if name in LIST_FIELDS:
@@ -168,7 +169,7 @@ def _options_of(fields: list[tuple[str, str]]) -> Options:
 
 
 async def submission_of(service: Service, caller: Caller, asked: Asked) -> Submission:
-    """The one job that is asked for. Raises what this installation does not have."""
+    """Return the submission of a single job. Raises errors for what this installation does not support."""
     options = asked.options
     model = await checked_options(service.database, service.settings, options)
     if isinstance(options, SubmitUpload):
@@ -182,7 +183,7 @@ async def submission_of(service: Service, caller: Caller, asked: Asked) -> Submi
 
 
 async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> BatchSubmission:
-    """The jobs that are asked for, and which links are bad. Raises InvalidRequest where all of them are."""
+    """Return the jobs of a batch, and which links are bad. Raises InvalidRequest if all of them are."""
     batch_id = ids.new_id()
     refused: list[Refused] = []
     items: dict[int, Submission] = {}
@@ -205,7 +206,7 @@ def _linked(url: str) -> Audio:
 
 
 async def _resumed(database: Database, storage: Storage, tenant: str, asked: SubmitUpload) -> Audio:
-    """Of an upload that is complete already: the job has the upload's id, and its bytes."""
+    """Return the audio of a completed upload: the job takes over the upload's id and its bytes."""
     upload = await run_in_threadpool(uploads.get, database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=tenant)
     upload = await run_in_threadpool(uploads.ensure_complete, database, storage, upload)
     if upload.length == 0:
@@ -223,7 +224,7 @@ def made_of(
     batch_id: uuid.UUID | None = None,
     batch_number: int | None = None,
 ) -> Submission:
-    """The submission of a caller, of audio, with options. The only place that makes one."""
+    """Build a submission from caller, audio and options. The only function that does so."""
     events = options.webhook_events
     return Submission(
         id=audio.id,
@@ -251,13 +252,13 @@ def made_of(
 
 
 async def checked_options(database: Database, settings: Settings, options: Options) -> str:
-    """The model to use. Raises UnknownModel, and what is wrong with the webhook that was asked for."""
+    """Return the model to use. Raises UnknownModel, and errors about the requested webhook."""
     _check_webhook(settings, options)
     return await known_model(database, settings.model, options.model, options.language)
 
 
 def _check_webhook(settings: Settings, asked: Options) -> None:
-    """Refuse what could not be signed or has nobody to go to."""
+    """Reject webhooks that could not be signed or have no receiver."""
     if asked.webhook_events is not None and asked.webhook_url is None:
         raise InvalidRequest("`webhook_events` requires `webhook_url`")
     if asked.webhook_url is not None and not settings.webhook_secrets:
@@ -268,7 +269,7 @@ def _check_webhook(settings: Settings, asked: Options) -> None:
 
 
 async def known_model(database: Database, default: str, asked: str | None, language: str | None) -> str:
-    """The model that was asked for, or the default one. Raises UnknownModel, and UnsupportedLanguage."""
+    """Return the requested model, or the default one. Raises UnknownModel and UnsupportedLanguage."""
     model = asked or default
     if model != default:
         workers = await run_in_threadpool(jobs.live_workers, database)

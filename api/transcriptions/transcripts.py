@@ -1,4 +1,4 @@
-"""The text of a transcription, in the form that was asked for."""
+"""The text of a transcription, in the requested format."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def subtitle_options(
         bool | None, Query(description="Whether subtitles name their channel; unset: where there are several.")
     ] = None,
 ) -> SubtitleOptions:
-    """How srt, vtt and ass are to look."""
+    """Return the layout options of srt, vtt and ass."""
     return SubtitleOptions(max_chars, max_lines, max_seconds, speakers)
 
 
@@ -68,13 +68,13 @@ def get_transcript(
 
 
 def _named(job: Job, ending: str) -> str:
-    """For who keeps it: by the name of the recording, where the client reads names that are not ASCII."""
+    """Return a Content-Disposition with the recording's name, for clients that support non-ASCII file names."""
     name = quote(f"{(job.source.name or '').rpartition('.')[0] or job.public_id}.{ending}", safe="")
     return f"inline; filename=\"{job.public_id}.{ending}\"; filename*=UTF-8''{name}"
 
 
 def head_of(job: Job) -> Transcript:
-    """What a transcript says of itself before its sentences."""
+    """Return the header of a transcript, which precedes its sentences."""
     result = job.result
     return Transcript(
         job_id=job.public_id,
@@ -91,7 +91,7 @@ def head_of(job: Job) -> Transcript:
 
 
 def in_blocks(pieces: Iterator[str]) -> Iterator[bytes]:
-    """Sentences gathered into blocks: each write to the socket costs a switch of threads."""
+    """Combine sentences into blocks: each write to the socket costs a thread switch."""
     block = bytearray()
     for piece in pieces:
         block += piece.encode()

@@ -1,4 +1,4 @@
-"""Uploads that go to the object store directly, where storage is S3."""
+"""Uploads that go directly to the object store, if storage is S3."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from common.errors import UploadTooLarge
 from common.uploads import Upload
 
 router = v1_router("/v1/uploads", "uploads")
-# Signatures of version 4 hold for a week at most.
+# Version 4 signatures are valid for a week at most.
 LONGEST_SECONDS = 7 * 24 * HOUR_SECONDS
 
 

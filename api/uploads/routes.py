@@ -1,4 +1,4 @@
-"""Resumable uploads (tus 1.0): begin, ask, go on, delete. A transcription is made of one by its `upload_id`."""
+"""Resumable uploads (tus 1.0): create, query, append, delete. A transcription refers to one by its `upload_id`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from common.uploads import Append, Terms, Upload
 
 router = v1_router("/v1/uploads", "uploads")
 HOUR_SECONDS = 3600.0
-# Of S3: parts have at least 5 MiB, and there are 10,000 numbers for them; some are left over for broken requests.
+# S3 parts have at least 5 MiB and at most 10,000 numbers; some numbers are reserved for interrupted requests.
 PART_BYTES = 8 * 1024 * 1024
 PARTS = 8_000
 
 
 async def upload_uuid(upload_id: str) -> uuid.UUID:
-    """The upload behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of an upload id in a path. Raises NotFound if it is not a valid upload id."""
     return ids.parsed(ids.UPLOAD, upload_id)
 
 

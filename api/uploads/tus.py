@@ -1,5 +1,6 @@
-"""What the tus protocol, version 1.0, says in headers. Extensions: creation, creation-with-upload,
-creation-defer-length, termination, expiration, checksum.
+"""Headers of the tus protocol, version 1.0.
+
+Extensions: creation, creation-with-upload, creation-defer-length, termination, expiration, checksum.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NAME_CHARACTERS = 255
 
 
 async def speak_tus(request: Request) -> None:
-    """A dependency: every answer names our version, and every request must speak it. Raises TusVersion."""
+    """A dependency: adds our tus version to every response and requires it in every request. Raises TusVersion."""
     headers = request.scope.setdefault("state", {}).setdefault("answer_headers", {})
     headers["Tus-Resumable"] = VERSION
     if request.headers.get("tus-resumable") != VERSION:
@@ -30,7 +31,7 @@ async def speak_tus(request: Request) -> None:
 
 
 def abilities(max_bytes: int) -> dict[str, str]:
-    """The answer to OPTIONS."""
+    """Return the headers of the response to OPTIONS."""
     return {
         "Tus-Resumable": VERSION,
         "Tus-Version": VERSION,
@@ -41,7 +42,7 @@ def abilities(max_bytes: int) -> dict[str, str]:
 
 
 def standing(upload: Upload) -> dict[str, str]:
-    """Where an upload stands, for HEAD and for the answers to POST and PATCH."""
+    """Return the headers that describe an upload's progress, for HEAD and for the responses to POST and PATCH."""
     told = {
         "Upload-Offset": str(upload.received),
         "Upload-Expires": format_datetime(upload.expires_at, usegmt=True),
@@ -57,7 +58,7 @@ def standing(upload: Upload) -> dict[str, str]:
 
 
 def number(request: Request, name: str) -> int | None:
-    """A header that is a whole number from 0 on; None where there is none. Raises InvalidRequest."""
+    """Return a header that is a non-negative integer; None if it is missing. Raises InvalidRequest."""
     text = request.headers.get(name)
     if text is None:
         return None
@@ -67,7 +68,7 @@ def number(request: Request, name: str) -> int | None:
 
 
 def announced_length(request: Request, max_bytes: int) -> int | None:
-    """Of POST: `Upload-Length`, or None with `Upload-Defer-Length: 1`. Raises InvalidRequest, UploadTooLarge."""
+    """Return a POST's `Upload-Length`; None with `Upload-Defer-Length: 1`. Raises InvalidRequest, UploadTooLarge."""
     length = number(request, "Upload-Length")
     deferred = request.headers.get("upload-defer-length")
     if (length is None) == (deferred is None) or deferred not in (None, "1"):
@@ -76,14 +77,14 @@ def announced_length(request: Request, max_bytes: int) -> int | None:
 
 
 def at_most(length: int | None, max_bytes: int) -> int | None:
-    """The length itself. Raises UploadTooLarge."""
+    """Return the length. Raises UploadTooLarge."""
     if length is not None and length > max_bytes:
         raise UploadTooLarge(f"the file is larger than the limit of {max_bytes} bytes")
     return length
 
 
 def metadata(request: Request) -> tuple[str | None, str | None]:
-    """`Upload-Metadata` as it came, and the file name in it. Raises InvalidRequest."""
+    """Return the raw `Upload-Metadata` and the file name in it. Raises InvalidRequest."""
     text = request.headers.get("upload-metadata")
     if not text:
         return None, None
@@ -103,23 +104,23 @@ def metadata(request: Request) -> tuple[str | None, str | None]:
 
 
 def plain_name(name: str) -> str | None:
-    """A file name without directories and control characters."""
+    """Return a file name without directories and control characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(character for character in last if character.isprintable())[:NAME_CHARACTERS].strip() or None
 
 
 def checksum(request: Request) -> Checksum | None:
-    """`Upload-Checksum`. Raises InvalidRequest."""
+    """Parse `Upload-Checksum`. Raises InvalidRequest."""
     text = request.headers.get("upload-checksum")
     return None if text is None else Checksum.parsed(text)
 
 
 def brings_bytes(request: Request) -> bool:
-    """Whether the body holds bytes of the upload."""
+    """Return whether the body contains bytes of the upload."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == MEDIA_TYPE
 
 
 def must_bring_bytes(request: Request) -> None:
-    """Raises UnsupportedMediaType."""
+    """Raise UnsupportedMediaType unless the body contains bytes of the upload."""
     if not brings_bytes(request):
         raise UnsupportedMediaType(f"the body must have the content type {MEDIA_TYPE}")

@@ -1,1 +1,1 @@
-"""What was transcribed, for whom, and what it took."""
+"""Usage reports: transcribed audio and the resources it took."""

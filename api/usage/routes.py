@@ -1,4 +1,4 @@
-"""What was transcribed, for whom, and what it took: JSON or CSV."""
+"""Usage reports by key, tag and other groups, as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from common.jobs import Dimension
 
 router = v1_router("/v1/usage", "usage")
 CSV = "text/csv"
-# A spreadsheet takes a cell that begins so for a formula, and tags come from anybody.
+# Spreadsheets treat a cell with such a start as a formula, and tags are untrusted.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 

@@ -1,4 +1,4 @@
-"""Responses about usage."""
+"""Response models of usage."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class UsageList(BaseModel):
 
 
 def usage_out(usage: Usage, key_name: str | None) -> UsageOut:
-    """Usage as clients see it."""
+    """Convert usage to its API representation."""
     return UsageOut(
         tenant=usage.tenant,
         key_id=ids.shown(ids.KEY, usage.key_id) if usage.key_id else None,

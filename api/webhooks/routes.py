@@ -35,12 +35,12 @@ HOUR_SECONDS = 3600.0
 
 
 async def endpoint_uuid(webhook_id: str) -> uuid.UUID:
-    """The endpoint behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of an endpoint id in a path. Raises NotFound if it is not a valid endpoint id."""
     return ids.parsed(ids.WEBHOOK, webhook_id)
 
 
 async def delivery_uuid(delivery_id: str) -> uuid.UUID:
-    """The delivery behind an id in a path. Raises NotFound for anything that is not such an id."""
+    """Return the UUID of a delivery id in a path. Raises NotFound if it is not a valid delivery id."""
     return ids.parsed(ids.DELIVERY, delivery_id)
 
 

@@ -12,7 +12,7 @@ from api.http.urls import WebhookUrl, without_query
 from common import ids
 from common.webhooks import DEFAULT_EVENTS, Delivery, DeliveryStatus, Endpoint
 
-# Spelled out, not made from `EventType`: this is the API's promise, and a test holds the two together.
+# Spelled out instead of derived from `EventType`: this is the API's contract, and a test compares the two.
 EventName = Literal[
     "transcription.completed",
     "transcription.failed",
@@ -134,12 +134,12 @@ class Replayed(BaseModel):
 
 
 def webhook_of(endpoint: Endpoint) -> Webhook:
-    """An endpoint as clients see it."""
+    """Convert an endpoint to its API representation."""
     return Webhook.model_validate(_fields(endpoint))
 
 
 def with_secret(endpoint: Endpoint, secret: str) -> WebhookWithSecret:
-    """An endpoint and the secret that was just made for it."""
+    """Convert an endpoint with its newly created secret to its API representation."""
     return WebhookWithSecret.model_validate({**_fields(endpoint), "secret": secret})
 
 
@@ -149,7 +149,7 @@ def _fields(endpoint: Endpoint) -> dict[str, object]:
 
 
 def delivery_out(delivery: Delivery, *, with_answer: bool) -> DeliveryOut:
-    """A delivery as clients see it. What the receiver answered is for those who may name receivers."""
+    """Convert a delivery to its API representation; the receiver's response is for callers that may set receivers."""
     return DeliveryOut(
         id=delivery.public_id,
         type=delivery.event,
