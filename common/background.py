@@ -13,7 +13,7 @@ STOP_SECONDS = 10.0
 
 
 class Background(ABC):
-    """A background thread that does its work when woken; many wakes in a row become one piece of work."""
+    """A background thread that works when woken; wake-ups in quick succession are merged into one piece of work."""
 
     def __init__(self, name: str, *, pause_seconds: float = 0.0) -> None:
         """Pause `pause_seconds` after each piece of work, so that a stream of wake-ups cannot keep the thread busy."""

@@ -1,4 +1,4 @@
-"""The usage ledger: the totals of recorded runs, which outlive the jobs."""
+"""The usage ledger: one record per run, and totals over them; it outlives the jobs."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ class Estimates:
         return Estimate(None if far else len(line.places) + 1, far)
 
     def _line(self, model: str) -> QueueSnapshot | None:
-        """The last look, or a new one where that is old; while somebody looks, all others get the old one."""
+        """Return the cached snapshot, refreshed if it is old; during a refresh, other threads get the old one."""
         last = self._lines.get(model)
         if last is not None and time.monotonic() - last.looked_at < FRESH_SECONDS:
             return last
