@@ -1,1 +1,1 @@
-"""What the API and the workers share: the job rules, the rows, the queue and the settings."""
+"""Code shared by the API and the workers: job rules, database rows, the queue and the settings."""

@@ -1,7 +1,7 @@
-"""The layout of audio in storage: everything of a job lies under one prefix, and goes with it.
+"""Storage keys of audio: all objects of a job share one prefix and are deleted with the job.
 
-An upload lies where the job that is made of it looks for its audio: an upload's id is that of its job, so nothing is
-copied. What a worker writes carries its token, so that one which lost its lease overwrites nothing.
+An upload has the same id as the job created from it, so it is already stored where the job looks for its audio and
+nothing is copied. Keys written by a worker contain its lease token, so a worker that lost its lease overwrites nothing.
 """
 
 from __future__ import annotations
@@ -12,42 +12,42 @@ ROOT = "audio/"
 
 
 def prefix(job_id: uuid.UUID) -> str:
-    """The keys of a job all begin so."""
+    """Return the prefix shared by all keys of a job."""
     return f"{ROOT}{job_id.hex}/"
 
 
 def upload(job_id: uuid.UUID) -> str:
-    """What a client sent, in one request or in many."""
+    """Return the key of an upload, sent in one request or many."""
     return f"{prefix(job_id)}upload"
 
 
 def fetched(job_id: uuid.UUID, token: uuid.UUID) -> str:
-    """The copy of a link's audio that an attempt made."""
+    """Return the key of an attempt's copy of linked audio."""
     return f"{prefix(job_id)}{token.hex}"
 
 
 def derived(source_key: str, kind: str, token: uuid.UUID) -> str:
-    """What the light worker made of the audio under `source_key`."""
+    """Return the key of what the light worker derived from the audio under `source_key`."""
     return beside(source_key, f"{kind}-{token.hex}")
 
 
 def token_of_derived(key: str) -> str:
-    """The token, in hexadecimal, with which something was derived."""
+    """Return the token, in hexadecimal, under which an object was derived."""
     return key.rpartition("-")[2]
 
 
 def beside(key: str, name: str) -> str:
-    """The key of something that belongs to the same job."""
+    """Return the key of another object of the same job."""
     return f"{directory(key)}{name}"
 
 
 def directory(key: str) -> str:
-    """The prefix of a key's job, for who knows the key only."""
+    """Return the prefix of a key's job, for callers that know only the key."""
     return f"{key.rpartition('/')[0]}/"
 
 
 def job_of(key: str) -> uuid.UUID | None:
-    """The job that a key belongs to; None for what somebody else put beside our audio."""
+    """Return the job that a key belongs to, or None for an object that is not ours."""
     try:
         job_id = uuid.UUID(hex=key.split("/")[1])
     except (IndexError, ValueError):

@@ -1,4 +1,4 @@
-"""A thread that works when it is woken."""
+"""A background thread that works when woken."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STOP_SECONDS = 10.0
 
 
 class Background(ABC):
-    """A background thread that does its work when woken; many wakes in a row become one piece of work."""
+    """A background thread that works when woken; wake-ups in quick succession are merged into one piece of work."""
 
     def __init__(self, name: str, *, pause_seconds: float = 0.0) -> None:
-        """After each piece of work it rests for `pause_seconds`, so that a stream of wakes cannot keep it busy."""
+        """Pause `pause_seconds` after each piece of work, so that a stream of wake-ups cannot keep the thread busy."""
         self._name = name
         self._pause_seconds = pause_seconds
         self._ending = threading.Event()
@@ -26,29 +26,29 @@ class Background(ABC):
 
     @abstractmethod
     def work(self) -> None:
-        """What is done after a wake. An exception is logged, and the thread goes on."""
+        """Do one piece of work after a wake-up; an exception is logged and the thread continues."""
 
     @property
     def stopping(self) -> bool:
-        """Whether work that takes long should come to its end."""
+        """Whether long-running work should finish early."""
         return self._stopping
 
     def start(self) -> None:
-        """Begin; the first piece of work is done at once."""
+        """Start the thread; it does its first piece of work immediately."""
         self._woken.set()
         self._thread.start()
 
     def wake(self) -> None:
-        """Ask for the work to be done soon. Never blocks, never fails."""
+        """Request a piece of work soon; never blocks, never fails."""
         self._woken.set()
 
     def wake_later(self, seconds: float) -> None:
-        """For `work` itself: ask to be called again after a rest of this length, also if nobody wakes the thread."""
+        """Called by `work` to run again after this many seconds, even if nothing wakes the thread."""
         self._ending.wait(seconds)
         self._woken.set()
 
     def stop(self) -> None:
-        """End the thread after the work it may be in."""
+        """Stop the thread after any work in progress."""
         self._stopping = True
         self._ending.set()
         self._woken.set()

@@ -1,9 +1,9 @@
-"""The database: one engine a process, short transactions, and an end to every wait.
+"""Database access: one engine per process, short transactions, and a time limit on every wait.
 
-Either side may stop answering without its connections breaking: a process that is frozen in the middle of a
-transaction, a server behind a proxy that hangs, a host without power. So both sides count: the server ends a session
-that holds its transaction open without a word, and the client gives up a connection that brings no answer. What a
-demoted server answers (it takes no writes) is treated as a connection that broke.
+Either side may stop responding without its connections breaking: a process frozen in the middle of a transaction, a
+server behind a hung proxy, a host without power. So both sides use timeouts: the server ends a session that stays idle
+in a transaction, and the client drops a connection that returns no response. The errors of a demoted server, which
+accepts no writes, are treated as a lost connection.
 """
 
 from __future__ import annotations
@@ -26,31 +26,32 @@ from common.telemetry.metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_SIZE, PO
 T = TypeVar("T")
 DRIVER = "postgresql+psycopg://"
 CONNECT_TIMEOUT_SECONDS = 5
-# A process has more threads than connections: under load they take turns, each for milliseconds. Waiting for a turn is
-# better than refusing a call; only a pool whose connections are all held for long makes somebody give up.
+# A process has more threads than connections: under load they take turns, each for milliseconds. Waiting for a
+# connection is better than refusing a call; the timeout is reached only if all connections are held for long.
 POOL_TIMEOUT_SECONDS = 15
-# A statement that takes longer is a defect or a lock that somebody holds; both are better said than waited for.
+# A slower statement is a bug or is waiting for a lock; in both cases an error is better than waiting longer.
 STATEMENT_TIMEOUT_MS = 15_000
-# No transaction of ours waits for anything but the database: who is silent inside one for so long is frozen or gone,
-# and must not keep its locks.
+# Our transactions wait only for the database: a session that stays idle in one for this long is frozen or gone, and
+# must not keep its locks.
 IDLE_TRANSACTION_TIMEOUT_MS = 8_000
-# Longer than a frozen holder keeps its locks, so that whoever waits for them gets them.
+# Longer than a frozen session can keep its locks, so that sessions waiting for them get them.
 LOCK_TIMEOUT_MS = 12_000
-# The client's own limit, for a server that does not keep its: it is frozen, or a proxy before it is.
+# The client's own limit, for when the server cannot enforce its limits: the server, or a proxy in front of it, is
+# frozen.
 ANSWER_TIMEOUT_SECONDS = 18.0
-# A peer whose host is gone is noticed after 5 + 3 x 3 s of silence, or 10 s after something was sent to it.
+# An unreachable host is detected after 5 + 3 x 3 s of silence, or 10 s after data was sent to it.
 KEEPALIVE = {"idle": 5, "interval": 3, "count": 3}
 TCP_USER_TIMEOUT_MS = 10_000
-# The server takes no writes: a standby, a demoted primary, or one that is shutting down or starting.
+# The server accepts no writes: a standby, a demoted primary, or one that is shutting down or starting.
 TAKES_NO_WRITES = {"25006", "57P01", "57P02", "57P03"}
-# The server ended the session because it was silent within a transaction (or the transaction took too long).
+# The server ended the session because it was idle in a transaction, or the transaction took too long.
 ENDED_SESSIONS = {"25P03", "25P04"}
 
 AFTER_COMMIT = "after_commit"
 
 
 def connection_parameters() -> dict[str, Any]:
-    """What libpq is told besides the address: how long either side waits for the other, and to find the primary."""
+    """Return the libpq parameters besides the address: timeouts of both sides, and the search for the primary."""
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "keepalives": 1,
@@ -61,7 +62,7 @@ def connection_parameters() -> dict[str, Any]:
 
 
 def server_settings() -> dict[str, str | int]:
-    """The settings of PostgreSQL that a session of ours runs with."""
+    """Return the PostgreSQL settings that each session runs with."""
     return {
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "lock_timeout": LOCK_TIMEOUT_MS,
@@ -73,32 +74,32 @@ def server_settings() -> dict[str, str | int]:
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection on which every wait for the server ends after some time, and the connection with it."""
+    """A connection with a time limit on every wait for the server; when it is exceeded, the connection is closed."""
 
     answer_timeout_seconds = ANSWER_TIMEOUT_SECONDS
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """As psycopg's, which would wait for ever. Raises OperationalError."""
+        """Wait like psycopg's method, which would wait forever. Raises OperationalError."""
         try:
             return super().wait(gen, interval, timeout if timeout is not None else self.answer_timeout_seconds)
         except psycopg.OperationalError:
-            # Still in the middle of a statement: nobody knows what the server will make of it. That of a broken
-            # connection is UNKNOWN, that of a statement which failed INERROR or IDLE.
+            # Still in the middle of a statement, whose outcome is unknown. A broken connection has the status UNKNOWN;
+            # after a failed statement the status is INERROR or IDLE.
             if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()
             raise
 
 
 def after_commit(session: Session, call: Callable[[], None]) -> None:
-    """Have something done when, and only if, the session's transaction was committed: it must not fail."""
+    """Call `call` if and only if the session's transaction is committed; `call` must not fail."""
     session.info.setdefault(AFTER_COMMIT, []).append(call)
 
 
 class Database:
-    """A pool of connections to one PostgreSQL. Thread-safe; make one per process."""
+    """A pool of connections to one PostgreSQL. Thread-safe; create one per process."""
 
     def __init__(self, url: str, pool_size: int) -> None:
-        """`url` is one that libpq takes, also with several hosts, or the same with SQLAlchemy's name of the driver."""
+        """Create the pool; `url` is a libpq URL (several hosts allowed), with or without SQLAlchemy's driver name."""
         self.url = url.replace(DRIVER, "postgresql://", 1)
         self._options = str(conninfo_to_dict(self.url).get("options", ""))
         self.engine: Engine = create_engine(
@@ -108,7 +109,7 @@ class Database:
             max_overflow=0,
             pool_timeout=POOL_TIMEOUT_SECONDS,
             pool_pre_ping=True,
-            hide_parameters=True,  # links with their signatures would stand in a logged traceback
+            hide_parameters=True,  # links with signatures would appear in logged tracebacks
         )
         event.listen(self.engine, "handle_error", _note_lost_server)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -118,16 +119,16 @@ class Database:
         return BoundedConnection.connect(
             self.url,
             **connection_parameters(),
-            options=" ".join([*ours, self._options]),  # the later ones win
+            options=" ".join([*ours, self._options]),  # later options override earlier ones
             application_name="paraqueue",
         )
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """A session that commits at the end and rolls back on an exception.
+        """Open a session that commits at the end and rolls back on an exception.
 
-        Raises Unavailable where the server does not answer, or takes no writes; nothing was committed then
-        unless the connection broke during the commit itself.
+        Raises Unavailable if the server does not respond or accepts no writes; nothing was committed then, unless the
+        connection broke during the commit itself.
         """
         try:
             with self._sessions.begin() as session:
@@ -147,13 +148,13 @@ class Database:
             call()
 
     def check_writable(self) -> None:
-        """Raises Unavailable where the server is away, or takes no writes."""
+        """Raise Unavailable if the server is unreachable or accepts no writes."""
         with self.transaction() as session:
-            # Not a question whether it would be allowed: the real error also makes the pool leave this server.
+            # A real write rather than a permission check: its error also makes the pool drop this server.
             session.execute(text("DELETE FROM workers WHERE false"))
 
     def measure_pool(self) -> None:
-        """Have the metrics of this process tell of this pool: one of them, where there are several."""
+        """Report this pool in the metrics of the process; if there are several pools, only one can be reported."""
         pool = cast(QueuePool, self.engine.pool)
         POOL_SIZE.set(pool.size())
         POOL_IN_USE.set_function(pool.checkedout)
@@ -168,9 +169,9 @@ def _sqlstate(error: BaseException | None) -> str | None:
 
 
 def _note_lost_server(context: ExceptionContext) -> None:
-    """Treat a server that takes no writes as one that is gone: no connection of the pool leads to a primary any more.
+    """Treat a server that accepts no writes as lost: no pooled connection leads to a primary any more.
 
-    They are all opened anew, which looks for the primary again.
+    All connections are reopened, which searches for the primary again.
     """
     state = _sqlstate(context.original_exception)
     if state in TAKES_NO_WRITES or state in ENDED_SESSIONS:

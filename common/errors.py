@@ -1,6 +1,6 @@
 """The error family: every error code of the service.
 
-`docs/errors.md` is generated from here; only `api/http/problems.py` knows which HTTP status a code gets.
+`docs/errors.md` is generated from this file; only `api/http/problems.py` maps codes to HTTP statuses.
 """
 
 from __future__ import annotations
@@ -357,5 +357,5 @@ class ConfigurationError(ParaqueueError):
 
 
 def all_errors() -> list[type[ParaqueueError]]:
-    """Every error of this file, in definition order."""
+    """Return every error class of this file, in definition order."""
     return [kind for kind in ParaqueueError.__subclasses__() if kind.__module__ == __name__]

@@ -1,7 +1,7 @@
-"""Requests that may be repeated: the first one's answer is kept under the caller's `Idempotency-Key`.
+"""Idempotent requests: the response to the first request is stored under the caller's `Idempotency-Key`.
 
-A request first takes its key, with a lease that it renews while it reads its body; what it made and its answer are
-then committed together. So a process that dies keeps a key for as long as the lease, and never a day.
+A request first acquires its key with a lease, which it renews while reading its body; what it creates and its response
+are then committed together. So a process that dies holds a key only until the lease expires, never for a day.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ KEPT_SECONDS = 24 * 3600.0
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
 EXPIRE_AT_A_TIME = 1000
-# In the place of a key's id where the caller has none: part of a primary key, which knows no NULL.
+# Used as the key id of callers without an API key: a primary key column cannot be NULL.
 NOBODY = uuid.UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyScope:
-    """Whose key it is: two API keys may use the same one for different things."""
+    """The owner of an idempotency key: two API keys may use the same one for different requests."""
 
     tenant: str
     key_id: uuid.UUID | None
@@ -39,7 +39,7 @@ class IdempotencyScope:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyLease:
-    """A key that is this request's, as long as its lease is renewed."""
+    """An idempotency key that this request holds as long as it renews the lease."""
 
     scope: IdempotencyScope
     token: uuid.UUID
@@ -47,7 +47,7 @@ class IdempotencyLease:
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """What the first request was answered, and what it had asked for."""
+    """The response to the first request, and the fingerprint of that request."""
 
     fingerprint: bytes
     status: int
@@ -55,16 +55,16 @@ class StoredResponse:
     location: str | None
 
     def for_request(self, fingerprint: bytes) -> StoredResponse:
-        """Itself. Raises IdempotencyKeyReused where the repeat asks for something else."""
+        """Return itself. Raises IdempotencyKeyReused if the repeated request differs from the first."""
         if fingerprint != self.fingerprint:
             raise IdempotencyKeyReused("this Idempotency-Key was already used for a different request")
         return self
 
 
 def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | StoredResponse:
-    """Take the key, or get the answer that is kept under it.
+    """Acquire the key, or return the response stored under it.
 
-    Raises IdempotencyKeyInUse while another request with it has not been answered.
+    Raises IdempotencyKeyInUse while another request with this key is still in progress.
     """
     token = uuid.uuid4()
     fresh: dict[str, Any] = {
@@ -90,7 +90,7 @@ def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | Sto
 
 
 def renew(database: Database, held: IdempotencyLease) -> None:
-    """Keep the key for another while."""
+    """Renew the lease of the key."""
     with database.transaction() as session:
         session.execute(update(IdempotencyRow).where(*_held(held)).values(lease_expires_at=from_now(LEASE_SECONDS)))
 
@@ -103,9 +103,9 @@ def keep(
     job_id: uuid.UUID | None = None,
     batch_id: uuid.UUID | None = None,
 ) -> None:
-    """Keep the answer, in the transaction of what was made; it goes when that is deleted.
+    """Store the response in the transaction that creates the resource; it is deleted together with the resource.
 
-    Raises IdempotencyKeyInUse where the lease ran out and another request has the key now.
+    Raises IdempotencyKeyInUse if the lease expired and another request holds the key now.
     """
     kept = (
         update(IdempotencyRow)
@@ -126,13 +126,13 @@ def keep(
 
 
 def release(database: Database, held: IdempotencyLease) -> None:
-    """Give the key back unused, after an error: a corrected request may have it."""
+    """Release the key unused after an error, so that a corrected request can use it."""
     with database.transaction() as session:
         session.execute(delete(IdempotencyRow).where(*_held(held)))
 
 
 def expire(database: Database, limit: TimeLimit) -> int:
-    """Delete what is older than a day; returns how many."""
+    """Delete keys older than a day; returns how many."""
     name = (IdempotencyRow.tenant, IdempotencyRow.key_id, IdempotencyRow.key)
     old = select(*name).where(_too_old()).order_by(IdempotencyRow.created_at).limit(EXPIRE_AT_A_TIME)
     due = old.with_for_update(skip_locked=True)

@@ -1,4 +1,4 @@
-"""Ids: UUIDv7 inside, shown to clients with a prefix that says what they name."""
+"""Ids: UUIDv7 internally, shown to clients with a prefix that names the kind of resource."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ KEY = "key"
 
 
 def new_id() -> uuid.UUID:
-    """A UUIDv7: sorts by the time it was made, so that indexes grow at their end."""
+    """Return a UUIDv7: ids sort by creation time, so indexes grow at their end."""
     return uuid.UUID(int=uuid6.uuid7().int)
 
 
 def shown(prefix: str, value: uuid.UUID) -> str:
-    """The public form, e.g. `tr_0197…`."""
+    """Return the public form, e.g. `tr_0197…`."""
     return f"{prefix}_{value.hex}"
 
 
 def parsed(prefix: str, text: str) -> uuid.UUID:
-    """The UUID behind a public id. NotFound where the text is not such an id."""
+    """Return the UUID of a public id. Raises NotFound if the text is not a valid id of this kind."""
     _, _, tail = text.partition("_")
     try:
         value = uuid.UUID(hex=tail)
     except ValueError:
         raise NotFound(f"not found: {text!r}") from None
-    if shown(prefix, value) != text:  # Python reads other spellings of a number too
+    if shown(prefix, value) != text:  # Python also accepts other spellings of a number
         raise NotFound(f"not found: {text!r}")
     return value

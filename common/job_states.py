@@ -1,4 +1,4 @@
-"""The states of a job and the transitions between them. Pure: no clock, no database."""
+"""Job states and the transitions between them. Pure: no clock, no database."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Where a job stands; the last three are terminal."""
+    """The state of a job; the last three are terminal."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -36,8 +36,8 @@ class Outcome(StrEnum):
 
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED})
 
-# `retry` is the only way out of a terminal state, and it starts a new run. A completed job keeps its
-# transcript: who wants another one submits again.
+# `retry` is the only way out of a terminal state, and it starts a new run. A completed job keeps its transcript: to
+# transcribe the audio again, submit a new job.
 TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.QUEUED: frozenset({Status.PROCESSING, Status.CANCELED}),
     Status.PROCESSING: frozenset({Status.QUEUED, Status.COMPLETED, Status.FAILED, Status.CANCELED}),
@@ -48,7 +48,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
 
 
 def sources_of(target: Status, *, retry: bool = False) -> frozenset[Status]:
-    """The states from which `target` can be reached; terminal ones only by `retry`."""
+    """Return the states from which `target` can be reached; terminal states are included only with `retry`."""
     return frozenset(
         source for source, targets in TRANSITIONS.items() if target in targets and (source in TERMINAL) == retry
     )

@@ -1,4 +1,7 @@
-"""API keys: who may call, for which tenant, and how much. A key is shown once; what is kept is its hash."""
+"""API keys: who may call, for which tenant, and within which limits.
+
+A key is shown once; only its hash is stored.
+"""
 
 from __future__ import annotations
 
@@ -24,18 +27,18 @@ from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 
 SECRET_BYTES = 32
-# Enough of a key to know it again among others, and no help in guessing the rest of 256 bits.
+# Enough to recognize a key among others, without helping to guess the rest of its 256 bits.
 HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
-# A statement and a dead row for every call would cost more than knowing the second is worth.
+# Recording every call would cost a statement and a dead row each, more than knowing the exact second is worth.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
 TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-# The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
+# The key from the settings; its row always has this id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
 
 
 class Scope(StrEnum):
-    """What a caller may do. None of them holds another."""
+    """What a caller may do; no scope includes another."""
 
     SUBMIT = "submit"
     READ = "read"
@@ -47,7 +50,7 @@ ALL_SCOPES = frozenset(Scope)
 
 @dataclass(frozen=True, slots=True)
 class KeyLimits:
-    """A key's own limits: None takes the settings' one, 0 is no limit."""
+    """The limits of a key itself: None uses the value from the settings, 0 means unlimited."""
 
     requests_per_minute: int | None = None
     max_running: int | None = None
@@ -59,7 +62,10 @@ class KeyLimits:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key without its secret; `hint` is how it begins. Until `previous_until` the secret before still works."""
+    """A key without its secret; `hint` is how the secret begins.
+
+    The previous secret is valid until `previous_until`.
+    """
 
     id: uuid.UUID
     created_at: datetime
@@ -75,13 +81,13 @@ class ApiKey:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it."""
+        """The public id of the key."""
         return ids.shown(ids.KEY, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """What is said of a key when it is made."""
+    """The attributes of a key to be created."""
 
     name: str
     tenant: str = DEFAULT_TENANT
@@ -91,23 +97,23 @@ class NewKey:
 
 
 def new_secret() -> str:
-    """A key: 256 random bits behind a prefix by which secret scanners find it."""
+    """Return a new secret: 256 random bits, with a prefix that secret scanners recognize."""
     return API_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest_of(secret: str) -> bytes:
-    """What is kept of a key.
+    """Return the hash that is stored of a key.
 
-    SHA-256 and no slow password hash: those make guessing dear where people choose passwords. Nobody guesses
-    256 random bits, however fast the hash is, and a slow one would be paid for at every call.
+    SHA-256 rather than a slow password hash: those make guessing expensive where people choose passwords. Nobody can
+    guess 256 random bits, however fast the hash is, and every call would pay for a slow one.
     """
     return hashlib.sha256(secret.encode()).digest()
 
 
 def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
-    """Make a key, and its tenant if that is new. The secret is returned here and never again.
+    """Create a key, and its tenant if it is new; the secret is returned here and never again.
 
-    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys.
+    Raises InvalidRequest for an invalid tenant name; WrongState if the tenant has too many keys.
     """
     if TENANT_NAME.fullmatch(new.tenant) is None:
         raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
@@ -123,7 +129,7 @@ def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
 
 
 def ensure_admin_key(database: Database, secret: str | None) -> None:
-    """Make the key of the settings work, with all scopes for the default tenant; without one, none of them works."""
+    """Enable the key from the settings, with all scopes for the default tenant; revoke it if `secret` is None."""
     if secret is None:
         with database.transaction() as session:
             session.execute(
@@ -147,7 +153,7 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
 
 
 def authenticated(database: Database, digest: bytes) -> ApiKey:
-    """The key with this hash, which is noted as used. Raises Unauthenticated: unknown, revoked or expired."""
+    """Return the key with this hash and record its use. Raises Unauthenticated if it is unknown, revoked or expired."""
     before = (ApiKeyRow.previous_hash == digest) & (ApiKeyRow.previous_until > func.now())
     return _usable(database, or_(ApiKeyRow.hash == digest, before))
 
@@ -173,19 +179,19 @@ def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
 
 
 def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """One key. Raises NotFound, also for a key of another tenant than the one named."""
+    """Return one key. Raises NotFound, also for a key of a tenant other than the given one."""
     with database.transaction() as session:
         return _key_of(_existing(session, key_id, tenant))
 
 
 def largest_upload(database: Database, key_id: uuid.UUID) -> int | None:
-    """The key's own limit of an audio file in bytes; None where it has none, also for a token's caller."""
+    """Return the key's own limit for an audio file in bytes; None if it has none, or if the caller uses a token."""
     with database.transaction() as session:
         return session.scalar(select(ApiKeyRow.max_upload_bytes).where(ApiKeyRow.id == key_id)) or None
 
 
 def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
-    """The keys of a tenant, or of all, newest first; revoked ones too."""
+    """Return the keys of a tenant, or of all tenants, newest first, including revoked ones."""
     statement = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
     if tenant is not None:
         statement = statement.where(ApiKeyRow.tenant == tenant)
@@ -194,14 +200,14 @@ def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
 
 
 def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """What the keys among these ids are called."""
+    """Return the names of those ids that are keys."""
     with database.transaction() as session:
         rows = session.execute(select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.id.in_(list(key_ids))))
         return {row.id: row.name for row in rows}
 
 
 def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """End a key for good; asking twice is fine. Its jobs and its usage stay. Raises NotFound, WrongState."""
+    """Revoke a key permanently; idempotent. Its jobs and usage are kept. Raises NotFound, WrongState."""
     _not_of_the_settings(key_id)
     with database.transaction() as session:
         row = _existing(session, key_id, tenant)
@@ -213,9 +219,9 @@ def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) 
 def rotate(
     database: Database, key_id: uuid.UUID, *, grace_seconds: float, tenant: str | None = None
 ) -> tuple[ApiKey, str]:
-    """A new secret for a key, returned here and never again; the old one works until the grace time ends.
+    """Create a new secret for a key, returned here and never again; the old one is valid until the grace period ends.
 
-    Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key.
+    Rotating again within the grace period invalidates the oldest secret. Raises NotFound; WrongState for a revoked key.
     """
     _not_of_the_settings(key_id)
     secret = new_secret()

@@ -1,4 +1,4 @@
-"""Moments by PostgreSQL's clock, never by that of a process: when a lease ends, when something is due or too old."""
+"""Times by PostgreSQL's clock, never by a process's: when a lease expires, or when something is due or too old."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 
 def interval(seconds: float) -> ColumnElement[timedelta]:
-    """A PostgreSQL interval."""
+    """Build a PostgreSQL interval."""
     return literal(timedelta(seconds=seconds))
 
 
 def from_now(seconds: float) -> ColumnElement[datetime]:
-    """So long after the beginning of the transaction; where a lease ends that is given now."""
+    """Build the time this long after the start of the transaction, such as the expiry of a lease granted now."""
     return func.now() + interval(seconds)
 
 
 def ago(seconds: float) -> ColumnElement[datetime]:
-    """So long before the beginning of the transaction."""
+    """Build the time this long before the start of the transaction."""
     return func.now() - interval(seconds)
 
 
 def is_over(ends_at: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    """Whether a lease that ends then has ended: its holder is silent, and somebody else may take what it held."""
+    """Build the condition that a lease has expired: its holder is silent, and another may take over what it held."""
     return ends_at < func.now()

@@ -1,4 +1,4 @@
-"""What a model can do, as its bundle says: told by workers, shown by `GET /v1/models`, checked at a submit."""
+"""Model capabilities, from the bundle: reported by workers, listed by `GET /v1/models`, checked on submission."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from common.errors import UnsupportedLanguage
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model's description. `languages` are ISO 639 codes; none are known of a model without a definition."""
+    """A model's description; `languages` are ISO 639 codes, empty (unknown) for a model without a definition."""
 
     description: str = ""
     licence: str = ""
@@ -20,9 +20,10 @@ class ModelCard:
     hotwords: bool = False
 
     def check_language(self, model: str, asked: str | None) -> None:
-        """Raise UnsupportedLanguage for a language that the model does not know.
+        """Raise UnsupportedLanguage for a language that the model does not support.
 
-        `asked` may be a tag such as `zh-CN`: its first part counts. A model whose languages are not known takes any.
+        `asked` may be a tag such as `zh-CN`, of which only the first part counts. A model whose languages are unknown
+        accepts any.
         """
         if asked is None or not self.languages:
             return
@@ -33,7 +34,7 @@ class ModelCard:
 
 
 def card_of(stored: dict[str, Any] | None) -> ModelCard:
-    """A card as it was stored as JSON; what this version does not know is left out."""
+    """Parse a card stored as JSON; fields that this version does not know are ignored."""
     known = {field.name for field in fields(ModelCard)}
     values = {name: value for name, value in (stored or {}).items() if name in known}
     if "languages" in values:

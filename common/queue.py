@@ -1,7 +1,7 @@
-"""The Celery application: names, routes and settings. A message holds a job id at most.
+"""The Celery application: names, routes and settings; a message contains at most a job id.
 
-Messages are acknowledged early and not prefetched; what recovers a lost one is Postgres (leases, the sweep),
-never Redis. `app` reads the environment when it is first used, so that `celery -A common.queue` works.
+Messages are acknowledged early and not prefetched; lost ones are recovered by PostgreSQL (leases, the sweep), never by
+Redis. `app` reads the environment on first use, so that `celery -A common.queue` works.
 """
 
 from __future__ import annotations
@@ -31,43 +31,44 @@ DELIVER = "paraqueue.deliver"
 RENDER = "paraqueue.render"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
-# A message that nobody took is dropped after this time: a day, as it counts by the clocks of two machines. What piled
-# up in it costs nothing: a worker does what many of them ask for once.
+# A message that was not taken by then is dropped: a day, as its age is measured by the clocks of two machines. A
+# backlog costs nothing: a worker handles many identical requests at once.
 STALE_SECONDS = 24 * 3600.0
 SOCKET_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
-# What publishing raises. Redis may be away, or there and refuse to write: a replica (READONLY), a disk that is full
-# (MISCONF), no memory (OOM), a script that runs for too long (BUSY). kombu makes errors of its own of some of these.
+# The errors raised by publishing. Redis may be unreachable, or refuse writes: a replica (READONLY), a full disk
+# (MISCONF), out of memory (OOM), a script that runs for too long (BUSY). kombu turns some of these into errors of its
+# own.
 BROKER_ERRORS = (KombuError, RedisError, OSError)
 PROBE_KEY = "paraqueue:writable"
 PROBE_SECONDS = 60
 
 
 class ConsumerStopped(ParaqueueError):
-    """A worker process cannot go on; whoever supervises it starts it again."""
+    """A worker process cannot continue; its supervisor restarts it."""
 
     retryable = True
 
 
 def transcribe_queue(model: str) -> str:
-    """The queue of the workers that serve a model bundle."""
+    """Return the queue of the workers that serve a model bundle."""
     return f"transcribe.{model}"
 
 
 def configuration(settings: BrokerSettings) -> dict[str, Any]:
-    """Celery's settings for ours."""
+    """Return Celery's configuration for our settings."""
     return {
         "broker_url": settings.redis_url.get_secret_value(),
         "broker_connection_retry_on_startup": True,
-        # Redis that refuses to write (see BROKER_ERRORS) is an outage as much as one that does not answer. Else the
-        # consumer would end, and the process with it.
+        # Redis refusing writes (see BROKER_ERRORS) is as much an outage as Redis not responding. Otherwise the
+        # consumer, and the process with it, would end.
         "broker_channel_error_retry": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
             "socket_timeout": SOCKET_TIMEOUT_SECONDS,
             "socket_connect_timeout": SOCKET_TIMEOUT_SECONDS,
             "socket_keepalive": True,
-            # For publishing; kombu itself would try for 6 s, and the dispatcher tries again anyway.
+            # For publishing; kombu itself would retry for 6 s, and the dispatcher retries anyway.
             "max_retries": 1,
             "interval_start": RECONNECT_SECONDS,
         },
@@ -94,7 +95,7 @@ def _every(task: str, interval_seconds: float) -> dict[str, Any]:
 
 
 def make_app(settings: BrokerSettings) -> Celery:
-    """A Celery application with the given settings."""
+    """Create a Celery application with the given settings."""
     application = Celery("paraqueue")
     application.conf.update(configuration(settings))
     return application
@@ -110,15 +111,15 @@ class Publisher:
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
-        """Send one message. Raises Unavailable where Redis does not respond, or takes nothing."""
+        """Send one message. Raises Unavailable if Redis does not respond or accepts no writes."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
-        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not respond."""
+        """Make the light workers check the outbox now. Raises Unavailable if Redis does not respond."""
         self._send(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def wake_renderers(self) -> None:
-        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not respond."""
+        """Make the light workers check for requested renditions. Raises Unavailable if Redis does not respond."""
         self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def _send(self, task: str, **options: Any) -> None:
@@ -134,13 +135,13 @@ class Publisher:
         try:
             self._application.send_task(task, producer=producer, retry=False, **options)
         except BROKER_ERRORS:
-            # A connection that only brings refusals may lead to a server that is no primary any more.
+            # A connection on which all writes are refused may lead to a server that is no longer the primary.
             producer.connection.collect()
             raise
 
 
 def check_broker(application: Celery) -> None:
-    """Raises Unavailable where Redis does not respond within a few seconds, or takes no writes."""
+    """Raise Unavailable if Redis does not respond within a few seconds or accepts no writes."""
     try:
         with application.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
@@ -157,9 +158,9 @@ def _refusal(error: Exception) -> str:
 
 
 def consume(application: Celery, **options: Any) -> None:
-    """Run tasks in threads of this process until it is told to end.
+    """Run tasks in threads of this process until it is told to stop.
 
-    Raises ConsumerStopped where Celery gave up by itself: it says so only in an attribute.
+    Raises ConsumerStopped if Celery stopped by itself, which it reports only in an attribute.
     """
     worker = application.Worker(pool="threads", without_gossip=True, without_mingle=True, quiet=True, **options)
     worker.start()
@@ -172,17 +173,17 @@ app.add_defaults(lambda: configuration(load_settings()))
 
 
 class _InALine(logging.Filter):
-    """Beat prints two tracebacks for each message that it could not send; Redis being away is said in a line."""
+    """Shortens to one line the two tracebacks that beat logs for each message it cannot send to Redis."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep all, shortened."""
+        """Keep all records, shortened."""
         if str(record.msg).startswith("Message Error") and isinstance(record.args, tuple):
             record.msg, record.args, record.exc_info = "message_postponed: %s", record.args[:1], None
         return True
 
 
 def _log_as_others_do(**_: Any) -> None:
-    """For `celery -A common.queue beat`, whose own log is plain text. The workers have configured theirs by now."""
+    """Configure JSON logs for `celery -A common.queue beat`; the workers have configured theirs by now."""
     if structlog.is_configured():
         return
     configure_logging(load_settings(), service="beat" if "beat" in sys.argv else "celery")

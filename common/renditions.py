@@ -1,7 +1,7 @@
-"""What is made of a job's audio when a browser asks for it: asked for by the API, made by the light worker.
+"""Objects derived from a job's audio for browsers: requested through the API, made by the light worker.
 
-There are two kinds: the audio in a form that browsers play, and how loud it is at each moment, for drawing it. One of
-each for a job.
+There are two kinds: the audio in a format that browsers play, and its loudness over time, for drawing the waveform. A
+job has one of each.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from common.leases import from_now, is_over
 from common.models import DerivedObject, JobRow, PeaksRow, RenditionRow
 
 LEASE_SECONDS = 60.0
-# One that could not be made now waits for so long; others go first.
+# A rendition that could not be made now waits for this long, so that others go first.
 RETRY_SECONDS = 30.0
 WANTED, READY, FAILED = "wanted", "ready", "failed"
 
 
 class Kind(StrEnum):
-    """What is made; the value is part of the key in storage."""
+    """The kind of rendition; the value is part of the storage key."""
 
     PLAYABLE = "playable"
     PEAKS = "peaks"
@@ -39,7 +39,10 @@ ROWS: dict[Kind, type[RenditionRow] | type[PeaksRow]] = {Kind.PLAYABLE: Renditio
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """Of the audio under `source_key`. `key` is where it lies, once it is ready; else maybe why it cannot be made."""
+    """A rendition of the audio under `source_key`.
+
+    `key` is its storage key once it is ready; `error_message` may say why it cannot be made.
+    """
 
     job_id: uuid.UUID
     source_key: str
@@ -50,7 +53,7 @@ class Rendition:
 
 @dataclass(frozen=True, slots=True)
 class RenditionTask:
-    """A rendition that this process is to make, while it holds the token."""
+    """A rendition that this process is to make as long as it holds the token."""
 
     job_id: uuid.UUID
     source_key: str
@@ -60,12 +63,15 @@ class RenditionTask:
 
     @property
     def key(self) -> str:
-        """Where it is to lie: beside the audio, so that it goes with it."""
+        """The storage key of the rendition: under the job's prefix, so that it is deleted with the audio."""
         return audio_keys.derived(self.source_key, self.kind.value, self.token)
 
 
 def ask(database: Database, job_id: uuid.UUID, source_key: str, kind: Kind = Kind.PLAYABLE) -> Rendition:
-    """How far it is; the first to ask has it made. A job whose audio was fetched anew gets a new one."""
+    """Return the state of a rendition, requesting it first if needed.
+
+    If a job's audio was fetched again, a new rendition is requested.
+    """
     fresh: dict[str, Any] = {
         "source_key": source_key,
         "status": WANTED,
@@ -84,7 +90,7 @@ def ask(database: Database, job_id: uuid.UUID, source_key: str, kind: Kind = Kin
 
 
 def take(database: Database, kind: Kind = Kind.PLAYABLE) -> RenditionTask | None:
-    """One that waits, or whose maker is silent; None where there is none."""
+    """Claim a rendition that is waiting or whose lease has expired; None if there is none."""
     token = uuid.uuid4()
     table = ROWS[kind]
     due = (
@@ -109,27 +115,27 @@ def take(database: Database, kind: Kind = Kind.PLAYABLE) -> RenditionTask | None
 
 
 def keep(database: Database, order: RenditionTask) -> bool:
-    """Renew the lease; False where the order is not ours any more."""
+    """Renew the lease; False if it was lost."""
     return _change(database, order, lease_expires_at=from_now(LEASE_SECONDS))
 
 
 def ready(database: Database, order: RenditionTask) -> bool:
-    """It lies under its key. False where nobody wants it any more: delete it then."""
+    """Mark the rendition as stored under its key; False if it is no longer wanted, in which case delete it."""
     return _change(database, order, status=READY, key=order.key)
 
 
 def failed(database: Database, order: RenditionTask, message: str) -> bool:
-    """It cannot be made."""
+    """Record that the rendition cannot be made."""
     return _change(database, order, status=FAILED, error_message=message)
 
 
 def give_back(database: Database, order: RenditionTask) -> bool:
-    """It cannot be made now: somebody else may try, or we later, and others go first."""
+    """Give the rendition back because it cannot be made now; it can be claimed again later, after others."""
     return _change(database, order, token=None, lease_expires_at=from_now(RETRY_SECONDS))
 
 
 def named(session: Session, jobs: Mapping[str, uuid.UUID]) -> set[str]:
-    """Those of these keys, each with its job, under which something lies or is being made."""
+    """Return those of these keys (each with its job) that are in use: stored or being made."""
     wanted = set(jobs.values())
     rows = [
         cast(DerivedObject, row)

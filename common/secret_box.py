@@ -1,4 +1,4 @@
-"""Secrets that must be read again (webhook secrets sign every message), encrypted at rest with Fernet."""
+"""Encryption at rest, with Fernet, of secrets that must be readable again, such as those that sign webhooks."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from common.errors import ConfigurationError
 
 
 class SecretBox:
-    """Encrypts with the first key; opens what any of the keys encrypted, so that keys can be rotated."""
+    """Encrypts with the first key and decrypts with any of them, so that keys can be rotated."""
 
     def __init__(self, keys: tuple[str, ...]) -> None:
-        """`keys` are Fernet keys: 32 bytes in urlsafe base64. At least one."""
+        """Create a box; `keys` are one or more Fernet keys (32 bytes in urlsafe base64)."""
         self._first = Fernet(keys[0])
         self._all = MultiFernet([Fernet(key) for key in keys])
 
     def close(self, secret: str) -> bytes:
-        """The secret, encrypted."""
+        """Encrypt a secret."""
         return self._all.encrypt(secret.encode())
 
     def open(self, sealed: bytes) -> str:
-        """The secret again. Raises ConfigurationError where none of the keys fits."""
+        """Decrypt a secret. Raises ConfigurationError if none of the keys fits."""
         try:
             return self._all.decrypt(sealed).decode()
         except InvalidToken:
@@ -29,7 +29,7 @@ class SecretBox:
             ) from None
 
     def renewed(self, sealed: bytes) -> bytes | None:
-        """The secret under the first key, where another key holds it; else None: nothing to do, or no key fits."""
+        """Re-encrypt a secret with the first key; None if that key already encrypts it, or if no key fits."""
         try:
             self._first.decrypt(sealed)
         except InvalidToken:

@@ -1,4 +1,4 @@
-"""Browser sessions that were ended before their time. The others are not stored: their cookie is all there is."""
+"""Browser sessions that were ended early; other sessions are not stored and exist only as cookies."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ EXPIRE_AT_A_TIME = 1000
 
 
 def end(database: Database, session_id: uuid.UUID, expires_at: datetime) -> None:
-    """From now on the session's cookie is worth nothing, wherever there is a copy of it."""
+    """End a session: from now on its cookie is invalid, including all copies of it."""
     with database.transaction() as session:
         statement = insert(EndedSessionRow).values(id=session_id, expires_at=expires_at)
         session.execute(statement.on_conflict_do_nothing())
 
 
 def has_ended(database: Database, session_id: uuid.UUID) -> bool:
-    """Whether somebody signed out of it."""
+    """Return whether the session was signed out."""
     with database.transaction() as session:
         return session.scalar(select(EndedSessionRow.id).where(EndedSessionRow.id == session_id)) is not None
 
 
 def expire(database: Database, limit: TimeLimit) -> int:
-    """Forget those that would be over by now anyway; returns how many."""
+    """Delete records of sessions that would have expired by now; returns how many."""
     over = select(EndedSessionRow.id).where(EndedSessionRow.expires_at < func.now()).limit(EXPIRE_AT_A_TIME)
     due = over.with_for_update(skip_locked=True)
     statement = delete(EndedSessionRow).where(EndedSessionRow.id.in_(due)).returning(EndedSessionRow.id)

@@ -1,4 +1,4 @@
-"""How long a piece of work that comes in many small steps may go on."""
+"""Time limits for work done in many small steps."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 
 def never() -> bool:
-    """Nobody asks for an early end."""
+    """Return False: no early end is ever requested."""
     return False
 
 
 class TimeLimit:
-    """Over after some seconds, or as soon as somebody asks for an early end."""
+    """A limit reached after some seconds, or as soon as an early end is requested."""
 
     def __init__(self, seconds: float, stopping: Callable[[], bool] = never) -> None:
         self._ends_at = time.monotonic() + seconds
@@ -20,15 +20,15 @@ class TimeLimit:
 
     @property
     def over(self) -> bool:
-        """Whether to begin nothing more."""
+        """Whether no further step should begin."""
         return self._stopping() or time.monotonic() >= self._ends_at
 
     def at_most(self, seconds: float) -> TimeLimit:
-        """A limit within this one."""
+        """Return a limit within this one, of at most `seconds`."""
         return TimeLimit(min(seconds, self._ends_at - time.monotonic()), self._stopping)
 
     def until_done(self, step: Callable[[], int]) -> int:
-        """Take a step again and again until it finds nothing to do or the time is over; returns the sum."""
+        """Repeat a step until it finds nothing to do or the limit is reached; returns the sum of the results."""
         done = 0
         while not self.over and (found := step()):
             done += found

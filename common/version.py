@@ -1,4 +1,4 @@
-"""The version of Paraqueue, as pyproject.toml says it: the one place where it is changed."""
+"""The version of Paraqueue, read from pyproject.toml, the only place where it is defined."""
 
 from __future__ import annotations
 

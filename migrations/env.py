@@ -1,4 +1,4 @@
-"""Runs migrations online, one process at a time, without waiting long for a lock that serving code holds."""
+"""Runs migrations online, one process at a time, without waiting long for locks held by the running service."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import create_engine, pool, text
 from common.models import Row
 from common.settings import load_settings
 
-# Any number: the advisory lock that lets one migration run at a time.
+# An arbitrary number: the advisory lock that lets one migration run at a time.
 MIGRATION_LOCK = 0x7061_7262
 
 
@@ -18,7 +18,7 @@ def run() -> None:
     url = load_settings().postgres_url
     engine = create_engine(
         "postgresql+psycopg://",
-        creator=lambda: psycopg.connect(url, target_session_attrs="read-write"),  # libpq's form: several hosts, too
+        creator=lambda: psycopg.connect(url, target_session_attrs="read-write"),  # a libpq URL, so several hosts work
         poolclass=pool.NullPool,
     )
     with engine.connect() as connection:

@@ -1,6 +1,6 @@
-"""The rules of a job's life, from submit to delete: only they change its row.
+"""The rules of the job lifecycle, from submission to deletion; only this package changes job rows.
 
-`common.webhooks` and `common.uploads` read it, in the same transactions, and write rows of their own.
+`common.webhooks` and `common.uploads` read job rows in the same transactions and write rows of their own.
 """
 
 from common.jobs.accounting.quota import Quota

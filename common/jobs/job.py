@@ -1,4 +1,4 @@
-"""The frozen values that stand for rows outside of `common.jobs`."""
+"""Frozen values that represent job rows outside `common.jobs`."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from common.job_states import TERMINAL, Stage, Status
 from common.models import AttemptRow, JobRow
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_of, warnings_of
 
-# For the statements of hot paths, which are built once.
+# For statements of hot paths, which are built once.
 JOBS = cast(Table, JobRow.__table__)
-# What `Job` is made of, in the order of its fields.
+# The columns of `Job`, in the order of its fields.
 _OWN = (
     *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "audio_track"),
     *("priority", "tags"),
@@ -35,13 +35,13 @@ _RESULT = (
 )
 _RECORDING = ("tracks", "warnings")
 _NAMES = (*_OWN, *_SOURCE, *_PROGRESS, *_FAILURE, *_RESULT, *_RECORDING)
-# What a SELECT or RETURNING names for `job_shown`.
+# The columns that a SELECT or RETURNING must list for `job_shown`.
 SHOWN = tuple(JOBS.c[name] for name in _NAMES)
 
 
 @dataclass(frozen=True, slots=True)
 class JobFailure:
-    """Why a job failed, as the client sees it."""
+    """Why a job failed, as shown to the client."""
 
     code: str
     message: str
@@ -50,7 +50,7 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the audio comes from and, once it is ours, where its bytes lie."""
+    """Where the audio comes from and, once it is stored, where its bytes are."""
 
     kind: str
     url: str | None
@@ -62,7 +62,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a completed job ran on and came to."""
+    """The outcome of a completed job, and what it ran on."""
 
     model: str
     revision: str
@@ -108,19 +108,19 @@ class Job:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it."""
+        """The public id of the job."""
         return ids.shown(ids.JOB, self.id)
 
     @property
     def terminal(self) -> bool:
-        """Whether nothing happens to the job any more by itself."""
+        """Whether the job is in a state that it does not leave by itself."""
         return self.status in TERMINAL
 
     @property
     def progress(self) -> float | None:
-        """Audio done / audio total, 0 to 1; None while the total is unknown.
+        """Audio processed / total audio, 0 to 1; None while the total is unknown.
 
-        A declared length may be wrong: a job that passed it does not know its total any more.
+        A declared duration may be wrong: once a job has processed more than that, its total is unknown again.
         """
         if self.status is Status.COMPLETED:
             return 1.0
@@ -132,7 +132,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a worker at a job."""
+    """One attempt of a worker to process a job."""
 
     run: int
     number: int
@@ -147,12 +147,12 @@ class Attempt:
 
 
 def job_of(row: JobRow | Row[Any]) -> Job:
-    """The value of a row that has all columns."""
+    """Convert a row that has all columns."""
     return _job(_values(row))
 
 
 def job_shown(row: Row[Any]) -> Job:
-    """The value of a row of exactly `SHOWN`. Four times as fast: SQLAlchemy looks each name of a row up."""
+    """Convert a row of exactly `SHOWN`; four times as fast, since SQLAlchemy looks up each column of a row by name."""
     return _job(tuple(row))
 
 
@@ -198,7 +198,7 @@ def _result_of(
 
 
 def attempt_of(row: AttemptRow | Row[Any]) -> Attempt:
-    """The value of a row."""
+    """Convert a row of attempts."""
     return Attempt(
         run=row.run,
         number=row.number,

@@ -1,4 +1,4 @@
-"""The tables, a file per area. Rules read and write them; what leaves the rules are frozen values."""
+"""The database tables, one file per area; the job rules read and write them, and return frozen values."""
 
 from common.models.base import DEFAULT_TENANT, Row, Timestamp
 from common.models.jobs import (

@@ -1,4 +1,4 @@
-"""What all tables share."""
+"""The base of all tables."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 Timestamp = DateTime(timezone=True)
-# What belongs to nobody else: jobs from before there were tenants, and all of them where authentication is off.
+# The tenant of everything that has no other: jobs from before tenants existed, and all jobs without authentication.
 DEFAULT_TENANT = "default"
 
 
 class Row(DeclarativeBase):
-    """What all tables share: the mapping of Python types to PostgreSQL's."""
+    """The base of all tables: maps Python types to PostgreSQL types."""
 
     type_annotation_map = {  # noqa: RUF012 (SQLAlchemy reads it from the class)
         str: Text,

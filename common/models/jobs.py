@@ -23,18 +23,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.job_states import Status
 from common.models.base import DEFAULT_TENANT, Row
 
-# The channel of the trigger `jobs_notify` (migrations/sql): the id of each job that changes.
+# The channel of the trigger `jobs_notify` (migrations/sql), which sends the id of each job that changes.
 JOB_CHANGES = "paraqueue_jobs"
-# Stands for no key where an index cannot hold NULL among values to step through.
+# Stands for "no key" in indexes that are scanned value by value, which NULL would prevent.
 NO_KEY = uuid.UUID(int=0)
-# So many workers lost with a job, without a part in between, and it runs alone until it has committed one.
+# After losing this many workers without a part in between, a job runs alone until it has committed one.
 QUARANTINE_CRASHES = 2
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
 class JobRow(Row):
-    """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials;
-    `request_id` and `traceparent` are of the call that asked for the present run.
+    """One transcription request.
+
+    `key_id` is the API key of the request, or stands for the caller's other credentials; `request_id` and `traceparent`
+    are those of the API call that requested the current run.
     """
 
     __tablename__ = "jobs"
@@ -160,7 +162,7 @@ class JobRow(Row):
 
 
 class BatchRow(Row):
-    """Jobs that were submitted together; `refused` is a list of [number, code, message]."""
+    """Jobs submitted together; `refused` is a list of [number, code, message]."""
 
     __tablename__ = "batches"
 
@@ -178,7 +180,7 @@ class BatchRow(Row):
 
 
 class IdempotencyRow(Row):
-    """A request that may be repeated: under way while `status` is NULL, then with its answer."""
+    """An idempotent request: in progress while `status` is NULL, then complete with its response."""
 
     __tablename__ = "idempotency_keys"
 
@@ -205,7 +207,7 @@ class IdempotencyRow(Row):
 
 
 class JobTagRow(Row):
-    """A tag of a job, by the age of the job: a page of a tag's jobs is read in this order. A trigger writes it."""
+    """A tag of a job, ordered by the age of the job, as pages of a tag's jobs are read. Written by a trigger."""
 
     __tablename__ = "job_tags"
 
@@ -221,7 +223,7 @@ class JobTagRow(Row):
 
 
 class AttemptRow(Row):
-    """One try of a worker at a job."""
+    """One attempt of a worker to process a job."""
 
     __tablename__ = "attempts"
 

@@ -1,4 +1,4 @@
-"""What is derived from a job's audio for browsers."""
+"""Objects derived from a job's audio for browsers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from common.models.base import Row
 
 
 class DerivedObject:
-    """Something that is made of a job's audio when it is asked for; see `common.renditions`."""
+    """An object derived from a job's audio on request; see `common.renditions`."""
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     source_key: Mapped[str]
@@ -30,7 +30,7 @@ class DerivedObject:
 
 
 class RenditionRow(DerivedObject, Row):
-    """The audio of a job made over into a form that browsers play."""
+    """A job's audio, converted to a format that browsers play."""
 
     __tablename__ = "renditions"
 
@@ -41,7 +41,7 @@ class RenditionRow(DerivedObject, Row):
 
 
 class PeaksRow(DerivedObject, Row):
-    """How loud the audio of a job is at each moment, for drawing it."""
+    """The loudness of a job's audio over time, for drawing its waveform."""
 
     __tablename__ = "peaks"
 

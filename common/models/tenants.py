@@ -19,7 +19,7 @@ from common.models.base import Row
 
 
 class TenantRow(Row):
-    """Whose jobs are whose: everything a caller sees belongs to its tenant."""
+    """A tenant, the owner of jobs: all resources that a caller can see belong to its tenant."""
 
     __tablename__ = "tenants"
 
@@ -29,7 +29,7 @@ class TenantRow(Row):
 
 
 class ApiKeyRow(Row):
-    """A key that a program calls the API with; only its hash is kept. A limit that is NULL is the settings' one."""
+    """An API key, of which only the hash is stored; a limit that is NULL uses the value from the settings."""
 
     __tablename__ = "api_keys"
 
@@ -61,7 +61,7 @@ class ApiKeyRow(Row):
 
 
 class EndedSessionRow(Row):
-    """A browser session that somebody signed out of, kept until its cookie would be over anyway."""
+    """A browser session that was signed out, kept until its cookie would have expired."""
 
     __tablename__ = "ended_sessions"
 
@@ -72,7 +72,7 @@ class EndedSessionRow(Row):
 
 
 class UsageRow(Row):
-    """What one run of a job came to; it stays when the job is deleted."""
+    """The usage of one run of a job; kept when the job is deleted."""
 
     __tablename__ = "usage"
 
@@ -97,7 +97,7 @@ class UsageRow(Row):
 
 
 class UsageDailyRow(Row):
-    """The audio of a key's runs that ended on a day (UTC): what quotas are held against, without adding up `usage`."""
+    """The daily (UTC) audio totals of a key's ended runs, for checking quotas without summing `usage`."""
 
     __tablename__ = "usage_daily"
 

@@ -1,4 +1,4 @@
-"""What a job produced: parts, sentences, corrections."""
+"""The results of a job: parts, sentences, corrections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from common.models.base import DEFAULT_TENANT, Row
 
 
 class PartRow(Row):
-    """A committed stretch of audio with the state to resume behind it."""
+    """A committed section of audio, with the state to resume after it."""
 
     __tablename__ = "parts"
 
@@ -39,12 +39,12 @@ class PartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="parts_job"),)
 
 
-# migrations/sql/functions.sql says what it answers.
+# Defined in migrations/sql/functions.sql.
 SENTENCE_GRAMS = text("search_grams(tenant, text, 1)")
 
 
 class SentenceRow(Row):
-    """A finished sentence, with the tenant of its job; `words` is a list of [text, start_ms, end_ms, confidence]."""
+    """A finished sentence with its job's tenant; `words` is a list of [text, start_ms, end_ms, confidence]."""
 
     __tablename__ = "sentences"
 
@@ -69,7 +69,7 @@ EDIT_GRAMS = text("search_grams(tenant, text, 1)")
 
 
 class EditRow(Row):
-    """A person's text for a sentence, NULL where they went back to the machine's; it goes with the sentence."""
+    """A person's text for a sentence, NULL if the machine's was restored; deleted together with the sentence."""
 
     __tablename__ = "edits"
 

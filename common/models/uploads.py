@@ -20,10 +20,10 @@ from common.models.base import Row
 
 
 class UploadRow(Row):
-    """An upload in many requests. It has the id that its job will have, so that the bytes need not move.
+    """A resumable upload; its job will have the same id, so the bytes need not be moved.
 
-    `received`: bytes that are safe, `length`: all of them, if that is known. `next_part`, `part_bytes`, `multipart_id`
-    and `tail` are for storage that speaks S3. Whoever writes holds the lock, a token with an end.
+    `received` is the number of durably stored bytes, `length` the total, if known. `next_part`, `part_bytes`,
+    `multipart_id` and `tail` are used only by S3-compatible storage. A writer holds the lock, a token that expires.
     """
 
     __tablename__ = "uploads"
@@ -52,7 +52,7 @@ class UploadRow(Row):
 
 
 class UploadPartRow(Row):
-    """A part of an upload that a storage of S3's kind holds."""
+    """A part of an upload in S3-compatible storage."""
 
     __tablename__ = "upload_parts"
 

@@ -22,7 +22,7 @@ from common.models.base import DEFAULT_TENANT, Row
 
 
 class EndpointRow(Row):
-    """A receiver of webhooks; its secrets are encrypted."""
+    """A webhook receiver; its secrets are encrypted."""
 
     __tablename__ = "webhook_endpoints"
 
@@ -41,10 +41,10 @@ class EndpointRow(Row):
 
 
 class DeliveryRow(Row):
-    """An event for one receiver: to be sent (the outbox), then the log of it.
+    """An event for one receiver: first an outbox entry, then a log entry.
 
-    `attempts` counts all tries, `failures` those of the present plan; `next_attempt_at` is the end of the lease
-    while it is being sent. `url` is set for a job's own URL only.
+    `attempts` counts all attempts, `failures` those of the current retry schedule; `next_attempt_at` is the end of the
+    lease while it is being sent. `url` is set only for a job's own URL.
     """
 
     __tablename__ = "deliveries"
@@ -72,7 +72,7 @@ class DeliveryRow(Row):
 
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'delivered', 'dead')", name="deliveries_status_known"),
-        # `delete_job` keeps the log and wipes what it says; a path that forgets to wipe loses the row as well.
+        # `delete_job` keeps the log but wipes its content; a code path that forgets to wipe it loses the row as well.
         ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="deliveries_job"),
         ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"], ondelete="CASCADE", name="deliveries_endpoint"),
         Index("deliveries_due", "next_attempt_at", postgresql_where=text("status = 'pending'")),

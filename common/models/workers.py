@@ -19,9 +19,10 @@ from common.models.base import Row
 
 
 class WorkerRow(Row):
-    """A GPU worker process that is, or was, alive. `reserved_for` is the job that it takes next, and alone.
+    """A GPU worker process, alive or dead; `reserved_for` is the job that it runs next, and alone.
 
-    `drain` is what an operator asked for (`common.jobs.scheduling.workers.Drain`), `draining` what the worker reports.
+    `drain` is the operator's request (`common.jobs.scheduling.workers.Drain`), `draining` the state that the worker
+    reports.
     """
 
     __tablename__ = "workers"

@@ -1,7 +1,7 @@
-"""Every setting of the service. The variables have the prefix `PARAQUEUE_`; each file holds the groups of one area.
+"""The settings of the service, from variables with the prefix `PARAQUEUE_`; each file contains the groups of one area.
 
-`Settings` is all of them. Where a class or function needs one group only, its signature names that group.
-`docs/configuration.md` is generated from here.
+`Settings` combines all groups. A class or function that needs only one group takes that group as its parameter.
+`docs/configuration.md` is generated from this package.
 """
 
 from common.settings.api import ApiSettings, LimitSettings

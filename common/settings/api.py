@@ -1,4 +1,4 @@
-"""The HTTP front."""
+"""Settings of the HTTP API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call, and how much."""
+"""Settings of authentication and of the default limits of a key."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class AuthSettings(SettingsGroup):
     @classmethod
     def _api_key(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value():
-            return None  # as compose passes a variable that is not set
+            return None  # Compose passes unset variables as empty strings
         if API_KEY.fullmatch(value.get_secret_value()) is None:
             raise ValueError(f"must be {API_KEY_PREFIX} followed by at least 43 letters, digits, - or _")
         return value

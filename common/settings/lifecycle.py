@@ -1,4 +1,4 @@
-"""Leases, dispatch, retries and retention of jobs."""
+"""Settings of leases, dispatch, retries and retention of jobs."""
 
 from __future__ import annotations
 

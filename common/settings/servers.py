@@ -1,4 +1,4 @@
-"""The servers that the service stands on."""
+"""Settings of the servers that the service depends on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DatabaseSettings(SettingsGroup):
 
     @property
     def postgres_url(self) -> str:
-        """The database URL as PostgreSQL's own library takes it."""
+        """The database URL in the form that libpq accepts."""
         _, _, rest = self.database_url.get_secret_value().partition("://")
         return f"postgresql://{rest}"
 

@@ -1,4 +1,4 @@
-"""All settings together, read once from the environment in an entry point and passed down."""
+"""All settings combined, read once from the environment in an entry point and passed down."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Settings(
 
 
 def load_settings() -> Settings:
-    """Read the environment; ConfigurationError names each invalid variable in one line."""
+    """Read the environment. Raises ConfigurationError, which names each invalid variable in one line."""
     try:
         return Settings()
     except ValidationError as error:

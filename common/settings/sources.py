@@ -1,4 +1,4 @@
-"""Links that clients submit."""
+"""Settings of links that clients submit."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class SourceSettings(SettingsGroup):
 
     @property
     def s3_source(self) -> ObjectStoreSettings:
-        """How to reach the objects of `s3://` links."""
+        """The settings for accessing the objects of `s3://` links."""
         return ObjectStoreSettings(
             endpoint_url=self.source_s3_endpoint_url,
             region=self.source_s3_region,
@@ -85,7 +85,7 @@ class SourceSettings(SettingsGroup):
 
     @property
     def oss_source(self) -> ObjectStoreSettings:
-        """How to reach the objects of `oss://` links."""
+        """The settings for accessing the objects of `oss://` links."""
         return ObjectStoreSettings(
             endpoint_url=self.oss_endpoint_url,
             region=self.oss_region,

@@ -1,4 +1,4 @@
-"""Where audio is kept."""
+"""Settings of audio storage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics, traces and logs."""
+"""Settings of metrics, traces and logs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MetricsSettings(SettingsGroup):
     @classmethod
     def _long_token(cls, value: SecretStr | None) -> SecretStr | None:
         if value is None or not value.get_secret_value():
-            return None  # as compose passes a variable that is not set
+            return None  # Compose passes unset variables as empty strings
         if len(value.get_secret_value()) < METRICS_TOKEN_LENGTH:
             raise ValueError(f"must have at least {METRICS_TOKEN_LENGTH} characters")
         return value

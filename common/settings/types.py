@@ -1,4 +1,4 @@
-"""The types of settings, and how lists are written in one variable: separated by commas."""
+"""The types of settings, including lists, which are comma-separated in one variable."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SettingsGroup(BaseModel):
 
 
 def _items(value: object) -> list[Any]:
-    """The items of a comma-separated text; of a tuple or list, themselves."""
+    """Return the items of a comma-separated string, or of a tuple or list."""
     if isinstance(value, str):
         return [item.strip() for item in value.split(",") if item.strip()]
     return list(value) if isinstance(value, Iterable) else [value]
@@ -52,7 +52,7 @@ def _network_name(item: str) -> str:
 
 
 def _port_range(item: str | range) -> range:
-    """A port, or a range of them with both ends included."""
+    """Parse a port, or a range of ports that includes both ends."""
     if isinstance(item, range):
         return item
     first, dash, last = item.partition("-")
@@ -82,7 +82,7 @@ PortRanges = Annotated[tuple[range, ...], NoDecode, PlainValidator(_port_ranges)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host to listen on can be reached from this machine only."""
+    """Return whether a listen address can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -90,13 +90,13 @@ def is_loopback(host: str) -> bool:
 
 
 def listed(value: SecretStr | None) -> tuple[str, ...]:
-    """The secrets of a comma-separated list. They stay one secret value until here, so that no log shows them."""
+    """Split a comma-separated list of secrets, which is kept as one secret value until here to stay out of logs."""
     text = value.get_secret_value() if value is not None else ""
     return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def decoded(text: str) -> bytes:
-    """The bytes behind base64; none where it is not base64. The text itself must not get into an error."""
+    """Decode base64; empty if the text is invalid, since an error must not contain the text itself."""
     try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
@@ -104,7 +104,7 @@ def decoded(text: str) -> bytes:
 
 
 def written(value: object) -> str:
-    """A value as its variable holds it."""
+    """Return a value in the form that its variable has."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
     if isinstance(value, range):

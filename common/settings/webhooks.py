@@ -1,4 +1,4 @@
-"""Webhooks and the encryption of their secrets."""
+"""Settings of webhooks and of the encryption of their secrets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WebhookSettings(SettingsGroup):
 
     @property
     def webhook_secrets(self) -> tuple[str, ...]:
-        """The secrets of `webhook_secret`."""
+        """The secrets listed in `webhook_secret`."""
         return listed(self.webhook_secret)
 
 
@@ -60,5 +60,5 @@ class SecretSettings(SettingsGroup):
 
     @property
     def secret_keys(self) -> tuple[str, ...]:
-        """The keys of `secret_key`, in the alphabet that Fernet takes."""
+        """The keys listed in `secret_key`, in the base64 alphabet that Fernet accepts."""
         return tuple(key.replace("+", "-").replace("/", "_") for key in listed(self.secret_key))

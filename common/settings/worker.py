@@ -1,4 +1,4 @@
-"""Model bundles, the engine and decoding."""
+"""Settings of model bundles, the engine and decoding."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelSettings(SettingsGroup):
 
     @property
     def model_hubs(self) -> list[str]:
-        """The hubs that a bundle may be downloaded from, in order; none: it is never downloaded."""
+        """The hubs from which a bundle may be downloaded, in order; if empty, it is never downloaded."""
         return [] if self.model_source == "local" else self.model_source.split(",")
 
 

@@ -1,4 +1,4 @@
-"""Where audio is kept: a local directory, or anything that speaks S3."""
+"""Storage of audio: a local directory, or any S3-compatible store."""
 
 from common.settings import StorageSettings
 from common.storage.direct import Direct
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def make_storage(settings: StorageSettings) -> Storage:
-    """The storage that the settings name. No connection is made yet; `check()` makes one."""
+    """Return the storage chosen in the settings. No connection is made yet; `check()` makes one."""
     if settings.storage_url.startswith("file:"):
         return LocalStorage(settings.storage_url.removeprefix("file:"))
     bucket, _, prefix = settings.storage_url.removeprefix("s3://").partition("/")

@@ -1,4 +1,4 @@
-"""Bytes that go from a client to the object store without us: addresses that are signed for one part each."""
+"""Direct uploads from clients to the object store, with URLs that are each signed for one part."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from common.storage.parts import SentPart
 
 
 class Direct:
-    """Multipart uploads by others. An address dies with its upload: after completion nobody can change a byte."""
+    """Multipart uploads by clients. A URL is valid only for its upload: after completion nobody can change a byte."""
 
     def __init__(self, client: Any, bucket: str, prefix: str) -> None:
         self._client = client
@@ -17,21 +17,21 @@ class Direct:
         self._prefix = prefix
 
     def begin(self, key: str) -> str:
-        """The id of a new multipart upload. Raises StorageUnavailable."""
+        """Start a multipart upload and return its id. Raises StorageUnavailable."""
         with failures.of_s3():
             return str(self._client.create_multipart_upload(**self._where(key))["UploadId"])
 
     def part_url(self, key: str, upload_id: str, number: int, size: int, seconds: int) -> str:
-        """Where a client may PUT one part of so many bytes, for so long.
+        """Return the URL to which a client may PUT one part of `size` bytes, valid for `seconds`.
 
-        `Content-Length` is among what is signed: the store refuses more bytes, and fewer, before it keeps any.
+        `Content-Length` is signed, so the store rejects more or fewer bytes before it stores any.
         """
         with failures.of_s3():
             given = {**self._where(key), "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
             return str(self._client.generate_presigned_url("upload_part", Params=given, ExpiresIn=seconds))
 
     def sent(self, key: str, upload_id: str) -> tuple[SentPart, ...]:
-        """The parts that have come, in their order. Raises SourceNotFound, StorageUnavailable."""
+        """Return the received parts in order. Raises SourceNotFound, StorageUnavailable."""
         with failures.of_s3():
             pages = self._client.get_paginator("list_parts").paginate(**self._where(key), UploadId=upload_id)
             found = [part for page in pages for part in page.get("Parts", ())]

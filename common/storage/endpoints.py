@@ -1,4 +1,4 @@
-"""Whether two ways of naming a bucket lead to the same one."""
+"""Decides whether two endpoint and bucket settings refer to the same bucket."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 import socket
 from urllib.parse import urlsplit
 
-# Every endpoint of Amazon's leads to one name space of buckets.
+# All of Amazon's endpoints share one namespace of buckets.
 AMAZON = re.compile(r"(?:.+\.)?s3[.-](?:.+\.)?amazonaws\.com(?:\.cn)?|s3\.amazonaws\.com(?:\.cn)?")
 PORTS = {"http": 80, "https": 443}
 
 
 def same_bucket(one: tuple[str | None, str], other: tuple[str | None, str]) -> bool:
-    """Whether two (endpoint, bucket) name the same bucket; an endpoint that is None is Amazon's.
+    """Return whether two (endpoint, bucket) pairs refer to the same bucket; an endpoint of None is Amazon's.
 
-    Endpoints are compared without case, default ports, final dots, paths and a bucket in the host's name, and by
-    the addresses that their names lead to.
+    Endpoints are compared without case, default ports, trailing dots, paths and a bucket in the host name, and by the
+    addresses that their names resolve to.
     """
     (_, bucket), (_, other_bucket) = one, other
     if bucket.lower().rstrip(".") != other_bucket.lower().rstrip("."):
@@ -25,14 +25,14 @@ def same_bucket(one: tuple[str | None, str], other: tuple[str | None, str]) -> b
 
 
 def _place(endpoint: str | None, bucket: str) -> tuple[str, int]:
-    """The host, without the bucket, and the port."""
+    """Return the host, without the bucket, and the port."""
     if endpoint is None:
         return "amazonaws", 443
     parts = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
     host = (parts.hostname or "").rstrip(".").removeprefix(f"{bucket.lower()}.")
     if AMAZON.fullmatch(host):
         return "amazonaws", 443
-    # Alibaba's endpoint inside its network and the one outside lead to the same buckets.
+    # Alibaba's internal and public endpoints lead to the same buckets.
     return host.replace("-internal.aliyuncs.com", ".aliyuncs.com"), parts.port or PORTS.get(parts.scheme, 443)
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a storage, as our errors."""
+"""Translates storage failures into our errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"}
 
 @contextmanager
 def of_directories() -> Iterator[None]:
-    """The operating system's errors as ours."""
+    """Translate the operating system's errors."""
     try:
         yield
     except OSError as error:
@@ -28,7 +28,7 @@ def of_directories() -> Iterator[None]:
 
 @contextmanager
 def of_s3() -> Iterator[None]:
-    """boto3's errors as ours; the message names the store's code, never a credential."""
+    """Translate boto3's errors; the message names the store's error code, never a credential."""
     try:
         yield
     except ClientError as error:

@@ -1,4 +1,4 @@
-"""Objects as files in a directory that the API and the workers share."""
+"""Storage as files in a directory shared by the API and the workers."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from common.storage import failures
 from common.storage.local_appender import LocalAppender, sync_directory
 from common.storage.protocol import PartialObject, Reserve, Stored
 
-# Beside the objects, so that a rename makes them visible at once; never listed as one.
+# Beside the objects, so that a rename makes them visible atomically; never listed as an object.
 INCOMING = ".incoming"
 READ_BYTES = 256 * 1024
 
 
 class LocalStorage:
-    """See `Storage`. An object is written elsewhere, synced, and renamed into its place."""
+    """See `Storage`. An object is written elsewhere, synced, and then renamed into place."""
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root).absolute()
 
     def writer(self, key: str) -> LocalWriter:
-        """Begin an object."""
+        """Start writing an object."""
         with failures.of_directories():
             incoming = self.root / INCOMING
             incoming.mkdir(parents=True, exist_ok=True)
             return LocalWriter(incoming / uuid.uuid4().hex, self._path(key))
 
     def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> LocalAppender:  # noqa: ARG002
-        """Go on with an object: the file under its own name, which nobody reads before it is complete."""
+        """Continue an object: the file under its final name, which nobody reads before it is complete."""
         return LocalAppender(self._path(key), grown.size)
 
     def finish(self, key: str, grown: PartialObject) -> None:
-        """Check that the whole file is there; `keep` has synced it."""
+        """Check that the file is complete; `keep` has already synced it."""
         if self.size(key) != grown.size:
             raise StorageUnavailable("the storage directory lost bytes of an upload")
 
@@ -48,11 +48,11 @@ class LocalStorage:
         self.delete(key)
 
     def direct(self) -> None:
-        """There is no such thing."""
+        """Return None: a directory has no direct uploads."""
         return
 
     def size(self, key: str) -> int:
-        """The file's size."""
+        """Return the file's size."""
         path = self._path(key)
         if not path.is_file():
             raise SourceNotFound("the audio is no longer in the storage")
@@ -60,7 +60,7 @@ class LocalStorage:
             return path.stat().st_size
 
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` up to, not including, `end`."""
+        """Yield the bytes from `start` up to, not including, `end`."""
         path = self._path(key)
         if not path.is_file():
             raise SourceNotFound("the audio is no longer in the storage")
@@ -72,27 +72,27 @@ class LocalStorage:
                 yield piece
 
     def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 (part of the protocol)
-        """The object's own file: nothing is copied."""
+        """Return the object's own file; nothing is copied."""
         path = self._path(key)
         if not path.is_file():
             raise SourceNotFound("the audio is no longer in the storage")
         return path
 
     def delete(self, key: str) -> None:
-        """Delete an object and the directories that it leaves empty."""
+        """Delete an object and any directories left empty."""
         with failures.of_directories():
             path = self._path(key)
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # not empty, or gone already
+            with suppress(OSError):  # not empty, or already gone
                 path.parent.rmdir()
 
     def delete_all(self, prefix: str) -> None:
-        """Delete every object whose key begins so."""
+        """Delete every object whose key has this prefix."""
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so and come after that one; an upload in progress has none."""
+        """Yield the keys with this prefix that sort after `after`; uploads in progress are not listed."""
         directory = self._path(prefix.rpartition("/")[0])
         with failures.of_directories():
             found = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
@@ -101,13 +101,13 @@ class LocalStorage:
                 with failures.of_directories():
                     try:
                         status = (self.root / key).stat()
-                    except FileNotFoundError:  # deleted meanwhile
+                    except FileNotFoundError:  # deleted in the meantime
                         continue
                 if stat.S_ISREG(status.st_mode):
                     yield key, datetime.fromtimestamp(status.st_mtime, UTC)
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:  # noqa: ARG002
-        """Delete what killed processes left half written."""
+        """Delete partial files left behind by killed processes."""
         deleted = 0
         with failures.of_directories():
             for path in (self.root / INCOMING).glob("*"):
@@ -155,7 +155,7 @@ class LocalWriter:
         self._size += len(data)
 
     def commit(self) -> Stored:
-        """Sync the bytes, then the name: an accepted upload survives a power cut."""
+        """Sync the bytes, then the directory entry, so that an accepted upload survives a power failure."""
         with failures.of_directories():
             os.fsync(self._file.fileno())
             self._file.close()
@@ -164,7 +164,7 @@ class LocalWriter:
         return Stored(self._size, self._hash.hexdigest())
 
     def _move(self) -> None:
-        """Into place. A `delete` beside us may take the directory away, empty as it is, before we are in it."""
+        """Move the file into place; retried, since a concurrent `delete` may remove the still empty directory."""
         while True:
             self._target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -176,6 +176,6 @@ class LocalWriter:
                 return
 
     def abort(self) -> None:
-        """Forget what was written."""
+        """Discard what was written."""
         self._file.close()
         self._incoming.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A file that grows over many requests, maybe through many processes."""
+"""A file that grows over many requests, possibly in several processes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from common.storage.protocol import PartialObject
 
 
 class LocalAppender:
-    """See `Appender`. The kernel's lock on the file goes with its holder, also when that is killed; and a holder
-    that was only frozen keeps it, so that it cannot write behind the back of the next one.
+    """See `Appender`.
+
+    The kernel releases the lock on the file with its holder, even if that is killed; a holder that was only frozen
+    keeps it, so that it cannot write concurrently with the next one.
     """
 
     def __init__(self, path: Path, size: int) -> None:
@@ -49,24 +51,24 @@ class LocalAppender:
         self._size += len(data)
 
     def keep(self, *, last: bool) -> PartialObject:  # noqa: ARG002 (part of the protocol)
-        """Sync the bytes: what is promised to a client survives a power cut."""
+        """Sync the bytes: data acknowledged to a client survives a power failure."""
         with failures.of_directories():
             os.fdatasync(self._file)
         return PartialObject(self._size)
 
     def safe(self) -> PartialObject:
-        """The same."""
+        """Do the same as `keep`."""
         return self.keep(last=False)
 
     def close(self) -> None:
-        """Close the file, and the lock with it."""
+        """Close the file, which releases the lock."""
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
 
 
 def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a power cut."""
+    """Sync a directory, so that its entries survive a power failure."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Objects in a bucket of any S3-compatible store."""
+"""Storage in a bucket of any S3-compatible store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from common.storage.protocol import PartialObject, Reserve, Stored
 from common.storage.s3_appender import S3Appender, abort_multipart
 
 MEBIBYTE = 1024 * 1024
-# 10,000 parts at most: 16 MiB each reach 156 GiB.
+# At most 10,000 parts: with 16 MiB each they reach 156 GiB.
 PART_BYTES = 16 * MEBIBYTE
 DOWNLOAD = TransferConfig(max_concurrency=2, multipart_chunksize=8 * MEBIBYTE, max_io_queue=16)
 READ_BYTES = 256 * 1024
@@ -38,10 +38,10 @@ def s3_client(
     addressing_style: str,
     checksums: str,
 ) -> Any:
-    """A boto3 client (thread-safe) with bounded time-outs and retries.
+    """Create a boto3 client (thread-safe) with bounded timeouts and retries.
 
-    `checksums` is `when_required` for stores such as Alibaba OSS, which reject the CRC trailers that
-    boto3 adds by default.
+    `checksums` is `when_required` for stores such as Alibaba OSS, which reject the CRC trailers that boto3 adds by
+    default.
     """
     config = Config(
         s3={"addressing_style": addressing_style},
@@ -53,7 +53,7 @@ def s3_client(
         retries={"mode": "standard", "total_max_attempts": 3},
         max_pool_connections=32,
     )
-    # A session of its own: boto3's default session is not thread-safe while clients are made.
+    # A separate session: boto3's default session is not thread-safe while clients are created.
     return boto3.session.Session().client(
         "s3",
         endpoint_url=endpoint_url,
@@ -65,7 +65,7 @@ def s3_client(
 
 
 class S3Storage:
-    """See `Storage`. Objects over 16 MiB are multipart uploads: memory does not grow with them."""
+    """See `Storage`. Objects over 16 MiB are multipart uploads, so memory use does not grow with their size."""
 
     def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
         self._client = client
@@ -73,19 +73,19 @@ class S3Storage:
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
     def writer(self, key: str) -> S3Writer:
-        """Begin an object; nothing is sent before the first part is full."""
+        """Start writing an object; nothing is sent before the first part is full."""
         return S3Writer(self._client, self._bucket, self._prefix + key)
 
     def appender(self, key: str, grown: PartialObject, *, reserve: Reserve, part_bytes: int) -> S3Appender:
-        """Go on with an object: a multipart upload, and beside it an object with the bytes behind its last part."""
+        """Continue an object: a multipart upload, plus a separate object with the bytes after its last part."""
         return S3Appender(self._client, self._bucket, self._prefix + key, grown, reserve, part_bytes)
 
     def finish(self, key: str, grown: PartialObject) -> None:
-        """Complete the multipart upload; a second time, see that it is complete."""
+        """Complete the multipart upload; if that was done before, check that it is complete."""
         where = {"Bucket": self._bucket, "Key": self._prefix + key}
         if grown.upload_id is not None:
             parts = [{"PartNumber": part.number, "ETag": part.etag} for part in grown.parts]
-            with suppress(SourceNotFound), failures.of_s3():  # another process completed it and died
+            with suppress(SourceNotFound), failures.of_s3():  # another process completed it and then died
                 self._client.complete_multipart_upload(
                     **where, UploadId=grown.upload_id, MultipartUpload={"Parts": parts}
                 )
@@ -93,22 +93,22 @@ class S3Storage:
             raise StorageUnavailable("the object store lost bytes of an upload")
 
     def discard(self, key: str, grown: PartialObject) -> None:
-        """Abort the multipart upload, and delete what lies beside it."""
+        """Abort the multipart upload, and delete the objects stored with it."""
         if grown.upload_id is not None:
             abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)
         self.delete_all(audio_keys.directory(key))
 
     def direct(self) -> Direct:
-        """Multipart uploads by others."""
+        """Return the interface for multipart uploads by clients."""
         return Direct(self._client, self._bucket, self._prefix)
 
     def size(self, key: str) -> int:
-        """The object's size."""
+        """Return the object's size."""
         with failures.of_s3():
             return int(self._client.head_object(Bucket=self._bucket, Key=self._prefix + key)["ContentLength"])
 
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
-        """The bytes from `start` up to, not including, `end`."""
+        """Yield the bytes from `start` up to, not including, `end`."""
         if end <= start:
             return
         with failures.of_s3():
@@ -119,7 +119,7 @@ class S3Storage:
                 yield from body.iter_chunks(READ_BYTES)
 
     def fetch(self, key: str, scratch: Path) -> Path:
-        """Download to a file in `scratch`; boto3 retries the ranges that break."""
+        """Download to a file in `scratch`; boto3 retries interrupted ranges."""
         path = scratch / uuid.uuid4().hex
         with failures.of_s3():
             self._client.download_file(self._bucket, self._prefix + key, str(path), Config=DOWNLOAD)
@@ -131,12 +131,12 @@ class S3Storage:
             self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
 
     def delete_all(self, prefix: str) -> None:
-        """Delete every object whose key begins so, one by one: not every store knows DeleteObjects."""
+        """Delete every object whose key has this prefix, one by one: not every store supports DeleteObjects."""
         for key, _ in list(self.keys(prefix)):
             self.delete(key)
 
     def keys(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, datetime]]:
-        """Keys that begin so and come after that one."""
+        """Yield the keys with this prefix that sort after `after`."""
         pages = self._client.get_paginator("list_objects_v2")
         start = {"StartAfter": self._prefix + after} if after else {}
         with failures.of_s3():
@@ -145,7 +145,7 @@ class S3Storage:
                     yield item["Key"].removeprefix(self._prefix), item["LastModified"]
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:
-        """Abort the multipart uploads that killed processes left open."""
+        """Abort the multipart uploads left open by killed processes."""
         deleted = 0
         pages = self._client.get_paginator("list_multipart_uploads")
         with failures.of_s3():
@@ -183,7 +183,7 @@ class S3Writer:
         self._parts: list[dict[str, Any]] = []
 
     def write(self, data: bytes) -> None:
-        """Append; sends a part when one is full."""
+        """Append; sends each part once it is full."""
         self._buffer += data
         self._hash.update(data)
         self._size += len(data)
@@ -207,7 +207,7 @@ class S3Writer:
         return Stored(self._size, self._hash.hexdigest())
 
     def abort(self) -> None:
-        """Forget what was sent. A store that is away keeps the parts until its own clean-up."""
+        """Discard what was sent. If the store is unreachable, it keeps the parts until its own clean-up."""
         self._buffer.clear()
         if self._upload_id is not None:
             with suppress(BotoCoreError, ClientError):

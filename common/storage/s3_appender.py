@@ -1,8 +1,8 @@
-"""An object in a bucket that grows over many requests, maybe through many processes.
+"""An object in a bucket that grows over many requests, possibly in several processes.
 
-Objects cannot be appended to, and the parts of a multipart upload have at least 5 MiB. So whole parts are sent as
-they fill, and what is left at the end of a request is kept as an object of its own, the tail, until the next one.
-No part number and no tail's name is used twice: a process that lost the upload without noticing overwrites nothing.
+Objects cannot be appended to, and the parts of a multipart upload must be at least 5 MiB. So parts are sent when they
+are full, and the bytes left at the end of a request are kept until the next one as a separate object, the tail. No part
+number or tail name is used twice, so a process that lost the upload without noticing overwrites nothing.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ class S3Appender:
                 self._buffer += client.get_object(Bucket=bucket, Key=self._beside(grown.tail))["Body"].read()
 
     def write(self, data: bytes) -> None:
-        """Append; sends a part when one is full."""
+        """Append; sends each part once it is full."""
         self._buffer += data
         while len(self._buffer) >= self._part_bytes:
             self._send(bytes(self._buffer[: self._part_bytes]))
             del self._buffer[: self._part_bytes]
 
     def keep(self, *, last: bool) -> PartialObject:
-        """Send what is left: as the last part, as the whole object if there was no part, else as the tail."""
+        """Send the remaining bytes: as the last part, as the whole object if there was no part, else as the tail."""
         whole = sum(part.size for part in self._grown.parts) + len(self._buffer)
         if whole == self._grown.size and not (last and self._buffer):
             return self._grown
@@ -66,11 +66,11 @@ class S3Appender:
         self._grown = replace(self._grown, size=whole, tail=name)
 
     def safe(self) -> PartialObject:
-        """What is in parts. A tail is not worth its price in the middle of a request."""
+        """Return the state up to the last whole part: a tail is not worth its cost in the middle of a request."""
         return self._grown
 
     def close(self) -> None:
-        """Forget what is not sent."""
+        """Discard what was not sent."""
         self._buffer.clear()
 
     def _send(self, body: bytes) -> None:
@@ -88,6 +88,6 @@ class S3Appender:
 
 
 def abort_multipart(client: Any, bucket: str, key: str, upload_id: str) -> None:
-    """Forget a multipart upload; one that is complete or gone already is fine."""
+    """Abort a multipart upload, unless it is already complete or gone."""
     with suppress(BotoCoreError, ClientError):
         client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)

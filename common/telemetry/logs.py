@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, constant event names, data in fields. No secrets, no transcript text."""
+"""Logs: one JSON object per line, constant event names, data in fields. No secrets, no transcript text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from structlog.typing import EventDict, WrappedLogger
 from common.settings import LogSettings
 from common.telemetry import tracing
 
-# Libraries that tell every request or task at `info`; our own events say the same with ids.
+# Libraries that log every request or task at `info`; our own events contain the same with ids.
 QUIET = (
     "httpx",
     "httpcore",
@@ -27,13 +27,13 @@ QUIET = (
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
-    """The logger of a module; works before `configure_logging`, and follows it afterwards."""
+    """Return the logger of a module; works before `configure_logging`, and uses its configuration afterwards."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
 
 
 def configure_logging(settings: LogSettings, *, service: str) -> None:
-    """Send every log line of this process, ours and the libraries', to stdout in one form."""
+    """Send all log lines of this process, from us and from libraries, to stdout in one format."""
 
     def add_service(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
         event["service"] = service
@@ -69,19 +69,19 @@ def configure_logging(settings: LogSettings, *, service: str) -> None:
 
 
 def bound(name: str) -> str | None:
-    """What the log of the present work says under this name; None where it says nothing."""
+    """Return the value bound to this name in the current log context; None if there is none."""
     found = structlog.contextvars.get_contextvars().get(name)
     return None if found is None else str(found)
 
 
 def _with_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """The trace that a line belongs to, under the name that log viewers look for."""
+    """Add the current trace id, under the name that log viewers expect."""
     found = tracing.trace_id()
     return event if found is None else {"trace_id": found, **event}
 
 
 def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Uvicorn says everything twice, once for terminals."""
+    """Remove the copy of the message with colors that uvicorn adds for terminals."""
     event.pop("color_message", None)
     return event
 

@@ -1,8 +1,8 @@
-"""Metrics in Prometheus's form: those that every process has, and how they are handed out.
+"""Prometheus metrics: those common to all processes, and how they are exposed.
 
-A metric that is counted where it happens is a module's constant, in the registry of the library. What is asked of an
-object when somebody reads (a pool, an engine) is a collector of that process. Labels take few values: never an id, a
-tenant, a key, or anything that a client may choose.
+A metric counted where it happens is a module constant in the library's registry. A value read from an object on demand
+(a pool, an engine) is a collector of that process. Labels have few values: never an id, a tenant, a key, or anything
+that a client can choose.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common.errors import all_errors
 from common.job_states import Status
 from common.settings import MetricsSettings
 
-# A second series for each counter, with the moment it was made: nobody asks for it.
+# These would be a second series per counter with its creation time, which nobody uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 JOBS_SUBMITTED = Counter(
@@ -46,19 +46,19 @@ DATABASE_ERRORS = Counter(
     "Database requests that failed because the server did not respond or the connection was lost.",
 )
 
-# Why a job may fail: of these series there is one from the start, for a rate needs a zero to begin from.
+# The possible failure codes of a job. Their series exist from the start, since a rate needs an initial zero.
 FAMILIES = ("audio_", "source_", "storage_")
 DECODING = ("decode_limit", "decode_stalled")
 OTHERS = ("internal", "unavailable", *DECODING, "out_of_memory", "worker_lost", "poison", "model_unavailable")
 FAILURES = tuple(error.code for error in all_errors() if error.code in OTHERS or error.code.startswith(FAMILIES))
 SOURCES = ("upload", "http", "https", "s3", "oss")
 
-# What a proxy adds: the connection then says nothing of who asks.
+# Headers added by a proxy, behind which the peer address does not identify the caller.
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 def prepare(model: str) -> None:
-    """Have the counters of a model's jobs there before the first one is counted."""
+    """Create the counters of a model's jobs, so that they exist before the first count."""
     for source in SOURCES:
         JOBS_SUBMITTED.labels(model, source)
     for status in (Status.COMPLETED, Status.CANCELED):
@@ -70,25 +70,25 @@ def prepare(model: str) -> None:
 
 
 class Exposition:
-    """All metrics of a process: what the modules count, and what its own collectors tell when asked."""
+    """All metrics of a process: those counted by modules and those of its own collectors."""
 
     def __init__(self, collectors: Sequence[Collector] = ()) -> None:
         self._collectors = collectors
 
     def collect(self) -> Iterator[Metric]:
-        """What Prometheus's encoders call."""
+        """Yield all metrics; called by Prometheus's encoders."""
         yield from REGISTRY.collect()
         for collector in self._collectors:
             yield from collector.collect()
 
     def render(self, accept: str) -> tuple[bytes, str]:
-        """The text, and its media type, in the form that an Accept header asks for."""
+        """Return the text and its media type, in the format that an Accept header requests."""
         encode, media_type = choose_encoder(accept)
         return encode(self), media_type
 
 
 class Readers:
-    """Who may read the metrics: with a token whoever has it, without one the networks of the settings."""
+    """Who may read the metrics: with a token configured, its bearers; otherwise the networks in the settings."""
 
     def __init__(self, settings: MetricsSettings) -> None:
         token = settings.metrics_token
@@ -97,11 +97,11 @@ class Readers:
 
     @property
     def need_token(self) -> bool:
-        """Whether a token is what counts."""
+        """Whether a token is required."""
         return self._token is not None
 
     def admit(self, headers: Mapping[str, str], address: str | None) -> bool:
-        """Whether a request may be answered; `headers` has names in lower case, `address` is the other side's."""
+        """Return whether a request may be answered; `headers` has lower-case names, `address` is the peer's."""
         if self._token is not None:
             scheme, _, given = headers.get("authorization", "").partition(" ")
             return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)

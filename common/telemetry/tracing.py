@@ -1,7 +1,7 @@
-"""Traces: OpenTelemetry's, where a collector is named; else nothing but the ids that callers send, for the log.
+"""Tracing: OpenTelemetry if a collector is configured, otherwise only callers' trace ids, for the log.
 
-OpenTelemetry is imported by `configure_tracing` alone, and only where there is a collector. What goes from process to
-process is W3C's `traceparent`, as text, in the rows of jobs and deliveries.
+OpenTelemetry is imported only by `configure_tracing`, and only if there is a collector. Between processes, W3C's
+`traceparent` is passed as text in the rows of jobs and deliveries.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-
 STANDARD_VARIABLES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 TRACES_PATH = "/v1/traces"
 EXPORT_SECONDS = 5
-# What begins later than this after it was asked for is a trace of its own, with a link. Collectors that decide on whole
-# traces close one after minutes, and a queue that was long for a night is no part of a request of the evening.
+# Work that begins later than this after its request becomes a separate trace with a link. Collectors that sample whole
+# traces close one after minutes, and work after a night in the queue does not belong to the evening's request.
 CHILD_SECONDS = 3600.0
 
 _provider: TracerProvider | None = None
 _tracer: Tracer | None = None
-# Without a tracer: whose trace the present work belongs to.
+# Without a tracer: the traceparent of the current work.
 _given: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 class Span:
-    """A stretch of work that is being traced, or not."""
+    """A unit of work, traced or not."""
 
     def __init__(self, span: OtelSpan | None = None) -> None:
         self._span = span
 
     def rename(self, name: str) -> None:
-        """What is known of it only later."""
+        """Set a name that is known only later."""
         if self._span is not None:
             self._span.update_name(name)
 
     def tell(self, attributes: Attributes) -> None:
-        """Add attributes: ids and numbers; no secrets and no text of a transcript."""
+        """Add attributes: ids and numbers, never secrets or transcript text."""
         if self._span is not None:
             self._span.set_attributes(dict(attributes))
 
     def fail(self, why: str) -> None:
-        """It did not succeed; `why` is a code or the name of a class, never a message."""
+        """Mark the span as failed; `why` is an error code or class name, never a message."""
         if self._span is not None:
             from opentelemetry.trace import StatusCode
 
@@ -64,7 +64,7 @@ class Span:
 
 
 def configure_tracing(settings: LogSettings, *, service: str) -> None:
-    """Send the traces of this process to the collector of the settings, if there is one.
+    """Send the traces of this process to the collector from the settings, if there is one.
 
     Sampling, headers and further attributes come from OpenTelemetry's own variables (`OTEL_TRACES_SAMPLER`,
     `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_RESOURCE_ATTRIBUTES`), which its SDK reads.
@@ -85,7 +85,7 @@ def configure_tracing(settings: LogSettings, *, service: str) -> None:
 
 
 def stop_tracing() -> None:
-    """Send what is not sent yet; before the process ends."""
+    """Send the remaining spans; call it before the process ends."""
     global _provider, _tracer
     if _provider is not None:
         _provider.shutdown()
@@ -101,9 +101,9 @@ def span(
     link: str | None = None,
     attributes: Attributes | None = None,
 ) -> Iterator[Span]:
-    """A span around what is done in the context; a child of `parent` (a traceparent), else of the span around it.
+    """Open a span around the context's work: a child of `parent` (a traceparent), or else of the enclosing span.
 
-    An exception marks it as failed, by its class or code only: messages may hold what a collector must not know.
+    An exception marks it as failed, by its code or class only: messages may contain what a collector must not see.
     """
     parent = valid(parent)
     if _tracer is None:
@@ -128,13 +128,13 @@ def span(
 
 
 def record(name: str, began_ns: int, ended_ns: int, attributes: Attributes) -> None:
-    """A span that is over already, within the present one; nanoseconds since 1970."""
+    """Record a span that has already ended, within the current one; times are nanoseconds since 1970."""
     if _tracer is not None:
         _tracer.start_span(name, start_time=began_ns, attributes=dict(attributes)).end(ended_ns)
 
 
 def current() -> str | None:
-    """The traceparent of the present work, for who goes on with it elsewhere."""
+    """Return the traceparent of the current work, for continuing it elsewhere."""
     if _tracer is None:
         return _given.get()
     from opentelemetry import trace
@@ -146,35 +146,35 @@ def current() -> str | None:
 
 
 def trace_id() -> str | None:
-    """The id of the present trace."""
+    """Return the id of the current trace."""
     found = current()
     return found.split("-")[1] if found else None
 
 
 def valid(traceparent: str | None) -> str | None:
-    """A traceparent if it is one (W3C Trace Context, version 00), else None."""
+    """Return a traceparent if it is valid (W3C Trace Context, version 00), else None."""
     return traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None
 
 
 class Relation(NamedTuple):
-    """How work belongs to the trace that asked for it: one of both, for `span`."""
+    """How work relates to the trace that requested it: a parent or a link for `span`."""
 
     parent: str | None
     link: str | None
 
 
 def relation(traceparent: str | None, asked_at: datetime, *, first: bool = True) -> Relation:
-    """How work belongs to the trace that asked for it.
+    """Return how work relates to the trace that requested it.
 
-    A child where it is the `first` try and comes soon. A repetition, or what begins an hour later, is a trace of its
-    own that links back.
+    The `first` attempt is a child if it starts soon. A later attempt, or one that begins more than an hour later, is a
+    separate trace that links back.
     """
     soon = (datetime.now(UTC) - asked_at).total_seconds() < CHILD_SECONDS
     return Relation(traceparent, None) if first and soon else Relation(None, traceparent)
 
 
 def _context(traceparent: str | None) -> Context:
-    """A context with that parent and nothing else."""
+    """Return a context that contains only this parent."""
     from opentelemetry.context import Context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

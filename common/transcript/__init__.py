@@ -1,1 +1,1 @@
-"""A transcript: its values, and the forms it is written in."""
+"""Transcripts: their values and output formats."""

@@ -1,4 +1,4 @@
-"""Transcripts as json, txt, srt, vtt and ass, sentence by sentence: a 10-hour transcript is never one string."""
+"""Transcripts as json, txt, srt, vtt and ass, streamed by sentence: a 10-hour transcript is never one string."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from common.transcript.subtitles import Cue, SubtitleOptions, subtitles
 from common.transcript.values import Edit, Sentence, Transcript, needs_space
 
 DEFAULT_SUBTITLES = SubtitleOptions()
-# Braces would begin an override and a backslash an escape: in their place stand signs that look alike.
+# A brace would start an override and a backslash an escape, so they are replaced by similar-looking characters.
 ASS_SIGNS = str.maketrans({"{": "（", "}": "）", "\\": "＼", "\n": " "})
 
 
 class Format(StrEnum):
-    """The forms in which a transcript can be had."""
+    """The output formats of a transcript."""
 
     JSON = "json"
     TXT = "txt"
@@ -41,7 +41,7 @@ MEDIA_TYPES = {
 def render(
     form: Format, head: Transcript, sentences: Iterable[Sentence], options: SubtitleOptions = DEFAULT_SUBTITLES
 ) -> Iterator[str]:
-    """The transcript in pieces of text; `options` are for subtitles."""
+    """Yield the transcript in pieces of text; `options` apply to subtitles."""
     match form:
         case Format.JSON:
             return as_json(head, sentences)
@@ -56,7 +56,7 @@ def render(
 
 
 def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
-    """One JSON object; `text`, the whole of it, comes last, when it is known."""
+    """Yield one JSON object; `text`, the full text, comes last, as it is known only then."""
     rtf = round(head.processing_ms / head.audio_ms, 5) if head.audio_ms else None
     opening = {
         "id": head.job_id,
@@ -82,7 +82,7 @@ def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
 
 
 def sentence_object(sentence: Sentence) -> dict[str, Any]:
-    """A sentence as the API shows it."""
+    """Return a sentence as the API shows it."""
     shown: dict[str, Any] = {
         "text": sentence.text,
         "start_ms": sentence.start_ms,
@@ -114,7 +114,7 @@ def _dump(value: Any) -> str:
 
 
 def as_txt(sentences: Iterable[Sentence], *, channels: int = 1) -> Iterator[str]:
-    """One sentence a line; with several channels each line begins with its channel, counted from 1."""
+    """Yield one sentence per line; with several channels, each line starts with its channel, counted from 1."""
     for sentence in sentences:
         yield f"{_speaker(sentence, channels)}{sentence.text}\n"
 
@@ -122,7 +122,7 @@ def as_txt(sentences: Iterable[Sentence], *, channels: int = 1) -> Iterator[str]
 def as_srt(
     sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
 ) -> Iterator[str]:
-    """SubRip cues."""
+    """Yield SubRip cues."""
     for number, cue in enumerate(subtitles(sentences, options, channels=channels), 1):
         times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
         yield f"{number}\n{times}\n{_named(cue, channels, options)}" + "\n".join(cue.lines) + "\n\n"
@@ -131,7 +131,7 @@ def as_srt(
 def as_vtt(
     sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
 ) -> Iterator[str]:
-    """WebVTT cues; channels are voices."""
+    """Yield WebVTT cues; channels become voices."""
     yield "WEBVTT\n\n"
     for cue in subtitles(sentences, options, channels=channels):
         voice = f"<v Channel {cue.channel + 1}>" if _names(channels, options) else ""
@@ -142,7 +142,7 @@ def as_vtt(
 def as_ass(
     sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
 ) -> Iterator[str]:
-    """Advanced SubStation Alpha, with one style; channels are names."""
+    """Yield Advanced SubStation Alpha with one style; channels become names."""
     yield SSAFile().to_string("ass").rstrip("\n") + "\n"
     for cue in subtitles(sentences, options, channels=channels):
         name = f"Channel {cue.channel + 1}" if _names(channels, options) else ""

@@ -1,8 +1,8 @@
-"""How loud a recording is at each moment: what is drawn of it without having it.
+"""The loudness of a recording over time, from which a waveform can be drawn without the audio.
 
-The time is cut into stretches of the same length, and of each the lowest and the highest sample are kept, as signed
-bytes. Kept are at most `MOST` stretches: when there are more, each two become one, so that a minute and a day take
-the same memory.
+The recording is divided into intervals of equal length, each represented by its lowest and highest sample as signed
+bytes. At most `MOST` intervals are kept: beyond that, each two are merged into one, so that a minute and a day take the
+same memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SILENCE = 128
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """`low` and `high` of each stretch of so many samples; -128 to 127."""
+    """The minimum (`low`) and maximum (`high`) of each interval, -128 to 127."""
 
     samples: int
     stretch_samples: int
@@ -28,24 +28,24 @@ class Peaks:
 
     @property
     def duration_ms(self) -> int:
-        """The length of the recording."""
+        """The length of the recording in milliseconds."""
         return self.samples * 1000 // RATE
 
     def dump(self) -> bytes:
-        """As it is stored: a line of JSON, then the bytes."""
+        """Serialize for storage: a line of JSON, then the bytes."""
         head = {"samples": self.samples, "stretch_samples": self.stretch_samples, "stretches": len(self.low)}
         return json.dumps(head).encode() + b"\n" + self.low + self.high
 
     @classmethod
     def load(cls, content: bytes) -> Peaks:
-        """What `dump` made."""
+        """Parse the output of `dump`."""
         line, _, rest = content.partition(b"\n")
         head = json.loads(line)
         count = head["stretches"]
         return cls(head["samples"], head["stretch_samples"], rest[:count], rest[count : 2 * count])
 
     def drawn(self, most: int) -> tuple[int, list[int]]:
-        """So many stretches at most: the samples of each, and low and high of each in turn."""
+        """Return at most `most` intervals: the samples per interval, and alternating low and high values."""
         width = -(-len(self.low) // most) or 1
         places = range(0, len(self.low), width)
         data = [0] * (2 * len(places))
@@ -55,7 +55,7 @@ class Peaks:
 
 
 class Meter:
-    """Takes samples as they are decoded, unsigned bytes at `RATE`, and keeps their peaks."""
+    """Collects the peaks of decoded samples, which are unsigned bytes at `RATE`."""
 
     def __init__(self) -> None:
         self._width = FIRST_SAMPLES
@@ -65,12 +65,12 @@ class Meter:
         self._samples = 0
 
     def take(self, samples: bytes) -> None:
-        """The next samples."""
+        """Add the next samples."""
         self._samples += len(samples)
         ready = self._rest + samples
         place = 0
         while place + self._width <= len(ready):
-            # The width may double on the way: then the rest goes on in wider steps.
+            # The interval may double on the way; the remaining samples then use the wider one.
             for piece in self._pieces(ready, place):
                 place += len(piece)
                 self._add(piece)
@@ -94,7 +94,7 @@ class Meter:
         self._width *= 2
 
     def done(self) -> Peaks:
-        """The peaks of all that was taken."""
+        """Return the peaks of all samples added."""
         if self._rest:
             self._add(self._rest)
             self._rest = b""

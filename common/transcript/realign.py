@@ -1,4 +1,4 @@
-"""Times for a text that a person corrected: from the words of the machine that are still in it."""
+"""Times for the words of a corrected text, taken from the machine's words that remain in it."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from difflib import SequenceMatcher
 
 from common.transcript.values import Word
 
-# A Chinese character, or a run of letters and digits as other scripts write words.
+# A Chinese character, or a run of letters and digits as words are written in other scripts.
 SPOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+(?:['’][^\W\d_]+)?")
 
 
 def realigned(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
-    """The words of `text`, in order. Those that the machine heard as well keep their times and confidence.
+    """Return the words of `text` in order; those that the machine also heard keep their times and confidence.
 
-    New ones share the time of those that they stand in the place of, or of the pause that they stand in; a person is
-    certain of them.
+    New words share the time of the words that they replace, or of the pause that they fill; their confidence is 1,
+    since a person wrote them.
     """
     said = SPOKEN.findall(text)
     if not said or not words:
@@ -34,7 +34,7 @@ def realigned(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
 
 
 def _span(words: Sequence[Word], first: int, behind: int) -> tuple[int, int]:
-    """From when to when the words from `first` to before `behind` were said; of none of them, the pause there."""
+    """Return the start and end of the words in [`first`, `behind`), or of the pause there if there are none."""
     if first < behind:
         return words[first].start_ms, words[behind - 1].end_ms
     begin_ms = words[first - 1].end_ms if first else words[0].start_ms

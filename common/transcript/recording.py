@@ -1,4 +1,4 @@
-"""What is known of a recording besides its words: its audio tracks, and what a reader must be warned of."""
+"""Facts about a recording besides its words: its audio tracks, and warnings to readers of the transcript."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class WarningCode(StrEnum):
-    """What can be wrong with a recording that was transcribed all the same. Documented in docs/recordings.md."""
+    """Problems of a recording that was transcribed anyway, documented in docs/recordings.md."""
 
     AUDIO_TRUNCATED = "audio_truncated"
     AUDIO_GAP = "audio_gap"
@@ -24,7 +24,8 @@ class WarningCode(StrEnum):
     NO_SPEECH = "no_speech"
 
 
-# A player that runs through such a file is not at the time that it shows: it is given a copy on the recording's clock.
+# Playing such a file directly would show times that differ from the transcript's, so players get a copy on the
+# recording's clock.
 CLOCK_BREAKING = frozenset(
     {
         WarningCode.AUDIO_GAP,
@@ -38,7 +39,7 @@ CLOCK_BREAKING = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class RecordingWarning:
-    """Something that a reader of the transcript must know; the times are None where it concerns all of the audio."""
+    """A warning to readers of the transcript; the times are None if it concerns all of the audio."""
 
     code: str
     message: str
@@ -48,7 +49,7 @@ class RecordingWarning:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """An audio track of a file. `index` counts audio tracks from 0; `heard`: whether it was transcribed."""
+    """An audio track of a file; `index` counts audio tracks from 0, `heard` means that it was transcribed."""
 
     index: int
     codec: str
@@ -62,7 +63,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """What decoding has found out so far; complete with the last part."""
+    """What decoding has found so far; complete with the last part."""
 
     tracks: tuple[AudioTrack, ...] = ()
     warnings: tuple[RecordingWarning, ...] = ()
@@ -72,25 +73,25 @@ NOTHING_KNOWN = Recording()
 
 
 def warnings_json(warnings: Iterable[RecordingWarning]) -> list[dict[str, Any]]:
-    """As they are stored and told."""
+    """Convert warnings to the JSON that is stored and reported."""
     return [asdict(warning) for warning in warnings]
 
 
 def tracks_json(tracks: Iterable[AudioTrack]) -> list[dict[str, Any]]:
-    """As they are stored and told."""
+    """Convert tracks to the JSON that is stored and reported."""
     return [asdict(track) for track in tracks]
 
 
 def warnings_of(stored: Iterable[Mapping[str, Any]] | None) -> tuple[RecordingWarning, ...]:
-    """What `warnings_json` made."""
+    """Parse the output of `warnings_json`."""
     return tuple(RecordingWarning(**fields) for fields in stored or ())
 
 
 def tracks_of(stored: Iterable[Mapping[str, Any]] | None) -> tuple[AudioTrack, ...]:
-    """What `tracks_json` made."""
+    """Parse the output of `tracks_json`."""
     return tuple(AudioTrack(**fields) for fields in stored or ())
 
 
 def plays_on_its_clock(recording: Recording) -> bool:
-    """Whether a player of the file itself shows the times of the transcript, and plays what was transcribed."""
+    """Return whether playing the file itself matches the transcript, both in its times and in its audio."""
     return len(recording.tracks) < 2 and not any(item.code in CLOCK_BREAKING for item in recording.warnings)

@@ -1,8 +1,8 @@
-"""Sentences as subtitles: cues that can be read, in the order of their starts.
+"""Sentences as subtitles: readable cues, ordered by start time.
 
-Where a sentence is broken is the cheapest way over its words: not inside a word (rjieba tells which characters are
-one), rather behind punctuation or a pause, in pieces of about the same width. What is too short for a cue of its own
-is shown together with its neighbour, and stays on the screen while nothing else is said.
+Line breaks minimize a cost over the words of a sentence: not inside a word (rjieba determines which Chinese characters
+form one), preferably after punctuation or at a pause, in pieces of about equal width. Text too short for a cue of its
+own is shown with its neighbour, and stays on screen while nothing else is said.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from common.transcript.values import Sentence, Word
 CHARACTERS_CHINESE, CHARACTERS_LATIN = 16, 42
 LEAST_MS = 1000
 LEAST_CHARACTERS = 3
-# Sentences nearer than this may share a cue.
+# Sentences closer than this may share a cue.
 JOIN_MS = 1500
 PAUSE_MS = 300
-# Parts are told one after the other: a sentence of one channel may begin so much before what was told of another.
+# Parts are reported one after the other: a sentence of one channel may start this much before the reported sentences of
+# another.
 HOLD_MS = 120_000
 STOPS, COMMAS = "。！？!?…", "，、；：,;:"
-# What a break costs, in the square of a share of the width that is left empty.
+# The cost of a break, in the unit of (unused share of the width)².
 INSIDE_WORD, NO_PUNCTUATION, BEHIND_COMMA = 4.0, 1.5, 0.15
 IN_A_PAUSE = -0.4
 TOO_SHORT, TOO_LONG = 8.0, 8.0
@@ -34,9 +35,10 @@ PER_CUE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SubtitleOptions:
-    """How subtitles look. max_chars: of a line; None: 16 for Chinese, 42 for Latin letters, which are half as wide.
+    """Subtitle layout.
 
-    speakers: whether cues begin with their channel; None: where there are several.
+    `max_chars` is per line; None: 16 for Chinese, 42 for Latin letters, which are half as wide. `speakers`: whether
+    cues start with their channel; None: if there are several.
     """
 
     max_chars: int | None = None
@@ -47,7 +49,7 @@ class SubtitleOptions:
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What stands on the screen for a while, in one or more lines."""
+    """One or more lines shown on screen for a while."""
 
     lines: tuple[str, ...]
     start_ms: int
@@ -56,13 +58,13 @@ class Cue:
 
     @property
     def text(self) -> str:
-        """All of it in one line."""
+        """The lines joined into one."""
         return " ".join(self.lines) if self.lines and self.lines[0].isascii() else "".join(self.lines)
 
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A word with the text up to the next one. `breakable`: a cue may end behind it without cutting a word."""
+    """A word with the text up to the next one; `breakable`: a cue may end after it without splitting a word."""
 
     text: str
     start_ms: int
@@ -71,7 +73,7 @@ class _Piece:
 
 
 def subtitles(sentences: Iterable[Sentence], options: SubtitleOptions, *, channels: int = 1) -> Iterator[Cue]:
-    """The cues of all sentences, by their starts; within a channel they do not overlap."""
+    """Yield the cues of all sentences by start time; within a channel they do not overlap."""
     makers: dict[int, _Channel] = {}
     waiting: list[tuple[int, int, int, Cue]] = []
     numbers = itertools.count()
@@ -93,7 +95,7 @@ def subtitles(sentences: Iterable[Sentence], options: SubtitleOptions, *, channe
 
 
 class _Channel:
-    """Makes cues of one channel's sentences; holds back what may still grow."""
+    """Makes the cues of one channel's sentences; holds back cues that may still grow."""
 
     def __init__(self, options: SubtitleOptions) -> None:
         self._options = options
@@ -103,12 +105,12 @@ class _Channel:
         self._shown_until = 0
 
     def held_from(self, now_ms: int) -> int:
-        """No cue that comes later begins before this."""
+        """Return a time before which no later cue of this channel starts."""
         starts = [self._last.start_ms] if self._last else []
         return min([now_ms, *starts, *(piece.start_ms for piece in self._block[:1])])
 
     def add(self, sentence: Sentence) -> Iterator[Cue]:
-        """The next sentence; gives the cues that are finished."""
+        """Add the next sentence; yields finished cues."""
         self._channel = sentence.channel
         pieces = _pieces(sentence)
         if not pieces:
@@ -120,7 +122,7 @@ class _Channel:
             yield from self._flush()
 
     def finish(self) -> Iterator[Cue]:
-        """The end."""
+        """Yield the remaining cues."""
         yield from self._flush()
         if self._last is not None:
             yield self._lengthened(self._last, None)
@@ -134,7 +136,7 @@ class _Channel:
             self._last = cue
 
     def _lengthened(self, cue: Cue, following: Cue | None) -> Cue:
-        """Shown for a second at least, as far as its neighbours leave room, and never together with them."""
+        """Return a cue shown for at least a second, as far as its neighbours leave room, without overlapping them."""
         latest = following.start_ms if following is not None else max(cue.end_ms, cue.start_ms + LEAST_MS)
         start = max(cue.start_ms, self._shown_until)
         end = max(min(cue.end_ms, latest), min(start + LEAST_MS, latest))
@@ -145,7 +147,7 @@ class _Channel:
 
 
 def _apart(before: list[_Piece], pieces: list[_Piece]) -> list[_Piece]:
-    """With a space where two sentences of Latin letters meet."""
+    """Insert a space where two sentences of Latin letters meet."""
     if before and before[-1].text[-1:].isascii() and pieces[0].text[:1].isascii():
         return [replace(pieces[0], text=" " + pieces[0].text), *pieces[1:]]
     return pieces
@@ -157,7 +159,7 @@ def _too_short(pieces: list[_Piece]) -> bool:
 
 
 def _pieces(sentence: Sentence) -> list[_Piece]:
-    """The words of a sentence with their punctuation; of a text that is not made of its words, its characters."""
+    """Split a sentence into words with punctuation, or into characters if its text does not match its words."""
     corrected = sentence.edit is not None and sentence.text == sentence.edit.text
     words = realigned(sentence.text, sentence.words) if corrected else sentence.words
     parts = _parts(sentence.text, words) or _evenly(sentence)
@@ -183,7 +185,7 @@ def _parts(text: str, words: Iterable[Word]) -> list[tuple[str, int, int]]:
 
 
 def _evenly(sentence: Sentence) -> list[tuple[str, int, int]]:
-    """Characters that share the time of the sentence."""
+    """Split a sentence into characters, spread evenly over its duration."""
     text = sentence.text.strip()
     step = (sentence.end_ms - sentence.start_ms) / max(1, len(text))
     start = sentence.start_ms
@@ -191,7 +193,7 @@ def _evenly(sentence: Sentence) -> list[tuple[str, int, int]]:
 
 
 def _inside_words(text: str) -> set[int]:
-    """The places in a text that lie inside a word."""
+    """Return the positions in a text that lie inside a word."""
     inside: set[int] = set()
     place = 0
     for word in _segmenter()(text):
@@ -209,12 +211,12 @@ def _segmenter() -> Callable[[str], list[str]]:
 
 
 def width(text: str) -> int:
-    """Columns on a screen: a Chinese character takes two."""
+    """Return the display width in columns; a Chinese character takes two."""
     return sum(1 if character.isascii() else 2 for character in text)
 
 
 def line_width(text: str, options: SubtitleOptions) -> int:
-    """How many columns a line of such a text may have."""
+    """Return the maximum number of columns of a line of such a text."""
     chinese = sum(not character.isascii() for character in text) * 4 > len(text)
     if chinese:
         return 2 * (options.max_chars or CHARACTERS_CHINESE)
@@ -222,7 +224,7 @@ def line_width(text: str, options: SubtitleOptions) -> int:
 
 
 def _broken(pieces: list[_Piece], options: SubtitleOptions) -> list[list[_Piece]]:
-    """The cheapest way to cut a block into cues."""
+    """Split a block into cues at the lowest cost."""
     if not pieces:
         return []
     line = line_width("".join(piece.text for piece in pieces), options)
@@ -246,12 +248,12 @@ def _broken(pieces: list[_Piece], options: SubtitleOptions) -> list[list[_Piece]
 
 
 def _hanging(text: str) -> int:
-    """White space at the end of a line is not seen."""
+    """Return the width of trailing white space, which is invisible at the end of a line."""
     return width(text) - width(text.rstrip())
 
 
 def _cost(pieces: list[_Piece], start: int, end: int, filled: float, options: SubtitleOptions) -> float:
-    """Of one cue: how empty it is, where it ends, how long it stands."""
+    """Return the cost of one cue: its unused width, where it ends, and how long it is shown."""
     cue = pieces[start:end]
     cost = PER_CUE + (1.0 - filled) ** 2
     if len(pieces) > len(cue) and _too_short(cue):
@@ -283,7 +285,7 @@ def _cue(pieces: list[_Piece], options: SubtitleOptions, channel: int) -> Cue:
 
 
 def _halved(pieces: list[_Piece]) -> tuple[list[_Piece], list[_Piece]]:
-    """Two lines of about the same width, broken where it hurts least."""
+    """Split into two lines of about equal width, at the break of lowest cost."""
     whole = sum(width(piece.text) for piece in pieces)
 
     def cost(cut: int) -> float:

@@ -1,4 +1,4 @@
-"""The values that recognition produces. Times are integer milliseconds from the start of the audio."""
+"""The values produced by recognition. Times are integer milliseconds from the start of the audio."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a person made of a sentence: `text` is None where they went back to the machine's.
+    """A person's correction of a sentence; `text` is None if the machine's was restored.
 
-    `revision` counts the changes, from 1; `edited_by` is the public id of the key, None where there was none.
+    `revision` counts the changes from 1; `edited_by` is the public id of the key, or None without one.
     """
 
     text: str | None
@@ -40,7 +40,7 @@ class Edit:
 class Sentence:
     """Punctuated text with the words it was made of; `channel` counts from 0.
 
-    The words, and with them the times, are the machine's, also where `text` is a person's.
+    The words, and so the times, are the machine's, even if `text` is a person's.
     """
 
     text: str
@@ -54,11 +54,11 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A stretch of audio whose finished sentences are committed together.
+    """A section of audio whose finished sentences are committed together.
 
-    `state` is what a later attempt needs to continue at `end_ms` with exactly the
-    text that an undisturbed attempt would have produced; it is opaque to everyone
-    but the pipeline that wrote it. `recording` is what was known of it by then.
+    `state` is what a later attempt needs to continue at `end_ms` with exactly the text that an uninterrupted attempt
+    would have produced; it is opaque to everything but the pipeline that wrote it. `recording` is what was known of the
+    recording by then.
     """
 
     number: int
@@ -72,7 +72,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The head of a transcript; its sentences are streamed beside it, never held as one object."""
+    """The metadata of a transcript; its sentences are streamed separately, never held as one object."""
 
     job_id: str
     model: str
@@ -87,9 +87,9 @@ class Transcript:
 
 
 def joined_text(sentences: Iterable[Sentence]) -> str:
-    """Sentences as running text: a space only where Latin letters would touch.
+    """Join sentences into running text, with a space only where Latin letters would touch.
 
-    Chinese punctuation needs no space after it; an English sentence that follows one does.
+    Chinese punctuation needs no space after it, but an English sentence that follows another does.
     """
     pieces: list[str] = []
     for sentence in sentences:
@@ -100,7 +100,7 @@ def joined_text(sentences: Iterable[Sentence]) -> str:
 
 
 def needs_space(left: str, right: str) -> bool:
-    """Whether two adjacent pieces of text are separated by a space when people write them."""
+    """Return whether two adjacent pieces of text are separated by a space in normal writing."""
     if not left or not right:
         return False
     last, first = left[-1], right[0]

@@ -1,4 +1,4 @@
-"""Uploads that come in many requests: what is known of them, who may write, and what is safe already."""
+"""Resumable uploads: their metadata, write locks and durable progress."""
 
 from common.uploads.append import Append, Terms, begin
 from common.uploads.checksums import ALGORITHMS, Checksum, Hashes

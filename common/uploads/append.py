@@ -1,4 +1,4 @@
-"""Appending to an upload: one request's bytes, written by one holder, committed as they come."""
+"""Appending to an upload: the bytes of one request, written by one holder and committed as they arrive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COMMIT_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What one request says of its bytes (`announced`: how many there are), and how much it may bring."""
+    """What one request declares about its bytes (`announced`: their number), and how many it may send."""
 
     tenant: str
     offset: int
@@ -36,14 +36,14 @@ class Terms:
     announced: int | None = None
 
     def check(self, offset: int, upload: Upload) -> None:
-        """Raises UploadTooLarge where bytes up to `offset` are more than there may be."""
+        """Raise UploadTooLarge if bytes up to `offset` exceed a limit."""
         end = self.max_bytes if upload.length is None else upload.length
         if offset > end:
             raise UploadTooLarge(f"the data exceeds the upload's length of {end} bytes")
 
 
 def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.UUID, terms: Terms) -> Append:
-    """Lock the upload and go on with it. Call `end` or `break_off` afterwards. Raises as `rows.lock`, and Storage…."""
+    """Lock the upload and continue it; call `end` or `break_off` afterwards. Raises like `rows.lock`, and Storage…."""
     held = rows.lock(database, upload_id, tenant=terms.tenant, offset=terms.offset, length=terms.length)
     try:
         terms.check(terms.offset + (terms.announced or 0), held.upload)
@@ -60,7 +60,7 @@ def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.
 
 
 class Append:
-    """One request that writes. Thread-safe; nothing is written any more once a write has failed, or after the end."""
+    """One writing request. Thread-safe; nothing more is written after a failed write or after the end."""
 
     def __init__(
         self, database: Database, storage: Storage, hashes: Hashes, held: UploadLock, appender: Appender, terms: Terms
@@ -73,7 +73,7 @@ class Append:
         self._terms = terms
         self._checksum = terms.checksum.hasher() if terms.checksum is not None else None
         self._hash: Any | None = hashes.take(held.upload.id, terms.offset)
-        # A request with a checksum may have to be undone as a whole.
+        # A request with a checksum may have to be rolled back as a whole.
         self._hash_before = self._hash.copy() if self._hash is not None and self._checksum is not None else None
         self._grown = held.grown
         self._offset = terms.offset
@@ -82,7 +82,7 @@ class Append:
         self._over = False
 
     def write(self, piece: bytes) -> None:
-        """Append. Raises UploadTooLarge, Storage…, UploadLocked where the lock was lost."""
+        """Append. Raises UploadTooLarge, Storage…, UploadLocked if the lock was lost."""
         with self._lock:
             if self._over:
                 raise UploadIncomplete("the upload was interrupted")
@@ -103,7 +103,7 @@ class Append:
             self._tend()
 
     def tend(self) -> None:
-        """Once a second: renew the lock and commit what is safe. Also to be called while nothing comes."""
+        """Renew the lock and commit durable bytes once a second; also to be called while no bytes arrive."""
         with self._lock:
             if not self._over:
                 self._tend()
@@ -113,7 +113,7 @@ class Append:
             self._commit_safe()
 
     def end(self) -> Upload:
-        """After the last byte of the request. Raises ChecksumMismatch, Storage…, UploadLocked."""
+        """Finish after the last byte of the request. Raises ChecksumMismatch, Storage…, UploadLocked."""
         with self._lock:
             self._over = True
             last = self._keep_all()
@@ -124,12 +124,12 @@ class Append:
         return rows.get(self._database, self._held.upload.id, tenant=self._terms.tenant)
 
     def _keep_all(self) -> bool:
-        """Whether these were the last bytes of the upload."""
+        """Make all bytes durable; returns whether these were the last bytes of the upload."""
         try:
             if self._checksum is not None and self._terms.checksum is not None:
                 if self._checksum.digest() != self._terms.checksum.digest:
                     raise ChecksumMismatch("the data does not match its checksum; send it again")
-                self._checksum = None  # proven: from here on they may be kept
+                self._checksum = None  # verified: from here on the bytes may be kept
             last = self._offset == self._held.upload.length
             self._commit(self._appender.keep(last=last))
         except BaseException:
@@ -138,7 +138,7 @@ class Append:
         return last
 
     def break_off(self) -> None:
-        """The request ended too early: what came is kept, unless a checksum was to prove it."""
+        """End a request that was cut off: the bytes received are kept, unless a checksum was to verify them."""
         with self._lock:
             self._over = True
             self._break_off()
@@ -179,11 +179,11 @@ class Append:
         before, self._grown = self._grown, grown
         self._committed_at = time.monotonic()
         if before.tail not in (None, grown.tail):
-            with suppress(ParaqueueError):  # it lies under the job's prefix, and goes with the job at the latest
+            with suppress(ParaqueueError):  # it is under the job's prefix, so it is deleted with the job at the latest
                 self._storage.delete(whole.beside(self._held.upload.id, str(before.tail)))
 
     def _let_go(self) -> None:
-        """The file first: whoever gets the lock must find it free."""
+        """Release the file before the lock: the next lock holder must find it free."""
         self._appender.close()
         upload_id = self._held.upload.id
         if self._grown.size == self._offset and self._hash is not None:

@@ -1,4 +1,4 @@
-"""Hashes of uploads: of one request, as the client announces it, and of the whole, over all requests."""
+"""Hashes of uploads: of one request, as the client declares it, and of the whole upload, over all requests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ALGORITHMS = ("sha1", "sha256", "md5")
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """What the bytes of one request must hash to."""
+    """The expected hash of the bytes of one request."""
 
     algorithm: str
     digest: bytes
 
     @classmethod
     def parsed(cls, header: str) -> Checksum:
-        """From tus' `Upload-Checksum: sha1 <base64>`. Raises InvalidRequest."""
+        """Parse tus' `Upload-Checksum: sha1 <base64>`. Raises InvalidRequest."""
         algorithm, _, encoded = header.strip().partition(" ")
         if algorithm not in ALGORITHMS:
             raise InvalidRequest(f"`Upload-Checksum` supports {', '.join(ALGORITHMS)}")
@@ -38,15 +38,15 @@ class Checksum:
         return cls(algorithm, digest)
 
     def hasher(self) -> Any:
-        """To be fed with the bytes."""
+        """Return a new hash object to feed the bytes to."""
         return hashlib.new(self.algorithm, usedforsecurity=False)
 
 
 class Hashes:
-    """The SHA-256 of uploads that stand still, so that the next request goes on with it. Thread-safe.
+    """The running SHA-256 of idle uploads, so that the next request can continue it. Thread-safe.
 
-    hashlib cannot write such a state down. So a request that reaches another process, or comes after a restart, finds
-    none, and the bytes are read again at the end.
+    hashlib cannot serialize its state. So a request that reaches another process, or comes after a restart, finds none,
+    and the bytes are read again at the end.
     """
 
     def __init__(self, most: int = 1000) -> None:
@@ -55,7 +55,7 @@ class Hashes:
         self._kept: OrderedDict[uuid.UUID, tuple[int, Any]] = OrderedDict()
 
     def take(self, upload_id: uuid.UUID, offset: int) -> Any | None:
-        """The hash of the first `offset` bytes; None if it is not known."""
+        """Remove and return the hash of the first `offset` bytes; None if it is not known."""
         if offset == 0:
             return hashlib.sha256()
         with self._lock:
@@ -63,7 +63,7 @@ class Hashes:
         return kept if kept_offset == offset else None
 
     def put(self, upload_id: uuid.UUID, offset: int, state: Any) -> None:
-        """Keep the hash of the first `offset` bytes."""
+        """Store the hash of the first `offset` bytes."""
         with self._lock:
             self._kept[upload_id] = (offset, state)
             while len(self._kept) > self._most:

@@ -1,4 +1,4 @@
-"""Uploads whose bytes go to the object store directly: begin, and complete what has come."""
+"""Uploads whose bytes go directly to the object store: starting them, and completing the received parts."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from common.storage import Direct, PartialObject, Storage
 from common.uploads import rows, whole
 from common.uploads.upload import Upload
 
-# Up to this size an upload is one PUT; larger ones have at most 1,000 of them.
+# An upload up to this size is one PUT; larger ones have at most 1,000.
 PART_BYTES = 64 * 1024 * 1024
 PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class PartUrl:
-    """Where `size` bytes go."""
+    """The URL for `size` bytes."""
 
     number: int
     size: int
@@ -36,7 +36,7 @@ def begin_direct(
     name: str | None,
     seconds: float,
 ) -> tuple[Upload, list[PartUrl]]:
-    """A new upload with the addresses of its parts. Raises InvalidRequest where storage is a directory."""
+    """Create an upload and the URLs of its parts. Raises InvalidRequest if the storage is a directory."""
     direct = _direct(storage)
     upload_id = ids.new_id()
     key = audio_keys.upload(upload_id)
@@ -64,11 +64,11 @@ def begin_direct(
 def complete_direct(
     database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, limit: int, seconds: float
 ) -> Upload:
-    """Make the object of the parts, if they are as announced; a second time, say that it is made.
+    """Combine the parts into the object if they are as declared; if that is already done, return the upload.
 
-    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete where bytes are
-    missing; UploadTooLarge where there are more than were announced, which ends the upload, or than `limit`, which
-    is the one of the caller: another key of the tenant may be allowed more.
+    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete if bytes are
+    missing; UploadTooLarge if there are more than were declared, which ends the upload, or than `limit`, which is the
+    caller's: another key of the tenant may be allowed more.
     """
     upload = rows.get(database, upload_id, tenant=tenant)
     if not upload.direct:
@@ -78,7 +78,7 @@ def complete_direct(
     held = rows.lock(database, upload_id, tenant=tenant, offset=None)
     try:
         grown = held.grown
-        if not grown.parts:  # else they were complete already when a process died here
+        if not grown.parts:  # else a process died here after completing them
             parts = _direct(storage).sent(audio_keys.upload(upload_id), str(grown.upload_id))
             grown = PartialObject(sum(part.size for part in parts), grown.upload_id, parts)
             if grown.size < (upload.length or 0):

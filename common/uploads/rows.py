@@ -1,4 +1,4 @@
-"""The rows of uploads. Every change is one UPDATE that names the lock, or the state, that it expects."""
+"""The rows of uploads; every change is one UPDATE conditional on the expected lock or state."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit
 from common.uploads.upload import Upload, UploadLock, partial_object_of, upload_of
 
-# A holder that is silent for so long is dead; a living one renews every few seconds.
+# A holder that is silent for this long is dead; a living one renews every few seconds.
 LOCK_SECONDS = 8.0
 AT_A_TIME = 100
 
@@ -41,7 +41,7 @@ def create(
     multipart_id: str | None = None,
     upload_id: uuid.UUID | None = None,
 ) -> Upload:
-    """A new, empty upload. `direct`: the bytes go to the object store without us."""
+    """Create an empty upload; `direct` means that the bytes go straight to the object store."""
     with database.transaction() as session:
         row = UploadRow(
             id=upload_id or ids.new_id(),
@@ -62,7 +62,7 @@ def create(
 
 
 def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
-    """One upload. Raises NotFound, also for another tenant's; Expired."""
+    """Return one upload. Raises NotFound, also for another tenant's; Expired."""
     with database.transaction() as session:
         return upload_of(_existing(session, upload_id, tenant))
 
@@ -70,7 +70,7 @@ def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
 def lock(
     database: Database, upload_id: uuid.UUID, *, tenant: str, offset: int | None, length: int | None = None
 ) -> UploadLock:
-    """The right to write to an upload that stands at `offset` (None: wherever), and to set its length if unknown.
+    """Lock an upload for writing at `offset` (None: any), and set its length if it is unknown.
 
     Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, and UploadLocked at once: it never waits.
     """
@@ -110,7 +110,7 @@ def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> E
 
 
 def reserve_part(database: Database, held: UploadLock) -> int:
-    """A part number that nobody else has had; renews the lock. Raises UploadLocked where that was lost."""
+    """Return a part number that was never used before, and renew the lock. Raises UploadLocked if it was lost."""
     with database.transaction() as session:
         number = session.scalar(
             _of(held)
@@ -123,7 +123,7 @@ def reserve_part(database: Database, held: UploadLock) -> int:
 
 
 def renew(database: Database, held: UploadLock) -> None:
-    """Keep the lock. Raises UploadLocked where that was lost."""
+    """Renew the lock. Raises UploadLocked if it was lost."""
     with database.transaction() as session:
         _change(session, held, lock_expires_at=from_now(LOCK_SECONDS))
 
@@ -131,7 +131,7 @@ def renew(database: Database, held: UploadLock) -> None:
 def commit(
     database: Database, held: UploadLock, grown: PartialObject, *, known_parts: int, retention_seconds: float
 ) -> None:
-    """From here on `grown` is what has come; keeps the lock. Raises UploadLocked where that was lost."""
+    """Record `grown` as received, and renew the lock. Raises UploadLocked if it was lost."""
     with database.transaction() as session:
         _change(
             session,
@@ -147,13 +147,13 @@ def commit(
 
 
 def complete(database: Database, held: UploadLock, sha256: str | None) -> None:
-    """All bytes are one object. Gives the lock back. Raises UploadLocked where that was lost."""
+    """Record that all bytes are one object, and release the lock. Raises UploadLocked if it was lost."""
     with database.transaction() as session:
         _change(session, held, completed_at=func.now(), sha256=sha256, tail=None, **_UNLOCKED)
 
 
 def unlock(database: Database, held: UploadLock) -> None:
-    """Give the lock back; fine where it was lost."""
+    """Release the lock, if it is still held."""
     with database.transaction() as session:
         session.execute(_of(held).values(**_UNLOCKED))
 
@@ -162,7 +162,10 @@ _UNLOCKED: dict[str, Any] = {"lock_token": None, "lock_expires_at": None}
 
 
 def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str) -> None:
-    """Delete an upload with its bytes. Raises NotFound, Expired, WrongState for one that is used, UploadLocked."""
+    """Delete an upload with its bytes.
+
+    Raises NotFound, Expired, UploadLocked; WrongState if a job was created from it.
+    """
     held = lock(database, upload_id, tenant=tenant, offset=None)
     with database.transaction() as session:
         removed = delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.lock_token == held.token)
@@ -172,9 +175,9 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
 
 
 def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
-    """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
+    """Delete expired uploads, with their bytes unless a job has them; returns how many.
 
-    What a failing storage leaves behind, the search for orphans finds.
+    Objects that a failing storage keeps are found by the search for orphans.
     """
 
     def some() -> int:
@@ -203,7 +206,10 @@ def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
 
 
 def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
-    """In the transaction that makes a job of it: nobody else can. Raises NotFound, Expired, WrongState."""
+    """Mark an upload as used, in the transaction that creates its job, so that it is used only once.
+
+    Raises NotFound, Expired, WrongState.
+    """
     used = session.scalar(
         update(UploadRow)
         .where(UploadRow.id == upload_id, UploadRow.tenant == tenant)
@@ -219,12 +225,12 @@ def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
 
 
 def forget(session: Session, upload_id: uuid.UUID) -> None:
-    """In the transaction that deletes the job that was made of it: what the file was called is the job's as well."""
+    """Delete an upload's row in the transaction that deletes its job, as the file name belongs to the job as well."""
     session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
 
 
 def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these ids under which bytes belong to an upload that no job was made of."""
+    """Return those of these ids whose bytes belong to an upload that no job was created from."""
     return set(session.scalars(select(UploadRow.id).where(UploadRow.id.in_(upload_ids), UploadRow.used_at.is_(None))))
 
 

@@ -1,4 +1,4 @@
-"""The frozen values that stand for rows outside of `common.uploads`."""
+"""Frozen values that represent upload rows outside `common.uploads`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from common.storage import PartialObject, SentPart
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An upload. `received` bytes of `length` are safe; the length may be unknown as yet."""
+    """An upload, of which `received` bytes out of `length` are durable; the length may still be unknown."""
 
     id: uuid.UUID
     tenant: str
@@ -32,18 +32,18 @@ class Upload:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it."""
+        """The public id of the upload."""
         return ids.shown(ids.UPLOAD, self.id)
 
     @property
     def whole(self) -> bool:
-        """Whether all bytes are safe; the object may still have to be made of them."""
+        """Whether all bytes are durable; the object may still have to be assembled."""
         return self.received == self.length and not self.direct
 
 
 @dataclass(frozen=True, slots=True)
 class UploadLock:
-    """An upload that its holder alone may write to, as long as it renews the lock."""
+    """An upload that only the holder may write to, as long as it renews the lock."""
 
     upload: Upload
     token: uuid.UUID
@@ -51,7 +51,7 @@ class UploadLock:
 
 
 def upload_of(row: UploadRow) -> Upload:
-    """The value of a row."""
+    """Convert a row."""
     return Upload(
         id=row.id,
         tenant=row.tenant,
@@ -70,6 +70,6 @@ def upload_of(row: UploadRow) -> Upload:
 
 
 def partial_object_of(row: UploadRow, parts: Iterable[UploadPartRow]) -> PartialObject:
-    """What storage needs to go on with the upload; the parts in their order."""
+    """Return the state that storage needs to continue the upload; the parts are in order."""
     sent = tuple(SentPart(part.number, part.size, part.etag) for part in parts)
     return PartialObject(row.received, row.multipart_id, sent, row.tail)

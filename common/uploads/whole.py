@@ -1,4 +1,4 @@
-"""From the last byte to the object that a job is made of."""
+"""Completion of an upload, from its last byte to the object that a job is created from."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from common.storage import PartialObject, Storage
 from common.uploads import rows
 from common.uploads.upload import Upload, UploadLock
 
-# Read again at the end where no process saw all bytes go by; more than this is left to the worker that fetches it.
+# The bytes are read again at the end if no single process saw all of them; above this size the worker that fetches the
+# object does that.
 READ_AGAIN_BYTES = 256 * 1024 * 1024
 
 
 def complete(database: Database, storage: Storage, held: UploadLock, grown: PartialObject, sha256: str | None) -> None:
-    """Make the object, and say so in the row. May be repeated after a crash in its middle."""
+    """Assemble the object and record it in the row; may be repeated after a crash."""
     key = audio_keys.upload(held.upload.id)
     if grown.size:
         storage.finish(key, grown)
@@ -39,7 +40,7 @@ def ensure_complete(database: Database, storage: Storage, upload: Upload) -> Upl
 
 
 def beside(upload_id: uuid.UUID, name: str) -> str:
-    """The key of something that lies beside the object."""
+    """Return the key of an object stored beside the upload's."""
     return f"{audio_keys.upload(upload_id).rpartition('/')[0]}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""Telling others what became of a job: endpoints, the outbox, and the log of deliveries."""
+"""Webhooks: endpoints, the outbox, and the log of deliveries."""
 
 from common.webhooks.delivery import (
     Delivery,

@@ -1,6 +1,6 @@
-"""The log of deliveries: one row per event and receiver, read, replayed and tested by people.
+"""The log of deliveries: one row per event and receiver, which users read, replay and test.
 
-With `tenant`, what belongs to another tenant is as if it were not there.
+With `tenant`, resources of other tenants are treated as missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from common.models import DeliveryRow, EndpointRow
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery stands; a dead one is tried again only if somebody asks for it."""
+    """The state of a delivery; a dead one is retried only on request."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -29,7 +29,7 @@ class DeliveryStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One event for one receiver. `attempts` counts all tries, `last_status` is the HTTP status of the last one."""
+    """One event for one receiver; `attempts` counts all attempts, `last_status` is the HTTP status of the last one."""
 
     id: uuid.UUID
     created_at: datetime
@@ -49,13 +49,13 @@ class Delivery:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it; also the `webhook-id` of every try."""
+        """The public id, also the `webhook-id` of every attempt."""
         return ids.shown(ids.DELIVERY, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPage:
-    """Some deliveries, newest first, and the cursor behind them; None where there are no more."""
+    """A page of deliveries, newest first, and the cursor of the next page; None if this is the last page."""
 
     deliveries: tuple[Delivery, ...]
     next_cursor: str | None
@@ -63,7 +63,7 @@ class DeliveryPage:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries to list; None: all."""
+    """Which deliveries to list; None does not filter."""
 
     endpoint_id: uuid.UUID | None = None
     job_id: uuid.UUID | None = None
@@ -72,7 +72,7 @@ class DeliveryFilter:
 
 
 def delivery_of(row: DeliveryRow) -> Delivery:
-    """The value of a row."""
+    """Convert a row."""
     return Delivery(
         id=row.id,
         created_at=row.created_at,
@@ -93,7 +93,7 @@ def delivery_of(row: DeliveryRow) -> Delivery:
 
 
 def get_delivery(database: Database, delivery_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
-    """One delivery. Raises NotFound."""
+    """Return one delivery. Raises NotFound."""
     with database.transaction() as session:
         return delivery_of(_existing(session, delivery_id, tenant))
 
@@ -101,7 +101,7 @@ def get_delivery(database: Database, delivery_id: uuid.UUID, *, tenant: str | No
 def delivery_page(
     database: Database, only: DeliveryFilter, *, after: str | None = None, limit: int = 20
 ) -> DeliveryPage:
-    """A page of the log, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    """Return a page of the log, newest first. Raises InvalidRequest for an invalid cursor."""
     statement = (
         select(DeliveryRow)
         .where(*_conditions(only))
@@ -132,9 +132,9 @@ def _conditions(only: DeliveryFilter) -> list[ColumnElement[bool]]:
 
 
 def replay(database: Database, delivery_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
-    """Send a delivery again, with the same id, and a whole new plan of tries.
+    """Send a delivery again with the same id and a new retry schedule.
 
-    Raises NotFound; WrongState where its endpoint is disabled; Expired where its content was deleted.
+    Raises NotFound; WrongState if its endpoint is disabled; Expired if its content was deleted.
     """
     with database.transaction() as session:
         row = _existing(session, delivery_id, tenant)
@@ -152,9 +152,9 @@ def replay(database: Database, delivery_id: uuid.UUID, *, tenant: str | None = N
 def replay_since(
     database: Database, endpoint_id: uuid.UUID, since: datetime, *, only_dead: bool, tenant: str | None = None
 ) -> int:
-    """Send again what was delivered to an endpoint, or given up, since then; returns how many.
+    """Send again the delivered or dead deliveries of an endpoint since a given time; returns how many.
 
-    Raises NotFound; WrongState where the endpoint is disabled. What is still being tried is left alone.
+    Raises NotFound; WrongState if the endpoint is disabled. Pending deliveries are left alone.
     """
     states = [DeliveryStatus.DEAD] if only_dead else [DeliveryStatus.DEAD, DeliveryStatus.DELIVERED]
     with database.transaction() as session:
@@ -182,7 +182,7 @@ _ANEW = {
 
 
 def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None = None) -> str:
-    """The endpoint's tenant, if something may be sent to it; holds it until the commit. Raises NotFound, WrongState."""
+    """Return the tenant of an enabled endpoint and lock it until the commit. Raises NotFound, WrongState."""
     held = select(EndpointRow.enabled, EndpointRow.tenant).where(EndpointRow.id == endpoint_id)
     found = session.execute(held.with_for_update(read=True)).one_or_none()
     if found is None or tenant not in (None, found.tenant):

@@ -1,6 +1,6 @@
-"""Registered endpoints: who wants which events, and the secrets that sign them.
+"""Registered endpoints: their event subscriptions and signing secrets.
 
-With `tenant`, an endpoint of another tenant is as if it were not there.
+With `tenant`, endpoints of other tenants are treated as missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from common.secret_box import SecretBox
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
 from common.webhooks.events import TEST_EVENT
 
-# Each event writes a row per endpoint in the transaction that ends the job: that must stay cheap.
+# Each event writes one row per endpoint in the transaction that ends the job, which must stay cheap.
 MAX_ENDPOINTS = 100
 SECRET_PREFIX = "whsec_"
 SECRET_BYTES = 32
@@ -33,7 +33,7 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A receiver of events. `disabled_reason` says why it is off, if it was not a person who turned it off."""
+    """A receiver of events; `disabled_reason` says why it is off, unless a person turned it off."""
 
     id: uuid.UUID
     created_at: datetime
@@ -48,13 +48,13 @@ class Endpoint:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it."""
+        """The public id of the endpoint."""
         return ids.shown(ids.WEBHOOK, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class NewEndpoint:
-    """What a person says of an endpoint when making it."""
+    """The attributes of an endpoint to be created."""
 
     url: str
     events: tuple[str, ...]
@@ -64,7 +64,7 @@ class NewEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """What to change of an endpoint; None leaves it as it is."""
+    """Changes to an endpoint; None leaves a field unchanged."""
 
     url: str | None = None
     events: tuple[str, ...] | None = None
@@ -73,12 +73,12 @@ class EndpointChange:
 
 
 def new_secret() -> str:
-    """A signing secret in the form of Standard Webhooks."""
+    """Return a signing secret in the format of Standard Webhooks."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def lane_of(endpoint_id: uuid.UUID) -> str:
-    """What deliveries to one receiver share, so that a slow receiver holds up its own ones only."""
+    """Return the lane shared by the deliveries to one receiver, so that a slow receiver delays only its own."""
     return ids.shown(ids.WEBHOOK, endpoint_id)
 
 
@@ -105,13 +105,13 @@ def create_endpoint(database: Database, seal: SecretBox, new: NewEndpoint) -> tu
 
 
 def get_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> Endpoint:
-    """One endpoint. Raises NotFound."""
+    """Return one endpoint. Raises NotFound."""
     with database.transaction() as session:
         return _endpoint_of(_existing(session, endpoint_id, tenant))
 
 
 def all_endpoints(database: Database, *, tenant: str | None = None) -> list[Endpoint]:
-    """The endpoints of a tenant, or all, newest first; they are few."""
+    """Return the endpoints of a tenant, or of all, newest first; there are few."""
     statement = select(EndpointRow).order_by(EndpointRow.created_at.desc(), EndpointRow.id.desc())
     if tenant is not None:
         statement = statement.where(EndpointRow.tenant == tenant)
@@ -122,7 +122,7 @@ def all_endpoints(database: Database, *, tenant: str | None = None) -> list[Endp
 def update_endpoint(
     database: Database, endpoint_id: uuid.UUID, change: EndpointChange, *, tenant: str | None = None
 ) -> Endpoint:
-    """Change an endpoint; one that is disabled gives its waiting deliveries up. Raises NotFound."""
+    """Change an endpoint; disabling it makes its waiting deliveries dead. Raises NotFound."""
     told = {
         "url": change.url,
         "events": list(change.events) if change.events is not None else None,
@@ -140,7 +140,7 @@ def update_endpoint(
 
 
 def give_up_waiting(session: Session, endpoint_id: uuid.UUID) -> None:
-    """The waiting deliveries of an endpoint that was just disabled are dead; they can be replayed."""
+    """Mark the waiting deliveries of a disabled endpoint as dead; they can be replayed."""
     session.execute(
         update(DeliveryRow)
         .where(DeliveryRow.endpoint_id == endpoint_id, DeliveryRow.status == DeliveryStatus.PENDING)
@@ -149,7 +149,7 @@ def give_up_waiting(session: Session, endpoint_id: uuid.UUID) -> None:
 
 
 def delete_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> None:
-    """Delete an endpoint with its secrets and its log. Raises NotFound."""
+    """Delete an endpoint with its secrets and log. Raises NotFound."""
     with database.transaction() as session:
         gone = session.scalar(delete(EndpointRow).where(_is(endpoint_id, tenant)).returning(EndpointRow.id))
         if gone is None:
@@ -159,9 +159,9 @@ def delete_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str |
 def rotate_secret(
     database: Database, seal: SecretBox, endpoint_id: uuid.UUID, *, overlap_seconds: float, tenant: str | None = None
 ) -> tuple[Endpoint, str]:
-    """A new secret, returned here and never again; until the overlap ends, the old one signs as well.
+    """Create a new secret, returned here and never again; until the overlap ends, the old one signs as well.
 
-    Rotating again within the overlap forgets the oldest secret. Raises NotFound.
+    Rotating again within the overlap drops the oldest secret. Raises NotFound.
     """
     secret = new_secret()
     values = {
@@ -174,7 +174,7 @@ def rotate_secret(
 
 
 def reseal(database: Database, seal: SecretBox) -> int:
-    """Bring all secrets under the first key, so that older ones can be taken away; returns how many changed."""
+    """Re-encrypt all secrets with the first key, so that older keys can be removed; returns how many changed."""
     changed = 0
     with database.transaction() as session:
         for row in session.scalars(select(EndpointRow).order_by(EndpointRow.id).with_for_update()):
@@ -188,7 +188,7 @@ def reseal(database: Database, seal: SecretBox) -> int:
 
 
 def send_test(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None = None) -> Delivery:
-    """Write a `webhook.test` event for an endpoint. Raises NotFound; WrongState where it is disabled."""
+    """Write a `webhook.test` event for an endpoint. Raises NotFound; WrongState if it is disabled."""
     with database.transaction() as session:
         owner = check_enabled(session, endpoint_id, tenant)
         row = session.scalars(
@@ -207,7 +207,7 @@ def send_test(database: Database, endpoint_id: uuid.UUID, *, tenant: str | None 
 
 
 def _is(endpoint_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
-    """It is this endpoint, and it belongs to the tenant, where one is named."""
+    """Build the condition that the row is this endpoint and, if a tenant is given, belongs to it."""
     mine = EndpointRow.id == endpoint_id
     return mine if tenant is None else mine & (EndpointRow.tenant == tenant)
 

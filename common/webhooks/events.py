@@ -1,4 +1,4 @@
-"""Which events there are, when they happen, and what they say. Pure."""
+"""The webhook events, their triggers and their content. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.models import BatchRow, JobRow
 
 
 class EventType(StrEnum):
-    """What an endpoint can ask for."""
+    """The events that an endpoint can subscribe to."""
 
     COMPLETED = "transcription.completed"
     FAILED = "transcription.failed"
@@ -20,12 +20,12 @@ class EventType(StrEnum):
     BATCH_COMPLETED = "batch.completed"
 
 
-# Sent only when somebody presses the button for it.
+# Sent only on request.
 TEST_EVENT = "webhook.test"
-# Progress comes often, so it is for those who ask.
+# Progress events are frequent, so they are sent only to subscribers.
 DEFAULT_EVENTS = (EventType.COMPLETED, EventType.FAILED, EventType.CANCELED, EventType.BATCH_COMPLETED)
 
-# A queued job has no news.
+# A queued job has no event.
 EVENT_OF: dict[Status, EventType] = {
     Status.PROCESSING: EventType.PROGRESS,
     Status.COMPLETED: EventType.COMPLETED,
@@ -35,12 +35,12 @@ EVENT_OF: dict[Status, EventType] = {
 
 
 def wanted(event: EventType, asked: Sequence[str] | None) -> bool:
-    """Whether a list of event types, or None for the default ones, holds this one."""
+    """Return whether a list of event types, or the default list for None, contains this event."""
     return event in (DEFAULT_EVENTS if asked is None else asked)
 
 
 def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
-    """What an event says of a job: enough to know where to look, and no word of the transcript."""
+    """Return the job data of an event: enough to find the job, and no transcript text."""
     here = f"/v1/transcriptions/{public_id}"
     data: dict[str, Any] = {
         "id": public_id,
@@ -58,7 +58,7 @@ def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
 
 
 def batch_data_of(batch: BatchRow, public_id: str, counts: Mapping[str, int]) -> dict[str, Any]:
-    """What the end of a batch says: how many of its links came to what, as `GET /v1/batches/{id}` counts them."""
+    """Return the data of the end of a batch: the number of jobs per outcome, as counted by `GET /v1/batches/{id}`."""
     told = {status.value: counts.get(status, 0) for status in Status}
     refused = len(batch.refused)
     return {

@@ -1,7 +1,7 @@
-"""The outbox: what there is to tell is written in the transaction that changes the job.
+"""The outbox: webhook events are written in the transaction that changes the job.
 
-So an event exists if, and only if, the change was committed. Sending it is another's work (`sending`), as
-often as it takes.
+So an event exists if and only if the change was committed. Sending it is the task of `sending`, with as many attempts
+as needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ROWS_AT_A_TIME = 1000
 
 @dataclass(frozen=True, slots=True)
 class OwnUrl:
-    """The receiver that a request names beside the endpoints, if it does, and for which events."""
+    """The receiver given in a request in addition to the endpoints, if any, and its events."""
 
     url: str | None
     events: Sequence[str] | None
@@ -41,7 +41,7 @@ class OwnUrl:
 
 @dataclass(frozen=True, slots=True)
 class EndedBatch:
-    """A batch of which no job goes on by itself any more: how many are in which state, and who else is told."""
+    """A batch whose jobs are all in a terminal state: the number of jobs per state, and the additional receiver."""
 
     row: BatchRow
     counts: Mapping[str, int]
@@ -49,10 +49,10 @@ class EndedBatch:
 
 
 def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Write the deliveries that the present state of these jobs calls for, in the caller's transaction.
+    """Write the deliveries for the current state of these jobs in the caller's transaction.
 
-    Call it in every transaction that ends a job or commits a part; a queued job has no news. One row per
-    endpoint of the job's tenant that wants the event, and one for the job's own URL.
+    Call it in every transaction that ends a job or commits a part; a queued job has no event. There is one row per
+    subscribed endpoint of the job's tenant, and one for the job's own URL.
     """
     jobs = session.execute(
         select(JobRow)
@@ -67,7 +67,7 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 
 def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
-    """Write the deliveries that the end of these batches calls for, in the caller's transaction."""
+    """Write the deliveries for the end of these batches in the caller's transaction."""
     if not batches:
         return
     event = EventType.BATCH_COMPLETED
@@ -81,9 +81,9 @@ def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
 
 
 def _listening(session: Session, tenants: Iterable[str]) -> Sequence[EndpointRow]:
-    """The lock keeps an endpoint from being deleted before we commit.
+    """Return the enabled endpoints of the tenants, locked so that none is deleted before the commit.
 
-    Its deliveries would name nothing, and the job could not end.
+    Otherwise their deliveries would refer to nothing, and the job could not end.
     """
     return session.scalars(
         select(EndpointRow)
@@ -103,7 +103,7 @@ def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]
 def _addressed(
     event: EventType, common: Mapping[str, Any], endpoints: Sequence[EndpointRow], own: OwnUrl
 ) -> list[dict[str, Any]]:
-    """A row for each receiver that wants the event."""
+    """Return a row for each receiver subscribed to the event."""
     common = {**common, "traceparent": tracing.current()}
     rows = [
         {**common, "id": ids.new_id(), "endpoint_id": endpoint.id, "url": None, "lane": lane_of(endpoint.id)}
@@ -122,7 +122,7 @@ def _write(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def forget_job(session: Session, job_id: uuid.UUID) -> None:
-    """Wipe what deliveries say of a job, before it is deleted; that they were made stays in the log."""
+    """Wipe the content of a job's deliveries before the job is deleted; the log entries are kept."""
     pending = DeliveryRow.status == DeliveryStatus.PENDING
     session.execute(
         update(DeliveryRow)
@@ -141,7 +141,7 @@ def forget_job(session: Session, job_id: uuid.UUID) -> None:
 
 
 def expire_deliveries(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete the log of deliveries that are that old and will not be tried again; returns how many."""
+    """Delete log entries of that age that will not be retried; returns how many."""
     old = (
         select(DeliveryRow.id)
         .where(

@@ -1,7 +1,7 @@
-"""What a light worker does with the outbox: see what is due, take it, record what became of it.
+"""The light worker's operations on the outbox: find due deliveries, claim them, record the result.
 
-A delivery that was taken is due again when its lease ends: a worker that dies between sending and recording has
-it sent once more, under the same id. Times come from PostgreSQL's clock.
+A claimed delivery is due again when its lease expires: if a worker dies between sending and recording, it is sent once
+more under the same id. Times come from PostgreSQL's clock.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from common.models import DeliveryRow, EndpointRow
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import give_up_waiting
 
-# How far behind a lane with many due deliveries one look goes; the next one leaves that lane out.
+# How many due deliveries one query examines. If a single lane fills them all, the next query excludes that lane.
 LOOK_AHEAD = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that waits to be sent, its tenant, and the lane it shares with others to the same receiver."""
+    """A delivery due to be sent, its tenant, and the lane that it shares with others to the same receiver."""
 
     id: uuid.UUID
     lane: str
@@ -37,10 +37,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedDelivery:
-    """A delivery to send: taken for the time of the lease. `failures` counts those of its present plan of tries.
+    """A delivery claimed for the time of the lease; `failures` counts those of its current retry schedule.
 
-    `sealed_secrets` are those of a registered endpoint, the newest first; empty for a job's own URL. `traceparent` is
-    of the work that brought the event.
+    `sealed_secrets` are those of a registered endpoint, newest first; empty for a job's own URL. `traceparent` is that
+    of the work that caused the event.
     """
 
     id: uuid.UUID
@@ -57,13 +57,13 @@ class ClaimedDelivery:
 
     @property
     def public_id(self) -> str:
-        """The `webhook-id`: the same at every try."""
+        """The `webhook-id`, the same for every attempt."""
         return ids.shown(ids.DELIVERY, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a try went: the HTTP status, if there was an answer, its first bytes, and why it did not succeed."""
+    """The result of an attempt: the HTTP status and first bytes of a response, if any, and the reason for a failure."""
 
     status: int | None
     answer: str | None
@@ -80,7 +80,7 @@ class Overdue:
 
 
 def overdue(database: Database, *, after_seconds: float) -> list[Overdue]:
-    """What nobody sends although it is due for so long, by lane; the longest first."""
+    """Return the deliveries that have been due for this long without being sent, by lane; the longest first."""
     late = func.extract("epoch", func.now() - func.min(DeliveryRow.next_attempt_at))
     statement = (
         select(DeliveryRow.lane, func.count(), late)
@@ -96,7 +96,7 @@ def overdue(database: Database, *, after_seconds: float) -> list[Overdue]:
 
 
 def any_due(database: Database) -> bool:
-    """Whether something waits to be sent."""
+    """Return whether any delivery is due."""
     with database.transaction() as session:
         return session.scalar(select(DeliveryRow.id).where(_is_due()).limit(1)) is not None
 
@@ -109,9 +109,9 @@ def due(
     full_tenants: Collection[str] = (),
     trusted: Collection[str] = (),
 ) -> list[Due]:
-    """Deliveries to send next, oldest first, at most so many per lane; none of the lanes that are full.
+    """Return the deliveries to send next, oldest first, at most `per_lane` per lane, without those of full lanes.
 
-    Of the tenants that are full, those of trusted lanes only.
+    Of full tenants, only deliveries in trusted lanes are returned.
     """
     oldest = (
         select(DeliveryRow.id, DeliveryRow.lane, DeliveryRow.tenant, DeliveryRow.next_attempt_at)
@@ -132,9 +132,9 @@ def due(
 def claim_deliveries(
     database: Database, delivery_ids: Sequence[uuid.UUID], *, lease_seconds: float
 ) -> list[ClaimedDelivery]:
-    """Take those that are still due, in one conditional UPDATE; another worker has the others.
+    """Claim the deliveries that are still due in one conditional UPDATE; others were claimed by another worker.
 
-    Those of an endpoint that is disabled by now are given up and not returned.
+    Deliveries of an endpoint disabled in the meantime become dead and are not returned.
     """
     mine = select(DeliveryRow.id).where(DeliveryRow.id.in_(delivery_ids), _is_due()).with_for_update(skip_locked=True)
     taken = (
@@ -190,7 +190,7 @@ def _parcel(row: DeliveryRow, endpoint: EndpointRow | None, now: datetime | None
 
 
 def record_delivered(database: Database, parcel: ClaimedDelivery, report: Report) -> None:
-    """It arrived. That holds whoever else has taken the delivery meanwhile."""
+    """Record a delivery as delivered, even if another worker has claimed it in the meantime."""
     with database.transaction() as session:
         session.execute(
             update(DeliveryRow)
@@ -200,19 +200,19 @@ def record_delivered(database: Database, parcel: ClaimedDelivery, report: Report
 
 
 def record_failed(database: Database, parcel: ClaimedDelivery, report: Report, *, pause_seconds: float | None) -> None:
-    """It did not arrive: try again after the pause, or, with None, never."""
+    """Record a failed attempt: retry after the pause or, with None, never."""
     with database.transaction() as session:
         _fail(session, parcel, report, pause_seconds)
 
 
 def record_gone(database: Database, parcel: ClaimedDelivery, report: Report) -> None:
-    """The receiver wants nothing any more: disable its endpoint, and give up what waits for it."""
+    """Disable the endpoint of a receiver that wants no more events; its waiting deliveries become dead."""
     with database.transaction() as session:
-        # The endpoint first, as everybody does who locks both.
+        # The endpoint first: the lock order of all code that locks both.
         endpoint_id = session.scalar(select(DeliveryRow.endpoint_id).where(DeliveryRow.id == parcel.id))
         disabled = session.scalar(
             update(EndpointRow)
-            # Under another URL it is another receiver, who said nothing yet.
+            # If the URL has changed, it is another receiver, which has not responded yet.
             .where(EndpointRow.id == endpoint_id, EndpointRow.url == parcel.url)
             .values(enabled=False, disabled_reason="the receiver answered 410 Gone", updated_at=func.now())
             .returning(EndpointRow.id)
@@ -229,7 +229,7 @@ def _fail(session: Session, parcel: ClaimedDelivery, report: Report, pause_secon
         .where(
             DeliveryRow.id == parcel.id,
             DeliveryRow.status == DeliveryStatus.PENDING,
-            # Somebody took it after our lease ended: what they find counts.
+            # Another worker claimed it after our lease expired: that worker's result counts.
             DeliveryRow.attempts == parcel.attempt,
         )
         .values(
@@ -242,7 +242,7 @@ def _fail(session: Session, parcel: ClaimedDelivery, report: Report, pause_secon
 
 
 def _last(report: Report) -> dict[str, Any]:
-    # A delivery whose job was deleted meanwhile stays without content.
+    # If its job was deleted in the meantime, a delivery stays without content.
     answer = case((DeliveryRow.payload.is_not(None), report.answer))
     return {"last_status": report.status, "answer": answer, "error": report.error}
 

@@ -10,13 +10,13 @@ branch_labels = None
 depends_on = None
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-# As the files of common/models, in the order in which tables name one another.
+# The same areas as the files of common/models, ordered so that referenced tables come first.
 AREAS = ("tenants", "jobs", "transcripts", "uploads", "renditions", "workers", "webhooks")
 
 
 def upgrade() -> None:
     for name in ("functions", *AREAS, "triggers"):
-        # Not op.execute, which takes a colon in SQL for the beginning of a parameter.
+        # Not op.execute, which treats a colon in SQL as the start of a parameter.
         op.get_bind().exec_driver_sql((SQL / f"{name}.sql").read_text("utf-8"))
     op.execute("INSERT INTO tenants (name) VALUES ('default')")
 

@@ -1,4 +1,4 @@
-"""What the model of a worker can do, as the worker says.
+"""The model capabilities that a worker reports.
 
 Revision ID: 0021
 Revises: 0020
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Null: a worker that is older than this. Code that does not know the column goes on.
+    # NULL for workers older than this version; code that does not know the column keeps working.
     op.add_column("workers", sa.Column("card", JSONB()))
 
 

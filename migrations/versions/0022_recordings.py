@@ -1,4 +1,4 @@
-"""What decoding found out about a recording, and which of its audio tracks is transcribed.
+"""The findings of decoding about a recording, and the audio track to transcribe.
 
 Revision ID: 0022
 Revises: 0021
@@ -15,7 +15,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # Constant defaults: no rewrite of the table, and code that does not know the columns goes on.
+    # Constant defaults: the table is not rewritten, and code that does not know the columns keeps working.
     op.add_column("jobs", sa.Column("audio_track", sa.Text(), server_default=sa.text("'default'"), nullable=False))
     for name in ("tracks", "warnings"):
         op.add_column("jobs", sa.Column(name, postgresql.JSONB(), server_default=sa.text("'[]'"), nullable=False))

@@ -1,4 +1,4 @@
-"""How much one key may have in the queue and use of audio, checked in the transaction that submits."""
+"""Quotas of a key for queued jobs and audio usage, checked in the transaction that submits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from common.errors import InvalidRequest, QuotaExceeded
 
 MINUTE_MS = 60_000
 QUEUE_AGAIN_SECONDS = 30
-# Closer to the limit than so many of them, submits of the key go one after the other: they cannot pass it together.
+# When a key is within this many jobs of its limit, its submissions are serialized, so that concurrent ones cannot
+# exceed it together.
 CLOSE = 100
 
 
-# As text, because the states must stand in the statement: an index of open jobs serves no plan for any state.
+# Raw SQL, because the states must be literals: a partial index of open jobs cannot be used in a plan for any state.
 WAITING = text("""
 SELECT count(*) FROM (SELECT FROM jobs WHERE key_id = :key_id AND status = 'queued' LIMIT :number) AS waiting
 """)
@@ -30,7 +31,7 @@ SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE key_id = :key_i
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a key may use; 0 is no limit."""
+    """Limits of a key; 0 means unlimited."""
 
     max_queued: int = 0
     audio_minutes_per_day: int = 0
@@ -41,13 +42,14 @@ NO_QUOTA = Quota()
 
 
 def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
-    """Raise QuotaExceeded if the key has no room for so many more jobs, or has used up its minutes.
+    """Raise QuotaExceeded if the key has no room for `adding` more jobs, or has used up its minutes.
 
-    `adding` is 0 where the caller's transaction has queued them already. Raises InvalidRequest for more jobs at once
-    than the key may ever have in the queue.
+    `adding` is 0 if the caller's transaction has already queued the jobs. Raises InvalidRequest if `adding` alone
+    exceeds the maximum number of queued jobs of the key.
 
-    What counts: the audio of runs that ended since the day or month began (UTC), and what running jobs have
-    done so far, or declared to be. How long the audio of a waiting job is, nobody knows yet; it does not count.
+    Usage is the audio of runs that ended since the day or month began (UTC), plus, for running jobs, the audio
+    processed so far or the declared duration. The duration of a waiting job's audio is not known yet, so it does not
+    count.
     """
     if key_id is None:
         return

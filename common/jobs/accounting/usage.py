@@ -1,4 +1,4 @@
-"""The ledger of usage: what each run came to, added up. It outlives the jobs."""
+"""The usage ledger: one record per run, and totals over them; it outlives the jobs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from common.errors import InvalidRequest
 from common.job_states import Status
 from common.models import UsageRow
 
-# More than a person reads or a program should get in one answer.
+# More than a person reads, or than a program should receive in one response.
 MAX_GROUPS = 10_000
 
 
 class Dimension(StrEnum):
-    """What usage can be grouped by."""
+    """A dimension by which usage can be grouped."""
 
     TENANT = "tenant"
     KEY = "key"
@@ -32,10 +32,10 @@ class Dimension(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What the runs of one group came to. What was not grouped by is None, as is what a run does not have.
+    """Totals of the runs of one group; dimensions that were not grouped by, or that a run does not have, are None.
 
-    `audio_ms` is the audio that was worked on, also by runs that failed or were canceled then; `processing_ms` the
-    time that took; `failures` counts the failed runs by error code.
+    `audio_ms` is the audio that was processed, including that of runs that later failed or were canceled;
+    `processing_ms` is the time this took; `failures` counts the failed runs by error code.
     """
 
     tenant: str | None = None
@@ -63,10 +63,10 @@ def usage(
     start: datetime,
     end: datetime,
 ) -> tuple[Usage, ...]:
-    """What the runs of a tenant (None: of all) came to that ended from `start` on and before `end`.
+    """Return the usage of runs that ended at or after `start` and before `end`, of a tenant or (None) of all.
 
-    Days are those of UTC. A run with two tags counts under both: groups by tag add up to more than the whole.
-    Without `group_by` there is one group, also if nothing ran. Raises InvalidRequest for more than 10,000 groups.
+    Days are UTC. A run with two tags counts under both, so groups by tag can add up to more than the total. Without
+    `group_by` there is exactly one group, even if nothing ran. Raises InvalidRequest for more than 10,000 groups.
     """
     dimensions = [dimension for dimension in Dimension if dimension in group_by]
     statement = _statement(dimensions).where(UsageRow.ended_at >= start, UsageRow.ended_at < end)
@@ -85,7 +85,7 @@ def usage(
 
 
 def _statement(dimensions: list[Dimension]) -> Select[Any]:
-    """A row for each group, state and error code, ordered by the dimensions."""
+    """Return a row for each group, state and error code, ordered by the dimensions."""
     tags = func.unnest(UsageRow.tags, type_=Text).table_valued("tag").render_derived().lateral("tags")
     columns: dict[Dimension, Any] = {
         Dimension.TENANT: UsageRow.tenant,
@@ -105,7 +105,10 @@ def _statement(dimensions: list[Dimension]) -> Select[Any]:
 
 
 def _added_up(dimensions: list[Dimension], values: tuple[Any, ...], rows: list[Row[Any]]) -> Usage:
-    """`rows` end in: status, error code, runs, milliseconds of audio, milliseconds of processing."""
+    """Sum the rows of one group.
+
+    `rows` end in: status, error code, runs, milliseconds of audio, milliseconds of processing.
+    """
     told = [tuple(row[len(dimensions) :]) for row in rows]
     runs = {status: sum(item[2] for item in told if item[0] == status) for status in Status}
     return Usage(

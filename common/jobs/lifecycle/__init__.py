@@ -1,1 +1,1 @@
-"""What happens to a job, from submit to deletion."""
+"""The job lifecycle, from submission to deletion."""

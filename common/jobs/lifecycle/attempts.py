@@ -1,8 +1,7 @@
-"""What a worker does to a job that it holds: claim, renew, commit a part.
+"""Operations of a worker on a job that it holds: claim, renew, commit a part.
 
-Every write names the lease token that it was given at the claim. A worker that lost its lease, because
-it was frozen, cut off or slow, changes nothing: it gets LeaseLost and stops. Times come from
-PostgreSQL's clock, never from a worker's.
+Every write is conditional on the lease token issued at the claim. A worker that lost its lease because it was frozen,
+cut off or slow changes nothing: it gets LeaseLost and stops. Times come from PostgreSQL's clock, never from a worker's.
 """
 
 from __future__ import annotations
@@ -42,22 +41,22 @@ from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, w
 from common.transcript.values import Part, Sentence
 
 log = get_logger(__name__)
-# Any number that is not that of another advisory lock; the second half of this one's is the worker.
+# An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.
 CLAIM_LOCK = 0x7061_7263
 
 
 class LeaseLost(Exception):
-    """The job is not this worker's any more; whatever it still holds of it is worth nothing."""
+    """The worker no longer holds the job; its uncommitted work on it is void."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to work on a job, until the lease runs out.
+    """The right to work on a job until the lease expires.
 
     `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
-    that part, without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that
-    earlier attempts of this run spent on transcribing; `isolated`: nothing else runs on this worker until the next part
-    is committed. `request_id` and `traceparent` are of the call that asked for this run.
+    that part without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier
+    attempts of this run spent on transcribing; `isolated`: the worker runs nothing else until the next part is
+    committed. `request_id` and `traceparent` are those of the API call that requested this run.
     """
 
     job: Job
@@ -75,7 +74,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a claimed job is; written with each renewal of its lease."""
+    """Progress of a claimed job, written with each renewal of its lease."""
 
     token: uuid.UUID
     stage: Stage
@@ -85,9 +84,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """The tokens that still hold, each with whether its job is to be canceled; one that is missing has been lost.
+    """The tokens of leases that are still held, each with whether its job is to be canceled; missing ones were lost.
 
-    `drain` is what an operator asked of the worker.
+    `drain` is what an operator requested of the worker.
     """
 
     held: Mapping[uuid.UUID, bool]
@@ -103,11 +102,11 @@ def claim(
     lease_seconds: float,
     token: uuid.UUID | None = None,
 ) -> Claim | None:
-    """Take a queued job. None where it is not there, not queued, not due, canceled or another model's.
+    """Claim a queued job; None if it is missing, not queued, not due, canceled or for another model.
 
-    None also where the worker has no room for it: a job that may be what kills workers runs alone. Such a job may be
-    announced again at once. Raises Unavailable; whoever gave the `token` can then undo what may have been done
-    (`abandon_claim`).
+    Also None if the worker has no room for it: a job suspected of killing workers runs alone. Such a job may be
+    announced again at once. Raises Unavailable; a caller that passed `token` can then undo a claim that may have been
+    committed (`abandon_claim`).
     """
     token = token or uuid.uuid4()
     statement = (
@@ -134,7 +133,7 @@ def claim(
         .returning(JobRow)
     )
     with database.transaction() as session:
-        # One claim of a worker at a time, else two could each find it idle.
+        # One claim per worker at a time, since two concurrent ones could each find the worker idle.
         session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
         row = session.scalars(statement).one_or_none()
         if row is None:
@@ -168,7 +167,10 @@ def claim(
 
 
 def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
-    """The message of a job that could not be taken is used up: if it still waits, it needs another one."""
+    """Clear the announcement of a job that could not be claimed.
+
+    Its message is used up, so a job that is still queued needs another one.
+    """
     session.execute(
         update(JobRow)
         .where(JobRow.id == job_id, JobRow.status == Status.QUEUED, JobRow.model == model)
@@ -191,7 +193,7 @@ def _sentence_count(session: Session, job: JobRow) -> int:
 
 
 def _spent_ms(session: Session, job: JobRow) -> int:
-    """What lost attempts spent is not known: nobody was left to say it."""
+    """Sum the transcription time of the run's attempts; that of lost attempts is unknown, as it was never reported."""
     spent = AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()
     statement = select(func.coalesce(func.sum(spent), 0)).where(AttemptRow.job_id == job.id, AttemptRow.run == job.run)
     return int(session.scalar(statement) or 0)
@@ -200,9 +202,10 @@ def _spent_ms(session: Session, job: JobRow) -> int:
 def renew(
     database: Database, worker: Worker, progress: Iterable[Progress], *, lease_seconds: float, draining: bool
 ) -> Renewal:
-    """Renew all leases of a worker in one UPDATE and say that it is alive.
+    """Renew all leases of a worker in one UPDATE and record its heartbeat.
 
-    A number that PostgreSQL refuses costs nobody else a lease: then all are renewed without their progress.
+    A progress value that PostgreSQL rejects must not cost other jobs their leases: in that case all leases are renewed
+    without progress.
     """
     items = list(progress)
     try:
@@ -234,7 +237,7 @@ def _renew(
                 lease_expires_at=from_now(lease_seconds),
                 stage=told.c.stage,
                 processed_ms=func.greatest(JobRow.processed_ms, told.c.processed_ms),
-                # The cast is for PostgreSQL: a column of nothing but NULL is text to it.
+                # PostgreSQL needs the cast: it takes a column of nothing but NULLs for text.
                 declared_ms=func.coalesce(told.c.declared_ms.cast(BigInteger), JobRow.declared_ms),
             )
             .returning(JobRow.lease_token, JobRow.cancel_requested)
@@ -244,13 +247,13 @@ def _renew(
 
 
 def record_audio(database: Database, held: Claim, *, key: str, size: int, sha256: str) -> None:
-    """Say where a link's audio now lies, so that a later attempt reads the same bytes."""
+    """Record where the copy of linked audio is stored, so that a later attempt reads the same bytes."""
     with database.transaction() as session:
         change(session, held, audio_key=key, audio_bytes=size, audio_sha256=sha256)
 
 
 def restart(database: Database, held: Claim) -> None:
-    """Throw away the parts of this run: they were made by another model revision or precision."""
+    """Discard the parts of this run, which were made by another model revision or precision."""
     with database.transaction() as session:
         change(session, held, processed_ms=0, **found_columns(NOTHING_KNOWN))
         for row in (SentenceRow, PartRow):
@@ -258,7 +261,7 @@ def restart(database: Database, held: Claim) -> None:
 
 
 def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: int) -> None:
-    """Append a part and its sentences, and what webhooks are to tell of it, in one transaction."""
+    """Append a part and its sentences, and the webhook events they cause, in one transaction."""
     with database.transaction() as session:
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
         counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
@@ -269,14 +272,17 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
 
 
 def found_columns(recording: Recording) -> dict[str, Any]:
-    """What decoding found out, as columns of the job. Each attempt decodes from the start, and so finds all again."""
+    """Return the findings of decoding as job columns.
+
+    Each attempt decodes from the start, and so finds all of them again.
+    """
     return {"tracks": tracks_json(recording.tracks), "warnings": warnings_json(recording.warnings)}
 
 
 def append_part(session: Session, held: Claim, part: Part, first_sentence: int) -> bool:
-    """The rows of a part; only the newest one keeps its resume state. Returns whether it is new.
+    """Insert the rows of a part; only the newest part keeps its resume state. Returns whether it is new.
 
-    Appending the same part again changes nothing: the answer to a first try may have got lost.
+    Appending the same part again changes nothing: the response to a first call may have been lost.
     """
     session.execute(
         update(PartRow)
@@ -324,7 +330,7 @@ def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, 
 
 
 def give_up_lease(database: Database, held: Claim) -> None:
-    """End the lease now instead of when it expires: the worker cannot go on, and the job may be the reason.
+    """End the lease now rather than at its expiry: the worker cannot continue, and the job may be the cause.
 
     The attempt then counts as lost, as if the process had died.
     """
@@ -333,7 +339,7 @@ def give_up_lease(database: Database, held: Claim) -> None:
 
 
 def change(session: Session, held: Claim, **changes: Any) -> None:
-    """The one conditional UPDATE behind every write of a worker. LeaseLost where no row matches."""
+    """Run the one conditional UPDATE behind every write of a worker. Raises LeaseLost if no row matches."""
     statement = (
         update(JobRow)
         .where(

@@ -1,4 +1,4 @@
-"""A batch ends with the last of its jobs; that is told once, in the transaction of that end."""
+"""The end of a batch: reported once, in the transaction that ends its last job."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from common.webhooks import EndedBatch, OwnUrl
 
 
 def held_batches(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, OwnUrl]:
-    """The batches of those of these jobs that have ended, each locked until the transaction ends.
+    """Return the batches of those of the given jobs that have ended, each locked until the transaction ends.
 
-    Two last jobs may end at the same moment, and neither transaction sees the other's end: by the lock the later
-    one waits for the earlier one's commit, and then sees both. Call it before webhook endpoints are locked.
+    The last two jobs may end at the same moment, and neither transaction sees the other's change. The lock makes the
+    later one wait for the earlier one's commit, after which it sees both. Call this before webhook endpoints are
+    locked.
     """
     found = session.execute(
         select(JobRow.batch_id, JobRow.webhook_url, JobRow.webhook_events).where(
@@ -26,14 +27,14 @@ def held_batches(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UU
         )
     ).all()
     held = {batch_id: OwnUrl(url, events) for batch_id, url, events in found if batch_id is not None}
-    if held:  # in one order everywhere: the sweep ends jobs of several batches
+    if held:  # always in the same order: the sweep ends jobs of several batches
         lock = select(BatchRow.id).where(BatchRow.id.in_(held)).order_by(BatchRow.id)
         session.execute(lock.with_for_update(key_share=True)).all()
     return held
 
 
 def tell_ends(session: Session, held: Mapping[uuid.UUID, OwnUrl]) -> None:
-    """Write the news of those of the held batches that have no job left that could go on by itself."""
+    """Write the webhook events of those held batches whose jobs are all in a terminal state."""
     if not held:
         return
     counted = session.execute(

@@ -1,4 +1,4 @@
-"""Many links submitted at once: one job each, and a group that counts them."""
+"""Batches of links submitted at once: one job per link, and a group that counts them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from common.models import BatchRow, JobRow
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An item that no job was made for; `number` counts the items from 0."""
+    """An item for which no job was created; `number` counts the items from 0."""
 
     number: int
     code: str
@@ -31,7 +31,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class BatchSubmission:
-    """What a client asks for: the good items by their number, and the others with what is wrong with them."""
+    """A batch request: the valid items by number, and the rejected ones with their errors."""
 
     id: uuid.UUID
     items: Mapping[int, Submission]
@@ -40,7 +40,7 @@ class BatchSubmission:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A group of jobs and how many of them are in which state. `deleted`: jobs that are not there any more."""
+    """A group of jobs with the number of jobs in each state; `deleted` counts jobs that no longer exist."""
 
     id: uuid.UUID
     created_at: datetime
@@ -51,33 +51,33 @@ class Batch:
 
     @property
     def public_id(self) -> str:
-        """The id as clients know it."""
+        """The public id of the batch."""
         return ids.shown(ids.BATCH, self.id)
 
     @property
     def deleted(self) -> int:
-        """How many of its jobs are not there any more."""
+        """The number of its jobs that no longer exist."""
         return self.total - len(self.refused) - sum(self.counts.values())
 
     @property
     def done(self) -> bool:
-        """Whether nothing happens to any of its jobs any more by itself."""
+        """Whether none of its jobs will change state by itself any more."""
         return all(status in TERMINAL for status, number in self.counts.items() if number)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPage:
-    """Some batches, newest first, and the cursor behind them; None where there are no more."""
+    """A page of batches, newest first, and the cursor of the next page; None if this is the last page."""
 
     batches: tuple[Batch, ...]
     next_cursor: str | None
 
 
 def submit_batch(session: Session, asked: BatchSubmission) -> tuple[Batch, Mapping[int, Job]]:
-    """Store all jobs of a batch as queued within the caller's transaction. Wake the dispatcher after the commit.
+    """Store all jobs of a batch as queued within the caller's transaction; wake the dispatcher after the commit.
 
-    Returns the batch and its jobs by their number. Raises QuotaExceeded where the key has no room for all of them;
-    InvalidRequest where it never will.
+    Returns the batch and its jobs by number. Raises QuotaExceeded if the key has no room for all of them;
+    InvalidRequest if it never will.
     """
     first = next(iter(asked.items.values()))
     check(session, first.key_id, first.quota, adding=len(asked.items))
@@ -96,7 +96,7 @@ def submit_batch(session: Session, asked: BatchSubmission) -> tuple[Batch, Mappi
 
 
 def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[Batch, Mapping[int, Job]]:
-    """A batch and those of its jobs that are still there, by their number. Raises NotFound."""
+    """Return a batch and those of its jobs that still exist, by number. Raises NotFound."""
     with database.transaction() as session:
         row = session.get(BatchRow, batch_id)
         if row is None or row.tenant != tenant:
@@ -107,7 +107,7 @@ def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[
 
 
 def batch_page(database: Database, *, tenant: str, after: str | None = None, limit: int = 20) -> BatchPage:
-    """A page of a tenant's batches, newest first. Raises InvalidRequest for a cursor that is not ours."""
+    """Return a page of a tenant's batches, newest first. Raises InvalidRequest for an invalid cursor."""
     newest = (BatchRow.created_at.desc(), BatchRow.id.desc())
     statement = select(BatchRow).where(BatchRow.tenant == tenant).order_by(*newest).limit(limit + 1)
     if after is not None:
@@ -121,7 +121,7 @@ def batch_page(database: Database, *, tenant: str, after: str | None = None, lim
 
 
 def _with_counts(session: Session, rows: Sequence[BatchRow]) -> list[Batch]:
-    """One query for the counts of all of them."""
+    """Convert the rows, with one query for the counts of all of them."""
     counted = session.execute(
         select(JobRow.batch_id, JobRow.status, func.count(), func.max(JobRow.finished_at))
         .where(JobRow.batch_id.in_([row.id for row in rows]))

@@ -1,4 +1,4 @@
-"""The same audio once more: the transcript of an earlier job with the same bytes, model and options."""
+"""Deduplication: reuses the transcript of an earlier job with the same audio bytes, model and options."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "word
 
 
 def find_duplicate(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> Job | None:
-    """The newest job of the tenant with a transcript of the same audio, made by the same model with the same options.
+    """Return the tenant's newest job with a transcript of the same audio, made by the same model with the same options.
 
     With `revisions`, transcripts of other revisions of the model do not count.
     """
@@ -31,9 +31,9 @@ def find_duplicate(database: Database, asked: Submission, *, revisions: Collecti
 
 
 def find_or_submit(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> tuple[Job, bool]:
-    """The running or completed job for the same audio, or a new one; and whether it is new.
+    """Return a running or completed job for the same audio, or else a new one; and whether it is new.
 
-    Two that ask at the same moment get the same job.
+    Concurrent requests get the same job.
     """
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{asked.tenant}/{asked.audio_sha256}", 0))
     with database.transaction() as session:
@@ -45,9 +45,9 @@ def find_or_submit(database: Database, asked: Submission, *, revisions: Collecti
 def complete_from_duplicate(
     database: Database, held: Claim, *, revision: str, precision: str, stage_ms: Mapping[str, int]
 ) -> bool:
-    """Processing → completed with a copy of an earlier transcript of the same audio; False where there is none."""
+    """Change processing → completed with a copy of an earlier transcript of the same audio; False if there is none."""
     job = held.job
-    # Of a link the hash is known since it was fetched, after the claim.
+    # The hash of linked audio is known only after it was fetched, which is after the claim.
     own = select(JobRow.audio_sha256).where(JobRow.id == job.id)
     with database.transaction() as session:
         sha256 = session.scalar(own)
@@ -59,7 +59,7 @@ def complete_from_duplicate(
             JobRow.result_precision == precision,
             JobRow.id != job.id,
         )
-        # Nobody deletes the sentences while they are copied.
+        # Prevents the sentences from being deleted while they are copied.
         earlier = session.scalar(statement.with_for_update(read=True))
         if earlier is None:
             return False
@@ -85,7 +85,7 @@ def complete_from_duplicate(
 
 
 def _found(asked: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
-    """Jobs for the audio of a submission that is known by its hash."""
+    """Select jobs with the same audio as a submission whose hash is known."""
     assert asked.audio_sha256 is not None
     statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels, asked.audio_track).where(
         JobRow.status.in_([status.value for status in statuses])
@@ -113,7 +113,7 @@ def _same(tenant: str, sha256: str, model: str, channels: str, audio_track: str)
 
 
 def _copy_sentences(session: Session, held: Claim, earlier: JobRow) -> None:
-    """In the place of what an attempt before may have done itself."""
+    """Copy the sentences, replacing any from an earlier attempt."""
     job = held.job
     for row in (SentenceRow, PartRow):
         session.execute(delete(row).where(row.job_id == job.id, row.run == job.run))

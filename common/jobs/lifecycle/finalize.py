@@ -1,4 +1,4 @@
-"""What every run that ends leaves behind: a row of usage, and the news for webhooks. One place, for each path."""
+"""What every run records when it ends, on every path: a usage row and webhook events."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Book what these jobs came to and tell who wants to know, in the transaction that changed their states.
+    """Record usage and write webhook events for these jobs, in the transaction that changed their states.
 
-    Call it last in every transaction that may end a job: a job that was queued again instead is passed over.
+    Call it last in every transaction that may end a job; a job that was queued again instead is skipped.
     """
     session.flush()
     book(session, job_ids)
@@ -36,9 +36,9 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """A row of usage for each run that is over; booking a run twice changes nothing."""
+    """Write a usage row for each run that has ended; recording a run twice changes nothing."""
     processed = case(
-        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was worked on
+        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was processed
         (JobRow.status == Status.COMPLETED, JobRow.audio_ms),
         else_=JobRow.processed_ms,
     )
@@ -61,9 +61,7 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 
 def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int]) -> None:
-    """A sum for each key and day (UTC), which quotas are held against; in the order of the keys, so that nobody waits
-    for somebody who waits for them.
-    """
+    """Add to the daily (UTC) totals per key that quotas are checked against, ordered by key to avoid deadlocks."""
     rows = [{"key_id": key_id, "day": TODAY, "audio_ms": by_key[key_id]} for key_id in sorted(by_key)]
     if rows:
         added = insert(UsageDailyRow).values(rows)
@@ -81,7 +79,7 @@ def _count(model: str, status: str, error_code: str | None, audio_ms: int, proce
 
 
 def _spent_ms() -> object:
-    """The time that the attempts of a run spent on transcribing; of lost ones it is not known."""
+    """Return the time that a run's attempts spent on transcribing; that of lost attempts is unknown."""
     spent = func.sum(AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()).cast(BigInteger)
     return (
         select(func.coalesce(spent, 0))

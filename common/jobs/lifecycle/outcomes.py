@@ -1,4 +1,4 @@
-"""How a worker's attempt ends: one transaction each, naming the lease token (see `common.jobs.lifecycle.attempts`)."""
+"""The ways an attempt can end, one transaction each, conditional on the lease token (see `attempts`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from common.transcript.values import Part
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """What a completed attempt says of its run."""
+    """What a completed attempt reports about its run."""
 
     model: str
     revision: str
@@ -41,7 +41,7 @@ def complete(
     first_sentence: int,
     stage_ms: Mapping[str, int],
 ) -> None:
-    """Processing → completed, together with the last part: a job is never half finished."""
+    """Change processing → completed together with the last part, so that a job is never half finished."""
     with database.transaction() as session:
         change(
             session,
@@ -67,7 +67,7 @@ def complete(
 def fail(
     database: Database, held: Claim, *, code: str, message: str, retryable: bool, stage_ms: Mapping[str, int]
 ) -> None:
-    """Processing → failed."""
+    """Change processing → failed."""
     with database.transaction() as session:
         change(
             session,
@@ -91,9 +91,9 @@ def try_again(
     stage_ms: Mapping[str, int],
     outage: bool = False,
 ) -> None:
-    """Processing → queued after a transient error, not to be claimed before the pause is over.
+    """Change processing → queued after a transient error; the job cannot be claimed before the backoff has passed.
 
-    `outage`: what the service stands on is to blame, which is counted apart.
+    `outage`: the cause is a service that Paraqueue depends on; such attempts are counted separately.
     """
     with database.transaction() as session:
         not_before = from_now(pause_seconds)
@@ -103,16 +103,16 @@ def try_again(
 
 
 def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
-    """Processing → queued, because the worker shuts down. No failed attempt."""
+    """Change processing → queued because the worker shuts down; not counted as a failed attempt."""
     with database.transaction() as session:
         change(session, held, **waiting())
         end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
 
 
 def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> None:
-    """Processing → queued, where the answer to a claim got lost: as if it had not been, if it was.
+    """Undo a claim whose response was lost: if it was committed, change processing → queued as if it had not been.
 
-    Else the job would wait for the end of its lease, and that would count as a crash of the worker.
+    Otherwise the job would wait for its lease to expire, which would count as a crash of the worker.
     """
     with database.transaction() as session:
         undone = update(JobRow).where(JobRow.id == job_id, JobRow.lease_token == token)
@@ -122,7 +122,7 @@ def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> No
 
 
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
-    """Processing → canceled, as the client asked."""
+    """Change processing → canceled, as requested by the client."""
     with database.transaction() as session:
         change(session, held, **_end(Status.CANCELED))
         end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
@@ -142,7 +142,7 @@ def _end(status: Status) -> dict[str, Any]:
 
 
 def waiting() -> dict[str, Any]:
-    """Queued again, unless the client asked to cancel and the worker had not heard of it: nobody would claim it."""
+    """Return the columns for queueing a job again, or for canceling it if that was requested and not yet handled."""
     canceled = JobRow.cancel_requested
     return {
         **NO_LEASE,
@@ -161,7 +161,7 @@ def end_attempt(
     code: str | None = None,
     message: str | None = None,
 ) -> None:
-    """Close the attempt's row and, where the run is over too, book it and tell of it, in the same transaction."""
+    """Close the attempt's row and, if the run is over too, record its usage and events, in the same transaction."""
     session.execute(
         update(AttemptRow)
         .where(AttemptRow.job_id == held.job.id, AttemptRow.token == held.token)

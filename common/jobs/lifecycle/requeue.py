@@ -1,4 +1,4 @@
-"""What an operator does to a job that does not move."""
+"""The operator's command for a job that is stuck."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BY_OPERATOR = "an operator queued the job again"
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """A job that waits again, and what it was before."""
+    """A job that was queued again, and its previous state."""
 
     job: Job
     before: Status
@@ -30,11 +30,11 @@ class Requeued:
 
 
 def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
-    """Have a job run as soon as there is a free slot, whatever held it up.
+    """Make a job run as soon as there is a free slot, whatever held it up.
 
-    A waiting one is announced anew, at once and under no suspicion. A processing one is taken from its worker, which
-    finds its lease gone and stops; the next one continues behind the last part. A failed or canceled one begins a new
-    run. Raises NotFound; WrongState for a completed one; Expired where an upload's audio is deleted already.
+    A waiting job is announced again at once and is no longer a suspect. A processing job is taken from its worker,
+    which finds its lease lost and stops; the next worker continues after the last part. A failed or canceled job starts
+    a new run. Raises NotFound; WrongState for a completed job; Expired if an upload's audio was already deleted.
     """
     with database.transaction() as session:
         row = session.get(JobRow, job_id, with_for_update=True)

@@ -1,4 +1,4 @@
-"""Jobs whose worker fell silent are taken back.
+"""Recovery of jobs whose worker stopped renewing their leases.
 
 Safe to run in several processes at once: each change is one conditional UPDATE.
 """
@@ -21,13 +21,13 @@ from common.leases import is_over
 from common.models import AttemptRow, JobRow
 
 AT_A_TIME = 500
-# Lost workers while the job ran alone, without a part in between.
+# Workers lost while the job ran alone, without a part committed in between.
 POISON_CRASHES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class RescuedJob:
-    """A job whose worker was silent for longer than its lease, and what became of it."""
+    """A job whose worker was silent for longer than its lease, and its new state."""
 
     job_id: uuid.UUID
     worker: str
@@ -35,10 +35,10 @@ class RescuedJob:
 
 
 def rescue_expired(database: Database) -> list[RescuedJob]:
-    """End the attempts whose leases ran out: queued again, or canceled if that was asked for.
+    """End the attempts whose leases expired: the jobs are queued again, or canceled if that was requested.
 
-    Who loses workers in company of others never fails for it: it was an operator, or another's fault. Who loses two
-    while it runs alone, without a part in between, is what kills them, and fails.
+    A job that loses workers while other jobs run on them never fails because of that: the cause was an operator or
+    another job. A job that loses two workers while it runs alone, without a part in between, is the cause, and fails.
     """
     with database.transaction() as session:
         expired = [
@@ -61,7 +61,7 @@ def rescue_expired(database: Database) -> list[RescuedJob]:
             .values(**_lost_values())
             .returning(JobRow.id, JobRow.status)
         )
-        now = {row[0]: row[1] for row in changed}  # not dict(changed), which takes a Result for a mapping
+        now = {row[0]: row[1] for row in changed}  # not dict(changed), which treats a Result as a mapping
         _end_attempts(session, tokens)
         ended(session, list(now))
         return [RescuedJob(job_id, worker, Status(now[job_id])) for job_id, _, worker in expired]

@@ -1,7 +1,7 @@
-"""Data that has outlived its time: audio, transcripts, then the jobs themselves, batches and usage; lost objects.
+"""Retention: deletes expired audio, transcripts, jobs, batches and usage, and orphaned objects.
 
-Each step goes on until nothing is due or its time is over, in small transactions: one job each, or some hundreds of
-small rows. A job that cannot be cleaned is passed over until the next time; a step never holds up another's.
+Each step continues until nothing is due or its time limit is reached, in small transactions: one job each, or some
+hundreds of small rows. A job that cannot be cleaned is skipped until the next time, and a step never blocks another.
 Safe to run in several processes at once: each change is one conditional statement.
 """
 
@@ -31,11 +31,11 @@ log = get_logger(__name__)
 JOBS_AT_A_TIME = 200
 ROWS_AT_A_TIME = 500
 KEYS_AT_A_TIME = 500
-# So many jobs in one go that cannot be cleaned are not the jobs' fault.
+# If this many jobs in one pass cannot be cleaned, the cause is not the jobs.
 MOST_FAILURES = 5
-# An upload that is still streaming has no row yet; nothing of ours takes longer than this.
+# An upload that is still streaming has no row yet; nothing in the service takes longer than this.
 ORPHAN_AGE = timedelta(hours=24)
-# One round trip, and one job at a time: of ten hours of audio there are ten thousand sentences.
+# One round trip, and one job at a time: ten hours of audio have ten thousand sentences.
 DELETE_RESULT = text("""
 WITH due AS (
     SELECT id FROM jobs
@@ -49,12 +49,12 @@ UPDATE jobs SET result_deleted_at = now() FROM due WHERE jobs.id = due.id RETURN
 
 
 def expire_audio(database: Database, storage: Storage, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete the audio of jobs that ended so long ago; returns of how many."""
+    """Delete the audio of jobs that ended at least `after_seconds` ago; returns the number of jobs."""
 
     def forget(job_id: uuid.UUID) -> bool:
-        # Listed before the mark: what a retry fetches behind it is not in the list.
+        # Listed before the job is marked, so that the list contains nothing that a later retry fetches.
         keys = [key for key, _ in storage.keys(audio_keys.prefix(job_id))]
-        if not _forget_audio(database, job_id):  # a retry came first, and needs the audio
+        if not _forget_audio(database, job_id):  # a retry came first and needs the audio
             return False
         for key in keys:
             storage.delete(key)
@@ -64,7 +64,10 @@ def expire_audio(database: Database, storage: Storage, limit: TimeLimit, *, afte
 
 
 def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
-    """Mark first: what a failing storage then leaves behind is an orphan, which is found too."""
+    """Mark the audio of a job as deleted, before deleting it; False if the job no longer allows that.
+
+    Objects that a failing storage then keeps are orphans, which are found as well.
+    """
     with database.transaction() as session:
         changed = session.scalar(
             update(JobRow)
@@ -76,7 +79,7 @@ def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
 
 
 def expire_results(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete the sentences and parts of jobs that ended so long ago; the job's row stays."""
+    """Delete the sentences and parts of jobs that ended at least `after_seconds` ago; the job rows are kept."""
 
     def wipe(job_id: uuid.UUID) -> bool:
         with database.transaction() as session:
@@ -87,9 +90,10 @@ def expire_results(database: Database, limit: TimeLimit, *, after_seconds: float
 
 
 def expire_jobs(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete the rows of jobs that ended so long ago and have neither audio nor a transcript any more.
+    """Delete the rows of jobs that ended at least `after_seconds` ago and have neither audio nor a transcript any more.
 
-    Their attempts, tags and stored answers go with them. The log of their webhooks stays, without what they said.
+    Their attempts, tags and stored responses are deleted with them. The log of their webhooks is kept without the
+    content.
     """
     old = _ended_before(after_seconds)
     empty = JobRow.audio_key.is_(None) & JobRow.result_deleted_at.is_not(None)
@@ -108,7 +112,7 @@ def expire_jobs(database: Database, limit: TimeLimit, *, after_seconds: float) -
 
 
 def expire_batches(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete batches of that age of which no job is left."""
+    """Delete batches of that age that have no jobs left."""
     due = (
         select(BatchRow.id)
         .where(BatchRow.created_at < ago(after_seconds))
@@ -122,7 +126,7 @@ def expire_batches(database: Database, limit: TimeLimit, *, after_seconds: float
 
 
 def expire_usage(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete what runs came to that ended so long ago."""
+    """Delete the usage of runs that ended at least `after_seconds` ago."""
     due = (
         select(UsageRow.job_id, UsageRow.run)
         .where(UsageRow.ended_at < ago(after_seconds))
@@ -151,9 +155,9 @@ def _each(
     act: Callable[[uuid.UUID], bool],
     limit: TimeLimit,
 ) -> int:
-    """Do it to every job that is due, those that ended first first; returns to how many.
+    """Call `act` for every job that is due, those that ended first first; returns how often it succeeded.
 
-    A job for which it fails is passed over. Raises the error where it fails again and again.
+    A job for which `act` fails is skipped. Raises the error if it fails again and again.
     """
     done = failures = 0
     for job_id in _due(database, ended & due, limit):
@@ -168,7 +172,7 @@ def _each(
 
 
 def _due(database: Database, due: ColumnElement[bool], limit: TimeLimit) -> Iterator[uuid.UUID]:
-    """Page by page, and none twice."""
+    """Yield the jobs that are due, page by page, each at most once."""
     place = tuple_(JobRow.finished_at, JobRow.id)
     statement = select(JobRow.id, JobRow.finished_at).where(due).order_by(JobRow.finished_at, JobRow.id)
     behind = statement
@@ -185,18 +189,18 @@ def _due(database: Database, due: ColumnElement[bool], limit: TimeLimit) -> Iter
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """How a search for orphans went: how many were deleted, and behind which key the next one goes on; "": done."""
+    """The result of a search for orphans: how many were deleted, and the key to continue after ("": finished)."""
 
     deleted: int
     reached: str
 
 
 def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, after: str = "") -> Search:
-    """Delete audio that no job names: uploads that broke off, copies of workers that had lost their lease.
+    """Delete audio that no job refers to: aborted uploads, and copies made by workers that had lost their lease.
 
-    Begins behind the key `after`, so that a storage with very many objects is gone through in several goes.
+    Starts after the key `after`, so that a very large storage can be searched in several passes.
     """
-    with database.transaction() as session:  # the database's clock: that of this machine may be a day ahead
+    with database.transaction() as session:  # the database's clock, as the one of this machine may be a day ahead
         too_old = (session.scalar(select(func.now())) or datetime.now(UTC)) - ORPHAN_AGE
     deleted = 0
     if not after:
@@ -215,7 +219,7 @@ def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, af
 
 
 def _orphans(database: Database, keys: Iterable[str]) -> list[str]:
-    """Those of these keys that nobody names; not what somebody else put beside our audio."""
+    """Return the keys that no row refers to, except those of objects that are not ours."""
     jobs = {key: job_id for key in keys if (job_id := audio_keys.job_of(key)) is not None}
     if not jobs:
         return []

@@ -1,4 +1,4 @@
-"""Accepting a job: from this commit on it is never lost."""
+"""Accepting a job: once this commit succeeds, the job is never lost."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ INSERT = insert(JOBS).returning(*SHOWN)
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """What a client asks for. Either `url`, or the key and hash of an upload that lies in storage.
+    """A submission: either `url`, or the key and hash of a stored upload.
 
-    `resumable`: the bytes came as an upload of many requests, which has the job's id.
+    `resumable`: the bytes came as a resumable upload, whose id the job takes.
     """
 
     id: uuid.UUID
@@ -50,7 +50,7 @@ class Submission:
 
 
 def submit(database: Database, submission: Submission) -> Job:
-    """Store the job as queued. Wake the dispatcher afterwards: a submit does not wait for Redis."""
+    """Store the job as queued; wake the dispatcher afterwards, as submitting does not wait for Redis."""
     with database.transaction() as session:
         return submit_in(session, submission)
 
@@ -58,7 +58,7 @@ def submit(database: Database, submission: Submission) -> Job:
 def submit_in(session: Session, submission: Submission, *, checked: bool = False) -> Job:
     """Store the job within the caller's transaction, which may commit other rows with it.
 
-    Raises QuotaExceeded, unless the caller has `checked` that.
+    Raises QuotaExceeded, unless the caller has already `checked` the quota.
     """
     if not checked:
         check(session, submission.key_id, submission.quota)

@@ -1,1 +1,1 @@
-"""What operators watch: queue statistics, stuck jobs."""
+"""Monitoring for operators: queue statistics, stuck jobs."""

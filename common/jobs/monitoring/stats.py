@@ -1,4 +1,4 @@
-"""What an operator watches: how much waits, for how long, who works. Each query reads an index of what is open."""
+"""Queue statistics for operators: queue lengths, waiting times and workers, each read from an index of open rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from common.db import Database
 from common.jobs.scheduling.workers import ALIVE_SQL
 
 STATEMENT_TIMEOUT_MS = 5000
-# A paused job is one that waits for its next attempt, and not for a worker.
+# A paused job waits for its next attempt, not for a worker.
 WAITING = text("""
 SELECT model, priority, count(*), count(*) FILTER (WHERE not_before > now()),
        extract(epoch FROM now() - min(not_before))
@@ -23,7 +23,7 @@ SELECT model, count(*) FILTER (WHERE NOT draining), count(*) FILTER (WHERE drain
        coalesce(sum(slots) FILTER (WHERE NOT draining), 0)
 FROM workers WHERE {ALIVE_SQL} GROUP BY model
 """)
-# Counted no further than this: a receiver that is away for days may have very many waiting.
+# Counting stops here: a receiver that is down for days may have very many waiting deliveries.
 MOST_DELIVERIES = 10_000
 DELIVERIES = text(f"""
 SELECT (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'pending' LIMIT {MOST_DELIVERIES}) AS found),
@@ -36,7 +36,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'pending' LI
 
 @dataclass(frozen=True, slots=True)
 class QueuedJobs:
-    """Queued jobs of a model and priority. `oldest_seconds`: how long one of them could have been running by now."""
+    """Queued jobs of a model and priority; `oldest_seconds` is the longest time since one of them became due."""
 
     model: str
     priority: int
@@ -47,7 +47,7 @@ class QueuedJobs:
 
 @dataclass(frozen=True, slots=True)
 class RunningJobs:
-    """Jobs of a model that are being worked on, by stage."""
+    """Processing jobs of a model, by stage."""
 
     model: str
     stage: str
@@ -56,7 +56,7 @@ class RunningJobs:
 
 @dataclass(frozen=True, slots=True)
 class WorkerCounts:
-    """The live workers of a model; the slots are of those that take jobs."""
+    """The live workers of a model; the slots are those of workers that accept jobs."""
 
     model: str
     ready: int
@@ -66,7 +66,7 @@ class WorkerCounts:
 
 @dataclass(frozen=True, slots=True)
 class QueueStats:
-    """One look. `deliveries_due` are late already; both counts of deliveries end at 10,000."""
+    """A snapshot of the queue; `deliveries_due` are overdue, and both counts of deliveries stop at 10,000."""
 
     waiting: tuple[QueuedJobs, ...]
     running: tuple[RunningJobs, ...]
@@ -77,7 +77,7 @@ class QueueStats:
 
 
 def queue_stats(database: Database) -> QueueStats:
-    """Look at what is open. Raises Unavailable."""
+    """Read a snapshot of what is open. Raises Unavailable."""
     with database.transaction() as session:
         session.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
         pending, due, lag = session.execute(DELIVERIES).one()

@@ -1,4 +1,4 @@
-"""What does not move although it should, for an operator: see `find_stuck`."""
+"""Detection of jobs that should make progress but do not; see `find_stuck`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from common.db import Database
 from common.jobs.scheduling.workers import ALIVE_SQL
 from common.models import QUARANTINE_CRASHES
 
-# A sweep takes an expired lease back within seconds, and dispatch announces within seconds: this is far more.
+# A sweep takes back an expired lease within seconds, and dispatch announces jobs within seconds: this is far more.
 GRACE_SECONDS = 60.0
 
 
 class StuckKind(StrEnum):
-    """In which way something is stuck."""
+    """The way in which something is stuck."""
 
     NO_WORKER = "no_worker"
     NOT_TAKEN = "not_taken"
@@ -29,7 +29,7 @@ class StuckKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """Something that is stuck: a job, or for NO_WORKER a model with all its waiting jobs. `worker`: who has it."""
+    """A stuck job or, for NO_WORKER, a model with all its queued jobs; `worker` is the one that holds the job."""
 
     kind: StuckKind
     subject: str
@@ -46,8 +46,8 @@ NO_WORKER = text(f"""
 SELECT model, count(*) AS number, extract(epoch FROM now() - min(created_at)) AS age
 FROM jobs WHERE status = 'queued' AND model NOT IN ({LIVE}) GROUP BY model ORDER BY model
 """)
-# Announced because slots are free, lately, since that is done again and again; and yet no worker of the model begins
-# anything, not even a job that came later.
+# Announced recently, so slots are free (a job is announced repeatedly while they are), yet no worker of the model has
+# started anything, not even a later job.
 NOT_TAKEN = text(f"""
 SELECT id, extract(epoch FROM now() - greatest(created_at, not_before)) AS age, NULL AS worker FROM jobs
 WHERE status = 'queued' AND dispatched_at > now() - make_interval(secs => :silence) AND model IN ({LIVE})
@@ -58,7 +58,7 @@ AND NOT EXISTS (
 )
 ORDER BY age DESC LIMIT :limit
 """)
-# A part is some minutes of audio; between two of them nothing else says that a worker gets on.
+# A part is some minutes of audio; between two parts nothing else shows that a worker makes progress.
 NO_PROGRESS = text("""
 SELECT held.id, extract(epoch FROM now() - held.moved_at) AS age, held.lease_worker AS worker FROM (
     SELECT jobs.id, jobs.lease_worker, greatest(
@@ -84,14 +84,14 @@ WHERE status = 'queued' AND crashes >= {QUARANTINE_CRASHES} ORDER BY created_at 
 def find_stuck(
     database: Database, *, progress_seconds: float, redispatch_seconds: float, limit: int = 50
 ) -> list[Stuck]:
-    """All that is stuck, at most `limit` jobs of each kind, the longest first.
+    """Find everything that is stuck, at most `limit` jobs of each kind, the longest-stuck first.
 
-    `progress_seconds`: a running job without a new part for so long counts; a fetch may take as long as the settings
-    allow.
+    `progress_seconds`: a processing job without a new part for this long counts as stuck; a fetch may take as long as
+    the settings allow.
     """
     values = {
         "grace": GRACE_SECONDS,
-        # One announcement may be lost.
+        # One lost announcement is tolerated.
         "silence": redispatch_seconds + GRACE_SECONDS,
         "progress": progress_seconds,
         "limit": limit,

@@ -1,8 +1,8 @@
-"""What people correct: kept beside the machine's sentence, which stays as it is.
+"""Manual corrections, stored beside the machine's sentence, which stays unchanged.
 
-An edit belongs to a sentence of one run. It goes wherever its sentence goes: with the job, with its result, with a
-run that begins anew. Kept is the newest text only; `revision` goes on counting, also over a way back to the
-machine's text, so that nobody undoes the work of another unseen.
+An edit belongs to a sentence of one run and is deleted with it: with the job, with its result, or when a new run
+begins. Only the newest text is kept; `revision` keeps counting, even when the machine's text is restored, so that
+nobody unknowingly overwrites the work of another.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def correct(
     seen: int | None = None,
     key_id: uuid.UUID | None = None,
 ) -> Sentence:
-    """Put a person's text in the place of a sentence's, or with None the machine's back; the sentence as it is now.
+    """Replace a sentence's text with a person's or, with None, restore the machine's; returns the updated sentence.
 
-    `seen` is the revision that the person saw, 0 for a sentence that nobody changed; where another one is there now,
-    EditConflict is raised. The text that is there already changes nothing, so that a request may be repeated.
-    Raises NotFound.
+    `seen` is the revision that the caller read, 0 for a sentence without edits; if the current one differs,
+    EditConflict is raised. Writing the text that is already there changes nothing, so a request may be repeated. Raises
+    NotFound.
     """
     with database.transaction() as session:
         machine_text = _held(session, job, number)
@@ -54,7 +54,10 @@ def correct(
 
 
 def _held(session: Session, job: Job, number: int) -> str:
-    """The machine's text of a sentence; who else corrects it waits, its worker does not. Raises NotFound."""
+    """Lock a sentence against other corrections (its worker is not blocked); returns the machine's text.
+
+    Raises NotFound.
+    """
     here = (SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number == number)
     found = session.scalar(select(SentenceRow.text).where(*here).with_for_update(key_share=True))
     if found is None:

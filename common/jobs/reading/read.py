@@ -1,4 +1,4 @@
-"""Reading jobs and transcripts. Nothing here changes a row."""
+"""Reads jobs and transcripts; nothing here changes a row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRIES = cast(Table, AttemptRow.__table__)
 SPOKEN = cast(Table, SentenceRow.__table__)
 EDITS = cast(Table, EditRow.__table__)
 TAGS = cast(Table, JobTagRow.__table__)
-# Built once: building a statement takes longer than the database needs for it.
+# Built once: building a statement takes longer than the database needs to run it.
 ONE = select(*SHOWN).where(JOBS.c.id == bindparam("id"))
 NEWEST = (
     select(*SHOWN)
@@ -32,7 +32,7 @@ NEWEST = (
     .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
     .limit(bindparam("number", type_=Integer))
 )
-# In the order of the index, so that a page costs the same however often a tag was used.
+# In index order, so that a page costs the same however often a tag was used.
 TAGGED = (
     select(*SHOWN)
     .join_from(JOBS, TAGS, TAGS.c.job_id == JOBS.c.id)
@@ -45,7 +45,7 @@ ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES
 SAME_SENTENCE = (
     (EDITS.c.job_id == SPOKEN.c.job_id) & (EDITS.c.run == SPOKEN.c.run) & (EDITS.c.number == SPOKEN.c.number)
 )
-# Says the same again, for plans that were made when there were few edits: they cannot go over those of a whole job.
+# Redundant, but it prevents plans cached while there were few edits from scanning all edits of a job.
 NEAR = (EDITS.c.number > bindparam("number")) & (EDITS.c.number <= bindparam("number") + bindparam("limit"))
 SENTENCES = (
     select(
@@ -65,20 +65,20 @@ SENTENCES = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some jobs, newest first, and the cursor behind them; None where there are no more."""
+    """A page of jobs, newest first, and the cursor of the next page; None if this is the last page."""
 
     jobs: tuple[Job, ...]
     next_cursor: str | None
 
 
 def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """One job, whatever its state. Raises NotFound, also for a job of another tenant than the one named."""
+    """Return one job in any state. Raises NotFound, also for a job of a tenant other than the given one."""
     with database.transaction() as session:
         return _one(session, job_id, tenant)
 
 
 def get_with_attempts(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> tuple[Job, list[Attempt]]:
-    """One job and all tries at it, oldest first. Raises NotFound as `get` does."""
+    """Return one job and all its attempts, oldest first. Raises NotFound like `get`."""
     with database.transaction() as session:
         job = _one(session, job_id, tenant)
         untried = job.run == 1 and not job.attempts
@@ -104,9 +104,9 @@ def page(
     after: str | None = None,
     limit: int = 20,
 ) -> Page:
-    """A page of a tenant's jobs, newest first; created from one moment on, and before another.
+    """Return a page of a tenant's jobs, newest first, created at or after `created_from` and before `created_to`.
 
-    Raises InvalidRequest for a cursor that is not ours.
+    Raises InvalidRequest for an invalid cursor.
     """
     statement, created_at, job_id = _newest(status, tag)
     if batch_id is not None:
@@ -127,20 +127,20 @@ def page(
 
 
 def _newest(status: Status | None, tag: str | None) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
-    """Jobs with a status and a tag, newest first, and the two columns that say where a job stands."""
+    """Build the statement for jobs with a status and a tag, newest first, and the two columns of its sort position."""
     if tag is not None and status is None:
         return TAGGED, TAGS.c.created_at, TAGS.c.job_id
     statement = NEWEST
     if status is not None:
         statement = statement.where(JOBS.c.status == status)
-    if tag is not None:  # PostgreSQL begins with whichever of the two fewer jobs have
+    if tag is not None:  # PostgreSQL starts with whichever of the two matches fewer jobs
         statement = statement.join_from(JOBS, TAGS, (TAGS.c.job_id == JOBS.c.id) & (TAGS.c.tag == bindparam("tag")))
         statement = statement.where(TAGS.c.tenant == bindparam("tenant"))
     return statement, JOBS.c.created_at, JOBS.c.id
 
 
 def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:
-    """All tries at a job, oldest first."""
+    """Return all attempts of a job, oldest first."""
     with database.transaction() as session:
         return _attempts(session, job_id)
 
@@ -150,7 +150,7 @@ def _attempts(session: Session, job_id: uuid.UUID) -> list[Attempt]:
 
 
 def readable(job: Job, *, partial: bool) -> Job:
-    """The job, if its transcript may be read. Raises Expired, NotReady; NoTranscript where there is none to come."""
+    """Return the job if its transcript may be read. Raises Expired, NotReady; NoTranscript if there will be none."""
     if job.result_deleted_at is not None:
         raise Expired("the transcript was deleted at the end of its retention period")
     if job.status in (Status.FAILED, Status.CANCELED) and not partial:
@@ -167,10 +167,10 @@ def _ended_as(job: Job) -> str:
 
 
 def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterator[Sentence]:
-    """The sentences of a job's current run in order, fetched a few hundred at a time.
+    """Iterate over the sentences of a job's current run in order, fetched a few hundred at a time.
 
-    As people corrected them, or with `machine` as they were recognised. No connection is held between two fetches,
-    so that a slow reader holds nobody up.
+    Returns the corrected text or, with `machine`, the recognized text. No connection is held between two fetches, so a
+    slow reader blocks nobody.
     """
     reached = -1
     while found := sentences_after(database, job, reached, machine=machine):
@@ -181,14 +181,14 @@ def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterato
 def sentences_after(
     database: Database, job: Job, number: int, *, limit: int = SENTENCES_AT_A_TIME, machine: bool = False
 ) -> list[Sentence]:
-    """The next few hundred sentences behind `number`, which counts from 0; empty at the (present) end."""
+    """Return up to `limit` sentences after `number`, which counts from 0; empty at the (current) end."""
     asked = {"id": job.id, "run": job.run, "number": number, "limit": limit}
     with database.transaction() as session:
         return [_sentence_of(row, machine=machine) for row in session.execute(SENTENCES, asked)]
 
 
 def sentence(database: Database, job: Job, number: int, *, machine: bool = False) -> Sentence:
-    """One sentence of a job's current run. Raises NotFound."""
+    """Return one sentence of a job's current run. Raises NotFound."""
     found = sentences_after(database, job, number - 1, limit=1, machine=machine) if number >= 0 else []
     if not found:
         raise NotFound(f"{job.public_id} has no sentence {number}")

@@ -1,1 +1,1 @@
-"""Which job runs next, and where."""
+"""Scheduling: which job runs next, and where."""

@@ -1,11 +1,11 @@
-"""Which queued jobs go to the workers next.
+"""Chooses the queued jobs that are announced to the workers next.
 
-Postgres decides, a Celery message only wakes a worker up: no more jobs are announced than there are free
-slots, so that everything else waits where it can still be reordered. A message that is lost is announced
-again after `redispatch_seconds`; one that arrives twice finds its job claimed.
+PostgreSQL decides; a Celery message only wakes a worker. No more jobs are announced than there are free slots, so that
+all others stay where they can still be reordered. A lost message is sent again after `redispatch_seconds`; a duplicate
+finds its job already claimed.
 
-The order: highest priority first; inside one priority the tenant with the fewest jobs running, among equals the one
-that was served longest ago; of a tenant, its oldest job whose key is below its limit.
+The order: highest priority first; within one priority, the tenant with the fewest running jobs or, if equal, the one
+served longest ago; within a tenant, its oldest job whose key is below its limit.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from common.jobs.scheduling.queue_queries import (
 )
 from common.models import JobRow
 
-# Any number, the same in every process: the advisory lock under which one dispatcher at a time chooses.
+# An arbitrary number, the same in every process: the advisory lock that lets one dispatcher at a time choose.
 DISPATCH_LOCK = 0x7061_7261
-# Choosing takes milliseconds. Whoever holds the lock for longer is frozen, and the server ends its session soon.
+# Choosing takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session soon.
 LOCK_TIMEOUT_MS = 2_000
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
@@ -59,15 +59,15 @@ class Chosen:
 
 
 def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, key_max_running: int = 0) -> int:
-    """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
+    """Announce the jobs that should run next; returns how many. Safe to call from anywhere, at any time.
 
-    `key_max_running` is how many jobs run at once of a key that has no limit of its own; 0: any number. Raises
-    Unavailable where the broker or the database does not respond, or another dispatcher does not come to its end; the
-    jobs concerned are then announced by the next call.
+    `key_max_running` is the number of jobs that may run at once for a key without a limit of its own; 0 means
+    unlimited. Raises Unavailable if the broker or the database does not respond, or if another dispatcher holds the
+    lock for too long; the affected jobs are then announced by the next call.
     """
     limits = DispatchLimits(redispatch_seconds, key_max_running)
     with database.transaction() as session:
-        # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
+        # Waits for the lock rather than skipping: the running dispatcher may not have seen a job that this one would.
         session.execute(TAKE_LOCK)
         chosen = _choose(session, limits)
     sent = 0
@@ -106,13 +106,13 @@ def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
 
 
 def _taken(session: Session, model: str, free: int, found: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
-    """The jobs of a model that get its free slots: highest priority first, and fair within one."""
+    """Choose the jobs of a model that get its free slots: highest priority first, fair within a priority."""
     taken: list[QueuedJob] = []
     for priority in priorities(session, model):
         full = full_keys(session, found.of_key, limits)
         waiting = tenants(session, model, priority, found.of_tenant)
         open_lines: dict[str, list[QueuedJob]] = {}
-        # Some tenants at a time: who is behind those that take all slots need not be asked.
+        # A few tenants at a time: once all slots are taken, later tenants need not be queried.
         while waiting and len(open_lines) < free - len(taken):
             asked, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
             open_lines |= next_jobs(session, model, priority, asked, slots=free - len(taken), full=full, limits=limits)
@@ -123,14 +123,17 @@ def _taken(session: Session, model: str, free: int, found: RunningCounts, limits
 
 
 def _note_turns(session: Session, served: Sequence[str]) -> None:
-    """Remember who was served last: by the clock of the moment, as a transaction that waited began before its turn."""
+    """Record when each tenant was served.
+
+    Uses the current time: a transaction that waited for the lock began before its turn.
+    """
     last = {tenant: place for place, tenant in enumerate(served)}
     if last:
         session.execute(NOTE_TURNS, {"tenants": list(last), "places": list(last.values())})
 
 
 def _announced(session: Session, chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Mark the chosen jobs; without those that somebody is changing in this moment, which wait for the next time."""
+    """Mark the chosen jobs as announced, except those that are locked right now; they wait for the next dispatch."""
     if not chosen:
         return []
     free = (

@@ -1,4 +1,4 @@
-"""Dispatching in the background of a process."""
+"""Dispatching in a background thread of a process."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from common.jobs.scheduling.dispatch import Publish, dispatch
 from common.telemetry import get_logger
 
 log = get_logger(__name__)
-# One look serves all submits of this time; the first one after a rest is dispatched at once.
+# One dispatch serves all submissions of this period; the first one after a pause is dispatched at once.
 PAUSE_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 
 
 class Dispatcher(Background):
-    """A background thread that calls `dispatch` when woken; many wakes in a row become one call."""
+    """A background thread that calls `dispatch` when woken; multiple wake-ups are merged into one call."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Dispatcher(Background):
         key_max_running: int = 0,
         wake_deliverers: Callable[[], None] | None = None,
     ) -> None:
-        """`wake_deliverers` is called when webhooks are due; without it they wait for the sweep."""
+        """Create the thread; `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep."""
         super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
         self._database = database
         self._publish = publish
@@ -39,7 +39,7 @@ class Dispatcher(Background):
         self._postponed = False
 
     def work(self) -> None:
-        """One dispatch."""
+        """Run one dispatch."""
         try:
             sent = dispatch(
                 self._database,

@@ -1,4 +1,4 @@
-"""Whose turn it is among jobs of one priority: fair between tenants, within the limit of each key. Pure."""
+"""Fair scheduling of jobs of one priority: between tenants, and within the limit of each key. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job that could be announced. `key_limit` is how many jobs of its key may run at once; 0: any number."""
+    """A job that could be announced; `key_limit` is how many jobs of its key may run at once, 0: unlimited."""
 
     job_id: uuid.UUID
     tenant: str
@@ -26,11 +26,11 @@ def schedule_fairly(
     running: Counter[str],
     of_key: Counter[uuid.UUID],
 ) -> list[QueuedJob]:
-    """The jobs that get the slots, in order: next is always the tenant that has the fewest jobs running.
+    """Return the jobs that get the slots, in order: the tenant with the fewest running jobs is always next.
 
-    `lines` holds each tenant's jobs, oldest first, the tenant that was served longest ago before all others: among
-    those that have equally many running, its turn is first. A job whose key is at its limit lets those behind it
-    pass. `running`, by tenant, and `of_key` count what runs; what is taken is added to them.
+    `lines` holds each tenant's jobs, oldest first. Tenants are ordered by when they were last served, the longest ago
+    first, which decides between tenants with equally many running jobs. A job whose key is at its limit is skipped in
+    favor of those behind it. `running` (by tenant) and `of_key` count the running jobs; chosen jobs are added to them.
     """
     left = {tenant: list(reversed(line)) for tenant, line in lines.items()}
     turns = [(running[tenant], place, tenant) for place, tenant in enumerate(lines)]
@@ -52,7 +52,7 @@ def schedule_fairly(
 
 
 def _next(line: list[QueuedJob], of_key: Counter[uuid.UUID]) -> QueuedJob | None:
-    """Take the first job off a line, which is in reverse, whose key has room."""
+    """Remove and return the first job whose key has room; `line` is in reverse order."""
     while line:
         job = line.pop()
         if not job.key_limit or job.key_id is None or of_key[job.key_id] < job.key_limit:

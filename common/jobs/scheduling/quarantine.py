@@ -1,7 +1,7 @@
-"""Jobs that may be what kills their workers, and the workers that are kept free for them.
+"""Quarantine: jobs suspected of killing their workers, and the workers reserved for them.
 
-Whoever loses a worker twice without a part in between is a suspect. It waits until a worker has nothing else to do,
-and runs there alone: if the worker dies again, no other job goes with it, and it is known who did it.
+A job that loses its worker twice without a part in between is a suspect. It waits until a worker is idle and runs there
+alone: if that worker dies too, no other job is lost with it, and the cause is known.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SEATS = (
 
 @dataclass(frozen=True, slots=True)
 class WorkerLoad:
-    """A worker that takes jobs, and what it does now."""
+    """A worker that accepts jobs, and its current load."""
 
     worker: str
     model: str
@@ -49,7 +49,7 @@ class WorkerLoad:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedJob:
-    """A job that waits to run alone; `announced` where it was told to the workers lately."""
+    """A job that waits to run alone; `announced`: a message for it was sent recently."""
 
     job_id: uuid.UUID
     tenant: str
@@ -59,24 +59,24 @@ class QuarantinedJob:
 
 @dataclass(frozen=True, slots=True)
 class Reservations:
-    """The workers that take jobs as they come, and the suspects whose workers are ready for them."""
+    """The workers that accept any job, and the suspects whose reserved workers are ready for them."""
 
     open: tuple[WorkerLoad, ...]
     ready: tuple[QuarantinedJob, ...]
 
 
 def worker_loads(session: Session) -> list[WorkerLoad]:
-    """All live workers."""
+    """Return the load of all live workers."""
     return [WorkerLoad(*row) for row in session.execute(SEATS)]
 
 
 def reserve_workers(
     session: Session, model: str, all_seats: Sequence[WorkerLoad], full: Collection[uuid.UUID], limits: DispatchLimits
 ) -> Reservations:
-    """Reserve a worker of the model for each suspect, but not more than half of them, and one at least.
+    """Reserve a worker of the model for each suspect, but at most half of the workers, and at least one.
 
-    A reservation stays until its job has run, was canceled, or its worker is gone. A reserved worker takes
-    nothing new; when it has nothing left, its suspect is ready.
+    A reservation lasts until its job has run or was canceled, or the worker is gone. A reserved worker accepts no new
+    jobs; when it is idle, its suspect is ready.
     """
     suspects = _waiting(session, model, len(all_seats), full, limits)
     ids = [suspect.job_id for suspect in suspects]
@@ -120,7 +120,7 @@ def _write(session: Session, all_seats: Sequence[WorkerLoad], reserved: dict[str
 
 
 def has_room(worker: str) -> ColumnElement[bool]:
-    """The condition on a job that a worker can take it: a suspect has it for itself; a drained one takes none."""
+    """Build the condition that a worker has room for a job: a suspect runs alone; a draining worker takes none."""
     other = aliased(JobRow, name="other")
     beside = (
         select(other.id)
@@ -137,9 +137,9 @@ def has_room(worker: str) -> ColumnElement[bool]:
 
 
 def forgive_crash(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bool:
-    """Take back the suspicion of a lost attempt whose worker turns out to be alive: it was frozen, or cut off.
+    """Clear the suspicion from a lost attempt whose worker is alive after all: it was frozen, or cut off.
 
-    For the worker itself to call; False where the attempt was not lost, or forgiven already.
+    To be called by the worker itself; False if the attempt was not lost, or was already forgiven.
     """
     with database.transaction() as session:
         lost = session.execute(

@@ -1,8 +1,8 @@
-"""The line of queued jobs, read by index however long it is.
+"""Index-based queries on queued jobs, fast for a queue of any length.
 
-`jobs_waiting` orders them by model, priority, tenant, key and age. PostgreSQL reads the distinct tenants of a
-priority, and the keys of a tenant, by jumping from one to the next (a "loose index scan"): what a dispatch costs
-goes with the number of tenants that wait and of slots that are free, not with the number of jobs.
+`jobs_waiting` orders jobs by model, priority, tenant, key and age. PostgreSQL reads the distinct tenants of a priority,
+and the keys of a tenant, with a "loose index scan" (jumping from one value to the next), so the cost of a dispatch
+depends on the number of waiting tenants and free slots, not on the number of jobs.
 """
 
 from __future__ import annotations
@@ -82,7 +82,10 @@ WHERE coalesce(api_keys.max_running, :key_max_running) BETWEEN 1 AND busy.runnin
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """The settings of a dispatch: when a message counts as lost, and how many jobs of a key run at once (0: any)."""
+    """The settings of a dispatch: when a message counts as lost, and how many jobs of a key may run at once.
+
+    `key_max_running` is 0 for any number.
+    """
 
     redispatch_seconds: float
     key_max_running: int
@@ -90,7 +93,7 @@ class DispatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class RunningCounts:
-    """What runs, or is announced and about to: by tenant and by key; and the announced ones by model."""
+    """Counts of jobs that run or are announced, by tenant and by key; and of announced ones by model."""
 
     of_tenant: Counter[str]
     of_key: Counter[uuid.UUID]
@@ -98,33 +101,33 @@ class RunningCounts:
 
 
 def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
-    """Everything at once, in one snapshot: a job that is claimed meanwhile counts once."""
+    """Count everything in one snapshot, so that a job claimed at the same time is counted once."""
     found = RunningCounts(Counter(), Counter(), Counter())
     values = {"redispatch_seconds": limits.redispatch_seconds, "quarantine_crashes": QUARANTINE_CRASHES}
     for model, tenant, key_id, suspect, announced, number in session.execute(BUSY, values):
         found.of_tenant[tenant] += number
         if key_id is not None:
             found.of_key[key_id] += number
-        if announced and not suspect:  # a suspect's slot is that of the worker which is reserved for it
+        if announced and not suspect:  # a suspect uses the slot of the worker reserved for it
             found.announced[model] += number
     return found
 
 
 def full_keys(session: Session, of_key: Counter[uuid.UUID], limits: DispatchLimits) -> list[uuid.UUID]:
-    """The keys that have as many jobs running as they may."""
+    """Return the keys that have as many running jobs as they may."""
     values = {"keys": list(of_key), "running": list(of_key.values()), "key_max_running": limits.key_max_running}
     return list(session.scalars(FULL, values))
 
 
 def priorities(session: Session, model: str) -> Sequence[int]:
-    """Those at which jobs of a model wait, highest first."""
+    """Return the priorities at which jobs of a model wait, highest first."""
     return session.scalars(PRIORITIES, {"model": model}).all()
 
 
 def tenants(session: Session, model: str, priority: int, running: Counter[str]) -> list[str]:
-    """Those with jobs of a priority; first who has the fewest running, then who was served longest ago."""
+    """Return the tenants with jobs of a priority, by the number of running jobs, then by when they were last served."""
     found = list(session.execute(TENANTS, {"model": model, "priority": priority}))
-    # Who was never served comes before all who were.
+    # Tenants that were never served come first.
     found.sort(key=lambda row: (running[row[0]], row[1] is not None, row[1], row[0]))
     return [row[0] for row in found]
 
@@ -139,7 +142,7 @@ def next_jobs(
     full: Collection[uuid.UUID],
     limits: DispatchLimits,
 ) -> dict[str, list[QueuedJob]]:
-    """The next jobs of each of these tenants that are due, oldest first, without those of full keys."""
+    """Return the next due jobs of each of these tenants, oldest first, without those of full keys."""
     values = {
         "model": model,
         "priority": priority,

@@ -1,4 +1,4 @@
-"""The GPU workers that are alive: who they are, what they serve, how many jobs they take."""
+"""The live GPU workers: their identity, the models they serve, and the number of jobs they accept."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from common.leases import ago
 from common.model_cards import ModelCard, card_of
 from common.models import JobRow, WorkerRow
 
-# A worker writes its heartbeat with each renewal, every second or so.
+# A worker writes its heartbeat with each renewal, about every second.
 ALIVE_SECONDS = 30.0
-# The same condition, on a row of `workers`, for statements in SQL.
+# The same condition on a row of `workers`, for raw SQL statements.
 ALIVE_SQL = f"heartbeat_at > now() - make_interval(secs => {ALIVE_SECONDS})"
 FORGET_SECONDS = 24 * 3600.0
 
 
 class Drain(StrEnum):
-    """What an operator asks of a worker: to take nothing new and stay, or to end as well when its jobs are done."""
+    """An operator's request to a worker: accept no new jobs and stay, or also exit when its jobs are done."""
 
     STAY = "stay"
     END = "end"
@@ -48,7 +48,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker that is known, dead or alive, and what it does."""
+    """The state of a known worker, dead or alive, and its current load."""
 
     worker: Worker
     silent_seconds: float
@@ -58,20 +58,20 @@ class WorkerState:
 
     @property
     def alive(self) -> bool:
-        """Whether it was heard of lately; draining or not."""
+        """Whether its last heartbeat is recent, draining or not."""
         return self.silent_seconds < ALIVE_SECONDS
 
 
 def register_worker(database: Database, worker: Worker) -> None:
-    """Say that a worker is there and ready for jobs."""
+    """Register a worker that is ready for jobs."""
     with database.transaction() as session:
         heartbeat(session, worker, draining=False)
 
 
 def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | None:
-    """Say, within the caller's transaction, that a worker is alive; a row that is missing is made again.
+    """Record a worker's heartbeat within the caller's transaction; a missing row is created again.
 
-    Returns what an operator asked of it.
+    Returns the operator's drain request, if any.
     """
     told: dict[str, Any] = {
         "model": worker.model,
@@ -94,19 +94,19 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | No
 
 
 def unregister_worker(database: Database, worker: str) -> None:
-    """Say that a worker is gone."""
+    """Remove a worker that exits."""
     with database.transaction() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.id == worker))
 
 
 def forget_dead_workers(database: Database) -> None:
-    """Drop the rows of workers that have been silent for a day."""
+    """Delete the rows of workers that have been silent for a day."""
     with database.transaction() as session:
         session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < ago(FORGET_SECONDS)))
 
 
 def ask_to_drain(database: Database, worker: str, drain: Drain | None) -> None:
-    """Have a worker take nothing new from this moment on; None: take jobs again. Raises NotFound."""
+    """Request that a worker accept no new jobs from now on, or, with None, accept jobs again. Raises NotFound."""
     with database.transaction() as session:
         asked = update(WorkerRow).where(WorkerRow.id == worker).values(drain=drain, draining=drain is not None)
         if session.scalar(asked.returning(WorkerRow.id)) is None:
@@ -114,7 +114,7 @@ def ask_to_drain(database: Database, worker: str, drain: Drain | None) -> None:
 
 
 def known_workers(database: Database) -> list[WorkerState]:
-    """All workers of the last day, those that died without a word too; the oldest first."""
+    """Return all workers of the last day, including those that died without unregistering; the oldest first."""
     running = (
         select(func.count())
         .where(JobRow.lease_worker == WorkerRow.id, JobRow.status == Status.PROCESSING)
@@ -130,14 +130,14 @@ def known_workers(database: Database) -> list[WorkerState]:
 
 
 def live_workers(database: Database) -> list[Worker]:
-    """The workers that were heard of lately and take jobs."""
+    """Return the workers that have a recent heartbeat and accept jobs."""
     with database.transaction() as session:
         rows = session.scalars(select(WorkerRow).where(alive()).order_by(WorkerRow.started_at))
         return [_worker_of(row) for row in rows]
 
 
 def known_card(database: Database, model: str) -> ModelCard:
-    """What the worker that was heard of last says of a model; an empty card if none of the last day serves it."""
+    """Return the model card that the most recently seen worker reported; empty if none of the last day serves it."""
     with database.transaction() as session:
         told = select(WorkerRow.card).where(WorkerRow.model == model).order_by(WorkerRow.heartbeat_at.desc()).limit(1)
         return card_of(session.scalar(told))
@@ -149,6 +149,6 @@ def _worker_of(row: WorkerRow) -> Worker:
 
 
 def alive() -> ColumnElement[bool]:
-    """The condition on a worker's row that `live_workers` and `dispatch` share."""
+    """Build the condition on a worker's row that `live_workers` and `dispatch` share."""
     fresh = WorkerRow.heartbeat_at > ago(ALIVE_SECONDS)
     return fresh & WorkerRow.draining.is_(False)
