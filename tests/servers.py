@@ -136,7 +136,15 @@ def prepared_s3(place: Path) -> StoppedS3:
     port, ports = _weed_ports()
     loopback = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false"]
     unused = ["-webdav=false", "-admin.ui=false", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command = (_weed(), "mini", f"-dir={place}", f"-s3.config={config}", *loopback, *unused, *ports)
+    command: tuple[str | Path, ...] = (
+        _weed(),
+        "mini",
+        f"-dir={place}",
+        f"-s3.config={config}",
+        *loopback,
+        *unused,
+        *ports,
+    )
     return StoppedS3(S3(f"http://127.0.0.1:{port}", key, secret), place, command)
 
 

@@ -15,7 +15,9 @@ GENEROUS_SECONDS = 60.0
 POLL_SECONDS = 0.02
 
 
-def until(condition: Callable[[], T], seconds: float = GENEROUS_SECONDS, what: object = "it did not happen") -> T:
+def until(
+    condition: Callable[[], T | None], seconds: float = GENEROUS_SECONDS, what: object = "it did not happen"
+) -> T:
     """The first true value of `condition`, polled.
 
     `what` says what is missing; where it is a function, it is called when the time is up.

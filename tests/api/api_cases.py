@@ -22,7 +22,7 @@ from api.main import create_app
 from common import keys
 from common.db import Database
 from common.settings import Settings
-from common.storage import LocalStorage
+from common.storage import LocalStorage, Storage
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
@@ -39,8 +39,14 @@ class Api:
     port: int
     client: httpx.Client
     database: Database
-    storage: LocalStorage
+    storage: Storage
     service: Service
+
+    @property
+    def root(self) -> Path:
+        """The directory of its storage, where that is a local one."""
+        assert isinstance(self.storage, LocalStorage)
+        return self.storage.root
 
     def submit_link(self, url: str = "https://example.com/meeting.mp3", **more: Any) -> httpx.Response:
         return self.client.post("/v1/transcriptions", json={"audio_url": url, **more})
@@ -55,7 +61,7 @@ class Api:
         return [key for key, _ in self.storage.keys("")]
 
     def half_written(self) -> list[Path]:
-        incoming = self.storage.root / ".incoming"
+        incoming = self.root / ".incoming"
         return list(incoming.iterdir()) if incoming.exists() else []
 
     def emptied(self) -> Api:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi.routing import RouteContext, iter_route_contexts
+from pydantic_core import from_json
 
 from api.auth import gate
 from api.deps import Requires, ScopedRoute
@@ -135,9 +136,13 @@ def refused_at_once(api: Api, method: str, route: RouteContext, scopes: frozense
 
 def test_validation_does_not_hold_the_other_calls_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs in a thread: the event loop's own thread is never the one that parses."""
-    threads: list[Any] = []
-    real = submit.from_json
-    monkeypatch.setattr(submit, "from_json", lambda body: threads.append(threading.current_thread()) or real(body))
+    threads: list[threading.Thread] = []
+
+    def noted(body: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return from_json(body)
+
+    monkeypatch.setattr(submit, "from_json", noted)
     assert api.submit_link(LINK).status_code == 202
     assert all("AnyIO worker thread" in thread.name for thread in threads)
     assert threads

@@ -111,7 +111,7 @@ def test_a_request_id_goes_in_and_out(api: Api) -> None:
 
 @pytest.mark.parametrize("given", ["", "a" * 101, "a b", 'a"b', "ü"])
 def test_a_request_id_that_could_harm_a_log_is_replaced(api: Api, given: str) -> None:
-    answer = api.client.get("/v1/models", headers={"X-Request-ID": given.encode("latin-1")})
+    answer = api.client.get("/v1/models", headers={b"X-Request-ID": given.encode("latin-1")})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
 
 

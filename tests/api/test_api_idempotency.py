@@ -96,7 +96,7 @@ def test_a_request_that_failed_leaves_its_key_free(api: Api) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "x" * 256, "ä"])
 def test_what_is_no_key(api: Api, key: str) -> None:
-    answer = api.client.post(URL, json=LINK, headers={"Idempotency-Key": key.encode()})  # type: ignore[dict-item]
+    answer = api.client.post(URL, json=LINK, headers={b"Idempotency-Key": key.encode()})
     problem_of(answer, 422, "invalid_request")
 
 

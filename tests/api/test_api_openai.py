@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai import OpenAI
@@ -65,7 +64,7 @@ def api(shared: Api) -> Api:
 
 
 def sdk(api: Api, key: str = ADMIN_KEY) -> OpenAI:
-    client = httpx.Client(trust_env=False, timeout=60)
+    client = openai.DefaultHttpxClient(trust_env=False, timeout=60)
     return OpenAI(base_url=f"{api.client.base_url}/v1", api_key=key, http_client=client)
 
 
@@ -160,8 +159,8 @@ def test_a_stream_tells_each_part_when_it_is_committed(api: Api) -> None:
         go_on.set()  # what was committed came before the end
     worker.join(30)
     assert [event.type for event in seen] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
-    assert [event.delta for event in seen[:2]] == ["你好，世界。Hello world.", " Goodbye."]
-    assert seen[-1].text == SAID
+    assert [getattr(event, "delta", None) for event in seen[:2]] == ["你好，世界。Hello world.", " Goodbye."]
+    assert getattr(seen[-1], "text", None) == SAID
 
 
 def test_a_stream_says_why_it_ends_early(api: Api) -> None:
@@ -222,7 +221,7 @@ def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
             jobs.commit_part(api.database, held, part(number, words), first_sentence=number)
 
     worker = played(patient.emptied(), slowly)
-    said = []
+    said: list[str] = []
     with pytest.raises(openai.APIError) as raised:
         stream = sdk(patient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True)
         said.extend(getattr(item, "delta", "") for item in stream)
@@ -270,7 +269,7 @@ def test_forty_calls_wait_and_hold_nobody_up(api: Api) -> None:
     ],
 )
 def test_what_is_refused_and_how(api: Api, options: dict[str, Any], status: int, code: str) -> None:
-    asked = {"file": audio(options.pop("file", b"RIFF")), "model": "whisper-1"} | options
+    asked: dict[str, Any] = {"file": audio(options.pop("file", b"RIFF")), "model": "whisper-1"} | options
     with pytest.raises(openai.APIStatusError) as caught:
         sdk(api).audio.transcriptions.create(**asked)
     error = caught.value
@@ -302,7 +301,11 @@ def test_models_are_listed_and_found(api: Api) -> None:
 
 
 def test_two_repeats_at_once_share_a_job(api: Api) -> None:
-    worker = played(api, lambda api, held: (time.sleep(1), complete(api.database, held, *TEXTS))[1])
+    def slowly(api: Api, held: Claim) -> None:
+        time.sleep(1)
+        complete(api.database, held, *TEXTS)
+
+    worker = played(api, slowly)
     call = lambda: sdk(api).audio.transcriptions.create(file=audio(), model="whisper-1").text  # noqa: E731
     assert at_once([call] * 5) == [SAID] * 5
     worker.join(30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -62,7 +63,7 @@ def test_an_upload_is_accepted_at_once(api: Api) -> None:
     digest = hashlib.sha256(b"RIFF audio").hexdigest()
     assert body["source"] == {"kind": "upload", "url": None, "name": "会议.wav", "bytes": 10, "sha256": digest}
     [key] = api.objects()
-    assert (api.storage.root / key).read_bytes() == b"RIFF audio"
+    assert (api.root / key).read_bytes() == b"RIFF audio"
     followed = api.client.get(answer.headers["location"]).json()
     assert {name: followed[name] for name in body} == body
 
@@ -224,7 +225,7 @@ def test_forms_that_are_wrong_leave_nothing(
     ],
 )
 def test_bodies_that_are_no_form_are_refused(api: Api, kind: str, body: bytes) -> None:
-    answer = api.client.post(URL, content=body, headers={"Content-Type": kind.encode("latin-1")})
+    answer = api.client.post(URL, content=body, headers={b"Content-Type": kind.encode("latin-1")})
     problem_of(answer, 422, "invalid_request")
     nothing_is_left(api)
 
@@ -323,7 +324,7 @@ def test_uploads_at_once_do_not_mix(api: Api) -> None:
     from tests.db.job_cases import at_once
 
     contents = [bytes([number]) * (300_000 + number) for number in range(8)]
-    answers = at_once([lambda content=content: api.submit_file(content) for content in contents])
+    answers = at_once([partial(api.submit_file, content) for content in contents])
     for content, answer in zip(contents, answers, strict=True):
         assert answer.json()["source"]["sha256"] == hashlib.sha256(content).hexdigest()
 
@@ -366,12 +367,12 @@ def test_submit_works_while_redis_is_away_and_the_job_is_announced_later(databas
 
 
 def test_storage_that_is_away_is_503(api: Api) -> None:
-    elsewhere = api.storage.root.with_name("moved")
-    if api.storage.root.exists():
-        api.storage.root.rename(elsewhere)
-    api.storage.root.write_text("")
+    elsewhere = api.root.with_name("moved")
+    if api.root.exists():
+        api.root.rename(elsewhere)
+    api.root.write_text("")
     try:
         assert problem_of(api.submit_file(), 503, "storage_unavailable")["retryable"]
         assert rows(api.database, "SELECT id FROM jobs") == []
     finally:
-        api.storage.root.unlink()
+        api.root.unlink()

@@ -18,6 +18,7 @@ from api.auth import gate, identities
 from api.deps import Requires
 from api.main import create_app
 from common import ids, jobs, keys, uploads, webhooks
+from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.jobs import BatchSubmission
 from common.keys import ALL_SCOPES, ApiKey, KeyLimits, NewKey, Scope
@@ -153,7 +154,7 @@ def test_a_stranger_learns_not_even_which_paths_there_are(api: Api) -> None:
 def test_a_key_without_the_scope_is_403(api: Api, call: tuple[str, RouteContext]) -> None:
     method, route = call
     [scopes] = scope_of(route)
-    path = path_with(route.path, lambda _name: str(uuid.uuid4()))
+    path = path_with(str(route.path), lambda _name: str(uuid.uuid4()))
     for held in Scope:
         _, secret = key_of(api, scopes=frozenset({held}))
         answer = api.client.request(method, path, headers=bearer(secret) | (EXTRA if "/uploads" in path else {}))
@@ -229,7 +230,7 @@ BODIES: dict[tuple[str, str], Any] = {
 def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, RouteContext]) -> None:
     method, route = call
     theirs, _ = belongings(api, "theirs"), belongings(api, "ours")
-    path = path_with(route.path, theirs.__getitem__)
+    path = path_with(str(route.path), theirs.__getitem__)
     _, secret = key_of(api, "ours")
     api.client.get("/v1/models", headers=bearer(secret))  # its first use is noted
     before = snapshot(api)
@@ -303,9 +304,14 @@ def test_revoked_expired_and_rotated_keys(api: Api) -> None:
 
 
 def test_a_key_is_remembered_for_seconds_only(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_up = []
+    looked_up: list[bytes] = []
     real = keys.authenticated
-    monkeypatch.setattr(keys, "authenticated", lambda *given: looked_up.append(1) or real(*given))
+
+    def noted(database: Database, digest: bytes) -> ApiKey:
+        looked_up.append(digest)
+        return real(database, digest)
+
+    monkeypatch.setattr(keys, "authenticated", noted)
     monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 3600.0)
     _, secret = key_of(api)
     assert [ask(api, **bearer(secret)).status_code for _ in range(10)] == [200] * 10
@@ -356,7 +362,7 @@ def test_the_largest_upload_of_a_key(api: Api) -> None:
         assert answer.status_code == status, answer.text
         begun = api.client.post("/v1/uploads", headers=bearer(secret) | TUS | {"Upload-Length": str(len(content))})
         assert begun.status_code == (201 if status == 202 else 413), begun.text
-    form = {"files": {"file": ("a.wav", b"x" * 11)}, "data": {"model": "whisper-1"}}
+    form: dict[str, Any] = {"files": {"file": ("a.wav", b"x" * 11)}, "data": {"model": "whisper-1"}}
     assert api.client.post("/v1/audio/transcriptions", headers=bearer(secret), **form).status_code == 413
     assert api.submit_file(b"x" * 11).status_code == 202  # another key of the same API
 
@@ -387,7 +393,7 @@ def test_keys_at_a_terminal(api: Api) -> None:
     secret = made.stdout.strip()
     assert ask(api, **bearer(secret)).status_code == 200
     [key] = keys.all_keys(api.database, tenant="acme")
-    assert (key.name, key.tenant, key.scopes) == ("first key", "acme", {Scope.READ})
+    assert (key.name, key.tenant, key.scopes) == ("first key", "acme", frozenset({Scope.READ}))
     assert key.public_id in run("list").stdout
     assert secret not in run("list").stdout
     assert run("revoke", key.public_id).returncode == 0

@@ -19,7 +19,8 @@ from api.auth.lockout import address_of
 from api.main import create_app
 from api.server import make_server
 from common import keys
-from common.keys import ALL_SCOPES, NewKey
+from common.db import Database
+from common.keys import ALL_SCOPES, ApiKey, NewKey
 from common.settings import Settings
 from dev.postgres import Postgres
 from dev.valkey import Valkey
@@ -61,9 +62,14 @@ def statuses(answers: list[httpx.Response]) -> list[int]:
 
 
 def test_too_many_wrong_keys_are_429_and_cost_no_look_up(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_up = []
+    looked_up: list[bytes] = []
     real = keys.authenticated
-    monkeypatch.setattr(keys, "authenticated", lambda *given: looked_up.append(1) or real(*given))
+
+    def noted(database: Database, digest: bytes) -> ApiKey:
+        looked_up.append(digest)
+        return real(database, digest)
+
+    monkeypatch.setattr(keys, "authenticated", noted)
     answers = [ask(api, keys.new_secret()) for _ in range(FAILURES + 3)]
     assert statuses(answers) == [401] * FAILURES + [429] * 3
     assert problem_of(answers[-1], 429, "rate_limited")["retryable"]

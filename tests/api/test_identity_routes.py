@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,7 +139,7 @@ def test_usage_by_key_day_and_tag_as_json_and_csv(api: Api) -> None:
         assert set(rows) == {"board", "'=cmd"}, "a spreadsheet must not run a tag"
         assert (rows["board"]["jobs"], rows["board"]["failures"]) == ("2", '{"audio_empty": 1}')
     problem_of(api.client.get("/v1/usage?group_by=colour", headers=bearer(secret)), 422, "invalid_request")
-    everybody = {**span, "group_by": "tenant", "all_tenants": True}
+    everybody: dict[str, str | bool] = {**span, "group_by": "tenant", "all_tenants": True}
     problem_of(api.client.get("/v1/usage", params=everybody, headers=bearer(secret)), 403, "forbidden")
     assert {item["tenant"] for item in api.client.get("/v1/usage", params=everybody).json()["data"]} == {
         "acme",
@@ -187,8 +188,8 @@ def test_a_session_ends(api: Api, browser: httpx.Client, monkeypatch: pytest.Mon
     problem_of(browser.get("/v1/models"), 401, "unauthenticated")
     headers = {"Cookie": f"{sessions.COOKIE}={cookie[:-4]}"}
     problem_of(browser.get("/v1/models", headers=headers), 401, "unauthenticated")
-    now = sessions.time.time()
-    monkeypatch.setattr(sessions.time, "time", lambda: now + 13 * 3600)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 13 * 3600)
     late = browser.get("/v1/models", headers={"Cookie": f"{sessions.COOKIE}={cookie}"})
     assert "over" in problem_of(late, 401, "unauthenticated")["detail"]
 
@@ -209,7 +210,9 @@ def test_every_answer_tells_browsers_to_be_careful(api: Api, path: str) -> None:
 def test_only_pages_of_the_settings_may_call(api: Api, database_url: str, redis_url: str, tmp_path: Path) -> None:
     def preflight(client: httpx.Client, origin: str) -> str | None:
         headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        return client.options("/v1/transcriptions", headers=headers).headers.get("access-control-allow-origin")
+        answer = client.options("/v1/transcriptions", headers=headers)
+        allowed: str | None = answer.headers.get("access-control-allow-origin")
+        return allowed
 
     assert preflight(api.client, PAGE) == PAGE
     assert preflight(api.client, "https://evil.example.com") is None

@@ -17,6 +17,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from api.auth import tokens
 from common import ids, jobs
+from common.errors import Unauthenticated, Unavailable
 from common.settings import Settings
 from dev.postgres import Postgres
 from dev.valkey import Valkey
@@ -101,7 +102,7 @@ def test_a_token_with_a_wrong_signature_or_algorithm_is_401(api: Api) -> None:
     for token in (
         jwt.encode(claims(), "x" * 40, "HS256"),
         jwt.encode(claims(), SECRET, "HS512"),
-        jwt.encode(claims(), None, "none"),
+        jwt.encode(claims(), "", "none"),
         jwt.encode(claims(), RSA, "RS256"),
         f"{head}.{body}.",
         whole[:-4],
@@ -147,7 +148,7 @@ def test_the_key_set_of_an_issuer(http_server: HttpServer) -> None:
             jwt.encode(claims(), RSA, "RS512", headers={"kid": "r"}),
             jwt.encode(claims(), RSA, "RS256"),
         ):
-            with pytest.raises(tokens.Unauthenticated):
+            with pytest.raises(Unauthenticated):
                 found.bearer(token)
 
 
@@ -173,7 +174,7 @@ def test_a_new_key_is_fetched_but_not_at_every_call(http_server: HttpServer, mon
         key_set(http_server, jwk(RSA, "r"), jwk(EC, "new"))
         token = jwt.encode(claims(), EC, "ES256", headers={"kid": "new"})
         for _ in range(10):
-            with pytest.raises(tokens.Unauthenticated):
+            with pytest.raises(Unauthenticated):
                 found.bearer(token)
         assert len(http_server.requests) == 1
     monkeypatch.setattr(tokens, "REFRESH_SECONDS", 0.0)
@@ -198,7 +199,7 @@ def test_an_issuer_that_is_away_is_503_and_a_redirect_is_not_followed(http_serve
 
     http_server.routes["/jwks.json"] = elsewhere
     with checking(http_server) as found:
-        with pytest.raises(tokens.Unavailable):
+        with pytest.raises(Unavailable):
             found.bearer(token)
         assert "/real.json" not in {request.path for request in http_server.requests}
         http_server.routes["/jwks.json"] = lambda handler: send_file(handler, http_server.directory / "real.json")

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,8 @@ from pydantic import SecretStr
 
 from api import queue_metrics
 from common import jobs
+from common.db import Database
+from common.jobs import QueueStats, queue_stats
 from common.settings import Settings
 from common.telemetry.metrics import Readers
 from dev.postgres import Postgres
@@ -132,11 +135,14 @@ def test_late_webhooks(api: Api) -> None:
 
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    looks = []
-    real = queue_metrics.queue_stats
-    monkeypatch.setattr(
-        queue_metrics, "queue_stats", lambda database: (looks.append(1), time.sleep(0.2), real(database))[2]
-    )
+    looks: list[Database] = []
+
+    def slowly(database: Database) -> QueueStats:
+        looks.append(database)
+        time.sleep(0.2)
+        return queue_stats(database)
+
+    monkeypatch.setattr(queue_metrics, "queue_stats", slowly)
     monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
     shared.service.queue_metrics._last = None
     readers = [threading.Thread(target=samples, args=(shared.port,)) for _ in range(8)]
@@ -201,7 +207,7 @@ def test_with_a_token_only_the_token_counts(postgres: Postgres, valkey: Valkey, 
     ],
 )
 def test_networks(address: str | None, networks: str | None, admitted: bool) -> None:
-    more = {} if networks is None else {"metrics_networks": networks}
+    more: dict[str, Any] = {} if networks is None else {"metrics_networks": networks}
     assert Readers(Settings(**more)).admit({}, address) is admitted
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -71,7 +72,7 @@ def test_a_copied_cookie_is_worth_nothing_after_sign_out(api: Api, browser: http
 def test_what_was_ended_is_forgotten_when_it_would_be_over(api: Api) -> None:
     now = datetime.now(UTC)
     for hours in (-1, 1):
-        ended_sessions.end(api.database, sessions.uuid.uuid4(), now + timedelta(hours=hours))
+        ended_sessions.end(api.database, uuid.uuid4(), now + timedelta(hours=hours))
     before = one(api.database, "SELECT count(*) FROM ended_sessions")
     assert ended_sessions.expire(api.database, NO_LIMIT) == 1
     assert one(api.database, "SELECT count(*) FROM ended_sessions") == before - 1

@@ -151,14 +151,14 @@ def test_server_that_takes_no_writes_is_unavailable_and_found_again(database: Da
         session.execute(text("SELECT 1"))
     name = psycopg.conninfo.conninfo_to_dict(database.url)["dbname"]
     with psycopg.connect(database.url, autocommit=True) as operator:
-        operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')  # type: ignore[arg-type]
+        operator.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         with pytest.raises(Unavailable, match="takes no writes"), database.transaction() as session:
             session.execute(text("SET TRANSACTION READ ONLY"))
             session.execute(text("DELETE FROM workers"))
         with pytest.raises(Unavailable), database.transaction() as session:
             session.execute(text("SELECT 1"))  # a new connection, and none to a server that only reads
         operator.execute("SET default_transaction_read_only = off")
-        operator.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')  # type: ignore[arg-type]
+        operator.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     execute(database, "DELETE FROM workers")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -147,8 +148,8 @@ def test_cancel_and_claim_at_once_agree(database: Database) -> None:
     for _ in range(10):
         job = submitted(database)
         calls: list[Callable[[], object]] = [
-            lambda job=job: jobs.claim(database, job.id, worker="w", model=job.model, lease_seconds=60),
-            lambda job=job: jobs.cancel(database, job.id),
+            partial(jobs.claim, database, job.id, worker="w", model=job.model, lease_seconds=60),
+            partial(jobs.cancel, database, job.id),
         ]
         held, _ = at_once(calls)
         now = jobs.get(database, job.id)

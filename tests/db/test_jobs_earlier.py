@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def test_a_running_job_or_a_new_one(database: Database) -> None:
 
 def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
     asked = [submission(**AUDIO) for _ in range(15)]
-    found = at_once([lambda item=item: jobs.find_or_submit(database, item) for item in asked])
+    found = at_once([partial(jobs.find_or_submit, database, item) for item in asked])
     assert len({job.id for job, _ in found}) == 1
     assert sum(fresh for _, fresh in found) == 1
 

@@ -162,7 +162,7 @@ def test_a_key_without_a_limit_of_its_own_has_that_of_the_settings(database: Dat
     for key_id in (usual, generous, unlimited, unknown, None):
         many(database, "default", 5, key_id)
     announced(database, key_max_running=3)
-    found = dict(rows(database, "SELECT key_id, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))  # type: ignore[arg-type]
+    found = dict(rows(database, "SELECT key_id, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
     assert found == {usual: 3, generous: 4, unlimited: 5, unknown: 3, None: 5}
 
 

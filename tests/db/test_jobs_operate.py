@@ -219,4 +219,4 @@ def test_webhooks_that_nobody_sends(database: Database) -> None:
     assert webhooks.overdue(database, after_seconds=300) == []
     execute(database, "UPDATE deliveries SET next_attempt_at = now() - interval '1 hour'")
     [late] = webhooks.overdue(database, after_seconds=300)
-    assert late == Overdue("example.com", 2, pytest.approx(3600, abs=60))
+    assert late == Overdue("example.com", 2, pytest.approx(3600, abs=60))  # type: ignore[arg-type]

@@ -181,7 +181,7 @@ def test_many_questions_are_one_look(database: Database, monkeypatch: pytest.Mon
     looks: list[str] = []
     look = module._look
 
-    def counted(database: Database, model: str) -> module.Line:
+    def counted(database: Database, model: str) -> module.QueueSnapshot:
         looks.append(model)
         return look(database, model)
 

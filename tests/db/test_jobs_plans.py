@@ -61,7 +61,7 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
 
 
 def some(database: Database, status: Status) -> uuid.UUID:
-    [[job_id], *_] = rows(database, f"SELECT id FROM jobs WHERE status = '{status}' LIMIT 1")
+    job_id: uuid.UUID = one(database, f"SELECT id FROM jobs WHERE status = '{status}' LIMIT 1")
     return job_id
 
 
@@ -70,7 +70,7 @@ def cursor(database: Database) -> str | None:
 
 
 def batch_of(database: Database) -> uuid.UUID:
-    [[batch_id]] = rows(database, "SELECT batch_id FROM jobs WHERE batch_id IS NOT NULL LIMIT 1")
+    batch_id: uuid.UUID = one(database, "SELECT batch_id FROM jobs WHERE batch_id IS NOT NULL LIMIT 1")
     return batch_id
 
 

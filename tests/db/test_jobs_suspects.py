@@ -41,7 +41,7 @@ def announced(database: Database) -> list[uuid.UUID]:
 
 
 def reserved(database: Database) -> dict[str, uuid.UUID]:
-    return dict(rows(database, "SELECT id, reserved_for FROM workers WHERE reserved_for IS NOT NULL"))  # type: ignore[arg-type]
+    return dict(rows(database, "SELECT id, reserved_for FROM workers WHERE reserved_for IS NOT NULL"))
 
 
 def test_kills_in_company_lose_no_job_however_many(database: Database) -> None:

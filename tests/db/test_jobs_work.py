@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -90,7 +91,7 @@ def test_claim_takes_the_job_and_records_the_attempt(database: Database) -> None
 
 def test_only_one_of_twenty_claims_at_once_wins(database: Database) -> None:
     job = submitted(database)
-    won = at_once([lambda n=n: claim(database, job.id, f"worker-{n}") for n in range(20)])
+    won = at_once([partial(claim, database, job.id, f"worker-{n}") for n in range(20)])
     [held] = [one for one in won if one is not None]
     assert one(database, "SELECT lease_token FROM jobs") == held.token
     assert len(jobs.attempts(database, job.id)) == 1

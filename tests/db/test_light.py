@@ -75,12 +75,12 @@ def with_expired_lease(database: Database) -> Job:
 def messages(settings: Settings) -> int:
     """How many jobs are announced."""
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
-        return int(client.llen(transcribe_queue("demo-zh")))  # type: ignore[arg-type]
+        return int(client.llen(transcribe_queue("demo-zh")))
 
 
 def execute(settings: Settings, statement: str) -> None:
     with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[call-overload]
+        connection.execute(statement)
 
 
 def test_the_sweep_takes_back_what_a_dead_worker_left_and_announces_it(light_tasks: LightTasks) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,11 @@ def test_valkey_that_does_not_answer_is_unavailable(settings: Settings, valkey: 
     if url == "wrong password":
         url = valkey.url().replace(valkey.password, "wrong")
     application = make_app(with_redis(settings, url))
-    for call in (lambda: Publisher(application)(uuid.uuid4(), MODEL), lambda: check_broker(application)):
+    calls: list[Callable[[], None]] = [
+        lambda: Publisher(application)(uuid.uuid4(), MODEL),
+        lambda: check_broker(application),
+    ]
+    for call in calls:
         with pytest.raises(Unavailable) as caught:
             call()
         assert "wrong" not in caught.value.message
@@ -153,7 +157,8 @@ def test_beat_logs_as_the_others_do_and_says_in_a_line_that_valkey_is_away(setti
     server = start_valkey(tmp_path / "valkey", tmp_path / "logs", "not-told")
     given = settings.model_copy(update={"redis_url": SecretStr(server.url())})
     environment = dict(os.environ) | variables(given) | {"PARAQUEUE_SWEEP_SECONDS": "0.5", "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "celery", "-A", "common.queue", "beat", "--schedule", tmp_path / "schedule"]
+    schedule = str(tmp_path / "schedule")
+    command = [sys.executable, "-m", "celery", "-A", "common.queue", "beat", "--schedule", schedule]
     beat = spawn("beat", command, tmp_path / "beat.log", env=environment, cwd=REPOSITORY)
     try:
         with redis.Redis.from_url(server.url()) as client:

@@ -152,7 +152,7 @@ def test_a_broken_download_is_continued(s3: S3, tmp_path: Path) -> None:
 def test_an_object_that_changed_in_between_begins_anew(s3: S3, tmp_path: Path) -> None:
     client(s3).put_object(Bucket=s3.bucket, Key="a", Body=CONTENT)
     changed = CONTENT[::-1]
-    replaced = []
+    replaced: list[int] = []
 
     with broken_line(s3.endpoint_url, after=1_000_000, times=1) as (endpoint, _):
         source = ObjectSource(client(s3, endpoint_url=endpoint), s3.bucket, "a")

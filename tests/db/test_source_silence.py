@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -75,14 +76,14 @@ def silent(words: bytes) -> Iterator[Silent]:
 
 def settings_for(server: Silent, tmp_path: Path, *, own_storage: bool) -> Settings:
     """Settings whose storage, or whose source of links, is the silent server."""
-    common = {"scratch_dir": tmp_path / "scratch", "max_upload_bytes": 3_000_000}
+    common: dict[str, Any] = {"scratch_dir": tmp_path / "scratch", "max_upload_bytes": 3_000_000}
     key, secret = "key", SecretStr("secret")
     if own_storage:
-        values = {"storage_url": "s3://bucket", "s3_endpoint_url": server.url, "s3_access_key_id": key}
-        return Settings(**common, **values, s3_secret_access_key=secret)  # type: ignore[arg-type]
+        values: dict[str, Any] = {"storage_url": "s3://bucket", "s3_endpoint_url": server.url, "s3_access_key_id": key}
+        return Settings(**common, **values, s3_secret_access_key=secret)
     values = {"source_s3_endpoint_url": server.url, "source_s3_access_key_id": key, "source_s3_buckets": ("*",)}
     place = f"file:{tmp_path / 'storage'}"
-    return Settings(**common, **values, storage_url=place, source_s3_secret_access_key=secret)  # type: ignore[arg-type]
+    return Settings(**common, **values, storage_url=place, source_s3_secret_access_key=secret)
 
 
 def held(database: Database, *, url: str | None, key: str | None = None) -> Claim:
@@ -138,7 +139,12 @@ def test_a_call_that_hangs_is_left_behind(tmp_path: Path) -> None:
         return "done"
 
     signal = StopSignal()
-    threading.Thread(target=lambda: (entered.wait(30), signal.request(StopReason.LOST))).start()
+
+    def lose_the_lease() -> None:
+        entered.wait(30)
+        signal.request(StopReason.LOST)
+
+    threading.Thread(target=lose_the_lease).start()
     with pytest.raises(Stopped):
         interruptible(hang, signal.check, left_behind=lambda: (tmp_path / "made").unlink())
     assert not (tmp_path / "made").exists()

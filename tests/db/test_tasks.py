@@ -43,7 +43,12 @@ from worker.transcription.source import Fetcher
 from worker.transcription.tasks import Transcriber
 
 PART_SECONDS = 15.0
-FAST = {"lease_seconds": 3.0, "renew_seconds": 0.2, "part_seconds": PART_SECONDS, "retry_base_seconds": 0.5}
+FAST: dict[str, Any] = {
+    "lease_seconds": 3.0,
+    "renew_seconds": 0.2,
+    "part_seconds": PART_SECONDS,
+    "retry_base_seconds": 0.5,
+}
 
 
 @dataclass
@@ -62,7 +67,12 @@ class Bench:
         writer = self.storage.writer(key)
         writer.write(path.read_bytes())
         stored = writer.commit()
-        where = {"audio_key": key, "audio_bytes": stored.size, "audio_sha256": stored.sha256, "name": path.name}
+        where: dict[str, Any] = {
+            "audio_key": key,
+            "audio_bytes": stored.size,
+            "audio_sha256": stored.sha256,
+            "name": path.name,
+        }
         return jobs.submit(self.database, Submission(job_id, "demo-zh", "upload", **where, **options))
 
     def link(self, url: str) -> Job:
@@ -84,7 +94,7 @@ class Bench:
     def execute(self, statement: str, **values: Any) -> list[Any]:
         """SQL of a test's own."""
         with psycopg.connect(self.settings.database_url.get_secret_value(), autocommit=True) as connection:
-            done = connection.execute(statement, values)  # type: ignore[call-overload]
+            done = connection.execute(statement, values)
             return list(done.fetchall()) if done.description else []
 
     def parts(self, job: Job) -> int:
@@ -524,7 +534,7 @@ def other_state(packed: bytes, identity: StateIdentity, kind: str) -> bytes:
     """A part's state as something else would have left it."""
     fields = json.loads(packed)
     stream = base64.b64decode(fields["streams"][0])
-    changes = {
+    changes: dict[str, dict[str, Any]] = {
         "another revision": {"revision": "older"},
         "an older version": {"version": identity.version - 1},
         "a newer version": {"version": identity.version + 1},

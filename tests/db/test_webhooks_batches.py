@@ -221,7 +221,7 @@ def test_the_message_that_goes_out(database: Database, http_server: HttpServer) 
 def quota(database: Database, limit: int, waiting: int) -> Callable[[int], list[Job]]:
     """Submits a batch of so many links of a key that has `waiting` jobs in the queue and may have `limit`."""
     key_id = ids.new_id()
-    values = {"key_id": key_id, "quota": Quota(max_queued=limit)}
+    values: dict[str, Any] = {"key_id": key_id, "quota": Quota(max_queued=limit)}
     for _ in range(waiting):
         jobs.submit(database, submission(**values))
     return lambda number: batch(database, good=number, **values)

@@ -70,7 +70,12 @@ def light_worker(configured: Settings, place: Path, name: str) -> Child:
         env=dict(os.environ) | variables(configured),
         cwd=REPOSITORY,
     )
-    until(lambda: child.check() or "ready" in child.log.read_text(), 60)
+
+    def ready() -> bool:
+        child.check()
+        return "ready" in child.log.read_text()
+
+    until(ready, 60)
     return child
 
 

@@ -157,11 +157,12 @@ def test_no_end_means_no_delivery(database: Database) -> None:
     held = claimed(database, submitted(database, webhook_url=URL, webhook_events=ALL_EVENTS))
     job_cases.expire_lease(database, held.job.id)
     jobs.rescue_expired(database)
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: job_cases.complete(database, held),
         lambda: job_cases.fail(database, held),
         lambda: jobs.commit_part(database, held, part(0, "你好。"), first_sentence=0),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(LeaseLost):
             call()
     assert log_of(database) == []

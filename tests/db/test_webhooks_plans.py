@@ -13,7 +13,7 @@ from common import jobs, webhooks
 from common.db import Database
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
-from tests.db.job_cases import NO_LIMIT, execute, pool_on, rows
+from tests.db.job_cases import NO_LIMIT, execute, one, pool_on
 from tests.db.plan_cases import REPEATS, Watched, watched
 
 # A log of some weeks; one receiver was away for a day, some deliveries wait.
@@ -40,7 +40,7 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
 
 
 def some(database: Database, table: str, condition: str = "true") -> uuid.UUID:
-    [[found], *_] = rows(database, f"SELECT id FROM {table} WHERE {condition} LIMIT 1")
+    found: uuid.UUID = one(database, f"SELECT id FROM {table} WHERE {condition} LIMIT 1")
     return found
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from admin.cli import app
 from common import jobs, keys
@@ -45,7 +44,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(run: Run, database: Database) 
     made = run("keys", "create", "first", "--scope", "read", "--scope", "admin", "--tenant", "acme")
     secret = made.stdout.strip()
     key = keys.authenticated(database, keys.digest_of(secret))
-    assert (key.name, key.tenant, key.scopes) == ("first", "acme", {Scope.READ, Scope.ADMIN})
+    assert (key.name, key.tenant, key.scopes) == ("first", "acme", frozenset({Scope.READ, Scope.ADMIN}))
     listed = run("keys", "list", "--json")
     assert secret not in listed.stdout
     assert [item["id"] for item in json.loads(listed.stdout)] == [key.public_id]

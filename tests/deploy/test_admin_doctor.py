@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 
-from admin import doctor, machine, servers
+from admin import doctor, machine
 from admin.checks import Found, Level
 from common import jobs, keys
 from common.db import Database
@@ -61,10 +62,8 @@ def look(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., F
     return one
 
 
-def worker(name: str = "w-1", **changes: str) -> Worker:
-    return Worker(
-        **{"id": name, "model": "demo-zh", "revision": "r1", "precision": "fp32", "device": "cpu", "slots": 4} | changes
-    )  # type: ignore[arg-type]
+def worker(name: str = "w-1", precision: str = "fp32") -> Worker:
+    return Worker(name, "demo-zh", "r1", precision, "cpu", 4)
 
 
 def test_each_server_that_is_there_is_named(look: Callable[..., Found]) -> None:
@@ -97,9 +96,9 @@ def test_a_database_without_a_column_of_the_code(look: Callable[..., Found], dat
 
 def test_a_clock_that_is_off(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch) -> None:
     right = time.time
-    monkeypatch.setattr(servers.time, "time", lambda: right() + 5)
+    monkeypatch.setattr(time, "time", lambda: right() + 5)
     assert look("clock").level is Level.WARN
-    monkeypatch.setattr(servers.time, "time", lambda: right() - 3600)
+    monkeypatch.setattr(time, "time", lambda: right() - 3600)
     found = look("clock")
     assert (found.level, found.message.startswith("3600")) == (Level.FAIL, True)
     assert found.message.endswith("behind PostgreSQL's")
@@ -107,7 +106,7 @@ def test_a_clock_that_is_off(look: Callable[..., Found], monkeypatch: pytest.Mon
 
 def test_a_redis_that_forgets(look: Callable[..., Found], settings: Settings) -> None:
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
-        before = client.config_get("maxmemory-policy")["maxmemory-policy"]  # type: ignore[index]
+        before = client.config_get("maxmemory-policy")["maxmemory-policy"]
         client.config_set("maxmemory-policy", "allkeys-lru")
         try:
             assert look("redis").level is Level.WARN
@@ -145,7 +144,7 @@ def test_a_gpu_that_is_not_there(look: Callable[..., Found], monkeypatch: pytest
 def test_a_disk_that_is_full(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
     for free, level in ((5 << 30, Level.OK), (2 << 30, Level.WARN), (1 << 20, Level.FAIL)):
-        monkeypatch.setattr(machine.shutil, "disk_usage", lambda _, free=free: usage(1 << 40, 0, free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage(1 << 40, 0, free))
         assert look("disk").level is level
 
 

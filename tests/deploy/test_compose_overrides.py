@@ -52,8 +52,12 @@ def _value(loader: yaml.SafeLoader, node: yaml.Node) -> Any:
     return loader.construct_sequence(node, deep=True)
 
 
+def _replaced(loader: yaml.SafeLoader, node: yaml.Node) -> Replaced:
+    return Replaced(_value(loader, node))
+
+
 for _tag in ("!override", "!reset"):
-    Loader.add_constructor(_tag, lambda loader, node: Replaced(_value(loader, node)))
+    Loader.add_constructor(_tag, _replaced)
     Plain.add_constructor(_tag, _value)
 
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,9 +145,10 @@ def test_nginx_suits_uploads_streams_and_the_longest_wait() -> None:
     given = dict(re.findall(r"^\s*(\w+)\s+([^;{]+);", text, re.MULTILINE))
     assert (given["proxy_request_buffering"], given["proxy_buffering"]) == ("off", "off")
     assert given["add_header"].startswith("Strict-Transport-Security ")
-    settings = Settings(
-        **{name.removeprefix("PARAQUEUE_").lower(): value for name, value in env_file().items() if value}
-    )
+    values: dict[str, Any] = {
+        name.removeprefix("PARAQUEUE_").lower(): value for name, value in env_file().items() if value
+    }
+    settings = Settings(**values)
     assert f"server {settings.host}:{settings.port};" in text
     assert float(given["proxy_read_timeout"].rstrip("s")) > settings.openai_wait_seconds
     assert float(given["client_body_timeout"].rstrip("s")) > settings.request_idle_seconds, "the API says why"

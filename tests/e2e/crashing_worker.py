@@ -31,5 +31,5 @@ def transcribe_or_die(engine: Engine, request: Request, hooks: Hooks) -> Pipelin
 
 
 if __name__ == "__main__":
-    worker.transcription.tasks.transcribe = transcribe_or_die
-    sys.exit(worker.main.main())
+    worker.transcription.tasks.transcribe = transcribe_or_die  # type: ignore[attr-defined]
+    sys.exit(worker.transcription.main.main())

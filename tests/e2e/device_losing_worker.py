@@ -25,11 +25,16 @@ def fail_when_ready(self: Paraformer, segments: Sequence[Segment]) -> object:
     return recognise(self, segments)
 
 
+def fault_rules(*_given: object, **_named: object) -> FaultRules:
+    """Rules that know the error of `fail_when_ready`."""
+    return FaultRules(is_lost=lambda error: MESSAGE in str(error))
+
+
 def main() -> int:
     """The worker's own, with a device that fails."""
     global ready
     Paraformer.recognise = fail_when_ready  # type: ignore[assignment, method-assign]
-    worker.engine.engine.torch_fault_rules = lambda _device: FaultRules(is_lost=lambda error: MESSAGE in str(error))  # type: ignore[assignment]
+    worker.engine.engine.torch_fault_rules = fault_rules  # type: ignore[attr-defined]
     load = worker.transcription.main.load_engine
 
     def load_and_arm(*arguments: object) -> object:

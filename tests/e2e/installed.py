@@ -52,7 +52,15 @@ def make_wheelhouse(place: Path) -> Path:
 def install(wheelhouse: Path, place: Path) -> Path:
     """The folder of programs of a fresh environment with the client in it, and nothing else of ours."""
     venv.create(place, with_pip=False)
-    pip = [sys.executable, "-m", "pip", "--python", place / "bin" / "python", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        place / "bin" / "python",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     ran = run(*pip, "install", "--no-index", "--find-links", wheelhouse, "paraqueue")
     assert ran.returncode == 0, ran.stderr
     return place / "bin"

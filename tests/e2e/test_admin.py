@@ -13,8 +13,7 @@ from http.server import BaseHTTPRequestHandler
 
 import pytest
 import redis
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from admin.cli import app
 from dev.postgres import Postgres

@@ -23,7 +23,7 @@ from tests.e2e.service import Service, running_service, without_confidence
 from tests.servers import HttpServer, fresh_database, running_valkey
 
 pytestmark = pytest.mark.timeout(900)
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "secret_key": "A" * 43 + "=",
     "webhook_secret": "whsec_" + "A" * 32,
     "part_seconds": 10.0,

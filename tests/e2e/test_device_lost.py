@@ -18,10 +18,9 @@ SETTINGS = {"lease_seconds": 500.0, "renew_seconds": 0.5, "sweep_seconds": 0.5, 
 
 
 def test_a_worker_without_a_device_ends_and_its_job_goes_on(
-    postgres: Postgres, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+    postgres: Postgres, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    assert pytestconfig.cache is not None
-    recording = spoken(20, seed=20, cache=pytestconfig.cache.mkdir("recordings"))
+    recording = spoken(20, seed=20)
     audio = write(recording.samples, Path(tmp_path_factory.mktemp("audio")) / "audio.mp3", "-b:a", "48k")
     with fresh_service(postgres, tmp_path_factory.mktemp("service"), **SETTINGS) as service:
         service.children.pop("worker").stop(40)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import openai
 import pytest
-from openai import OpenAI
+from openai import DefaultHttpxClient, OpenAI
 
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
@@ -30,9 +29,8 @@ def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def client(service: Service) -> OpenAI:
-    return OpenAI(
-        base_url=f"{service.url}/v1", api_key=ADMIN_KEY, http_client=httpx.Client(trust_env=False, timeout=600)
-    )
+    http_client = DefaultHttpxClient(trust_env=False, timeout=600)
+    return OpenAI(base_url=f"{service.url}/v1", api_key=ADMIN_KEY, http_client=http_client)
 
 
 @pytest.fixture(scope="module")

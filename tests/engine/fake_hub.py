@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
         return sorted(path for path in self.served.repositories[repository].iterdir() if path.is_file())
 
     def _modelscope(self, repository: str) -> list[dict[str, Any]]:
-        listed = [{"Path": "example", "Type": "tree"}]
+        listed: list[dict[str, Any]] = [{"Path": "example", "Type": "tree"}]
         for path in self._files(repository):
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             listed.append({"Path": path.name, "Type": "blob", "Size": path.stat().st_size, "Sha256": digest})

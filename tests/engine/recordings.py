@@ -87,7 +87,7 @@ class Sound:
     @property
     def length_ms(self) -> int:
         """Of the sound."""
-        return self.samples.shape[1] * 1000 // SAMPLE_RATE
+        return int(self.samples.shape[1]) * 1000 // SAMPLE_RATE
 
     def beeps(self, channel: int = 0) -> list[int]:
         """Where beeps begin, in ms."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_a_meter_counts_processor_time_and_memory_of_its_stretch_only() -> None:
 def test_stages_are_timed_and_left_as_they_were() -> None:
     class Worker:
         def __init__(self) -> None:
-            self.held = lambda: time.sleep(0.01)
+            self.held: Callable[[], None] = lambda: time.sleep(0.01)
 
         def work(self) -> None:
             time.sleep(0.02)
@@ -92,7 +93,12 @@ def test_stages_are_timed_and_left_as_they_were() -> None:
     worker = Worker()
     held = worker.held
     named = {"own": (worker, "held"), "method": (worker, "work"), "missing": (worker, "nothing")}
-    seconds = timed_stages(named, lambda: (worker.held(), worker.work()), "cpu")
+
+    def both() -> None:
+        worker.held()
+        worker.work()
+
+    seconds = timed_stages(named, both, "cpu")
     assert set(seconds) == {"own", "method", "all"}
     assert seconds["own"] >= 0.01
     assert seconds["method"] >= 0.02
@@ -114,6 +120,7 @@ import importlib.util
 real = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name in absent else real(name, *rest)
 import bench.gpu, bench.contenders.vad
+from collections.abc import Callable
 from pathlib import Path
 from bench import audio
 from bench.contenders.protocol import Spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
 from typing import Any
 
 import pytest
@@ -190,7 +191,8 @@ def test_an_error_that_is_not_sticky_stays_with_its_segment(make: Callable[..., 
 
 @pytest.mark.parametrize("kind", ["segment", "call"])
 def test_a_call_that_hangs_is_noticed(make: Callable[..., Any], kind: str) -> None:
-    told, free = [], threading.Event()
+    told: list[DeviceLost] = []
+    free = threading.Event()
 
     def hang(items: list[float]) -> list[float]:
         free.wait(120)
@@ -239,7 +241,8 @@ def test_the_lines_of_an_error_stay_for_the_log() -> None:
     _, error = attempt(FaultRules(), fail)
     assert error is not None
     assert error.__traceback__ is not None
-    names, trace = [], error.__traceback__
+    names: list[str] = []
+    trace: TracebackType | None = error.__traceback__
     while trace is not None:
         names.append(trace.tb_frame.f_code.co_name)
         trace = trace.tb_next

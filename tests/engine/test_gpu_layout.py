@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from common.errors import OutOfMemory
@@ -77,7 +78,7 @@ def test_memory_that_is_short_in_a_jobs_thread(
     compute = engine._vad.normalised
     failures = iter([True, False, False, True])
 
-    def sometimes(features: object) -> object:
+    def sometimes(features: torch.Tensor) -> torch.Tensor:
         if next(failures, False):
             raise MemoryError
         return compute(features)

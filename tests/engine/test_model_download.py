@@ -16,7 +16,6 @@ import pytest
 
 from common.errors import ConfigurationError, ModelUnavailable
 from tests.engine.fake_hub import COMMIT, FakeHub, fake_hub
-from worker.engine.bundles import download as downloads
 from worker.engine.bundles import files
 from worker.engine.bundles.bundles import BundlePaths, locate
 from worker.engine.bundles.definitions import PARTS, BundleSpec, bundle_spec
@@ -158,7 +157,7 @@ def test_a_source_that_fails_half_way_is_followed_by_the_next(hub: FakeHub, mode
 
 def test_no_room_is_said_before(hub: FakeHub, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(1 << 40, 1 << 40, 1 << 20))
     with pytest.raises(ModelUnavailable, match=r"needs 7\d MiB of free space in .*; there are 1 MiB"):
         get(hub, models_dir)
     assert not hub.requests

@@ -95,7 +95,7 @@ def same(got: list[Sentence], wanted: list[Sentence]) -> bool:
     words = [[word for item in items for word in item.words] for items in (got, wanted)]
     placed = [[replace(word, confidence=0) for word in each] for each in words]
     sure = [
-        np.array([item.confidence for item in (*items, *each)])
+        np.array([item.confidence for item in items] + [word.confidence for word in each])
         for items, each in zip((got, wanted), words, strict=True)
     ]
     return exact[0] == exact[1] and placed[0] == placed[1] and bool(np.all(np.abs(sure[0] - sure[1]) < 1e-4))
@@ -334,7 +334,7 @@ def test_a_cancel_stops_a_job_that_waits_for_the_device_and_no_other(
         signal.request(StopReason.CANCELED)
 
     with ThreadPoolExecutor(3) as threads:
-        holding = threads.submit(engine.batcher.ask, hold, 0)
+        holding = threads.submit(engine.batcher.call, hold, 0)
         try:
             assert held.wait(60)
             other = threads.submit(run, engine, mp3, 15)

@@ -223,9 +223,7 @@ def test_a_call_that_failed_can_be_repeated() -> None:
     try:
         with ThreadPoolExecutor(2) as threads:
             streams = [vad.stream(None, score=score) for _ in range(2)]
-            found = list(
-                threads.map(lambda each: in_blocks(*each, 160_000), zip(streams, (first, second), strict=True))
-            )
+            found = list(threads.map(in_blocks, streams, (first, second), (160_000, 160_000)))
     finally:
         batcher.close()
     assert found == [in_blocks(vad.stream(None), samples, 160_000) for samples in (first, second)]
@@ -278,8 +276,9 @@ def test_the_network_computes_what_funasrs_does() -> None:
     model = reference(True)
     vad = our_vad(model)
     features = vad.normalised(FeatureStream(5).accept(spoken(3, 20), final=True))
-    ours, theirs = {}, {}
-    for part in features.split(700):
+    ours: Caches = {}
+    theirs: dict[str, Any] = {}
+    for part in torch.split(features, 700):
         with torch.no_grad():
             expected = model.model.encoder(part[None], cache=theirs)[0, :, 0]
         silence, ours = vad.score(part[None], ours)

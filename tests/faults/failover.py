@@ -50,7 +50,7 @@ def _readiness(scene: Scene) -> int:
 
 def _wait_for(connection: psycopg.Connection, query: str, value: str) -> None:
     deadline = time.monotonic() + PROMOTED_SECONDS
-    while connection.execute(query, [value]).fetchone() != (True,):  # type: ignore[arg-type]
+    while connection.execute(query, [value]).fetchone() != (True,):
         assert time.monotonic() < deadline, "the standby does not catch up"
         time.sleep(0.1)
 

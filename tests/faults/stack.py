@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -107,7 +108,7 @@ class Stack(Service):
         """Until these processes do their work."""
         children = [self.children[name] for name in names]
         for child in children:
-            wait_until(lambda child=child: self._is_ready(child), [child], READY_SECONDS, f"{child.name} was not ready")
+            wait_until(partial(self._is_ready, child), [child], READY_SECONDS, f"{child.name} was not ready")
 
     def _is_ready(self, child: Child) -> bool:
         if child.name == "api":
@@ -241,7 +242,7 @@ def running_stack(
             "webhook_secret": OWN_SECRET,
         }
         stack = Stack(
-            Settings(**values, **where, **(SHORT_TIMES | SHORT_LEASES | TIMES)),
+            Settings(**(values | where | SHORT_TIMES | SHORT_LEASES | TIMES)),
             place,
             valkey,
             postgres=postgres,

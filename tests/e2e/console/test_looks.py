@@ -69,11 +69,11 @@ def test_nothing_is_wider_than_the_screen(new_console: NewConsole, job: str, loo
         assert not too_wide(page), place
         assert page.title().endswith("Paraqueue")
         assert len(page.title()) > len("Paraqueue")
-    page = new_console(key=None, **LOOKS[look])
-    page.complaints.allow("401")
-    page.open()
-    expect(page.page.locator("input[name=key]")).to_be_visible()
-    assert not too_wide(page.page)
+    signed_out = new_console(key=None, **LOOKS[look])
+    signed_out.complaints.allow("401")
+    signed_out.open()
+    expect(signed_out.page.locator("input[name=key]")).to_be_visible()
+    assert not too_wide(signed_out.page)
 
 
 @pytest.mark.parametrize("locale", ["en-US", "zh-CN"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -73,7 +74,8 @@ def test_language_and_colours_are_the_systems_until_one_chooses(new_console: New
     expect(page.get_by_role("heading", name="转写录音")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "zh-CN"
     assert luminance(page) < 60
-    for scheme, is_light in (("light", True), ("dark", False)):  # the system changes while one looks
+    schemes: list[tuple[Literal["light", "dark"], bool]] = [("light", True), ("dark", False)]
+    for scheme, is_light in schemes:  # the system changes while one looks
         page.emulate_media(color_scheme=scheme)
         expect(page.locator(f"html[data-theme={scheme}]")).to_be_attached()
         assert (luminance(page) > 200) is is_light

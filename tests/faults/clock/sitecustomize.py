@@ -14,7 +14,8 @@ from typing import Any
 
 SKEW_SECONDS = float(os.environ.get("FAULTS_CLOCK_SKEW_SECONDS", "0"))
 SKEW_NS = int(SKEW_SECONDS * 1_000_000_000)
-_real_time, _real_time_ns, _real_datetime = time.time, time.time_ns, datetime.datetime
+_real_datetime = datetime.datetime
+_real_time, _real_time_ns = time.time, time.time_ns
 _real_gmtime, _real_localtime = time.gmtime, time.localtime
 
 

@@ -144,7 +144,7 @@ def test_strict_parsers_read_the_same(told: list[Sentence]) -> None:
     by_srt = list(srt.parse("".join(as_srt(told, channels=2, options=options)), ignore_errors=False))
     assert [squeezed(item.content) for item in by_srt] == wanted
     by_vtt = webvtt.from_buffer(io.StringIO("".join(as_vtt(told, channels=2, options=options))))
-    assert [squeezed(item.text) for item in by_vtt] == wanted
+    assert [squeezed(item.text) for item in by_vtt.captions] == wanted
     by_ass = pysubs2.SSAFile.from_string("".join(as_ass(told, channels=2, options=options)))
     assert [squeezed(event.plaintext) for event in by_ass] == wanted
 

@@ -31,10 +31,15 @@ def spend(clock: Clock, seconds: float) -> None:
 
 def test_turns_add_up_and_the_span_reaches_from_the_first_to_the_last(clock: Clock) -> None:
     watch = Stopwatch()
+
+    def next_number(number: int) -> int:
+        spend(clock, 0.5)
+        return number + 1
+
     for _ in range(2):
         with watch.time("a"):
             spend(clock, 2)
-        assert watch.call("b", lambda x: (spend(clock, 0.5), x + 1)[1], 1) == 2
+        assert watch.call("b", next_number, 1) == 2
     stages = watch.take()
     assert {name: stage.seconds for name, stage in stages.items()} == {"a": 4, "b": 1}
     assert (stages["a"].began_ns, stages["a"].ended_ns) == (1000_000_000_000, 1004_500_000_000)
