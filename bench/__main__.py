@@ -10,7 +10,7 @@ BENCHMARKS = {"engine": "bench.engine"}
 
 
 def main(arguments: list[str]) -> int:
-    """The exit status of the benchmark that is named."""
+    """Run the named benchmark and return its exit status."""
     name = arguments.pop(0) if arguments and not arguments[0].startswith("-") else "engine"
     if name not in BENCHMARKS:
         print(f"there is no benchmark {name!r}; there are {', '.join(BENCHMARKS)}", file=sys.stderr)

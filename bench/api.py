@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def starts(service: Service, report: Report) -> None:
-    """Submit → a worker has claimed it, by PostgreSQL's own clock, one job at a time on an idle stack."""
+    """Measure the time from submit to claim by PostgreSQL's clock, one job at a time on an idle stack."""
     worker = service.worker()
     content = _second_of_silence(service.place / "short.wav").read_bytes()
     with service.client() as client:
@@ -95,7 +95,7 @@ def _second_of_silence(path: Path) -> Path:
 
 
 def uploads(service: Service, report: Report, rounds: int) -> None:
-    """One upload of a large file, beside `cat > file` of the same bytes onto the same disk."""
+    """Measure the upload of a large file, compared with `cat > file` of the same bytes to the same disk."""
     source = service.place / "large"
     piece = secrets.token_bytes(PIECE_BYTES)
     with source.open("wb") as file:
@@ -111,7 +111,7 @@ def uploads(service: Service, report: Report, rounds: int) -> None:
     table.add(way="cat > file, then fsync", rate=spread(copied))
     table.add(way="POST /v1/transcriptions, multipart", rate=spread(api))
     table.note(f"The API hashes (SHA-256) and fsyncs what it takes; {spread(ratios)} of the rate of cat.")
-    # One of both is asked for: a disk may be slower than 300 MB/s, and a cache faster than any service.
+    # Only one of the two is required: a disk may be slower than 300 MB/s, and a cache faster than any service.
     by_ratio = spread(ratios).median >= BAR_UPLOAD_RATIO
     report.bar("upload_mb_s", spread(api).median, bar=None if by_ratio else BAR_UPLOAD)
     report.bar("upload_ratio", spread(ratios).median, bar=BAR_UPLOAD_RATIO if by_ratio else None)
@@ -132,7 +132,7 @@ def _cat(source: Path, target: Path) -> None:
 
 
 def _upload(service: Service, source: Path) -> None:
-    """By sendfile, so that the client costs little."""
+    """Upload with sendfile, so that the client uses little CPU."""
     start = b'--x\r\nContent-Disposition: form-data; name="file"; filename="large"\r\n\r\n'
     end = b"\r\n--x--\r\n"
     length = len(start) + source.stat().st_size + len(end)
@@ -153,7 +153,7 @@ def _head(method: str, path: str, headers: dict[str, str], length: int = 0, kind
 
 
 def rates(service: Service, report: Report, rounds: int, seconds: float) -> None:
-    """The highest rates of submit, poll and list, each beside its bare peer, in turn."""
+    """Measure the highest rates of submit, poll and list, alternating with the bare peer."""
     columns = [
         Column("route"),
         Column("rate", "requests/s", 0),
@@ -178,7 +178,7 @@ def rates(service: Service, report: Report, rounds: int, seconds: float) -> None
                 cpu=spread(side.cpu_ms),
                 client=spread(measured.client_cpu_ms for measured in side.calm),
             )
-        # On a machine that others use no rate may be answered in time, and then there is no such ratio.
+        # On a busy machine no rate may be sustained in time; then there is no ratio.
         known = all(bare.highest) and all(mine.highest)
         ratio = statistics.median(mine.highest) / statistics.median(bare.highest) if known else None
         report.bar(f"{name}_ratio", ratio, bar=BAR_RATIO)
@@ -192,7 +192,7 @@ def rates(service: Service, report: Report, rounds: int, seconds: float) -> None
 
 @dataclass
 class Side:
-    """A route and what was measured of it."""
+    """A route and its measurements."""
 
     target: Target
     requests: list[str]
@@ -202,7 +202,7 @@ class Side:
     cpu_ms: list[float] = field(default_factory=list)
 
     def measure(self, seconds: float) -> None:
-        """What it does under pressure, then the first smaller rate that it keeps up with in time, then half of that."""
+        """Measure the rate under full load, then the first lower rate that is sustained in time, then half of that."""
         _trial(self.target, self.requests, 0, 1.0, connections=16)
         measured, cpu_ms = _trial(self.target, self.requests, 0, seconds, connections=16)
         self.pressed.append(measured.rate)

@@ -36,12 +36,12 @@ class Target:
     port: int
 
     def cpu_seconds(self) -> float:
-        """What it has used so far, with all its threads."""
+        """CPU time used so far by all threads."""
         fields = Path(f"/proc/{self.child.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def loaded(self, requests: list[str], rate: float, *, connections: int, seconds: float) -> tuple[Measured, float]:
-        """Run a plan against it, in a process of its own; what was measured, and CPU ms of the target per request."""
+        """Run a plan against it in a separate process; returns the measurements and the target's CPU ms per request."""
         plan = Plan(self.port, requests, rate, connections, seconds)
         before = self.cpu_seconds()
         ended = subprocess.run(
@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Service:
-    """The running API and what it stands on. `headers` carry the key."""
+    """The running API and its dependencies. `headers` carry the API key."""
 
     place: Path
     environment: dict[str, str]
@@ -69,26 +69,26 @@ class Service:
     headers: dict[str, str]
 
     def client(self) -> httpx.Client:
-        """A client with the key."""
+        """An HTTP client with the API key."""
         base_url = f"http://127.0.0.1:{self.api.port}"
         return httpx.Client(base_url=base_url, headers=self.headers, timeout=60, trust_env=False)
 
     def worker(self) -> Child:
-        """Start a worker and wait until it takes jobs."""
+        """Start a worker and wait until it accepts jobs."""
         child = _started(self.place, self.environment, "worker", "worker.transcription")
         self.children.append(child)
         wait_until(lambda: "worker_ready" in child.log.read_text(), [child], START_SECONDS, "no worker was ready")
         return child
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        """What the database answers."""
+        """Run a query and return its rows."""
         with psycopg.connect(self.database_url) as connection:
             return connection.execute(statement.encode()).fetchall()
 
 
 @contextmanager
 def running(place: Path) -> Iterator[Service]:
-    """All of it on loopback; nothing is left afterwards."""
+    """Run the whole stack on loopback and clean up afterwards."""
     logs = place / "logs"
     servers: list[Child] = []
     children: list[Child] = []
@@ -142,7 +142,7 @@ def _answers(port: int) -> bool:
 
 
 def _key(database_url: str) -> dict[str, str]:
-    """A key as a program of a customer has it, with limits that are counted and never reached."""
+    """An API key like that of a customer's program, with limits that are counted but never reached."""
     database = Database(database_url.replace("postgresql://", "postgresql+psycopg://", 1), 1)
     try:
         limits = keys.KeyLimits(requests_per_minute=100_000_000, max_queued=0, audio_minutes_per_day=100_000_000)

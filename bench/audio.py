@@ -1,6 +1,6 @@
-"""Recordings of any length, made from the sentences of `samples/meeting.mp3` in random order, at random loudness.
+"""Makes recordings of any length from the sentences of `samples/meeting.mp3`, in random order and at random loudness.
 
-A fixed seed for each file: the same name holds the same audio everywhere, and no two files are alike.
+Each file has a fixed seed: the same name is the same audio everywhere, and no two files are alike.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Samples = NDArray[np.int16]
 
 
 def ffmpeg_program() -> str:
-    """The ffmpeg that the engine uses; "" where its package is not installed: then there is wav, read by soundfile."""
+    """The ffmpeg that the engine uses; "" if its package is not installed: then only wav is used, read by soundfile."""
     if importlib.util.find_spec("imageio_ffmpeg") is None:
         return ""
     import imageio_ffmpeg
@@ -38,7 +38,7 @@ def ffmpeg_program() -> str:
 
 
 def recording(directory: Path, seconds: float, number: int, form: str = "wav") -> Path:
-    """A file of that length; `number` chooses which. Made once."""
+    """A file of the given length; `number` selects which. Created once."""
     path = directory / f"{seconds:g}s-{number}.{form}"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)
@@ -49,12 +49,12 @@ def recording(directory: Path, seconds: float, number: int, form: str = "wav") -
 def recordings(
     directory: Path, count: int, seconds: float, forms: tuple[str, ...] = ("wav", "mp3", "m4a")
 ) -> list[Path]:
-    """`count` different files, their forms in turn."""
+    """`count` different files, cycling through the formats."""
     return [recording(directory, seconds, number, forms[number % len(forms)]) for number in range(count)]
 
 
 def compose(seconds: float, number: int) -> Samples:
-    """Sentences with pauses of 0.2 to 2.5 s, over faint noise."""
+    """Compose sentences with pauses of 0.2 to 2.5 s, over faint noise."""
     generator = np.random.default_rng((20_260, number))
     sentences = spoken_sentences()
     wanted = int(seconds * SAMPLE_RATE)
@@ -73,7 +73,7 @@ def compose(seconds: float, number: int) -> Samples:
 
 @functools.cache
 def spoken_sentences() -> tuple[NDArray[np.float32], ...]:
-    """The sentences of the meeting, each with a little of what is around it, on the scale of int16."""
+    """The sentences of the meeting, each with a little surrounding audio, in int16 scale."""
     samples = read(MEETING).astype(np.float32)
     places = json.loads(MEETING.with_suffix(".json").read_text("utf-8"))["sentences"]
     scale = SAMPLE_RATE // 1000
@@ -84,12 +84,12 @@ def spoken_sentences() -> tuple[NDArray[np.float32], ...]:
 
 
 def read(path: Path) -> Samples:
-    """Any audio file as int16 [samples], mono, 16 kHz."""
+    """Read any audio file as int16 [samples], mono, 16 kHz."""
     return np.round(decoded(str(path), ffmpeg_program()) * 32768).astype(np.int16)
 
 
 def write(samples: Samples, path: Path) -> None:
-    """int16 [samples] in the form that the name of the file asks for."""
+    """Write int16 [samples] in the format given by the file name."""
     unfinished = path.with_name(f"new-{path.name}")
     if path.suffix == ".wav":
         with wave.open(str(unfinished), "wb") as file:

@@ -1,6 +1,6 @@
 """The peer of `bench.api`: FastAPI routes that do one INSERT or one SELECT each on the pool of the service.
 
-No authentication, no log, no request id, no links, no job: what any API on this framework and this pool costs.
+No authentication, logging, request ids, links or jobs: the minimal cost of any API on this framework and pool.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Kept(BaseModel):
 
 
 def create_app(database: Database) -> FastAPI:
-    """Three routes."""
+    """Create the app with its three routes."""
     app = FastAPI()
     with database.transaction() as session:
         session.execute(CREATE)

@@ -1,7 +1,7 @@
-"""The process of one contender: `python -m bench.child`, told what to do by lines of JSON on its input.
+"""The process of one contender: `python -m bench.child`, controlled by lines of JSON on standard input.
 
-The first line is a `Spec`, every further one `{"do": "run" | "stages", "files": […]}`. Each is answered by one line.
-Whatever libraries print goes to the log. The process ends when its input does.
+The first line is a `Spec`, every further one `{"do": "run" | "stages", "files": […]}`. Each gets a one-line
+response. Output printed by libraries goes to the log. The process ends when its input is closed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ KINDS = {
 
 
 def main() -> int:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what libraries print is not an answer
+    os.dup2(2, 1)  # output printed by libraries is not a response
     spec = Spec(**json.loads(sys.stdin.readline()))
     started = time.perf_counter()
     try:
@@ -57,7 +57,7 @@ def make(spec: Spec) -> Contender:
 
 
 def answer(contender: Contender, device: str, request: dict[str, Any]) -> dict[str, Any]:
-    """What is said to one request."""
+    """Answer one request."""
     if request["do"] == "stages":
         return {"stages": contender.stages(request["files"])}
     with Meter(device) as meter:

@@ -1,4 +1,4 @@
-"""Audio for contenders that cannot read every kind of file themselves: decoded in their own timed run."""
+"""Decodes audio for contenders that cannot read every file format themselves, within their own timed run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SAMPLE_RATE = 16_000
 
 
 def decoded(file: str, ffmpeg: str) -> NDArray[np.float32]:
-    """float32 [samples] in -1..1, mono, 16 kHz; without an ffmpeg by soundfile, which takes the file as it is."""
+    """float32 [samples] in -1..1, mono, 16 kHz; without ffmpeg, soundfile reads the file unconverted."""
     if not ffmpeg:
         import soundfile
 

@@ -1,7 +1,7 @@
-"""`python -m bench.document`: the tables of `bench/results/*.json` into `docs/performance.md` and `docs/sizing.md`.
+"""`python -m bench.document`: puts tables of `bench/results/*.json` into `docs/performance.md` and `docs/sizing.md`.
 
-The first has a place for each file of results: between `<!-- results NAME -->` and `<!-- end -->`; the other has one
-for what follows from them, `<!-- sizing NAME -->`.
+The first page has a section for each results file, between `<!-- results NAME -->` and `<!-- end -->`; the second
+has one for figures derived from them, `<!-- sizing NAME -->`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> int:
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with the results in their places; a place without a file of results stays as it is."""
+    """The page with the results filled in; a section without a results file stays unchanged."""
 
     def fill(found: re.Match[str]) -> str:
         path = results / f"{found[3]}.json"
@@ -42,7 +42,7 @@ def filled(page: str, results: Path) -> str:
 
 
 def markdown(content: Mapping[str, Any]) -> str:
-    """A file of results as Markdown: figures with their targets, tables, and the conditions of measurement."""
+    """A results file as Markdown: figures with their targets, tables, and the measurement conditions."""
     parts = ["", _bars(content)]
     for described in content["tables"]:
         table = Table.from_json(described)
@@ -52,7 +52,7 @@ def markdown(content: Mapping[str, Any]) -> str:
 
 
 def _conditions(sets: list[Mapping[str, Any]]) -> list[str]:
-    """What all sets of conditions have in common once, then what differs in each."""
+    """The conditions common to all sets once, then the differences of each."""
     if len(sets) == 1:
         return ["### Conditions", _listed(sets[0])]
     common = {name: value for name, value in sets[0].items() if all(other.get(name) == value for other in sets)}

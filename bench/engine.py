@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     for part in options.only:
         try:
             _PARTS[part](lab, report)
-        except ImportError as error:  # machines with few packages measure what they can
+        except ImportError as error:  # machines with few packages measure what is possible
             speed.refuse(report, f"the part {part}", f"needs a package that is not here: {error.name}")
     report.conditions["load after"] = round(os.getloadavg()[0], 2)
     report.conditions["took"] = f"{time.monotonic() - started:.0f} s"
@@ -60,7 +60,7 @@ def _speed(lab: Lab, report: Report) -> None:
 
 
 def _ratios(chosen: list[speed.Entrant]) -> list[tuple[str, speed.Entrant, float]]:
-    """What is compared with AutoModel: key, contender, bar."""
+    """The comparisons with AutoModel: key, contender, bar."""
     many = {one.precision: one for one in chosen if one.kind == "ours" and one.at_once > 1}
     return [("fp32_ratio", many["fp32"], 1.7), ("int8_ratio", many["int8"], 3.0)]
 

@@ -65,7 +65,7 @@ def run_parts(
 ) -> int:
     """Run the parts in order and write the report after each; returns how many failed or were left out.
 
-    Nothing that a part raises stops the others: the machine may not be had a second time.
+    An exception in one part does not stop the others, because the machine may not be available again.
     """
     from bench.speed import refuse
 
@@ -89,7 +89,7 @@ def run_parts(
 
 
 def _parts(lab: Lab, report: Report, options: argparse.Namespace) -> list[Part]:
-    """In the order of their worth. Each imports what it needs itself, so that a missing package costs one part."""
+    """The parts in order of importance. Each does its own imports, so a missing package affects only one part."""
 
     def sanity() -> None:
         from bench import gpu_sanity
@@ -125,7 +125,7 @@ def _parts(lab: Lab, report: Report, options: argparse.Namespace) -> list[Part]:
 
 
 def collect(directory: Path) -> int:
-    """Wheels for Python 3.12 on x86-64 Linux into a directory; 1 if they are more than may be carried."""
+    """Collect wheels for Python 3.12 on x86-64 Linux in a directory; returns 1 if they exceed the transfer limit."""
     directory.mkdir(parents=True, exist_ok=True)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     with tempfile.TemporaryDirectory() as place:

@@ -1,6 +1,6 @@
-"""What is installed on a GPU machine without a network, and what has to be carried there.
+"""The packages installed on a GPU machine without a network, and those that must be copied to it.
 
-`python -m bench.gpu` may import nothing else; `tests/engine/test_bench_gpu.py` runs it with everything else hidden.
+`python -m bench.gpu` may import nothing else; `tests/engine/test_bench_gpu.py` runs it with all other modules hidden.
 """
 
 from __future__ import annotations
@@ -49,6 +49,6 @@ OURS = frozenset({"bench", "common", "tests", "training", "worker"})
 
 
 def importable() -> frozenset[str]:
-    """Top-level modules that the benchmark may import, beside the standard library's."""
+    """Top-level modules that the benchmark may import, in addition to the standard library."""
     carried = (name for modules in (*CARRIED.values(), *CARRIED_SOURCES.values()) for name in modules)
     return INSTALLED | frozenset(carried) | OURS

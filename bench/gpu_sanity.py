@@ -1,4 +1,4 @@
-"""Whether the device and its libraries work at all, and how fast it multiplies and copies."""
+"""Checks that the device and its libraries work, and measures how fast it multiplies and copies."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPEATS = 5
 
 
 def measure(report: Report, device_name: str) -> None:
-    """Adds a table. Raises what the first library that does not work raises."""
+    """Add a table. Raises the error of the first library that does not work."""
     device = torch.device(device_name)
     doubled = numba.njit(lambda values: values * 2)(np.arange(3))  # numba refuses a numpy that is too new for it
     if doubled.tolist() != [0, 2, 4]:
@@ -36,7 +36,7 @@ def measure(report: Report, device_name: str) -> None:
 
 
 def _seconds(device: torch.device, call: Callable[[], object]) -> float:
-    """The least of some runs, after one to warm up."""
+    """The minimum of several runs, after one warm-up run."""
     call()
     found = []
     for _ in range(REPEATS):

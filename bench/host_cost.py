@@ -1,4 +1,4 @@
-"""What Python costs per word: from the device's numbers to finished sentences, without the networks."""
+"""Measures the host cost per word: from the device's outputs to finished sentences, without the networks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BAR_US, AIM_US = 20.0, 10.0
 
 
 class _Marks:
-    """Stands where the punctuation network does: a mark after every eighth word, at no cost."""
+    """Replaces the punctuation network: a mark after every eighth word, at no cost."""
 
     marks = ("<unk>", "_", "，", "。", "？", "、")
     sentence_end_id = 3
@@ -34,7 +34,7 @@ class _Marks:
 
 
 def measure(report: Report) -> None:
-    """Adds a table, and the bar of the host's cost."""
+    """Add a table and the bar for the host cost."""
     generator = np.random.default_rng(3)
     tokens = (
         [chr(0x4E00 + index) for index in range(8000)] + [f"{chr(97 + i % 26)}b{i}a" for i in range(400)] + ["<unk>"]

@@ -1,4 +1,4 @@
-"""What the parts of the engine's benchmark share: where things lie, how contenders are started, how long to measure."""
+"""Shared by the parts of the engine benchmark: paths, starting contenders, and how long to measure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PEERS = ("funasr-onnx", "sherpa-onnx")
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is measured. Seconds are those of one audio file."""
+    """How much to measure. Seconds are those of one audio file."""
 
     rounds: int = 3
     files: int = 8
@@ -42,7 +42,7 @@ QUICK = Effort(
 
 @dataclass
 class Lab:
-    """One run of the benchmark. `threads` are those of every contender; `say` prints what is being done."""
+    """One run of the benchmark. `threads` is the thread count of every contender; `say` prints progress."""
 
     effort: Effort
     threads: int
@@ -62,15 +62,15 @@ class Lab:
 
     @property
     def demo(self) -> Path:
-        """The bundle that understands the speech of the samples."""
+        """The bundle that recognises the speech in the samples."""
         return DEMO
 
     def audio(self, count: int, seconds: float, forms: tuple[str, ...] = ()) -> list[Path]:
-        """Files made of the sample, by default in the forms of this run."""
+        """Files made from the sample, by default in the formats of this run."""
         return recordings(self.cache / "audio", count, seconds, forms or self.forms)
 
     def prepare_peers(self) -> None:
-        """The ONNX peers' environment and models; where that fails, `peers_refused` says why."""
+        """Prepare the ONNX peers' environment and models; if that fails, `peers_refused` holds the reason."""
         from bench import peers
 
         try:
@@ -80,7 +80,7 @@ class Lab:
             self.peers_refused = f"could not be prepared: {error}"[:300]
 
     def remote(self, kind: str, bundle: Path, precision: str = "fp32", **options: object) -> Remote:
-        """A loaded contender; `at_once` and `threads` among the options are its own. Raises Refused."""
+        """A loaded contender; `at_once` and `threads` in the options override the defaults. Raises Refused."""
         at_once, threads = int(str(options.pop("at_once", 1))), int(str(options.pop("threads", self.threads)))
         peer = kind in PEERS
         if peer and self._peer_python is None:
@@ -101,10 +101,10 @@ class Lab:
         return Remote(spec, log, python, **self._environment())
 
     def _environment(self) -> dict[str, str]:
-        """Ffmpeg by its name for those who look for it; threads that wait sleep, so that neighbours disturb less.
+        """Environment with ffmpeg on the PATH; waiting threads sleep, so that other processes interfere less.
 
-        Our engine sets GOMP_SPINCOUNT itself. FunASR is given it too: on a machine with other work it is many times
-        slower without, on a quiet one equally fast.
+        Our engine sets GOMP_SPINCOUNT itself. FunASR gets it too: without it, FunASR is many times slower on a busy
+        machine and equally fast on an idle one.
         """
         programs = self.cache / "bin"
         programs.mkdir(parents=True, exist_ok=True)

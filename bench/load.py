@@ -1,8 +1,8 @@
-"""A load generator for HTTP/1.1: a process of its own that reads a plan from stdin and writes what it measured.
+"""An HTTP/1.1 load generator: a separate process that reads a plan from stdin and writes its measurements.
 
-It parses as little as it can, because it shares the machine with what it measures; its own CPU time is part of the
-answer. With a rate, requests leave at fixed times, whether or not earlier ones were answered, and a latency counts
-from the time at which its request was due: a server that stalls cannot hide it.
+It parses as little as possible, because it shares the machine with the server under test; its own CPU time is part
+of the result. With a rate, requests are sent at fixed times, whether or not earlier ones were answered, and latency
+is measured from the time at which a request was due, so a server cannot hide a stall.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import cast
 
 import uvloop
 
-# A server that has answered nothing for so long is not measured any more.
+# Measurement of a server ends after it has sent no response for this long.
 DRAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to send: whole requests, in turn, at `rate` a second, or, with 0, each when its connection is free."""
+    """What to send: complete requests, in turn, at `rate` per second or, with 0, whenever a connection is free."""
 
     port: int
     requests: list[str]
@@ -37,7 +37,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came of it. Latencies are of answered requests; `unanswered` were due and got no answer in time."""
+    """The measurements. Latencies are of answered requests; `unanswered` ones were due but got no response in time."""
 
     rate: float
     p50_ms: float
@@ -59,7 +59,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclass
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's transports are not a subclass
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.lost(exc)
@@ -85,7 +85,7 @@ class _Connection(asyncio.Protocol):
 
 
 class _Load:
-    """The run of one plan."""
+    """One run of a plan."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
@@ -149,7 +149,7 @@ class _Load:
             self._ask(now)
 
     def lost(self, reason: Exception | None) -> None:
-        """The server cut a connection, which no server under test may do."""
+        """Handle a connection closed by the server, which no server under test may do."""
         self.statuses[f"connection lost: {reason}"] += 1
         self._drained.set()
 
@@ -174,7 +174,7 @@ def _cpu_seconds() -> float:
 
 
 def main() -> None:
-    """Read a plan, carry it out, write what was measured."""
+    """Read a plan, run it, and write the measurements."""
     plan = Plan(**json.load(sys.stdin))
     print(json.dumps(asdict(uvloop.run(_Load(plan).run()))))
 

@@ -1,4 +1,4 @@
-"""What machine this is, for the conditions of a benchmark."""
+"""Describes this machine, for the conditions of a benchmark."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _cpu_information() -> str:
 
 
 def processor() -> str:
-    """The processor's own name."""
+    """The processor's model name."""
     found = re.search(r"^model name\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
     return found[1].strip() if found else platform.machine()
 
 
 def cpu_flags() -> list[str]:
-    """Those of its abilities that matter to matrix products."""
+    """The CPU flags that matter for matrix products."""
     found = re.search(r"^flags\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
     flags = set(found[1].split()) if found else set()
     return [flag for flag in CPU_FLAGS if flag in flags]
@@ -48,7 +48,7 @@ def gpu() -> str:
 
 
 def revision() -> str:
-    """The commit measured, with a mark if files differ from it; "unknown" outside of a checkout."""
+    """The measured commit, marked if files differ from it; "unknown" outside a checkout."""
     command = ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout.strip()

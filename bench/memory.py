@@ -1,4 +1,4 @@
-"""Memory: a file of hours against one of ten minutes, and the process after many jobs."""
+"""Memory: a file of several hours compared with one of ten minutes, and the process after many jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEETING_SECONDS = 227.7
 
 
 def measure(lab: Lab, report: Report) -> None:
-    """Adds a table, and the bars of memory."""
+    """Add a table and the memory bars."""
     hours = lab.effort.memory_hours
     short, long = (_looped(lab.cache / "audio", seconds) for seconds in (600.0, hours * 3600))
     table = report.table(
@@ -29,7 +29,7 @@ def measure(lab: Lab, report: Report) -> None:
     )
     with lab.remote("memory", lab.demo, at_once=8) as remote:
         lab.say("memory: ten minutes, twice")
-        remote.run([short])  # what the process keeps after its first file belongs to no file
+        remote.run([short])  # memory kept after the first file is not attributed to any file
         ten = remote.run([short])
         table.add(what="10 minutes of mp3", seconds=ten.wall_seconds, peak=ten.peak_rss_mib)
         lab.say(f"memory: {hours:g} hours")
@@ -49,7 +49,7 @@ def measure(lab: Lab, report: Report) -> None:
 
 
 def _looped(directory: Path, seconds: float) -> Path:
-    """The sample again and again, without being encoded again: at least so long."""
+    """The sample repeated without re-encoding, to at least the given length."""
     path = directory / f"meeting-{seconds:g}s.mp3"
     if not path.exists():
         directory.mkdir(parents=True, exist_ok=True)

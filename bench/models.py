@@ -1,8 +1,8 @@
-"""A bundle of the size that people run, made on the spot: FunASR's classes with random weights from a fixed seed.
+"""Makes a bundle of production size on the spot: FunASR's classes with random weights from a fixed seed.
 
-Speed does not depend on what the weights are, only on how many there are, and on how many tokens come out. So the
-predictor's bias is moved until about 4.5 tokens per second of speech come out, and that of the punctuation until
-every eighth word has a mark, as in Mandarin. The VAD is that of models/demo-zh, which hears real pauses.
+Speed does not depend on the values of the weights, only on their number and on the number of output tokens. So the
+predictor's bias is adjusted until it emits about 4.5 tokens per second of speech, and that of the punctuation until
+every eighth word has a mark, as in Mandarin. The VAD is that of models/demo-zh, which detects real pauses.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SANM: dict[str, Any] = {
 
 
 def full_size_bundle(directory: Path) -> Path:
-    """Where the full-size bundle lies below `directory`; made there (a minute, 520 MB) unless it is already."""
+    """The path of the full-size bundle below `directory`; it is created there (a minute, 520 MB) if missing."""
     bundle = directory / NAME
     stamp = bundle / "made.json"
     wanted = {"version": _VERSION, "seed": SEED}
@@ -87,7 +87,7 @@ def _write_recogniser(folder: Path) -> None:
 
 
 def _set_token_rate(module: Any, frontend: AsrFrontend) -> None:
-    """Move the bias of the CIF weights until the rate is right on sentences of the sample."""
+    """Adjust the bias of the CIF weights until the token rate is right on sentences of the sample."""
     pieces = [sentence.astype(np.int16) for sentence in spoken_sentences()[::4]]
     predictor = module.predictor
     with torch.inference_mode():
@@ -118,7 +118,7 @@ def _write_punctuation(folder: Path) -> None:
     with torch.inference_mode():
         module.decoder.weight.mul_(3)
         scores = module.punc_forward(words, torch.full((64,), 20))[0]
-        scores[..., 0] = -1e9  # <unk> is no mark
+        scores[..., 0] = -1e9  # <unk> is not a mark
         module.decoder.bias[0] -= 1e3
 
         def marked(bias: float) -> float:
@@ -136,7 +136,7 @@ def _module(config: dict[str, Any], vocabulary: int) -> Any:
 
 
 def _root(rising: Callable[[float], float]) -> float:
-    """Where a rising function passes zero, between -30 and 30."""
+    """The zero of an increasing function between -30 and 30."""
     low, high = -30.0, 30.0
     for _ in range(50):
         middle = (low + high) / 2
@@ -145,14 +145,14 @@ def _root(rising: Callable[[float], float]) -> float:
 
 
 def _recognition_tokens() -> list[str]:
-    """8404 tokens: mostly characters, some Latin words and pieces."""
+    """A vocabulary of 8404 tokens: mostly characters, some Latin words and pieces."""
     latin = [f"{first}{second}a" + "@@" * (index % 2) for index, (first, second) in enumerate(_pairs())][:LATIN_TOKENS]
     characters = [chr(0x4E00 + index) for index in range(VOCABULARY - len(latin) - 4)]
     return ["<blank>", "<s>", "</s>", *characters, *latin, "<unk>"]
 
 
 def _punctuation_tokens() -> list[str]:
-    """As many words as the model of the production bundle knows; those that are recognised are among the first."""
+    """As many words as the production bundle's model has; the recognised ones are among the first."""
     known = [token.replace("@@", "") for token in _recognition_tokens()[3:-1]]
     words = list(dict.fromkeys(known))
     others = [f"word{index}" for index in range(PUNCTUATION_VOCABULARY - len(words) - 2)]

@@ -1,8 +1,8 @@
-"""The peers that run on ONNX Runtime: an environment of their own, and our bundle in the form they read.
+"""The peers that run on ONNX Runtime: their own environment, and our bundle in the format they read.
 
-funasr-onnx needs a numpy older than ours, so the peers' packages (requirements/bench.lock) have a virtual environment
-of their own. FunASR exports in our environment; the `onnx` and `onnxruntime` that it wants for that come from theirs,
-behind all our own packages.
+funasr-onnx needs an older numpy than ours, so the peers' packages (requirements/bench.lock) have their own virtual
+environment. FunASR exports in our environment; the `onnx` and `onnxruntime` that it needs for that come from theirs,
+after all our own packages.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ PARTS = ("vad", "punc", "asr")
 
 
 def environment(directory: Path) -> Path:
-    """The Python of the peers' environment, installed below `directory` as the lock file says.
+    """The Python of the peers' environment, installed below `directory` from the lock file.
 
-    Raises subprocess.CalledProcessError where it cannot be installed (no network, no wheel for this Python).
+    Raises subprocess.CalledProcessError if it cannot be installed (no network, no wheel for this Python).
     """
     place = directory / "peers"
     python, stamp = place / "bin" / "python", place / "installed.lock"
@@ -37,7 +37,7 @@ def environment(directory: Path) -> Path:
 
 
 def exported(bundle: Path, directory: Path, python: Path) -> Path:
-    """The bundle exported by FunASR below `directory`, plain and quantised, with what each peer wants beside it."""
+    """The bundle exported by FunASR below `directory`, plain and quantised, with the files that each peer needs."""
     target = directory / "onnx"
     stamp = target / "exported.json"
     wanted = json.loads((bundle / "made.json").read_text("utf-8"))
@@ -58,7 +58,7 @@ def exported(bundle: Path, directory: Path, python: Path) -> Path:
 
 
 def _export(part: Path, target: Path) -> None:
-    """FunASR's export, which works with the older exporter of torch only."""
+    """Run FunASR's export, which only works with torch's older exporter."""
     import torch
     from funasr import AutoModel
 
@@ -72,7 +72,7 @@ def _export(part: Path, target: Path) -> None:
 
 
 def _describe(folder: Path) -> None:
-    """Copies of the recogniser with the properties that sherpa-onnx asks for."""
+    """Copy the recogniser and add the metadata that sherpa-onnx requires."""
     import onnx
 
     from worker.engine.features import load_cmvn
@@ -99,7 +99,7 @@ def _describe(folder: Path) -> None:
 
 if __name__ == "__main__":
     what, place, packages = sys.argv[1:]
-    sys.path.append(packages)  # behind everything of ours
+    sys.path.append(packages)  # after all our own packages
     if what == "describe":
         _describe(Path(place))
     else:

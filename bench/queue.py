@@ -1,7 +1,7 @@
-"""Whether the queue stays as fast as it was when it was empty: `python -m bench.queue`.
+"""Measures whether the queue stays as fast as when it was empty: `python -m bench.queue`.
 
-The calls that the API and the workers make, on a PostgreSQL with a few jobs, on one with 100,000 queued and 1,000,000
-finished ones of three tenants, and on the latter with the queue spread over 1,000 tenants.
+Times the calls that the API and the workers make, on a PostgreSQL with a few jobs, on one with 100,000 queued and
+1,000,000 finished jobs of three tenants, and on the latter with the queue spread over 1,000 tenants.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ FINISHED = Finished(MODEL, "r1", "fp32", channels=1, audio_ms=600_000, processin
 LAST_PART = Part(0, 0, 600_000, (), b"", last=True)
 WARMUP_CYCLES = 10
 BAR = 2.0
-# The issue's bar is on these four; the others are told beside them.
+# The bar applies to these four; the others are reported as well.
 BARRED = ("submit", "poll", "list", "claim")
 TABLES = "jobs|job_tags|attempts|parts|sentences|usage|deliveries"
-# As a service looks after some weeks: most jobs are done, and what waits came lately.
+# The state of a service after some weeks: most jobs are done, and queued ones are recent.
 FILL = """
 ALTER TABLE jobs DISABLE TRIGGER USER;
 INSERT INTO jobs (id, created_at, tenant, status, model, channels, priority, tags, source_kind, source_url, audio_ms,
@@ -68,7 +68,7 @@ ALTER TABLE jobs ENABLE TRIGGER USER;
 
 
 class Plans:
-    """The plan of each statement that PostgreSQL runs, told by its auto_explain."""
+    """The plan of each statement that PostgreSQL runs, reported by auto_explain."""
 
     def __init__(self, database: Database) -> None:
         self.told: list[str] = []
@@ -87,13 +87,13 @@ class Plans:
             self.told.append(notice.message_primary or "")
 
     def scans(self) -> list[str]:
-        """How each table was read, without repetitions."""
+        """How each table was read, without duplicates."""
         found = re.findall(r"((?:\w+ )*Scan (?:Backward )?(?:using \w+ on|on) \w+)", "\n".join(self.told))
         return sorted({scan.strip() for scan in found if re.search(rf" on ({TABLES}|jobs_\w+)$", scan)})
 
 
 class Place:
-    """One database, the times that calls took on it in milliseconds, and how they read its tables."""
+    """One database, the durations of calls on it in milliseconds, and how they read its tables."""
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
@@ -105,7 +105,7 @@ class Place:
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:
-        """Note how long this takes; or, once `plans` is set, how it reads tables."""
+        """Record how long a call takes or, once `plans` is set, how it reads tables."""
         if self.plans is not None:
             self.plans.told.clear()
         began = time.perf_counter()
@@ -116,7 +116,7 @@ class Place:
             self.scans[what].update(self.plans.scans())
 
     def cycle(self, number: int) -> None:
-        """What a service does all day: some jobs come, are looked at, dispatched, claimed and completed."""
+        """Run a typical workload: some jobs are submitted, polled, dispatched, claimed and completed."""
         for place in range(AT_A_TIME):
             job = self._come(f"tenant-{(number + place) % TENANTS}")
         with self.timed("look at the line"):
@@ -161,7 +161,7 @@ class Place:
 
 
 def main() -> int:
-    """Fill, measure, tell."""
+    """Fill the databases, measure, and report."""
     parser = argparse.ArgumentParser(prog="python -m bench.queue")
     parser.add_argument("--queued", type=int, default=100_000)
     parser.add_argument("--finished", type=int, default=1_000_000)
@@ -184,10 +184,10 @@ def main() -> int:
 
 @contextmanager
 def _server() -> Iterator[Postgres]:
-    """A PostgreSQL as in production: durable."""
+    """A durable PostgreSQL, as in production."""
     with tempfile.TemporaryDirectory(prefix="paraqueue-bench-") as folder:
         place = Path(folder)
-        place.chmod(0o711)  # PostgreSQL is another user when we are root
+        place.chmod(0o711)  # PostgreSQL runs as another user if we are root
         server = start_postgres(place / "postgres", place / "logs", secrets.token_urlsafe(16))
         try:
             yield server
@@ -220,7 +220,7 @@ def _spread_queue(url: str) -> None:
 
 
 def _measure(places: list[Place], cycles: int) -> None:
-    """In turns, so that whatever else the machine does meets all of them."""
+    """Measure the databases in turns, so that other load on the machine affects all of them."""
     for number in range(WARMUP_CYCLES + cycles):
         for place in places:
             if number == WARMUP_CYCLES:
@@ -229,7 +229,7 @@ def _measure(places: list[Place], cycles: int) -> None:
 
 
 def _read_plans(place: Place) -> None:
-    """After some cycles, when PostgreSQL has made up its mind about plans."""
+    """Record the plans after some cycles, when PostgreSQL has settled on them."""
     place.plans = Plans(place.database)
     for number in range(WARMUP_CYCLES):
         place.scans.clear()

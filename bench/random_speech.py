@@ -1,6 +1,6 @@
-"""Random recordings of real words for the comparison of texts: sentences that the demo model never saw, cut and mixed.
+"""Random recordings of real words for comparing texts: sentences that the demo model never saw, cut and mixed.
 
-A file is known by its number alone: every process makes the same one.
+A file is determined by its number alone: every process makes the same one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEED = 77
 
 @dataclass(frozen=True)
 class RandomFile:
-    """int16 [samples] at 16 kHz, and what is said; None where a sentence is cut off or has no known text."""
+    """int16 [samples] at 16 kHz, and the spoken text; None if a sentence is cut off or its text is unknown."""
 
     samples: NDArray[np.int16]
     said: str | None
@@ -30,7 +30,7 @@ class RandomFile:
 
 @functools.cache
 def _clips() -> tuple[tuple[NDArray[np.float32], str | None], ...]:
-    """Spoken sentences with their text, and those of the sample."""
+    """Synthesised sentences with their text, and those of the sample."""
     generator = np.random.default_rng(SEED)
     made: list[tuple[NDArray[np.float32], str | None]] = []
     for text in held_out_sentences(POOL, SEED):
@@ -41,7 +41,7 @@ def _clips() -> tuple[tuple[NDArray[np.float32], str | None], ...]:
 
 
 def random_file(number: int) -> RandomFile:
-    """File `number`: 5 to 40 s, now and then shorter, with pauses, noise of any loudness, and cuts within words."""
+    """File `number`: 5 to 40 s, occasionally shorter, with pauses, noise of any loudness, and cuts within words."""
     generator = np.random.default_rng((SEED, number))
     clips = _clips()
     pieces: list[NDArray[np.float32]] = [_silence(generator, 0.0, 1.0)]
@@ -49,7 +49,7 @@ def random_file(number: int) -> RandomFile:
     wanted = generator.uniform(1, 36) * SAMPLE_RATE
     while sum(map(len, pieces)) < wanted:
         clip, text = clips[int(generator.integers(len(clips)))]
-        if generator.random() < 0.1:  # broken off
+        if generator.random() < 0.1:  # cut off
             clip, text = clip[: int(len(clip) * generator.uniform(0.1, 0.9))], None
         pieces += [clip * np.float32(generator.uniform(0.2, 1.5)), _silence(generator, 0.02, 2.5)]
         said.append(text)

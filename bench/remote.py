@@ -1,4 +1,4 @@
-"""A contender's process, seen from the benchmark."""
+"""The benchmark's side of a contender's process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.report import REPOSITORY
 
 
 class Refused(Exception):
-    """A contender could not be loaded, or failed; the words are its own."""
+    """A contender could not be loaded or failed; the message is the contender's own."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Remote:
             raise
 
     def run(self, files: Sequence[str | Path]) -> Run:
-        """Transcribe files and tell what it cost."""
+        """Transcribe files and measure the cost."""
         return Run(**self._ask({"do": "run", "files": [str(file) for file in files]}))
 
     def stages(self, files: Sequence[str | Path]) -> dict[str, float]:
@@ -65,7 +65,7 @@ class Remote:
         return found
 
     def close(self) -> None:
-        """End the process; it ends by itself when its input is closed."""
+        """Close the input of the process, which ends it; kill it if it does not end in time."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             self._process.stdin.close()
         try:
@@ -107,6 +107,6 @@ class Remote:
 
 
 def _environment(threads: int, more: Mapping[str, str]) -> dict[str, str]:
-    """The same number of threads for every library that asks the environment."""
+    """Set the same number of threads for every library that reads it from the environment."""
     limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     return {**os.environ, **limits, "PYTHONUNBUFFERED": "1", **more}

@@ -1,4 +1,4 @@
-"""What every benchmark prints and writes: medians with their spread, under the conditions they were measured in.
+"""The output of every benchmark: medians with their spread, and the conditions of measurement.
 
     report = Report("queue", conditions({"jobs": "10,000 of 1 s"}), warmup="100 jobs")
     table = report.table("Throughput", Column("name"), Column("jobs_per_second", digits=0))
@@ -7,8 +7,8 @@
     report.show()                                                                # rich tables on the terminal
     report.write()                                                               # bench/results/queue.json
 
-Numbers that a benchmark repeats are given as `spread(values)`: at least three runs where the benchmark is not a
-quick one. A value that could not be measured is `None` and shows as "-"; the reason goes to `table.note(…)`.
+Repeated measurements are given as `spread(values)`: at least three runs, except in a quick benchmark.
+A value that could not be measured is `None` and is shown as "-"; the reason goes to `table.note(…)`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PACKAGES = ("torch", "funasr", "numpy", "numba")
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Repeated measurements of one thing: their median, and how far they lie apart."""
+    """Repeated measurements of one quantity: their median and range."""
 
     median: float
     least: float
@@ -62,7 +62,7 @@ def spread(values: Iterable[float]) -> Spread:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: the key of its values, what stands above it (by default the key), and decimals of numbers."""
+    """A column: the key of its values, its heading (by default the key), and the decimals of numbers."""
 
     key: str
     title: str = ""
@@ -70,7 +70,7 @@ class Column:
 
 
 class Table:
-    """Rows of measurements under a title, with remarks below."""
+    """Rows of measurements under a title, with notes below."""
 
     def __init__(self, title: str, columns: Sequence[Column]) -> None:
         self.title = title
@@ -79,36 +79,36 @@ class Table:
         self.notes: list[str] = []
 
     def add(self, **values: Value) -> None:
-        """A row by column; raises KeyError for a column that the table does not have."""
+        """Add a row by column; raises KeyError for a column that the table does not have."""
         unknown = values.keys() - {column.key for column in self.columns}
         if unknown:
             raise KeyError(f"{self.title} has no column {', '.join(sorted(unknown))}")
         self.rows.append(values)
 
     def note(self, text: str) -> None:
-        """A remark, for example why a contender has no numbers."""
+        """Add a note, for example why a contender has no numbers."""
         self.notes.append(text)
 
     def texts(self) -> list[list[str]]:
-        """The cells as people read them, row by row."""
+        """The cells formatted for people, row by row."""
         return [[cell(row.get(column.key), column.digits) for column in self.columns] for row in self.rows]
 
     def markdown(self) -> str:
-        """The table for a document; the first column is text, the others are numbers."""
+        """The table as Markdown; the first column is text, the others are numbers."""
         titles = [column.title or column.key for column in self.columns]
         lines = [_row(titles), _row(["---"] + ["---:"] * (len(titles) - 1)), *map(_row, self.texts())]
         remarks = [f"\n{note}" for note in self.notes]
         return "\n".join([*lines, *remarks])
 
     def as_json(self) -> dict[str, Any]:
-        """The rows with full precision; a spread is an object. `from_json` reads it."""
+        """The rows in full precision; a spread becomes an object. `from_json` reads it."""
         rows = [{name: _plain(value) for name, value in row.items()} for row in self.rows]
         columns = [asdict(column) for column in self.columns]
         return {"title": self.title, "columns": columns, "rows": rows, "notes": self.notes}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Table:
-        """A table that `as_json` described."""
+        """Restore a table from the output of `as_json`."""
         table = cls(content["title"], [Column(**column) for column in content["columns"]])
         for row in content["rows"]:
             table.add(**{name: Spread(**value) if isinstance(value, dict) else value for name, value in row.items()})
@@ -118,7 +118,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure that is judged: `at_most` says in which direction it may not pass its bar."""
+    """A figure with a target: with `at_most` it must not exceed the bar, otherwise it must not fall below it."""
 
     value: float | None
     bar: float | None
@@ -126,7 +126,7 @@ class Bar:
 
     @property
     def held(self) -> bool | None:
-        """Whether the bar is held; None without a figure or without a bar."""
+        """Whether the bar is met; None without a figure or without a bar."""
         if self.value is None or self.bar is None:
             return None
         return self.value <= self.bar if self.at_most else self.value >= self.bar
@@ -134,7 +134,7 @@ class Bar:
 
 @dataclass
 class Report:
-    """One benchmark's tables and figures; `name` is also that of its file in `bench/results`."""
+    """One benchmark's tables and figures; `name` is also the name of its file in `bench/results`."""
 
     name: str
     conditions: dict[str, Any]
@@ -143,13 +143,13 @@ class Report:
     bars: dict[str, Bar] = field(default_factory=dict)
 
     def table(self, title: str, *columns: Column) -> Table:
-        """A new table at the end."""
+        """Append a new table."""
         made = Table(title, columns)
         self.tables.append(made)
         return made
 
     def bar(self, key: str, value: float | None, *, bar: float | None = None, at_most: bool = False) -> None:
-        """A figure that other programs read: a key at the top of the JSON file."""
+        """Add a figure for other programs: a top-level key of the JSON file."""
         self.bars[key] = Bar(value, bar, at_most)
 
     def show(self, console: Console | None = None) -> None:
@@ -168,9 +168,9 @@ class Report:
             console.print(f"  {name}: {_in_words(value)}", markup=False, highlight=False)
 
     def write(self, directory: Path = RESULTS, *, keep: bool = False) -> Path:
-        """The JSON file: figures by key, their bars, the conditions, and every row.
+        """Write the JSON file: figures by key, their bars, the conditions, and every row.
 
-        With `keep`, what an earlier run found and this one did not measure stays, under the earlier conditions:
+        With `keep`, results of an earlier run that this one did not measure are kept, with their earlier conditions:
         every bar and table carries the number of its conditions.
         """
         directory.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ class Report:
         return path
 
     def _content(self, before: Mapping[str, Any]) -> dict[str, Any]:
-        """This report behind what stays of an earlier file."""
+        """The content of this report after what is kept of an earlier file."""
         titles = {table.title for table in self.tables}
         tables = [table for table in before.get("tables", []) if table["title"] not in titles]
         bars = {key: bar for key, bar in before.get("bars", {}).items() if key not in self.bars}
@@ -210,7 +210,7 @@ class Report:
 
 
 def cell(value: Value, digits: int = 2) -> str:
-    """A value as people read it."""
+    """A value formatted for people."""
     if value is None:
         return "-"
     if isinstance(value, Spread):
@@ -221,7 +221,7 @@ def cell(value: Value, digits: int = 2) -> str:
 
 
 def conditions(more: Mapping[str, Any], packages: Sequence[str] = PACKAGES) -> dict[str, Any]:
-    """Where and with what was measured: the machine, the versions, how busy the machine was, and `more`."""
+    """The measurement conditions: the machine, the versions, the load of the machine, and `more`."""
     return {
         "measured": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "processor": f"{processor()}, {os.cpu_count()} cores ({', '.join(cpu_flags()) or 'no AVX2'})",

@@ -1,4 +1,4 @@
-"""The same text: random recordings through our engine in every way, against FunASR alone; int8 against itself."""
+"""Compares texts: random recordings through our engine in every mode, against FunASR alone; int8 against itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSES = ("alone", "together", "resumed")
 
 
 def measure(lab: Lab, report: Report) -> None:
-    """Adds a table, and the bars of the text."""
+    """Add a table and the bars for the text."""
     numbers = [str(number) for number in range(lab.effort.compared_files)]
     lab.say(f"texts of {len(numbers)} random files: FunASR")
     with lab.remote("sameness-funasr", lab.demo) as remote:
@@ -48,7 +48,7 @@ def measure(lab: Lab, report: Report) -> None:
 
 
 def precisions(lab: Lab, report: Report, wanted: Sequence[str]) -> None:
-    """Adds a table: the texts of each precision beside FunASR in fp32 on the same device, and resumed beside alone."""
+    """Add a table: texts of each precision against FunASR in fp32 on the same device, and resumed against alone."""
     numbers = [str(number) for number in range(lab.effort.compared_files)]
     with lab.remote("sameness-funasr", lab.demo) as remote:
         reference = remote.run(numbers)
@@ -79,7 +79,7 @@ def precisions(lab: Lab, report: Report, wanted: Sequence[str]) -> None:
 
 
 def error_rate(texts: Sequence[str]) -> float:
-    """Character error rate in percent over the files whose words are all known."""
+    """The character error rate in percent over the files with completely known text."""
     errors = length = 0
     for number, text in enumerate(texts):
         said = random_file(number).said
@@ -115,7 +115,7 @@ def _int8(lab: Lab, report: Report, numbers: Sequence[str], fp32_rate: float) ->
 
 
 def _compare(reference: Run, ours: Run) -> tuple[dict[str, int], dict[str, int]]:
-    """Files by pass whose text is equal, and whose times are."""
+    """By pass, the number of files with equal text and the number with equal times."""
     equal, timed = {}, {}
     for name in PASSES:
         found = ours.details["passes"][name]
@@ -131,7 +131,7 @@ def _all_equal(reference: Run, ours: Run, place: int) -> bool:
 
 
 def _near(times: Sequence[Sequence[int]], others: Sequence[Sequence[int]]) -> bool:
-    """Whether two lists of [start, end] have the same length and lie close together."""
+    """Whether two lists of [start, end] have the same length and close values."""
     if len(times) != len(others):
         return False
     pairs: Any = zip(times, others, strict=True)

@@ -1,10 +1,10 @@
-"""The whole service against the bare engine: the same files, the same settings, API to stored transcript.
+"""Compares the whole service with the bare engine: same files and settings, from API to stored transcript.
 
-The stack is that of `make run`, every process of it. A run begins with the first upload and ends when the last
-transcript is stored. Bare engine and service take turns; each round's two runs are compared with one another.
+The stack is that of `make run`, with all its processes. A run begins with the first upload and ends when the last
+transcript is stored. Bare engine and service take turns; the two runs of each round are compared.
 
-Both keep all cores busy. So processor time, of all processes of the service together, says what wall time would say on
-a machine that nobody else uses; wall time itself is judged only where its rounds agree.
+Both keep all cores busy. So the total processor time of all service processes shows what wall time would show on an
+otherwise idle machine; wall time itself is judged only if its rounds agree.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TERMINAL = {"completed", "failed", "canceled"}
 
 
 def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
-    """Adds a table, and the bar of the overhead."""
+    """Add a table and the bar for the overhead."""
     effort = lab.effort
     files = lab.audio(effort.files, effort.file_seconds)
     bare: list[Run] = []
@@ -81,7 +81,7 @@ def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
 
 @contextmanager
 def _service(lab: Lab, precision: str, slots: int) -> Iterator[Stack]:
-    """The stack with the full-size bundle, on a data directory of the benchmark's own."""
+    """The stack with the full-size bundle, in the benchmark's own data directory."""
     settings = {
         "MODEL": NAME,
         "MODEL_SOURCE": "local",
@@ -104,7 +104,7 @@ def _service(lab: Lab, precision: str, slots: int) -> Iterator[Stack]:
 
 
 def _transcribe(stack: Stack, files: Sequence[Path]) -> Run:
-    """All files through the API; Refused if one fails."""
+    """Transcribe all files through the API; raises Refused if one fails."""
     worker = stack.services[0].process.pid
     Path(f"/proc/{worker}/clear_refs").write_text("5")
     cpu = _cpu_seconds(worker)

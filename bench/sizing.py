@@ -1,4 +1,4 @@
-"""How much audio a core transcribes in a day, from the measured processor times: the tables of `docs/sizing.md`."""
+"""Computes how much audio a core transcribes per day from measured processor times: the tables of `docs/sizing.md`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bench.report import Column, Table
 
 HOUR_SECONDS = 3600.0
 DAY_HOURS = 24.0
-# What is planned with: jobs do not come evenly, and other things run too.
+# The planned utilisation: jobs do not arrive evenly, and other processes run too.
 PLANNED_LOAD = 0.6
 ENGINE = {
     "fp32": "ours, 8 files at once",
@@ -20,7 +20,7 @@ SERVICE = "API to stored transcript"
 
 
 def page_part(content: Mapping[str, Any]) -> str:
-    """The table, and what it was measured on."""
+    """The table and the machine it was measured on."""
     table = Table(
         "",
         [
@@ -51,6 +51,6 @@ def _row(content: Mapping[str, Any], title: str, contender: str) -> Mapping[str,
 
 
 def _audio_seconds(told: str) -> float:
-    """The seconds of `8 x 20 s`."""
+    """Parse the total seconds of `8 x 20 s`."""
     files, _, length = told.removesuffix(" s").partition(" x ")
     return float(files) * float(length)

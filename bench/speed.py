@@ -1,4 +1,4 @@
-"""Whole-pipeline speed, side by side: every contender loaded once, then measured in turn, round after round."""
+"""Compares whole-pipeline speed: every contender is loaded once, then measured in turn, round after round."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Entrant:
 
 
 def entrants(at_once: int) -> list[Entrant]:
-    """Everybody, the peer that is compared with first."""
+    """All contenders, starting with the peer used for comparison."""
     return [
         Entrant(AUTOMODEL, "funasr"),
         Entrant("funasr-onnx, quantised", "funasr-onnx", "int8"),
@@ -51,7 +51,7 @@ def entrants(at_once: int) -> list[Entrant]:
 
 
 def gpu_entrants(at_once: int) -> list[Entrant]:
-    """On a GPU, ours in every precision; one that the device does not have refuses."""
+    """Contenders on a GPU: ours in every precision; an unsupported precision is refused."""
     return [
         Entrant(AUTOMODEL, "funasr"),
         *(Entrant(f"ours {one}, {at_once} files at once", "ours", one, at_once) for one in ("fp32", "bf16", "fp16")),
@@ -59,7 +59,7 @@ def gpu_entrants(at_once: int) -> list[Entrant]:
 
 
 def measure(lab: Lab, report: Report, chosen: Sequence[Entrant]) -> dict[str, list[Run]]:
-    """The table of all contenders over the same files; their runs by name."""
+    """Measure all contenders over the same files and add their table; returns their runs by name."""
     effort = lab.effort
     files = lab.audio(effort.files, effort.file_seconds)
     runs: dict[str, list[Run]] = {}
@@ -84,7 +84,7 @@ def measure(lab: Lab, report: Report, chosen: Sequence[Entrant]) -> dict[str, li
 
 
 def add_row(table: Table, name: str, audio: str, runs: Sequence[Run], seconds: float) -> None:
-    """A contender's runs as a row; `seconds` of audio were in each."""
+    """Add a contender's runs as a row; each run had `seconds` of audio."""
     table.add(
         contender=name,
         audio=audio,
@@ -100,14 +100,14 @@ def add_row(table: Table, name: str, audio: str, runs: Sequence[Run], seconds: f
 
 
 def ratio(peer: Sequence[Run] | None, ours: Sequence[Run] | None, field: str = "wall_seconds") -> Spread | None:
-    """How many times faster ours is, round by round; None where one of both is missing."""
+    """How many times faster ours is, round by round; None if either is missing."""
     if not peer or not ours:
         return None
     return spread(getattr(one, field) / getattr(other, field) for one, other in zip(peer, ours, strict=False))
 
 
 def _start(lab: Lab, chosen: Sequence[Entrant], stack: ExitStack, report: Report) -> dict[str, tuple[Entrant, Remote]]:
-    """The contenders that could be loaded, warmed up with a short file; the report tells about the others."""
+    """The contenders that could be loaded, warmed up with a short file; the others are noted in the report."""
     warmup = lab.audio(1, lab.warmup_seconds)
     running: dict[str, tuple[Entrant, Remote]] = {}
     for one in chosen:
@@ -115,7 +115,7 @@ def _start(lab: Lab, chosen: Sequence[Entrant], stack: ExitStack, report: Report
         try:
             remote = stack.enter_context(lab.remote(one.kind, lab.bundle, one.precision, at_once=one.at_once))
             remote.run(warmup)
-            if one.kind == "sherpa-onnx":  # it cuts files in its first run
+            if one.kind == "sherpa-onnx":  # it segments files in its first run
                 remote.run(lab.audio(lab.effort.files, lab.effort.file_seconds))
         except Refused as error:
             refuse(report, one.name, str(error))
@@ -125,7 +125,7 @@ def _start(lab: Lab, chosen: Sequence[Entrant], stack: ExitStack, report: Report
 
 
 def refuse(report: Report, name: str, why: str) -> None:
-    """Say in the report why something has no numbers."""
+    """Note in the report why a contender has no numbers."""
     refused = next((table for table in report.tables if table.title == "Not measured"), None)
     refused = refused or report.table("Not measured", Column("contender"), Column("why"))
     refused.add(contender=name, why=why)
@@ -138,7 +138,7 @@ def _note(table: Table, chosen: Sequence[Entrant], runs: dict[str, list[Run]]) -
 
 
 def _stages(lab: Lab, report: Report, running: dict[str, tuple[Entrant, Remote]], files: Sequence[Path]) -> None:
-    """Where the time goes, in one more run of each."""
+    """Measure the time per stage, in one more run of each contender."""
     found: dict[str, dict[str, float]] = {}
     for name, (_, remote) in running.items():
         lab.say(f"{name}: time per stage")
@@ -158,7 +158,7 @@ def _stages(lab: Lab, report: Report, running: dict[str, tuple[Entrant, Remote]]
 
 
 def _long(lab: Lab, report: Report, running: dict[str, tuple[Entrant, Remote]]) -> None:
-    """Single long files: each form of ten minutes, an hour as mp3; one run each."""
+    """Measure single long files: ten minutes in each format, an hour as mp3; one run each."""
     wanted = ("funasr", "funasr-onnx", "ours")
     table = report.table("Single long files, one run each", *COLUMNS)
     first, *others = lab.effort.long_seconds

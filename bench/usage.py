@@ -1,4 +1,4 @@
-"""What a stretch of work costs its own process. Standard library only; torch is asked where it is loaded anyway."""
+"""Measures what a piece of work costs its process. Standard library only; torch is queried only if already loaded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MEBIBYTE = 2**20
 class Meter:
     """`with Meter(device) as meter: …`, then `meter.figures`.
 
-    wall_seconds; cpu_seconds, those of ended child processes (decoders) included; peak_rss_mib, the highest memory of
-    the process in this stretch; gpu_mib, the highest that torch had allocated on a GPU.
+    wall_seconds; cpu_seconds, including ended child processes (decoders); peak_rss_mib, the peak memory of the
+    process in this period; gpu_mib, the peak that torch allocated on a GPU.
     """
 
     def __init__(self, device: str) -> None:
@@ -51,13 +51,13 @@ def cpu_seconds() -> float:
 
 
 def family_cpu_seconds(process: int) -> float:
-    """Processor time so far of a process and of all that descend from it, ended ones included."""
+    """Processor time so far of a process and all its descendants, including ended ones."""
     parents: dict[int, int] = {}
     used: dict[int, int] = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # ended while we looked
+        except OSError:  # the process has just ended
             continue
         parents[int(entry.name)] = int(fields[1])
         used[int(entry.name)] = sum(map(int, fields[11:15]))
@@ -68,11 +68,11 @@ def family_cpu_seconds(process: int) -> float:
 
 
 def memory_mib(field: str, process: int | str = "self") -> float:
-    """Memory of a process in MiB: `VmRSS` is what it holds now, `VmHWM` the most since `forget_peak`."""
+    """Memory of a process in MiB: `VmRSS` is the current use, `VmHWM` the peak since `forget_peak`."""
     found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
     return int(found[1]) / 1024 if found else float("nan")
 
 
 def forget_peak() -> None:
-    """Let VmHWM begin again at what is held now."""
+    """Reset VmHWM to the current memory use."""
     Path("/proc/self/clear_refs").write_text("5")

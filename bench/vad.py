@@ -1,4 +1,4 @@
-"""VAD alone, one thread: ours and FunASR's over the same samples, and the end-point machine on its own."""
+"""VAD alone on one thread: ours and FunASR's over the same samples, and the endpoint detector on its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KINDS = {"ours": "vad-ours", "FunASR": "vad-funasr"}
 
 
 def measure(lab: Lab, report: Report) -> None:
-    """Adds a table, and the bars of the VAD."""
+    """Add a table and the bars for the VAD."""
     files = lab.audio(1, lab.effort.vad_seconds, ("wav",))
     runs: dict[str, list[Run]] = {name: [] for name in KINDS}
     ours, peer = (lab.remote(kind, lab.demo, threads=1) for kind in KINDS.values())

@@ -1,4 +1,4 @@
-"""The client of a Paraqueue installation: submit long audio, follow it, read the transcript.
+"""The client for a Paraqueue installation: submit long audio, follow its progress, read the transcript.
 
 >>> from paraqueue import Client
 >>> with Client() as client:                                     # doctest: +SKIP

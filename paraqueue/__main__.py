@@ -1,4 +1,4 @@
-"""`python -m paraqueue` is the `paraqueue` command."""
+"""`python -m paraqueue` runs the `paraqueue` command."""
 
 from paraqueue.cli.app import main
 

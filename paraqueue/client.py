@@ -20,15 +20,15 @@ from paraqueue.models import Sentence, Transcription
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# A chunk of an upload may take its time on a slow line; silence may not.
+# A chunk of an upload may be slow on a slow connection; silence may not last longer than this.
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 
 
 class Connection:
-    """What both clients are made from."""
+    """The settings that both clients are built from."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
-        """Without arguments: `PARAQUEUE_URL` and `PARAQUEUE_API_KEY`, else the configuration file, else localhost."""
+        """Defaults: `PARAQUEUE_URL` and `PARAQUEUE_API_KEY`, then the configuration file, then localhost."""
         self.config: Config = load_config(url=url, api_key=api_key)
 
     def _options(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def _awaiting(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[Asyn
 
 
 class Client(Connection):
-    """A client that blocks; may be used from several threads. Close it, or use it in a `with` statement."""
+    """A blocking, thread-safe client. Close it, or use it in a `with` statement."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
         super().__init__(url, api_key)
@@ -95,7 +95,7 @@ class Client(Connection):
     revoke_key = _blocking(operations.revoke_key)
 
     def list(self, *, status: str | None = None, tag: str | None = None) -> Iterator[Transcription]:
-        """All transcriptions, newest first, fetched a page at a time."""
+        """All transcriptions, newest first, fetched page by page."""
         after: str | None = None
         while True:
             found = self.page(status=status, tag=tag, after=after, limit=100)
@@ -105,7 +105,7 @@ class Client(Connection):
             after = found.next
 
     def sentences(self, id: str) -> Iterator[Sentence]:
-        """The sentences of a transcription as they come, until it has ended."""
+        """The sentences of a transcription as they arrive, until it has ended."""
         follower = Follower()
         path = f"{operations.JOBS}/{id}/events"
         while not follower.ended:
@@ -122,7 +122,7 @@ class Client(Connection):
                 time.sleep(follower.pause_seconds)
 
     def run(self, operation: Operation[T]) -> T:
-        """Do what an operation asks for until it returns."""
+        """Run an operation until it returns."""
         result: Any = None
         error: Exception | None = None
         while True:
@@ -157,7 +157,7 @@ class Client(Connection):
 
 
 class AsyncClient(Connection):
-    """The same for asyncio. Close it, or use it in an `async with` statement."""
+    """A client for asyncio. Close it, or use it in an `async with` statement."""
 
     def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
         super().__init__(url, api_key)
@@ -182,7 +182,7 @@ class AsyncClient(Connection):
     revoke_key = _awaiting(operations.revoke_key)
 
     async def list(self, *, status: str | None = None, tag: str | None = None) -> AsyncIterator[Transcription]:
-        """All transcriptions, newest first, fetched a page at a time."""
+        """All transcriptions, newest first, fetched page by page."""
         after: str | None = None
         while True:
             found = await self.page(status=status, tag=tag, after=after, limit=100)
@@ -193,7 +193,7 @@ class AsyncClient(Connection):
             after = found.next
 
     async def sentences(self, id: str) -> AsyncIterator[Sentence]:
-        """The sentences of a transcription as they come, until it has ended."""
+        """The sentences of a transcription as they arrive, until it has ended."""
         follower = Follower()
         path = f"{operations.JOBS}/{id}/events"
         while not follower.ended:
@@ -213,7 +213,7 @@ class AsyncClient(Connection):
                 await asyncio.sleep(follower.pause_seconds)
 
     async def run(self, operation: Operation[T]) -> T:
-        """Do what an operation asks for until it returns."""
+        """Run an operation until it returns."""
         result: Any = None
         error: Exception | None = None
         while True:

@@ -1,4 +1,4 @@
-"""Where the service is and with which key: arguments, then the environment, then the configuration file."""
+"""The service's URL and API key, from arguments, then the environment, then the configuration file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KNOWN = ("url", "api_key")
 
 @dataclass(frozen=True)
 class Config:
-    """`url` without a slash at its end; `api_key` None where authentication is off."""
+    """`url` has no trailing slash; `api_key` is None if authentication is off."""
 
     url: str
     api_key: str | None
@@ -31,13 +31,13 @@ class Config:
 
 
 def config_file() -> Path:
-    """Where the configuration is kept."""
+    """The path of the configuration file."""
     told = os.environ.get(FILE_VARIABLE)
     return Path(told) if told else Path(platformdirs.user_config_dir("paraqueue")) / "config.toml"
 
 
 def load_config(*, url: str | None = None, api_key: str | None = None) -> Config:
-    """What to use. Raises ConfigurationError for a file that is not TOML, or a URL that is none."""
+    """Load the configuration. Raises ConfigurationError for a file that is not TOML or an invalid URL."""
     kept = read_file(config_file())
     found_url = url or os.environ.get(URL_VARIABLE) or kept.get("url") or DEFAULT_URL
     if not found_url.startswith(("http://", "https://")):
@@ -46,7 +46,7 @@ def load_config(*, url: str | None = None, api_key: str | None = None) -> Config
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """The settings in a file; none where there is no file."""
+    """The settings in a file; empty if the file does not exist."""
     try:
         told = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -57,9 +57,9 @@ def read_file(path: Path) -> dict[str, str]:
 
 
 def write_file(path: Path, settings: dict[str, str]) -> None:
-    """Keep the settings, readable for this user alone: one of them is a key."""
+    """Save the settings, readable only by this user, because one of them is a key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A JSON string is a TOML string.
+    # A JSON string is also a valid TOML string.
     lines = [f"{name} = {json.dumps(settings[name])}\n" for name in KNOWN if settings.get(name)]
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""What can go wrong, as a caller tells it apart."""
+"""The errors that callers can distinguish."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 class ParaqueueError(Exception):
-    """Everything that this package raises by itself."""
+    """The base class of all errors of this package."""
 
 
 class ConfigurationError(ParaqueueError):
@@ -17,11 +17,11 @@ class ConfigurationError(ParaqueueError):
 
 
 class ConnectionFailed(ParaqueueError):
-    """The service did not answer, also not after several tries."""
+    """The service did not respond, even after several attempts."""
 
 
 class WaitedTooLong(ParaqueueError):
-    """The transcription had not ended after the time that the caller wanted to wait; it goes on."""
+    """The transcription did not end within the caller's timeout; it continues."""
 
     def __init__(self, transcription: Transcription, seconds: float) -> None:
         super().__init__(f"{transcription.id} is still {transcription.status} after {seconds:g} s")
@@ -29,7 +29,7 @@ class WaitedTooLong(ParaqueueError):
 
 
 class JobEnded(ParaqueueError):
-    """The transcription failed or was canceled: there is no transcript to come."""
+    """The transcription failed or was canceled: there will be no transcript."""
 
     def __init__(self, transcription: Transcription) -> None:
         failure = transcription.error
@@ -39,7 +39,7 @@ class JobEnded(ParaqueueError):
 
 
 class ApiError(ParaqueueError):
-    """The service refused a request. `code` is stable, see the list of codes in the service's documentation."""
+    """The service rejected a request. `code` is stable; see the list of codes in the service's documentation."""
 
     def __init__(self, status: int, code: str, message: str, *, retryable: bool, request_id: str | None) -> None:
         super().__init__(f"{message} ({code})")
@@ -51,8 +51,8 @@ class ApiError(ParaqueueError):
 
 
 class AuthenticationFailed(ApiError):
-    """The API key is missing, wrong, expired or may not do this."""
+    """The API key is missing, invalid, expired or lacks the required permission."""
 
 
 class NotFound(ApiError):
-    """There is no such thing, or it belongs to somebody else."""
+    """The resource does not exist or belongs to somebody else."""

@@ -1,4 +1,4 @@
-"""Following a transcription by server-sent events, over broken connections."""
+"""Follows a transcription by server-sent events, reconnecting after broken connections."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from httpx_sse import ServerSentEvent
 
 from paraqueue.models import Sentence
 
-# Connections that broke without an event in between.
+# Limit on consecutive broken connections without an event in between.
 BREAKS = 5
 SILENCE_SECONDS = 60.0
 """The service says something every 15 seconds."""
@@ -18,7 +18,7 @@ SILENCE_SECONDS = 60.0
 
 @dataclass
 class Follower:
-    """Where one follower is: which sentences it has, and whether there can be more."""
+    """The position of one follower: which sentences it has received, and whether more can follow."""
 
     last_event_id: str = ""
     ended: bool = False
@@ -27,7 +27,7 @@ class Follower:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the next connection asks for."""
+        """The request headers of the next connection."""
         resumed = {"Last-Event-ID": self.last_event_id} if self.last_event_id else {}
         return {"Accept": "text/event-stream", **resumed}
 
@@ -46,6 +46,6 @@ class Follower:
         return tuple(Sentence.model_validate(item) for item in told["sentences"])
 
     def broken(self) -> bool:
-        """Count a broken connection; whether to try again."""
+        """Count a broken connection and return whether to reconnect."""
         self.breaks += 1
         return self.breaks <= BREAKS

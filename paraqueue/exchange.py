@@ -1,7 +1,7 @@
-"""Requests without a network: what an operation asks for, and the policy of trying again.
+"""Operations without I/O: the requests that an operation yields, and the retry policy.
 
-An operation is a generator. It yields what it needs (`Send`, `Pause`, `Call`) and is given the result; a driver
-does the work, blocking in `Client`, with await in `AsyncClient`. So every operation is written once.
+An operation is a generator. It yields what it needs (`Send`, `Pause`, `Call`) and receives the result; a driver does
+the work, blocking in `Client`, with await in `AsyncClient`. So every operation is written once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STILL_RUNNING = "idempotency_in_progress"
 
 @dataclass(frozen=True)
 class Send:
-    """A request to be sent once; its answer is read whole. `timeout` is in seconds, None for the client's own."""
+    """A request to send once; its response is read completely. `timeout` in seconds, None for the client's default."""
 
     method: str
     path: str
@@ -40,14 +40,14 @@ class Send:
 
 @dataclass(frozen=True)
 class Pause:
-    """Seconds to wait."""
+    """A wait, in seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class Call:
-    """Something that blocks, such as reading a file."""
+    """A blocking call, such as reading a file."""
 
     function: Callable[[], Any]
 
@@ -57,9 +57,9 @@ Operation = Generator[Effect, Any, T]
 
 
 def request(send: Send, *, safe: bool = True) -> Operation[httpx.Response]:
-    """Send, and send again after what passes by itself. Raises ApiError, ConnectionFailed.
+    """Send a request, and retry after transient errors. Raises ApiError, ConnectionFailed.
 
-    Pass `safe=False` for a request that must not happen twice: it is then tried again only if it never arrived.
+    Pass `safe=False` for a request that must not be executed twice: it is then retried only if it never arrived.
     """
     for tried in range(1, TRIES + 1):
         try:
@@ -80,14 +80,14 @@ def request(send: Send, *, safe: bool = True) -> Operation[httpx.Response]:
 
 
 def idempotent(send: Send) -> Operation[httpx.Response]:
-    """A POST that makes something, safe to repeat: the service answers a repeat with the first answer."""
+    """A POST that creates something, safe to repeat: the service answers a repeat with the first response."""
     headers = {**send.headers, "Idempotency-Key": str(uuid.uuid4())}
     keyed = Send(send.method, send.path, send.params, headers, send.json, send.content, send.timeout)
     return (yield from request(keyed))
 
 
 def problem_of(response: httpx.Response) -> ApiError:
-    """The error in an answer."""
+    """The error in a response."""
     try:
         told = response.json()
     except ValueError:
@@ -114,7 +114,7 @@ def _passes(response: httpx.Response, problem: ApiError, *, safe: bool) -> bool:
 
 
 def _asked_pause(response: httpx.Response) -> float | None:
-    """Seconds that `Retry-After` asks for, as a number or a date."""
+    """The seconds that `Retry-After` requests, as a number or a date."""
     told = response.headers.get("Retry-After")
     if told is None:
         return None
@@ -130,7 +130,7 @@ def _asked_pause(response: httpx.Response) -> float | None:
 
 
 def _back_off(tried: int) -> float:
-    """Doubling, with jitter: clients that failed together must not come back together."""
+    """Exponential backoff with jitter, so that clients that failed together do not retry together."""
     longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (tried - 1))
     return random.uniform(longest / 2, longest)
 

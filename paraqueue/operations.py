@@ -1,4 +1,4 @@
-"""What can be asked of the service, each call once (see `paraqueue.exchange`)."""
+"""The operations of the service, each written once (see `paraqueue.exchange`)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 JOBS = "/v1/transcriptions"
 LINKS = ("http://", "https://", "s3://", "oss://")
-# One long poll; the service allows 60.
+# Duration of one long poll; the service allows 60.
 POLL_SECONDS = 30.0
 TextFormat = Literal["txt", "srt", "vtt", "ass", "json"]
 OnChange = Callable[[Transcription], None]
 
 
 def is_link(source: str | Path) -> bool:
-    """Whether this is a link for the service to fetch, not a file here."""
+    """Whether the source is a link for the service to fetch, not a local file."""
     return isinstance(source, str) and source.lower().startswith(LINKS)
 
 
@@ -39,11 +39,11 @@ def submit(
     on_upload: OnUpload | None = None,
     memory: UploadMemory | None = None,
 ) -> Operation[Transcription]:
-    """Submit a file (its path) or a link (http, https, s3, oss); returns at once with the queued transcription.
+    """Submit a file (its path) or a link (http, https, s3, oss); returns the queued transcription without waiting.
 
-    A file is uploaded first, in pieces that are sent again where the connection breaks; `on_upload` is called
-    with the bytes arrived and all bytes. What is None is left to the service. Raises OSError, ApiError,
-    ConnectionFailed.
+    A file is uploaded first, in chunks that are resent if the connection breaks; `on_upload` is called with the
+    bytes received and the total bytes. The service chooses the value of arguments that are None. Raises OSError,
+    ApiError, ConnectionFailed.
     """
     options = {
         "model": model,
@@ -65,7 +65,7 @@ def submit(
 
 
 def get(id: str) -> Operation[Transcription]:
-    """A transcription as it stands. Raises NotFound."""
+    """The current state of a transcription. Raises NotFound."""
     return (yield from _transcription(Send("GET", f"{JOBS}/{id}")))
 
 
@@ -76,7 +76,7 @@ def page(
     after: str | None = None,
     limit: int = 20,
 ) -> Operation[Page]:
-    """Some transcriptions, newest first; `after` is the `next` of the page before."""
+    """One page of transcriptions, newest first; `after` is the `next` cursor of the previous page."""
     asked = {"status": status, "tag": tag, "after": after, "limit": limit}
     params = {name: value for name, value in asked.items() if value is not None}
     answer = yield from request(Send("GET", JOBS, params))
@@ -84,15 +84,15 @@ def page(
 
 
 def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = None) -> Operation[Transcription]:
-    """Wait until a transcription has ended, however; `on_change` is called whenever it looks different.
+    """Wait until a transcription has ended, with any outcome; `on_change` is called whenever it changes.
 
-    Raises WaitedTooLong after `timeout` seconds (None: no limit); the transcription itself goes on.
+    Raises WaitedTooLong after `timeout` seconds (None: no limit); the transcription itself continues.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
     told: Transcription | None = None
     while True:
         left = POLL_SECONDS if deadline is None else max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
-        # Somebody who watches wants to see it move; the long poll answers only at the end.
+        # With `on_change`, poll every second: the long poll responds only at the end.
         seconds = min(left, 1.0) if on_change else left
         send = Send("GET", f"{JOBS}/{id}", {"wait": f"{seconds:.1f}"}, timeout=seconds + 30)
         current = yield from _transcription(send)
@@ -107,7 +107,7 @@ def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = 
 
 
 def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Operation[Transcript]:
-    """The transcript; with `partial` what there is so far, with `machine` without what people corrected.
+    """The transcript; with `partial` the part available so far, with `machine` without corrections by people.
 
     Raises ApiError (`not_ready`, `no_transcript`, `expired`).
     """
@@ -116,7 +116,7 @@ def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Oper
 
 
 def text(id: str, format: TextFormat = "txt", *, partial: bool = False, machine: bool = False) -> Operation[str]:
-    """The transcript as a text: `txt`, `srt`, `vtt`, or `json`; the rest as in `transcript`."""
+    """The transcript as text: `txt`, `srt`, `vtt`, or `json`; other arguments as in `transcript`."""
     answer = yield from request(_reading(id, format, partial=partial, machine=machine))
     return answer.content.decode()
 
@@ -127,10 +127,10 @@ def _reading(id: str, format: TextFormat, *, partial: bool, machine: bool) -> Se
 
 
 def correct(id: str, number: int, text: str | None, *, revision: int | None = None) -> Operation[Sentence]:
-    """Put `text` in the place of a sentence, counted from 0; None brings the machine's text back.
+    """Replace the text of a sentence, counted from 0; None restores the machine's text.
 
-    With `revision`, that of the edit that you saw (0: none), ApiError (`edit_conflict`) is raised where somebody else
-    corrected it since; without it your text wins. Raises NotFound, ApiError (`expired`).
+    With `revision`, the revision of the edit that you saw (0: none), ApiError (`edit_conflict`) is raised if
+    somebody else has corrected it since; without it, your text wins. Raises NotFound, ApiError (`expired`).
     """
     body = {"text": text} if revision is None else {"text": text, "revision": revision}
     answer = yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))
@@ -151,7 +151,7 @@ def transcribe(
     on_upload: OnUpload | None = None,
     memory: UploadMemory | None = None,
 ) -> Operation[Transcript]:
-    """Submit, wait, read: see `submit`, `wait`, `transcript`. Raises JobEnded where there is no transcript to come."""
+    """Submit, wait, read: see `submit`, `wait`, `transcript`. Raises JobEnded if there will be no transcript."""
     job = yield from submit(
         source,
         model=model,
@@ -170,12 +170,12 @@ def transcribe(
 
 
 def cancel(id: str) -> Operation[Transcription]:
-    """Ask to cancel; a worker that has it stops within seconds. Raises ApiError (`wrong_state`)."""
+    """Request cancellation; a worker that runs the job stops within seconds. Raises ApiError (`wrong_state`)."""
     return (yield from _transcription(Send("POST", f"{JOBS}/{id}/cancel")))
 
 
 def retry(id: str) -> Operation[Transcription]:
-    """A new run of a failed or canceled transcription. Raises ApiError (`wrong_state`, `expired`)."""
+    """Rerun a failed or canceled transcription. Raises ApiError (`wrong_state`, `expired`)."""
     answer = yield from request(Send("POST", f"{JOBS}/{id}/retry"), safe=False)
     return Transcription.model_validate_json(answer.content)
 
@@ -206,19 +206,19 @@ def keys() -> Operation[list[dict[str, Any]]]:
 
 
 def create_key(name: str, *, scopes: Sequence[str] = ("submit", "read")) -> Operation[dict[str, Any]]:
-    """Make an API key; `key` in the answer is shown this once. For keys with the scope `admin`."""
+    """Create an API key; `key` in the response is shown only once. For keys with the scope `admin`."""
     body = {"name": name, "scopes": list(scopes)}
     answer = yield from request(Send("POST", "/v1/keys", json=body), safe=False)
     return dict(answer.json())
 
 
 def rotate_key(id: str) -> Operation[dict[str, Any]]:
-    """A new secret for an API key; `key` in the answer is shown this once, the old one works for a day."""
+    """Create a new secret for an API key; `key` in the response is shown only once; the old one works for a day."""
     return dict((yield from request(Send("POST", f"/v1/keys/{id}/rotate"), safe=False)).json())
 
 
 def revoke_key(id: str) -> Operation[None]:
-    """End an API key. For keys with the scope `admin`."""
+    """Revoke an API key. For keys with the scope `admin`."""
     yield from request(Send("DELETE", f"/v1/keys/{id}"))
 
 

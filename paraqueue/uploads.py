@@ -1,4 +1,4 @@
-"""A file to the service, resumable (tus 1.0): after a break it goes on where it was, also in another process."""
+"""Resumable uploads (tus 1.0): after an interruption they continue where they stopped, even in another process."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ CHUNK_BYTES = 16 * 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
 WRONG_OFFSET, LOCKED = 409, 423
 GONE = {404, 410}
-# Answers "wrong offset" or "somebody else writes" in a row that are taken for a defect.
+# Consecutive "wrong offset" or "locked by another writer" responses that count as a defect.
 CONFUSIONS = 20
 OnUpload = Callable[[int, int], None]
 """Called with the bytes that have arrived, and all bytes."""
 
 
 class UploadMemory(Protocol):
-    """Where unfinished uploads are remembered; `file` tells one file in one state from others."""
+    """Stores unfinished uploads; `file` identifies one version of one file."""
 
     def recall(self, file: str) -> str | None:
-        """The upload of a file; None where there is none."""
+        """The unfinished upload of a file, or None."""
 
     def remember(self, file: str, upload_id: str) -> None:
-        """An upload has begun."""
+        """Record that an upload has begun."""
 
     def forget(self, file: str) -> None:
-        """It is finished or gone."""
+        """Remove an upload that is finished or no longer exists."""
 
 
 @dataclass(frozen=True)
 class LocalFile:
-    """A file as it was when the upload began."""
+    """A file in the version that existed when the upload began."""
 
     path: Path
     size: int
@@ -45,7 +45,7 @@ class LocalFile:
 
     @property
     def identity(self) -> str:
-        """Tells it from other files and from itself after a change."""
+        """Identifies the file and its version, so that a changed file is a different one."""
         return f"{self.path.resolve()}|{self.size}|{self.changed_ns}"
 
     def read(self, offset: int) -> bytes:
@@ -56,7 +56,7 @@ class LocalFile:
 
 
 def upload(path: Path, *, on_upload: OnUpload | None = None, memory: UploadMemory | None = None) -> Operation[str]:
-    """Upload a file; the id to submit. Raises OSError, ApiError, ConnectionFailed."""
+    """Upload a file; returns the id to submit. Raises OSError, ApiError, ConnectionFailed."""
     file = yield Call(lambda: _file(path))
     upload_id, offset = yield from _begun(file, memory)
     confusions = 0
@@ -70,7 +70,7 @@ def upload(path: Path, *, on_upload: OnUpload | None = None, memory: UploadMemor
             offset = yield from _send(upload_id, offset, chunk)
             confusions = 0
         except ApiError as error:
-            # What an earlier, broken request left behind: ask where the service is, and go on from there.
+            # Left by an earlier, broken request: query the offset of the service and continue from there.
             confusions += 1
             if error.status not in {WRONG_OFFSET, LOCKED} or confusions == CONFUSIONS:
                 raise
@@ -114,7 +114,7 @@ def _offset(upload_id: str) -> Operation[int]:
     try:
         answer = yield from request(Send("HEAD", f"/v1/uploads/{upload_id}", headers=TUS))
     except NotFound as error:
-        # A HEAD has no body: say what the bare status means here.
+        # A HEAD response has no body, so the meaning of the status is given here.
         raise NotFound(
             error.status, "upload_not_found", f"there is no upload {upload_id}", retryable=False, request_id=None
         ) from None

@@ -1,4 +1,4 @@
-"""Receiving webhooks: they are signed after Standard Webhooks 1.0."""
+"""Verifies received webhooks, which are signed according to Standard Webhooks 1.0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from paraqueue.errors import ParaqueueError
 
 
 class UnverifiedWebhook(ParaqueueError):
-    """Not signed with this secret, or too old: do not act on it."""
+    """The webhook is not signed with this secret or is too old: do not act on it."""
 
 
 class Event(BaseModel):
@@ -32,10 +32,10 @@ class Event(BaseModel):
 
 
 def verify_webhook(body: bytes | str, headers: Mapping[str, str], secret: str) -> Event:
-    """The event in a request that you received. Raises UnverifiedWebhook.
+    """Verify a received request and return its event. Raises UnverifiedWebhook.
 
-    `body` is the request's body as it came, `secret` the `whsec_…` of the endpoint. Keep the `webhook-id` header:
-    an event may come more than once, always under the same id.
+    `body` is the unmodified request body, `secret` the `whsec_…` of the endpoint. Keep the `webhook-id` header: an
+    event may be delivered more than once, always with the same id.
 
     >>> verify_webhook(b"{}", {"webhook-id": "1"}, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     Traceback (most recent call last):

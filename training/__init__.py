@@ -1,1 +1,1 @@
-"""Makes the bundled demonstration models from synthetic Mandarin speech."""
+"""Trains the bundled demonstration models on synthetic Mandarin speech."""

@@ -27,7 +27,7 @@ _CORPUS_SOURCES = ("corpus.py", "speech.py", "text.py", "patterns.py", "vocabula
 
 
 def main() -> None:
-    """Read the command line and do what it asks."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m training", description=__doc__.split("\n")[0])
     parser.add_argument("what", nargs="?", choices=("make", "evaluate", "card", "samples"), default="make")
     parser.add_argument("--bundle", type=Path, default=BUNDLE, help="the directory of the bundle")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def make(bundle: Path, segment_count: int, plan: recognizer.Plan) -> None:
-    """Train the three models and write them, and what training reports, to `bundle`."""
+    """Train the three models and write them and the training report to `bundle`."""
     stored = bundle / _TRAINING_RECORD
     if plan.resume:
         before = Training(**json.loads(stored.read_text("utf-8")))
@@ -67,7 +67,7 @@ def make(bundle: Path, segment_count: int, plan: recognizer.Plan) -> None:
 
 
 def _segments(count: int) -> list[corpus.Segment]:
-    """The training segments; kept in `.paraqueue/`, and made again when the code that makes them has changed."""
+    """The training segments; cached in `.paraqueue/` and regenerated if the code that makes them has changed."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     made_by = hashlib.sha256(b"".join(file.read_bytes() for file in sources if file.name in _CORPUS_SOURCES))
     stored = _CACHE / f"training-{count}-{_SEED}-{made_by.hexdigest()[:12]}.npz"

@@ -1,4 +1,4 @@
-"""Batches for the recogniser: features, tokens, and where the running sums of its CIF weights should be."""
+"""Batches for the recogniser: features, tokens, and the target running sums of its CIF weights."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Batch:
 
 
 def weight_sums(spans: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """What the running sum of CIF weights should be after each of `frames` encoder frames, shape [frames].
+    """The target running sum of CIF weights after each of `frames` encoder frames, shape [frames].
 
-    It rises by one over the time of each token, then by one for `</s>` within 120 ms of the end.
+    It rises by one over the duration of each token, then by one for `</s>` within 120 ms of the end.
     """
     places = (spans + (_STACKED_MS / 2 - FRAME_CENTRE_MS)) / _STACKED_MS
     end = min(float(places[-1, 1]), frames - 1.0)
@@ -54,10 +54,10 @@ def weight_sums(spans: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 
 
 def unit_sums(spans: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """The same for the timestamp head, shape [3 * frames]: it passes i where token i starts, N + 1 at the end.
+    """The target sum for the timestamp head, shape [3 * frames]: it passes i where token i starts, N + 1 at the end.
 
-    Half a unit of weight lies on either side of each start, so that a small error of the sum moves a time a little
-    and never by a token.
+    Half a unit of weight lies on either side of each start, so that a small error in the sum shifts a time slightly
+    but never by a whole token.
     """
     units = frames * UPSAMPLED
     starts = np.append(spans[:, 0], spans[-1, 1]) / _UNIT_MS + _UNIT_DELAY
@@ -71,7 +71,7 @@ def unit_sums(spans: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 
 
 def frame_tokens(spans: NDArray[np.float32], tokens: NDArray[np.int64], frames: int) -> NDArray[np.int64]:
-    """The token spoken at the middle of each encoder frame, 0 where nobody speaks; shape [frames]."""
+    """The token spoken at the middle of each encoder frame, 0 in silence; shape [frames]."""
     middles = np.arange(frames) * _STACKED_MS + FRAME_CENTRE_MS
     index = np.searchsorted(spans[:, 0], middles, side="right") - 1
     spoken = (index >= 0) & (middles < spans[np.maximum(index, 0), 1])
@@ -79,7 +79,7 @@ def frame_tokens(spans: NDArray[np.float32], tokens: NDArray[np.int64], frames: 
 
 
 class Batches:
-    """Endless shuffled batches of segments of similar length, changed a little each time."""
+    """Endless shuffled batches of segments of similar length, slightly augmented each time."""
 
     def __init__(self, segments: Sequence[Segment], frames_per_batch: int, seed: int) -> None:
         self._segments = segments
@@ -102,7 +102,7 @@ class Batches:
                 yield self._collate([self._changed(self._segments[index]) for index in groups[place]])
 
     def _changed(self, segment: Segment) -> Segment:
-        """A random start within one encoder frame, a random level, and masked bands of time and frequency."""
+        """Augment with a random start within one encoder frame, a random level, and masked time and frequency bands."""
         generator = self._generator
         skip = int(generator.integers(0, STRIDE))
         features = segment.features[skip:].astype(np.float32) + np.float32(generator.normal(0, 0.5))

@@ -25,7 +25,7 @@ def write_model(
     tokens: Sequence[str] | None = None,
     mvn: tuple[NDArray[Any], NDArray[Any]] | None = None,
 ) -> None:
-    """Write one model directory; a reader never sees half of it, only the old or the new file at each name.
+    """Write one model directory; each file is replaced atomically, so a reader sees either the old or the new file.
 
     `weights` are stored in half precision; FunASR copies them into single precision parameters. `mvn` is
     (−mean, 1 / standard deviation), each of shape [input size].

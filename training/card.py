@@ -1,4 +1,4 @@
-"""Writes the model card of the bundled models from measured numbers."""
+"""Writes the model card of the bundled models from measurements."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _CLASSES = {
 
 @dataclass(frozen=True)
 class Training:
-    """What training itself reports, for the card."""
+    """Training measurements for the card."""
 
     hours_of_speech: float
     recogniser_minutes: float

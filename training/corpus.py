@@ -1,4 +1,4 @@
-"""Training segments as voice activity detection will really cut them, with the time of every token.
+"""Training segments cut as voice activity detection would cut them, with the time of every token.
 
 A segment holds one to four sentences of one or two speakers, pauses, silence at both ends, a level, a spectral
 tilt and noise. Features are Kaldi filter banks exactly as FunASR's `WavFrontend` computes them with dither 0.
@@ -78,7 +78,7 @@ def stack_frames(features: NDArray[Any], width: int, stride: int) -> NDArray[Any
 
 
 def token_spans(text: str, spoken: Spoken) -> list[tuple[float, float]]:
-    """When each token of `text` was spoken, in ms; tokens inside one mark share its time evenly."""
+    """The time span of each token of `text`, in ms; tokens inside one mark share its time evenly."""
     pieces = spoken_pieces(text)
     spans: list[tuple[float, float]] = []
     for mark in spoken.marks:
@@ -91,7 +91,7 @@ def token_spans(text: str, spoken: Spoken) -> list[tuple[float, float]]:
 
 
 def balanced_sentences(seed: int) -> Iterator[str]:
-    """Training sentences, chosen so that rare characters come up more often than they would by chance."""
+    """Training sentences, chosen so that rare characters occur more often than they would by chance."""
     stream = training_sentences(seed)
     seen: dict[str, int] = {}
     while True:
@@ -103,7 +103,7 @@ def balanced_sentences(seed: int) -> Iterator[str]:
 
 
 def random_voice(voices: Sequence[Voice], generator: np.random.Generator) -> Voice:
-    """One of `voices`, at a speed and pitch somewhere around its own."""
+    """One of `voices`, with randomly varied speed and pitch."""
     voice = voices[int(generator.integers(len(voices)))]
     rate = int(np.clip(voice.rate * generator.uniform(0.82, 1.2), 135, 220))
     pitch = int(np.clip(voice.pitch + generator.uniform(-15, 15), 15, 90))
@@ -111,7 +111,7 @@ def random_voice(voices: Sequence[Voice], generator: np.random.Generator) -> Voi
 
 
 def speak_segment(sentences: Sequence[str], voices: Sequence[Voice], generator: np.random.Generator) -> SpokenTokens:
-    """`sentences` one after the other as the recogniser will get them, before level and noise."""
+    """Speak `sentences` one after the other as the recogniser will receive them, before level and noise are applied."""
     edge = int(generator.uniform(0, 0.6) * SAMPLE_RATE)
     pieces: list[Samples] = [np.zeros(edge, np.float32)]
     tokens: list[str] = []
@@ -133,7 +133,7 @@ def speak_segment(sentences: Sequence[str], voices: Sequence[Voice], generator: 
 
 
 def colour(samples: Samples, generator: np.random.Generator) -> Samples:
-    """A random spectral tilt, level (−34 to −13 dB) and, mostly, noise at 12 to 50 dB below the speech."""
+    """Apply a random spectral tilt, level (−34 to −13 dB) and, usually, noise 12 to 50 dB below the speech."""
     if generator.random() < 0.5:
         tilt = np.float32(generator.uniform(-0.4, 0.4))
         samples = (samples - tilt * np.concatenate([samples[:1], samples[:-1]])).astype(np.float32)
@@ -161,7 +161,7 @@ def make_segments(count: int, seed: int) -> list[Segment]:
 
 
 def make_corpus(count: int, seed: int, processes: int) -> list[Segment]:
-    """`count` segments made by several processes at once; the result does not depend on their number."""
+    """`count` segments made by parallel processes; the result does not depend on the number of processes."""
     tasks = -(-count // _SEGMENTS_PER_TASK)
     seeds = [seed * 100_003 + index for index in range(tasks)]
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

@@ -1,4 +1,4 @@
-"""Measures the bundled models: character error rates, sentence times, speech found where nobody speaks."""
+"""Measures the bundled models: character error rates, sentence times, false speech detections."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Timing:
-    """How far sentence starts and ends lie from where they were spoken, in ms."""
+    """The errors of sentence start and end times, in ms."""
 
     sentences: int
     median_ms: float
@@ -48,7 +48,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything `measure` finds out."""
+    """The results of `measure`."""
 
     segments: tuple[Row, ...]
     pipeline: tuple[Row, ...]
@@ -71,7 +71,7 @@ def load(bundle: Path, whole_pipeline: bool) -> AutoModel:
 
 
 def measure(bundle: Path, count: int = 200, seed: int = 404, minutes: float = 11.0) -> Results:
-    """All measurements; `count` sentences for each condition of single segments, one file of `minutes`."""
+    """Run all measurements; `count` sentences for each single-segment condition, one file of `minutes`."""
     recogniser = load(bundle, whole_pipeline=False)
     sentences = held_out_sentences(count, seed)
     mixed = [s for s in held_out_sentences(count * 5, seed + 1) if any(t.isascii() for t in tokens_of(s))][:count]
@@ -148,7 +148,7 @@ def sentence_times(recording: Recording, words: Sequence[str], times: Sequence[S
 
 
 def without_speech(seed: int, seconds: float = 30.0) -> list[Samples]:
-    """Recordings in which nobody speaks: digital silence, and noises from faint to clear."""
+    """Recordings without speech: digital silence, and noise from faint to clear."""
     generator = np.random.default_rng(seed)
     length = int(seconds * SAMPLE_RATE)
     noises = [

@@ -1,6 +1,6 @@
 """The sentence patterns of the demonstration corpus: meetings, calls, lectures, broadcasts, daily talk.
 
-A `{slot}` is filled with a word of the list of that name in `vocabulary.py`, or by a maker of `text.py`.
+A `{slot}` is filled with a word from the list of that name in `vocabulary.py`, or by a generator in `text.py`.
 """
 
 from __future__ import annotations

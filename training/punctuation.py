@@ -1,7 +1,7 @@
 """Trains the punctuation model: FunASR's CTTransformer (arXiv 2003.01309), one mark after each word.
 
-The sentences come from the same grammar as the speech. A text runs through one to eight sentences and is cut
-anywhere at its end, as FunASR feeds it; a few words are replaced, since recognised words are not always right.
+The sentences come from the same grammar as the speech. A text has one to eight sentences and is cut off at any
+point, as FunASR feeds it; a few words are replaced, since recognised words are not always right.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def punctuation_tokens() -> list[str]:
 
 
 def examples(seed: int, sentences: Iterator[str]) -> Iterator[tuple[list[int], list[int]]]:
-    """Endless (word ids, mark ids) of texts of one to eight sentences, cut anywhere."""
+    """An endless stream of (word ids, mark ids) for texts of one to eight sentences, cut off at any point."""
     random = Random(seed)
     ids = {token: index for index, token in enumerate(punctuation_tokens())}
     unknown = ids[UNKNOWN_TOKEN]

@@ -1,12 +1,12 @@
-"""Trains the recogniser: FunASR's BiCifParaformer, small, with known word times as an extra teacher.
+"""Trains the recogniser: a small BiCifParaformer of FunASR, with known word times as additional supervision.
 
-Paraformer (arXiv 2206.08317) learns where words are from their number alone; here espeak-ng tells when each
-was spoken, so three things are supervised directly and training needs a small part of the usual time:
+Paraformer (arXiv 2206.08317) learns word positions from the number of words alone; here espeak-ng reports when
+each was spoken, so three things are supervised directly and training takes a small fraction of the usual time:
 
 - the token under every encoder frame (an auxiliary output, not exported),
-- the running sum of the CIF weights, which says where one token ends and the next begins,
+- the running sum of the CIF weights, which determines where one token ends and the next begins,
 - the running sum of the upsampled CIF weights of the timestamp head (arXiv 2301.12343): FunASR takes the place
-  where it passes i for the start of token i, so that is where it is taught to pass i.
+  where it passes i as the start of token i, so it is trained to pass i there.
 
 The last element of every target is `</s>` (`predictor_bias: 1`), as in the original model.
 """
@@ -107,7 +107,7 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how to train; whichever of `steps` and `seconds` is used up first ends the training."""
+    """The training schedule; training ends when `steps` or `seconds` is reached, whichever comes first."""
 
     steps: int = 8000
     seconds: float = float("inf")
@@ -134,7 +134,7 @@ class AlignedParaformer(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """The losses by name.
 
-        While the CIF weights of an example are far off, its decoder gets embeddings cut by the known word times.
+        While the CIF weights of an example are far off, its decoder receives embeddings cut at the known word times.
         """
         encoded, _ = self.paraformer.encode(batch.features, batch.lengths)
         inside = torch.arange(encoded.shape[1])[None] < batch.lengths[:, None]
@@ -164,7 +164,7 @@ class AlignedParaformer(nn.Module):
         return torch.sigmoid(predictor.cif_output(hidden.transpose(1, 2))).squeeze(-1)
 
     def _time_loss(self, encoded: Tensor, batch: Batch) -> Tensor:
-        """The error of the timestamp head on a short cut of each example: its LSTM is slow on a CPU."""
+        """The error of the timestamp head on a short excerpt of each example, because its LSTM is slow on a CPU."""
         lengths = batch.lengths
         size = min(_CUT_FRAMES, int(lengths.min()))
         begins = (torch.rand(len(lengths)) * (lengths - size + 1)).long()
@@ -193,7 +193,7 @@ def integrate_and_fire(encoded: Tensor, sums: Tensor, count: int) -> Tensor:
 
 
 def train(directory: Path, segments: Sequence[Segment], plan: Plan) -> float:
-    """Train on `segments`, write the model to `directory` now and then and at the end; returns the seconds used."""
+    """Train on `segments`, write the model to `directory` periodically and at the end; returns the seconds used."""
     torch.manual_seed(plan.seed)
     batches = Batches(segments, plan.frames_per_batch, plan.seed)
     model = AlignedParaformer(len(token_list()))

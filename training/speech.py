@@ -1,7 +1,7 @@
-"""Synthetic Mandarin speech from espeak-ng, and long recordings composed of it.
+"""Synthesises Mandarin speech with espeak-ng and composes long recordings from it.
 
-This module needs numpy, scipy and espeakng-loader only; tests and benchmarks use it to make audio whose text
-and times are known exactly. espeak-ng keeps its state in the process: do not call it from two threads at once.
+This module needs only numpy, scipy and espeakng-loader; tests and benchmarks use it to make audio with exactly known
+text and times. espeak-ng keeps process-wide state: do not call it from two threads at once.
 
     from training import speech
     voice = speech.HELD_OUT_VOICES[0]
@@ -9,7 +9,7 @@ and times are known exactly. espeak-ng keeps its state in the process: do not ca
     recording = speech.compose(sentences, [voice], seed=7)           # Recording: samples, and every sentence's time
     speech.write_wav("meeting.wav", recording.samples)
 
-Everything is deterministic: the same arguments give the same samples, whatever was spoken before.
+Everything is deterministic: the same arguments give the same samples, whatever was synthesised before.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Voice:
 
 @dataclass(frozen=True)
 class Mark:
-    """When characters `start:end` of the text were spoken, times in milliseconds."""
+    """The time span of characters `start:end` of the text, in milliseconds."""
 
     start: int
     end: int
@@ -138,7 +138,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 class _Espeak:
-    """A synthesiser; one at a time."""
+    """A synthesiser; only one may exist at a time."""
 
     def __init__(self) -> None:
         self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
@@ -179,14 +179,14 @@ class _Espeak:
         return np.concatenate(self._audio), self._words, self._pauses
 
     def close(self) -> None:
-        """Unload the library, and with it everything it remembers."""
+        """Unload the library, and with it all its state."""
         self._library.espeak_Terminate()
         _ctypes.dlclose(self._library._handle)
 
 
 @contextmanager
 def _espeak() -> Iterator[_Espeak]:
-    """A fresh synthesiser. The library remembers where the flutter of the pitch is; loading it anew resets that."""
+    """A fresh synthesiser. The library keeps the phase of its pitch flutter; reloading it resets that."""
     espeak = _Espeak()
     try:
         yield espeak
@@ -195,7 +195,7 @@ def _espeak() -> Iterator[_Espeak]:
 
 
 def synthesize(text: str, voice: Voice) -> Spoken:
-    """Speak `text`; silence before and after is cut off.
+    """Synthesise `text`; leading and trailing silence is removed.
 
     A mark spans one character, or one English word, or a few characters that espeak-ng treats as one word.
     Raises ValueError for an unknown voice variant and RuntimeError if nothing can be spoken.

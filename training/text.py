@@ -31,7 +31,7 @@ _PIECE = re.compile(r"[A-Za-z]+|[^\sA-Za-z]")
 
 
 def spoken_number(value: int) -> str:
-    """`value` (0 to 99,999,999) as it is read aloud: 105 → 一百零五."""
+    """`value` (0 to 99,999,999) as read aloud: 105 → 一百零五."""
     if value >= 10_000:
         rest = value % 10_000
         return spoken_number(value // 10_000) + "万" + _below_ten_thousand(rest, gap=True) * bool(rest)
@@ -109,7 +109,7 @@ def _fill(slot: str, random: Random) -> str:
 def is_held_out(sentence: str) -> bool:
     """Whether training must not use this sentence; depends on its text only.
 
-    A pattern without slots is one single sentence, whose characters may stand nowhere else: never held out.
+    A pattern without slots is a single sentence whose characters may occur nowhere else, so it is never held out.
     """
     if sentence in PATTERNS:
         return False
@@ -157,12 +157,12 @@ def _english_tokens(word: str) -> tuple[str, ...]:
 
 
 def spoken_pieces(text: str) -> list[tuple[int, tuple[str, ...]]]:
-    """Every written piece of `text` that is spoken: its character offset, and its tokens."""
-    return [
-        (match.start(), _english_tokens(piece) if piece.isascii() else (piece,))
-        for match in _PIECE.finditer(text)
-        if (piece := match.group()) not in PUNCTUATION
-    ]
+    """Every spoken piece of `text`: its character offset and its tokens."""
+    pieces = []
+    for match in _PIECE.finditer(text):
+        if (piece := match.group()) not in PUNCTUATION:
+            pieces.append((match.start(), _english_tokens(piece) if piece.isascii() else (piece,)))
+    return pieces
 
 
 def words_of(text: str) -> list[tuple[str, str]]:

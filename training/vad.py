@@ -98,14 +98,14 @@ CONFIG: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Scene:
-    """Stacked features, shape [frames, 400], and whether somebody speaks in each frame, shape [frames]."""
+    """Stacked features, shape [frames, 400], and speech labels, shape [frames]."""
 
     features: NDArray[np.float32]
     speaking: NDArray[np.bool_]
 
 
 def make_scenes(count: int, seed: int, voices: tuple[speech.Voice, ...] = speech.TRAINING_VOICES) -> list[Scene]:
-    """`count` stretches of a few sentences, pauses of up to 2.5 s and background; some hold no speech at all."""
+    """`count` scenes of a few sentences, pauses of up to 2.5 s and background noise; some contain no speech."""
     generator = np.random.default_rng(seed)
     sentences = balanced_sentences(seed + 77)
     scenes = []
@@ -134,7 +134,7 @@ def _silence(generator: np.random.Generator) -> Samples:
 
 
 def _with_background(audio: Samples, level_db: float, generator: np.random.Generator) -> Samples:
-    """Audio with none, one or two kinds of noise, and sometimes a few clicks, in 16 bits."""
+    """Add zero, one or two kinds of noise, and sometimes a few clicks, in 16 bits."""
     for _ in range(int(generator.choice((0, 1, 2), p=(0.2, 0.5, 0.3)))):
         kind = _NOISE_KINDS[int(generator.integers(3))]
         quietest = max(-80.0, level_db - 50)
@@ -159,7 +159,7 @@ def _speaking(frames: int, spoken_ms: list[tuple[float, float]]) -> NDArray[np.b
 
 
 def train(directory: Path, steps: int = 500, scene_count: int = 700, seed: int = 5) -> float:
-    """Train, write the model to `directory`, and return its frame accuracy on voices it never heard."""
+    """Train, write the model to `directory`, and return its frame accuracy on held-out voices."""
     torch.manual_seed(seed)
     scenes = make_scenes(scene_count, seed)
     shift, scale = normalisation(scene.features for scene in scenes)
@@ -203,7 +203,7 @@ def _loss(
 
 
 def frame_accuracy(model: FsmnVADStreaming, scenes: list[Scene], mvn: tuple[torch.Tensor, torch.Tensor]) -> float:
-    """The share of 10 ms frames whose label is right."""
+    """The share of 10 ms frames with the correct label."""
     model.eval()
     right = total = 0
     with torch.inference_mode():

@@ -1,7 +1,6 @@
 """The words of the demonstration corpus.
 
-Words that sound alike never stand in one list, so that the words around a sound always decide which characters
-it means.
+Words that sound alike are never in the same list, so that the context of a sound always determines its characters.
 """
 
 from __future__ import annotations

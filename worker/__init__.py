@@ -1,1 +1,1 @@
-"""The Celery side: workers that transcribe, and a light worker that keeps things tidy."""
+"""The Celery side: workers that transcribe, and a light worker for maintenance tasks."""

@@ -1,4 +1,4 @@
-"""What the workers count: attempts and their stages, the engine, leases, webhooks."""
+"""Worker metrics: attempts and their stages, the engine, leases, webhooks."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ STEPS = Counter("paraqueue_sweep_steps_total", "Steps of the sweep and clean tas
 
 @dataclass(frozen=True)
 class WorkerCollector(Collector):
-    """What a GPU worker tells when somebody reads: itself, its jobs, and the engine's own counters."""
+    """The metrics a GPU worker reports on each scrape: the worker, its jobs, and the engine's counters."""
 
     worker: Worker
     engine: Engine
@@ -91,7 +91,7 @@ class WorkerCollector(Collector):
     scratch: Path
 
     def collect(self) -> Iterator[Metric]:
-        """One reading."""
+        """Collect one set of samples."""
         worker, stats, memory = self.worker, self.engine.stats(), self.engine.memory()
         info = (worker.id, worker.model, worker.revision, worker.precision, worker.device)
         yield _family("paraqueue_worker_info", {info: 1.0})
@@ -104,7 +104,7 @@ class WorkerCollector(Collector):
 
 
 def described() -> list[Metric]:
-    """The families of a GPU worker, without one."""
+    """The metric families of a GPU worker, without a running worker."""
     return [_family(name, {}) for name in TEXTS]
 
 
@@ -118,7 +118,7 @@ def _family(name: str, samples: Mapping[tuple[str, ...], float]) -> Metric:
 
 
 MEMORY_KINDS = ("total", "free", "ours")
-# What the engine's numbers are called outside.
+# Metric names of the engine's counters.
 ENGINE = {
     "paraqueue_engine_batches_total": "batches",
     "paraqueue_engine_segments_total": "segments",
@@ -160,7 +160,7 @@ TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 def prepare_attempts(model: str) -> None:
-    """Have the counters of a model's attempts there before the first one is counted."""
+    """Create the attempt counters of a model before the first attempt is counted."""
     ATTEMPTS.labels(model, "completed", "")
     AUDIO_DECODED.labels(model)
     REAL_TIME_FACTOR.labels(model)
@@ -177,7 +177,7 @@ def count_attempt(
     stage_seconds: Mapping[str, float],
     real_time_factor: float | None,
 ) -> None:
-    """One attempt is over."""
+    """Count a finished attempt."""
     ATTEMPTS.labels(model, outcome, error_code or "").inc()
     for stage, seconds in stage_seconds.items():
         STAGES.labels(stage).observe(seconds)
@@ -186,8 +186,8 @@ def count_attempt(
 
 
 def count_delivery(outcome: str, error: str | None, *, took_seconds: float, age_seconds: float) -> None:
-    """One try at a webhook is over; `age_seconds` is the time since its event."""
-    # Behind the colon stands the kind of the network's error: too fine for a label.
+    """Count a finished webhook attempt; `age_seconds` is the time since the event."""
+    # The part after the colon is the kind of network error: too fine-grained for a label.
     WEBHOOKS.labels(outcome, (error or "").partition(":")[0]).inc()
     WEBHOOK_SECONDS.observe(took_seconds)
     if outcome == "delivered":

@@ -1,4 +1,4 @@
-"""`/metrics` of a process that is no web server: on a port of its own, in threads of its own."""
+"""`/metrics` for a process that is not a web server, on its own port and in its own threads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 log = get_logger(__name__)
-# A client that says nothing keeps its thread no longer.
+# How long a silent client may occupy its thread.
 CLIENT_SECONDS = 10
-# The process before us may still be busy with its last jobs, and have the port.
+# The previous process may still be finishing its last jobs and hold the port.
 AGAIN_SECONDS = 10.0
 
 
@@ -30,11 +30,11 @@ class _Handler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nobody needs a line for each scrape."""
+        """Suppress the log line for each scrape."""
 
 
 class MetricsServer:
-    """Serves the metrics for as long as the process works. A port that is taken is waited for: work goes on."""
+    """Serves the metrics while the process runs. Waits in the background for a port that is in use; work goes on."""
 
     def __init__(self, settings: MetricsSettings, exposition: Exposition) -> None:
         self._host, self._port = settings.metrics_host, settings.metrics_port
@@ -45,12 +45,12 @@ class MetricsServer:
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
 
     def start(self) -> None:
-        """Begin, where there is a port for it."""
+        """Start serving if a port is configured."""
         if self._port:
             self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """Stop serving."""
         self._ending.set()
         if self._server is not None:
             self._server.shutdown()

@@ -1,7 +1,7 @@
-"""A directory for the files a worker is working on, gone with the worker, also when it was killed.
+"""A scratch directory for a worker's files, removed when the worker ends or, if it was killed, by a later worker.
 
-Each worker holds a lock on its own directory. The kernel lets go of the lock however the process ends, so the
-next worker that starts can tell the directories of the dead from those of the living.
+Each worker holds a lock on its own directory. The kernel releases the lock however the process ends, so the next
+worker that starts can tell directories of dead workers from those of live ones.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ log = get_logger(__name__)
 
 @contextmanager
 def scratch_directory(parent: Path, worker: str) -> Iterator[Path]:
-    """A directory of this worker's own below `parent`; what dead workers left there is deleted first.
+    """A directory for this worker below `parent`; directories left by dead workers are deleted first.
 
-    Raises ConfigurationError where `parent` cannot be written to.
+    Raises ConfigurationError if `parent` is not writable.
     """
     own = parent / worker
     try:
@@ -49,7 +49,7 @@ def _delete_left_behind(parent: Path, own: Path) -> None:
 
 
 def _is_held(lock: Path) -> bool:
-    """Whether a living worker holds the lock; a worker that is just starting has not made its lock yet."""
+    """Whether a live worker holds the lock; a worker that is still starting has not created its lock yet."""
     try:
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,7 +61,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def _is_young(directory: Path) -> bool:
-    """Whether a directory without a lock may belong to a worker that starts this very minute."""
+    """Whether a directory without a lock may belong to a worker that is just starting."""
     try:
         return time.time() - directory.stat().st_mtime < 60
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Who is measured: each contender in a process of its own, behind one protocol.
+"""The contenders: each runs in its own process, behind one protocol.
 
-Nothing is imported here: the peers' processes run in an environment without torch, ours in one without onnxruntime.
+Nothing is imported here: the peers run in an environment without torch, ours in one without onnxruntime.
 """

@@ -16,7 +16,7 @@ QUIET: dict[str, Any] = {"disable_update": True, "disable_pbar": True, "log_leve
 
 
 def auto_model(spec: Spec) -> Any:
-    """FunASR's pipeline over the bundle; `ncpu`, because it would set 4 threads at every call."""
+    """FunASR's pipeline over the bundle; sets `ncpu`, because it would otherwise set 4 threads at every call."""
     from funasr import AutoModel
 
     bundle = Path(spec.bundle)
@@ -31,21 +31,21 @@ def auto_model(spec: Spec) -> Any:
 
 
 class AutoModelContender:
-    """One file after the other, as AutoModel does with a list, too."""
+    """Transcribes one file after the other, as AutoModel also does with a list."""
 
     def __init__(self, spec: Spec) -> None:
         self._model = auto_model(spec)
         self._device = spec.device
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """Its default options but for the batch: 300 s of segments, which on a CPU it sets to one segment."""
+        """Run with default options except for the batch: 300 s of segments, which it reduces to one on a CPU."""
         results = [self._model.generate(input=file, batch_size_s=300) for file in files]
         answers = [result[0] if result else {"text": ""} for result in results]
         words = sum(len(answer.get("timestamp", [])) for answer in answers)
         return Outcome([answer["text"] for answer in answers], words)
 
     def stages(self, files: Sequence[str]) -> dict[str, float]:
-        """By the methods of FunASR's models; what is left is reading audio, features and Python."""
+        """Seconds by the methods of FunASR's models; the rest is reading audio, features and Python."""
         model = self._model
         named = {
             "VAD": (model.vad_model, "inference"),
@@ -62,7 +62,7 @@ class AutoModelContender:
 def timed_stages(named: dict[str, tuple[Any, str]], work: Callable[[], object], device: str) -> dict[str, float]:
     """Seconds spent in methods (object, name) by stage while `work` runs, and in `all` of it.
 
-    A stage that several threads are in at once counts for each of them.
+    A stage that runs in several threads at once is counted for each of them.
     """
     seconds: dict[str, float] = {}
     lock = threading.Lock()
@@ -103,7 +103,7 @@ def _timed(owner: Any, method: str, stage: str, book: Book, device: str) -> Iter
 
 
 def _wait_for(device: str) -> None:
-    """A GPU works on after the call has returned."""
+    """Synchronise with the device: a GPU continues to work after a call has returned."""
     if device.startswith("cuda"):
         import torch
 

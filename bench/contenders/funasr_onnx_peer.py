@@ -1,4 +1,4 @@
-"""funasr-onnx with FunASR's own quantised export: VAD, recognition and punctuation, what a CPU user would take."""
+"""funasr-onnx with FunASR's own quantised export: VAD, recognition and punctuation, as a CPU user would run it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bench.decoding import SAMPLE_RATE, decoded
 
 
 class _Paraformer(Paraformer):  # type: ignore[misc, unused-ignore]
-    """Its `load_data` takes a list of paths only; segments of a file are arrays."""
+    """Accepts arrays for the segments of a file; the original `load_data` takes only a list of paths."""
 
     def load_data(self, wav_content: Any, fs: int | None = None) -> list[Any]:
         if isinstance(wav_content, list):
@@ -24,7 +24,7 @@ class _Paraformer(Paraformer):  # type: ignore[misc, unused-ignore]
 
 
 class FunasrOnnx:
-    """One file after the other; the segments of a file by length, `batch` at a time."""
+    """Transcribes one file after the other; the segments of a file are sorted by length, `batch` at a time."""
 
     def __init__(self, spec: Spec) -> None:
         self._ffmpeg = spec.ffmpeg
@@ -38,7 +38,7 @@ class FunasrOnnx:
         self._seconds: dict[str, float] = {}
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """All files."""
+        """Transcribe all files."""
         texts, words = [], 0
         for file in files:
             text, count = self._transcribe(file)
@@ -47,7 +47,7 @@ class FunasrOnnx:
         return Outcome(texts, words)
 
     def stages(self, files: Sequence[str]) -> dict[str, float]:
-        """By its three models."""
+        """Seconds by each of its three models."""
         self._seconds = {}
         started = time.perf_counter()
         self.run(files)

@@ -1,4 +1,4 @@
-"""The engine's memory: its peak over a long file, and what it holds after many jobs."""
+"""The engine's memory: its peak over a long file, and its use after many jobs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ NOTED_EVERY = 10
 
 
 class LongFile:
-    """Files through the engine, nothing of what comes out is kept, as in a worker that commits parts."""
+    """Runs files through the engine and discards the results, like a worker that commits parts."""
 
     def __init__(self, spec: Spec) -> None:
         self._engine = load_engine(spec)
         self._at_once = spec.at_once
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """`rss_mib` in the details: what the process holds after every tenth file."""
+        """Run the files; `rss_mib` in the details is the process's memory after every tenth file."""
         held, words = [], 0
         with ThreadPoolExecutor(self._at_once) as threads:
             for first in range(0, len(files), NOTED_EVERY):

@@ -1,4 +1,4 @@
-"""Our engine without the queue: files read by ffmpeg, a stream each, `at_once` of them at the same time."""
+"""Our engine without the queue: files read by ffmpeg, one stream each, `at_once` of them concurrently."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Block = NDArray[np.int16]
 
 
 def load_engine(spec: Spec) -> Engine:
-    """An engine with its defaults, but for what the spec's options say."""
+    """An engine with its defaults, except for the options in the spec."""
     paths = from_directory(spec.bundle)
     engine = Engine.load(paths, spec.device, spec.precision, threads=spec.threads, **spec.options)
     gc.freeze()  # as the worker does
@@ -32,7 +32,7 @@ def load_engine(spec: Spec) -> Engine:
 
 
 def transcribe(engine: Engine, file: str | Path, key: str) -> list[Sentence]:
-    """A whole file through one stream."""
+    """Transcribe a whole file through one stream."""
     stream = engine.stream(key=key)
     sentences: list[Sentence] = []
     for block in blocks(file):
@@ -41,7 +41,7 @@ def transcribe(engine: Engine, file: str | Path, key: str) -> list[Sentence]:
 
 
 def blocks(file: str | Path) -> Iterator[Block]:
-    """A file as the worker reads it, int16 [n]; by soundfile on machines without ffmpeg's package."""
+    """A file as the worker reads it, int16 [n]; read by soundfile on machines without the ffmpeg package."""
     if not ffmpeg_program():
         samples = read(Path(file))
         for first in range(0, len(samples), BLOCK_SAMPLES):
@@ -56,14 +56,14 @@ def blocks(file: str | Path) -> Iterator[Block]:
 
 
 class Ours:
-    """The engine, all files of a run through one device."""
+    """Our engine; all files of a run go through one device."""
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
         self._engine = load_engine(spec)
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """All files, `at_once` in parallel; what the batcher tells comes along."""
+        """Transcribe all files, `at_once` in parallel; the details contain the batcher's counters."""
         before, started = self._engine.stats(), time.perf_counter()
         with ThreadPoolExecutor(self._spec.at_once) as threads:
             numbered = [f"{number}" for number in range(len(files))]
@@ -73,7 +73,7 @@ class Ours:
         return Outcome([joined_text(sentences) for sentences in results], words, details)
 
     def stages(self, files: Sequence[str]) -> dict[str, float]:
-        """By the parts of the engine, in seconds of the threads that work in them; on a CPU that is one per core."""
+        """Seconds by engine stage, summed over the threads that run it; on a CPU that is one thread per core."""
         engine: Any = self._engine
         recogniser, networks = engine._recogniser, engine._recogniser._networks
         model = getattr(networks, "_model", None)

@@ -1,4 +1,4 @@
-"""What a contender is, and how its process is told about it. Standard library only: every environment imports this."""
+"""The contender interface and its specification. Standard library only, because every environment imports this."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Spec:
     """A contender and how it runs; travels to its process as JSON.
 
     kind: a name in `bench.child.KINDS`. bundle: directory with asr, vad and punc; onnx: the same, exported.
-    at_once: files worked on at the same time, where the contender can. options: what only this kind knows.
+    at_once: files processed concurrently, if the contender supports it. options: options specific to this kind.
     """
 
     kind: str
@@ -28,7 +28,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run over some files; `details` are figures that only this contender knows."""
+    """The result of one run over some files; `details` are figures specific to this contender."""
 
     texts: list[str]
     words: int
@@ -36,12 +36,12 @@ class Outcome:
 
 
 class Contender(Protocol):
-    """Loaded when it is made; `run` may be called any number of times."""
+    """A contender, loaded on construction; `run` may be called any number of times."""
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """Transcribe audio files, texts in their order."""
+        """Transcribe audio files; texts are in the order of the files."""
         ...
 
     def stages(self, files: Sequence[str]) -> dict[str, float]:
-        """Seconds by stage of a run that may be slower for being looked at; empty where they cannot be known."""
+        """Seconds by stage of a run that instrumentation may slow down; empty if they cannot be measured."""
         ...

@@ -1,4 +1,4 @@
-"""Texts and word times of random recordings: FunASR alone, and our engine alone, among others, and interrupted."""
+"""Texts and word times of random recordings: FunASR alone, and our engine alone, in mixed batches, and interrupted."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Found = dict[str, Any]  # text, and times: [[start_ms, end_ms], …] of its word
 
 
 class FunasrTexts:
-    """The reference: every segment alone, a fixed silence threshold, the whole file (dither is 0 in the bundle)."""
+    """The reference: whole files with every segment alone and a fixed silence threshold (dither is 0 in the bundle)."""
 
     def __init__(self, spec: Spec) -> None:
         self._model = auto_model(spec)
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """`files` are numbers of random recordings."""
+        """Transcribe random recordings; `files` are their numbers."""
         found = [self._one(int(number)) for number in files]
         return Outcome([one["text"] for one in found], 0, {"times": [one["times"] for one in found]})
 
@@ -34,7 +34,7 @@ class FunasrTexts:
         audio = random_file(number).samples.astype(np.float32) / 32768
         results = self._model.generate(audio, dynamic_silence=False, batch_size_s=0)
         result = results[0] if results else {"text": ""}
-        # A window of punctuation that begins with a Latin word puts a space before it, even at the start of a sentence.
+        # A punctuation window that begins with a Latin word puts a space before it, even at the start of a sentence.
         text = re.sub(r"(?<=[。？，、]) +", "", result["text"]).strip()
         return {"text": text, "times": result.get("timestamp", [])}
 
@@ -51,7 +51,7 @@ class OurTexts:
         self._at_once = spec.at_once
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """`files` are numbers of random recordings; every pass over them by name in the details."""
+        """Transcribe random recordings; `files` are their numbers. The details contain every pass by name."""
         numbers = [int(number) for number in files]
         alone = [self._whole(number, 10 * SAMPLE_RATE) for number in numbers]
         together = self._mixed(numbers, self._in_blocks)
@@ -64,7 +64,7 @@ class OurTexts:
         return {}
 
     def _mixed(self, numbers: Sequence[int], work: Callable[[int], Found]) -> list[Found]:
-        """In random order, many at once, so that any segments meet in a batch; results in the order of `numbers`."""
+        """Run many at once in random order, so that batches mix any segments; results are in the order of `numbers`."""
         order = np.random.default_rng(len(numbers)).permutation(len(numbers))
         with ThreadPoolExecutor(self._at_once) as threads:
             results = list(threads.map(work, [numbers[place] for place in order]))
@@ -82,7 +82,7 @@ class OurTexts:
         return _found(sentences + stream.finish())
 
     def _interrupted(self, number: int) -> Found:
-        """Up to three times the stream is thrown away, and its state carries on in a new one."""
+        """Discard the stream up to three times and resume from its state in a new one."""
         samples = random_file(number).samples
         generator = np.random.default_rng((2, number))
         stops = sorted(generator.integers(0, len(samples), int(generator.integers(1, 4))).tolist())

@@ -1,5 +1,5 @@
-"""sherpa-onnx on FunASR's exported recogniser. It has no FSMN-VAD: it is given the segments of funasr-onnx's, outside
-of its time, and it puts no punctuation. What is measured is its recognition alone.
+"""sherpa-onnx on FunASR's exported recogniser. It has no FSMN-VAD, so it receives the segments of funasr-onnx's VAD,
+outside the measured time, and it adds no punctuation. Only its recognition is measured.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bench.decoding import SAMPLE_RATE, decoded
 
 
 class SherpaOnnx:
-    """All segments of a file, `batch` at a time."""
+    """Recognises all segments of a file, `batch` at a time."""
 
     def __init__(self, spec: Spec) -> None:
         self._ffmpeg = spec.ffmpeg
@@ -31,7 +31,7 @@ class SherpaOnnx:
         self._segments: dict[str, list[NDArray[np.float32]]] = {}
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """All files; the first run over a file also cuts it, so that only later ones count."""
+        """Transcribe all files; the first run over a file also segments it, so only later runs count."""
         texts, words = [], 0
         for file in files:
             streams = []
@@ -46,7 +46,7 @@ class SherpaOnnx:
         return Outcome(texts, words)
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
-        """It is one stage."""
+        """Not measured: there is only one stage."""
         return {}
 
     def _cut(self, file: str) -> list[NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""VAD alone: seconds and segments, ours and FunASR's, over the same decoded samples."""
+"""VAD alone: time and segments, ours and FunASR's, over the same decoded samples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MACHINE_HOURS = 10
 
 
 class OurVad:
-    """Features, network and end-point machine as a stream uses them, with the cutter off."""
+    """Features, network and endpoint detector as a stream uses them, with the cutter off."""
 
     def __init__(self, spec: Spec) -> None:
         import torch
@@ -33,7 +33,7 @@ class OurVad:
         self._vad = engine._vad(loading.load(from_directory(spec.bundle), spec.device))
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """One file after the other."""
+        """Process one file after the other."""
         found, seconds = [], 0.0
         for file in files:
             samples = (decoded(file, self._ffmpeg) * 32768).astype(np.int16)
@@ -48,14 +48,14 @@ class OurVad:
         return Outcome([], 0, {"seconds": seconds, "segments": found})
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
-        """The end-point machine alone over hours of decisions, fed as a stream does."""
+        """Measure the endpoint detector alone over hours of decisions, fed as a stream does."""
         from worker.engine.vad.endpoint import advance, new_memory
 
         generator = np.random.default_rng(1)
         runs = generator.integers(5, 300, MACHINE_HOURS * 3600)
         speech = np.repeat(np.arange(len(runs)) % 2, runs).astype(np.uint8)[: MACHINE_HOURS * 360_000]
         options: Any = self._vad.config.endpoint(None)
-        for measured in (speech[: 10 * STRETCH_FRAMES], speech):  # the first is for the compiler
+        for measured in (speech[: 10 * STRETCH_FRAMES], speech):  # the first run is for compilation
             memory, window = new_memory(), np.zeros(options.window, np.uint8)
             started = time.perf_counter()
             for first in range(0, len(measured), STRETCH_FRAMES):
@@ -67,7 +67,7 @@ class OurVad:
 
 
 class FunasrVad:
-    """AutoModel over the VAD alone, with the fixed silence threshold that ours equals."""
+    """AutoModel with only the VAD, with the same fixed silence threshold as ours."""
 
     def __init__(self, spec: Spec) -> None:
         from funasr import AutoModel
@@ -76,7 +76,7 @@ class FunasrVad:
         self._model = AutoModel(model=str(Path(spec.bundle) / "vad"), device=spec.device, ncpu=spec.threads, **QUIET)
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """One file after the other."""
+        """Process one file after the other."""
         found, seconds = [], 0.0
         for file in files:
             samples = decoded(file, self._ffmpeg)
@@ -87,5 +87,5 @@ class FunasrVad:
         return Outcome([], 0, {"seconds": seconds, "segments": found})
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
-        """It cannot be taken apart from outside."""
+        """Not measured: its stages are not accessible from outside."""
         return {}

@@ -1,4 +1,4 @@
-"""Keys of the service, and what this command keeps about it."""
+"""Commands for API keys and for the client's configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: each command asks the service one thing and prints it."""
+"""The command line: each command makes one request to the service and prints the result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ app.add_typer(account.settings, name="config")
 
 
 class Form(StrEnum):
-    """Forms of a transcript."""
+    """Transcript formats."""
 
     TXT = "txt"
     SRT = "srt"
@@ -44,7 +44,7 @@ class Form(StrEnum):
 
 
 class Channels(StrEnum):
-    """What to do with several channels."""
+    """How to handle several channels."""
 
     MIX = "mix"
     SPLIT = "split"
@@ -244,7 +244,7 @@ def delete(ids: Ids, json: Json = False) -> None:
 
 
 def _each(ids: list[str], action: Callable[[str], Any], told: Callable[[Any], str], *, json: bool) -> None:
-    """What fails does not stop the others; the exit status is that of the first failure."""
+    """Apply an action to each id. A failure does not stop the others; the exit status is that of the first failure."""
     done: list[dict[str, Any]] = []
     worst: ParaqueueError | None = None
     for id in ids:

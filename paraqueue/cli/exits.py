@@ -1,4 +1,4 @@
-"""What the command's exit status says, for scripts."""
+"""Exit statuses of the command, for scripts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def status_of(error: BaseException) -> int:
 
 
 def told(error: BaseException) -> str:
-    """An error in one line, with what to do about it."""
+    """Describe an error in one line, with advice on what to do about it."""
     match error:
         case AuthenticationFailed(status=401):
             return f"{error}: set PARAQUEUE_API_KEY, or run `paraqueue config set api_key …`"
@@ -69,7 +69,7 @@ def told(error: BaseException) -> str:
 
 @contextmanager
 def reported() -> Iterator[None]:
-    """End the command with a line and a status instead of a traceback."""
+    """On an error, end the command with a message and an exit status instead of a traceback."""
     try:
         yield
     except (ParaqueueError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Which files a command means, and where its output goes."""
+"""Input files and output paths of a command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from paraqueue.errors import ConfigurationError
 from paraqueue.operations import is_link
 
-# What a folder is searched for; a file that is named is taken whatever it is called.
+# File extensions searched for in a folder; a file given by name is accepted whatever its extension.
 AUDIO = frozenset(
     {".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2"}
     | {".mp3", ".mp4", ".mpga", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
@@ -16,7 +16,7 @@ AUDIO = frozenset(
 
 
 def expanded(sources: Iterable[str]) -> list[str]:
-    """Files and links as they are, folders as the audio files in them. Raises ConfigurationError, OSError."""
+    """Files and links unchanged, folders replaced by the audio files in them. Raises ConfigurationError, OSError."""
     found: list[str] = []
     for source in sources:
         path = Path(source)
@@ -28,13 +28,13 @@ def expanded(sources: Iterable[str]) -> list[str]:
                 raise ConfigurationError(f"there is no audio in {source}")
             found += map(str, inside)
         else:
-            with path.open("rb"):  # say now that it cannot be read, not after others were uploaded
+            with path.open("rb"):  # fail now if it cannot be read, not after other files were uploaded
                 found.append(source)
     return found
 
 
 def output_paths(sources: list[str], directory: Path, form: str) -> list[Path]:
-    """A path per source, named like it; those that would share a name are numbered."""
+    """An output path per source, named after it; duplicate names are numbered."""
     taken: set[Path] = set()
     paths: list[Path] = []
     for source in sources:
@@ -48,7 +48,7 @@ def output_paths(sources: list[str], directory: Path, form: str) -> list[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """A file that is either there as a whole or not."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The engine on this computer, without a service."""
+"""Runs the engine on this computer, without a service."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ENGINE = Path("worker") / "engine" / "__main__.py"
 
 
 def transcribe_here(source: str, form: str, model: str | None) -> int:
-    """Print the transcript of a file; the exit status.
+    """Print the transcript of a file and return the exit status.
 
-    The engine is a process of its own: it needs torch and the model, which this command does not. It is found
-    beside this package in a checkout, or where the command is run.
+    The engine runs in a separate process, because it needs torch and the model, which this command does not. It is
+    looked up beside this package in a checkout, or in the current directory.
     """
     with exits.reported():
         beside = Path(__file__).resolve().parents[2]

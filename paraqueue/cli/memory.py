@@ -1,4 +1,4 @@
-"""Unfinished uploads between two runs of the command."""
+"""Remembers unfinished uploads between runs of the command."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import platformdirs
 
 
 class UploadFiles:
-    """A small file per unfinished upload; two commands at once do not disturb each other."""
+    """One small file per unfinished upload, so that concurrent commands do not interfere."""
 
     def __init__(self, url: str, place: Path | None = None) -> None:
-        """`url` is the service's: another service knows nothing of our uploads."""
+        """`url` is the service's address: uploads are remembered per service."""
         self._url = url
         self._place = place or Path(platformdirs.user_state_dir("paraqueue")) / "uploads"
 
     def recall(self, file: str) -> str | None:
-        """The upload of a file, if it was not finished."""
+        """The unfinished upload of a file, if there is one."""
         try:
             return self._path(file).read_text(encoding="ascii").strip() or None
         except FileNotFoundError:
             return None
 
     def remember(self, file: str, upload_id: str) -> None:
-        """An upload has begun."""
+        """Record that an upload has begun."""
         self._place.mkdir(parents=True, exist_ok=True)
         self._path(file).write_text(upload_id, encoding="ascii")
 
     def forget(self, file: str) -> None:
-        """It is finished."""
+        """Remove a finished upload."""
         self._path(file).unlink(missing_ok=True)
 
     def _path(self, file: str) -> Path:

@@ -1,4 +1,4 @@
-"""How things look in a terminal; `--json` prints what the service said, one JSON document, instead."""
+"""Terminal output; with `--json`, the service's response is printed as one JSON document instead."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLOURS = {"completed": "green", "failed": "red", "canceled": "yellow", "process
 
 
 def as_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document to standard output."""
     print(json.dumps(_plain(value), ensure_ascii=False, indent=2))
 
 
@@ -31,7 +31,7 @@ def _plain(value: Any) -> Any:
 
 
 def duration(milliseconds: int | None) -> str:
-    """1:02:03."""
+    """Format a duration as 1:02:03."""
     if milliseconds is None:
         return "–"
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
@@ -40,12 +40,12 @@ def duration(milliseconds: int | None) -> str:
 
 
 def moment(when: datetime | None) -> str:
-    """In the time of this computer."""
+    """Format a time in the local time zone."""
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S") if when else "–"
 
 
 def state(job: Transcription) -> str:
-    """Status with what is known of it, in colour."""
+    """The status with its details, in colour."""
     told = job.status
     if job.status == "processing":
         told += f" {job.progress:.0%}" if job.progress is not None else f" ({job.stage})"
@@ -55,12 +55,12 @@ def state(job: Transcription) -> str:
 
 
 def name(job: Transcription) -> str:
-    """What a person knows the audio by."""
+    """The name by which a person recognises the audio."""
     return job.source.name or job.source.url or "–"
 
 
 def transcriptions(jobs: Iterable[Transcription]) -> None:
-    """A table of them."""
+    """Print a table of transcriptions."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in ("id", "status", "audio", "submitted", "name"):
         table.add_column(title, overflow="fold" if title == "name" else "ellipsis", no_wrap=title != "name")
@@ -70,7 +70,7 @@ def transcriptions(jobs: Iterable[Transcription]) -> None:
 
 
 def details(job: Transcription) -> None:
-    """All that a person asks of one."""
+    """Print the details of a transcription."""
     rows = {
         "id": job.id,
         "status": state(job),
@@ -104,7 +104,7 @@ def _warning(warning: RecordingWarning) -> str:
 
 
 def rows(items: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
-    """A table of plain rows."""
+    """Print a table of plain rows."""
     titles = list(columns)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for title in titles:
@@ -123,5 +123,5 @@ def _cell(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Names come from outside: they are no markup."""
+    """Escape markup in names, which are untrusted."""
     return text.replace("[", r"\[")

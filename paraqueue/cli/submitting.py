@@ -1,4 +1,4 @@
-"""`submit`: several files at once, each with its bar, from upload to transcript."""
+"""`submit`: several files at once, each with a progress bar, from upload to transcript."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from paraqueue.client import Client
 from paraqueue.errors import JobEnded, ParaqueueError
 from paraqueue.models import COMPLETED, Transcription
 
-# Uploads share one line; waiting costs nothing, so many may.
+# Uploads share the network bandwidth, so few run at once; waiting costs nothing, so many may.
 UPLOADS_AT_ONCE = 4
 WAITS_AT_ONCE = 16
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What to do with each source after it was submitted."""
+    """What to do with each source after it has been submitted."""
 
     options: dict[str, Any]
     wait: bool
@@ -33,7 +33,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one source; either of the two last is None."""
+    """The result for one source; one of the last two fields is None."""
 
     source: str
     job: Transcription | None
@@ -43,7 +43,7 @@ class Done:
 
 
 def submit_all(client: Client, sources: list[str], wish: Wish, *, quiet: bool) -> list[Done]:
-    """Submit sources, and with `wait` see each through. What fails does not stop the others."""
+    """Submit sources and, with `wait`, follow each to its end. A failure does not stop the others."""
     paths = files.output_paths(sources, wish.directory, wish.form) if wish.directory else [None] * len(sources)
     memory = UploadFiles(client.config.url)
     columns = (

@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def transcribe(engine: Engine, path: Path, form: Format | None = None) -> None:
     """Print the transcript of a file (its channels mixed), then the speed on stderr.
 
-    Without a form each sentence is printed as it is finished.
+    Without a format, each sentence is printed as soon as it is finished.
     """
     started = time.perf_counter()
     stream = engine.stream(key=str(path))
@@ -84,7 +84,7 @@ def _head(engine: Engine, path: Path, stream: RecognitionStream, seconds: float)
 
 
 def _told(sentences: Iterable[Sentence], form: Format | None) -> list[Sentence]:
-    """Printed now, or kept until the whole can be written in a form."""
+    """Print the sentences now, or return them all so that they can be written in a format."""
     if form is not None:
         return list(sentences)
     _print(sentences)

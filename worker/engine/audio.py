@@ -1,4 +1,4 @@
-"""Any audio file to blocks of 16 kHz PCM on the recording's own clock, decoded in a child process (see `decoding`)."""
+"""Reads any audio file as 16 kHz PCM blocks on the recording's clock, decoded in a child process (see `decoding`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What decoding one file may cost; `idle_timeout_seconds` is the longest wait for the next sample."""
+    """Limits for decoding one file; `idle_timeout_seconds` is the longest wait for the next sample."""
 
     max_duration_ms: int | None
     cpu_seconds: int
@@ -34,11 +34,11 @@ class DecodeLimits:
 
 
 class AudioReader:
-    """A file as a stream of 16 kHz blocks; a context manager that leaves no child behind. For one thread.
+    """A file as a stream of 16 kHz blocks; a context manager that ends its child process. For use in one thread.
 
-    channels: of the blocks; 1 unless `channels` is `split` or `auto`, or `track` is `all` (then one per track).
-    tracks: the audio tracks of the file. warnings: what is known so far to be wrong with it; complete at the end.
-    duration_ms: what the file declares, None where it declares nothing.
+    channels: number of channels of the blocks; 1 unless `channels` is `split` or `auto`, or `track` is `all` (then
+    one per track). tracks: the audio tracks of the file. warnings: the defects of the file found so far; complete at
+    the end. duration_ms: the declared length, or None if the file declares none.
     Opening raises AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, AudioTooLong, TrackNotFound or
     DecodeLimit.
     """
@@ -63,7 +63,7 @@ class AudioReader:
             head = self._head()
             self.channels, self.duration_ms, self.tracks = head.channels, head.declared_ms, head.tracks
             limit = limits.max_duration_ms
-            # Where the length is exact, the file fails either way; where it is not, only the samples count.
+            # If the length is exact, the file fails anyway; if it is not, only the samples count.
             if limit is not None and head.exact and (head.declared_ms or 0) > limit:
                 raise _too_long(limit)
         except BaseException:
@@ -73,9 +73,9 @@ class AudioReader:
     tracks: tuple[AudioTrack, ...]
 
     def blocks(self, block_samples: int) -> Iterator[Block]:
-        """Blocks int16 [channels, n], n = block_samples but for the last, which is shorter.
+        """Blocks int16 [channels, n], n = block_samples except for the last, which may be shorter.
 
-        Raises the errors of opening, as soon as they show.
+        Raises the same errors as opening, as soon as they are detected.
         """
         size = block_samples * self.channels * 2
         rest = bytearray()
@@ -113,7 +113,7 @@ class AudioReader:
         return _believed(messages.parse_head, payload)
 
     def _sound(self) -> Iterator[bytes]:
-        """The bytes of the samples; warnings are taken on the way."""
+        """The bytes of the samples; warnings are recorded along the way."""
         while not self._ended:
             kind, payload = next(self._messages, (messages.END, b""))
             if kind == messages.END:

@@ -1,4 +1,4 @@
-"""The engine: one device, its models, and the batcher that all streams meet in."""
+"""The engine: one device, its models, and the batcher shared by all streams."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ MOST_QUEUED_SECONDS = 4 * 3600.0
 class EngineOptions:
     """How the engine uses its device.
 
-    `batch_seconds` bounds the padded seconds of a batch (None: measured at start), `queue_seconds` what one stream
-    may have waiting (default: two batches). A free device waits `max_queue_delay_seconds` for a batch to fill.
-    `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
-    the CPU; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
-    `segmentation` is a mode of `worker.engine.vad`.
-    `gpu_layout` runs padded networks and one thread for everything, as on a GPU; None: where the device is one.
+    `batch_seconds` limits the padded seconds of a batch (None: measured at startup), `queue_seconds` what one stream
+    may have queued (default: two batches). An idle device waits `max_queue_delay_seconds` for a batch to fill.
+    `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` is the number of CPU threads for
+    recognition; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
+    `segmentation` is a mode of `worker.engine.vad`. `gpu_layout` runs padded networks and a single thread for
+    everything, as on a GPU; None: only if the device is a GPU.
     """
 
     batch_seconds: float | None = None
@@ -95,7 +95,8 @@ class Engine:
         self.batcher: Batcher[Segment, list[Word]] = Batcher(
             self._recogniser.recognise, sizes, on_lost=self._device_lost
         )
-        # On a CPU small forwards run beside a batch, in a torch thread each; a GPU has one thread for everything.
+        # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
+        # everything.
         self._vad_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
         self._helper: Batcher[Any, Any] | None = None
         if not gpu_layout:
@@ -135,7 +136,7 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """What the bundle's definition says of the model."""
+        """The model card from the bundle's definition."""
         return self._bundle.paths.card
 
     @property
@@ -150,12 +151,12 @@ class Engine:
 
     @property
     def precision(self) -> str:
-        """Arithmetic of the networks."""
+        """The numeric precision of the networks."""
         return self._bundle.precision
 
     @property
     def state_identity(self) -> StateIdentity:
-        """Which engines can continue from a state of one of this engine's streams."""
+        """The identity that an engine needs to continue from a state of this engine's streams."""
         return StateIdentity(self.revision, self.precision, self.max_segment_ms, self.segmentation)
 
     def stream(
@@ -167,9 +168,9 @@ class Engine:
     ) -> RecognitionStream:
         """A stream for one channel of a job.
 
-        `key` names the job for fairness; `stopwatch` is told how long its stages take. With a `state` the stream
-        continues, and is fed from its `resume_sample`; raises StaleState if it cannot be read, or if that state comes
-        from another model, precision or version.
+        `key` identifies the job for fairness; `stopwatch` measures its stages. With a `state` the stream continues
+        and must be fed from its `resume_sample`; raises StaleState if the state cannot be read or comes from another
+        model, precision or version.
         """
         return RecognitionStream(self, channel, key, state, stopwatch)
 
@@ -178,18 +179,18 @@ class Engine:
         return self.batcher.stats()
 
     def memory(self) -> DeviceMemory:
-        """What the device has of memory now; for metrics."""
+        """The device's current memory, for metrics."""
         return Memory(self._bundle.device).now()
 
     @property
     def lost(self) -> bool:
-        """Whether the device does not work any more."""
+        """Whether the device is lost."""
         return self._lost is not None
 
     def on_device_lost(self, action: Callable[[DeviceLost], None]) -> None:
-        """What to call, once and from any thread, when the device does not work any more; at once if that is so.
+        """Register an action to call once, from any thread, when the device is lost; immediately if it already is.
 
-        All streams raise DeviceLost then. The process has to end: nothing in it can use the device again.
+        All streams then raise DeviceLost. The process must end: nothing in it can use the device again.
         """
         with self._losing:
             self._on_lost.append(action)
@@ -198,7 +199,7 @@ class Engine:
             action(lost)
 
     def close(self) -> None:
-        """Stop the engine's threads; streams get Unavailable. Threads of a device that is lost are left behind."""
+        """Stop the engine's threads; streams raise Unavailable. Threads of a lost device are abandoned."""
         self.batcher.close()
         if self._helper is not None:
             self._helper.close()
@@ -208,7 +209,7 @@ class Engine:
         self._recogniser.close()
 
     def warm_up(self) -> None:
-        """Run every network once, so that the first job does not pay for compilation and caches."""
+        """Run every network once, so that the first job does not incur compilation and cache warm-up."""
         noise = np.random.default_rng(0).integers(-300, 300, 2 * SAMPLE_RATE, dtype=np.int16)
         self.batcher.submit("warm-up", noise, 2.0).result()
         stream = self.stream(key="warm-up")
@@ -217,11 +218,11 @@ class Engine:
         self.label([0])
 
     def label(self, window: list[int]) -> Labels:
-        """Punctuation labels of one window, together with other waiting windows; one thread touches that model."""
+        """Punctuation labels of one window, batched with other waiting windows; only one thread uses that model."""
         return (self._helper or self.batcher).call(self.punctuator.label, window)
 
     def _measured_budget(self) -> float:
-        """Padded seconds of a batch, by trying; before there is a device's thread."""
+        """Measure the padded seconds of a batch, before the device thread exists."""
         noise = np.random.default_rng(0).integers(-300, 300, 60 * SAMPLE_RATE, dtype=np.int16)
 
         def run(segments: int, seconds: float) -> None:
@@ -233,7 +234,7 @@ class Engine:
         return budget
 
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
-        """A VAD stream, new or continued, whose network runs on the device's thread."""
+        """A VAD stream, new or resumed, whose network runs on the device thread."""
         if state is None:
             return self._vad.stream(
                 self.max_segment_ms, segmentation=self.segmentation, score=self._score, retry=self._in_job_thread
@@ -249,7 +250,7 @@ class Engine:
         return [self._vad.score(features, caches) for features, caches in calls]
 
     def _in_job_thread(self, call: Callable[[], Value]) -> Value:
-        """A computation that a job's own thread makes on the device: the same rules for errors as on its thread."""
+        """Run a computation on the device in a job's own thread, with the error rules of the device thread."""
         try:
             value, error = attempt_twice(self._faults, call)
         except DeviceLost as lost:
@@ -286,7 +287,7 @@ def _recogniser(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
 
 
 def _release(bundle: LoadedBundle) -> None:
-    """Drop the weights of which the networks hold packed copies: else they would be in memory twice."""
+    """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
     if bundle.device.type == "cpu":
         for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
             for module in part.modules():
@@ -307,7 +308,7 @@ def _vad(bundle: LoadedBundle) -> Vad:
 
 
 def _stacking(part: ModelPart, default: tuple[int, int]) -> tuple[int, int]:
-    """How many frames a model reads at once and how far it steps (low frame rate)."""
+    """The number of frames a model stacks and the stride between stacks (low frame rate)."""
     frontend = part.config.get("frontend_conf", {})
     return int(frontend.get("lfr_m", default[0])), int(frontend.get("lfr_n", default[1]))
 

@@ -1,11 +1,11 @@
 """Kaldi filter banks, frame stacking and normalisation, equal to FunASR's frontends with dither 0.
 
-Everything is torch and runs on any device. A frame's value depends on nothing but its own 400
+Everything is torch and runs on any device. A frame's value depends only on its own 400
 samples: frames are computed in tiles of a fixed shape, so neither the batch, the length of the
-segment nor the size of the blocks in a stream can change the order in which floats are added.
+segment nor the block size of a stream can change the order in which floats are added.
 
-Against kaldi-native-fbank the normalised features differ by less than 1e-3. Raw log energies that lie 90 dB
-under the loudest of their frame are rounding noise of a float32 FFT, there as here, and differ a little more.
+The normalised features differ from kaldi-native-fbank's by less than 1e-3. Raw log energies 90 dB below the
+loudest of their frame are rounding noise of a float32 FFT in both, and differ slightly more.
 
 Formulas: Kaldi `feat/feature-window.cc` (remove the mean, pre-emphasis 0.97, Hamming window, zero
 padding to a power of two), `feat/mel-computations.cc` (triangular filters on the scale
@@ -34,7 +34,7 @@ MEL_BINS = 80
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
 FULL_SCALE = 32_768.0
-# Rows of one FFT call. Small enough for the second-level cache of a CPU; a GPU wants far larger launches.
+# Rows of one FFT call. Small enough for a CPU's second-level cache; a GPU needs far larger launches.
 TILE_CPU = 256
 TILE_GPU = 16_384
 
@@ -60,7 +60,7 @@ class Cmvn(NamedTuple):
 def load_cmvn(path: Path | str) -> Cmvn:
     """Read a Kaldi nnet file (`am.mvn`): the vectors after <AddShift> and <Rescale>.
 
-    Raises ModelUnavailable when the file is not one.
+    Raises ModelUnavailable if the file is not one.
     """
     try:
         tokens = Path(path).read_text(encoding="utf-8").split()
@@ -119,7 +119,7 @@ def _mel(hertz: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]
 
 
 def fbank_frames(frames: torch.Tensor) -> torch.Tensor:
-    """Log-mel energies, float32 [N, 80], of float32 frames [N, L] in 16-bit scale (L is 400 but for tiny clips)."""
+    """Log-mel energies, float32 [N, 80], of float32 frames [N, L] in 16-bit scale (L is 400 except for tiny clips)."""
     if frames.shape[0] == 0:
         return frames.new_empty(0, MEL_BINS)
     tile = TILE_CPU if frames.device.type == "cpu" else TILE_GPU
@@ -179,13 +179,13 @@ def lfr(features: torch.Tensor, lengths: torch.Tensor, m: int, n: int) -> tuple[
 
 
 def scaled(samples: Samples) -> npt.NDArray[np.float32]:
-    """Samples in 16-bit scale as float32 [n]; float input is taken to lie in [-1, 1]."""
+    """Samples in 16-bit scale as float32 [n]; float input is assumed to lie in [-1, 1]."""
     wide = samples.astype(np.float32)
     return wide if samples.dtype == np.int16 else wide * np.float32(FULL_SCALE)
 
 
 class AsrFrontend:
-    """Segments of audio to what Paraformer reads; each segment equals FunASR's WavFrontend on it alone."""
+    """Converts audio segments to Paraformer's input; each segment equals FunASR's WavFrontend on it alone."""
 
     def __init__(self, cmvn: Cmvn | None, *, m: int = 7, n: int = 6, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -210,7 +210,7 @@ class AsrFrontend:
     def _energies(self, segments: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         """float32 [B, T, 80], zero-padded, and the frames of each segment, int64 [B]."""
         waves = [torch.from_numpy(scaled(segment)) for segment in segments]
-        # One flat list of all frames: padding costs nothing, whatever the lengths in the batch.
+        # One flat list of all frames, so that padding costs nothing, whatever the lengths in the batch.
         long = [wave.unfold(0, FRAME_SAMPLES, SHIFT_SAMPLES) for wave in waves if len(wave) >= FRAME_SAMPLES]
         flat = torch.cat(long) if long else torch.zeros(0, FRAME_SAMPLES)
         rows = iter(torch.split(fbank_frames(flat.to(self.device)), [len(frames) for frames in long]))
@@ -219,17 +219,17 @@ class AsrFrontend:
         return torch.nn.utils.rnn.pad_sequence(items, batch_first=True), counts
 
     def _tiny(self, wave: torch.Tensor) -> torch.Tensor:
-        """A clip shorter than 25 ms is one short frame, as FunASR has it."""
+        """A clip shorter than 25 ms is one short frame, as in FunASR."""
         if len(wave) < 2:
             return torch.zeros(0, MEL_BINS, device=self.device)
         return fbank_frames(wave[None].to(self.device))
 
 
 class FeatureStream:
-    """Stacked frames (m wide, one per 10 ms) of an endless signal, block by block.
+    """Computes stacked frames (m wide, one per 10 ms) of an endless signal, block by block.
 
-    `state()` is small: at most 399 samples and m - 1 frames. The result does not depend on the blocks. Its arrays are
-    replaced, never written into: a shallow copy is independent.
+    `state()` is small: at most 399 samples and m - 1 frames. The result does not depend on the block sizes. Arrays
+    are replaced, never modified in place, so a shallow copy is independent.
     """
 
     def __init__(self, m: int, device: torch.device | str = "cpu") -> None:
@@ -240,7 +240,7 @@ class FeatureStream:
         self._started = False
 
     def accept(self, samples: Int16, *, final: bool = False) -> torch.Tensor:
-        """The stacked frames, float32 [k, m * 80], that int16 [n] more samples complete.
+        """Take int16 [n] more samples; return the stacked frames that they complete, float32 [k, m * 80].
 
         A stacked frame needs (m - 1) / 2 frames to its right; `final` repeats the last one instead.
         """
@@ -264,7 +264,7 @@ class FeatureStream:
         self._started = True
 
     def state(self) -> dict[str, object]:
-        """What `restore` needs: int16 samples, float32 frames, a flag."""
+        """The state for `restore`: int16 samples, float32 frames, a flag."""
         return {
             "samples": self._samples.copy(),
             "frames": self._frames.cpu().numpy().copy(),

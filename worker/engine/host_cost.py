@@ -1,4 +1,4 @@
-"""Host time per word: from the scores of a batch to timed words in punctuated sentences."""
+"""Measures host time per word: from the scores of a batch to timed words in punctuated sentences."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class _FullStops:
 
 
 def host_seconds_per_word(segments: int = 400, words: int = 25, batch: int = 20) -> float:
-    """Median over batches of the host's time for a word, with networks that cost nothing.
+    """The median over batches of the host time per word, with networks that cost nothing.
 
-    `segments` of 6 s with `words` Chinese characters each, `batch` of them at a time.
+    Uses `segments` segments of 6 s with `words` Chinese characters each, `batch` of them at a time.
     """
     generator = np.random.default_rng(7)
     scores = _scores(generator, batch, words)

@@ -1,7 +1,7 @@
-"""Resume states as bytes, and which engine may continue from one.
+"""Serialises resume states, and checks which engine may continue from one.
 
-A state is a dict of numbers, strings, lists and numpy arrays. It is stored with the identity of the engine that made
-it, and read only by an engine with the same identity.
+A state is a dict of numbers, strings, lists and numpy arrays. It is stored with the identity of the engine that
+created it, and read only by an engine with the same identity.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _ARRAY = "@array"
 
 
 class StaleState(Exception):
-    """A resume state that this engine cannot continue from; the run has to start again."""
+    """A resume state that this engine cannot continue from; the run must start again."""
 
 
 @dataclass(frozen=True)
 class StateIdentity:
-    """What must be the same for a state to continue with the text that an undisturbed run would have given."""
+    """What must match so that a resumed run produces the same text as an uninterrupted one."""
 
     revision: str
     precision: str
@@ -37,7 +37,7 @@ class StateIdentity:
     version: int = STATE_VERSION
 
     def pack(self, state: dict[str, Any]) -> bytes:
-        """A state of this identity as bytes."""
+        """Serialise a state with this identity."""
         arrays, described = _split_arrays(state)
         text = json.dumps({"identity": asdict(self), "state": described}, ensure_ascii=False)
         file = io.BytesIO()
@@ -46,9 +46,9 @@ class StateIdentity:
         return _MAGIC + zlib.crc32(content).to_bytes(4, "big") + content
 
     def unpack(self, packed: bytes) -> dict[str, Any]:
-        """The inverse of `pack`. Raises StaleState for a state of another identity, or bytes that are no state."""
+        """The inverse of `pack`. Raises StaleState for a state of another identity or invalid bytes."""
         content = packed[8:]
-        # The checksum comes first: the parsers of archives and arrays raise nearly anything for bytes that are damaged.
+        # The checksum comes first: archive and array parsers may raise almost any exception for corrupt bytes.
         if packed[:8] != _MAGIC + zlib.crc32(content).to_bytes(4, "big"):
             raise StaleState("The resume state cannot be read.")
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
@@ -62,7 +62,7 @@ class StateIdentity:
 
 
 def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:
-    """Nested dicts and lists → the numpy arrays in them by name, and the rest with names in their places."""
+    """Nested dicts and lists → their numpy arrays by name, and the rest with names in place of the arrays."""
     arrays: dict[str, NDArray[Any]] = {}
 
     def walk(part: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Time that a job spends in each stage of the engine, as plain numbers for the caller to report."""
+"""Measures the time that a job spends in each stage of the engine, as plain numbers for the caller to report."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Stage:
 
 
 class Stopwatch:
-    """The stages of one job, for the thread that runs it.
+    """Measures the stages of one job; for the thread that runs it.
 
-    What is timed is that thread: `recognise` is its wait for the device, which serves other jobs meanwhile.
+    The time is that of this thread: `recognise` is its wait for the device, which serves other jobs meanwhile.
     """
 
     def __init__(self) -> None:

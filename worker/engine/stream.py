@@ -1,8 +1,8 @@
 """One channel of one job: samples in, finished sentences out.
 
-The stream cuts the audio with VAD, hands segments to the engine's batcher and puts the words that come back
-into order. It holds only the audio that VAD may still need, and a few outstanding segments. Its state is
-small and continues with exactly the text that an undisturbed stream would have given.
+The stream cuts the audio with VAD, submits segments to the engine's batcher and puts the resulting words into order.
+It holds only the audio that VAD may still need, and a few outstanding segments. Its state is small, and a stream
+resumed from it produces exactly the text of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Samples = NDArray[np.int16]
 
 
 class StreamEngine(Protocol):
-    """What a stream needs of the engine."""
+    """What a stream needs from the engine."""
 
     batcher: Batcher[Samples, list[Word]]
     punctuator: Punctuator
@@ -38,11 +38,11 @@ class StreamEngine(Protocol):
 
     @property
     def state_identity(self) -> StateIdentity:
-        """Who may continue from a stream's state."""
+        """The identity that an engine needs to continue from a stream's state."""
         ...
 
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
-        """A VAD stream, new or continued."""
+        """A VAD stream, new or resumed."""
         ...
 
     def label(self, window: list[int]) -> Labels:
@@ -67,7 +67,7 @@ class RecognitionStream:
         self._audio = np.zeros(0, np.int16)
         self._audio_start = 0
         self._last_end_ms = 0
-        # The end of a segment's last word → where VAD says that the speech ended, for sentences that end there.
+        # The end of a segment's last word → the end of speech according to VAD, for sentences that end there.
         self._speech_ends: dict[int, int] = {}
         self._cancelled = False
         self.segments = 0
@@ -81,7 +81,7 @@ class RecognitionStream:
 
     @property
     def position_samples(self) -> int:
-        """How many samples of the channel the stream has seen."""
+        """The number of samples of the channel that the stream has received."""
         return self._audio_start + len(self._audio)
 
     @property
@@ -92,8 +92,8 @@ class RecognitionStream:
     def accept(self, samples: Samples) -> list[Sentence]:
         """Take the next int16 [n] at 16 kHz; returns sentences finished since the last call.
 
-        Blocks while this stream has too much queued. Raises what recognition of one of its segments raised,
-        and CancelledError after `cancel`.
+        Blocks while this stream has too much queued. Raises the error of the recognition of one of its segments, and
+        CancelledError after `cancel`.
         """
         self._check_wanted()
         self._audio = np.concatenate([self._audio, samples])
@@ -110,7 +110,7 @@ class RecognitionStream:
         return self._take_ready()
 
     def finish(self) -> list[Sentence]:
-        """End of the audio: the remaining sentences."""
+        """Finish at the end of the audio; return the remaining sentences."""
         self._submit(self._watch.call(VAD, self._vad.finish))
         self._collect(wait=True)
         audio_ms = self.position_samples // SAMPLES_PER_MS
@@ -120,17 +120,17 @@ class RecognitionStream:
         return self._take_ready()
 
     def cancel(self) -> None:
-        """Drop what is queued; callable from any thread. A blocked or later call raises CancelledError."""
+        """Drop everything queued; callable from any thread. A blocked or later call raises CancelledError."""
         self._cancelled = True
         self._engine.batcher.withdraw(self._key)
         for _, _, future in list(self._outstanding):
             future.cancel()
 
     def state(self) -> bytes:
-        """What `Engine.stream(state=…)` continues from, feeding from `resume_sample` on.
+        """The state for `Engine.stream(state=…)`, which must then be fed from `resume_sample` on.
 
-        Waits for the outstanding segments. Sentences finished by them that no call has returned yet are part
-        of the state, and are returned here too by the next call.
+        Waits for the outstanding segments. Sentences that they finish and that no call has returned yet are part of
+        the state; the next call on this stream returns them too.
         """
         self._collect(wait=True)
         vad_state = self._vad.state() | {"waiting": np.zeros(0, np.int16)}  # fed again, from resume_sample on
@@ -200,8 +200,8 @@ class RecognitionStream:
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
         """Sentences that end a segment end where VAD detected the end of speech.
 
-        FunASR lets no token last longer than 240 ms, which is too short for a last syllable: sentences ended up to
-        half a second early. The words keep FunASR's times.
+        FunASR limits tokens to 240 ms, which is too short for a last syllable: sentences ended up to half a second
+        early. The words keep FunASR's times.
         """
         spoken = []
         for sentence in sentences:
@@ -216,7 +216,7 @@ class RecognitionStream:
 
 
 def placed(words: Sequence[Word], offset_ms: int, last_end_ms: int) -> list[Word]:
-    """Words of a segment at their times in the channel, none before the end of the word ahead of it."""
+    """Words of a segment at their times in the channel, none starting before the previous word ends."""
     moved = []
     for word in words:
         start = max(word.start_ms + offset_ms, last_end_ms)

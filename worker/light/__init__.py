@@ -1,1 +1,1 @@
-"""The light worker: the sweep, webhooks, renditions. Imports no torch."""
+"""The light worker: the sweep, webhooks and renditions. Does not import torch."""

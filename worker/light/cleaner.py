@@ -1,4 +1,4 @@
-"""Deletes what has outlived its time: retention."""
+"""Retention: deletes expired data."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from worker.light.steps import one_step
 log = get_logger(__name__)
 HOUR_SECONDS = 3600.0
 DAY_SECONDS = 24 * HOUR_SECONDS
-# Each step gets so much at a time, in turn, so that none with a long backlog keeps the others waiting; and all of them
-# together not quite the time until the next call.
+# Time slice of one step. Steps take turns, so that one with a long backlog does not delay the others; all of them
+# together take slightly less than the time until the next call.
 TURN_SECONDS = 20.0
 WHOLE_SECONDS = 0.9 * CLEAN_SECONDS
 
@@ -29,7 +29,7 @@ Step = Callable[[TimeLimit], int]
 
 
 class Cleaner:
-    """The steps of the retention, and how far the search for orphans came. One call at a time."""
+    """The retention steps, and the position of the orphan scan. Only one call runs at a time."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         self._settings = settings
@@ -40,13 +40,13 @@ class Cleaner:
         self._orphans_after = ""
 
     def on_shutdown(self, **_: Any) -> None:
-        """The process is to end: stop after the job, or the rows, of this moment."""
+        """Stop after the current job or batch of rows, because the process is shutting down."""
         self._stopping.set()
 
     def clean(self) -> None:
-        """Go on until nothing is due or the time is over. Raises the defects of steps together in the end."""
+        """Run until nothing is due or the time is up. Raises the defects of all steps together at the end."""
         if not self._running.acquire(blocking=False):
-            return  # the call before is still at it
+            return  # the previous call is still running
         try:
             self._clean(TimeLimit(WHOLE_SECONDS, self._stopping.is_set))
         finally:
@@ -89,7 +89,7 @@ class Cleaner:
         }
 
     def _delete_orphans(self, limit: TimeLimit) -> int:
-        """A storage with very many objects is gone through over several turns, and calls."""
+        """Delete orphaned objects; a large storage is scanned over several turns and calls."""
         found = jobs.delete_orphans(self._database, self._storage, limit, after=self._orphans_after)
         self._orphans_after = found.reached
         return found.deleted

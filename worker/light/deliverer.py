@@ -1,6 +1,6 @@
-"""Sends what is due in the outbox, in threads of its own, so that nobody's slow receiver holds anybody up.
+"""Sends due deliveries from the outbox in separate threads, so that a slow receiver does not delay the others.
 
-Which deliveries get a thread is decided in `receiver_slots`.
+`receiver_slots` decides which deliveries get a thread.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from worker.light.sender import RetrySchedule, Sender, SendResult
 from worker.metrics import count_delivery
 
 log = get_logger(__name__)
-# What a try may take beyond its time-out: resolving the name, and recording what came of it.
+# Time that an attempt may need beyond its timeout: resolving the host name and recording the result.
 LEASE_SLACK_SECONDS = 45.0
-# How long a database that is away is waited for, so that what arrived is not sent again. Within the slack.
+# How long to wait for an unavailable database when recording a result, so that a delivered event is not sent again.
+# Must be within the slack.
 RECORD_SECONDS = 30.0
 RECORD_PAUSE_SECONDS = 0.5
 
 
 class Deliverer(Background):
-    """A thread that looks for due deliveries when woken, and others that send them."""
+    """A thread that looks for due deliveries when woken, and a pool of threads that send them."""
 
     def __init__(self, database: Database, sender: Sender, plan: RetrySchedule) -> None:
         super().__init__("deliverer")
@@ -45,12 +46,12 @@ class Deliverer(Background):
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="deliver")
 
     def stop(self) -> None:
-        """Take nothing more, and wait for the tries under way, which end by their time-out."""
+        """Claim no more deliveries and wait for running attempts, which end at their timeout at the latest."""
         super().stop()
         self._pool.shutdown(wait=True)
 
     def work(self) -> None:
-        """Hand out what is due, until nothing is or no thread is free."""
+        """Assign due deliveries to threads until nothing is due or no thread is free."""
         try:
             while self._hand_out() and not self.stopping:
                 pass
@@ -59,7 +60,7 @@ class Deliverer(Background):
             log.warning("deliveries_postponed", error_code=error.code, reason=error.message)
 
     def _hand_out(self) -> int:
-        """Give due deliveries to free threads; returns how many."""
+        """Assign due deliveries to free threads and return how many were assigned."""
         slots = self._lanes
         due = webhooks.due(
             self._database,
@@ -77,7 +78,7 @@ class Deliverer(Background):
                 self._pool.submit(self._deliver, parcel, taken.pop(parcel.id))
             return len(parcels)
         finally:
-            for item in taken.values():  # another worker has them, or they are not wanted any more
+            for item in taken.values():  # claimed by another worker, or no longer wanted
                 slots.give_back(item, succeeded=None)
 
     def _deliver(self, parcel: ClaimedDelivery, item: Due) -> None:
@@ -91,7 +92,7 @@ class Deliverer(Background):
                     span.fail(sent.report.error)
                 self._persist(parcel, sent, time.monotonic() - began)
         except ParaqueueError as error:
-            # It is due again when the lease ends, and then arrives twice at worst.
+            # It is due again when the lease expires; at worst it is delivered twice.
             log.warning("delivery_not_recorded", delivery_id=parcel.public_id, error_code=error.code)
         except Exception:
             log.exception("delivery_crashed", delivery_id=parcel.public_id)
@@ -141,7 +142,7 @@ class Deliverer(Background):
 
 @contextmanager
 def _told_of(parcel: ClaimedDelivery) -> Iterator[tracing.Span]:
-    """The log and the trace say which job it is about."""
+    """Bind the job of the delivery to the log and the trace."""
     names = {"job_id": ids.shown(ids.JOB, parcel.job_id)} if parcel.job_id is not None else {}
     attributes: tracing.Attributes = {
         "paraqueue.delivery_id": parcel.public_id,
@@ -149,7 +150,7 @@ def _told_of(parcel: ClaimedDelivery) -> Iterator[tracing.Span]:
         "paraqueue.attempt": parcel.attempt,
         **{f"paraqueue.{name}": value for name, value in names.items()},
     }
-    # A later try comes minutes or days afterwards, or because somebody asked for it.
+    # A later attempt runs minutes or days afterwards, or on request.
     to = tracing.relation(parcel.traceparent, parcel.created_at, first=parcel.attempt == 1)
     traced = tracing.span("deliver webhook", kind="client", parent=to.parent, link=to.link, attributes=attributes)
     with structlog.contextvars.bound_contextvars(**names), traced as span:

@@ -1,8 +1,8 @@
-"""The light worker: the sweep and other small tasks, driven by beat; imports no torch.
+"""The light worker: the sweep and other small tasks, scheduled by beat; does not import torch.
 
 `python -m worker.light`.
 
-Any number of light workers may run: each task is safe to run twice at once.
+Any number of light workers may run: each task is safe to run concurrently.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ class LightTasks:
     cleaner: Cleaner
 
     def sweep(self) -> None:
-        """Take back what silent workers left behind, send what is due, and announce what should run next.
+        """Rescue jobs whose lease has expired, send what is due, and announce the jobs that should run next.
 
-        A step that fails does not keep the others from being done.
+        A step that fails does not prevent the others from running.
         """
         each_step(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
 
@@ -79,20 +79,20 @@ class LightTasks:
         )
 
     def render(self) -> None:
-        """Have the audio made over that is asked for. Returns at once: there is a thread for it."""
+        """Wake the thread that makes requested renditions. Returns immediately."""
         self.renderer.wake()
 
     def deliver(self) -> None:
-        """Have the webhooks sent that are due. Returns at once: they have threads of their own."""
+        """Wake the threads that send due webhooks. Returns immediately."""
         self.deliverer.wake()
 
     def clean(self) -> None:
-        """Delete what has outlived its time, until nothing is due or it is almost time for the next call."""
+        """Delete expired data until nothing is due or the next call is about to start."""
         self.cleaner.clean()
 
 
 def main() -> int:
-    """Work until SIGTERM."""
+    """Run until SIGTERM."""
     try:
         settings = load_settings()
     except ParaqueueError as error:
@@ -111,7 +111,7 @@ def main() -> int:
 
 
 def serve(settings: Settings) -> None:
-    """Take light tasks until told to stop."""
+    """Process light tasks until the worker is stopped."""
     name = f"{socket.gethostname()}-{os.getpid()}-light"
     with scratch_directory(settings.scratch_dir, name) as scratch:
         _work(settings.model_copy(update={"scratch_dir": scratch}))
@@ -155,7 +155,7 @@ def _work(settings: Settings) -> None:
 
 
 def _renew_seals(settings: Settings, database: Database) -> None:
-    """After PARAQUEUE_SECRET_KEY got a new first key; a database that is away is no reason not to start."""
+    """Re-encrypt secrets if PARAQUEUE_SECRET_KEY has a new first key; start even if the database is unavailable."""
     if not settings.secret_keys:
         return
     try:

@@ -1,9 +1,9 @@
-"""How many threads a receiver of webhooks, and a tenant, may have at a time.
+"""Limits on the threads that one webhook receiver, and one tenant, may use at a time.
 
-Deliveries to one receiver share a lane. One whose last try succeeded is trusted, and may have a few threads; one that
-nobody knows yet may have half of that, one whose last try failed a single one. All that are not trusted share half of
-the threads, and a tenant gets only a few of those: however many receivers of a tenant hang, there is room for
-everybody else's, also for those that are new.
+Deliveries to one receiver share a lane. A lane whose last attempt succeeded is trusted and may use a few threads; a new
+lane may use half as many, and a lane whose last attempt failed only one. All untrusted lanes share half of the threads,
+and a tenant gets only a few of those: however many receivers of one tenant hang, threads remain for the receivers of
+other tenants, including new ones.
 """
 
 from __future__ import annotations
@@ -24,35 +24,35 @@ REMEMBERED_LANES = 1000
 
 
 class ReceiverSlots:
-    """The threads that are taken, and how the last try of each lane went. Thread-safe."""
+    """The threads in use, and the outcome of each lane's last attempt. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._of_lane: Counter[str] = Counter()
         self._of_tenant: Counter[str] = Counter()
         self._untrusted_of_tenant: Counter[str] = Counter()
-        # Whether a lane was trusted when it got its threads: what was counted so is taken off so.
+        # Whether a lane was trusted when it got its threads, so that they are released from the same count.
         self._taken_as: dict[int, bool] = {}
         self._trust: OrderedDict[str, bool] = OrderedDict()
 
     def full(self) -> set[str]:
-        """The lanes that can have no further thread now."""
+        """The lanes that cannot get another thread now."""
         with self._lock:
             return {lane for lane in self._of_lane if self._of_lane[lane] >= self._limit(lane)}
 
     def full_tenants(self) -> set[str]:
-        """The tenants that can have no further thread now, but for lanes that are trusted."""
+        """The tenants that cannot get another thread now, except for trusted lanes."""
         with self._lock:
             busy = set(self._of_tenant)
             return {tenant for tenant in busy if not self._has_room(tenant, trusted=False)}
 
     def trusted(self) -> set[str]:
-        """The lanes whose last try succeeded."""
+        """The lanes whose last attempt succeeded."""
         with self._lock:
             return {lane for lane, trusted in self._trust.items() if trusted}
 
     def take(self, due: Sequence[Due]) -> list[Due]:
-        """The first of these, as far as there are threads for them; give each of them back."""
+        """Take threads for the first of these deliveries, as far as the limits allow; each must be given back."""
         taken = []
         with self._lock:
             for item in due:
@@ -64,7 +64,7 @@ class ReceiverSlots:
         return taken
 
     def give_back(self, item: Due, *, succeeded: bool | None) -> None:
-        """A thread is free again; None where nothing was tried."""
+        """Release a thread; `succeeded` is None if no attempt was made."""
         with self._lock:
             self._count(item, -1, trusted=self._taken_as.pop(id(item)))
             if succeeded is not None:

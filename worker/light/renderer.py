@@ -1,7 +1,7 @@
-"""Makes of a job's audio what browsers ask for: one at a time in each light worker, in a thread of its own.
+"""Makes the renditions of a job's audio that browsers request: one at a time in each light worker, in its own thread.
 
-The decoding child runs under the limits of decoding, and what it makes goes from a pipe to storage: neither the disk
-nor the memory of this machine grows with the audio, but for the copy of its source where storage is S3.
+The decoding child runs under the decoding limits, and its output is streamed from a pipe to storage: neither disk nor
+memory use grows with the length of the audio, except for the copy of the source when storage is S3.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MP3_RATE = 24_000
 
 
 class Renderer(Background):
-    """A thread that makes what is asked for when woken."""
+    """A thread that makes requested renditions when woken."""
 
     def __init__(self, settings: Settings, database: Database, storage: Storage) -> None:
         super().__init__("renderer")
@@ -39,7 +39,7 @@ class Renderer(Background):
         self._storage = storage
 
     def work(self) -> None:
-        """Make what is asked for, until nothing is."""
+        """Make requested renditions until none is left."""
         try:
             while not self.stopping and (order := self._next()) is not None:
                 self._make(order)
@@ -48,7 +48,7 @@ class Renderer(Background):
             log.warning("renditions_postponed", error_code=error.code, reason=error.message)
 
     def _next(self) -> RenditionTask | None:
-        """Peaks first: they take a tenth of the time."""
+        """Claim the next rendition. Peaks come first: they take a tenth of the time."""
         return renditions.take(self._database, Kind.PEAKS) or renditions.take(self._database, Kind.PLAYABLE)
 
     def _make(self, order: RenditionTask) -> None:
@@ -57,7 +57,7 @@ class Renderer(Background):
         try:
             self._render(order)
         except ParaqueueError as error:
-            if error.retryable:  # it waits for a while, and the others are not kept waiting
+            if error.retryable:  # it is retried later and does not delay the others
                 renditions.give_back(self._database, order)
                 log.warning("rendition_postponed", job_id=order.job_id.hex, kind=kind, error_code=error.code)
                 return

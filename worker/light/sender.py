@@ -1,6 +1,6 @@
-"""Sending one webhook: sign it (Standard Webhooks 1.0), post it, and judge the answer.
+"""Sends one webhook: signs it (Standard Webhooks 1.0), posts it, and evaluates the response.
 
-Redirects are not followed, and addresses that are not public are refused by the same guard as for links.
+Redirects are not followed, and non-public addresses are refused by the same guard as for links.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ GONE = 410
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """When to try again: pauses that grow fourfold up to a ninth of the whole, until that has passed."""
+    """When to retry: pauses grow fourfold up to a ninth of the total time, until the total time has passed."""
 
     base_seconds: float
     whole_seconds: float
 
     GROWTH = 4.0
     LONGEST_SHARE = 9
-    # News of progress is stale soon.
+    # Progress events soon become stale.
     PROGRESS_TRIES = 3
 
     @property
     def longest_seconds(self) -> float:
-        """No pause is longer, jitter aside, also not one that the receiver asks for."""
+        """The upper limit of a pause without jitter, including one that the receiver requests."""
         return self.whole_seconds / self.LONGEST_SHARE
 
     def pauses(self) -> list[float]:
-        """The pauses between tries, in seconds and without jitter; there is one try more than pauses."""
+        """The pauses between attempts, in seconds and without jitter; there is one more attempt than pauses."""
         pauses: list[float] = []
         while True:
             # The exponent is bounded: a float overflows long before a list of pauses ends.
@@ -57,10 +57,10 @@ class RetrySchedule:
                 return pauses[:-1]
 
     def pause(self, event: str, failures: int, *, retry_after: float | None, jitter: float) -> float | None:
-        """Seconds until the next try, or None to give up. Pure.
+        """Seconds until the next attempt, or None to give up. Pure.
 
-        `failures` counts this one; `jitter` from 0 to 1 shifts the pause by a quarter down or up; `retry_after`,
-        what the receiver asked for in seconds, can only lengthen it.
+        `failures` includes the current one; `jitter` from 0 to 1 shifts the pause down or up by a quarter;
+        `retry_after`, the seconds that the receiver requested, can only lengthen it.
         """
         pauses = self.pauses()
         if event == EventType.PROGRESS:
@@ -73,7 +73,7 @@ class RetrySchedule:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """How a try went; `retry_after` in seconds, if the receiver said it; `final`: another try would go the same way."""
+    """The result of an attempt; `retry_after` in seconds, if the receiver sent it; `final`: a retry would fail too."""
 
     report: Report
     retry_after: float | None = None
@@ -81,12 +81,12 @@ class SendResult:
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver has it."""
+        """Whether the receiver accepted the event."""
         return self.report.error is None
 
     @property
     def gone(self) -> bool:
-        """Whether the receiver wants nothing any more."""
+        """Whether the receiver wants no further events."""
         return self.report.status == GONE
 
 
@@ -96,7 +96,7 @@ class TimeIsUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Posts deliveries; one for all threads."""
+    """Posts deliveries; one instance serves all threads."""
 
     seal: SecretBox | None
     own_secrets: tuple[str, ...]
@@ -121,7 +121,7 @@ class Sender:
         )
 
     def send(self, parcel: ClaimedDelivery) -> SendResult:
-        """One try. Never raises for what the receiver or the network does."""
+        """Make one attempt. Never raises for errors of the receiver or the network."""
         try:
             secrets = self._secrets(parcel)
         except ConfigurationError as error:
@@ -129,7 +129,7 @@ class Sender:
         body = body_of(parcel, self.public_url)
         headers = signed_headers(parcel.public_id, body, secrets, datetime.now(UTC))
         if here := tracing.current():
-            headers["traceparent"] = here  # so that the receiver's own trace goes on from ours
+            headers["traceparent"] = here  # so that the receiver can continue our trace
         try:
             return self._post(parcel.url, headers, body.encode())
         except (TimeIsUp, httpcore.TimeoutException):
@@ -177,7 +177,7 @@ class Sender:
 
 
 def body_of(parcel: ClaimedDelivery, public_url: str | None) -> str:
-    """The message: the same text at every try. Links are absolute where the installation knows its own address."""
+    """The message body, identical for every attempt. Links are absolute if the installation knows its own address."""
     data = dict(parcel.data)
     if "links" in data and public_url is not None:
         data["links"] = {name: public_url + path for name, path in data["links"].items()}
@@ -186,7 +186,7 @@ def body_of(parcel: ClaimedDelivery, public_url: str | None) -> str:
 
 
 def signed_headers(message_id: str, body: str, secrets: Sequence[str], now: datetime) -> dict[str, str]:
-    """The headers of a message that each of the secrets signs."""
+    """The headers of a message, with a signature for each secret."""
     return {
         "Content-Type": "application/json",
         "Accept": "*/*",
@@ -199,7 +199,7 @@ def signed_headers(message_id: str, body: str, secrets: Sequence[str], now: date
 
 
 def judged(response: httpcore.Response, answer: bytes) -> SendResult:
-    """What an answer means: 2xx is success, all else is not, 3xx included."""
+    """Evaluate a response: 2xx is success, everything else, including 3xx, is a failure."""
     text = answer.decode("utf-8", "replace").replace("\x00", "\ufffd")
     succeeded = 200 <= response.status < 300
     error = None if succeeded else "redirect" if 300 <= response.status < 400 else "http_status"
@@ -209,7 +209,7 @@ def judged(response: httpcore.Response, answer: bytes) -> SendResult:
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds that a `Retry-After` header asks for: a number, or a date (RFC 9110)."""
+    """The seconds that a `Retry-After` header requests, given as a number or a date (RFC 9110)."""
     if value is None:
         return None
     text = value.strip()
@@ -225,7 +225,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def _first_bytes(response: httpcore.Response) -> bytes:
-    """The first bytes of the answer; the status line counts, so a body that breaks off or drags on does no harm."""
+    """The first bytes of the response; only the status line matters, so a truncated or slow body does no harm."""
     gathered = bytearray()
     try:
         for chunk in response.iter_stream():

@@ -1,4 +1,4 @@
-"""Steps of which none holds up another."""
+"""Steps that do not block one another."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = get_logger(__name__)
 
 
 def at_most_every(seconds: float, step: Callable[[], None]) -> Callable[[], None]:
-    """The same step, left out where this process took it so short a time ago: a backlog of messages is one step."""
+    """Wrap a step so that this process runs it at most once in `seconds`: a backlog of messages becomes one run."""
     lock = threading.Lock()
     taken_at: float | None = None
 
@@ -33,10 +33,10 @@ def at_most_every(seconds: float, step: Callable[[], None]) -> Callable[[], None
 
 
 def each_step(*steps: Callable[[], None]) -> None:
-    """Do all of them, also where some fail.
+    """Run all steps, even if some fail.
 
-    What the service stands on may be away: that is said in a line, and the next time comes. Any other error is a
-    defect; raises them together in the end.
+    If a dependency of the service is unavailable, that is logged in one line and the next run tries again. Any other
+    error is a defect; defects are raised together at the end.
     """
     failures: list[Exception] = []
     for step in steps:
@@ -46,7 +46,7 @@ def each_step(*steps: Callable[[], None]) -> None:
 
 
 def one_step(name: str, step: Callable[[], object], failures: list[Exception]) -> bool:
-    """Do it, count it, and say whether it went well; `failures` gets what is a defect."""
+    """Run and count a step and return whether it succeeded; defects are appended to `failures`."""
     try:
         step()
     except ParaqueueError as error:

@@ -1,1 +1,1 @@
-"""Connections to addresses that clients name."""
+"""Connections to addresses supplied by clients."""

@@ -1,7 +1,7 @@
-"""No link can make this service talk to a private address.
+"""SSRF protection: no link can make this service connect to a private address.
 
-The name is resolved here, every address is checked, and the connection goes to an address that was checked: a
-DNS answer that changes in between (rebinding) changes nothing.
+The name is resolved here, every address is checked, and the connection is made to a checked address, so a DNS response
+that changes in between (rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from common.errors import SourceNotAllowed, SourceUnreachable
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # RFC 6052: IPv4 addresses inside IPv6, behind a translator.
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-# RFC 4291: all that is given out for the internet.
+# RFC 4291: the range allocated for the public internet.
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-# Addresses that lead somewhere else than to the public internet, whatever the Python at hand thinks of them: IANA's
-# special-purpose registry, and what clouds keep for themselves inside of public ranges.
+# Addresses that do not lead to the public internet, whatever this Python version reports for them: IANA's
+# special-purpose registry, and addresses inside public ranges that clouds reserve for internal services.
 NEVER = tuple(
     ipaddress.ip_network(network)
     for network in (
         *("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"),
         "100.64.0.0/10",  # shared address space; Alibaba's metadata is 100.100.100.200
         "192.0.0.0/24",  # IETF protocol assignments; Oracle's metadata is 192.0.0.192
-        "192.88.99.0/24",  # once the relay of 6to4
+        "192.88.99.0/24",  # formerly the 6to4 relay
         *("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),  # documentation
         *("192.31.196.0/24", "192.52.193.0/24", "192.175.48.0/24"),  # AS112 and AMT
         *("198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
         "168.63.129.16/32",  # Azure's platform address
         *("161.26.0.0/16", "166.8.0.0/14"),  # IBM Cloud's service network
-        "2001::/23",  # IETF protocol assignments; a Teredo address is taken apart before
+        "2001::/23",  # IETF protocol assignments; Teredo addresses are decoded before this check
         *("2001:db8::/32", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
         "2620:4f:8000::/48",
     )
@@ -77,11 +77,11 @@ def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
 
 
 def checked_addresses(host: str, port: int, allowed_private: Iterable[str], ports: Ports = STANDARD_PORTS) -> list[str]:
-    """The addresses of a host, if all of them may be connected to at that port.
+    """The addresses of a host, if connections to all of them are allowed on that port.
 
-    `allowed_private` names hosts, `host:port`, addresses and networks; what it names may be private, and be called
-    at any port, or at the one named. All else has to be public, and the port among `ports`.
-    Raises SourceUnreachable where the name has no address, SourceNotAllowed where one of them is not allowed.
+    `allowed_private` lists hosts, `host:port`, addresses and networks; these may be private and may be reached on
+    any port, or on the listed port only. Everything else must be public, and the port must be among `ports`.
+    Raises SourceUnreachable if the name has no address, SourceNotAllowed if one of them is not allowed.
     """
     if not 0 < port < 65536:  # the resolver would take it modulo 65536
         raise SourceNotAllowed(f"there is no port {port}")
@@ -113,21 +113,21 @@ def _allowed(host: str, port: int, address: Address, names: tuple[str, ...]) -> 
 
 
 def fetchable(url: httpx.URL) -> httpx.URL:
-    """The URL itself. Raises SourceNotAllowed for one with a user name or password, which ends up in logs."""
+    """Return the URL. Raises SourceNotAllowed if it has a user name or password, which would end up in logs."""
     if url.userinfo:
         raise SourceNotAllowed("the link contains a user name or password")
-    if url.port == 0:  # httpcore would take it for "none given"
+    if url.port == 0:  # httpcore would treat it as "no port given"
         raise SourceNotAllowed("there is no port 0")
     return url
 
 
 class GuardedBackend(httpcore.NetworkBackend):
-    """Connects to checked addresses only. TLS still verifies the name: httpcore hands it over separately."""
+    """Connects to checked addresses only. TLS still verifies the host name, which httpcore passes separately."""
 
     def __init__(
         self, allowed_private: tuple[str, ...], check: Callable[[], None], ports: Ports = STANDARD_PORTS
     ) -> None:
-        """`check` is called now and then while a connection waits for the other side, and may raise to stop."""
+        """`check` is called periodically while a connection waits for the peer, and may raise to stop."""
         self._allowed_private = allowed_private
         self._ports = ports
         self._check = check
@@ -141,7 +141,7 @@ class GuardedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        """Connect to the first address that answers."""
+        """Connect to the first address that accepts the connection."""
         failure: Exception | None = None
         for address in checked_addresses(host, port, self._allowed_private, self._ports):
             self._check()
@@ -154,7 +154,7 @@ class GuardedBackend(httpcore.NetworkBackend):
 
 
 class _WatchedStream(httpcore.NetworkStream):
-    """A connection whose reader can be stopped while nothing comes."""
+    """A connection whose reader can be stopped while it waits for data."""
 
     def __init__(self, inner: httpcore.NetworkStream, check: Callable[[], None]) -> None:
         self._inner = inner

@@ -1,1 +1,1 @@
-"""The transcription worker: takes jobs, runs the engine, commits parts."""
+"""The transcription worker: claims jobs, runs the engine, commits parts."""

@@ -1,4 +1,4 @@
-"""The course of one attempt: how long its stages took, for the database, the metrics and the trace."""
+"""Stage timings of one attempt, for the database, the metrics and the trace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMIT = "commit"
 
 
 class AttemptTimer:
-    """Times of the stages of an attempt; of those of the engine too, which take turns within `transcribing`."""
+    """Times the stages of an attempt, including the engine's stages, which alternate within `transcribing`."""
 
     def __init__(self) -> None:
         self.stage_ms: dict[str, int] = {}
@@ -25,13 +25,13 @@ class AttemptTimer:
 
     @property
     def stage_seconds(self) -> dict[str, float]:
-        """All stages, for the metrics."""
+        """Seconds per stage, for the metrics."""
         self.end_part()
         return {name: took_ms / 1000 for name, took_ms in self.stage_ms.items()} | self._inner
 
     @contextmanager
     def stage(self, hold: RunningJob, stage: Stage) -> Iterator[None]:
-        """Time a stage, and say that the job is in it."""
+        """Time a stage and report it as the job's current one."""
         hold.stage = stage
         began = time.monotonic()
         try:
@@ -46,7 +46,7 @@ class AttemptTimer:
 
     @contextmanager
     def commit(self) -> Iterator[None]:
-        """A part is committed, which ends the engine's stages of that part."""
+        """Time the commit of a part, which ends the engine's stages of that part."""
         self.end_part()
         began = time.monotonic()
         try:
@@ -56,9 +56,9 @@ class AttemptTimer:
             self._inner[COMMIT] += time.monotonic() - began
 
     def end_part(self) -> None:
-        """Each stage of the engine becomes one span: from the first to the last of its turns in this part.
+        """Record each engine stage as one span, from the start of its first to the end of its last interval in a part.
 
-        They overlap, for they take turns; `paraqueue.busy_seconds` says how much of it was spent there.
+        The spans overlap because the stages alternate; `paraqueue.busy_seconds` is the time spent in the stage.
         """
         for name, stage in self.engine.take().items():
             self._inner[name] += stage.seconds

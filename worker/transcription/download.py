@@ -1,4 +1,4 @@
-"""Links to local files: http(s) and S3-compatible objects, with limits, continued where they break."""
+"""Downloads links to local files: http(s) and S3-compatible objects, with limits, resumed after a broken connection."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ REFUSED_CODES = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "Sign
 
 @dataclass(frozen=True, slots=True)
 class FetchLimits:
-    """What fetching one link may take."""
+    """Limits for fetching one link."""
 
     max_bytes: int
     timeout_seconds: float
@@ -52,16 +52,16 @@ class FetchLimits:
 
 
 class Broken(Exception):
-    """The connection broke; what came so far is good."""
+    """The connection broke; the bytes received so far are valid."""
 
 
 class Changed(Broken):
-    """The rest is not of the version that came so far: begin again."""
+    """The source has changed since the first bytes were received; start again."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceResponse:
-    """One response: where its first byte belongs, the whole size if it is known, and what names this version."""
+    """One response: the offset of its first byte, the total size if known, and the identifier of this version."""
 
     offset: int
     total: int | None
@@ -69,12 +69,12 @@ class SourceResponse:
     chunks: Iterator[bytes]
 
 
-# Opens the source at an offset, given the version that the bytes so far came from.
+# Opens the source at an offset; the second argument is the version of the bytes received so far.
 Open = Callable[[int, str | None], Any]
 
 
 def download(opened: Open, target: Path, limits: FetchLimits, check: Callable[[], None]) -> None:
-    """Copy a source into a file; `check` is called with every chunk and may raise to stop.
+    """Copy a source to a file; `check` is called for every chunk and may raise to stop.
 
     Raises SourceTooLarge, SourceTooSlow, SourceUnreachable, AudioEmpty and what `opened` raises.
     """
@@ -127,9 +127,9 @@ def _too_slow(limits: FetchLimits) -> SourceTooSlow:
 
 
 class HttpSource:
-    """An http(s) link. Use `open` with `download`, then `close`. Raises SourceNotAllowed for what is no URL.
+    """An http(s) link. Use `open` with `download`, then `close`. Raises SourceNotAllowed for an invalid URL.
 
-    `check` is called while the other side is silent, too, and may raise to stop.
+    `check` is also called while the server is silent, and may raise to stop.
     """
 
     def __init__(self, url: str, limits: FetchLimits, check: Callable[[], None]) -> None:
@@ -155,7 +155,7 @@ class HttpSource:
             raise _too_slow(self._limits)
 
     def open(self, offset: int, version: str | None) -> _HttpAnswer:
-        """Ask for the bytes from `offset` on, if they are still of the same version."""
+        """Request the bytes from `offset` on, provided that the version has not changed."""
         headers = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "paraqueue"}
         if offset and version:
             headers |= {"Range": f"bytes={offset}-", "If-Range": version}
@@ -193,7 +193,7 @@ class HttpSource:
 
 
 class _HttpAnswer:
-    """A response as an `Answer`, closed at the end."""
+    """An HTTP response as a `SourceResponse`, closed at the end."""
 
     def __init__(self, response: httpcore.Response, offset: int, version: str | None) -> None:
         self._response = response
@@ -227,7 +227,7 @@ class _HttpAnswer:
         return SourceResponse(offset, total, version, self._chunks())
 
     def _check_continues(self, version: str | None, content_range: str) -> None:
-        """Not every server that knows Range knows If-Range."""
+        """Check that the response continues the same version: not every server with Range supports If-Range."""
         first = content_range.removeprefix("bytes ").partition("-")[0]
         if version not in {None, self._asked_version} or first != str(self._asked_offset):
             raise Changed("the rest that came is not the rest of what came so far")
@@ -265,7 +265,7 @@ class ObjectSource:
         self._where = {"Bucket": bucket, "Key": key}
 
     def open(self, offset: int, version: str | None) -> _ObjectAnswer:
-        """Ask for the bytes from `offset` on, if they are still of the same version."""
+        """Request the bytes from `offset` on, provided that the version has not changed."""
         more = {"Range": f"bytes={offset}-", "IfMatch": version} if offset and version else {}
         try:
             return _ObjectAnswer(self._client.get_object(**self._where, **more), offset)
@@ -278,7 +278,7 @@ class ObjectSource:
 
 
 class _ObjectAnswer:
-    """A get_object result as an `Answer`, closed at the end."""
+    """A get_object result as a `SourceResponse`, closed at the end."""
 
     def __init__(self, result: dict[str, Any], offset: int) -> None:
         self._result = result

@@ -1,4 +1,4 @@
-"""What an operator asks of a running worker: to take no new jobs, and perhaps to end when it has none left."""
+"""Draining: on request, a running worker takes no new jobs and optionally exits when it has none left."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ log = get_logger(__name__)
 
 
 def end_this_process() -> None:
-    """The way that every other end goes too."""
+    """End this process the same way as every other shutdown."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Draining:
-    """Follows what the renewals bring back. That no claim succeeds any more, the database sees to itself.
+    """Applies the drain state that lease renewals return. The database itself rejects further claims.
 
-    Beyond that a drained worker stops reading its queue: else it would take messages that others wait for, and
-    those would come again only after a while.
+    In addition, a drained worker stops consuming its queue: otherwise it would take messages that other workers could
+    process, and those would be announced again only after a delay.
     """
 
     def __init__(self, queue: str, *, end: Callable[[], None] = end_this_process) -> None:
@@ -33,11 +33,11 @@ class Draining:
         self._ending = False
 
     def attach(self, consumer: Any) -> None:
-        """Celery's consumer, when it reads the queue."""
+        """Set Celery's consumer once it is consuming the queue."""
         self._consumer = consumer
 
     def told(self, drain: Drain | None, running: int) -> None:
-        """With each renewal: what is asked, and how many jobs run."""
+        """Apply the drain state and the number of running jobs that each renewal reports."""
         if (drain is not None) != self._drained:
             self._drained = drain is not None
             log.info("worker_draining" if self._drained else "worker_takes_jobs_again", running=running)

@@ -1,4 +1,4 @@
-"""Calls that block for long in a library, made in a thread of their own so that a job can stop meanwhile."""
+"""Runs long blocking library calls in a separate thread, so that a job can stop in the meantime."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ CHECK_SECONDS = 0.2
 
 
 def interruptible(call: Callable[[], T], check: Callable[[], None], *, left_behind: Callable[[], None]) -> T:
-    """What `call` returns or raises; `check` is called meanwhile, several times a second, and may raise to stop.
+    """Return or raise what `call` does; `check` is called several times a second meanwhile and may raise to stop.
 
-    The call itself cannot be stopped then: it is left to its own time-outs, and its outcome is dropped. After it, in
-    its thread, `left_behind` clears away what it made in the meantime.
+    The call itself cannot be stopped: it runs into its own timeouts, and its outcome is dropped. Afterwards
+    `left_behind` runs in its thread and cleans up what the call created.
     """
     future: Future[T] = Future()
     abandoned = threading.Event()
@@ -32,7 +32,7 @@ def interruptible(call: Callable[[], T], check: Callable[[], None], *, left_behi
     threading.Thread(target=run, name="interruptible", daemon=True).start()
     while True:
         with suppress(TimeoutError):
-            # An error of the call itself may be a TimeoutError as well; then it is done.
+            # The call itself may raise a TimeoutError too; in that case the future is done.
             return future.result(CHECK_SECONDS)
         if future.done():
             return future.result()

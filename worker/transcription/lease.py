@@ -1,4 +1,4 @@
-"""Holding jobs: one thread renews all leases of a worker and brings back who asked for what."""
+"""Lease renewal: one thread renews all leases of a worker and collects stop and drain requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = get_logger(__name__)
 
 
 class RunningJob:
-    """A claimed job while it runs: how far it is, and whether it should stop."""
+    """A claimed job while it runs: its progress, and whether it should stop."""
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
@@ -31,7 +31,7 @@ class RunningJob:
         self.signal = StopSignal()
 
     def progress(self) -> Progress:
-        """What the next renewal tells the database."""
+        """The progress that the next renewal writes to the database."""
         return Progress(self.claim.token, self.stage, self.processed_ms, self.declared_ms)
 
 
@@ -47,7 +47,7 @@ class LeaseKeeper:
         renew_seconds: float,
         on_drain: Callable[[Drain | None, int], None] = lambda _drain, _running: None,
     ) -> None:
-        """`on_drain` hears, with each renewal, what an operator asked of the worker, and how many jobs run."""
+        """`on_drain` is called at each renewal with the drain request, if any, and the number of running jobs."""
         self._database = database
         self._on_drain = on_drain
         self._worker = worker
@@ -61,12 +61,12 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
-        """Say that the worker is ready, and begin renewing. A database that is away is told a second later."""
+        """Report the worker as ready and start renewing; if the database is unavailable, report it a second later."""
         self._renew_or_say()
         self._thread.start()
 
     def shut_down(self) -> None:
-        """Ask every job, also one that is claimed later, to commit what it has and stop."""
+        """Request every job, including jobs claimed later, to commit what it has and stop."""
         with self._lock:
             self._shutting_down = True
             holds = list(self._holds.values())
@@ -74,24 +74,24 @@ class LeaseKeeper:
             hold.signal.request(StopReason.SHUTDOWN)
 
     def abandon(self) -> None:
-        """Ask every job to stop, and renew no lease any more: this process cannot finish any job."""
+        """Request every job to stop and renew no more leases: this process cannot finish any job."""
         self.shut_down()
         self._ended.set()
 
     def end(self) -> None:
-        """Stop renewing, when no job runs any more."""
+        """Stop renewing once no job is running."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=10)
 
     def running(self) -> int:
-        """How many jobs this worker holds now."""
+        """The number of jobs that this worker is running now."""
         with self._lock:
             return len(self._holds)
 
     @contextmanager
     def hold(self, claim: Claim) -> Iterator[RunningJob]:
-        """Keep a job's lease for as long as the context lasts."""
+        """Keep a job's lease renewed while the context is open."""
         hold = RunningJob(claim)
         with self._lock:
             self._holds[claim.token] = hold
@@ -138,7 +138,7 @@ class LeaseKeeper:
         )
         for token, hold in holds.items():
             if token not in renewal.held:
-                # It may just have ended; then nobody asks this hold any more.
+                # The job may just have ended; then nothing checks this signal any more.
                 hold.signal.request(StopReason.LOST)
                 if jobs.forgive_crash(self._database, hold.claim.job.id, token):
                     log.warning("lease_was_lost", job_id=hold.claim.job.public_id)

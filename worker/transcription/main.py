@@ -1,4 +1,4 @@
-"""The GPU worker: load the bundle once, start the engine, take `transcribe`. `python -m worker.transcription`."""
+"""The GPU worker: loads the bundle once, starts the engine, runs `transcribe`. `python -m worker.transcription`."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ DEVICE_LOST_SECONDS = 20.0
 
 
 def main() -> int:
-    """Work until SIGTERM; jobs in flight then commit what they have and go back to the queue.
+    """Run until SIGTERM; running jobs then commit what they have and return to the queue.
 
-    A device that does not work any more ends the process too, with EXIT_DEVICE_LOST.
+    A lost device also ends the process, with EXIT_DEVICE_LOST.
     """
     try:
         settings = load_settings()
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def _exit_device_lost() -> None:
-    """End without waiting for threads, of which one may hang in the device's driver."""
+    """Exit without waiting for threads, because one may hang in the device driver."""
     stop_tracing()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -72,7 +72,7 @@ def _exit_device_lost() -> None:
 
 
 def load_engine(settings: Settings) -> Engine:
-    """The bundle on its device; downloaded first where that is allowed, never later."""
+    """Load the bundle onto its device. It is downloaded first if that is allowed, and never later."""
     engine = Engine.load(
         ensure_bundle(settings, lambda step: log.info("model_download", step=step)),
         device=settings.device,
@@ -82,7 +82,7 @@ def load_engine(settings: Settings) -> Engine:
         max_segment_ms=int(settings.max_segment_seconds * 1000),
         segmentation=settings.segmentation,
     )
-    # The modules' many objects live as long as the process: the collector need not look at them again.
+    # The many module objects live as long as the process, so the garbage collector need not scan them again.
     gc.freeze()
     log.info(
         "model_loaded",
@@ -95,7 +95,7 @@ def load_engine(settings: Settings) -> Engine:
 
 
 def serve(settings: Settings, engine: Engine) -> None:
-    """Take jobs until told to stop."""
+    """Process jobs until the worker is stopped."""
     worker = Worker(
         id=f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}",
         model=engine.bundle,
@@ -177,7 +177,7 @@ def _metrics(settings: Settings, engine: Engine, worker: Worker, leases: LeaseKe
 
 
 def _say_goodbye(database: Database, worker: Worker) -> None:
-    """Best effort: a row that stays is taken for dead half a minute later."""
+    """Remove the worker's row (best effort): a row that remains is considered dead half a minute later."""
     try:
         jobs.unregister_worker(database, worker.id)
     except ParaqueueError as error:
@@ -185,7 +185,7 @@ def _say_goodbye(database: Database, worker: Worker) -> None:
 
 
 def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, draining: Draining) -> None:
-    """Celery's own signals: there is no other moment at which the queue is surely being read."""
+    """Connect to Celery's signals: only they tell reliably when the queue is being consumed."""
 
     def ready(sender: Any, **_: Any) -> None:
         draining.attach(sender)
@@ -201,7 +201,7 @@ def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, dra
 
 
 def _stop_on_device_lost(error: DeviceLost, leases: LeaseKeeper) -> None:
-    """Stop as on SIGTERM, but in limited time; whatever starts the process again gives it a fresh device."""
+    """Stop as on SIGTERM but within a time limit; the supervisor's restart gives the process a fresh device."""
     log.critical("device_lost", reason=error.message)
     leases.abandon()
     deadline = threading.Timer(DEVICE_LOST_SECONDS, os._exit, [EXIT_DEVICE_LOST])

@@ -1,6 +1,6 @@
-"""The bundle of this installation on disk: found, or downloaded before any job is taken, never later.
+"""Finds this installation's bundle on disk, or downloads it before the worker takes any job, never later.
 
-`python -m worker.transcription.models` does only that, for images and for machines that are prepared ahead.
+`python -m worker.transcription.models` does only that, for images and machines that are prepared in advance.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from worker.engine.bundles.hubs import HubAccess
 
 
 def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> BundlePaths:
-    """Where the bundle lies. One that is complete on disk is not looked up anywhere else.
+    """Return the paths of the bundle. If it is complete on disk, no other source is consulted.
 
-    `say` gets a line per step of a download. Raises ModelUnavailable, which tells how to put the files in place.
+    `say` receives a line per download step. Raises ModelUnavailable, whose message explains how to install the files.
     """
     spec = bundles.bundle_spec(settings.model, settings.models_dir)
     try:
@@ -36,7 +36,7 @@ def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> Bundle
 
 
 def main() -> int:
-    """Get the bundle that the settings name."""
+    """Provide the bundle named in the settings."""
     try:
         settings = load_settings()
         paths = ensure_bundle(settings, print)

@@ -1,6 +1,6 @@
-"""Audio → parts of sentences, with a state to resume from, progress, and a way to stop.
+"""Turns audio into parts of sentences, with a resume state, progress reports and a way to stop.
 
-Knows the engine; knows no queue and no database.
+Depends on the engine, but not on the queue or the database.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from worker.engine.stream import RecognitionStream
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 BLOCK_SAMPLES = 2 * SAMPLE_RATE
-# Samples are the same only where the same code and libraries decode them.
+# Samples are identical only if the same code and libraries decode them.
 DECODING = f"{DECODING_VERSION}/{version('av')}"
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
-# Speech without a pause does not put a part off for ever.
+# Without a pause in the speech, a part ends at this multiple of its normal length.
 LONGEST_PART = 2.0
 
 
@@ -48,10 +48,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """How a running pipeline talks to its caller, all in the thread that runs it.
+    """Callbacks of a running pipeline, all called in the thread that runs it.
 
-    `on_part` commits a part that is not the last one; `on_progress` is given the milliseconds done and those
-    that the file declares, if it does. `stopwatch` is told how long each stage takes.
+    `on_part` commits a part other than the last; `on_progress` receives the milliseconds done and the length that the
+    file declares, if any. `stopwatch` measures each stage.
     """
 
     on_part: Callable[[Part], None]
@@ -62,7 +62,7 @@ class Hooks:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
-    """What came of the whole audio: its last part, not yet committed, and its measures."""
+    """The result for the whole audio: its last part, not yet committed, and its measurements."""
 
     last: Part
     audio_ms: int
@@ -70,13 +70,13 @@ class PipelineResult:
 
 
 def transcribe(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult:
-    """Transcribe a file, handing over a part every few minutes.
+    """Transcribe a file, emitting a part every few minutes.
 
-    Continues behind `request.resume` with exactly the text that an undisturbed run would have given: the audio is
-    decoded from the start and discarded up to there, because seeking in compressed audio is not sample-exact.
+    Continues after `request.resume` with exactly the text of an uninterrupted run: the audio is decoded from the start
+    and discarded up to that position, because seeking in compressed audio is not sample-exact.
 
-    Raises the Audio… errors, OutOfMemory, StaleState, and Stopped; on a shutdown the part up to there has been
-    handed over first.
+    Raises the Audio… errors, OutOfMemory, StaleState and Stopped; on a shutdown the part up to that position is emitted
+    first.
     """
     with _opened(request, hooks.stopwatch) as reader:
         run = _Run(engine, request, hooks, reader)
@@ -117,16 +117,16 @@ class _Run:
         self._streams = [
             engine.stream(channel, request.key, state, hooks.stopwatch) for channel, state in enumerate(states)
         ]
-        # From where each channel is fed; it needs some audio from before the end of the last part.
+        # The sample from which each channel is fed; it needs some audio from before the end of the last part.
         self._feed_from = [stream.resume_sample for stream in self._streams]
 
     def abandon(self) -> None:
-        """Drop what is queued in the engine; callable from any thread."""
+        """Drop everything queued in the engine; callable from any thread."""
         for stream in self._streams:
             stream.cancel()
 
     def take(self, block: np.ndarray) -> None:
-        """The next samples, int16 [channels, n]."""
+        """Process the next samples, int16 [channels, n]."""
         self._hooks.signal.check_abandoned()
         start, self._decoded = self._decoded, self._decoded + block.shape[1]
         for stream, samples, feed_from in zip(self._streams, block, self._feed_from, strict=True):
@@ -152,14 +152,14 @@ class _Run:
         self._hooks.on_part(self._part(_pack(self._decoded, self._streams)))
 
     def finish(self) -> PipelineResult:
-        """The audio is over."""
+        """Finish after the end of the audio."""
         for stream in self._streams:
             self._sentences += stream.finish()
         audio_ms = self._decoded // SAMPLES_PER_MS
         return PipelineResult(self._part(b"", last=True), audio_ms, self._reader.channels)
 
     def _part(self, state: bytes, *, last: bool = False) -> Part:
-        """What has gathered since the last part, in the order it was spoken."""
+        """Build a part from the sentences since the last one, in the order they were spoken."""
         ordered = tuple(sorted(self._sentences, key=lambda item: (item.start_ms, item.channel)))
         start_ms, end_ms = self._part_start // SAMPLES_PER_MS, self._decoded // SAMPLES_PER_MS
         recording = Recording(self._reader.tracks, self._reader.warnings)
@@ -171,14 +171,14 @@ class _Run:
 
 
 def with_no_speech(last: Part) -> Part:
-    """The last part of a recording in which nobody speaks, which says so."""
+    """Add the no-speech warning to the last part of a recording without speech."""
     told = RecordingWarning(WarningCode.NO_SPEECH.value, "No speech was found in the recording; the text is empty.")
     recording = replace(last.recording, warnings=(*last.recording.warnings, told))
     return replace(last, recording=recording)
 
 
 def _pack(position: int, streams: list[RecognitionStream]) -> bytes:
-    """The resume state of a part: the position, and a state for each channel, which says who may continue from it."""
+    """The resume state of a part: the position and a state for each channel, with the identity of its engine."""
     states = [base64.b64encode(stream.state()).decode("ascii") for stream in streams]
     return json.dumps({"decoding": DECODING, "position_samples": position, "streams": states}).encode("ascii")
 

@@ -1,4 +1,4 @@
-"""Whether an attempt that failed is followed by another, and when. Pure."""
+"""Decides whether and when a failed attempt is retried. Pure."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from common.errors import DecodeStalled, ParaqueueError, StorageFull, StorageUnavailable, Unavailable
 
-# What we stand on is away: no job is to blame, and none would fare better.
+# A dependency is unavailable: the job is not to blame, and no other job would succeed.
 OUTAGES = (DecodeStalled, StorageFull, StorageUnavailable, Unavailable)
 
 
 def is_outage(error: ParaqueueError) -> bool:
-    """Whether what the service stands on is to blame."""
+    """Whether the error is caused by a dependency of the service."""
     return isinstance(error, OUTAGES)
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Exponential back-off: `base` seconds, doubled with each failure, at most `longest`.
+    """Exponential backoff: `base_seconds`, doubled with each failure, at most `longest_seconds`.
 
-    Errors in OUTAGES are tried up to `max_outage_attempts` times, all others up to `max_attempts` times; each kind is
-    counted by itself.
+    Errors in OUTAGES allow up to `max_outage_attempts` attempts, all others up to `max_attempts`; each kind is counted
+    separately.
     """
 
     max_attempts: int
@@ -29,10 +29,10 @@ class RetryPolicy:
     max_outage_attempts: int
 
     def pause(self, error: ParaqueueError, failures: int, outages: int = 0, *, jitter: float) -> float | None:
-        """Seconds until the next attempt, or None where the error is final.
+        """Seconds until the next attempt, or None if the error is final.
 
-        `failures` and `outages` count the attempts before this one that ended so since the last part was committed;
-        `jitter`, 0 to 1, spreads jobs that failed together over the upper half of the pause.
+        `failures` and `outages` count the earlier attempts of each kind since the last part was committed; `jitter`,
+        0 to 1, spreads jobs that failed together over the upper half of the pause.
         """
         outage = is_outage(error)
         before, most = (outages, self.max_outage_attempts) if outage else (failures, self.max_attempts)

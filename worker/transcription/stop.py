@@ -1,4 +1,4 @@
-"""How a running job is told to stop, from any thread."""
+"""Signals a running job to stop, from any thread."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Stopped(Exception):
 
 
 class StopSignal:
-    """Set once, by whoever learns first that the job should stop.
+    """A stop request for one job, set by the first thread that learns of the reason.
 
-    A shutdown is soft: the job commits what it has. Cancel and loss are hard: they also call `on_abandon`,
-    which frees a thread that waits for the engine.
+    A shutdown is soft: the job commits what it has. Cancellation and loss are hard: they also call the `on_abandon`
+    action, which unblocks a thread that waits for the engine.
     """
 
     def __init__(self) -> None:
@@ -37,11 +37,11 @@ class StopSignal:
 
     @property
     def reason(self) -> StopReason | None:
-        """Why to stop, or None."""
+        """The reason to stop, or None."""
         return self._reason
 
     def request(self, reason: StopReason) -> None:
-        """Ask to stop. A hard reason replaces a soft one."""
+        """Request a stop. A hard reason replaces a soft one."""
         with self._lock:
             if self._reason in {None, StopReason.SHUTDOWN}:
                 self._reason = reason
@@ -50,7 +50,7 @@ class StopSignal:
             abandon()
 
     def on_abandon(self, action: Callable[[], None]) -> None:
-        """What to call on a hard stop; at once if there was one already."""
+        """Register an action for a hard stop; it is called immediately if there was one already."""
         with self._lock:
             self._abandon = action
             late = self._reason in {StopReason.CANCELED, StopReason.LOST}
@@ -58,7 +58,7 @@ class StopSignal:
             action()
 
     def check(self) -> None:
-        """Raise Stopped if the job should stop, for whatever reason."""
+        """Raise Stopped if the job should stop for any reason."""
         if self._reason is not None:
             raise Stopped(self._reason)
 

@@ -37,17 +37,17 @@ from worker.transcription.stop import Stopped, StopReason
 
 log = get_logger(__name__)
 T = TypeVar("T")
-# How an attempt may end that a trace shows as an error.
+# Outcomes that a trace shows as errors.
 FAILED = {"failed", "retrying", "lost", "unsaid"}
 DECODE_STALL_SECONDS = 60.0
 PERSIST_PAUSE_SECONDS = 0.5
-# Who is suspected of killing its worker shows soon that it got further, so that others may run beside it.
+# A quarantined job commits parts early to prove progress, so that other jobs may run beside it again.
 QUARANTINE_PART_SECONDS = 30.0
 
 
 @dataclass
 class Committed:
-    """How many sentences of the run are in the database."""
+    """The number of sentences of the run that are in the database."""
 
     sentences: int
 
@@ -66,7 +66,7 @@ class Transcriber:
     wake_dispatcher: Callable[[], None]
 
     def run(self, transcription_id: str) -> str:
-        """One message: take the job if it is still to be had, and work on it. Returns what came of it."""
+        """Handle one message: claim the job if it is still available and run it. Returns the outcome."""
         job_id, token = ids.parsed(ids.JOB, transcription_id), uuid.uuid4()
         try:
             claim = jobs.claim(
@@ -78,12 +78,12 @@ class Transcriber:
                 token=token,
             )
         except Unavailable as error:
-            # Dispatch announces the job again when nobody has claimed it for a while.
+            # Dispatch announces the job again if no worker claims it for a while.
             log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
             self._abandon(job_id, token)
             return "postponed"
         if claim is None:
-            self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
+            self.wake_dispatcher()  # the job may need a worker without other jobs
             return "not_to_be_had"
         with self._told_of(claim) as span, self.leases.hold(claim) as hold:
             outcome = self._attempt(hold)
@@ -94,7 +94,7 @@ class Transcriber:
         return outcome
 
     def _abandon(self, job_id: uuid.UUID, token: uuid.UUID) -> None:
-        """Undo a claim that may have been committed although we did not hear of it."""
+        """Undo a claim that may have been committed although no confirmation arrived."""
         try:
             self._persist(lambda: jobs.abandon_claim(self.database, job_id, token))
         except ParaqueueError as error:
@@ -102,7 +102,7 @@ class Transcriber:
 
     @contextmanager
     def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
-        """The log and the trace say whose work this is: the job's, and the request's that asked for it."""
+        """Bind the job and the request that submitted it to the log and the trace."""
         job = claim.job
         names = {"job_id": job.public_id, "attempt": claim.attempt}
         asked_by = {"request_id": claim.request_id} if claim.request_id else {}
@@ -144,7 +144,7 @@ class Transcriber:
         return "completed"
 
     def _done_before(self, claim: Claim, course: AttemptTimer) -> bool:
-        """Whether an earlier transcript of the same audio could be taken."""
+        """Complete the job from an earlier transcript of the same audio; False if there is none."""
         return self._persist(
             lambda: jobs.complete_from_duplicate(
                 self.database,
@@ -218,7 +218,7 @@ class Transcriber:
         )
 
     def _end_early(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
-        """Say how the attempt ended; what cannot be said, the sweep finds when the lease runs out."""
+        """Record how the attempt ended; if that fails, the sweep rescues the job when the lease expires."""
         try:
             return self._outcome(hold, course, error)
         except LeaseLost:
@@ -238,8 +238,8 @@ class Transcriber:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
         if isinstance(error, DeviceLost):
-            # No failed attempt, for the device may have been lost by another job. But if this one loses every device
-            # it gets to, it must be found out: that is what quarantine does with lost attempts.
+            # Not counted as a failed attempt, because another job may have caused the loss of the device. A job that
+            # loses every device it runs on must still be detected: quarantine does that by counting lost attempts.
             self._persist(lambda: jobs.give_up_lease(database, claim))
             return "lost"
         return self._failure(hold, course, error)
@@ -265,7 +265,7 @@ class Transcriber:
         return "retrying"
 
     def _persist(self, write: Callable[[], T]) -> T:
-        """Write, waiting out a database that is away for less than a lease."""
+        """Write, retrying while the database is unavailable for less than a lease."""
         deadline = time.monotonic() + self.settings.lease_seconds
         while True:
             try:
@@ -276,7 +276,7 @@ class Transcriber:
                 time.sleep(PERSIST_PAUSE_SECONDS)
 
     def _log_line(self, hold: RunningJob, course: AttemptTimer, outcome: str, error: Exception | None) -> None:
-        """One line per attempt, and its numbers."""
+        """Log one line per attempt, with its measurements."""
         took_ms = course.stage_ms.get(Stage.TRANSCRIBING, 0)
         resumed_ms = hold.claim.resume.end_ms if hold.claim.resume else 0
         done_ms = hold.processed_ms - resumed_ms

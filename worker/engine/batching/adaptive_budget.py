@@ -1,4 +1,4 @@
-"""The size of batches while the engine runs: smaller after an out-of-memory, and larger again when that has passed."""
+"""Adapts the batch size at run time: smaller after an out-of-memory error, larger again once memory is available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ GROWTH = 1.25
 
 
 class AdaptiveBudget:
-    """Padded seconds that a batch may have. Not safe for use from several threads; `seconds` may be read from any."""
+    """The padded seconds allowed in a batch. Not thread-safe, except that `seconds` may be read from any thread."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -20,16 +20,17 @@ class AdaptiveBudget:
         self._fitted = 0
 
     def lower(self, padded_seconds: float) -> None:
-        """A batch ran out of memory; batches of `padded_seconds` are tried instead."""
-        if self._fitted:  # it grew back too early
+        """Lower the budget to `padded_seconds` after a batch ran out of memory."""
+        if self._fitted:  # the budget grew back too early
             self._patience = min(2 * self._patience, MOST_RECOVERY_BATCHES)
         self.seconds = max(min(self.seconds, padded_seconds), min(SMALLEST_SECONDS, self._configured))
         self._fitted = 0
 
     def fitted(self, padded_seconds: float) -> None:
-        """A batch fitted into memory. What had filled it may be gone: another process, a fragmented allocator.
+        """Record that a batch fit into memory. The earlier cause of the shortage (another process, a fragmented
+        allocator) may be gone.
 
-        Batches that are much smaller than the budget show nothing, and do not count.
+        Batches that are much smaller than the budget prove nothing and do not count.
         """
         if self.seconds >= self._configured or padded_seconds < self.seconds / 2:
             return

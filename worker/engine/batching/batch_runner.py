@@ -1,4 +1,4 @@
-"""Batches and calls on the device: what is tried, in which order, when they fail."""
+"""Runs batches and calls on the device, and decides what to retry, and in which order, when they fail."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Value = TypeVar("Value")
 
 @dataclass(slots=True)
 class Counts:
-    """Counters since the start, written by the device's thread only. Seconds of audio."""
+    """Counters since the start, written only by the device thread. Seconds are seconds of audio."""
 
     batches: int = 0
     segments: int = 0
@@ -31,7 +31,7 @@ class Counts:
 
 
 class BatchRunner(Generic[Item, Result]):
-    """For the device's thread alone. Every method raises DeviceLost, and else leaves no future without an answer."""
+    """For the device thread only. Every method raises DeviceLost or completes every future."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class BatchRunner(Generic[Item, Result]):
 
     @property
     def budget_seconds(self) -> float:
-        """Padded seconds that the next batch may have."""
+        """The padded seconds allowed in the next batch."""
         return self._budget.seconds
 
     def run(self, batch: list[Entry[Item, Result]]) -> None:
-        """Run a batch of segments; on out-of-memory in halves, on another error one by one."""
+        """Run a batch of segments; retry in halves after an out-of-memory error, one by one after any other error."""
         pending = [batch] if batch else []
         while pending:
             part = pending.pop()
-            if len(part) > 1 and padded_seconds(part) > self._budget.seconds:  # learned since the batch was packed
+            if len(part) > 1 and padded_seconds(part) > self._budget.seconds:  # lowered since packing
                 pending += _halves(part)[::-1]
                 continue
             results, error = self._attempt(self._function, [entry.item for entry in part])
@@ -68,7 +68,7 @@ class BatchRunner(Generic[Item, Result]):
             _settle_all([entry.future for entry in part], results, error)
 
     def answer(self, function: Callable[[list[Any]], Sequence[Any]], waiting: list[tuple[Any, Future[Any]]]) -> None:
-        """Answer calls together; if that fails each alone, so that an error stays with its own job."""
+        """Run calls together; if that fails, run each alone, so that an error affects only its own job."""
         self.counts.device_calls += len(waiting)
         values, error = self._attempt(function, [argument for argument, _ in waiting])
         if error is not None and len(waiting) > 1:
@@ -80,7 +80,7 @@ class BatchRunner(Generic[Item, Result]):
     def _attempt(
         self, function: Callable[[list[Any]], Sequence[Value]], arguments: list[Any]
     ) -> tuple[Sequence[Value] | None, Exception | None]:
-        """One value for each argument, or an error; a single argument is tried again when memory was short."""
+        """One value for each argument, or an error; a single argument is retried after an out-of-memory error."""
 
         def call() -> Sequence[Value]:
             with self._watchdog.call():
@@ -94,7 +94,7 @@ class BatchRunner(Generic[Item, Result]):
         return attempt_twice(self._faults, call, on_out_of_memory=self._count_out_of_memory)
 
     def _parts_after(self, error: Exception, batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
-        """What to try next after a batch of several segments failed."""
+        """The smaller batches to try after a batch of several segments failed."""
         if not self._faults.is_out_of_memory(error):
             return [[entry] for entry in batch]
         self._count_out_of_memory()
@@ -114,7 +114,7 @@ class BatchRunner(Generic[Item, Result]):
 
 
 def settle(future: Future[Any], value: Any, error: Exception | None) -> None:
-    """Give a waiting job its value or error, unless it was told meanwhile that the device is lost."""
+    """Complete a job's future with a value or error, unless it has already failed because the device is lost."""
     with suppress(InvalidStateError):
         if error is not None:
             future.set_exception(error)

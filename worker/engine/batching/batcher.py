@@ -1,13 +1,13 @@
 """One device fed by many jobs.
 
-A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a budget of
-padded seconds, and device calls (small forwards that a job waits for: VAD, punctuation), which go first because
-segments come out of them. A batch that is not full waits for a moment while jobs are bringing segments, and never
-longer: what is queued then is what runs.
+A single thread owns the device. It runs two kinds of work: batches of segments, packed by length within a budget of
+padded seconds, and device calls (small forward passes that a job waits for: VAD, punctuation), which take precedence
+because they produce segments. A batch that is not full waits briefly while jobs are submitting segments; then
+whatever is queued runs.
 
-When the device is lost, all waiting and all later calls raise DeviceLost.
+When the device is lost, all pending and later calls raise DeviceLost.
 
-This module knows no model and no torch; it takes callables.
+This module does not depend on a model or on torch; it takes callables.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ Value = TypeVar("Value")
 class BatcherOptions:
     """Sizes and times of a batcher.
 
-    `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a segment that is
-    longer than that runs alone. `queue_seconds` bounds what one job may have queued, `total_queue_seconds` what all
-    jobs may have together: `submit` blocks beyond them. The free device waits at most `max_queue_delay_seconds` for a
-    batch to fill, and only if a segment was queued or a device call answered so recently. A call that lasts
-    `hang_seconds` is taken for a device that hangs.
+    `budget_seconds` limits the padded seconds of a batch (longest segment times number of segments); a longer
+    segment runs alone. `queue_seconds` limits what one job may have queued, `total_queue_seconds` what all jobs
+    together may have: beyond that `submit` blocks. An idle device waits at most `max_queue_delay_seconds` for a
+    batch to fill, and only if a segment was queued or a device call completed within that time. A call that lasts
+    `hang_seconds` means that the device hangs.
     """
 
     budget_seconds: float
@@ -54,9 +54,7 @@ class BatcherOptions:
 
 @dataclass(frozen=True, slots=True)
 class BatcherStats:
-    """Counters since the start, and what is queued now. Seconds of audio, except `busy_seconds` and
-    `idle_seconds`.
-    """
+    """Counters since the start, and the current queue. Seconds of audio, except `busy_seconds` and `idle_seconds`."""
 
     batches: int
     segments: int
@@ -74,11 +72,11 @@ class BatcherStats:
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs `run(items) -> results` on one thread over segments of all jobs.
+    """Runs `run(items) -> results` on one thread over the segments of all jobs.
 
-    A batch that runs out of memory is halved, and later batches are smaller until that has passed. `run` and device
-    calls may be repeated after an error: they must not change their arguments. `on_lost` is called once, from any
-    thread, when the device is lost.
+    A batch that runs out of memory is halved, and later batches are smaller until memory is available again. `run`
+    and device calls may be repeated after an error, so they must not modify their arguments. `on_lost` is called
+    once, from any thread, when the device is lost.
     """
 
     def __init__(
@@ -113,10 +111,10 @@ class Batcher(Generic[Item, Result]):
     def submit(self, key: Hashable, item: Item, seconds: float) -> Future[Result]:
         """Queue a segment of job `key` that is `seconds` long; blocks while that job's queue, or all queues, are full.
 
-        A job with nothing queued never waits: a full queue of others does not stop it.
+        A job with nothing queued never waits, even if the queues of other jobs are full.
 
         Raises CancelledError if the job is withdrawn while it waits, Unavailable if the batcher is closed, DeviceLost.
-        The future raises OutOfMemory, DeviceLost, or what `run` raised for this very segment.
+        The future raises OutOfMemory, DeviceLost, or what `run` raised for this segment.
         """
         entry: Entry[Item, Result] = Entry(item, seconds, Future())
         with self._changed:
@@ -133,10 +131,10 @@ class Batcher(Generic[Item, Result]):
         return entry.future
 
     def call(self, function: Callable[[list[Argument]], Sequence[Value]], argument: Argument) -> Value:
-        """Run `function` on the device's thread, ahead of batches, and wait for its value for `argument`.
+        """Run `function` on the device thread, ahead of batches, and return its value for `argument`.
 
-        Arguments for the same `function` that wait at the same time are given to it together. Raises Unavailable,
-        OutOfMemory, DeviceLost (the watchdog bounds the wait), or what `function` raised for this very argument.
+        Pending arguments for the same `function` are passed to it together. Raises Unavailable, OutOfMemory,
+        DeviceLost (the watchdog limits the wait), or what `function` raised for this argument.
         """
         future: Future[Value] = Future()
         with self._changed:
@@ -146,9 +144,9 @@ class Batcher(Generic[Item, Result]):
         return future.result()
 
     def withdraw(self, key: Hashable) -> int:
-        """Drop the queued segments of a job and wake its blocked submitter; returns how many were dropped.
+        """Drop the queued segments of a job and wake its blocked submitter; return how many were dropped.
 
-        Their futures are cancelled. A segment that is on the device now is finished.
+        Their futures are cancelled. Segments that are already on the device are finished.
         """
         with self._changed:
             queue = self._queues.pop(key, JobQueue())
@@ -182,9 +180,9 @@ class Batcher(Generic[Item, Result]):
         self._lose(error)
 
     def close(self) -> None:
-        """Stop after the current work; everything still waiting gets Unavailable.
+        """Stop after the current work; everything still pending fails with Unavailable.
 
-        A device that is lost may hang, and is not waited for.
+        Does not wait for a lost device, because it may hang.
         """
         with self._changed:
             self._closed = True
@@ -200,14 +198,14 @@ class Batcher(Generic[Item, Result]):
             raise Unavailable("The engine is closed.")
 
     def _is_full(self, queue: JobQueue[Item, Result], seconds: float) -> bool:
-        """Whether a segment of a job that has others queued must wait."""
+        """Whether a segment must wait, given that its job has others queued."""
         total = sum(each.seconds for each in self._queues.values())
         return (
             queue.seconds + seconds > self._options.queue_seconds or total + seconds > self._options.total_queue_seconds
         )
 
     def _work(self) -> None:
-        """The device's thread."""
+        """Run the device thread."""
         try:
             while self._step():
                 pass
@@ -247,11 +245,11 @@ class Batcher(Generic[Item, Result]):
         return True
 
     def _expect_more(self) -> None:
-        """A job that queued a segment or got a result is likely to queue more soon."""
+        """Expect more segments soon: a job has just queued a segment or received a result."""
         self._busy_jobs_until = time.perf_counter() + self._options.max_queue_delay_seconds
 
     def _wait_to_fill(self) -> None:
-        """While the device is free, wait briefly for the batch to grow."""
+        """Wait briefly for the batch to grow while the device is idle."""
         longest = time.perf_counter() + self._options.max_queue_delay_seconds
         while not (self._closed or self._calls):
             queued = sum(queue.seconds for queue in self._queues.values())
@@ -270,7 +268,7 @@ class Batcher(Generic[Item, Result]):
         self._on_lost(error)
 
     def _abandon(self, error: Unavailable) -> None:
-        """Fail everything that waits."""
+        """Fail everything that is pending."""
         with self._changed:
             futures = [entry.future for queue in self._queues.values() for entry in queue.entries]
             futures += [future for waiting in self._calls.values() for _, future in waiting]

@@ -1,7 +1,7 @@
 """The batch budget of a device, measured at startup.
 
-Two limits: memory, extrapolated by a model of what was measured, and the point from which larger batches are no
-faster. Both are expressed as padded seconds, as the batcher counts them.
+There are two limits: memory, extrapolated by a model fitted to the measurements, and the size beyond which larger
+batches are no faster. Both are expressed in padded seconds, as the batcher counts them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class MemoryModel:
     square: float
 
     def bytes(self, padded_seconds: float, longest_seconds: float) -> float:
-        """Memory of such a batch."""
+        """Memory of a batch of this size, in bytes."""
         return self.base + padded_seconds * (self.linear + self.square * longest_seconds)
 
     def padded_seconds(self, memory: float, longest_seconds: float) -> float:
@@ -75,8 +75,8 @@ def fit(trials: list[Trial]) -> MemoryModel:
     """Least-squares fit to the measurements, with no negative coefficient."""
     rows = np.array([[1.0, t.padded_seconds, t.padded_seconds * t.seconds] for t in trials])
     peaks = np.array([t.peak_bytes for t in trials])
-    weights = 1 / np.maximum(peaks, 1.0)  # relative errors: a small batch must not drown in a large one
-    kept = [0, 1, 2][-len(trials) :]  # too few trials for three numbers: rather too much for long segments
+    weights = 1 / np.maximum(peaks, 1.0)  # relative errors: small batches must not be dominated by large ones
+    kept = [0, 1, 2][-len(trials) :]  # too few trials for three coefficients: rather overestimate long segments
     while kept:
         found = np.linalg.lstsq(rows[:, kept] * weights[:, None], peaks * weights, rcond=None)[0]
         if (found >= 0).all():
@@ -120,7 +120,7 @@ class Memory:
             torch.cuda.reset_peak_memory_stats(self._device)
             self._before = float(torch.cuda.memory_allocated(self._device))
             return
-        with contextlib.suppress(OSError):  # where it is not allowed an older peak is seen: a careful answer
+        with contextlib.suppress(OSError):  # if not permitted, an older peak is read, which errs on the safe side
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         self._before = _resident_bytes("VmRSS")
 
@@ -135,9 +135,9 @@ class Memory:
 def find_budget(run: Run, memory: Memory, longest_seconds: float) -> tuple[float, list[Trial]]:
     """Padded seconds of a batch on this device, and the trials behind it.
 
-    Batches of short segments grow twofold until they are no faster, or time is up; the longest segment shows what
-    length costs. `longest_seconds` is the longest segment there will be. The first `run` should have been made
-    before: it pays for compilation.
+    Batches of short segments double until they are no faster or the time is up; the longest segment shows the cost
+    of length. `longest_seconds` is the longest segment that will occur. Call `run` once before, so that compilation
+    is not measured.
     """
     ends = time.perf_counter() + ALLOWANCE_SECONDS
     trials = [_try(run, memory, FIRST_SEGMENTS, SEGMENT_SECONDS)]
@@ -148,7 +148,7 @@ def find_budget(run: Run, memory: Memory, longest_seconds: float) -> tuple[float
     fast = max(trial.speed for trial in grown) / FASTER
     enough = next(trial.padded_seconds for trial in grown if trial.speed >= fast)
     if grown[-1].padded_seconds == enough and _pays(grown):
-        enough *= 2  # it would have gone on
+        enough *= 2  # the growth was still paying off
     limit = min(fit(trials).padded_seconds(memory.usable_bytes(), longest_seconds), most)
     return float(np.clip(max(enough, 2 * longest_seconds), 1.0, max(limit, 1.0))), trials
 
@@ -165,7 +165,7 @@ def _grow(
             break
         try:
             grown.append(_try(run, memory, segments, SEGMENT_SECONDS))
-        except (torch.OutOfMemoryError, MemoryError):  # less was free than it seemed
+        except (torch.OutOfMemoryError, MemoryError):  # less memory was free than reported
             return grown, grown[-1].padded_seconds
     return grown, MOST_SECONDS
 
@@ -191,7 +191,7 @@ def _resident_bytes(name: str) -> float:
 
 
 def _total_bytes() -> float:
-    """Memory of the machine, or a container's limit where that is less."""
+    """Memory of the machine, or the container's limit if that is lower."""
     total = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     try:
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
@@ -201,7 +201,7 @@ def _total_bytes() -> float:
 
 
 def _available_bytes() -> float:
-    """Memory that is free, and within a container's limit."""
+    """Free memory, within the container's limit."""
     free = float(os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):

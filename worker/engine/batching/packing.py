@@ -59,10 +59,10 @@ def padded_seconds(entries: Sequence[Entry[Any, Any]]) -> float:
 def choose_batch(queues: Queues[Item, Result], budget: float) -> list[Entry[Item, Result]]:
     """Take the next batch out of `queues`.
 
-    The job that was served longest ago leads: its oldest segment is in the batch. Around it come the segments
-    that are nearest in length. Only segments near the head of every queue are looked at, the same number of
-    each job, so a job with a few segments beside one with thousands is done after a few batches. The leading
-    job moves to the end of `queues`; jobs with nothing left are removed.
+    The job that was served longest ago leads: its oldest segment is in the batch, together with the segments closest
+    to it in length. Only segments near the head of every queue are considered, the same number for each job, so a
+    job with a few segments beside one with thousands is done after a few batches. The leading job moves to the end
+    of `queues`; jobs with nothing left are removed.
     """
     leader = next((key for key, queue in queues.items() if queue.entries), None)
     if leader is None:
@@ -81,7 +81,7 @@ def choose_batch(queues: Queues[Item, Result], budget: float) -> list[Entry[Item
 
 
 def _horizon(queues: Sequence[deque[Entry[Item, Result]]], budget: float) -> list[Entry[Item, Result]]:
-    """The heads of the queues, one of each in turn, until there is enough to choose from."""
+    """The heads of the queues, taken round-robin until there are enough candidates."""
     chosen: list[Entry[Item, Result]] = []
     total = 0.0
     for row in zip_longest(*queues):

@@ -1,8 +1,7 @@
-"""Model bundles: recognition, VAD and punctuation that belong together; what they are and where they lie.
+"""Model bundles: matching models for recognition, VAD and punctuation, and where they are stored.
 
-A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's
-hubs use. Each has a definition, a TOML file (`worker.engine.bundles.definitions`). Nothing here touches
-the network.
+A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's hubs use.
+Each bundle has a definition, a TOML file (`worker.engine.bundles.definitions`). Nothing here accesses the network.
 """
 
 from __future__ import annotations
@@ -46,9 +45,9 @@ class BundlePaths:
 
 
 def locate(spec: BundleSpec, models_dir: Path | str) -> BundlePaths:
-    """The files of a bundle in `models_dir/NAME` (demo-zh also where the project keeps it), checked to be complete.
+    """Locate a bundle in `models_dir/NAME` (demo-zh also in the project's own folder) and check that it is complete.
 
-    Raises ModelUnavailable that names every file that is missing or has another size than it should.
+    Raises ModelUnavailable, which names every file that is missing or has the wrong size.
     """
     directory = Path(models_dir) / spec.name
     if not directory.exists() and (SHIPPED / spec.name).exists():
@@ -57,7 +56,7 @@ def locate(spec: BundleSpec, models_dir: Path | str) -> BundlePaths:
 
 
 def from_directory(directory: Path | str, name: str | None = None, spec: BundleSpec | None = None) -> BundlePaths:
-    """A bundle in a directory with the folders asr, vad and punc; `name` is the directory's own if not given."""
+    """A bundle in a directory with the folders asr, vad and punc; `name` defaults to the directory's name."""
     directory = Path(directory)
     name = name or directory.resolve().name
     spec = spec or known_bundles(None).get(name)
@@ -70,9 +69,9 @@ def from_directory(directory: Path | str, name: str | None = None, spec: BundleS
 
 
 def file_problems(directory: Path, part: str, spec: BundleSpec | None) -> list[str]:
-    """What keeps a part of a bundle from being used, a phrase for each file; empty: nothing.
+    """The problems that make a part of a bundle unusable, one phrase per file; empty if there are none.
 
-    Sizes are those that the download wrote down, or for files put there by hand those of the definition.
+    Sizes are compared with those that the download recorded or, for files installed by hand, with the definition.
     """
     folder = directory / part
     wanted = dict.fromkeys(REQUIRED_FILES[part], FileSpec())
@@ -90,7 +89,7 @@ def file_problems(directory: Path, part: str, spec: BundleSpec | None) -> list[s
 
 
 def downloaded_files(folder: Path) -> dict[str, FileSpec]:
-    """What the download of a folder wrote down about its files; empty for files put there by hand."""
+    """The file records written by the download of a folder; empty for files installed by hand."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return {}
@@ -104,7 +103,7 @@ def downloaded_files(folder: Path) -> dict[str, FileSpec]:
 
 
 def by_hand(spec: BundleSpec, directory: Path) -> str:
-    """How to put the files of a bundle in place without a network, in a sentence or two."""
+    """Instructions for installing the files of a bundle without a network, in a sentence or two."""
     wanted = []
     for part in PARTS:
         files = dict.fromkeys(REQUIRED_FILES[part]) | dict.fromkeys(spec.files(part))
@@ -115,7 +114,7 @@ def by_hand(spec: BundleSpec, directory: Path) -> str:
 
 
 def part_files(folder: Path) -> dict[str, Path]:
-    """The files of a model folder by their usual names; `configuration.json` may call them otherwise."""
+    """The files of a model folder by their usual names; `configuration.json` may name them differently."""
     files = {name: folder / name for name in ("config.yaml", "model.pt", "am.mvn", "tokens.json")}
     described = folder / "configuration.json"
     if not described.is_file():
@@ -134,7 +133,7 @@ def part_files(folder: Path) -> dict[str, Path]:
 
 
 def _revision(directory: Path) -> str:
-    """What a hub's files were pinned to, or a short hash of the content of files put there by hand."""
+    """The pinned revision of downloaded files, or a short content hash of files installed by hand."""
     stamps = [directory / part / REVISION_STAMP for part in PARTS]
     if all(stamp.is_file() for stamp in stamps):
         pinned = {stamp.read_text(encoding="utf-8").strip() for stamp in stamps}
@@ -143,7 +142,7 @@ def _revision(directory: Path) -> str:
 
 
 def _content_hash(directory: Path) -> str:
-    """12 hexadecimal digits over the names and bytes of all files that the models are made of."""
+    """12 hexadecimal digits of a hash over the names and contents of all model files."""
     digest = hashlib.blake2b(digest_size=6)
     for part in PARTS:
         paths = part_files(directory / part) | {WORDS_FILE: directory / part / WORDS_FILE}

@@ -39,7 +39,7 @@ _CARD = {"description": str, "licence": str, "word_times": bool, "speakers": boo
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """What is known of a file ahead of its download."""
+    """What is known about a file before its download."""
 
     size: int | None = None
     sha256: str | None = None
@@ -60,14 +60,14 @@ class Source:
 
 @dataclass(frozen=True)
 class BundleSpec:
-    """What a bundle is made of: for each part its sources in order of preference; none: put there by hand."""
+    """The parts of a bundle, each with its sources in order of preference; no sources: installed by hand."""
 
     name: str
     card: ModelCard
     sources: dict[str, tuple[Source, ...]]
 
     def files(self, part: str) -> dict[str, FileSpec]:
-        """The files that every source of a part has; sizes and hashes only where all agree on them."""
+        """The files that every source of a part has, with sizes and hashes only where all sources agree."""
         sources = self.sources.get(part, ())
         found: dict[str, FileSpec] = {}
         for name in sources[0].files if sources else ():
@@ -79,7 +79,7 @@ class BundleSpec:
 
 
 def bundle_spec(name: str, models_dir: Path | str | None = None) -> BundleSpec:
-    """The definition of that name; raises ModelUnavailable for an unknown one."""
+    """The definition of the bundle `name`; raises ModelUnavailable for an unknown one."""
     bundles = known_bundles(models_dir)
     if name not in bundles:
         raise ModelUnavailable(
@@ -90,9 +90,9 @@ def bundle_spec(name: str, models_dir: Path | str | None = None) -> BundleSpec:
 
 
 def known_bundles(models_dir: Path | str | None) -> dict[str, BundleSpec]:
-    """Every definition by name: the shipped ones and those in `models_dir`, which come first.
+    """Every definition by name: the built-in ones and those in `models_dir`, which take precedence.
 
-    Raises ConfigurationError for a file that is not one.
+    Raises ConfigurationError for a file that is not a valid definition.
     """
     directories = [SHIPPED] if models_dir is None else [SHIPPED, Path(models_dir)]
     specs = [_read(path) for directory in directories for path in sorted(directory.glob("*.toml"))]

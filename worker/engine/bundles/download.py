@@ -1,8 +1,8 @@
-"""Downloads of model bundles: one process at a time, each file beside its place, and renamed when it is proved.
+"""Downloads model bundles: one process at a time, each file under a temporary name, renamed once it is verified.
 
-Several workers that share a models directory may start together. The first takes a lock in that directory, the
-others wait and find the files. A file is written to a name of its own, compared with its size and hash, and then
-renamed, so what stands under a model's name is whole. A download that broke off is continued.
+Several workers that share a models directory may start together. The first takes a lock in that directory; the
+others wait and then find the files. A file is written under a temporary name, checked against its size and hash, and
+then renamed, so a file under its final name is complete. An interrupted download is resumed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ OPTIONAL_FILE = "configuration.json"
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A part of a bundle that is to be downloaded from a source that answered."""
+    """A part of a bundle to be downloaded from a source that responded."""
 
     part: str
     source: Source
@@ -62,12 +62,12 @@ def download(
     progress: Progress = lambda _: None,
     mirrors: str = "",
 ) -> BundlePaths:
-    """Get what is missing of a bundle into `models_dir/NAME`; parts that are complete there stay as they are.
+    """Download the missing parts of a bundle to `models_dir/NAME`; complete parts are left unchanged.
 
-    `hubs` names the hubs that may be asked, in order. `mirrors` names other repositories than those of the
-    definition: `asr=ORG/NAME@REVISION,…`, on the first of the hubs. `progress` gets a line per step. Waits while
-    another process downloads the same bundle. Raises ModelUnavailable, which names the file and the reason, and tells
-    how to put the files in place by hand.
+    `hubs` lists the hubs that may be used, in order. `mirrors` names repositories to use instead of those in the
+    definition: `asr=ORG/NAME@REVISION,…`, on the first of the hubs. `progress` receives a line per step. Waits while
+    another process downloads the same bundle. Raises ModelUnavailable, which names the file and the reason and
+    explains how to install the files by hand.
     """
     directory = Path(models_dir) / spec.name
     sources = _sources(spec, hubs, mirrors)
@@ -104,7 +104,7 @@ class _Download:
         self._failures: list[str] = []
 
     def run(self) -> None:
-        """Get the parts that are missing; first all listings, so that a disk without room is said before."""
+        """Download the missing parts; all listings come first, so that a lack of disk space is reported early."""
         wanting = [part for part in PARTS if file_problems(self._directory, part, self._spec)]
         plans = [self._planned(part, self._sources[part]) for part in wanting]
         self._check_room(plans)
@@ -112,7 +112,7 @@ class _Download:
             self._get(plan)
 
     def _planned(self, part: str, sources: Sequence[Source]) -> _Plan:
-        """The first source whose list of files has all that the part needs."""
+        """The first source whose listing contains all files that the part needs."""
         for source in sources:
             try:
                 listing = list_files(self._client, source, self._access)
@@ -126,7 +126,7 @@ class _Download:
         )
 
     def _get(self, plan: _Plan) -> None:
-        """Download a part, from the next source if this one fails."""
+        """Download a part, falling back to the next source if one fails."""
         while True:
             self._say(f"{plan.part} from {replace(plan.source, revision=plan.listing.revision)}")
             try:
@@ -141,7 +141,7 @@ class _Download:
     def _get_files(self, plan: _Plan) -> None:
         folder = self._directory / plan.part
         folder.mkdir(parents=True, exist_ok=True)
-        # Until every file is here the folder has no stamps: a mixture of two revisions must not pass for one.
+        # The folder has no records until every file is complete: a mixture of two revisions must not be taken for one.
         kept = downloaded_files(folder)
         (folder / REVISION_STAMP).unlink(missing_ok=True)
         asked, written = headers(plan.source, self._access), {}
@@ -152,7 +152,7 @@ class _Download:
         write_whole(folder / REVISION_STAMP, plan.listing.revision + "\n")
 
     def _check_room(self, plans: Sequence[_Plan]) -> None:
-        """Raise ModelUnavailable if the disk cannot take what is to come."""
+        """Raise ModelUnavailable if there is not enough disk space for the download."""
         needed = 0
         for plan in plans:
             folder = self._directory / plan.part
@@ -175,7 +175,7 @@ class _Download:
 
 
 def _sources(spec: BundleSpec, hubs: Sequence[str], mirrors: str) -> dict[str, list[Source]]:
-    """The sources of each part that may be asked, in the order of the hubs."""
+    """The allowed sources of each part, in the order of the hubs."""
     named = _mirrors(mirrors, hubs)
     found = {}
     for part in PARTS:
@@ -188,7 +188,7 @@ def _sources(spec: BundleSpec, hubs: Sequence[str], mirrors: str) -> dict[str, l
 
 
 def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
-    """`asr=ORG/NAME@REVISION,…` as sources; raises ConfigurationError for anything else."""
+    """Parse `asr=ORG/NAME@REVISION,…` into sources; raises ConfigurationError for anything else."""
     found = {}
     for item in filter(None, (item.strip() for item in text.split(","))):
         part, _, place = item.partition("=")
@@ -200,7 +200,7 @@ def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
 
 
 def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Published, ...]:
-    """The files of a part, with what is known of them from both sides. Raises SourceFailed where these disagree."""
+    """The files of a part, with what definition and hub say about them. Raises SourceFailed if these disagree."""
     pinned = dict.fromkeys(REQUIRED_FILES[part], FileSpec()) | source.files
     if OPTIONAL_FILE in listing.files:
         pinned.setdefault(OPTIONAL_FILE, FileSpec())
@@ -218,9 +218,9 @@ def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Publishe
 
 @contextmanager
 def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    """Hold the lock of a bundle. The system frees it when its holder ends, however it ends.
+    """Hold the lock of a bundle. The kernel releases it when the process ends, however it ends.
 
-    A wait has no limit of its own: the holder gives up by itself when its sources are silent.
+    The wait has no time limit of its own: the holder gives up when its sources stop responding.
     """
     with path.open("ab") as file:
         told = float("-inf")

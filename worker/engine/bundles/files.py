@@ -1,4 +1,4 @@
-"""One file of a model: received beside its place, continued after a break, proved, and only then renamed."""
+"""Downloads one model file: to a temporary name, resumed after a broken connection, verified, and only then renamed."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ def fetch_file(
     headers: Mapping[str, str],
     progress: Callable[[str], None],
 ) -> FileSpec:
-    """Have a file in its place, whole; one that is there already is compared and kept.
+    """Download a file completely; a file that is already there is verified and kept.
 
-    `kept` is what an earlier download wrote down about it. Returns its size and hash. Raises SourceFailed that names
-    the file.
+    `kept` is the record of an earlier download. Returns the size and hash. Raises SourceFailed, which names the file.
     """
     place = folder / file.name
     if place.is_file() and _mismatch(place, file) is None:
@@ -55,7 +54,7 @@ def _fill(
     headers: Mapping[str, str],
     progress: Callable[[str], None],
 ) -> None:
-    """Download to `partial` until it is whole and proved; what a broken connection left is continued."""
+    """Download to `partial` until it is complete and verified, resuming after broken connections."""
     for attempt in range(1, TRIES + 1):
         try:
             _receive(client, file, partial, headers)
@@ -70,7 +69,7 @@ def _fill(
             if mismatch is None:
                 return
             if file.size is None or partial.stat().st_size >= file.size:
-                partial.unlink()  # nothing in it can be trusted
+                partial.unlink()  # none of its content can be trusted
             if attempt == TRIES:
                 raise SourceFailed(mismatch)
         progress(f"{file.name}: broke off, try {attempt + 1} of {TRIES}")
@@ -78,7 +77,7 @@ def _fill(
 
 
 def _receive(client: httpx.Client, file: Published, partial: Path, headers: Mapping[str, str]) -> None:
-    """One request; appends what is missing of the file."""
+    """Send one request and append the missing bytes of the file."""
     begun = partial.stat().st_size if partial.exists() else 0
     if file.size is not None and 0 < begun >= file.size:
         if begun == file.size:
@@ -86,13 +85,13 @@ def _receive(client: httpx.Client, file: Published, partial: Path, headers: Mapp
         partial.unlink()
         begun = 0
     asked = dict(headers) | ({"Range": f"bytes={begun}-"} if begun else {})
-    # A transfer encoding would make the ranges those of other bytes.
+    # With a content encoding, the ranges would refer to the encoded bytes.
     asked["Accept-Encoding"] = "identity"
     with client.stream("GET", file.url, headers=asked) as answer:
         answer.raise_for_status()
         continued = answer.status_code == httpx.codes.PARTIAL_CONTENT and _begins_at(answer, begun)
         with partial.open("ab" if continued else "wb") as out:
-            for block in answer.iter_raw():  # as they come: a larger block would be lost with the connection
+            for block in answer.iter_raw():  # blocks as received: a larger block would be lost with the connection
                 out.write(block)
             _flush(out)
 
@@ -123,12 +122,12 @@ def _hash_of(path: Path, digest: hashlib._Hash) -> str:
 
 
 def _begins_at(answer: httpx.Response, begun: int) -> bool:
-    """Whether a partial answer begins where it was asked to."""
+    """Whether a partial response starts at the requested offset."""
     return str(answer.headers.get("Content-Range", "")).startswith(f"bytes {begun}-")
 
 
 def write_whole(path: Path, text: str) -> None:
-    """A small file, written beside its place and renamed."""
+    """Write a small file atomically: under a temporary name, then renamed."""
     beside = path.with_name(path.name + ".part")
     with beside.open("wb") as out:
         out.write(text.encode())

@@ -1,7 +1,8 @@
-"""What the model hubs publish of a repository, and where its files are; over HTTP, without their clients.
+"""Listings and file addresses of the model hubs, over plain HTTP without the hubs' client libraries.
 
-The clients let two processes append to one partial file and call a file with the wrong hash complete, so the
-download is `worker.engine.bundles.download`, and this is only the two hubs' addresses and listings.
+The client libraries let two processes append to one partial file and accept a file with the wrong hash, so the
+download is in `worker.engine.bundles.download`; this module contains only the addresses and listings of the two
+hubs.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class SourceFailed(Exception):
-    """A source cannot give what was asked of it; the message says why. Another source may."""
+    """A source cannot provide what was requested; the message says why. Another source may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubAccess:
-    """Addresses of the hubs, or of mirrors that answer like them, and a token for private repositories."""
+    """Addresses of the hubs, or of compatible mirrors, and a token for private repositories."""
 
     modelscope_url: str = "https://www.modelscope.cn"
     huggingface_url: str = "https://huggingface.co"
@@ -44,14 +45,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Listing:
-    """The files of a repository at a revision that cannot change: on Hugging Face a commit."""
+    """The files of a repository at an immutable revision: on Hugging Face a commit."""
 
     revision: str
     files: dict[str, Published]
 
 
 def list_files(client: httpx.Client, source: Source, access: HubAccess) -> Listing:
-    """Ask a hub for the files of a source. Raises SourceFailed."""
+    """Request the file list of a source from its hub. Raises SourceFailed."""
     try:
         if source.hub == "modelscope":
             return _modelscope(client, source, access.modelscope_url.rstrip("/"))
@@ -63,14 +64,14 @@ def list_files(client: httpx.Client, source: Source, access: HubAccess) -> Listi
 
 
 def headers(source: Source, access: HubAccess) -> dict[str, str]:
-    """What requests to a hub carry; httpx drops the token when it is sent on to another host."""
+    """Headers for requests to a hub; httpx drops the token when it is redirected to another host."""
     if source.hub == "huggingface" and access.huggingface_token:
         return {"Authorization": f"Bearer {access.huggingface_token}"}
     return {}
 
 
 def describe(error: Exception) -> str:
-    """An error of a hub in one short line."""
+    """Describe a hub error in one short line."""
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP {error.response.status_code} for {error.request.url}"
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

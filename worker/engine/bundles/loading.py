@@ -1,6 +1,6 @@
-"""FunASR's modules from a bundle's files, without AutoModel: no network, no prints, no thread settings.
+"""Loads FunASR's modules from a bundle's files without AutoModel: no network, no printing, no thread settings.
 
-Production checkpoints load unchanged. Frontends are our own, with dither 0 whatever the configuration says.
+Production checkpoints load unchanged. The frontends are our own, with dither 0 regardless of the configuration.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class ModelPart:
 
     @property
     def counts_words(self) -> bool:
-        """Whether this is a punctuation model that reads words, not characters: its vocabulary says so."""
+        """Whether this punctuation model reads words instead of characters, as its vocabulary shows."""
         return len(self.tokens) in WORD_VOCABULARIES
 
 
@@ -79,10 +79,10 @@ class LoadedBundle:
 
 
 def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32") -> LoadedBundle:
-    """Build the networks of a bundle and copy its weights in.
+    """Build the networks of a bundle and load its weights.
 
-    Raises ModelUnavailable if a file is unreadable, or the weights do not fit the configuration, and
-    ConfigurationError for a precision that is unknown or that the device does not have.
+    Raises ModelUnavailable if a file is unreadable or the weights do not match the configuration, and
+    ConfigurationError for a precision that is unknown or not supported by the device.
     """
     device = torch.device(device)
     _check_precision(precision, device)
@@ -123,7 +123,7 @@ def _load_part(tables: Any, folder: Path, classes: Mapping[str, str], device: to
 
 
 def _build(tables: Any, config: dict[str, Any], vocabulary: int, device: torch.device) -> Any:
-    """The module that a configuration describes, with arbitrary weights."""
+    """Build the module that a configuration describes, with uninitialised weights."""
     settings = {name: value for name, value in config.items() if not name.startswith(("specaug", "model_conf"))}
     frontend = config.get("frontend_conf", {})
     input_size = frontend.get("n_mels", 80) * frontend.get("lfr_m", 1)
@@ -139,9 +139,9 @@ def _build(tables: Any, config: dict[str, Any], vocabulary: int, device: torch.d
 
 
 def _copy_weights(module: Any, path: Path) -> None:
-    """Weights of a checkpoint (any float type) into the module.
+    """Copy the weights of a checkpoint (any float type) into the module.
 
-    Nothing that recognition uses may be missing or left over; what only training used is ignored.
+    No weight that recognition uses may be missing or left over; weights used only in training are ignored.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -208,7 +208,7 @@ def _funasr_tables() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """FunASR prints and logs while it is imported and built; nobody needs that."""
+    """Suppress the output that FunASR prints and logs during import and construction."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,8 +1,8 @@
-"""From a file to sound on the recording's own clock, in a child process that can do nothing else.
+"""Decodes a file to audio on the recording's own clock, in a sandboxed child process.
 
-`process.py` starts the child and is all that the parent needs, with `messages.py`, the language between the two. All
-other modules run in the child. Nothing that a file says reaches the parent but as a checked field of a message.
+The parent needs only `process.py`, which starts the child, and `messages.py`, the protocol between the two. All
+other modules run in the child. Data from a file reaches the parent only as validated fields of a message.
 """
 
-# Goes up with each change that may change a sample: parts made before cannot be continued then.
+# Incremented with each change that may alter a sample: earlier parts can then not be continued.
 DECODING_VERSION = 1

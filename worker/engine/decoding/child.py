@@ -1,4 +1,4 @@
-"""The program of the decoding child: reads the file on standard input, writes messages to standard output."""
+"""The decoding child process: reads the file on standard input and writes messages to standard output."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ STDIN, STDOUT = 0, 1
 
 
 def main(order: dict[str, Any]) -> None:
-    """Do what the order says; how it went is the last message."""
+    """Carry out the order; the last message reports the outcome."""
     av.logging.set_level(None)
     try:
         _serve(order)
@@ -65,7 +65,7 @@ def _serve(order: dict[str, Any]) -> None:
 def _pcm(
     file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
 ) -> None:
-    """int16 at 16 kHz, each block behind the warnings that are known with it."""
+    """Write int16 at 16 kHz, each block preceded by the warnings known so far."""
     source = _Source(file, tracks, heard, order["channels"])
     channels, scale = source.measured()
     _write(HEAD, messages.dump(Head(channels, *length, tracks)))
@@ -89,7 +89,7 @@ def _pcm(
 
 
 def _tell(warnings: Warnings, told: list[bytes]) -> list[bytes]:
-    """The whole list, whenever it has changed: a warning may grow longer."""
+    """Write the whole list of warnings whenever it has changed, because a warning may be extended."""
     now = [messages.dump(warning) for warning in warnings.all()]
     if now != told:
         _write(WARNING, b"[" + b",".join(now) + b"]")
@@ -99,7 +99,7 @@ def _tell(warnings: Warnings, told: list[bytes]) -> list[bytes]:
 def _mp3(
     file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
 ) -> None:
-    """For browsers, on the same clock; several tracks are mixed."""
+    """Write mp3 for browsers, on the same clock; several tracks are mixed."""
     rate = order["rate"]
     stereo = len(heard) == 1 and tracks[heard[0]].channels > 1
     encoder = Mp3(2 if stereo else 1, rate)
@@ -114,7 +114,7 @@ def _mp3(
 def _peaks(
     file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
 ) -> None:
-    """Unsigned bytes of one channel, silence is 128."""
+    """Write peaks: unsigned bytes of one channel; silence is 128."""
     _write(HEAD, messages.dump(Head(1, *length, tracks)))
     mixer = mixing.Mixer(order["rate"], Warnings())
     for block in _for_ears(file, heard, order, None):
@@ -123,7 +123,7 @@ def _peaks(
 
 
 def _for_ears(file: File, heard: tuple[int, ...], order: dict[str, Any], layout: str | None) -> Iterator[Samples]:
-    """Blocks of one second, of the length that is allowed at most."""
+    """Blocks of one second, up to the maximum allowed length."""
     rate, most = order["rate"], order["most_seconds"]
     readers = [TrackReader(file, track, rate, Warnings(), layout) for track in heard]
     blocks = [reader.blocks(rate) for reader in readers]
@@ -136,7 +136,7 @@ def _for_ears(file: File, heard: tuple[int, ...], order: dict[str, Any], layout:
 
 
 class _Source:
-    """What is to be recognised, as blocks of one second, read as often as is asked."""
+    """The audio to recognise, as blocks of one second; it can be read repeatedly."""
 
     def __init__(self, file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], channels: str) -> None:
         self._file, self._heard = file, heard
@@ -146,7 +146,7 @@ class _Source:
             self._split = mixing.carries_speakers(islice(blocks, mixing.AUTO_SECONDS))
 
     def measured(self) -> tuple[int, np.ndarray]:
-        """How many channels come out, and the gain of each."""
+        """The number of output channels, and the gain of each."""
         blocks = self._looked_through(self.blocks(Warnings()))
         first = next(blocks, None)
         if first is None:
@@ -161,7 +161,7 @@ class _Source:
         if len(self._heard) == 1:
             blocks = self._track(self._heard[0], warnings)
             return blocks if self._split else self._mixed(blocks, warnings)
-        # Warnings are those of the first track: the others of one file break in the same places.
+        # Only the warnings of the first track are kept: the other tracks of a file break in the same places.
         return _together(
             [
                 self._mixed(self._track(track, told), told)
@@ -173,7 +173,7 @@ class _Source:
         return TrackReader(self._file, track, RATE, warnings).blocks(RATE)
 
     def _looked_through(self, blocks: Iterator[Samples]) -> Iterator[Samples]:
-        """The same blocks; the parent is told that work goes on."""
+        """Pass the blocks through, sending keep-alive messages to the parent."""
         for number, block in enumerate(blocks):
             if number % 30 == 29:
                 _write(ALIVE, b"")
@@ -196,7 +196,7 @@ def _nothing(file: File) -> ParaqueueError:
 
 
 def _together(tracks: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
-    """Tracks side by side, each a channel; those that end earlier are silent from there on."""
+    """Combine tracks as channels; tracks that end earlier are padded with silence."""
     while True:
         blocks = [next(track, None) for track in tracks]
         length = max((block.shape[1] for block in blocks if block is not None), default=0)

@@ -1,6 +1,6 @@
-"""A file as FFmpeg's libraries see it: its audio tracks, and the decoded frames of one of them.
+"""A file as FFmpeg's libraries read it: its audio tracks, and the decoded frames of one track.
 
-Errors come as values of the library's interface; what it prints, which a file could forge, is not read at all.
+Errors are taken from the library's API; its log output, which a file could forge, is never read.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ FORMATS = (
     "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,amr,amrnb,amrwb,ape,asf,avi,dts,dsf,flv,gsm,loas,matroska,mov,"
     "mpeg,mpegts,mpc,mpc8,ogg,qcp,rm,tak,tta,voc,wv"
 )
-# Containers with a clock of their own, which players show as it is; elsewhere it begins at any value.
+# Containers with their own clock, which players show unchanged; in other containers it may start at any value.
 CLOCKED = frozenset({"mov", "matroska"})
-# No timestamps in the file: the libraries count frames, and know nothing of bytes that they skipped.
+# Formats without timestamps: the libraries count frames and do not account for skipped bytes.
 BARE = frozenset({"mp3", "aac", "ac3", "eac3", "amr", "amrnb", "amrwb", "dts", "gsm", "loas"})
-# Formats that state the length of their sound to the sample. The tracks of mov may be cut by edit lists, and matroska
-# states that of its longest track: there only the structure of the file tells whether it broke off.
+# Formats that state their length to the sample. Tracks in mov may be cut by edit lists, and matroska states the length
+# of its longest track: there only the file structure shows whether the file is truncated.
 EXACT = frozenset({"w64", "aiff", "caf", "flac", "ape", "tta", "wv"})
-# Good packets in a row after which a damaged place counts as passed.
+# Consecutive good packets after which a damaged section counts as over.
 STEADY = 25
-# At the end of the file fewer will do.
+# Fewer are enough at the end of the file.
 STEADY_AT_END = 5
-# Bare formats whose packets are all of one size, but for a last one that was cut off.
+# Bare formats whose packets all have the same size, except for a truncated last one.
 EVEN = frozenset({"ac3", "eac3", "dts"})
 BUFFER_BYTES = 1 << 18
 LANGUAGE = re.compile(r"[a-z]{2,3}")
@@ -43,7 +43,7 @@ LANGUAGE = re.compile(r"[a-z]{2,3}")
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A decoded frame, and where it begins on the container's clock; None where nobody knows."""
+    """A decoded frame and its start on the container's clock; None if unknown."""
 
     frame: AudioFrame
     seconds: float | None
@@ -58,7 +58,7 @@ Event: TypeAlias = Heard | Damage
 
 
 class Slice:
-    """The bytes from `start` to `end` of the open file, without a position that others share."""
+    """The bytes from `start` to `end` of the open file, with a position of its own."""
 
     def __init__(self, descriptor: int, start: int, end: int) -> None:
         self._descriptor, self._start, self._end = descriptor, start, end
@@ -71,13 +71,13 @@ class Slice:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """As files do it."""
+        """Behaves like the method of a file object."""
         base = {os.SEEK_SET: self._start, os.SEEK_CUR: self._place, os.SEEK_END: self._end}[whence]
         self._place = max(self._start, base + offset)
         return self.tell()
 
     def tell(self) -> int:
-        """As files do it."""
+        """Behaves like the method of a file object."""
         return self._place - self._start
 
 
@@ -97,29 +97,29 @@ class Sound:
         self._size, self._read_until = end - start, 0
         self._last_cut = False
         self.format = opened.format.name.partition(",")[0]
-        # Streams without a decoder have no codec context, and a rate of 0 has only what was never understood.
+        # Streams without a decoder have no codec context, and streams that could not be parsed have a rate of 0.
         self._streams = [item for item in opened.streams.audio if item.codec_context is not None and item.rate]
         if not self._streams:
             raise AudioMissing("the file has no audio track that can be decoded")
 
     @property
     def exact(self) -> bool:
-        """Whether the length that the format states can be relied on."""
+        """Whether the length that the format states is reliable."""
         return self.format in EXACT
 
     @property
     def bare(self) -> bool:
-        """Whether the format has neither timestamps nor, but for mp3's tag, a length: what is told is an estimate."""
+        """Whether the format has neither timestamps nor (except for mp3's tag) a length, so that it is estimated."""
         return self.format in BARE
 
     @property
     def start_seconds(self) -> float:
-        """Where the container's clock stands at time 0 of the recording."""
+        """The value of the container's clock at time 0 of the recording."""
         start = (self._container.start_time or 0) / av.time_base
         return min(0.0, start) if self.format in CLOCKED else start
 
     def tracks(self) -> tuple[AudioTrack, ...]:
-        """The audio tracks in the order of the file."""
+        """The audio tracks, in file order."""
         return tuple(_track(number, item) for number, item in enumerate(self._streams[:MOST_TRACKS]))
 
     def stated_seconds(self, track: int) -> float | None:
@@ -130,7 +130,7 @@ class Sound:
         return self._container.duration / av.time_base if self._container.duration else None
 
     def events(self, track: int) -> Iterator[Event]:
-        """The frames of one track, and its damaged places, in order."""
+        """The frames and damaged sections of one track, in order."""
         stream = self._streams[track]
         for other in self._container.streams:
             if other is not stream:
@@ -141,15 +141,15 @@ class Sound:
 
     @property
     def left_over(self) -> bool:
-        """After the last event: whether the file ends with bytes that make no whole packet."""
+        """Whether the file ends with an incomplete packet; valid after the last event."""
         return self._last_cut or (self.format in BARE and 0 < self._read_until < self._size)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the container."""
         self._container.close()
 
     def _decoded(self, stream: AudioStream) -> Iterator[tuple[Event, int]]:
-        """Events with the place in the file that their packet comes from."""
+        """Events with the file offset of their packet."""
         place, usual = 0, 0
         packets = self._container.demux(stream)
         while True:
@@ -178,9 +178,9 @@ class Sound:
                     yield Heard(frame, frame.time), place
 
     def _resynced(self, events: Iterator[tuple[Event, int]]) -> Iterator[Event]:
-        """Of a file without timestamps: behind a damaged place, time goes on by the bytes that were passed.
+        """Correct times in a file without timestamps: after a damaged section, time advances by the bytes skipped.
 
-        What is decoded within it is noise, and is dropped.
+        Whatever is decoded within the section is noise and is dropped.
         """
         shift, good_until, good_place, first_place = 0.0, 0.0, 0, -1
         waiting: list[tuple[Heard, int]] | None = None
@@ -207,7 +207,7 @@ class Sound:
 
 
 def _shift(first: tuple[Heard, int], good_until: float, good_place: int, rate: float) -> float:
-    """How far the time of a file without timestamps is behind, after damage: bytes passed at the usual rate."""
+    """The time lag of a file without timestamps after damage, from the bytes skipped at the usual byte rate."""
     lost = (first[1] - good_place) / rate if rate > 0 else 0.0
     return good_until + lost - (first[0].seconds or 0.0)
 
@@ -217,7 +217,7 @@ def _shifted(waiting: list[tuple[Heard, int]], shift: float) -> Iterator[Event]:
 
 
 def chosen(tracks: tuple[AudioTrack, ...], wanted: str) -> tuple[int, ...]:
-    """The tracks that `audio_track` asks for. Raises TrackNotFound."""
+    """The tracks selected by `audio_track`. Raises TrackNotFound."""
     if wanted == "all":
         return tuple(track.index for track in tracks)
     if wanted == "default":
@@ -232,7 +232,7 @@ def chosen(tracks: tuple[AudioTrack, ...], wanted: str) -> tuple[int, ...]:
     return (found[0],)
 
 
-# ISO 639-2 has two codes for these languages, and files use either, or the shorter code of ISO 639-1.
+# ISO 639-2 has two codes for these languages; files use either, or the shorter ISO 639-1 code.
 _NAMES = (
     {"zh", "chi", "zho", "cmn"},
     {"en", "eng"},

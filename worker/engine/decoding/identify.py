@@ -1,4 +1,4 @@
-"""What a file is that is no recording, told by its first bytes, in words for the person who sent it."""
+"""Identifies files that are not recordings by their first bytes, with a message for the person who sent them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SILK = (
     "the file is a voice message of WeChat or QQ in the SILK codec, which is not decoded here; save it as AMR or "
     "mp3 in the app, or convert it first (for example with the Python package pilk)"
 )
-# The beginning of a file, and what it is.
+# Leading bytes of a file, and its type.
 KNOWN = (
     (b"#!SILK", SILK),
     (b"\x02#!SILK", SILK),
@@ -25,7 +25,7 @@ KNOWN = (
     (b"Rar!", "the file is a RAR archive, not a recording; unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "the file is a 7z archive, not a recording; unpack it first"),
 )
-# The first letters of a text, in lower case and without white space, and what it is.
+# Leading characters of a text, in lower case and without white space, and its type.
 TEXTS = (
     (b"<!doctype html", "an HTML page"),
     (b"<html", "an HTML page"),
@@ -38,7 +38,7 @@ TEXTS = (
 
 
 def named(head: bytes, size: int) -> ParaqueueError | None:
-    """The error for what is surely no recording; None for what may be one."""
+    """The error for a file that is certainly not a recording; None if it may be one."""
     if head.startswith(PICTURES):
         return AudioMissing("the file is a picture")
     for beginning, message in KNOWN:

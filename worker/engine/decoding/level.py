@@ -1,8 +1,8 @@
-"""How loud the sound is made before it is recognised: by a rule that depends only on the file.
+"""Level adjustment before recognition, by a rule that depends only on the file.
 
-Sound of usual loudness comes through untouched, to the sample. A recording whose loudest stretches are very quiet is
-amplified as a whole, by what its beginning (up to an hour) needs; sound over full scale, which float formats can hold,
-is attenuated where it is, with a gain that recovers slowly.
+Audio at a normal level passes through unchanged, to the sample. A recording whose loudest sections are very quiet is
+amplified as a whole, by the gain that its beginning (up to an hour) needs; audio above full scale, which float
+formats can hold, is attenuated locally, with a gain that recovers slowly.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from worker.engine.decoding.timeline import Warnings
 
 LOOK_SECONDS = 3600
 STEPS_PER_SECOND = 10
-# A recording is quiet while fewer than so many tenths of a second are louder than this (-46 dBFS).
+# A recording is quiet while too few tenths of a second are louder than this (-46 dBFS).
 QUIET = 0.005
 LOUD_STEPS = 3
 TARGET = 0.1
-# Nothing but digital silence and its dither is below this (-90 dBFS).
+# Only digital silence and its dither are below this (-90 dBFS).
 NOTHING = 3e-5
 MOST_GAIN = 1000.0
-# Codecs overshoot full scale by a little; clipping that is not heard (1 dB).
+# Codecs slightly overshoot full scale; clipping within this range is inaudible (1 dB).
 OVERSHOOT = 1.12
 CEILING = 0.98
 RECOVERY = 10 ** (0.5 / 20)  # per second
@@ -33,7 +33,7 @@ FADE_SECONDS = 0.02
 
 
 def gains(blocks: Iterable[Samples], rate: int, channels: int) -> npt.NDArray[np.float32]:
-    """The gain of each channel, from blocks [channels, n]; reads only until all are known to be loud enough."""
+    """The gain of each channel, from blocks [channels, n]; stops reading once all channels are loud enough."""
     loudest: npt.NDArray[np.float64] = np.zeros((channels, LOUD_STEPS))
     step = rate // STEPS_PER_SECOND
     read = 0
@@ -53,7 +53,7 @@ def gains(blocks: Iterable[Samples], rate: int, channels: int) -> npt.NDArray[np
 
 
 class Leveller:
-    """Applies the gains to blocks of one second, and keeps what is too loud below full scale."""
+    """Applies the gains to blocks of one second and keeps loud passages below full scale."""
 
     def __init__(self, gains: npt.NDArray[np.float32], rate: int, warnings: Warnings) -> None:
         self._gains, self._rate, self._warnings = gains[:, None], rate, warnings
@@ -62,7 +62,7 @@ class Leveller:
         self._done = 0
 
     def levelled(self, blocks: Iterable[Samples]) -> Iterator[Samples]:
-        """The blocks [channels, n], within -1 to 1 but for small overshoots: each is held until the next is known."""
+        """The blocks [channels, n], within -1 to 1 but for small overshoots; each is held until the next is known."""
         held: Samples | None = None
         before, now = self._limit, self._limit
         for block in blocks:
@@ -75,7 +75,7 @@ class Leveller:
             yield self._limited(held, before, now, now)
 
     def _wanted(self, block: Samples) -> npt.NDArray[np.float32]:
-        """The gain that a block needs, which goes up slowly from what the one before it needed."""
+        """The gain that a block needs, rising slowly from that of the previous block."""
         start, self._done = self._done, self._done + block.shape[1]
         peaks = np.abs(block).max(1, keepdims=True)
         if not self._raised and bool((peaks > OVERSHOOT).any()):
@@ -91,7 +91,7 @@ class Leveller:
         now: npt.NDArray[np.float32],
         following: npt.NDArray[np.float32],
     ) -> Samples:
-        """A gain falls at the end of the block before the loud one, and rises at the beginning of the one after."""
+        """Lower the gain at the end of the block before a loud one and raise it at the beginning of the block after."""
         if bool((before == 1.0).all() and (now == 1.0).all() and (following == 1.0).all()):
             return block
         fade = min(block.shape[1] // 2, int(FADE_SECONDS * self._rate))
@@ -103,6 +103,6 @@ class Leveller:
 
 
 def pcm16(block: Samples) -> npt.NDArray[np.int16]:
-    """Float [channels, n] as interleaved int16 [n, channels]; what int16 sound was comes out as it was."""
+    """Float [channels, n] as interleaved int16 [n, channels]; audio that was int16 is unchanged."""
     scaled: Samples = np.rint(block.T * np.float32(32768.0))
     return np.clip(scaled, -32768, 32767).astype(np.int16)

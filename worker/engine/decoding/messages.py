@@ -1,6 +1,6 @@
-"""What the decoding child tells its parent: framed messages, whose fields are checked and bounded here.
+"""The messages from the decoding child to its parent: framed, with fields that are validated and bounded here.
 
-The child reads hostile files, so the parent believes nothing that it says before it has passed through `parse_…`.
+The child reads untrusted files, so the parent uses no message that has not passed through `parse_…`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from common.transcript.recording import AudioTrack, RecordingWarning
 
 FRAME = struct.Struct("<cI")
-# ALIVE is said while a long recording is looked through before its first sample.
+# ALIVE is sent while a long recording is scanned before its first sample.
 HEAD, SOUND, WARNING, FAILURE, END, ALIVE = b"H", b"S", b"W", b"F", b"E", b"A"
 MOST_BYTES = {HEAD: 1 << 18, SOUND: 1 << 24, WARNING: 1 << 18, FAILURE: 1 << 14, END: 1 << 14, ALIVE: 0}
 MOST_MS = 1 << 40
@@ -25,14 +25,14 @@ TEXT_LENGTH = 300
 
 
 class BadMessage(Exception):
-    """The child does not keep to the form: it crashed, or a file took it over."""
+    """The child violated the protocol: it crashed, or a malicious file took control of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
     """What is known before the first sample.
 
-    declared_ms: the length that the file states, None where it states none; `exact`: and it can be relied on.
+    declared_ms: the length that the file states, or None; exact: whether that length is reliable.
     """
 
     channels: int
@@ -43,19 +43,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why there is no sound: the code of an error of `common.errors`, and a sentence."""
+    """Why there is no audio: the code of an error in `common.errors`, and a sentence."""
 
     code: str
     message: str
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
-    """A message as it is written."""
+    """Encode a message for the pipe."""
     return FRAME.pack(kind, len(payload)) + payload
 
 
 def dump(value: Head | Failure | RecordingWarning) -> bytes:
-    """The payload of a message that is not sound."""
+    """Encode the payload of a message other than audio."""
     return json.dumps(asdict(value)).encode("ascii")
 
 
@@ -96,14 +96,14 @@ def parse_failure(payload: bytes) -> Failure:
 
 
 def text(value: object, most: int = TEXT_LENGTH) -> str:
-    """A string without control characters or halves of characters, which neither a database nor a terminal likes."""
+    """A string without control characters and lone surrogates, which databases and terminals reject."""
     if not isinstance(value, str):
         raise BadMessage("no text")
     return "".join(" " if unicodedata.category(sign)[0] == "C" else sign for sign in value[:most]).strip()
 
 
 def whole(value: object, least: int, most: int) -> int:
-    """A whole number, brought within its bounds. Raises BadMessage for anything else."""
+    """An integer, clamped to its bounds. Raises BadMessage for anything else."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadMessage("no whole number")
     return max(least, min(most, value))

@@ -1,4 +1,4 @@
-"""Many channels to what is recognised: mixed so that speech survives, or apart where channels are speakers."""
+"""Maps input channels to the audio to recognise: mixed so that speech survives, or split if channels are speakers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from common.transcript.recording import WarningCode
 from worker.engine.decoding.resample import Samples
 from worker.engine.decoding.timeline import Warnings
 
-# Two channels of which one is silent mix to half; below this they cancel each other out.
+# Two channels, one of them silent, mix to half the level; below this ratio they cancel each other out.
 CANCELLED = 0.35
-# Softer than this is silence, whatever the channels do (-80 dBFS).
+# Anything quieter is silence, whatever the channels do (-80 dBFS).
 SILENT = 1e-4
 FADE_SECONDS = 0.02
-# channels=auto looks at so much of the recording.
+# How much of the recording channels=auto examines.
 AUTO_SECONDS = 600
-# One channel is the one that speaks where it is this much louder (12 dB).
+# A channel is the speaking one if it is this much louder (12 dB).
 DOMINANT = 4.0
 LEAST_SHARE = 0.1
 
 
 class Mixer:
-    """Float blocks [channels, n] to [1, n]. Keeps a state from block to block; blocks are of one second."""
+    """Mixes float blocks [channels, n] to [1, n]. Keeps state between blocks, which are one second long."""
 
     def __init__(self, rate: int, warnings: Warnings) -> None:
         self._rate, self._warnings = rate, warnings
@@ -31,7 +31,7 @@ class Mixer:
         self._done = 0
 
     def mix(self, block: Samples) -> Samples:
-        """The next block."""
+        """Mix the next block."""
         start, self._done = self._done, self._done + block.shape[1]
         if block.shape[0] == 1:
             return block
@@ -43,7 +43,7 @@ class Mixer:
         if levels[loudest] < SILENT:
             source = self._source
         elif np.sqrt(np.mean(np.square(mixed, dtype=np.float64))) < threshold * levels[loudest]:
-            # Stay with a channel that is about as loud: changing it back and forth helps nobody.
+            # Stay with a channel that is about as loud, to avoid switching back and forth.
             stays = self._source is not None and levels[self._source] > 0.5 * levels[loudest]
             source = self._source if stays else loudest
             self._warnings.add(WarningCode.CHANNELS_CANCEL, start / self._rate, self._done / self._rate)
@@ -65,9 +65,9 @@ def _pick(block: Samples, mixed: Samples, source: int | None) -> Samples:
 
 
 def carries_speakers(blocks: Iterable[Samples]) -> bool:
-    """Whether two channels are two speakers: each is by far the louder one for a good part of the time.
+    """Whether two channels are two speakers: each is much louder than the other for a good part of the time.
 
-    Where both hold the same sound, or a room heard by two microphones, neither dominates.
+    If both carry the same audio, or one room recorded by two microphones, neither dominates.
     """
     alone = np.zeros(2, np.int64)
     active = 0

@@ -1,4 +1,4 @@
-"""Samples to mp3 for browsers: a constant rate and no index, so that each second of it lies at its place."""
+"""Encodes samples to mp3 for browsers: constant bit rate and no index, so that every second is at its exact offset."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from av.audio.frame import AudioFrame
 from worker.engine.decoding.resample import Samples
 
 BIT_RATE = 64_000
-# What LAME puts in front, and a decoder's own delay, which only a LAME tag would tell a player: so much of the
-# beginning is left out instead, and what follows is at its time.
+# LAME's encoder delay plus the decoder delay, which a player would learn only from a LAME tag: instead, as many samples
+# are dropped at the beginning, so that everything after them is at the right time.
 DELAY_SAMPLES = 576 + 529
 
 
 class Mp3:
-    """Blocks [channels, n], one or two channels, to the bytes of a file."""
+    """Encodes blocks [channels, n] of one or two channels to the bytes of a file."""
 
     def __init__(self, channels: int, rate: int) -> None:
         self._layout, self._rate = ("mono", "stereo")[channels - 1], rate
@@ -31,7 +31,7 @@ class Mp3:
         self._pts = 0
 
     def encode(self, block: Samples) -> Iterator[bytes]:
-        """The next samples."""
+        """Encode the next samples."""
         skipped = min(self._skip, block.shape[1])
         self._skip -= skipped
         ready = np.concatenate([self._rest, block[:, skipped:]], axis=1)
@@ -41,7 +41,7 @@ class Mp3:
         self._rest = ready[:, ready.shape[1] // size * size :]
 
     def finish(self) -> Iterator[bytes]:
-        """The end; a decoder holds back as much as the beginning was cut by."""
+        """Finish the file; a decoder holds back as many samples as were dropped at the beginning."""
         if self._pts or self._rest.size:
             yield from self.encode(np.zeros((self._rest.shape[0], DELAY_SAMPLES + self._codec.frame_size), np.float32))
             yield from (bytes(packet) for packet in self._codec.encode(None))

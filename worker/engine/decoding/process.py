@@ -1,9 +1,9 @@
-"""Starting the decoding child, and reading what it says.
+"""Starts the decoding child and reads its messages.
 
-The child is a Python process of its own. It gets the open file as its standard input and opens no other: its libraries
-know no protocol at all, only containers of sound. Processor time, memory and files are limited by the kernel, and it
-dies with the thread that started it (PR_SET_PDEATHSIG follows the thread, not the process): start and read in one
-thread.
+The child is a separate Python process. It receives the open file as its standard input and opens no other: its
+libraries support no network protocols, only audio containers. The kernel limits its CPU time, memory and files, and
+it dies with the thread that started it (PR_SET_PDEATHSIG follows the thread, not the process): start and read it in
+the same thread.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ F_SETPIPE_SZ = 1031
 PROBES = 10
 PROBE_SECONDS = 0.1
 ROOT = Path(__file__).parents[3]
-# The failures of a file that the child may name; anything else it says is a defect.
+# File errors that the child may report; anything else that it reports is a defect.
 FAILURES = {
     error.code: error
     for error in (
@@ -46,7 +46,7 @@ FAILURES = {
         errors.TrackNotFound,
     )
 }
-# Limits come before any import, in the child itself: preexec_fn can deadlock in a process with threads.
+# The child itself sets the limits before any import: preexec_fn can deadlock in a process with threads.
 _LAUNCHER = """
 import ctypes, json, os, resource, sys
 ctypes.CDLL(None).prctl(1, 9)
@@ -63,10 +63,10 @@ main(told["order"])
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a child is to make of the file.
+    """What a child should produce from the file.
 
     form: `pcm` is int16 at 16 kHz for recognition, `mp3` is for browsers, `peaks` is unsigned bytes of one channel.
-    track: `default`, `all`, an index or a language. channels: `mix`, `split` or `auto`. rate: of mp3 and peaks.
+    track: `default`, `all`, an index or a language. channels: `mix`, `split` or `auto`. rate: for mp3 and peaks.
     """
 
     form: Literal["pcm", "mp3", "peaks"]
@@ -77,7 +77,7 @@ class Order:
 
 
 class Child:
-    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled where the file hangs."""
+    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled if the file stalls."""
 
     def __init__(
         self, file: io.FileIO, order: Order, *, cpu_seconds: int, memory_bytes: int, idle_seconds: float
@@ -98,7 +98,7 @@ class Child:
         )
         self._out, self._errors = _pipe(self._process.stdout), _pipe(self._process.stderr)
         os.set_blocking(self._errors.fileno(), False)
-        with contextlib.suppress(OSError):  # fewer switches between the processes, where the kernel allows it
+        with contextlib.suppress(OSError):  # fewer context switches, if the kernel allows it
             fcntl.fcntl(self._out, F_SETPIPE_SZ, PIPE_BYTES)
 
     @property
@@ -107,7 +107,7 @@ class Child:
         return self._process.pid
 
     def messages(self) -> Iterator[tuple[bytes, bytes]]:
-        """(kind, payload) until the END message. Raises what the child says it failed of, and DecodeLimit."""
+        """Yield (kind, payload) until the END message. Raises the error that the child reports, and DecodeLimit."""
         while True:
             kind, size = messages.FRAME.unpack(self._read(messages.FRAME.size))
             if size > messages.MOST_BYTES.get(kind, -1):
@@ -141,17 +141,17 @@ class Child:
         return b"".join(parts)
 
     def _some(self, most: int) -> bytes:
-        """The next bytes; none at the end of the child, or when it said nothing for too long."""
+        """The next bytes; empty when the child has ended or has been silent for too long."""
         while not select.select([self._out], [], [], self._limits[2])[0]:
             if self._give_up():
                 return b""
         return os.read(self._out.fileno(), min(most, PIPE_BYTES))
 
     def _give_up(self) -> bool:
-        """After a long silence: end the child, unless something comes just now.
+        """End the child after a long silence, unless data has just arrived.
 
-        One that computes all the time has a file that is made to be laborious; one that waits for bytes which do not
-        come has a disk that hangs.
+        A child that computes all the time has a file that is too expensive to decode; one that waits for bytes has a
+        stalled disk.
         """
         for _ in range(PROBES):
             self._computing |= _is_computing(self.pid)
@@ -191,12 +191,12 @@ class Child:
 
 
 def _is_computing(pid: int) -> bool:
-    """Whether a child runs, or would if there was a processor for it; else it waits for something, or has ended."""
+    """Whether a child is running or runnable; otherwise it is waiting or has ended."""
     try:
         told = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[0] == "R"  # the name before it may hold anything
+    return told.rpartition(")")[2].split()[0] == "R"  # the process name before it may contain any character
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""One audio track of a file as float samples on the recording's clock, from time 0 on, without a hole."""
+"""Reads one audio track of a file as float samples on the recording's clock, from time 0 on, without gaps."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from worker.engine.decoding.structure import Link, Structure
 from worker.engine.decoding.timeline import Timeline, Warnings
 
 LAYOUTS = {"mono": 1, "stereo": 2}
-MISSING_SECONDS = 0.2  # what encoders and containers disagree about
+MISSING_SECONDS = 0.2  # tolerance for differences between encoder and container
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The file of a child: its descriptor, and what its bytes look like."""
+    """The file of a child: its descriptor and its structure."""
 
     descriptor: int
     structure: Structure
 
     def opened(self, link: Link) -> Sound:
-        """One link of the chain; most files are one link."""
+        """Open one link of the chain; most files consist of one link."""
         return Sound(self.descriptor, link.start, link.end, ignore_length=self.structure.length_wrong)
 
 
@@ -40,19 +40,19 @@ class TrackReader:
         self._run: Resampler | None = None
         self._channels = 0
         self._written = 0
-        self._damage: tuple[float, float] | None = None  # where sound is missing, and where it went on
+        self._damage: tuple[float, float] | None = None  # where audio is missing, and where it resumes
         self._left_over = False
         self._began_at: float | None = None
-        self._stated: float | None = None  # the length of the sound, where the file is sure of it
+        self._stated: float | None = None  # the length of the audio, if the file states it reliably
         self._timeline = Timeline(warnings, 0.0)
 
     @property
     def until(self) -> float:
-        """Where the sound so far ends on the recording's clock, in seconds."""
+        """The end of the audio so far on the recording's clock, in seconds."""
         return self._timeline.until
 
     def blocks(self, size: int) -> Iterator[Samples]:
-        """Blocks of exactly `size` samples, but for the last. Their borders do not depend on how frames come."""
+        """Blocks of exactly `size` samples, except for the last. Their boundaries do not depend on the frame sizes."""
         held: list[Samples] = []
         count = 0
         for piece in self._pieces():
@@ -127,7 +127,7 @@ class TrackReader:
             yield from self._written_down(run.finish())
 
     def _silence_until(self, sample: int) -> Iterator[Samples]:
-        """Up to a sample of the recording's clock; the first frame has told how many channels there are."""
+        """Silence up to a sample on the recording's clock; the first frame has determined the number of channels."""
         while self._written < sample:
             piece = np.zeros((self._channels, min(self._rate, sample - self._written)), np.float32)
             self._written += piece.shape[1]
@@ -146,7 +146,7 @@ class TrackReader:
         return sound.stated_seconds(self._track) if sure and len(structure.links) == 1 else None
 
     def _judge_end(self) -> None:
-        """Whether the file ends before its sound does."""
+        """Check whether the file ends before its audio does."""
         until = self._timeline.until
         if self._began_at is None:
             return
@@ -158,7 +158,7 @@ class TrackReader:
 
 
 def _fitted(piece: Samples, channels: int) -> Samples:
-    """The channels of a piece whose form differs from that of the first one."""
+    """Fit the channels of a piece whose layout differs from that of the first one."""
     if piece.shape[0] == channels:
         return piece
     if channels == 1:
@@ -172,7 +172,7 @@ def _fitted(piece: Samples, channels: int) -> Samples:
 
 
 def _without(frame: AudioFrame, count: int) -> AudioFrame:
-    """A frame less its first samples."""
+    """A frame without its first samples."""
     if count <= 0:
         return frame
     interleaved = frame.layout.nb_channels if frame.format.is_packed else 1

@@ -1,4 +1,4 @@
-"""Runs of frames to float samples at the rate that is wanted, in FFmpeg's own filter graph."""
+"""Resamples runs of frames to float samples at the target rate, with FFmpeg's own filter graph."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy.typing as npt
 from av.audio.frame import AudioFrame
 
 Samples = npt.NDArray[np.float32]
-# Frames that are pushed before what is ready is taken: each look costs as much as a frame.
+# Frames that are pushed before output is pulled: each pull costs as much as a frame.
 PULL_EVERY = 32
 
 
 class Resampler:
-    """One run of frames of the same form. Gives float32 [channels, n]."""
+    """Resamples one run of frames of the same format. Yields float32 [channels, n]."""
 
     def __init__(self, first: AudioFrame, rate: int, layout: str | None = None) -> None:
         self.form = form_of(first)
@@ -44,7 +44,7 @@ class Resampler:
         self._graph.configure()
 
     def push(self, frame: AudioFrame) -> Iterator[Samples]:
-        """The next frame; gives what is ready."""
+        """Push the next frame and yield the output that is ready."""
         frame.pts = None
         self._source.push(frame)
         self._pushed += 1
@@ -52,7 +52,7 @@ class Resampler:
             yield from self._ready()
 
     def finish(self) -> Iterator[Samples]:
-        """The end of the run."""
+        """Flush the output at the end of the run."""
         self._source.push(None)
         yield from self._ready()
 
@@ -62,10 +62,10 @@ class Resampler:
                 frame: Any = self._sink.pull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
-            # Float formats may hold what is no number.
+            # Float formats may contain NaN and infinity.
             yield np.nan_to_num(frame.to_ndarray(), copy=True, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
 def form_of(frame: AudioFrame) -> tuple[int, str, str]:
-    """What must be the same for frames of one run."""
+    """The format properties that all frames of one run share."""
     return frame.sample_rate, frame.format.name, frame.layout.name

@@ -1,7 +1,7 @@
-"""What the bytes of a file say about its wholeness, which the libraries pass over in silence.
+"""Checks the integrity of a file from its bytes, which the libraries do not report.
 
-Whether it ends in the middle of something that it announced; where an Ogg file is a chain of several; whether a wav
-header states less sound than the file has; and where tags behind the sound begin.
+Determines whether the file ends in the middle of an announced structure, where the links of a chained Ogg file
+begin, whether a wav header states less audio than the file has, and where tags after the audio begin.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IN_CLUSTER = {0xE7, 0xA3, 0xA0, 0xA7, 0xAB, 0x5854, 0xAF, 0xEC, 0xBF}
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Bytes of the file that are one stream of sound."""
+    """A byte range of the file that is one audio stream."""
 
     start: int
     end: int
@@ -33,11 +33,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """broken_off: it ends in the middle of something. length_wrong: it holds more sound than its header states.
+    """broken_off: the file is truncated. length_wrong: it has more audio than its header states.
 
-    length_stated: the length that the libraries report was written by the encoder, and is no estimate.
-    stated_seconds: what a wav header states, where the libraries only see what is there.
-    index_missing: it broke off before the index without which nothing of it can be decoded.
+    length_stated: the length that the libraries report was written by the encoder and is not an estimate.
+    stated_seconds: the length in a wav header, where the libraries only see what is there.
+    index_missing: it was truncated before the index, without which nothing can be decoded.
     """
 
     links: tuple[Link, ...]
@@ -49,7 +49,7 @@ class Structure:
 
 
 def inspect(descriptor: int, size: int) -> Structure:
-    """Look through the headers of an open file."""
+    """Inspect the headers of an open file."""
     file = _Bytes(descriptor, size)
     head = file.at(0, 16)
     if head[:4] in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE":
@@ -71,14 +71,14 @@ def inspect(descriptor: int, size: int) -> Structure:
 
 
 class _Bytes:
-    """Reads small pieces of a file, which mostly lie one behind the other."""
+    """Reads small pieces of a file, mostly sequentially."""
 
     def __init__(self, descriptor: int, size: int) -> None:
         self._descriptor, self.size = descriptor, size
         self._start, self._data = 0, b""
 
     def at(self, place: int, count: int) -> bytes:
-        """So many bytes from a place on, fewer at the end."""
+        """`count` bytes from a file offset, or fewer at the end."""
         offset = place - self._start
         if offset < 0 or offset + count > len(self._data):
             self._data = os.pread(self._descriptor, max(count, 1 << 16), max(0, place))
@@ -87,8 +87,9 @@ class _Bytes:
 
 
 def _wav(file: _Bytes) -> Structure:
-    """A header is wrong where bytes lie behind the samples that are not chunks. Encoders that write to a pipe leave
-    0, 0xFFFFFFFF or something just below 2 or 4 GiB as the length: then it is unknown, and the libraries know that.
+    """Inspect a wav file. Its header is wrong if the bytes after the samples are not chunks. Encoders that write to a
+    pipe leave 0, 0xFFFFFFFF or a value just below 2 or 4 GiB as the length: it is then unknown, as the libraries
+    know.
     """
     whole = (Link(0, file.size),)
     long_length = None
@@ -110,7 +111,7 @@ def _wav(file: _Bytes) -> Structure:
 
 
 def _byte_rate(file: _Bytes) -> int:
-    """Bytes of a second of a wav file's sound."""
+    """Bytes per second of a wav file's audio."""
     for place, name, _ in _chunks(file):
         if name == b"fmt ":
             return int(struct.unpack("<I", file.at(place + 16, 4).ljust(4, b"\0"))[0])
@@ -129,7 +130,7 @@ def _chunks(file: _Bytes, place: int = 12) -> Iterator[tuple[int, bytes, int]]:
 
 
 def _only_chunks(file: _Bytes, end: int) -> bool:
-    """Whether what follows the samples are chunks up to the end of the file."""
+    """Whether only chunks follow the samples up to the end of the file."""
     place = end + (end & 1)
     for start, name, length in _chunks(file, place):
         if not all(32 <= sign < 127 for sign in name):
@@ -139,7 +140,7 @@ def _only_chunks(file: _Bytes, end: int) -> bool:
 
 
 def _ogg(file: _Bytes) -> Structure:
-    """A page that begins a stream behind one that began none begins the next link of a chain."""
+    """Inspect an Ogg file: a page that begins a stream after a page that does not starts the next link of a chain."""
     links: list[int] = [0]
     place, beginning = 0, True
     for _ in range(MOST_PAGES):
@@ -163,7 +164,7 @@ def _ogg(file: _Bytes) -> Structure:
 
 
 def _next_page(file: _Bytes, place: int) -> int:
-    """Where the next page begins behind damaged bytes; the end of the file where there is none."""
+    """The start of the next page after damaged bytes; the end of the file if there is none."""
     while place < file.size:
         data = file.at(place, 1 << 16)
         found = data.find(b"OggS")
@@ -174,14 +175,14 @@ def _next_page(file: _Bytes, place: int) -> int:
 
 
 def _asf_broken(file: _Bytes) -> bool:
-    """Whether the data object of an ASF file (wma, wmv) reaches behind the end of the file."""
+    """Whether the data object of an ASF file (wma, wmv) extends beyond the end of the file."""
     place = struct.unpack("<Q", file.at(16, 8).ljust(8, b"\0"))[0]
     data = file.at(place, 24)
     return data[:16] == ASF_DATA and len(data) == 24 and bool(place + struct.unpack("<Q", data[16:])[0] > file.size)
 
 
 def _boxes(file: _Bytes) -> tuple[bool, bool]:
-    """Whether the last box of an mp4 reaches behind the end of the file, and whether there is an index."""
+    """Whether the last box of an mp4 extends beyond the end of the file, and whether there is an index."""
     place, indexed = 0, False
     for _ in range(MOST_BOXES):
         head = file.at(place, 16)
@@ -200,7 +201,7 @@ def _boxes(file: _Bytes) -> tuple[bool, bool]:
 
 
 def _matroska_broken(file: _Bytes) -> bool:
-    """Whether the last element reaches behind the end of the file. Elements of unknown size are looked into."""
+    """Whether the last element extends beyond the end of the file. Elements of unknown size are descended into."""
     place, known = 0, TOP
     while place < file.size:
         name, name_size = _number(file, place, keep_marker=True)
@@ -209,8 +210,8 @@ def _matroska_broken(file: _Bytes) -> bool:
             return True
         if name not in known:
             if known is not IN_CLUSTER or name not in LEVEL_1:
-                return False  # damage, which is another matter
-            known = LEVEL_1  # the cluster of unknown size is over
+                return False  # damage, which is handled elsewhere
+            known = LEVEL_1  # the cluster of unknown size has ended
         place += name_size + length_size
         unknown = length == (1 << 7 * length_size) - 1
         if name == SEGMENT:
@@ -225,7 +226,7 @@ def _matroska_broken(file: _Bytes) -> bool:
 
 
 def _number(file: _Bytes, place: int, *, keep_marker: bool) -> tuple[int, int]:
-    """An EBML number and how many bytes it takes; 0 bytes where there is none."""
+    """An EBML number and its size in bytes; size 0 if there is none."""
     data = file.at(place, 8)
     if not data or not data[0]:
         return 0, 0
@@ -237,7 +238,7 @@ def _number(file: _Bytes, place: int, *, keep_marker: bool) -> tuple[int, int]:
 
 
 def _before_tags(file: _Bytes) -> int:
-    """The end of the sound in front of ID3v1 and APE tags, which are no damage."""
+    """The end of the audio before ID3v1 and APE tags, which are not damage."""
     end = file.size
     for _ in range(4):
         if file.at(end - 128, 3) == b"TAG" and end > 128:
@@ -251,7 +252,7 @@ def _before_tags(file: _Bytes) -> int:
 
 
 def _has_length_tag(file: _Bytes) -> bool:
-    """Whether an mp3's first frame is one that holds the number of frames."""
+    """Whether an mp3's first frame contains the number of frames."""
     start = 0
     head = file.at(0, 10)
     if head[:3] == b"ID3":

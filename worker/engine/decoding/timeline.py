@@ -1,7 +1,7 @@
-"""Where decoded frames belong on the recording's clock: pure arithmetic over timestamps.
+"""Places decoded frames on the recording's clock: pure arithmetic on timestamps.
 
-Time 0 is what a player shows as 0. Timestamps jitter, and drift against the count of samples; what stays within
-`TOLERANCE` is left alone, so that sound without holes comes through untouched.
+Time 0 is what a player shows as 0. Timestamps jitter, and drift against the sample count; deviations within
+`TOLERANCE` are ignored, so that audio without gaps passes through unchanged.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from common.transcript.recording import RecordingWarning, WarningCode
 
 TOLERANCE = 0.04
-# Overlaps up to this are cut; time that jumps back further was set anew, and sound goes on where it was.
+# Overlaps up to this are cut; a larger jump back means that the clock was reset, and audio continues without a gap.
 MOST_OVERLAP = 1.0
-# No recording pauses that long, or begins that late: such a timestamp is broken.
+# No recording pauses that long or starts that late: such a timestamp is invalid.
 MOST_HOLE = 6 * 3600.0
 TOLD_HOLE = 0.2
-# Warnings of one kind that lie nearer than this are one.
+# Warnings of one kind that are closer together than this are merged.
 JOIN_MS = 1000
 MOST_SPANS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A frame begins at `seconds`: right behind the one before it (`joined`), else with a new run of samples.
+    """A frame starts at `seconds`: directly after the previous one (`joined`), or else with a new run of samples.
 
-    skip: what of the frame's beginning is to be dropped, in seconds.
+    skip: how much of the beginning of the frame to drop, in seconds.
     """
 
     seconds: float
@@ -39,23 +39,23 @@ class Timeline:
     def __init__(self, warnings: Warnings, origin: float) -> None:
         self._warnings = warnings
         self._shift = -origin
-        self._until = 0.0  # of the sound so far, on the recording's clock
+        self._until = 0.0  # end of the audio so far, on the recording's clock
         self._began = False
 
     @property
     def until(self) -> float:
-        """Where the sound so far ends, in seconds."""
+        """The end of the audio so far, in seconds."""
         return self._until
 
     def place(self, seconds: float | None, duration: float, *, tell: bool = True) -> Place:
-        """The place of the next frame, given what its timestamp says; `tell`: a hole before it is warned of."""
+        """The place of the next frame, given its timestamp; `tell`: warn about a gap before it."""
         began, self._began = self._began, True
         if seconds is None:
             return self._take(self._until, duration, joined=began)
         begin = seconds + self._shift
         ahead = begin - self._until
         if abs(ahead) <= TOLERANCE:
-            # Sound that begins a moment after 0 begins there; later frames join the one before.
+            # Audio that begins a moment after 0 starts there; later frames join the previous one.
             return self._take(self._until if began else max(0.0, begin), duration, joined=began)
         if ahead > MOST_HOLE or ahead < -MOST_OVERLAP:
             self._warnings.add(WarningCode.TIMESTAMPS_INVALID, self._until, self._until)
@@ -71,7 +71,7 @@ class Timeline:
         return Place(until, joined=False, skip=skip)
 
     def shift_to(self, seconds: float) -> None:
-        """What follows has a clock of its own that stands at `seconds` where this one's sound ends."""
+        """Continue with a new clock that reads `seconds` at the end of the audio so far."""
         self._shift = self._until - seconds
 
     def _take(self, begin: float, duration: float, *, joined: bool) -> Place:
@@ -101,7 +101,7 @@ class Warnings:
         self._whole: list[WarningCode] = []
 
     def add(self, code: WarningCode, start: float, end: float) -> None:
-        """Of a stretch of the recording, in seconds."""
+        """Add a warning for a section of the recording, in seconds."""
         begin_ms, end_ms = round(start * 1000), round(end * 1000)
         spans = self._spans.setdefault(code, [])
         if spans and (begin_ms - spans[-1][1] < JOIN_MS or len(spans) >= MOST_SPANS):
@@ -111,11 +111,11 @@ class Warnings:
             spans.append([begin_ms, end_ms])
 
     def add_whole(self, code: WarningCode) -> None:
-        """Of all of the recording."""
+        """Add a warning for the whole recording."""
         self._whole.append(code)
 
     def all(self) -> list[RecordingWarning]:
-        """All so far, by time."""
+        """All warnings so far, by time."""
         whole = [RecordingWarning(code.value, MESSAGES[code]) for code in self._whole]
         found = [
             RecordingWarning(code.value, MESSAGES[code], start, end)

@@ -1,6 +1,6 @@
-"""Errors of a device: out of memory, which smaller batches avoid, and a lost device, which ends the process.
+"""Device errors: out of memory, which smaller batches avoid, and a lost device, which ends the process.
 
-This module knows no torch: `FaultRules` says how the errors of a device are recognised.
+This module does not depend on torch: `FaultRules` defines how device errors are recognised.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ TRIES = 2
 
 
 class DeviceLost(Unavailable):
-    """The device does not work any more, and the process has to end: another process may find it in order."""
+    """The device no longer works and the process must end; it may work again for a new process."""
 
 
 @dataclass(frozen=True)
 class FaultRules:
-    """How the errors of a device are recognised, and what gives memory back to it."""
+    """How the errors of a device are recognised, and how its memory is released."""
 
     is_out_of_memory: Callable[[BaseException], bool] = lambda error: isinstance(error, MemoryError)
     is_lost: Callable[[BaseException], bool] = lambda _error: False
@@ -33,10 +33,11 @@ class FaultRules:
 
 
 def attempt(rules: FaultRules, call: Callable[[], Value]) -> tuple[Value | None, Exception | None]:
-    """What `call` returned, or its error. Raises DeviceLost.
+    """Return the value of `call`, or its error. Raises DeviceLost.
 
-    An error's traceback keeps the local variables of the failed call alive, and so its tensors on the device. They are
-    dropped here, after the handler was left: a retry inside the handler would have less memory than the first try.
+    An error's traceback keeps the local variables of the failed call alive, and with them its tensors on the device.
+    They are dropped here, outside the handler: a retry inside the handler would have less memory than the first
+    attempt.
     """
     try:
         return call(), None
@@ -55,9 +56,9 @@ def attempt(rules: FaultRules, call: Callable[[], Value]) -> tuple[Value | None,
 def attempt_twice(
     rules: FaultRules, call: Callable[[], Value], *, on_out_of_memory: Callable[[], None] = lambda: None
 ) -> tuple[Value | None, Exception | None]:
-    """As `attempt`, for a call that cannot be divided: once more after an out-of-memory, then OutOfMemory.
+    """Like `attempt`, for a call that cannot be split: retry once after an out-of-memory error, then give OutOfMemory.
 
-    The call must not have changed anything when it fails.
+    The call must have no side effects when it fails.
     """
     for _ in range(TRIES):
         value, failure = attempt(rules, call)
@@ -70,7 +71,7 @@ def attempt_twice(
 
 
 def _release_frames(error: BaseException) -> None:
-    """Clear the local variables of the finished calls in a traceback; its lines stay, for the log."""
+    """Clear the local variables of the finished calls in a traceback; its lines remain for the log."""
     seen: set[int] = set()
     chain: list[BaseException | None] = [error]
     while chain:

@@ -1,4 +1,4 @@
-"""How torch reports the errors of a device."""
+"""How torch reports device errors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OUT_OF_MEMORY_TEXTS = (
 
 
 def torch_fault_rules(device: torch.device, probe: Callable[[], object] | None = None) -> FaultRules:
-    """The rules for a device. `probe` uses the device and raises if that fails; None stands for a small sum on it."""
+    """The rules for a device. `probe` uses the device and raises if that fails; None means a small sum on it."""
     if device.type == "cpu":
         return FaultRules(is_out_of_memory=is_out_of_memory)
     use = probe or (lambda: _use(device))
@@ -25,7 +25,7 @@ def torch_fault_rules(device: torch.device, probe: Callable[[], object] | None =
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch or numpy could not get memory, on the device or on the host."""
+    """Whether torch or numpy failed to allocate memory, on the device or on the host."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
@@ -33,9 +33,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _works(use: Callable[[], object]) -> bool:
-    """A CUDA error such as an illegal address is sticky: every later call of the process fails as well.
+    """Whether the device still works. A CUDA error such as an illegal address is sticky: all later calls fail as well.
 
-    Which errors are sticky is not documented in full; trying tells.
+    Which errors are sticky is not fully documented, so this tries the device.
     """
     try:
         use()

@@ -1,4 +1,4 @@
-"""Notices that a device's thread is gone, or that a call on the device does not end."""
+"""Detects that the device thread has ended, or that a call on the device hangs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 class Watchdog:
-    """Watches one thread, whose calls stand in `with watchdog.call():`.
+    """Watches one thread, whose calls are wrapped in `with watchdog.call():`.
 
-    A kernel that hangs cannot be ended from within the process, so `on_fault` has to end the process. Time is counted
-    in ticks of the watchdog's own thread: a process that was stopped for an hour has not hung for an hour.
+    A hanging kernel cannot be ended from within the process, so `on_fault` must end the process. Time is counted in
+    ticks of the watchdog's own thread: a process that was suspended for an hour has not hung for an hour.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name=f"{thread.name}-watchdog", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch; the thread must be running."""
+        """Start watching; the thread must be running."""
         self._thread.start()
 
     def end(self) -> None:
@@ -42,7 +42,7 @@ class Watchdog:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """A call on the device, in the watched thread."""
+        """Mark a call on the device, made in the watched thread."""
         self._call = object()
         try:
             yield

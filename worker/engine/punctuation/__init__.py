@@ -1,1 +1,1 @@
-"""Punctuation of an endless stream of words."""
+"""Punctuation for an endless stream of words."""

@@ -1,8 +1,8 @@
-"""Streaming punctuation with the result that FunASR gives for the whole file.
+"""Streaming punctuation with the same result as FunASR on the whole file.
 
 CT-Transformer (arXiv 2003.01309) reads windows of 20 words counted from the start of the file; the words
-after the last finished sentence are carried into the next window. What a window decides is final, so
-sentences can be given out while the audio is still being decoded. The rules are those of FunASR's
+after the last finished sentence are carried into the next window. The labels of a window are final, so
+sentences can be emitted while the audio is still being decoded. The rules are those of FunASR's
 `CTTransformer.inference`; models count characters, or words that `worker.engine.punctuation.segmenter` finds.
 """
 
@@ -51,12 +51,12 @@ class Punctuator:
         self.sentence_end_id = int(model.sentence_end_id)
 
     def ids(self, tokens: Sequence[Token]) -> list[int]:
-        """Ids of tokens; one that the model does not know is `<unk>`."""
+        """The ids of tokens; unknown tokens map to `<unk>`."""
         return [self._ids.get(token.text, self._unknown) for token in tokens]
 
     @torch.inference_mode()
     def label(self, windows: Sequence[list[int]]) -> list[Labels]:
-        """For each window of token ids its labels, int64 [tokens]; all windows in one padded batch."""
+        """The labels of each window of token ids, int64 [tokens]; all windows run in one padded batch."""
         lengths = torch.tensor([len(window) for window in windows])
         padded = pad_sequence([torch.tensor(window) for window in windows], batch_first=True)
         scores, _ = self._model.punc_forward(padded.to(self._device), lengths)  # [B, T, marks]
@@ -65,7 +65,7 @@ class Punctuator:
 
 
 class PunctuationStream:
-    """Words in, finished sentences out. One per channel of a job; not for use from two threads."""
+    """Turns words into finished sentences. One per channel of a job; not thread-safe."""
 
     def __init__(self, punctuator: Punctuator, label: Labeller, channel: int = 0) -> None:
         self._punctuator = punctuator
@@ -76,7 +76,7 @@ class PunctuationStream:
         self._window: list[Token] = []
 
     def accept(self, words: Sequence[Word]) -> list[Sentence]:
-        """Take the next words (times in ms of the file) and return the sentences that are finished now.
+        """Take the next words (times in ms of the file) and return the sentences that they complete.
 
         A full window waits for the word after it, because the last window of a file is treated differently.
         """
@@ -107,7 +107,7 @@ class PunctuationStream:
         return [*finished, *sentences[:-1], replace(sentences[-1], text=_closed(sentences[-1].text))]
 
     def state(self) -> dict[str, Any]:
-        """What `restore` needs to continue, as plain lists."""
+        """The state for `restore`, as plain lists."""
         return {
             "carried": [[token.text, _plain(token.words)] for token in self._carried],
             "window": [[token.text, _plain(token.words)] for token in self._window],
@@ -125,7 +125,7 @@ class PunctuationStream:
         return labels
 
     def _cut(self, labels: list[int]) -> int:
-        """How many of the words belong to finished sentences; may put a full stop into `labels`.
+        """The number of words that belong to finished sentences; may insert a full stop into `labels`.
 
         The last word of a window and its first two cannot end a sentence (FunASR's rule).
         """
@@ -167,10 +167,10 @@ def _sentence(text: str, words: tuple[Word, ...], channel: int) -> Sentence:
 
 
 def _pieces(tokens: Sequence[Token], marks: Sequence[str]) -> list[str]:
-    """Each token as it is written: space before it, capital letter, mark after it.
+    """Each token as written: space before it, capital letter, mark after it.
 
-    A space only where ASCII words meet, a capital only for an ASCII word at the start of a sentence, and the
-    narrow form of a mark after an ASCII word.
+    There is a space only between ASCII words, a capital only for an ASCII word at the start of a sentence, and a
+    half-width mark after an ASCII word.
     """
     pieces = []
     after_latin, at_start = True, True
@@ -188,7 +188,7 @@ def _pieces(tokens: Sequence[Token], marks: Sequence[str]) -> list[str]:
 
 
 def _closed(text: str) -> str:
-    """The end of a file: its last mark becomes a full stop, or one is added."""
+    """Close the text of a file: its last mark becomes a full stop, or one is added."""
     last = text[-1]
     if last in "，、":
         return text[:-1] + "。"

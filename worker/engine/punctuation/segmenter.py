@@ -1,8 +1,8 @@
-"""Words of Chinese text for the punctuation model that counts words, as FunASR's `split_words` finds them with jieba.
+"""Splits Chinese text into words for the word-based punctuation model, as FunASR's `split_words` does with jieba.
 
-FunASR divides the text of the whole file. Here the text comes in pieces, and a word is given out as soon as nothing
-that follows can change it: jieba takes the most probable way through all dictionary words, so at a place that no
-dictionary word crosses, or could still cross, what lies before does not depend on what comes after.
+FunASR splits the text of the whole file. Here the text arrives in pieces, and a word is emitted as soon as nothing
+that follows can change it: jieba takes the most probable path through all dictionary words, so the text before a
+position that no dictionary word crosses, or could still cross, does not depend on the text after it.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ _JOINED = re.compile(r"[a-zA-Z0-9]")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What the punctuation model counts, with the words of the transcript that it is made of."""
+    """A unit of the punctuation model, with the words of the transcript that it consists of."""
 
     text: str
     words: tuple[Word, ...]
 
 
 class Segmenter:
-    """jieba with its own dictionary and a model's. Only reads after it is made: any thread may call it."""
+    """jieba with its own dictionary and a model's. Read-only after construction, so any thread may call it."""
 
     def __init__(self, dictionary: Path) -> None:
         import jieba
 
         jieba.setLogLevel(logging.ERROR)
-        # Not jieba's global tokenizer: the words of one model must not change another's.
+        # Not jieba's global tokenizer: the words of one model must not affect another's.
         self._jieba: Any = jieba.Tokenizer()
         try:
             self._jieba.initialize()
@@ -55,7 +55,7 @@ class Segmenter:
         return list(self._jieba.cut(text, HMM=False))
 
     def settled(self, text: str) -> int:
-        """How many characters of a text are divided alike whatever follows; at this place a word ends."""
+        """The number of leading characters whose segmentation no following text can change; a word ends there."""
         blocks = list(_BLOCK.finditer(text))
         if not blocks or blocks[-1].end() < len(text):
             return len(text)
@@ -79,14 +79,14 @@ class Segmenter:
 
 
 class TokenStream:
-    """Words of the transcript in, tokens for the punctuation model out; without a segmenter each word is one."""
+    """Turns transcript words into tokens for the punctuation model; without a segmenter each word is a token."""
 
     def __init__(self, segmenter: Segmenter | None) -> None:
         self._segmenter = segmenter
         self._run: list[Word] = []
 
     def accept(self, words: Sequence[Word]) -> list[Token]:
-        """Take the next words; returns the tokens that are certain."""
+        """Take the next words and return the tokens that are final."""
         if self._segmenter is None:
             return [Token(word.text, (word,)) for word in words]
         tokens = []
@@ -103,12 +103,12 @@ class TokenStream:
         return [*tokens, *self._divide(whole)]
 
     def finish(self) -> list[Token]:
-        """The tokens of what is left: the text has ended, or an English word follows."""
+        """The tokens of the remaining words: the text has ended, or an English word follows."""
         run, self._run = self._run, []
         return self._divide(run)
 
     def state(self) -> list[Word]:
-        """The words whose tokens are not certain yet."""
+        """The words whose tokens are not final yet."""
         return self._run
 
     def restore(self, state: Sequence[Word]) -> None:
@@ -128,7 +128,7 @@ def _tokens(words: list[Word], texts: Sequence[str]) -> Iterator[Token]:
 
 
 def _split(words: list[Word], characters: int) -> tuple[list[Word], list[Word]]:
-    """Words up to that many characters, and the others; one across the border is divided, its time evenly."""
+    """Split words after `characters` characters; a word across the boundary is split, with its time divided evenly."""
     for index, word in enumerate(words):
         length = len(word.text)
         if characters < length:

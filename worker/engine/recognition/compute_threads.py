@@ -1,7 +1,7 @@
-"""Several cores for one batch: each thread computes some of its segments on its own.
+"""Uses several cores for one batch: each thread computes some of its segments independently.
 
-An operation that is divided among threads makes them wait for each other hundreds of times in a batch, and operations
-that are not divided leave cores idle. These threads wait for each other once, at the end of the batch.
+If each operation is parallelised, threads synchronise hundreds of times per batch, and operations that are not
+parallelised leave cores idle. These threads synchronise once, at the end of the batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class ComputeThreads:
-    """`count` threads, in each of which torch's operations run single-threaded; a count of 1 uses the caller's."""
+    """`count` threads, in each of which torch runs single-threaded; with a count of 1, the caller's thread is used."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -29,15 +29,15 @@ class ComputeThreads:
             self._pool = ThreadPoolExecutor(count, "compute", _single_threaded, (together,))
             for done in [self._pool.submit(int) for _ in range(count)]:
                 done.result()
-            torch.set_num_threads(threads)  # the last setting is also the default of threads that start later
+            torch.set_num_threads(threads)  # the last setting is also the default for threads that start later
 
     def run(
         self, function: Callable[[list[Item]], Sequence[Result]], items: Sequence[Item], size: Callable[[Item], float]
     ) -> list[Result]:
-        """`function` over all items, which are divided by `size` so that all threads end at about the same time.
+        """Apply `function` to all items, divided by `size` so that all threads finish at about the same time.
 
-        The results come in the order of `items`. A single item has all of torch's threads for itself. If one thread
-        fails, its error is raised when all have ended: a retry must not run beside what is left of the first try.
+        The results are in the order of `items`. A single item uses all of torch's threads. If one thread fails, its
+        error is raised after all have ended, so that a retry does not run beside the rest of the first attempt.
         """
         if self._pool is None or len(items) < 2:
             return list(function(list(items))) if items else []
@@ -50,7 +50,7 @@ class ComputeThreads:
         return [results[index] for index in range(len(items))]
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """One call on one of the threads; waits for it. May be used from any thread."""
+        """Run one call on one of the threads and wait for it. May be used from any thread."""
         if self._pool is None:
             return function(*arguments)
         return self._pool.submit(function, *arguments).result()
@@ -62,7 +62,7 @@ class ComputeThreads:
 
 
 def divide(sizes: Sequence[float], count: int) -> list[list[int]]:
-    """Indices in at most `count` shares of about the same sum: each in turn, largest first, to the smallest share."""
+    """Split indices into at most `count` shares of similar sum: largest first, each goes to the smallest share."""
     shares: list[list[int]] = [[] for _ in range(min(count, len(sizes)))]
     totals = [0.0] * len(shares)
     for index in sorted(range(len(sizes)), key=lambda i: -sizes[i]):
@@ -73,6 +73,6 @@ def divide(sizes: Sequence[float], count: int) -> list[list[int]]:
 
 
 def _single_threaded(together: Any) -> None:
-    torch.get_num_threads()  # the first call in a thread sets it up, and would undo the next line later
+    torch.get_num_threads()  # the first call in a thread initialises it and would otherwise undo the next line later
     torch.set_num_threads(1)
     together.wait()

@@ -1,7 +1,7 @@
 """The operations between the matrix products of the networks, fused into single passes over the rows (CPU, compiled).
 
-A row is one frame or one token. A row's result depends on that row alone (in a memory block also on its neighbours
-in the same segment), with additions in a fixed order: no batch can change a bit of it. A quantised row holds
+A row is one frame or one token. A row's result depends only on that row (in a memory block also on its neighbours in
+the same segment), with additions in a fixed order, so it is bit-identical in any batch. A quantised row holds
 `round(value / scale) + zero` in uint8 and has one float32 scale; `zero` is `max_magnitude + 1`.
 """
 
@@ -26,7 +26,7 @@ _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 def compiled(function: Kernel) -> Kernel:
     """Compile a kernel. The code is cached beside the module, or compiled at each start if that is not writable."""
-    # Sums may be vectorised (in one fixed order), and there are no NaNs to mind.
+    # Sums may be vectorised (in one fixed order), and NaNs do not occur.
     options: dict[str, Any] = {"nogil": True, "fastmath": {"reassoc", "contract", "nnan", "nsz", "arcp"}}
     try:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
@@ -37,7 +37,7 @@ def compiled(function: Kernel) -> Kernel:
 @compiled
 def quantise(values: Floats, max_magnitude: int, out: Bytes, scales: Floats) -> None:
     """Quantise float32 [R, D] → uint8 [R, D] and scales [R]; a row's largest magnitude becomes `max_magnitude`."""
-    bits = values.view(np.int32)  # magnitudes compare like integers, and a maximum of integers is vectorised
+    bits = values.view(np.int32)  # magnitudes compare like integers, and an integer maximum is vectorised
     largest = scales.view(np.int32)
     shift = np.float32(max_magnitude + 1.5)
     for row in range(values.shape[0]):
@@ -70,7 +70,7 @@ def normalise(values: Floats, gain: Floats, bias: Floats, out: Floats) -> None:
 
 @compiled
 def rescale(product: Floats, scales: Floats, bias: Floats, relu: bool) -> None:
-    """A product of quantised rows, float32 [R, D], in place: times its row's scale, plus bias."""
+    """Rescale a product of quantised rows, float32 [R, D], in place: times its row's scale, plus bias."""
     for row in range(product.shape[0]):
         scale = scales[row]
         if relu:
@@ -83,7 +83,7 @@ def rescale(product: Floats, scales: Floats, bias: Floats, relu: bool) -> None:
 
 @compiled
 def rescale_add(product: Floats, scales: Floats, bias: Floats, residual: Floats) -> None:
-    """As `rescale`, plus a residual [R, D]."""
+    """Like `rescale`, plus a residual [R, D]."""
     for row in range(product.shape[0]):
         scale = scales[row]
         for i in range(product.shape[1]):
@@ -96,8 +96,8 @@ def remember(
 ) -> None:
     """The memory block (FSMN) of packed segments: out = residual + v + FIR(v), all float32 [R, D].
 
-    v is the columns from `first` on of `values`; `taps` [K, D], of which `left` look back. Segment n is the rows
-    from bounds[n] to bounds[n + 1]; what lies outside of it counts as zero.
+    v is the columns of `values` from `first` on; of the `taps` [K, D], `left` look back. Segment n is the rows from
+    bounds[n] to bounds[n + 1]; rows outside it count as zero.
     """
     size = taps.shape[1]
     for segment in range(len(bounds) - 1):

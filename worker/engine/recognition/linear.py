@@ -1,7 +1,7 @@
-"""The affine layers of the networks on a CPU, packed once: in fp32, or in int8 with a scale for every row.
+"""The networks' affine layers on a CPU, packed once: in fp32, or in int8 with a scale for every row.
 
-Both kinds of arithmetic offer the same three things: a layer, a normalisation whose result a layer takes, and a way
-to make such rows of plain ones.
+Both kinds of arithmetic provide the same three operations: a layer, a normalisation that produces a layer's input,
+and a conversion of plain rows to that input.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class FloatLinear:
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, PACK_ROWS)
 
     def __call__(self, rows: Tensor, *, relu: bool = False, add: Tensor | None = None) -> Tensor:
-        """float32 [R, in] → [R, out], through a ReLU or plus `add` [R, out] if wanted."""
+        """float32 [R, in] → [R, out], optionally through a ReLU or plus `add` [R, out]."""
         run = torch.ops.mkldnn._linear_pointwise
         if add is not None:
             added: Tensor = run.binary(rows, add, self._packed, self._bias, "add")
@@ -50,7 +50,7 @@ class FloatLinear:
 class Int8Linear:
     """A torch Linear with int8 weights, one scale for each output, over quantised rows.
 
-    Sums are made in integers: exact, whatever the other rows are. Raises ConfigurationError where they are not.
+    Sums use integers and are exact, whatever the other rows are. Raises ConfigurationError if they would not be.
     """
 
     def __init__(self, linear: Any) -> None:
@@ -65,7 +65,7 @@ class Int8Linear:
         self._packed = torch.ops.onednn.qlinear_prepack(weight, [PACK_ROWS, weight.shape[1]])
 
     def __call__(self, rows: Quantised, *, relu: bool = False, add: Tensor | None = None) -> Tensor:
-        """Quantised [R, in] → float32 [R, out], through a ReLU or plus `add` [R, out] if wanted."""
+        """Quantised [R, in] → float32 [R, out], optionally through a ReLU or plus `add` [R, out]."""
         product = _product(rows.bytes, max_magnitude() + 1, self._packed, self._scales, self._zeros)
         if add is not None:
             kernels.rescale_add(product.numpy(), rows.scales.numpy(), self._bias, add.numpy())
@@ -99,7 +99,7 @@ class Int8Norm:
 
 
 class Arithmetic(NamedTuple):
-    """How to calculate: makes a layer of a torch Linear, a normalisation of a LayerNorm, and rows for a layer."""
+    """A kind of arithmetic: makes a layer of a torch Linear, a normalisation of a LayerNorm, and rows for a layer."""
 
     linear: Callable[[Any], Callable[..., Tensor]]
     norm: Callable[[Any], Callable[[Tensor], Any]]
@@ -116,13 +116,13 @@ def quantised(rows: Tensor) -> Quantised:
 
 @cache
 def max_magnitude() -> int:
-    """The largest quantised magnitude at which this processor's int8 products are exact: 127 or 63, tried once.
+    """The largest quantised magnitude at which this processor's int8 products are exact: 127 or 63, tested once.
 
-    With VNNI (or AMX, or ARM's dot products) the products are added in 32 bits. AVX2 adds pairs of them in 16 bits
-    first, which overflow at 127. What the processor can do does not tell which kernel oneDNN takes
+    With VNNI (or AMX, or ARM's dot products) the products are added in 32 bits. AVX2 first adds pairs of them in 16
+    bits, which overflows at 127. The processor's features do not determine which kernel oneDNN uses
     (`ONEDNN_MAX_CPU_ISA`, a hypervisor), so extreme values are multiplied and compared with integer arithmetic.
 
-    Raises ConfigurationError where neither is exact.
+    Raises ConfigurationError if neither is exact.
     """
     for magnitude in (127, 63):
         if all(_is_exact(magnitude, width) for width in (16, 100, 512)):
@@ -131,10 +131,10 @@ def max_magnitude() -> int:
 
 
 def _is_exact(magnitude: int, width: int) -> bool:
-    """Whether products of rows and weights of the largest magnitudes, of both signs, are right to the last bit."""
+    """Whether products of rows and weights of the largest magnitudes, of both signs, are exact to the last bit."""
     generator = np.random.default_rng(width)
     signs = generator.choice(np.array([-1, 1]), (PROBE_ROWS, width))
-    signs[:2] = [[1], [-1]]  # all the same: the largest sums
+    signs[:2] = [[1], [-1]]  # all signs equal: the largest sums
     weight = 127 * generator.choice(np.array([-1, 1]), (PROBE_ROWS, width))
     weight[:2] = [[127], [-127]]
     rows = torch.from_numpy((magnitude * signs + magnitude + 1).astype(np.uint8))

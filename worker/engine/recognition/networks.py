@@ -1,4 +1,4 @@
-"""Paraformer's networks from features to tokens, in two layouts: padded for a GPU, packed for a CPU."""
+"""Paraformer's networks, from features to tokens, in two layouts: padded for a GPU, packed for a CPU."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Networks(Protocol):
 class PaddedNetworks:
     """FunASR's own modules over padded batches, on any device; one copy to the host for each batch.
 
-    In `bf16` and `fp16` the matrix products of encoder and decoder are made in 16 bits; normalisations, softmax and
-    the predictor stay in float32.
+    In `bf16` and `fp16` the matrix products of encoder and decoder are computed in 16 bits; normalisations, softmax
+    and the predictor stay in float32.
     """
 
     def __init__(self, model: Any, device: torch.device, precision: str = "fp32") -> None:
@@ -107,7 +107,7 @@ class PackedNetworks:
         return Scores(counts, ids.numpy(), log_probabilities.numpy().astype(np.float64), weights)
 
     def _embeddings(self, segment: Tensor) -> Tensor:
-        """One segment alone, [T, D] → [N, D]: how many tokens it has must not depend on its neighbours."""
+        """One segment alone, [T, D] → [N, D]: its number of tokens must not depend on its neighbours."""
         encoded = segment[None]
         mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
         found, counts = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
@@ -137,7 +137,7 @@ def _rows(weights: NDArray[np.float32], frames: Sequence[int]) -> list[NDArray[n
 
 
 def _to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
-    """Everything in one float32 tensor and one copy (token ids are below 2**24 and stay exact)."""
+    """Copy everything to the host as one float32 tensor (token ids are below 2**24 and stay exact)."""
     parts = [counts.float(), ids.float(), log_probabilities, weights.flatten()]
     packed = torch.cat(parts).cpu().numpy()
     bounds = np.cumsum([part.numel() for part in parts])

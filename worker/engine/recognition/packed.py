@@ -1,9 +1,9 @@
 """Paraformer's encoder and decoder on a CPU: FunASR's weights, run over the frames of all segments without padding.
 
-The frames of a batch stand one after another in one matrix [R, D] and `bounds` says where each segment begins.
-Affine layers and normalisations take all rows at once, attention goes segment by segment without a mask, the memory
-blocks (FSMN) stop at the borders. So a batch costs what its speech costs, whatever the lengths in it, and in int8 a
-segment's result is the same to the last bit in any batch.
+The frames of a batch are concatenated in one matrix [R, D], and `bounds` holds the start of each segment. Affine
+layers and normalisations process all rows at once, attention runs segment by segment without a mask, and the memory
+blocks (FSMN) stop at the segment boundaries. So the cost of a batch depends only on its speech, not on how lengths
+are mixed, and in int8 a segment's result is bit-identical in any batch.
 
 Papers: SAN-M (arXiv 2006.01713), Paraformer (arXiv 2206.08317).
 """
@@ -28,7 +28,7 @@ Bounds = NDArray[np.int64]
 
 
 class Encoder:
-    """FunASR's SANMEncoder. Raises ModelUnavailable for a variant that is not reproduced here."""
+    """FunASR's SANMEncoder. Raises ModelUnavailable for a variant that is not implemented here."""
 
     def __init__(self, encoder: Any, arithmetic: Arithmetic) -> None:
         layers = [*encoder.encoders0, *encoder.encoders]
@@ -98,7 +98,7 @@ class Decoder:
 
 
 class _FeedForward:
-    """The first part of a decoder layer: normalise, widen, normalise, narrow; nothing is added."""
+    """The first part of a decoder layer: normalise, widen, normalise, narrow; no residual is added."""
 
     def __init__(self, layer: Any, arithmetic: Arithmetic) -> None:
         block = layer.feed_forward
@@ -124,7 +124,7 @@ class _DecoderLayer:
             self._output = arithmetic.linear(layer.src_attn.linear_out)
 
     def __call__(self, rows: Tensor, token_bounds: Bounds, memory: Any, bounds: Bounds) -> Tensor:
-        """`memory` is what `arithmetic.rows` made of the encoder's rows."""
+        """`memory` is the result of `arithmetic.rows` on the encoder's rows."""
         rows = self._memory(self._norm2(self._feed(rows)), 0, token_bounds, rows)
         if not self._attends:
             return rows
@@ -142,7 +142,7 @@ class _Memory:
         self._left = int(block.pad_fn.padding[0])
 
     def __call__(self, values: Tensor, first: int, bounds: Bounds, residual: Tensor) -> Tensor:
-        """The columns from `first` on of float32 [R, …] → residual + values + FIR(values), float32 [R, D]."""
+        """The columns of float32 [R, …] from `first` on → residual + values + FIR(values), float32 [R, D]."""
         out = torch.empty(residual.shape)
         arrays = values.numpy(), first, self._taps, self._left, bounds, residual.contiguous().numpy(), out.numpy()
         kernels.remember(*arrays)

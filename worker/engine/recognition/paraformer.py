@@ -1,7 +1,7 @@
 """Paraformer, batched from audio to words.
 
-FunASR's networks, with a pipeline of our own around them. In fp32 a segment's result does not depend on the segments
-beside it: the predictor sees nothing beyond a segment's length. (FunASR's text changes with the batch.)
+FunASR's networks in our own pipeline. In fp32 a segment's result does not depend on the other segments of the batch:
+the predictor reads nothing beyond a segment's length. (FunASR's text changes with the batch.)
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
 class Paraformer:
     """FunASR's BiCifParaformer as a function from segments to words. Only one thread may call `recognise`.
 
-    `skipped` are the ids of blank, begin and end. On a CPU the batch is divided among `threads`.
+    `skipped` holds the ids of blank, begin and end. On a CPU the batch is divided among `threads`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Paraformer:
     def recognise(self, segments: Sequence[Segment]) -> list[list[Word]]:
         """The words of each segment (int16 [samples], 16 kHz); times in ms from the segment's start.
 
-        A segment without speech gives an empty list and leaves the others as they are.
+        A segment without speech gives an empty list and does not affect the others.
         """
         usable = [index for index, segment in enumerate(segments) if len(segment) >= SHORTEST_SAMPLES]
         words: list[list[Word]] = [[] for _ in segments]

@@ -2,7 +2,7 @@
 
 Everything is a tensor operation over a batch; FunASR loops over frames and runs the upsampler twice. Encoder output
 beyond a segment's length must be zero, and the BLSTM runs over each segment's own length, so that nothing depends on
-the segments beside it (FunASR does neither).
+the other segments of the batch (FunASR does neither).
 
 Papers: continuous integrate-and-fire (arXiv 1905.11235), timestamps by upsampled CIF weights (arXiv 2301.12343).
 """
@@ -21,7 +21,7 @@ UPSAMPLING = 3
 
 
 class Predictor:
-    """FunASR's CifPredictorV3, in float32. Raises ModelUnavailable for settings under which this would not equal it."""
+    """FunASR's CifPredictorV3, in float32. Raises ModelUnavailable for settings under which results would differ."""
 
     def __init__(self, predictor: Any) -> None:
         check_predictor(predictor)
@@ -36,9 +36,9 @@ class Predictor:
     def integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Continuous integrate-and-fire without a loop over time.
 
-        Token k gathers the frames where the running sum of weights passes from k to k+1, each by the part of
-        its weight that lies there. `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T], lengths int64 [B] →
-        embeddings [B, N, D] for N = the largest count, counts int64 [B]. Equal to FunASR's loop but for rounding
+        Token k gathers the frames where the running sum of weights goes from k to k+1, each weighted by the share of
+        its weight in that interval. `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T], lengths int64 [B] →
+        embeddings [B, N, D] for N = the largest count, counts int64 [B]. Equal to FunASR's loop except for rounding
         (sums in float64).
         """
         predictor = self._predictor
@@ -55,8 +55,7 @@ class Predictor:
         return share[..., :-1] @ encoded, counts
 
     def upsampled(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-        """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 *
-        T].
+        """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 * T].
 
         `lengths` is on the host, everything else on the device.
         """
@@ -80,8 +79,8 @@ class Predictor:
         return padded
 
     def _directions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """The same without packed sequences, which are slow on a CPU: each direction on its own, the backward one over
-        reversed segments.
+        """Like `_blstm`, without packed sequences, which are slow on a CPU: each direction runs separately, the
+        backward one over reversed segments.
         """
         steps = torch.arange(hidden.shape[1])
         turned = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)[..., None]  # [B, L, 1]

@@ -1,4 +1,4 @@
-"""From upsampled CIF weights to the times of tokens.
+"""Converts upsampled CIF weights to token times.
 
 The upsampled CIF weights of a segment (one per 20 ms) fire where a token begins ("Achieving timestamp
 prediction while recognizing with non-autoregressive end-to-end ASR model", arXiv 2301.12343). The rules are
@@ -40,7 +40,7 @@ def _fires_loop(weights: NDArray[np.float32], threshold: np.float32) -> NDArray[
 
 try:
     _fires = numba.njit(cache=True, nogil=True)(_fires_loop)
-except RuntimeError:  # nowhere to keep the compiled code: a read-only installation compiles at each start
+except RuntimeError:  # no writable cache for the compiled code: a read-only installation compiles at each start
     _fires = numba.njit(nogil=True)(_fires_loop)
 
 
@@ -48,9 +48,9 @@ def token_times(weights: NDArray[np.float32], token_count: int) -> NDArray[np.in
     """Begin and end of each token of a segment.
 
     `weights` is float32 [upsampled frames], already scaled to sum to the number of tokens the predictor
-    counted; `token_count` is how many of them are left without the special ones. Returns int64 [token_count,
-    2] in milliseconds from the start of the segment. As in FunASR the first token may begin up to 30 ms
-    before the segment and the last may end up to 35 ms after it.
+    counted; `token_count` is their number without the special ones. Returns int64 [token_count, 2] in milliseconds
+    from the start of the segment. As in FunASR, the first token may begin up to 30 ms before the segment and the
+    last may end up to 35 ms after it.
     """
     if token_count == 0:
         return np.empty((0, 2), np.int64)
@@ -60,13 +60,13 @@ def token_times(weights: NDArray[np.float32], token_count: int) -> NDArray[np.in
         scale = weights.sum(dtype=np.float32) / np.float32(token_count + 1)
         fires = _fires((weights / scale).astype(np.float32), threshold)
     frames = len(weights)
-    if len(fires) != token_count + 1:  # fewer frames than tokens, or weights that are not numbers
+    if len(fires) != token_count + 1:  # fewer frames than tokens, or NaN weights
         fires = np.linspace(0, frames, token_count + 1).astype(np.int64)
     return _spans(fires.astype(np.float64) + FIRE_SHIFT_FRAMES, frames)
 
 
 def _spans(places: NDArray[np.float64], frames: int) -> NDArray[np.int64]:
-    """Fire places, float64 [tokens + 1] in frames → int64 [tokens, 2] in milliseconds."""
+    """Fire positions, float64 [tokens + 1] in frames → int64 [tokens, 2] in milliseconds."""
     begins, ends = places[:-1], places[1:].copy()
     long = ends - begins > MAX_TOKEN_FRAMES
     ends[long] = begins[long] + MAX_TOKEN_FRAMES

@@ -1,9 +1,8 @@
-"""From tokens to words, as FunASR's `sentence_postprocess` joins them.
+"""Joins tokens to words, as FunASR's `sentence_postprocess` does.
 
 A Chinese character is a word. English comes in pieces: `@@` at the end of a piece joins it to the next.
-Single letters that follow each other become one upper-case abbreviation. Two mistakes of FunASR are not
-repeated: after an `<unk>`, and after a token that is neither Chinese nor Latin, it gives every following word
-its neighbour's time.
+Consecutive single letters become one upper-case abbreviation. Two bugs of FunASR are not reproduced: after an
+`<unk>`, and after a token that is neither Chinese nor Latin, it gives every following word its neighbour's time.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def _kind(token: str) -> int:
 
 
 class Vocabulary:
-    """The tokens of a recognition model by id, each with the way it is joined."""
+    """The tokens of a recognition model by id, each with its joining rule."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
         self.tokens = list(tokens)
@@ -48,7 +47,7 @@ class Vocabulary:
 
 @dataclass(slots=True)
 class _Span:
-    """Tokens that make up one word: their text, time, and the sum of their log-probabilities."""
+    """Tokens that form one word: their text, time, and the sum of their log-probabilities."""
 
     text: str
     start_ms: int
@@ -72,9 +71,8 @@ def join_tokens(
     """The words of one segment.
 
     `ids` are token ids without blank, begin and end; `times` holds [begin, end] in milliseconds for each, and
-    `log_probabilities` its natural logarithm of probability. An unfinished English piece at the end of a
-    segment is dropped, and one before a Chinese character is joined to the next English piece, as FunASR
-    does.
+    `log_probabilities` the natural logarithm of its probability. As in FunASR, an unfinished English piece at the
+    end of a segment is dropped, and one before a Chinese character is joined to the next English piece.
     """
     kinds = vocabulary.kinds
     if all(kinds[i] == _CHARACTER for i in ids):  # most segments of Mandarin
@@ -93,10 +91,10 @@ def _join_pieces(
     times: Sequence[Sequence[int]],
     log_probabilities: Sequence[float],
 ) -> Iterator[tuple[_Span, bool]]:
-    """Spans in order, each with whether it is a Latin word (only those can be part of an abbreviation).
+    """Spans in order, each with a flag for Latin words (only those can be part of an abbreviation).
 
-    A Chinese character after an unfinished piece is given the time of the piece, and the Latin word that is
-    finished later begins where its last piece does: FunASR's times, which are those that results are compared with.
+    A Chinese character after an unfinished piece gets the time of the piece, and the Latin word that is finished
+    later begins where its last piece does: these are FunASR's times, against which results are compared.
     """
     pending: _Span | None = None
     held: tuple[int, int] | None = None  # the time of pieces since the last character or word
@@ -123,7 +121,7 @@ def _join_pieces(
 
 
 def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:
-    """Runs of at least two single letters become one upper-case word."""
+    """Join runs of at least two single letters into one upper-case word."""
     joined: list[_Span] = []
     in_run = False
     for span, latin in spans:
@@ -138,9 +136,7 @@ def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:
 
 
 def _as_words(span: _Span) -> Iterator[Word]:
-    """A span as words: one, unless characters beyond ASCII are mixed into it; then its time is divided
-    evenly.
-    """
+    """A span as words: one, unless it contains non-ASCII characters; then its time is divided evenly."""
     confidence = min(exp(span.log_probability / span.tokens), 1.0)
     pieces = split_words(span.text)
     if len(pieces) == 1:
@@ -154,7 +150,7 @@ def _as_words(span: _Span) -> Iterator[Word]:
 
 
 def split_words(text: str) -> list[str]:
-    """The words that punctuation counts: each character beyond ASCII alone, ASCII between spaces together."""
+    """The words that punctuation counts: each non-ASCII character is one, as is each run of ASCII between spaces."""
     words: list[str] = []
     for part in text.split():
         run = ""

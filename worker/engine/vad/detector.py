@@ -1,14 +1,14 @@
-"""FSMN-VAD over a stream of audio of any length, equal to FunASR's, with a state that can be saved.
+"""FSMN-VAD over an audio stream of any length, equal to FunASR's, with a state that can be saved.
 
 The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=…)` of FunASR 1.4.16 on the whole file with
-dither 0. FunASR feeds its network 60 s at a time and carries the caches on. With `dynamic_silence=False` (`FIXED`
-here) its end-point machine keeps no memory of these borders, so nothing here depends on them. With
-`dynamic_silence=True` (`DYNAMIC`), FunASR's default, a lower threshold tells speech from noise, and how much silence
-ends a segment is decided at the start of each 60 s: 2 s where nobody speaks then, else 0.2 s.
+dither 0. FunASR feeds its network 60 s at a time and carries the caches over. With `dynamic_silence=False` (`FIXED`
+here) its endpoint detector does not depend on these boundaries, and neither does this module. With
+`dynamic_silence=True` (`DYNAMIC`), FunASR's default, a lower threshold separates speech from noise, and the silence
+that ends a segment is chosen at the start of each 60 s: 2 s if there is no speech at that point, else 0.2 s.
 
-Scores are computed in stretches whose ends lie at fixed times of the audio, whatever blocks it comes in:
-block sizes, saves and restores cannot change a bit of them. Paper of the network: Zhang et al., "Deep-FSMN
-for Large Vocabulary Continuous Speech Recognition", https://arxiv.org/abs/1803.05030.
+Scores are computed in stretches that end at fixed times of the audio, whatever the block sizes: blocks, saves
+and restores cannot change them by a single bit. Paper of the network: Zhang et al., "Deep-FSMN for Large
+Vocabulary Continuous Speech Recognition", https://arxiv.org/abs/1803.05030.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def _once(call: Callable[[], Value]) -> Value:
 
 @dataclass(frozen=True, slots=True)
 class VadConfig:
-    """The end-point settings of a VAD model, under FunASR's names (`vad_post_conf` and the model's defaults)."""
+    """The endpoint settings of a VAD model, under FunASR's names (`vad_post_conf` and the model's defaults)."""
 
     max_end_silence_time: int = 800
     window_size_ms: int = 200
@@ -85,9 +85,9 @@ class VadConfig:
 
     @classmethod
     def of(cls, module: torch.nn.Module, lfr_m: int = 5) -> VadConfig:
-        """Read the settings of a loaded FsmnVADStreaming. Raises ModelUnavailable for modes that none uses."""
+        """Read the settings of a loaded FsmnVADStreaming. Raises ModelUnavailable for modes that no model uses."""
         options: Any = module.vad_opts
-        # A decibel of int16 audio lies in -60 … 26 and the noise level with it: such limits never act.
+        # The level of int16 audio, and so the noise level, lies in -60 … 26 dB: such limits never take effect.
         inert = options.snr_thres <= -87 and options.decibel_thres <= -60
         if not inert or options.detect_mode != 1 or options.frame_in_ms != FRAME_MS:
             raise ModelUnavailable("this VAD model uses loudness limits or single-utterance mode; not supported")
@@ -96,7 +96,7 @@ class VadConfig:
         return cls(**values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m)
 
     def endpoint(self, max_segment_ms: int | None) -> EndpointOptions:
-        """The machine's options; a `max_segment_ms` replaces FunASR's hard limit by the cutter."""
+        """The endpoint detector's options; `max_segment_ms` replaces FunASR's hard limit by the cutter."""
         if max_segment_ms is not None and max_segment_ms < SHORTEST_LIMIT_MS:
             raise ValueError(f"max_segment_ms must be at least {SHORTEST_LIMIT_MS}")
         return EndpointOptions(
@@ -114,18 +114,18 @@ class VadConfig:
 
 
 class Retry(Protocol):
-    """Runs a call that changes nothing when it fails, again if that may help."""
+    """Runs a call that has no side effects when it fails, and retries it if that may help."""
 
     def __call__(self, call: Callable[[], Value], /) -> Value:
-        """What the call returned."""
+        """Return the value of the call."""
         ...
 
 
 class Vad:
-    """A loaded FSMN-VAD. One object serves many streams; streams may live in different threads.
+    """A loaded FSMN-VAD. One object serves many streams, which may run in different threads.
 
-    The network keeps nothing between calls, yet an engine that gives one thread the device passes
-    its own `score` to the streams, which runs `Vad.score` there.
+    The network is stateless between calls. An engine with a dedicated device thread passes its own `score` to the
+    streams, which runs `Vad.score` on that thread.
     """
 
     def __init__(
@@ -147,11 +147,11 @@ class Vad:
             raise ModelUnavailable(f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected")
 
     def score(self, features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
-        """Probability of silence, float32 [T], of normalised features [1, T, D], and the caches for what follows."""
+        """Probability of silence, float32 [T], of normalised features [1, T, D], and the caches for the next call."""
         return self._network(features[0], caches)
 
     def normalised(self, features: torch.Tensor) -> torch.Tensor:
-        """What the network reads: stacked frames [T, D] after mean and variance normalisation."""
+        """The network's input: stacked frames [T, D] after mean and variance normalisation."""
         return features if self._cmvn is None else self._cmvn.apply(features)
 
     def stream(
@@ -162,23 +162,23 @@ class Vad:
         score: Score | None = None,
         retry: Retry = _once,
     ) -> VadStream:
-        """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s.
+        """A new stream from the start of the audio; without a limit (None) it cuts as FunASR does, hard at 60 s.
 
         `segmentation` is FIXED or DYNAMIC, as the module describes them.
 
-        `retry` runs the computation of each stretch, and may run it again when it failed.
+        `retry` runs the computation of each stretch and may repeat it after a failure.
         """
         return VadStream(self, max_segment_ms, segmentation, score or self.score, retry)
 
     def restore(self, state: dict[str, Any], *, score: Score | None = None, retry: Retry = _once) -> VadStream:
-        """A stream that goes on exactly where `VadStream.state()` was taken."""
+        """A stream that continues exactly where `VadStream.state()` was taken."""
         stream = VadStream(self, state["max_segment_ms"], state["segmentation"], score or self.score, retry)
         stream._restore(state)
         return stream
 
 
 class VadStream:
-    """Speech segments of one channel, found while its samples arrive."""
+    """Detects the speech segments of one channel as its samples arrive."""
 
     def __init__(self, vad: Vad, max_segment_ms: int | None, segmentation: str, score: Score, retry: Retry) -> None:
         if segmentation not in SEGMENTATIONS:
@@ -203,9 +203,9 @@ class VadStream:
         self._scored_samples = 0
 
     def accept(self, samples: Int16) -> list[Segment]:
-        """Take int16 [n] more samples; returns the segments (start_ms, end_ms) that are finished by now.
+        """Take int16 [n] more samples; return the segments (start_ms, end_ms) that are finished.
 
-        Decisions are made a stretch at a time (`Vad.stretch_samples`), so they lag behind by up to one stretch.
+        Decisions are made one stretch at a time (`Vad.stretch_samples`), so they lag by up to one stretch.
         """
         self._waiting.append(samples)
         self._waiting_samples += len(samples)
@@ -222,7 +222,7 @@ class VadStream:
         return found
 
     def finish(self) -> list[Segment]:
-        """The audio has ended: the remaining segments. The stream takes nothing more."""
+        """Finish at the end of the audio; return the remaining segments. The stream accepts nothing more."""
         rest = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
         self._waiting, self._waiting_samples = [], 0
         return self._decide(rest, final=True)
@@ -244,7 +244,7 @@ class VadStream:
 
     @property
     def keep_from_ms(self) -> int:
-        """No segment yet to come starts before this time; audio before it may be forgotten."""
+        """No future segment starts before this time; audio before it may be dropped."""
         return self._earliest_frame() * FRAME_MS
 
     def _earliest_frame(self) -> int:
@@ -254,7 +254,7 @@ class VadStream:
         return int(max(self._memory[TAKEN], self._memory[NEXT] - back, 0))
 
     def _begin_block(self) -> None:
-        """Decide how much silence ends a segment in the 60 s to come."""
+        """Decide how much silence ends a segment in the next 60 s."""
         silence_ms = DYNAMIC_SILENCE_IN_SPEECH_MS if self.in_speech else DYNAMIC_SILENCE_MS
         end_silence_ms = max(silence_ms - self._vad.config.speech_to_sil_time_thres, 0)
         self._options = self._options._replace(end_silence_ms=end_silence_ms)
@@ -279,8 +279,8 @@ class VadStream:
         return [(int(start) * FRAME_MS, int(end) * FRAME_MS) for start, end in out[:count]]
 
     def _silence(self, samples: Int16, final: bool) -> tuple[FeatureStream, Caches, npt.NDArray[np.float64]]:
-        """Features, caches and probabilities of silence after `samples`; changes nothing, so it may be repeated."""
-        features = copy(self._features)  # which replaces its arrays and never writes into them
+        """Features, caches and silence probabilities after `samples`; has no side effects, so it may be repeated."""
+        features = copy(self._features)  # a shallow copy is enough: arrays are replaced, never modified
         stacked = features.accept(samples, final=final)
         if len(stacked) == 0:
             return features, self._caches, np.empty(0)
@@ -288,10 +288,10 @@ class VadStream:
         return features, caches, silence.cpu().numpy().astype(np.float64)
 
     def state(self) -> dict[str, Any]:
-        """All that `Vad.restore` needs: numbers, None, flags and numpy arrays, nested at most one level.
+        """The state for `Vad.restore`: numbers, None, flags and numpy arrays, nested at most one level.
 
-        About 40 kB for the production model, plus the samples since the last stretch border, none when the
-        position is a multiple of `Vad.stretch_samples`. It does not grow with the audio.
+        About 40 kB for the production model, plus the samples since the last stretch boundary (none if the position
+        is a multiple of `Vad.stretch_samples`). It does not grow with the audio.
         """
         waiting = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
         features = {f"features_{name}": value for name, value in self._features.state().items()}

@@ -1,8 +1,8 @@
-"""The end-point machine of FSMN-VAD over an array of frame decisions, compiled, and the cutter.
+"""The compiled endpoint detector of FSMN-VAD over an array of frame decisions, and the cutter.
 
 It follows FunASR's `FsmnVADStreaming.DetectOneFrame` frame by frame: a sliding window decides where
 speech begins and ends, `max_end_silence_time` closes a segment, `lookback` and `lookahead` widen it.
-The memory of the machine is one int64 vector and one uint8 window, so that it can be saved at any
+The detector's state is one int64 vector and one uint8 window, so that it can be saved at any
 frame. Times are frames of 10 ms, counted from the start of the audio.
 """
 
@@ -21,18 +21,18 @@ Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 
 # Positions in the state vector of the endpoint detector.
 IN_SPEECH = 0  # a segment is open
-WINDOW_SPEECH = 1  # what the window said last
+WINDOW_SPEECH = 1  # the last decision of the window
 WINDOW_SUM = 2  # speech frames in the window
-WINDOW_AT = 3  # the next place in the window
-SILENCE_RUN = 4  # silent frames in a row, as the window sees them
+WINDOW_AT = 3  # the next position in the window
+SILENCE_RUN = 4  # consecutive silent frames, according to the window
 CONFIRMED = 5  # the last frame that belongs to the open segment
 OPENED = 6  # first frame of the open segment
-PIECE = 7  # first frame of its part that the cutter has not emitted
+PIECE = 7  # first frame of the open segment that the cutter has not emitted
 TAKEN = 8  # frames before this one belong to finished segments or silence
-NEXT = 9  # the next frame to come
+NEXT = 9  # the next frame to process
 MEMORY_SIZE = 10
 
-# Shortest pause at which the cutter cuts; shorter ones are often stops inside a word.
+# Shortest pause at which the cutter cuts; shorter ones are often stop closures inside a word.
 PAUSE_FRAMES = 8
 SHORTEST_PAUSE_FRAMES = 3
 # Shortest piece that a cut may produce.
@@ -40,7 +40,7 @@ SHORTEST_PIECE_FRAMES = 100
 
 
 class EndpointOptions(NamedTuple):
-    """Everything in frames of 10 ms; `longest_piece` 0 means no cutter, then `longest_segment` cuts hard."""
+    """All values in frames of 10 ms; `longest_piece` 0 means no cutter; `longest_segment` then cuts hard."""
 
     window: int
     to_speech: int
@@ -55,10 +55,10 @@ class EndpointOptions(NamedTuple):
 
 
 def _compile(function: Compiled) -> Compiled:
-    """Compile to machine code that runs without the interpreter lock, kept on disk where that is possible."""
+    """Compile to machine code that runs without the interpreter lock, cached on disk if possible."""
     try:
         return cast(Compiled, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # nowhere to write: a read-only installation compiles at each start
+    except RuntimeError:  # no writable cache: a read-only installation compiles at each start
         return cast(Compiled, numba.njit(nogil=True)(function))
 
 
@@ -87,7 +87,7 @@ def _window_turn(speech: int, memory: Int64, window: UInt8, options: EndpointOpt
 
 @_compile
 def _confirm(frame: int, memory: Int64) -> None:
-    """All frames up to this one belong to the open segment."""
+    """Mark all frames up to this one as part of the open segment."""
     for between in range(memory[CONFIRMED] + 1, frame + 1):
         memory[TAKEN] = max(memory[TAKEN], between) + 1
     memory[CONFIRMED] = frame
@@ -107,7 +107,7 @@ def _open_segment(frame: int, memory: Int64, options: EndpointOptions) -> None:
 
 @_compile
 def _step_in_speech(frame: int, turn: int, last: bool, memory: Int64, options: EndpointOptions) -> int:
-    """One frame of an open segment. Returns the segment's last frame, or -1 while it stays open."""
+    """Process one frame of an open segment. Returns the segment's last frame, or -1 while it stays open."""
     too_long = frame - memory[OPENED] + 1 > options.longest_segment
     silent = turn == 0 and memory[WINDOW_SPEECH] == 0
     if turn == 1:
@@ -121,7 +121,7 @@ def _step_in_speech(frame: int, turn: int, last: bool, memory: Int64, options: E
     if too_long or last:
         return frame
     if not silent or (options.extend and memory[SILENCE_RUN] <= options.lookahead):
-        # Without the frames between: FunASR leaves them to whatever confirms the next frame.
+        # Without the frames in between: FunASR leaves them to whatever confirms the next frame.
         memory[TAKEN] = max(memory[TAKEN], frame) + 1
         memory[CONFIRMED] = frame
     return -1
@@ -129,10 +129,10 @@ def _step_in_speech(frame: int, turn: int, last: bool, memory: Int64, options: E
 
 @_compile
 def best_cut(speech: UInt8, base: int, start: int, longest: int) -> int:
-    """The frame at which a piece that begins at `start` is cut, at most `longest` frames on.
+    """The frame at which a piece that begins at `start` is cut, at most `longest` frames later.
 
-    Looks for the longest run of non-speech frames (of equals the later one) in the second half, then in
-    the whole piece, then for shorter runs, and cuts in its middle; without any, at the limit.
+    Looks for the longest run of non-speech frames (the later one if equal) in the second half, then in
+    the whole piece, then for shorter runs, and cuts in its middle; if there is none, at the limit.
     `speech[i]` is the decision on frame `base + i`.
     """
     for shortest in (PAUSE_FRAMES, SHORTEST_PAUSE_FRAMES):
@@ -149,7 +149,7 @@ def best_cut(speech: UInt8, base: int, start: int, longest: int) -> int:
 
 @_compile
 def _emit(speech: UInt8, base: int, end: int, memory: Int64, longest: int, out: Int64, count: int) -> int:
-    """Cut pieces off the open segment while it reaches further than one piece, known to go on to `end`."""
+    """Cut pieces off the open segment, which extends to at least `end`, while it is longer than one piece."""
     if longest == 0:
         return count
     while end - memory[PIECE] > longest:
@@ -177,11 +177,11 @@ def _close_segment(memory: Int64, window: UInt8) -> None:
 def advance(
     speech: UInt8, base: int, final: bool, memory: Int64, window: UInt8, options: EndpointOptions, out: Int64
 ) -> int:
-    """Run the machine over the frames from memory[NEXT] to the end of `speech`.
+    """Run the detector over the frames from memory[NEXT] to the end of `speech`.
 
-    speech: uint8 [k], decisions on frames base … base + k - 1, reaching back to the start of the open piece.
-    final: the last of them is the last frame of the audio. out: int64 [k + 2, 2], gets the finished
-    segments as (first frame, frame after the last). Returns how many.
+    speech: uint8 [k], decisions on frames base … base + k - 1, going back to the start of the open piece.
+    final: whether the last of them is the last frame of the audio. out: int64 [k + 2, 2], receives the finished
+    segments as (first frame, frame after the last). Returns their number.
     """
     count = 0
     stop = base + len(speech)

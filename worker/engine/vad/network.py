@@ -23,7 +23,7 @@ PACK_ROWS = 1000  # the number of rows that the packed weights are laid out for;
 
 
 class FsmnNetwork:
-    """A loaded FSMN; keeps nothing between calls, so that several threads may use it.
+    """A loaded FSMN; stateless between calls, so several threads may use it.
 
     Raises ModelUnavailable for a network that looks ahead.
     """
@@ -44,10 +44,10 @@ class FsmnNetwork:
 
     @torch.inference_mode()
     def __call__(self, features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
-        """Probability of silence, float32 [T], of normalised features [T, D], and the caches for what follows.
+        """Probability of silence, float32 [T], of normalised features [T, D], and the caches for the next call.
 
-        caches: the past of each block, float32 [(lorder - 1) * lstride, P]; empty at the start. They are not changed,
-        so that a call that failed can be repeated.
+        caches: the past of each block, float32 [(lorder - 1) * lstride, P]; empty at the start. They are not
+        modified, so a failed call can be repeated.
         """
         hidden = self._second(self._first(features))
         following: Caches = {}
@@ -91,7 +91,7 @@ class _Block:
 
 
 def _affine(linear: torch.nn.Linear, device: torch.device, *, relu: bool = False) -> Affine:
-    """X [T, in] → [T, out], with a ReLU if wanted; from packed weights where oneDNN can be used."""
+    """X [T, in] → [T, out], optionally with a ReLU; uses packed weights if oneDNN is available."""
     weight = linear.weight.detach().float().to(device)
     bias = None if linear.bias is None else linear.bias.detach().float().to(device)
     if device.type == "cpu" and torch._C._has_mkldnn:
