@@ -158,11 +158,11 @@ def _english_tokens(word: str) -> tuple[str, ...]:
 
 def spoken_pieces(text: str) -> list[tuple[int, tuple[str, ...]]]:
     """Every spoken piece of `text`: its character offset and its tokens."""
-    pieces = []
-    for match in _PIECE.finditer(text):
-        if (piece := match.group()) not in PUNCTUATION:
-            pieces.append((match.start(), _english_tokens(piece) if piece.isascii() else (piece,)))
-    return pieces
+    return [
+        (match.start(), _english_tokens(piece) if piece.isascii() else (piece,))
+        for match in _PIECE.finditer(text)
+        if (piece := match.group()) not in PUNCTUATION
+    ]
 
 
 def words_of(text: str) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
-"""sherpa-onnx on FunASR's exported recogniser. It has no FSMN-VAD, so it receives the segments of funasr-onnx's VAD,
-outside the measured time, and it adds no punctuation. Only its recognition is measured.
+"""sherpa-onnx on FunASR's exported recogniser.
+
+It has no FSMN-VAD, so it receives the segments of funasr-onnx's VAD, outside the measured time, and it adds no
+punctuation. Only its recognition is measured.
 """
 
 from __future__ import annotations

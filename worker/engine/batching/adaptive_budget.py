@@ -27,10 +27,9 @@ class AdaptiveBudget:
         self._fitted = 0
 
     def fitted(self, padded_seconds: float) -> None:
-        """Record that a batch fit into memory. The earlier cause of the shortage (another process, a fragmented
-        allocator) may be gone.
+        """Record that a batch fit into memory.
 
-        Batches that are much smaller than the budget prove nothing and do not count.
+        The cause of the earlier shortage (another process, a fragmented allocator) may be gone. Batches that are much smaller than the budget prove nothing and do not count.
         """
         if self.seconds >= self._configured or padded_seconds < self.seconds / 2:
             return

@@ -87,9 +87,10 @@ class _Bytes:
 
 
 def _wav(file: _Bytes) -> Structure:
-    """Inspect a wav file. Its header is wrong if the bytes after the samples are not chunks. Encoders that write to a
-    pipe leave 0, 0xFFFFFFFF or a value just below 2 or 4 GiB as the length: it is then unknown, as the libraries
-    know.
+    """Inspect a wav file.
+
+    Its header is wrong if the bytes after the samples are not chunks. Encoders that write to a pipe leave 0,
+    0xFFFFFFFF or a value just below 2 or 4 GiB as the length, which demuxers take as unknown.
     """
     whole = (Link(0, file.size),)
     long_length = None

@@ -79,8 +79,9 @@ class Predictor:
         return padded
 
     def _directions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """Like `_blstm`, without packed sequences, which are slow on a CPU: each direction runs separately, the
-        backward one over reversed segments.
+        """Like `_blstm`, without packed sequences, which are slow on a CPU.
+
+        Each direction runs separately, the backward one over reversed segments.
         """
         steps = torch.arange(hidden.shape[1])
         turned = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)[..., None]  # [B, L, 1]
