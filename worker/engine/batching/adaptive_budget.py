@@ -29,7 +29,8 @@ class AdaptiveBudget:
     def fitted(self, padded_seconds: float) -> None:
         """Record that a batch fit into memory.
 
-        The cause of the earlier shortage (another process, a fragmented allocator) may be gone. Batches that are much smaller than the budget prove nothing and do not count.
+        The cause of the earlier shortage (another process, a fragmented allocator) may be gone. Batches that are much
+        smaller than the budget prove nothing and do not count.
         """
         if self.seconds >= self._configured or padded_seconds < self.seconds / 2:
             return
