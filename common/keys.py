@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -16,11 +15,12 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import ids, tenants
 from common.db import Database
-from common.errors import InvalidRequest, NotFound, Unauthenticated, WrongState
+from common.errors import Forbidden, NotFound, Unauthenticated, WrongState
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
+from common.tenants import NO_OWN_LIMITS, OwnLimits
 
 SECRET_BYTES = 32
 # Enough of a key to know it again among others, and no help in guessing the rest of 256 bits.
@@ -28,7 +28,6 @@ HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
 # A statement and a dead row for every call would cost more than knowing the second is worth.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
-TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 # The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
 
@@ -45,18 +44,6 @@ ALL_SCOPES = frozenset(Scope)
 
 
 @dataclass(frozen=True, slots=True)
-class KeyLimits:
-    """A key's own limits: None takes the settings' one, 0 is no limit."""
-
-    requests_per_minute: int | None = None
-    max_running: int | None = None
-    max_queued: int | None = None
-    audio_minutes_per_day: int | None = None
-    audio_minutes_per_month: int | None = None
-    max_upload_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key without its secret; `hint` is how it begins. Until `previous_until` the secret before still works."""
 
@@ -70,7 +57,8 @@ class ApiKey:
     expires_at: datetime | None
     revoked_at: datetime | None
     previous_until: datetime | None
-    limits: KeyLimits
+    limits: OwnLimits
+    made_by: uuid.UUID | None = None
 
     @property
     def public_id(self) -> str:
@@ -86,7 +74,35 @@ class NewKey:
     tenant: str = DEFAULT_TENANT
     scopes: frozenset[Scope] = frozenset({Scope.SUBMIT, Scope.READ})
     expires_at: datetime | None = None
-    limits: KeyLimits = KeyLimits()
+    limits: OwnLimits = NO_OWN_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """Who makes or changes a key over HTTP: no key may outlive or outrank it. A token's holder has no key's limits."""
+
+    key_id: uuid.UUID | None
+    scopes: frozenset[Scope]
+    expires_at: datetime | None = None
+    limits: OwnLimits = NO_OWN_LIMITS
+
+    def bounded(self, new: NewKey) -> NewKey:
+        """The key as it may be made: what was not said of it is as with its maker. Raises Forbidden."""
+        limits = {name: getattr(new.limits, name) or getattr(self.limits, name) for name in tenants.LIMITS}
+        bounded = replace(new, expires_at=new.expires_at or self.expires_at, limits=OwnLimits(**limits))
+        self.check(bounded.scopes, bounded.expires_at, bounded.limits)
+        return bounded
+
+    def check(self, scopes: frozenset[Scope], expires_at: datetime | None, limits: OwnLimits) -> None:
+        """Raise Forbidden for more than the maker has itself."""
+        if not scopes <= self.scopes:
+            raise Forbidden("a key cannot have a scope that the key which makes it has not")
+        if self.expires_at is not None and (expires_at is None or expires_at > self.expires_at):
+            raise Forbidden("a key cannot last longer than the key which makes it")
+        for name in tenants.LIMITS:
+            own, theirs = getattr(self.limits, name), getattr(limits, name)
+            if own and (not theirs or theirs > own):
+                raise Forbidden(f"`{name}` cannot be wider than that of the key which makes it")
 
 
 def new_secret() -> str:
@@ -103,20 +119,21 @@ def digest_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode()).digest()
 
 
-def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
+def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple[ApiKey, str]:
     """Make a key, and its tenant if that is new. The secret is returned here and never again.
 
-    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys.
+    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys; Forbidden
+    for a key that would outlive or outrank its maker (None: the operator at the machine).
     """
-    if TENANT_NAME.fullmatch(new.tenant) is None:
-        raise InvalidRequest("a tenant's name has up to 63 lower-case letters, digits, `.`, `_` or `-`")
+    if maker is not None:
+        new = maker.bounded(new)
     secret = new_secret()
     with database.transaction() as session:
-        _ensure_tenant(session, new.tenant)
+        tenants.ensure(session, new.tenant)
         mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
         if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
             raise WrongState(f"the tenant has {MAX_KEYS_OF_TENANT} keys already; revoke one first")
-        values = _values(new, secret) | {"id": ids.new_id()}
+        values = _values(new, secret) | {"id": ids.new_id(), "made_by": maker.key_id if maker is not None else None}
         row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
         return _key_of(row), secret
 
@@ -134,7 +151,7 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
     new = NewKey("PARAQUEUE_ADMIN_KEY", DEFAULT_TENANT, ALL_SCOPES)
     anew = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS], "revoked_at": None, "previous_hash": None}
     with database.transaction() as session:
-        _ensure_tenant(session, new.tenant)
+        tenants.ensure(session, new.tenant)
         statement = insert(ApiKeyRow).values(**_values(new, secret), id=ADMIN_KEY_ID)
         session.execute(
             statement.on_conflict_do_update(
@@ -145,21 +162,25 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
         )
 
 
-def authenticated(database: Database, digest: bytes) -> ApiKey:
-    """The key with this hash, which is noted as used. Raises Unauthenticated: unknown, revoked or expired."""
+def authenticated(database: Database, digest: bytes) -> tuple[ApiKey, OwnLimits]:
+    """The key with this hash, which is noted as used, and its tenant's limits.
+
+    Raises Unauthenticated: unknown, revoked or expired.
+    """
     before = (ApiKeyRow.previous_hash == digest) & (ApiKeyRow.previous_until > func.now())
     return _usable(database, or_(ApiKeyRow.hash == digest, before))
 
 
-def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
+def _usable(database: Database, which: ColumnElement[bool]) -> tuple[ApiKey, OwnLimits]:
     expired = ApiKeyRow.expires_at <= func.now()
     long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
-        found = session.execute(select(ApiKeyRow, expired, unnoted).where(which)).one_or_none()
+        keys = select(ApiKeyRow, TenantRow, expired, unnoted).join(TenantRow, TenantRow.name == ApiKeyRow.tenant)
+        found = session.execute(keys.where(which)).one_or_none()
         if found is None:
             raise Unauthenticated("there is no such API key")
-        row, is_expired, is_unnoted = found
+        row, tenant, is_expired, is_unnoted = found
         if row.revoked_at is not None:
             raise Unauthenticated("the API key was revoked")
         if is_expired:
@@ -168,19 +189,13 @@ def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
         if is_unnoted:
             used = update(ApiKeyRow).where(ApiKeyRow.id == row.id, unnoted).values(last_used_at=func.now())
             session.execute(used.execution_options(synchronize_session=False))
-        return key
+        return key, tenants.limits_in(tenant)
 
 
 def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
     """One key. Raises NotFound, also for a key of another tenant than the one named."""
     with database.transaction() as session:
         return _key_of(_existing(session, key_id, tenant))
-
-
-def largest_upload(database: Database, key_id: uuid.UUID) -> int | None:
-    """The key's own limit of an audio file in bytes; None where it has none, also for a token's caller."""
-    with database.transaction() as session:
-        return session.scalar(select(ApiKeyRow.max_upload_bytes).where(ApiKeyRow.id == key_id)) or None
 
 
 def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
@@ -200,21 +215,38 @@ def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID
 
 
 def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """End a key for good; asking twice is fine. Its jobs and its usage stay. Raises NotFound, WrongState."""
+    """End a key for good, with all keys that were made with it; asking twice is fine.
+
+    Their jobs and their usage stay. Raises NotFound, WrongState.
+    """
     _not_of_the_settings(key_id)
+    ended = {"revoked_at": func.now(), "previous_hash": None, "previous_until": None}
     with database.transaction() as session:
-        row = _existing(session, key_id, tenant)
-        if row.revoked_at is None:
-            row = _changed(session, key_id, {"revoked_at": func.now(), "previous_hash": None, "previous_until": None})
-        return _key_of(row)
+        _existing(session, key_id, tenant)
+        made = select(ApiKeyRow.id).where(ApiKeyRow.id == key_id).cte("made", recursive=True)
+        made = made.union(select(ApiKeyRow.id).join(made, ApiKeyRow.made_by == made.c.id))
+        session.execute(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.id.in_(select(made.c.id)), ApiKeyRow.revoked_at.is_(None))
+            .values(**ended)
+            .execution_options(synchronize_session=False)
+        )
+        session.expire_all()
+        return _key_of(session.get_one(ApiKeyRow, key_id))
 
 
 def rotate(
-    database: Database, key_id: uuid.UUID, *, grace_seconds: float, tenant: str | None = None
+    database: Database,
+    key_id: uuid.UUID,
+    *,
+    grace_seconds: float,
+    tenant: str | None = None,
+    maker: Maker | None = None,
 ) -> tuple[ApiKey, str]:
     """A new secret for a key, returned here and never again; the old one works until the grace time ends.
 
-    Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key.
+    Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key;
+    Forbidden for one that outlives or outranks who asks, as its secret would be theirs.
     """
     _not_of_the_settings(key_id)
     secret = new_secret()
@@ -222,18 +254,18 @@ def rotate(
     values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
     values["previous_until"] = func.now() + timedelta(seconds=grace_seconds) if grace_seconds > 0 else None
     with database.transaction() as session:
-        if _existing(session, key_id, tenant).revoked_at is not None:
+        row = _existing(session, key_id, tenant)
+        if row.revoked_at is not None:
             raise WrongState("the key is revoked; make a new one")
+        if maker is not None:
+            key = _key_of(row)
+            maker.check(key.scopes, key.expires_at, key.limits)
         return _key_of(_changed(session, key_id, values)), secret
 
 
 def _not_of_the_settings(key_id: uuid.UUID) -> None:
     if key_id == ADMIN_KEY_ID:
         raise WrongState("this key is the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
-
-
-def _ensure_tenant(session: Session, name: str) -> None:
-    session.execute(insert(TenantRow).values(name=name).on_conflict_do_nothing())
 
 
 def _values(new: NewKey, secret: str) -> dict[str, Any]:
@@ -244,7 +276,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
         "hint": secret[:HINT_CHARACTERS],
         "scopes": sorted(new.scopes),
         "expires_at": new.expires_at,
-        **{name: getattr(new.limits, name) for name in KeyLimits.__slots__},
+        **{name: getattr(new.limits, name) for name in tenants.LIMITS},
     }
 
 
@@ -272,5 +304,6 @@ def _key_of(row: ApiKeyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         previous_until=row.previous_until,
-        limits=KeyLimits(**{name: getattr(row, name) for name in KeyLimits.__slots__}),
+        made_by=row.made_by,
+        limits=tenants.limits_in(row),
     )

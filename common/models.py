@@ -53,17 +53,23 @@ class Row(DeclarativeBase):
 
 
 class TenantRow(Row):
-    """Whose jobs are whose: everything a caller sees belongs to its tenant."""
+    """Whose jobs are whose: all that a caller sees belongs to its tenant. A limit that is NULL is the settings' one."""
 
     __tablename__ = "tenants"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     served_at: Mapped[datetime | None]
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
+    max_running: Mapped[int | None] = mapped_column(Integer)
+    max_queued: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_day: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_month: Mapped[int | None] = mapped_column(Integer)
+    max_upload_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ApiKeyRow(Row):
-    """A key that a program calls the API with; only its hash is kept. A limit that is NULL is the settings' one."""
+    """A key that a program calls the API with; only its hash is kept. A limit that is NULL or 0 is its tenant's."""
 
     __tablename__ = "api_keys"
 
@@ -79,6 +85,7 @@ class ApiKeyRow(Row):
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    made_by: Mapped[uuid.UUID | None]
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     max_running: Mapped[int | None] = mapped_column(Integer)
     max_queued: Mapped[int | None] = mapped_column(Integer)
@@ -91,6 +98,7 @@ class ApiKeyRow(Row):
         Index("api_keys_by_hash", "hash", unique=True),
         Index("api_keys_by_previous_hash", "previous_hash", unique=True),
         Index("api_keys_of_tenant", "tenant", "created_at", "id"),
+        Index("api_keys_made_by", "made_by", postgresql_where=text("made_by IS NOT NULL")),
     )
 
 
@@ -400,6 +408,7 @@ class UsageRow(Row):
     error_code: Mapped[str | None]
     audio_ms: Mapped[int] = mapped_column(BigInteger)
     processing_ms: Mapped[int] = mapped_column(BigInteger)
+    channels: Mapped[int] = mapped_column(Integer, server_default=text("1"))
 
     __table_args__ = (
         Index("usage_age", "ended_at"),

@@ -20,7 +20,6 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from api.auth.callers import Caller
 from api.http.metrics import RATE_LIMITS_LOCAL
-from common import ids
 from common.errors import RateLimited
 from common.settings import BrokerSettings
 from common.telemetry import get_logger
@@ -40,7 +39,7 @@ REMEMBERED_KEYS = 10_000
 
 @dataclass(slots=True)
 class CallCount:
-    """What Redis last said of a key, and how many calls it has not been told of since. Times in seconds."""
+    """What Redis last said of a key or tenant, and how many calls it has not been told of since. Times in seconds."""
 
     asked_at: float
     remaining: int = 0
@@ -68,24 +67,26 @@ class RateLimits:
 
     async def count(self, caller: Caller) -> dict[str, str]:
         """Count a call; the headers that say how many are left. Raises RateLimited, with the same as `headers`."""
-        limit = caller.limits.requests_per_minute
-        if not limit or caller.key_id is None:
-            return {}
-        name = ids.shown(ids.KEY, caller.key_id)
+        tightest: tuple[int, CallCount] | None = None
+        for name, limit in caller.call_limits:
+            tally = await self._counted(name, limit)
+            if tightest is None or _remaining(tally) < _remaining(tightest[1]):
+                tightest = limit, tally
+        return _headers(*tightest) if tightest is not None else {}
+
+    async def _counted(self, name: str, limit: int) -> CallCount:
         tally = self._tallies.get(name)
         now = time.monotonic()
         if tally is not None and now - tally.asked_at < TOGETHER_SECONDS:
             if tally.untold < tally.remaining // TOGETHER_SHARE:
                 tally.untold += 1
-                return _headers(limit, tally)
+                return tally
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
             tally = self._remember(name, CallCount(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
-        allowed = await self._count(limit, name, tally)
-        headers = _headers(limit, tally)
-        if not allowed:
-            raise TooManyCalls(limit, seconds_until(tally.reset_at), headers)
-        return headers
+        if not await self._count(limit, name, tally):
+            raise TooManyCalls(limit, seconds_until(tally.reset_at), _headers(limit, tally))
+        return tally
 
     async def _count(self, limit: int, name: str, tally: CallCount) -> bool:
         """Count this call, and those that were not told of yet; whether that is within the limit."""
@@ -138,11 +139,14 @@ class RateLimits:
 
 
 def _headers(limit: int, tally: CallCount) -> dict[str, str]:
-    remaining = max(0, tally.remaining - tally.untold)
     return {
         "RateLimit-Policy": f'"calls";q={limit};w={WINDOW_SECONDS}',
-        "RateLimit": f'"calls";r={remaining};t={seconds_until(tally.reset_at)}',
+        "RateLimit": f'"calls";r={_remaining(tally)};t={seconds_until(tally.reset_at)}',
     }
+
+
+def _remaining(tally: CallCount) -> int:
+    return max(0, tally.remaining - tally.untold)
 
 
 def seconds_until(reset_at: float) -> int:

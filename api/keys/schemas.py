@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from api.http.datetimes import Moment
 from common import ids
 from common.jobs import Usage
-from common.keys import TENANT_NAME, ApiKey, KeyLimits, Scope
+from common.keys import ApiKey, Scope
+from common.tenants import TENANT_NAME, OwnLimits
 
 MILLISECONDS_PER_MINUTE = 60_000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -18,7 +19,7 @@ Own = Annotated[int | None, Field(ge=0, le=2_000_000_000, strict=True)]
 
 
 class LimitsOfKey(BaseModel):
-    """A key's own limits: null takes the setting, 0 is no limit."""
+    """A key's own limits, inside of its tenant's; null and 0: no narrower ones."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -119,9 +120,9 @@ class UsageList(BaseModel):
     data: list[UsageOut]
 
 
-def limits_in(asked: LimitsOfKey) -> KeyLimits:
+def limits_in(asked: LimitsOfKey) -> OwnLimits:
     """The limits as the rules take them."""
-    return KeyLimits(**asked.model_dump())
+    return OwnLimits(**asked.model_dump())
 
 
 def key_out(key: ApiKey) -> KeyOut:

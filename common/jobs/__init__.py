@@ -1,6 +1,6 @@
 """The rules of a job's life, from submit to delete. Nothing else reads or writes its rows."""
 
-from common.jobs.accounting.quota import Quota
+from common.jobs.accounting.quota import Allowance, Quota
 from common.jobs.accounting.usage import Dimension, Usage, usage
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.lifecycle.attempts import (
@@ -76,6 +76,7 @@ from common.jobs.scheduling.workers import (
 )
 
 __all__ = [
+    "Allowance",
     "Attempt",
     "Batch",
     "BatchPage",

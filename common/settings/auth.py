@@ -80,11 +80,11 @@ class AuthSettings(SettingsGroup):
         return self
 
 
-class KeyLimitSettings(SettingsGroup):
-    """Default limits of an API key (0: unlimited)"""
+class TenantLimitSettings(SettingsGroup):
+    """Default limits of a tenant, for all of its keys together (0: unlimited)"""
 
-    key_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
-    key_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
-    key_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
-    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
-    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")
+    tenant_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
+    tenant_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
+    tenant_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
+    tenant_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
+    tenant_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")

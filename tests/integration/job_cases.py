@@ -18,6 +18,7 @@ from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
+from common.tenants import LIMITS
 from common.time_limit import TimeLimit
 from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
@@ -45,7 +46,8 @@ def emptied(database: Database) -> Database:
     """The database without rows: far cheaper than a database for each test."""
     for table in ("jobs", "batches", "idempotency_keys", "workers", "usage", "api_keys", "ended_sessions"):
         execute(database, f"DELETE FROM {table}")
-    execute(database, "UPDATE tenants SET served_at = NULL")
+    limits = ", ".join(f"{name} = NULL" for name in LIMITS)
+    execute(database, f"UPDATE tenants SET served_at = NULL, {limits}")
     return database
 
 

@@ -18,7 +18,7 @@ from shutil import rmtree
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from common import jobs, keys
+from common import jobs, tenants
 from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
@@ -100,10 +100,9 @@ class Fetcher:
 
     def _limits(self, held: Claim) -> FetchLimits:
         settings = self.settings
-        key_id = held.job.key_id
-        own = keys.largest_upload(self.database, key_id) if key_id is not None else None
+        own = tenants.largest_upload(self.database, held.job.tenant, held.job.key_id)
         return FetchLimits(
-            # What a key may not upload it may not have fetched either.
+            # What a tenant or key may not upload it may not have fetched either.
             max_bytes=min(own or settings.max_upload_bytes, settings.max_upload_bytes),
             timeout_seconds=settings.fetch_timeout_seconds,
             stall_seconds=settings.fetch_stall_seconds,

@@ -14,6 +14,7 @@ from common import ids, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
+from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
 from common.jobs.lifecycle.finalize import book, ended
@@ -56,10 +57,17 @@ def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -
         return retry_in(session, job_id, tenant=tenant)
 
 
-def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """Start a new run of a failed or canceled job, within the caller's transaction.
+def retry_in(
+    session: Session,
+    job_id: uuid.UUID,
+    *,
+    tenant: str | None = None,
+    key_id: uuid.UUID | None = None,
+    quota: Quota = NO_QUOTA,
+) -> Job:
+    """Start a new run of a failed or canceled job, within the caller's transaction, held against the caller's quota.
 
-    Raises NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
+    Raises QuotaExceeded; NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
     """
     again = (
         update(JobRow)
@@ -92,6 +100,7 @@ def retry_in(session: Session, job_id: uuid.UUID, *, tenant: str | None = None) 
             error_retryable=None,
         )
     )
+    check(session, tenant or "", key_id, quota)
     row = _changed(session, again)
     if row is None:
         row = _existing(session, job_id, tenant)

@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import BigInteger, case, func, select
+from sqlalchemy import BigInteger, Integer, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
+from common.jobs.accounting.quota import CHANNELS
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
 from common.models import AttemptRow, JobRow, UsageRow
 from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
@@ -46,8 +47,9 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         *(getattr(JobRow, name) for name in TAKEN_OVER),
         func.coalesce(processed, 0),
         func.coalesce(JobRow.processing_ms, _spent_ms()),
+        literal_column(CHANNELS, Integer),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
-    columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms"]
+    columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms", "channels"]
     booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*COUNTED)
     for run in session.execute(booking):
         after_commit(session, partial(_count, *run))

@@ -60,7 +60,7 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
     Raises QuotaExceeded, unless the caller has `checked` that.
     """
     if not checked:
-        check(session, submission.key_id, submission.quota)
+        check(session, submission.tenant, submission.key_id, submission.quota)
     if submission.resumable:
         uploads.consume(session, submission.id, tenant=submission.tenant)
     values = dict(  # noqa: C408

@@ -25,6 +25,7 @@ from common.jobs.scheduling.queue_queries import (
     DispatchLimits,
     RunningCounts,
     full_keys,
+    full_tenants,
     next_jobs,
     priorities,
     running_counts,
@@ -58,14 +59,14 @@ class Chosen:
     model: str
 
 
-def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, key_max_running: int = 0) -> int:
+def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, tenant_max_running: int = 0) -> int:
     """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
 
-    `key_max_running` is how many jobs run at once of a key that has no limit of its own; 0: any number. Raises
+    `tenant_max_running` is how many jobs run at once of a tenant that has no limit of its own; 0: any number. Raises
     Unavailable where the broker or the database does not answer, or another dispatcher does not come to its end; the
     jobs concerned are then announced by the next call.
     """
-    limits = DispatchLimits(redispatch_seconds, key_max_running)
+    limits = DispatchLimits(redispatch_seconds, tenant_max_running)
     with database.transaction() as session:
         # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
         session.execute(TAKE_LOCK)
@@ -83,23 +84,23 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     chosen: list[Chosen] = []
     found = running_counts(session, limits)
-    full = full_keys(session, found.of_key, limits)
+    full = full_keys(session, found.of_key)
     by_model: dict[str, list[WorkerLoad]] = {}
     for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
         seated = reserve_workers(session, model, all_seats, full, limits)
         for suspect in seated.ready:
-            if suspect.key_id is None or suspect.key_id not in full:
+            if suspect.key_id not in full and suspect.tenant not in full_tenants(session, found.of_tenant, limits):
                 found.of_tenant[suspect.tenant] += 1
                 if suspect.key_id is not None:
                     found.of_key[suspect.key_id] += 1
-                    full = full_keys(session, found.of_key, limits)
+                    full = full_keys(session, found.of_key)
                 chosen.append(Chosen(suspect.job_id, model))
         free = sum(max(0, seat.slots - seat.running) for seat in seated.open) - found.announced[model]
         if free > 0:
             taken = _taken(session, model, free, found, limits)
-            full = full_keys(session, found.of_key, limits)
+            full = full_keys(session, found.of_key)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
     return _announced(session, chosen)
@@ -109,8 +110,9 @@ def _taken(session: Session, model: str, free: int, found: RunningCounts, limits
     """The jobs of a model that get its free slots: highest priority first, and fair within one."""
     taken: list[QueuedJob] = []
     for priority in priorities(session, model):
-        full = full_keys(session, found.of_key, limits)
-        waiting = tenants(session, model, priority, found.of_tenant)
+        full = full_keys(session, found.of_key)
+        closed = full_tenants(session, found.of_tenant, limits)
+        waiting = [name for name in tenants(session, model, priority, found.of_tenant) if name not in closed]
         open_lines: dict[str, list[QueuedJob]] = {}
         # Some tenants at a time: who is behind those that take all slots need not be asked.
         while waiting and len(open_lines) < free - len(taken):

@@ -31,7 +31,7 @@ FAR_END = 1000
 FRESH_SECONDS = 2.0
 ROUNDS = 4
 # No announced job counts as waiting again, and no key is full.
-NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, key_max_running=0)
+NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, tenant_max_running=0)
 CLOCK_SLACK = timedelta(seconds=1)
 # What the speed and the median length are taken from: the newest runs of the model that completed.
 MEASURED = text("""
@@ -155,7 +155,7 @@ def _of_priority(session: Session, model: str, priority: int, number: int, runni
             break
         depth += -(-missing // len(deep))
         read = next_jobs(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
-        found |= {tenant: [replace(job, key_limit=0) for job in line] for tenant, line in read.items()}
+        found |= {tenant: [replace(job, key_limit=0, tenant_limit=0) for job in line] for tenant, line in read.items()}
         deep = [tenant for tenant in deep if len(found.get(tenant, ())) >= depth]
     in_order = {tenant: found[tenant] for tenant in order if tenant in found}
     return schedule_fairly(in_order, number, running=running, of_key=Counter())

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job that could be announced. `key_limit` is how many jobs of its key may run at once; 0: any number."""
+    """A job that could be announced. The limits are how many jobs of its key, or tenant, run at once; 0: any number."""
 
     job_id: uuid.UUID
     tenant: str
     key_id: uuid.UUID | None
     key_limit: int
+    tenant_limit: int = 0
 
 
 def schedule_fairly(
@@ -40,7 +41,7 @@ def schedule_fairly(
     while turns and len(taken) < slots:
         _, _, tenant = heapq.heappop(turns)
         job = _next(left[tenant], of_key)
-        if job is None:
+        if job is None or (job.tenant_limit and running[tenant] >= job.tenant_limit):
             continue
         taken.append(job)
         running[tenant] += 1

@@ -50,7 +50,8 @@ WHERE line.tenant IS NOT NULL
 """)
 
 JOBS = text(f"""
-SELECT job.id, asked.tenant, job.key_id, coalesce(api_keys.max_running, :key_max_running)
+SELECT job.id, asked.tenant, job.key_id, coalesce(api_keys.max_running, 0),
+       coalesce(tenants.max_running, :tenant_max_running)
 FROM unnest(CAST(:tenants AS text[])) AS asked(tenant)
 CROSS JOIN LATERAL (
     WITH RECURSIVE line AS (
@@ -70,22 +71,29 @@ CROSS JOIN LATERAL (
     ORDER BY created_at, id LIMIT :slots
 ) AS job
 LEFT JOIN api_keys ON api_keys.id = job.key_id
+LEFT JOIN tenants ON tenants.name = asked.tenant
 ORDER BY job.created_at, job.id
 """)
 
 FULL = text("""
 SELECT busy.key_id FROM unnest(CAST(:keys AS uuid[]), CAST(:running AS int[])) AS busy(key_id, running)
 LEFT JOIN api_keys ON api_keys.id = busy.key_id
-WHERE coalesce(api_keys.max_running, :key_max_running) BETWEEN 1 AND busy.running
+WHERE api_keys.max_running BETWEEN 1 AND busy.running
+""")
+
+FULL_TENANTS = text("""
+SELECT busy.name FROM unnest(CAST(:tenants AS text[]), CAST(:running AS int[])) AS busy(name, running)
+LEFT JOIN tenants ON tenants.name = busy.name
+WHERE coalesce(tenants.max_running, :tenant_max_running) BETWEEN 1 AND busy.running
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """The settings of a dispatch: when a message counts as lost, and how many jobs of a key run at once (0: any)."""
+    """The settings of a dispatch: when a message counts as lost, and how many jobs of a tenant run at once (0: any)."""
 
     redispatch_seconds: float
-    key_max_running: int
+    tenant_max_running: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +118,15 @@ def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
     return found
 
 
-def full_keys(session: Session, of_key: Counter[uuid.UUID], limits: DispatchLimits) -> list[uuid.UUID]:
+def full_keys(session: Session, of_key: Counter[uuid.UUID]) -> list[uuid.UUID]:
     """The keys that have as many jobs running as they may."""
-    values = {"keys": list(of_key), "running": list(of_key.values()), "key_max_running": limits.key_max_running}
-    return list(session.scalars(FULL, values))
+    return list(session.scalars(FULL, {"keys": list(of_key), "running": list(of_key.values())}))
+
+
+def full_tenants(session: Session, of_tenant: Counter[str], limits: DispatchLimits) -> set[str]:
+    """The tenants that have as many jobs running as they may."""
+    values = {"tenants": list(of_tenant), "running": list(of_tenant.values())}
+    return set(session.scalars(FULL_TENANTS, values | {"tenant_max_running": limits.tenant_max_running}))
 
 
 def priorities(session: Session, model: str) -> Sequence[int]:
@@ -146,10 +159,10 @@ def next_jobs(
         "tenants": list(asked),
         "slots": slots,
         "full": list(full),
-        "key_max_running": limits.key_max_running,
+        "tenant_max_running": limits.tenant_max_running,
         "redispatch_seconds": limits.redispatch_seconds,
     }
     found: dict[str, list[QueuedJob]] = {tenant: [] for tenant in asked}
-    for job_id, tenant, key_id, key_limit in session.execute(JOBS, values):
-        found[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit))
+    for job_id, tenant, key_id, key_limit, tenant_limit in session.execute(JOBS, values):
+        found[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit, tenant_limit))
     return {tenant: line for tenant, line in found.items() if line}
