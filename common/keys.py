@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids, tenants
+from common import cursors, ids, tenants
 from common.db import Database
 from common.errors import Forbidden, NotFound, Unauthenticated, WrongState
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
@@ -28,6 +28,7 @@ HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
 # A statement and a dead row for every call would cost more than knowing the second is worth.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
+REVOKED_SHOWN_DAYS = 30
 # The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
 
@@ -205,6 +206,36 @@ def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
         statement = statement.where(ApiKeyRow.tenant == tenant)
     with database.transaction() as session:
         return [_key_of(row) for row in session.scalars(statement)]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """Some keys, newest first, and the cursor behind them; None where there are no more."""
+
+    keys: tuple[ApiKey, ...]
+    next_cursor: str | None
+
+
+def key_page(database: Database, *, tenant: str | None, after: str | None = None, limit: int = 100) -> KeyPage:
+    """A page of the keys of a tenant, or of all, without those that were revoked long ago.
+
+    Raises InvalidRequest for a cursor that is not ours.
+    """
+    long_ago = func.now() - timedelta(days=REVOKED_SHOWN_DAYS)
+    statement = (
+        select(ApiKeyRow)
+        .where(or_(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.revoked_at > long_ago))
+        .order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
+        .limit(limit + 1)
+    )
+    if tenant is not None:
+        statement = statement.where(ApiKeyRow.tenant == tenant)
+    if after is not None:
+        statement = statement.where(tuple_(ApiKeyRow.created_at, ApiKeyRow.id) < tuple_(*cursors.decoded(after)))
+    with database.transaction() as session:
+        found = [_key_of(row) for row in session.scalars(statement)]
+    more = cursors.encoded(found[limit - 1].created_at, found[limit - 1].id) if len(found) > limit else None
+    return KeyPage(tuple(found[:limit]), more)
 
 
 def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:

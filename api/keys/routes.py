@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from api.auth.callers import Caller
 from api.deps import AdminCaller, ServiceDep, public_url, v1_router
@@ -55,9 +55,15 @@ def create(
 
 
 @router.get("")
-def list_keys(service: ServiceDep, caller: AdminCaller) -> KeyList:
-    """The keys that you see, newest first."""
-    return KeyList(data=[key_out(key) for key in keys.all_keys(service.database, tenant=_seen_by(caller))])
+def list_keys(
+    service: ServiceDep,
+    caller: AdminCaller,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> KeyList:
+    """A page of the keys that you see, newest first. Keys that were revoked a month ago are not listed any more."""
+    page = keys.key_page(service.database, tenant=_seen_by(caller), after=after, limit=limit)
+    return KeyList(data=[key_out(key) for key in page.keys], next=page.next_cursor)
 
 
 @router.get("/{key_id}")

@@ -89,9 +89,10 @@ class KeyWithSecret(KeyOut):
 
 
 class KeyList(BaseModel):
-    """Keys, newest first; revoked ones too."""
+    """Some keys, newest first; revoked ones too, for a month."""
 
     data: list[KeyOut]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
 
 
 class UsageOut(BaseModel):

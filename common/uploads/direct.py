@@ -10,6 +10,7 @@ from common.db import Database
 from common.errors import InvalidRequest, UploadIncomplete, UploadTooLarge, WrongState
 from common.storage import Direct, PartialObject, Storage
 from common.uploads import rows, whole
+from common.uploads.rows import NO_BOUNDS, Room
 from common.uploads.upload import Upload, key_of
 
 # Up to this size an upload is one PUT; larger ones have at most 1,000 of them.
@@ -35,11 +36,17 @@ def begin_direct(
     length: int,
     name: str | None,
     seconds: float,
+    room: Room = NO_BOUNDS,
 ) -> tuple[Upload, list[PartUrl]]:
-    """A new upload with the addresses of its parts. Raises InvalidRequest where storage is a directory."""
+    """A new upload with the addresses of its parts.
+
+    Raises InvalidRequest where storage is a directory; QuotaExceeded where the tenant has no room for it.
+    """
     direct = _direct(storage)
     upload_id = ids.new_id()
     key = key_of(upload_id)
+    # Before the store is told: a multipart upload that no row names would have to be found and ended.
+    rows.ensure_room(database, tenant, length, room)
     multipart_id = direct.begin(key)
     upload = rows.create(
         database,

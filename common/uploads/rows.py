@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, UploadLocked, WrongState
+from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit
@@ -20,6 +21,22 @@ from common.uploads.upload import Upload, UploadLock, key_of, partial_object_of,
 # A holder that is silent for so long is dead; a living one renews every few seconds.
 LOCK_SECONDS = 8.0
 AT_A_TIME = 100
+ROOM_AGAIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many uploads of a tenant may be open, and how many bytes they may announce together; 0 is no limit.
+
+    One that does not say its length counts as `largest_bytes`.
+    """
+
+    uploads: int = 0
+    bytes: int = 0
+    largest_bytes: int = 0
+
+
+NO_BOUNDS = Room()
 
 
 def _in_seconds(seconds: float) -> ColumnElement[Any]:
@@ -43,9 +60,14 @@ def create(
     direct: bool = False,
     multipart_id: str | None = None,
     upload_id: uuid.UUID | None = None,
+    room: Room = NO_BOUNDS,
 ) -> Upload:
-    """A new, empty upload. `direct`: the bytes go to the object store without us."""
+    """A new, empty upload. `direct`: the bytes go to the object store without us.
+
+    Raises QuotaExceeded where the tenant has no room for it.
+    """
     with database.transaction() as session:
+        _check_room(session, tenant, length, room)
         row = UploadRow(
             id=upload_id or ids.new_id(),
             tenant=tenant,
@@ -62,6 +84,28 @@ def create(
         session.flush()
         session.refresh(row)
         return upload_of(row)
+
+
+def _check_room(session: Session, tenant: str, length: int | None, room: Room) -> None:
+    """One upload of a tenant begins after the other: together they must not pass what is left."""
+    if not room.uploads and not room.bytes:
+        return
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"uploads/{tenant}", 0))))
+    size = func.coalesce(UploadRow.length, room.largest_bytes)
+    is_open = (UploadRow.tenant == tenant) & UploadRow.used_at.is_(None) & (UploadRow.expires_at > func.now())
+    number, announced = session.execute(select(func.count(), func.coalesce(func.sum(size), 0)).where(is_open)).one()
+    if room.uploads and number >= room.uploads:
+        told = f"the tenant has {number} uploads that are not finished or not used, and may have {room.uploads}"
+        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+    if room.bytes and announced + (room.largest_bytes if length is None else length) > room.bytes:
+        told = f"the open uploads of the tenant announce {announced} bytes, and may announce {room.bytes} together"
+        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+
+
+def ensure_room(database: Database, tenant: str, length: int | None, room: Room) -> None:
+    """Raise QuotaExceeded where the tenant has no room for one more upload."""
+    with database.transaction() as session:
+        _check_room(session, tenant, length, room)
 
 
 def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:

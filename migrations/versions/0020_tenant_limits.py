@@ -26,6 +26,7 @@ def upgrade() -> None:
         op.add_column("tenants", sa.Column(name, sa.Integer()))
     op.add_column("tenants", sa.Column("max_upload_bytes", sa.BigInteger()))
     op.add_column("api_keys", sa.Column("made_by", sa.Uuid()))
+    op.create_index("uploads_open", "uploads", ["tenant"], postgresql_where=sa.text("used_at IS NULL"))
     op.create_index(
         "api_keys_made_by", "api_keys", ["made_by"], postgresql_where=sa.text("made_by IS NOT NULL")
     )
@@ -34,6 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("uploads_open", "uploads")
     op.drop_column("usage", "channels")
     op.drop_column("api_keys", "made_by")
     for name in (*COUNTS, "max_upload_bytes"):

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 from api.deps import Service
@@ -40,7 +41,13 @@ class Api:
     client: httpx.Client
     database: Database
     storage: LocalStorage
-    service: Service
+    app: FastAPI
+
+    @property
+    def service(self) -> Service:
+        """The parts of the running API."""
+        service: Service = self.app.state.service
+        return service
 
     def submit_link(self, url: str = "https://example.com/meeting.mp3", **more: Any) -> httpx.Response:
         return self.client.post("/v1/transcriptions", json={"audio_url": url, **more})
@@ -108,7 +115,7 @@ def running_api(settings: Settings) -> Iterator[Api]:
         try:
             base_url = f"http://127.0.0.1:{port}"
             with httpx.Client(base_url=base_url, headers=WITH_KEY, timeout=30, trust_env=False) as client:
-                yield Api(settings, port, client, database, storage_of(settings), app.state.service)
+                yield Api(settings, port, client, database, storage_of(settings), app)
         finally:
             database.close()
             server.should_exit = True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,7 +13,9 @@ import httpx
 import pytest
 
 from api.auth import identities, rate_limits
+from api.transcriptions import search
 from common import jobs, keys, tenants
+from common.jobs.reading import search as transcript_search
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from common.tenants import OwnLimits
 from dev.postgres import Postgres
@@ -34,6 +38,7 @@ def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
     monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     flush(valkey)
+    execute(shared.database, "DELETE FROM uploads")
     return shared.emptied()
 
 
@@ -164,3 +169,78 @@ def test_only_the_operator_sets_the_limits_of_tenants(api: Api) -> None:
     problem_of(api.client.patch("/v1/tenants/acme", json={"max_queued": 0}, headers=acme), 403, "forbidden")
     problem_of(api.client.get("/v1/tenants/default", headers=acme), 404, "not_found")
     problem_of(api.client.patch("/v1/tenants/acme", json={"max_queued": -1}), 422, "invalid_request")
+
+
+TUS = {"Tus-Resumable": "1.0.0"}
+
+
+def opened(api: Api, headers: dict[str, str], length: int | None) -> httpx.Response:
+    size = {"Upload-Length": str(length)} if length is not None else {"Upload-Defer-Length": "1"}
+    return api.client.post("/v1/uploads", headers=headers | TUS | size)
+
+
+@pytest.mark.parametrize("length", [1024, None], ids=["announced", "deferred"])
+def test_open_uploads_of_a_tenant_are_bounded_by_bytes(
+    api: Api, monkeypatch: pytest.MonkeyPatch, length: int | None
+) -> None:
+    each = length or api.settings.max_upload_bytes
+    settings = api.settings.model_copy(update={"tenant_open_upload_bytes": 3 * each, "tenant_open_uploads": 0})
+    monkeypatch.setitem(api.app.state._state, "service", replace(api.service, settings=settings))
+    callers = [key_of(api)[1] for _ in range(3)]
+    with ThreadPoolExecutor(6) as clients:
+        answers = list(clients.map(lambda number: opened(api, callers[number % 3], length), range(9)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 3 + [429] * 6
+    assert opened(api, key_of(api, tenant="other")[1], length).status_code == 201
+    first = next(answer for answer in answers if answer.status_code == 201).headers["location"]
+    assert api.client.delete(first, headers=callers[0] | TUS).status_code == 204
+    assert opened(api, callers[0], length).status_code == 201
+
+
+def test_open_uploads_of_a_tenant_are_bounded_by_number(api: Api) -> None:
+    _, headers = key_of(api)
+    most = api.settings.tenant_open_uploads
+    answers = [opened(api, headers, 1).status_code for _ in range(most + 2)]
+    assert answers == [201] * most + [429] * 2
+
+
+def test_searches_of_one_tenant_do_not_take_all_threads(api: Api) -> None:
+    _, headers = key_of(api)
+    with ExitStack() as running:
+        for _ in range(3):
+            running.enter_context(search.SEARCHES.of("acme"))
+        refused = api.get("/search", params={"q": "预算"}, headers=headers)
+        assert problem_of(refused, 429, "rate_limited")["retryable"] and refused.headers["retry-after"] == "1"
+        assert api.get("/search", params={"q": "预算"}).status_code == 200, "another tenant's"
+    assert api.get("/search", params={"q": "预算"}, headers=headers).status_code == 200
+
+
+def test_a_search_that_takes_too_long_is_broken_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    execute(
+        api.database,
+        "INSERT INTO jobs (id, status, model, channels, source_kind, source_url, tenant) "
+        "VALUES (gen_random_uuid(), 'completed', 'demo-zh', 'mix', 'https', 'https://e.com/', 'default');"
+        "INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words, tenant) "
+        "SELECT id, 1, n, 0, 0, 1, 1, repeat('好的我们再看一下这个预算', 3), '[]', tenant "
+        "FROM jobs, generate_series(1, 2000) n",
+    )
+    monkeypatch.setattr(transcript_search, "TIMEOUT_MS", 1)
+    broad = problem_of(api.get("/search", params={"q": "好"}), 422, "invalid_request")
+    assert "longer words" in broad["detail"]
+
+
+def test_keys_are_listed_by_pages_and_old_revoked_ones_are_not(api: Api) -> None:
+    _, headers = key_of(api)
+    made = [key_of(api)[0].public_id for _ in range(4)]
+    seen: list[str] = []
+    after: dict[str, Any] = {}
+    while True:
+        page = api.client.get("/v1/keys", params={"limit": 2} | after, headers=headers).json()
+        seen += [key["id"] for key in page["data"]]
+        if page["next"] is None:
+            break
+        after = {"after": page["next"]}
+    assert seen[:4] == made[::-1] and len(seen) == len(set(seen)) == 5
+    api.client.delete(f"/v1/keys/{made[0]}", headers=headers)
+    assert made[0] in api.client.get("/v1/keys", headers=headers).text, "just now"
+    execute(api.database, "UPDATE api_keys SET revoked_at = now() - interval '31 days' WHERE revoked_at IS NOT NULL")
+    assert made[0] not in api.client.get("/v1/keys", headers=headers).text

@@ -15,12 +15,16 @@ import base64
 import binascii
 import unicodedata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from common import ids
@@ -29,6 +33,8 @@ from common.errors import InvalidRequest
 from common.models import EditRow, JobRow, SentenceRow
 
 SNIPPET_WIDTH = 80
+# One letter may stand in every sentence of a tenant: a search must not keep PostgreSQL busy for as long as it likes.
+TIMEOUT_MS = 2000
 # The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
 EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
@@ -79,11 +85,12 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     """The sentences of a tenant's transcripts in which all words of the query stand.
 
     Words are separated by white space and may be parts of longer ones. Upper and lower case are the same, and so are
-    full-width and half-width letters. Raises InvalidRequest for a query without letters or digits, and for a cursor
-    that is not ours.
+    full-width and half-width letters. Raises InvalidRequest for a query without letters or digits, for one that stands
+    in so many sentences that they cannot be gone through in time, and for a cursor that is not ours.
     """
     position = _decoded(after) if after is not None else None
-    with database.transaction() as session:
+    with database.transaction() as session, _in_time():
+        session.execute(text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
         # A plan that knows the letters: how common they are decides how to look for them.
         session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         words = [session.scalar(select(func.search_folded(word))) or "" for word in query.split()]
@@ -106,6 +113,16 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     if len(rows) <= limit:
         return Hits(hits, None)
     return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number))
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise InvalidRequest("`q` stands in too many sentences to search them all; look for longer words") from None
+        raise
 
 
 def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:

@@ -16,7 +16,7 @@ const GRACE_HOURS = 24;
 export function Keys() {
   useTitle(t('api_keys.title'));
   const [open, setOpen] = useState(null); // { what: 'new' | 'revoke' | 'rotate' | 'secret', key }
-  const { data, failure, load } = useLoad((abort) => get('v1/keys', {}, { signal: abort }), []);
+  const { data, failure, load } = useLoad((abort) => get('v1/keys', { limit: 1000 }, { signal: abort }), []);
   const close = () => setOpen(null);
   const made = (key) => {
     setOpen({ what: 'secret', key });
