@@ -47,5 +47,5 @@ lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newe
 	@dev/lock.sh $(ARGS)
 
 clean: ## Remove .venv and caches; the data in .paraqueue stays
-	rm -rf .venv .venv-docs .tools site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv .venv-docs .tools .cache site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

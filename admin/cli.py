@@ -14,8 +14,8 @@ import typer
 
 from admin import doctor as examination
 from admin import keys, shown
+from admin.checks import Level
 from admin.connection import connected, quiet, reported
-from admin.doctor import Level
 from common import ids, jobs, webhooks
 from common.db import Database
 from common.errors import ModelUnavailable, ParaqueueError, Unavailable

@@ -8,28 +8,11 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Protocol
 
+from admin import machine, servers
+from admin.checks import Check, Found, Level
 from common.errors import ParaqueueError
 from common.settings import Settings, load_settings
-
-
-class Level(StrEnum):
-    """How a check came out. `warn`: it works, but not as it should, or not everything."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a check saw, and what to do about it."""
-
-    level: Level
-    message: str
-    hint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +26,12 @@ class Result:
     took_ms: int
 
 
-class Look(Protocol):
-    """Looks at one thing. May raise ParaqueueError or OSError: a failure too."""
-
-    def __call__(self, settings: Settings, *, deep: bool) -> Found: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """A look, and what to do where it fails with an error."""
-
-    look: Look
-    hint: str
-
-
-def _checks() -> dict[str, Check]:
-    from admin import machine, servers  # they take from here what they return
-
-    return servers.CHECKS | machine.CHECKS
+CHECKS = servers.CHECKS | machine.CHECKS
 
 
 def names() -> list[str]:
     """All checks, in the order in which they are told."""
-    return ["settings", *_checks()]
+    return ["settings", *CHECKS]
 
 
 def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False) -> list[Result]:
@@ -77,7 +43,7 @@ def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False
         hint = "docs/configuration.md names every setting; nothing else could be checked"
         return [Result("settings", Level.FAIL, error.message, hint, _since(began))]
     found: dict[str, Result] = {"settings": Result("settings", Level.OK, _told(settings), None, _since(began))}
-    checks = {name: check for name, check in _checks().items() if name in chosen}
+    checks = {name: check for name, check in CHECKS.items() if name in chosen}
     threads = [
         threading.Thread(target=_make, args=(name, check, settings, deep, found), daemon=True)
         for name, check in checks.items()

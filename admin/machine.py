@@ -10,7 +10,7 @@ from pathlib import Path
 
 import imageio_ffmpeg  # type: ignore[import-untyped, unused-ignore]
 
-from admin.doctor import Check, Found, Level
+from admin.checks import Check, Found, Level
 from common import keys
 from common.db import Database
 from common.errors import ModelUnavailable

@@ -13,7 +13,7 @@ import httpx
 import redis
 from sqlalchemy import inspect, text
 
-from admin.doctor import Check, Found, Level
+from admin.checks import Check, Found, Level
 from common import jobs, webhooks
 from common.db import Database
 from common.models import Row

@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from admin.doctor import Level, Result
+from admin.checks import Level
+from admin.doctor import Result
 from common.jobs import Stuck, StuckKind, WorkerState
 from common.keys import ApiKey
 from common.webhooks import Overdue

@@ -10,14 +10,13 @@ from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.telemetry import TelemetryConfig
 
-from api import usage
+from api import batches
 from api.audio import peaks
 from api.audio import routes as audio
 from api.auth.gate import Gate
 from api.auth.identities import Authenticator
 from api.auth.lockout import Lockout
 from api.auth.rate_limits import RateLimits
-from api.batches import routes as batches
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
@@ -35,6 +34,7 @@ from api.transcriptions import events, search, sentences, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
 from api.uploads import routes as uploads
+from api.usage import routes as usage
 from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError

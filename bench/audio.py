@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.contenders.decoding import decoded
+from bench.decoding import decoded
 from bench.machine import REPOSITORY
 
 SAMPLE_RATE = 16_000

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from common.leases import ago, from_now, is_over
 from common.models import IdempotencyRow
 from common.time_limit import TimeLimit
 
-KEPT = timedelta(hours=24)
+KEPT_SECONDS = 24 * 3600.0
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
 EXPIRE_AT_A_TIME = 1000
@@ -70,10 +70,10 @@ def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | Sto
     fresh: dict[str, Any] = {
         "created_at": func.now(),
         "token": token,
-        "lease_expires_at": _lease_end(),
+        "lease_expires_at": from_now(LEASE_SECONDS),
         **dict.fromkeys(("fingerprint", "status", "body", "location", "job_id", "batch_id")),
     }
-    abandoned = and_(IdempotencyRow.status.is_(None), IdempotencyRow.lease_expires_at < func.now())
+    abandoned = and_(IdempotencyRow.status.is_(None), is_over(IdempotencyRow.lease_expires_at))
     taken = (
         insert(IdempotencyRow)
         .values(tenant=scope.tenant, key_id=scope.key_id or NOBODY, key=scope.key, **fresh)
@@ -92,7 +92,7 @@ def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | Sto
 def renew(database: Database, held: IdempotencyLease) -> None:
     """Keep the key for another while."""
     with database.transaction() as session:
-        session.execute(update(IdempotencyRow).where(*_held(held)).values(lease_expires_at=_lease_end()))
+        session.execute(update(IdempotencyRow).where(*_held(held)).values(lease_expires_at=from_now(LEASE_SECONDS)))
 
 
 def keep(
@@ -145,13 +145,8 @@ def expire(database: Database, limit: TimeLimit) -> int:
     return limit.until_done(some)
 
 
-def _lease_end() -> ColumnElement[Any]:
-    # Not now(), which is when the transaction began.
-    return func.clock_timestamp() + literal(timedelta(seconds=LEASE_SECONDS))
-
-
 def _too_old() -> ColumnElement[bool]:
-    return IdempotencyRow.created_at < func.now() - literal(KEPT)
+    return IdempotencyRow.created_at < ago(KEPT_SECONDS)
 
 
 def _named(scope: IdempotencyScope) -> tuple[ColumnElement[bool], ...]:

@@ -7,7 +7,7 @@ import secrets
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from common import cursors, ids, tenants
 from common.db import Database
 from common.errors import Forbidden, NotFound, Unauthenticated, WrongState
+from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 from common.tenants import NO_OWN_LIMITS, OwnLimits
@@ -28,7 +29,7 @@ HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
 # A statement and a dead row for every call would cost more than knowing the second is worth.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
-REVOKED_SHOWN_DAYS = 30
+REVOKED_SHOWN_SECONDS = 30 * 24 * 3600
 # The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
 
@@ -174,7 +175,7 @@ def authenticated(database: Database, digest: bytes) -> tuple[ApiKey, OwnLimits]
 
 def _usable(database: Database, which: ColumnElement[bool]) -> tuple[ApiKey, OwnLimits]:
     expired = ApiKeyRow.expires_at <= func.now()
-    long_ago = func.now() - timedelta(seconds=LAST_USED_SECONDS)
+    long_ago = ago(LAST_USED_SECONDS)
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
         keys = select(ApiKeyRow, TenantRow, expired, unnoted).join(TenantRow, TenantRow.name == ApiKeyRow.tenant)
@@ -221,7 +222,7 @@ def key_page(database: Database, *, tenant: str | None, after: str | None = None
 
     Raises InvalidRequest for a cursor that is not ours.
     """
-    long_ago = func.now() - timedelta(days=REVOKED_SHOWN_DAYS)
+    long_ago = ago(REVOKED_SHOWN_SECONDS)
     statement = (
         select(ApiKeyRow)
         .where(or_(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.revoked_at > long_ago))
@@ -283,7 +284,7 @@ def rotate(
     secret = new_secret()
     values: dict[str, Any] = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS]}
     values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
-    values["previous_until"] = func.now() + timedelta(seconds=grace_seconds) if grace_seconds > 0 else None
+    values["previous_until"] = from_now(grace_seconds) if grace_seconds > 0 else None
     with database.transaction() as session:
         row = _existing(session, key_id, tenant)
         if row.revoked_at is not None:

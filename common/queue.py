@@ -31,8 +31,9 @@ DELIVER = "paraqueue.deliver"
 RENDER = "paraqueue.render"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
-# A beat entry nobody took is stale after this time. Long beside any clock skew between two machines.
-STALE_SECONDS = 600.0
+# A message that nobody took is dropped after this time: a day, as it counts by the clocks of two machines. What piled
+# up in it costs nothing: a worker does what many of them ask for once.
+STALE_SECONDS = 24 * 3600.0
 SOCKET_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
 # What publishing raises. Redis may be away, or there and refuse to write: a replica (READONLY), a disk that is full

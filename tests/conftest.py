@@ -7,17 +7,19 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
+from common.db import Database
 from common.settings import Settings
 from common.settings.types import written
 from common.storage import s3_client
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
+from tests.db.job_cases import emptied, pool_on
 from tests.servers import (
     ADMIN_KEY,
     S3,
@@ -30,6 +32,10 @@ from tests.servers import (
     running_valkey,
 )
 
+if TYPE_CHECKING:
+    from tests.e2e.recordings import Recording
+    from worker.engine.engine import Engine
+
 # On a busy machine the time of one example says nothing.
 hypothesis.settings.register_profile("shared-machine", deadline=None)
 hypothesis.settings.load_profile("shared-machine")
@@ -38,6 +44,22 @@ hypothesis.settings.load_profile("shared-machine")
 for _name in [name for name in os.environ if name.startswith(("PARAQUEUE_", "AWS_"))]:
     del os.environ[_name]
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Called by pytest-xdist where it is on."""
+    from tests.distribution import ByFile
+
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a worker of pytest-xdist: the order in which tests are dealt out."""
+    if hasattr(config, "workerinput"):
+        from tests.distribution import longest_first
+
+        longest_first(items)
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +74,39 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
     with fresh_database(postgres) as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def pool(postgres: Postgres) -> Iterator[Database]:
+    """A database with the schema, for all tests of a module."""
+    with pool_on(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def database(pool: Database) -> Database:
+    """The same, without rows."""
+    return emptied(pool)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[Engine]:
+    """The engine with the bundled model."""
+    # torch is imported for those only who ask.
+    from worker.engine.bundles import from_directory
+    from worker.engine.engine import Engine
+
+    engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def recording() -> Recording:
+    """Two minutes of speech."""
+    from tests.e2e.recordings import spoken
+
+    return spoken(20, seed=20)
 
 
 @pytest.fixture(scope="session")

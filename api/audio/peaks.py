@@ -14,7 +14,6 @@ from api.deps import ReadCaller, ServiceDep, job_uuid, v1_router
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
-from common.models import PeaksRow
 from common.queue import Publisher
 from common.transcript.peaks import MOST, RATE, Peaks
 
@@ -51,7 +50,7 @@ def get_peaks(
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
-    made = renditions.ask(service.database, job.id, key, PeaksRow)
+    made = renditions.ask(service.database, job.id, key, renditions.Kind.PEAKS)
     if made.status == renditions.FAILED:
         raise AudioNotDecodable(made.error_message or "the audio cannot be read")
     if made.key is None:

@@ -1,19 +1,16 @@
-"""Requests and responses about API keys and usage."""
+"""Requests and responses about API keys."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from api.http.datetimes import Moment
-from common import ids
-from common.jobs import Usage
 from common.keys import ApiKey, Scope
 from common.tenants import TENANT_NAME, OwnLimits
 
-MILLISECONDS_PER_MINUTE = 60_000
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Own = Annotated[int | None, Field(ge=0, le=2_000_000_000, strict=True)]
 
@@ -95,32 +92,6 @@ class KeyList(BaseModel):
     next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
 
 
-class UsageOut(BaseModel):
-    """What the runs of one group came to; what was not grouped by is null."""
-
-    tenant: str | None
-    key_id: str | None
-    key_name: str | None
-    tag: str | None
-    day: date | None
-    model: str | None
-    jobs: int = Field(description="Runs that ended: a retried job counts once for each.")
-    completed: int
-    failed: int
-    canceled: int
-    audio_minutes: float
-    processing_seconds: float
-    failures: dict[str, int] = Field(description="Failed runs by error code.")
-
-
-class UsageList(BaseModel):
-    """Usage by group."""
-
-    start: datetime
-    end: datetime
-    data: list[UsageOut]
-
-
 def limits_in(asked: LimitsOfKey) -> OwnLimits:
     """The limits as the rules take them."""
     return OwnLimits(**asked.model_dump())
@@ -150,22 +121,3 @@ def _fields(key: ApiKey) -> dict[str, object]:
         "revoked_at": key.revoked_at,
         "previous_until": key.previous_until,
     }
-
-
-def usage_out(usage: Usage, key_name: str | None) -> UsageOut:
-    """Usage as clients see it."""
-    return UsageOut(
-        tenant=usage.tenant,
-        key_id=ids.shown(ids.KEY, usage.key_id) if usage.key_id else None,
-        key_name=key_name,
-        tag=usage.tag,
-        day=usage.day,
-        model=usage.model,
-        jobs=usage.runs,
-        completed=usage.completed,
-        failed=usage.failed,
-        canceled=usage.canceled,
-        audio_minutes=round(usage.audio_ms / MILLISECONDS_PER_MINUTE, 3),
-        processing_seconds=round(usage.processing_ms / 1000, 3),
-        failures=dict(usage.failures),
-    )

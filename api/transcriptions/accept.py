@@ -6,8 +6,8 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
-from api.batches.schemas import batch_detail_of
 from api.deps import Service, public_url
+from api.transcriptions.batch_schemas import batch_detail_of
 from api.transcriptions.idempotency import Key, answer_of, response_of
 from api.transcriptions.schemas import SubmitLinks, transcription_of
 from api.transcriptions.submit import Asked, batch_of, discard, submission_of

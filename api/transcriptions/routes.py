@@ -11,10 +11,10 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
-from api.batches.schemas import BatchDetail
 from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of, v1_router
 from api.http.datetimes import Moment
 from api.transcriptions.accept import accepted
+from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
 from api.transcriptions.idempotency import Key, answer_of, key_of, response_of
 from api.transcriptions.schemas import (

@@ -20,7 +20,7 @@ from api.deps import Service
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.transcriptions.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
-from common import ids, jobs, uploads
+from common import audio_keys, ids, jobs, uploads
 from common.db import Database
 from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import BatchSubmission, Refused, Submission
@@ -127,7 +127,7 @@ async def received(request: Request, storage: Storage, limit: int) -> Received:
     if announced_bytes(request.headers) > limit + FORM_SLACK_BYTES:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     job_id = ids.new_id()
-    key = f"{jobs.audio_prefix(job_id)}upload"
+    key = audio_keys.upload(job_id)
     content_type = request.headers.get("content-type", "")
     writer = await run_in_threadpool(storage.writer, key)
     try:
@@ -209,7 +209,7 @@ async def _resumed(database: Database, storage: Storage, tenant: str, asked: Sub
     upload = await run_in_threadpool(uploads.ensure_complete, database, storage, upload)
     if upload.length == 0:
         raise AudioEmpty("the uploaded file is empty")
-    key = uploads.key_of(upload.id)
+    key = audio_keys.upload(upload.id)
     return Audio(upload.id, "upload", upload.name, key=key, size=upload.length, sha256=upload.sha256, resumable=True)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from funasr_onnx import CT_Transformer, Fsmn_vad, Paraformer
 
-from bench.contenders.decoding import SAMPLE_RATE, decoded
 from bench.contenders.protocol import Outcome, Spec
+from bench.decoding import SAMPLE_RATE, decoded
 
 
 class _Paraformer(Paraformer):  # type: ignore[misc, unused-ignore]

@@ -11,8 +11,8 @@ import sherpa_onnx
 from funasr_onnx import Fsmn_vad
 from numpy.typing import NDArray
 
-from bench.contenders.decoding import SAMPLE_RATE, decoded
 from bench.contenders.protocol import Outcome, Spec
+from bench.decoding import SAMPLE_RATE, decoded
 
 
 class SherpaOnnx:

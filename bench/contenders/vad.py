@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from bench.contenders.automodel import QUIET
-from bench.contenders.decoding import decoded
 from bench.contenders.protocol import Outcome, Spec
+from bench.decoding import decoded
 
 BLOCK_SAMPLES = 2 * 16_000
 STRETCH_FRAMES = 1000

@@ -1,4 +1,7 @@
-"""The rules of a job's life, from submit to delete. Nothing else reads or writes its rows."""
+"""The rules of a job's life, from submit to delete: only they change its row.
+
+`common.webhooks` and `common.uploads` read it, in the same transactions, and write rows of their own.
+"""
 
 from common.jobs.accounting.quota import Allowance, Quota
 from common.jobs.accounting.usage import Dimension, Usage, usage
@@ -10,6 +13,7 @@ from common.jobs.lifecycle.attempts import (
     Renewal,
     claim,
     commit_part,
+    give_up_lease,
     record_audio,
     renew,
     restart,
@@ -23,10 +27,11 @@ from common.jobs.lifecycle.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.lifecycle.control import audio_prefix, cancel, delete_job, retry, retry_in
+from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.outcomes import (
     Finished,
+    abandon_claim,
     complete,
     fail,
     release,
@@ -110,9 +115,9 @@ __all__ = [
     "Worker",
     "WorkerCounts",
     "WorkerState",
+    "abandon_claim",
     "ask_to_drain",
     "attempts",
-    "audio_prefix",
     "batch_page",
     "cancel",
     "claim",
@@ -137,6 +142,7 @@ __all__ = [
     "get",
     "get_batch",
     "get_with_attempts",
+    "give_up_lease",
     "known_workers",
     "live_workers",
     "page",

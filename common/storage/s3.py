@@ -15,6 +15,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common import audio_keys
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
 from common.storage.direct import Direct
@@ -95,7 +96,7 @@ class S3Storage:
         """Abort the multipart upload, and delete what lies beside it."""
         if grown.upload_id is not None:
             abort_multipart(self._client, self._bucket, self._prefix + key, grown.upload_id)
-        self.delete_all(key.rpartition("/")[0] + "/")
+        self.delete_all(audio_keys.directory(key))
 
     def direct(self) -> Direct:
         """Multipart uploads by others."""
@@ -148,7 +149,7 @@ class S3Storage:
         deleted = 0
         pages = self._client.get_paginator("list_multipart_uploads")
         with failures.of_s3():
-            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + "audio/"):
+            for page in pages.paginate(Bucket=self._bucket, Prefix=self._prefix + audio_keys.ROOT):
                 for item in page.get("Uploads", ()):
                     if item["Initiated"] < before and not keep(item["Key"].removeprefix(self._prefix)):
                         where = {"Bucket": self._bucket, "Key": item["Key"], "UploadId": item["UploadId"]}

@@ -4,7 +4,7 @@ from common.uploads.append import Append, Terms, begin
 from common.uploads.checksums import ALGORITHMS, Checksum, Hashes
 from common.uploads.direct import begin_direct, complete_direct
 from common.uploads.rows import Room, consume, create, expire, forget, get, live, remove
-from common.uploads.upload import Upload, key_of
+from common.uploads.upload import Upload
 from common.uploads.whole import ensure_complete
 
 __all__ = [
@@ -24,7 +24,6 @@ __all__ = [
     "expire",
     "forget",
     "get",
-    "key_of",
     "live",
     "remove",
 ]

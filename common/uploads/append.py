@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from common import audio_keys
 from common.db import Database
 from common.errors import ChecksumMismatch, ParaqueueError, UploadIncomplete, UploadTooLarge
 from common.storage import Appender, PartialObject, Storage
 from common.telemetry import get_logger
 from common.uploads import rows, whole
 from common.uploads.checksums import Checksum, Hashes
-from common.uploads.upload import Upload, UploadLock, key_of
+from common.uploads.upload import Upload, UploadLock
 
 log = get_logger(__name__)
 COMMIT_SECONDS = 1.0
@@ -47,7 +48,7 @@ def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.
     try:
         terms.check(terms.offset + (terms.announced or 0), held.upload)
         appender = storage.appender(
-            key_of(upload_id),
+            audio_keys.upload(upload_id),
             held.grown,
             reserve=lambda: rows.reserve_part(database, held),
             part_bytes=held.upload.part_bytes,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from common import ids
+from common import audio_keys, ids
 from common.db import Database
 from common.errors import InvalidRequest, UploadIncomplete, UploadTooLarge, WrongState
 from common.storage import Direct, PartialObject, Storage
 from common.uploads import rows, whole
 from common.uploads.rows import NO_BOUNDS, Room
-from common.uploads.upload import Upload, key_of
+from common.uploads.upload import Upload
 
 # Up to this size an upload is one PUT; larger ones have at most 1,000 of them.
 PART_BYTES = 64 * 1024 * 1024
@@ -44,7 +44,7 @@ def begin_direct(
     """
     direct = _direct(storage)
     upload_id = ids.new_id()
-    key = key_of(upload_id)
+    key = audio_keys.upload(upload_id)
     # Before the store is told: a multipart upload that no row names would have to be found and ended.
     rows.ensure_room(database, tenant, length, room)
     multipart_id = direct.begin(key)
@@ -86,7 +86,7 @@ def complete_direct(
     try:
         grown = held.grown
         if not grown.parts:  # else they were complete already when a process died here
-            parts = _direct(storage).sent(key_of(upload_id), str(grown.upload_id))
+            parts = _direct(storage).sent(audio_keys.upload(upload_id), str(grown.upload_id))
             grown = PartialObject(sum(part.size for part in parts), grown.upload_id, parts)
             if grown.size < (upload.length or 0):
                 raise UploadIncomplete(f"{grown.size} of {upload.length} bytes have come")

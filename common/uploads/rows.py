@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import audio_keys, ids
 from common.db import Database
 from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
+from common.leases import from_now, is_over
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit
-from common.uploads.upload import Upload, UploadLock, key_of, partial_object_of, upload_of
+from common.uploads.upload import Upload, UploadLock, partial_object_of, upload_of
 
 # A holder that is silent for so long is dead; a living one renews every few seconds.
 LOCK_SECONDS = 8.0
@@ -39,12 +40,8 @@ class Room:
 NO_BOUNDS = Room()
 
 
-def _in_seconds(seconds: float) -> ColumnElement[Any]:
-    return func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-
-
 def _free() -> ColumnElement[bool]:
-    return or_(UploadRow.lock_token.is_(None), UploadRow.lock_expires_at < func.now())
+    return or_(UploadRow.lock_token.is_(None), is_over(UploadRow.lock_expires_at))
 
 
 def create(
@@ -78,7 +75,7 @@ def create(
             length=length,
             part_bytes=part_bytes,
             multipart_id=multipart_id,
-            expires_at=_in_seconds(retention_seconds),
+            expires_at=from_now(retention_seconds),
         )
         session.add(row)
         session.flush()
@@ -126,7 +123,7 @@ def lock(
         update(UploadRow)
         .where(UploadRow.id == upload_id, UploadRow.tenant == tenant, UploadRow.expires_at > func.now())
         .where(UploadRow.used_at.is_(None), _free())
-        .values(lock_token=token, lock_expires_at=_in_seconds(LOCK_SECONDS))
+        .values(lock_token=token, lock_expires_at=from_now(LOCK_SECONDS))
     )
     if offset is not None:
         wanted = wanted.where(UploadRow.received == offset, UploadRow.completed_at.is_(None), ~UploadRow.direct)
@@ -161,7 +158,7 @@ def reserve_part(database: Database, held: UploadLock) -> int:
     with database.transaction() as session:
         number = session.scalar(
             _of(held)
-            .values(next_part=UploadRow.next_part + 1, lock_expires_at=_in_seconds(LOCK_SECONDS))
+            .values(next_part=UploadRow.next_part + 1, lock_expires_at=from_now(LOCK_SECONDS))
             .returning(UploadRow.next_part - 1)
         )
         if number is None:
@@ -172,7 +169,7 @@ def reserve_part(database: Database, held: UploadLock) -> int:
 def renew(database: Database, held: UploadLock) -> None:
     """Keep the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
-        _change(session, held, lock_expires_at=_in_seconds(LOCK_SECONDS))
+        _change(session, held, lock_expires_at=from_now(LOCK_SECONDS))
 
 
 def commit(
@@ -186,8 +183,8 @@ def commit(
             received=grown.size,
             multipart_id=grown.upload_id,
             tail=grown.tail,
-            lock_expires_at=_in_seconds(LOCK_SECONDS),
-            expires_at=_in_seconds(retention_seconds),
+            lock_expires_at=from_now(LOCK_SECONDS),
+            expires_at=from_now(retention_seconds),
         )
         for part in grown.parts[known_parts:]:
             session.add(UploadPartRow(upload_id=held.upload.id, number=part.number, size=part.size, etag=part.etag))
@@ -215,7 +212,7 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
         removed = delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.lock_token == held.token)
         if session.scalar(removed.returning(UploadRow.id)) is None:
             raise _lost()
-    storage.discard(key_of(upload_id), held.grown)
+    storage.discard(audio_keys.upload(upload_id), held.grown)
 
 
 def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
@@ -228,7 +225,7 @@ def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
         due = _take_due(database)
         for upload, grown in due:
             if upload.used_at is None:
-                storage.discard(key_of(upload.id), grown)
+                storage.discard(audio_keys.upload(upload.id), grown)
         return len(due)
 
     return limit.until_done(some)
@@ -237,7 +234,7 @@ def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
 def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
     due = (
         select(UploadRow)
-        .where(UploadRow.expires_at < func.now(), _free())
+        .where(is_over(UploadRow.expires_at), _free())
         .limit(AT_A_TIME)
         .with_for_update(skip_locked=True)
     )

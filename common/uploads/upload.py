@@ -50,11 +50,6 @@ class UploadLock:
     grown: PartialObject
 
 
-def key_of(upload_id: uuid.UUID) -> str:
-    """Where the bytes lie: where the job with the same id looks for them, so that nothing is copied."""
-    return f"audio/{upload_id.hex}/upload"
-
-
 def upload_of(row: UploadRow) -> Upload:
     """The value of a row."""
     return Upload(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import uuid
 
+from common import audio_keys
 from common.db import Database
 from common.storage import PartialObject, Storage
 from common.uploads import rows
-from common.uploads.upload import Upload, UploadLock, key_of
+from common.uploads.upload import Upload, UploadLock
 
 # Read again at the end where no process saw all bytes go by; more than this is left to the worker that fetches it.
 READ_AGAIN_BYTES = 256 * 1024 * 1024
@@ -16,7 +17,7 @@ READ_AGAIN_BYTES = 256 * 1024 * 1024
 
 def complete(database: Database, storage: Storage, held: UploadLock, grown: PartialObject, sha256: str | None) -> None:
     """Make the object, and say so in the row. May be repeated after a crash in its middle."""
-    key = key_of(held.upload.id)
+    key = audio_keys.upload(held.upload.id)
     if grown.size:
         storage.finish(key, grown)
     if sha256 is None and grown.size <= READ_AGAIN_BYTES:
@@ -39,7 +40,7 @@ def ensure_complete(database: Database, storage: Storage, upload: Upload) -> Upl
 
 def beside(upload_id: uuid.UUID, name: str) -> str:
     """The key of something that lies beside the object."""
-    return f"{key_of(upload_id).rpartition('/')[0]}/{name}"
+    return f"{audio_keys.upload(upload_id).rpartition('/')[0]}/{name}"
 
 
 def _sha256(storage: Storage, key: str, size: int) -> str:

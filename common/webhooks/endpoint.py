@@ -9,7 +9,7 @@ import base64
 import secrets
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select, update
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from common import ids
 from common.db import Database
 from common.errors import NotFound, TooManyWebhooks
+from common.leases import from_now
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
 from common.secret_box import SecretBox
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of
@@ -166,7 +167,7 @@ def rotate_secret(
     values = {
         "secret": seal.close(secret),
         "previous_secret": EndpointRow.secret if overlap_seconds > 0 else None,
-        "previous_secret_until": func.now() + timedelta(seconds=overlap_seconds) if overlap_seconds > 0 else None,
+        "previous_secret_until": from_now(overlap_seconds) if overlap_seconds > 0 else None,
     }
     with database.transaction() as session:
         return _endpoint_of(_changed(session, endpoint_id, tenant, values)), secret

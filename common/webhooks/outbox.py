@@ -9,17 +9,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
 from common.job_states import Status
+from common.leases import ago
 from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
 from common.telemetry import tracing
 from common.time_limit import TimeLimit
@@ -145,7 +145,7 @@ def expire_deliveries(database: Database, limit: TimeLimit, *, after_seconds: fl
     old = (
         select(DeliveryRow.id)
         .where(
-            DeliveryRow.created_at < func.now() - timedelta(seconds=after_seconds),
+            DeliveryRow.created_at < ago(after_seconds),
             DeliveryRow.status != DeliveryStatus.PENDING,
         )
         .order_by(DeliveryRow.created_at)

@@ -9,14 +9,15 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.leases import ago, from_now
 from common.models import DeliveryRow, EndpointRow
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import give_up_waiting
@@ -27,10 +28,11 @@ LOOK_AHEAD = 1000
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A delivery that waits to be sent, and the lane it shares with others to the same receiver."""
+    """A delivery that waits to be sent, its tenant, and the lane it shares with others to the same receiver."""
 
     id: uuid.UUID
     lane: str
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def overdue(database: Database, *, after_seconds: float) -> list[Overdue]:
         select(DeliveryRow.lane, func.count(), late)
         .where(
             DeliveryRow.status == DeliveryStatus.PENDING,
-            DeliveryRow.next_attempt_at < func.now() - timedelta(seconds=after_seconds),
+            DeliveryRow.next_attempt_at < ago(after_seconds),
         )
         .group_by(DeliveryRow.lane)
         .order_by(late.desc())
@@ -99,21 +101,32 @@ def any_due(database: Database) -> bool:
         return session.scalar(select(DeliveryRow.id).where(_is_due()).limit(1)) is not None
 
 
-def due(database: Database, *, full: Collection[str], per_lane: int) -> list[Due]:
-    """Deliveries to send next, oldest first, at most so many per lane; none of the lanes that are full."""
+def due(
+    database: Database,
+    *,
+    full: Collection[str],
+    per_lane: int,
+    full_tenants: Collection[str] = (),
+    trusted: Collection[str] = (),
+) -> list[Due]:
+    """Deliveries to send next, oldest first, at most so many per lane; none of the lanes that are full.
+
+    Of the tenants that are full, those of trusted lanes only.
+    """
     oldest = (
-        select(DeliveryRow.id, DeliveryRow.lane, DeliveryRow.next_attempt_at)
+        select(DeliveryRow.id, DeliveryRow.lane, DeliveryRow.tenant, DeliveryRow.next_attempt_at)
         .where(_is_due(), DeliveryRow.lane.not_in(list(full)))
+        .where(or_(DeliveryRow.tenant.not_in(list(full_tenants)), DeliveryRow.lane.in_(list(trusted))))
         .order_by(DeliveryRow.next_attempt_at)
         .limit(LOOK_AHEAD)
         .subquery()
     )
     place = func.row_number().over(partition_by=oldest.c.lane, order_by=oldest.c.next_attempt_at)
     placed = select(oldest, place.label("place")).subquery()
-    statement = select(placed.c.id, placed.c.lane).where(placed.c.place <= per_lane)
+    statement = select(placed.c.id, placed.c.lane, placed.c.tenant).where(placed.c.place <= per_lane)
     with database.transaction() as session:
         rows = session.execute(statement.order_by(placed.c.place, placed.c.next_attempt_at))
-        return [Due(row.id, row.lane) for row in rows]
+        return [Due(row.id, row.lane, row.tenant) for row in rows]
 
 
 def claim_deliveries(
@@ -130,7 +143,7 @@ def claim_deliveries(
         .values(
             attempts=DeliveryRow.attempts + 1,
             last_attempt_at=func.now(),
-            next_attempt_at=func.now() + timedelta(seconds=lease_seconds),
+            next_attempt_at=from_now(lease_seconds),
         )
         .returning(DeliveryRow)
     )
@@ -222,7 +235,7 @@ def _fail(session: Session, parcel: ClaimedDelivery, report: Report, pause_secon
         .values(
             status=DeliveryStatus.DEAD if dead else DeliveryStatus.PENDING,
             failures=parcel.failures + 1,
-            next_attempt_at=func.now() + timedelta(seconds=pause_seconds or 0.0),
+            next_attempt_at=from_now(pause_seconds or 0.0),
             **_last(report),
         )
     )

@@ -11,10 +11,9 @@ from tests.e2e.recordings import Recording, spoken, write
 
 
 @pytest.fixture(scope="session")
-def long_recording(pytestconfig: pytest.Config) -> Recording:
+def long_recording() -> Recording:
     """More than ten minutes of sentences and a voice that the model never saw."""
-    assert pytestconfig.cache is not None
-    recording = spoken(112, seed=112, cache=pytestconfig.cache.mkdir("recordings"))
+    recording = spoken(112, seed=112)
     assert recording.duration_ms >= 600_000
     return recording
 
@@ -26,10 +25,9 @@ def long_mp3(long_recording: Recording, tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="session")
-def wheelhouse(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheelhouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The client's wheel, and those of all that it needs."""
-    assert pytestconfig.cache is not None
-    return make_wheelhouse(pytestconfig.cache.mkdir("wheelhouse"), tmp_path_factory.mktemp("wheels"))
+    return make_wheelhouse(tmp_path_factory.mktemp("wheels"))
 
 
 @pytest.fixture(scope="session")

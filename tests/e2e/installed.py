@@ -7,11 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 import venv
 from pathlib import Path
 
 from dev.stack import REPOSITORY
+from tests.artifacts import ARTIFACTS, making
 
 
 def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -20,10 +22,10 @@ def run(*command: str | Path, **options: object) -> subprocess.CompletedProcess[
     return subprocess.run([str(word) for word in command], **values)  # type: ignore[call-overload, no-any-return]
 
 
-def make_wheelhouse(cache: Path, place: Path) -> Path:
+def make_wheelhouse(place: Path) -> Path:
     """A folder with the client's wheel, made now, and those of all that it needs, in the pinned versions.
 
-    The latter are fetched once and kept in `cache`.
+    The latter are fetched once and kept.
     """
     source, house = place / "source", place / "wheelhouse"
     ignored = shutil.ignore_patterns("__pycache__")
@@ -35,11 +37,13 @@ def make_wheelhouse(cache: Path, place: Path) -> Path:
     assert made.returncode == 0, made.stderr
     lock = REPOSITORY / "requirements" / "api.lock"
     wanted = tomllib.loads((source / "pyproject.toml").read_text())["project"]["dependencies"]
-    kept = cache / hashlib.sha256(lock.read_bytes() + repr(wanted).encode()).hexdigest()[:16]
-    if not (kept / "complete").exists():
-        got = run(*pip, kept, "--constraint", lock, *wanted)
-        assert got.returncode == 0, got.stderr
-        (kept / "complete").touch()
+    kept = ARTIFACTS / "wheelhouse" / hashlib.sha256(lock.read_bytes() + repr(wanted).encode()).hexdigest()[:16]
+    with making(kept) as missing:
+        if missing:
+            unfinished = Path(tempfile.mkdtemp(dir=kept.parent))
+            got = run(*pip, unfinished, "--constraint", lock, *wanted)
+            assert got.returncode == 0, got.stderr
+            unfinished.rename(kept)
     for wheel in kept.glob("*.whl"):
         shutil.copy(wheel, house)
     return house

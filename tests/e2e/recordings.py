@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.transcript.values import Word
+from tests.artifacts import ARTIFACTS, making
 from training import speech, text
 from training.speech import SAMPLE_RATE, SpokenSentence
 
@@ -37,16 +38,17 @@ class Recording:
         return len(self.samples) * SECOND_MS // SAMPLE_RATE
 
 
-def spoken(count: int, seed: int, cache: Path) -> Recording:
-    """`count` sentences and a voice that the model never saw; made once and kept in `cache`."""
+def spoken(count: int, seed: int) -> Recording:
+    """`count` sentences and a voice that the model never saw; made once and kept."""
     made_by = b"".join((Path(speech.__file__).parent / name).read_bytes() for name in _SOURCES)
-    path = cache / f"{hashlib.sha256(made_by).hexdigest()[:12]}-{count}-{seed}.npz"
-    if not path.exists():
-        made = speech.compose(text.held_out_sentences(count, seed), speech.HELD_OUT_VOICES[:1], seed)
-        said = json.dumps([[item.text, item.start_ms, item.end_ms] for item in made.sentences])
-        unfinished = path.with_suffix(".new.npz")
-        np.savez(unfinished, samples=speech.to_pcm(made.samples), said=np.array(said))
-        unfinished.rename(path)
+    path = ARTIFACTS / "recordings" / f"{hashlib.sha256(made_by).hexdigest()[:12]}-{count}-{seed}.npz"
+    with making(path) as missing:
+        if missing:
+            made = speech.compose(text.held_out_sentences(count, seed), speech.HELD_OUT_VOICES[:1], seed)
+            said = json.dumps([[item.text, item.start_ms, item.end_ms] for item in made.sentences])
+            unfinished = path.with_suffix(".new.npz")
+            np.savez(unfinished, samples=speech.to_pcm(made.samples), said=np.array(said))
+            unfinished.rename(path)
     with np.load(path) as kept:
         sentences = tuple(SpokenSentence(*item) for item in json.loads(str(kept["said"])))
         return Recording(kept["samples"], sentences)

@@ -22,6 +22,7 @@ from dev.stack import REPOSITORY
 from tests.conftest import variables
 from tests.e2e.service import Service, fresh_service
 from tests.servers import HttpServer, send_file
+from tests.waiting import until
 
 SAMPLE = REPOSITORY / "samples" / "meeting.mp3"
 pytestmark = pytest.mark.timeout(600)
@@ -82,10 +83,7 @@ def test_a_worker_is_drained_goes_on_and_is_drained_to_its_end(service: Service,
     worker = worker_of(service)
     assert admin(service, "drain", worker).exit_code == 0
     log = service.children["worker"].log
-    deadline = time.monotonic() + 60
-    while "worker_draining" not in log.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    until(lambda: "worker_draining" in log.read_text())
     waiting = service.upload(SAMPLE)
     time.sleep(3)
     assert service.job(waiting)["status"] == "queued", "it took a job although it drains"

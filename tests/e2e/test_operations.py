@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from dev.stack import REPOSITORY
 from tests.collector import Collector, Seen, running_collector
 from tests.e2e.service import Service, fresh_service
 from tests.queries import RULES, SCRAPING, queries
+from tests.waiting import until
 
 SAMPLE = REPOSITORY / "samples" / "meeting.mp3"
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -207,10 +207,10 @@ def scraped(scene: Scene) -> Scene:
         pytest.skip("there is no Prometheus here, and none to be had from apt; names are checked in test_alerts.py")
     seen = 'sum(increase(paraqueue_runs_ended_total{status="completed"}[5m])) > 0'
     sent = 'sum(paraqueue_webhook_deliveries_total{outcome="delivered"}) >= 2'
-    deadline = time.monotonic() + 60
-    while not (ask(scene, ALL_UP) and ask(scene, seen) and ask(scene, sent)):
-        assert time.monotonic() < deadline, [ask(scene, query) for query in ("up", seen, sent)]
-        time.sleep(0.5)
+    until(
+        lambda: ask(scene, ALL_UP) and ask(scene, seen) and ask(scene, sent),
+        what=lambda: [ask(scene, query) for query in ("up", seen, sent)],
+    )
     return scene
 
 
@@ -277,12 +277,12 @@ def test_flower_asks_who_you_are_and_names_tasks_and_jobs(scene: Scene) -> None:
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
-    deadline = time.monotonic() + 30
-    while not {scene.done, scene.failed} <= {
-        task["args"].strip("()',[]") for task in tasks().values() if task["name"] == TRANSCRIBE and task["args"]
-    }:
-        assert time.monotonic() < deadline, tasks()
-        time.sleep(0.5)
+    def named() -> set[str]:
+        return {
+            task["args"].strip("()',[]") for task in tasks().values() if task["name"] == TRANSCRIBE and task["args"]
+        }
+
+    until(lambda: {scene.done, scene.failed} <= named(), what=tasks)
     assert SWEEP in {task["name"] for task in tasks().values()}
     assert {task["state"] for task in tasks().values() if task["name"] == TRANSCRIBE} == {"SUCCESS"}
 

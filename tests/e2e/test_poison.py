@@ -41,12 +41,10 @@ class Supervisor:
 
 def test_poison_fails_and_everything_beside_it_completes(
     postgres: Postgres,
-    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert pytestconfig.cache is not None
-    recording = spoken(20, seed=20, cache=pytestconfig.cache.mkdir("recordings"))
+    recording = spoken(20, seed=20)
     folder: Path = tmp_path_factory.mktemp("audio")
     good = write(recording.samples, folder / "good.mp3", "-b:a", "48k")
     bad = write(recording.samples, folder / "bad.mp3", "-b:a", "64k")

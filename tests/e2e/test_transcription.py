@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from dev.postgres import Postgres
+from tests.db.test_source_object import client
 from tests.e2e.recordings import Recording, error_rate, time_errors
 from tests.e2e.service import Answer, Service, fresh_service, spoken_words_of, without_confidence, words_of
-from tests.integration.test_source_object import client
 from tests.servers import S3, running_http_server
 
 MAX_CER = 0.03

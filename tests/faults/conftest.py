@@ -18,10 +18,8 @@ SEED = 20261122
 
 
 @pytest.fixture(scope="package")
-def scene_on(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Scene]]:
+def scene_on(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Scene]]:
     """Two stacks, one that keeps audio on a disk and one that keeps it in S3, each started when first asked for."""
-    assert pytestconfig.cache is not None
-    cache = pytestconfig.cache.mkdir("recordings")
     files: list[Audio] = []
     scenes: dict[str, Scene] = {}
     with ExitStack() as kept:
@@ -34,7 +32,7 @@ def scene_on(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFacto
                     running_stack(place, storage, outage_seconds=OUTAGE_SECONDS, workers=workers)
                 )
                 if not files:
-                    files.extend(undisturbed(stack, make_audio(tmp_path_factory.mktemp("audio"), cache)))
+                    files.extend(undisturbed(stack, make_audio(tmp_path_factory.mktemp("audio"))))
                 load = kept.enter_context(Load(stack, files, random.Random(SEED)).running())
                 scenes[storage] = Scene(stack, load, random.Random(SEED), SEED, alone=True)
             return scenes[storage]

@@ -44,9 +44,9 @@ class Audio:
     sentences: tuple[Answer, ...] = ()
 
 
-def make_audio(directory: Path, cache: Path) -> list[Audio]:
+def make_audio(directory: Path) -> list[Audio]:
     """Several files of several minutes, each of another form; without their transcripts."""
-    samples = spoken(112, seed=112, cache=cache).samples
+    samples = spoken(112, seed=112).samples
     made = []
     for name, (first, last, options) in CUTS.items():
         piece = samples[first * MINUTE : last * MINUTE]

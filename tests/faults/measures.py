@@ -110,12 +110,12 @@ def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
     for fault in FAULTS:
         mine = [row for row in rows if row.fault == fault.name]
         recovered = [row.recovery_seconds for row in mine if row.recovery_seconds is not None]
-        taken_back = [value for row in mine for value in row.taken_back_seconds]
+        taken_back_in_time = [value for row in mine for value in row.taken_back_seconds]
         table.add(
             fault=fault.name,
             times=len(mine),
             recovery_s=spread(recovered) if recovered else None,
-            taken_back_s=spread(taken_back) if taken_back else None,
+            taken_back_s=spread(taken_back_in_time) if taken_back_in_time else None,
             complaints=sum(bool(row.complaint) for row in mine),
         )
     table.note("recovery: from the end of the fault until every job that it struck was worked on again")

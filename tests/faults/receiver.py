@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
-from tests.integration.webhook_cases import OWN_SECRET, Message, reset, status
+from tests.db.webhook_cases import OWN_SECRET, Message, reset, status
 from tests.servers import HttpServer, running_http_server
 
 HANG_SECONDS = 30.0

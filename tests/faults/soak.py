@@ -85,9 +85,7 @@ def main() -> int:
     print(f"seed {plan.seed}", flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="paraqueue-soak-") as place:
-        files = make_audio(
-            _directory(Path(place) / "audio"), _directory(REPOSITORY / ".pytest_cache" / "d" / "recordings")
-        )
+        files = make_audio(_directory(Path(place) / "audio"))
         legs = []
         for storage in STORAGES:
             leg, files = _leg(plan, storage, Path(place) / storage, files, began)

@@ -25,9 +25,9 @@ from dev.process import Child, free_port, spawn, wait_until
 from dev.stack import REPOSITORY, alembic
 from dev.valkey import start_valkey
 from tests.conftest import variables
+from tests.db.webhook_cases import OWN_SECRET
 from tests.e2e.service import READY_SECONDS, SHORT_LEASES, SHORT_TIMES, Service
 from tests.faults.receiver import Receiver, running_receiver
-from tests.integration.webhook_cases import OWN_SECRET
 from tests.servers import ADMIN_KEY, StoppedS3, prepared_s3
 from tests.standby import start_standby
 

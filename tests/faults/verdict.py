@@ -102,8 +102,8 @@ def _left_behind(stack: Stack) -> list[str]:
 
 
 def _scratch(stack: Stack) -> list[str]:
-    """Of each living worker there is a directory with a lock, and nothing else."""
-    living = [f"-{stack.children[name].process.pid}-" for name in stack.workers]
+    """Of each living worker, the light one too, there is a directory with a lock, and nothing else."""
+    living = [f"-{stack.children[name].process.pid}-" for name in (*stack.workers, "light")]
     scratch = stack.settings.scratch_dir
 
     def belongs(path: Path) -> bool:

@@ -1,9 +1,11 @@
 """One device fed by many jobs.
 
-A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a
-budget of padded seconds, and questions (small forwards that a job waits for: VAD, punctuation), which go
-first because segments come out of them. A batch that is not full waits for a moment while jobs are bringing
-segments, and never longer: what is queued then is what runs.
+A single thread owns the device. It runs two kinds of work: batches of segments, packed by length under a budget of
+padded seconds, and device calls (small forwards that a job waits for: VAD, punctuation), which go first because
+segments come out of them. A batch that is not full waits for a moment while jobs are bringing segments, and never
+longer: what is queued then is what runs.
+
+When the device is lost, everybody who waits gets DeviceLost, and so does everybody who comes later.
 
 This module knows no model and no torch; it takes callables.
 """
@@ -15,19 +17,40 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from common.errors import OutOfMemory, ParaqueueError, Unavailable
+from common.errors import Unavailable
 
-from .packing import Entry, JobQueue, Queues, choose_batch, padded_seconds
+from .batch_runner import BatchRunner, settle
+from .device_faults import DeviceLost, FaultRules
+from .packing import Entry, JobQueue, Queues, choose_batch
+from .watchdog import Watchdog
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Argument = TypeVar("Argument")
+Value = TypeVar("Value")
 
-LEAST_BUDGET_SECONDS = 1.0
+
+@dataclass(frozen=True)
+class BatcherOptions:
+    """Sizes and times of a batcher.
+
+    `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a segment that is
+    longer than that runs alone. `queue_seconds` bounds what one job may have queued, `total_queue_seconds` what all
+    jobs may have together: `submit` blocks beyond them. The free device waits at most `max_queue_delay_seconds` for a
+    batch to fill, and only if a segment was queued or a device call answered so recently. A call that lasts
+    `hang_seconds` is taken for a device that hangs.
+    """
+
+    budget_seconds: float
+    queue_seconds: float
+    total_queue_seconds: float = float("inf")
+    max_queue_delay_seconds: float = 0.0
+    hang_seconds: float = 600.0
+    watchdog_seconds: float = 1.0
+    faults: FaultRules = field(default_factory=FaultRules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +62,7 @@ class BatcherStats:
     segments: int
     real_seconds: float
     padded_seconds: float
-    questions: int
+    device_calls: int
     busy_seconds: float
     """Wall time in which the device worked."""
     idle_seconds: float
@@ -53,48 +76,52 @@ class BatcherStats:
 class Batcher(Generic[Item, Result]):
     """Runs `run(items) -> results` on one thread over segments of all jobs.
 
-    `budget_seconds` bounds the padded seconds of a batch (longest segment times number of segments); a
-    segment that is longer than that runs alone. `queue_seconds` bounds what one job may have queued: `submit`
-    blocks beyond it. `is_out_of_memory` recognises the device's error; the batch is then halved, and the
-    budget stays lower from then on. The free device waits at most `fill_seconds` for a batch to fill, and only if
-    a segment was queued or a question answered so recently.
+    A batch that runs out of memory is halved, and later batches are smaller until that has passed. `run` and device
+    calls may be repeated after an error: they must not change their arguments. `on_lost` is called once, from any
+    thread, when the device is lost.
     """
 
     def __init__(
         self,
         run: Callable[[list[Item]], Sequence[Result]],
+        options: BatcherOptions,
         *,
-        budget_seconds: float,
-        queue_seconds: float,
-        fill_seconds: float = 0.0,
-        is_out_of_memory: Callable[[BaseException], bool] = lambda error: isinstance(error, MemoryError),
+        on_lost: Callable[[DeviceLost], None] = lambda _error: None,
         name: str = "device",
     ) -> None:
-        self._run = run
-        self._budget = budget_seconds
-        self._queue_seconds = queue_seconds
-        self._fill_seconds = fill_seconds
+        self._options = options
+        self._on_lost = on_lost
         self._busy_jobs_until = 0.0
-        self._is_out_of_memory = is_out_of_memory
         self._changed = threading.Condition()
         self._queues: Queues[Item, Result] = OrderedDict()
-        self._questions: OrderedDict[Any, list[tuple[Any, Future[Any]]]] = OrderedDict()
+        self._calls: OrderedDict[Any, list[tuple[Any, Future[Any]]]] = OrderedDict()
+        self._running: list[Future[Any]] = []
         self._closed = False
-        self._counts = {"batches": 0, "segments": 0, "questions": 0, "out_of_memory": 0}
-        self._seconds = {"real": 0.0, "padded": 0.0, "busy": 0.0, "idle": 0.0}
+        self._lost: DeviceLost | None = None
+        self._busy_seconds = self._idle_seconds = 0.0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._watchdog = Watchdog(
+            self._thread,
+            lambda what: self._lose(DeviceLost(f"The device does not answer: {what}.")),
+            limit_seconds=options.hang_seconds,
+            tick_seconds=options.watchdog_seconds,
+        )
+        self._runner = BatchRunner(run, options.budget_seconds, options.faults, self._watchdog)
         self._thread.start()
+        self._watchdog.start()
 
     def submit(self, key: Hashable, item: Item, seconds: float) -> Future[Result]:
-        """Queue a segment of job `key` that is `seconds` long; blocks while that job's queue is full.
+        """Queue a segment of job `key` that is `seconds` long; blocks while that job's queue, or all queues, are full.
 
-        Raises CancelledError if the job is withdrawn while it waits, Unavailable if the batcher is closed.
-        The future raises OutOfMemory, or what `run` raised for this very segment.
+        A job with nothing queued never waits: a full queue of others does not stop it.
+
+        Raises CancelledError if the job is withdrawn while it waits, Unavailable if the batcher is closed, DeviceLost.
+        The future raises OutOfMemory, DeviceLost, or what `run` raised for this very segment.
         """
         entry: Entry[Item, Result] = Entry(item, seconds, Future())
         with self._changed:
             queue = self._queues.setdefault(key, JobQueue())
-            while queue.entries and queue.seconds + seconds > self._queue_seconds and not self._closed:
+            while queue.entries and self._is_full(queue, seconds) and not self._closed:
                 self._changed.wait()
                 if queue.withdrawn:
                     raise CancelledError
@@ -105,15 +132,16 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify_all()
         return entry.future
 
-    def ask(self, answer: Callable[[list[Question]], Sequence[Answer]], question: Question) -> Answer:
-        """Run `answer` on the device's thread, ahead of batches, and wait for it.
+    def call(self, function: Callable[[list[Argument]], Sequence[Value]], argument: Argument) -> Value:
+        """Run `function` on the device's thread, ahead of batches, and wait for its value for `argument`.
 
-        Questions for the same `answer` that wait at the same time are given to it together.
+        Arguments for the same `function` that wait at the same time are given to it together. Raises Unavailable,
+        OutOfMemory, DeviceLost (the watchdog bounds the wait), or what `function` raised for this very argument.
         """
-        future: Future[Answer] = Future()
+        future: Future[Value] = Future()
         with self._changed:
             self._check_open()
-            self._questions.setdefault(answer, []).append((question, future))
+            self._calls.setdefault(function, []).append((argument, future))
             self._changed.notify_all()
         return future.result()
 
@@ -131,160 +159,127 @@ class Batcher(Generic[Item, Result]):
         return len(queue.entries)
 
     def stats(self) -> BatcherStats:
-        """Counters and queue lengths, consistent with each other."""
+        """Counters and queue lengths."""
         with self._changed:
             queues = self._queues.values()
-            counts, seconds = self._counts, self._seconds
+            counts = self._runner.counts
             return BatcherStats(
-                batches=counts["batches"],
-                segments=counts["segments"],
-                real_seconds=seconds["real"],
-                padded_seconds=seconds["padded"],
-                questions=counts["questions"],
-                busy_seconds=seconds["busy"],
-                idle_seconds=seconds["idle"],
-                out_of_memory=counts["out_of_memory"],
-                budget_seconds=self._budget,
+                batches=counts.batches,
+                segments=counts.segments,
+                real_seconds=counts.real_seconds,
+                padded_seconds=counts.padded_seconds,
+                device_calls=counts.device_calls,
+                busy_seconds=self._busy_seconds,
+                idle_seconds=self._idle_seconds,
+                out_of_memory=counts.out_of_memory,
+                budget_seconds=self._runner.budget_seconds,
                 queued_segments=sum(len(queue.entries) for queue in queues),
                 queued_seconds=sum(queue.seconds for queue in queues),
             )
 
+    def lose(self, error: DeviceLost) -> None:
+        """Take the device for lost, as when a job's own thread has found that out."""
+        self._lose(error)
+
     def close(self) -> None:
-        """Stop after the work that is running; whoever waits for more gets Unavailable."""
+        """Stop after the work that is running; whoever waits for more gets Unavailable.
+
+        A device that is lost may hang, and is not waited for.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        if threading.current_thread() is not self._thread:
+        self._watchdog.end()
+        if self._lost is None and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _check_open(self) -> None:
+        if self._lost is not None:
+            raise DeviceLost(self._lost.message)
         if self._closed:
             raise Unavailable("The engine is closed.")
 
+    def _is_full(self, queue: JobQueue[Item, Result], seconds: float) -> bool:
+        """Whether a segment of a job that has others queued must wait."""
+        total = sum(each.seconds for each in self._queues.values())
+        return (
+            queue.seconds + seconds > self._options.queue_seconds or total + seconds > self._options.total_queue_seconds
+        )
+
     def _work(self) -> None:
         """The device's thread."""
-        while True:
-            with self._changed:
-                started = time.perf_counter()
-                while not (self._closed or self._questions or any(q.entries for q in self._queues.values())):
-                    self._changed.wait()
-                self._wait_to_fill()
-                self._seconds["idle"] += time.perf_counter() - started
-                if self._closed:
-                    break
-                questions = self._questions.popitem(last=False) if self._questions else None
-                batch = [] if questions else choose_batch(self._queues, self._budget)
-                self._changed.notify_all()
+        try:
+            while self._step():
+                pass
+        except DeviceLost as error:
+            self._lose(error)
+        except BaseException as error:
+            self._lose(DeviceLost(f"The device's thread failed: {error!r}"))
+            raise
+        else:
+            self._abandon(Unavailable("The engine is closed."))
+
+    def _step(self) -> bool:
+        """Wait for work and do one piece of it; False when closed."""
+        with self._changed:
             started = time.perf_counter()
-            if questions:
-                self._answer(*questions)
-            else:
-                self._run_batch(batch)
-            with self._changed:
-                self._seconds["busy"] += time.perf_counter() - started
-        self._abandon()
+            while not (self._closed or self._calls or any(q.entries for q in self._queues.values())):
+                self._changed.wait()
+            self._wait_to_fill()
+            self._idle_seconds += time.perf_counter() - started
+            if self._closed:
+                return False
+            calls = self._calls.popitem(last=False) if self._calls else None
+            batch = [] if calls else choose_batch(self._queues, self._runner.budget_seconds)
+            batch = [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
+            self._running = [future for _, future in calls[1]] if calls else [entry.future for entry in batch]
+            self._changed.notify_all()
+        started = time.perf_counter()
+        if calls:
+            self._runner.answer(*calls)
+        else:
+            self._runner.run(batch)
+        with self._changed:
+            if calls:
+                self._expect_more()
+            self._running = []
+            self._busy_seconds += time.perf_counter() - started
+        return True
 
     def _expect_more(self) -> None:
         """Who brings a segment or has got an answer may bring more in a moment."""
-        self._busy_jobs_until = time.perf_counter() + self._fill_seconds
+        self._busy_jobs_until = time.perf_counter() + self._options.max_queue_delay_seconds
 
     def _wait_to_fill(self) -> None:
         """Let a batch grow for a moment, while the device is free."""
-        longest = time.perf_counter() + self._fill_seconds
-        while not (self._closed or self._questions):
+        longest = time.perf_counter() + self._options.max_queue_delay_seconds
+        while not (self._closed or self._calls):
             queued = sum(queue.seconds for queue in self._queues.values())
             left = min(longest, self._busy_jobs_until) - time.perf_counter()
-            if left <= 0 or queued >= self._budget:
+            if left <= 0 or queued >= self._runner.budget_seconds:
                 break
             self._changed.wait(left)
 
-    def _answer(self, answer: Callable[[list[Any]], Sequence[Any]], waiting: list[tuple[Any, Future[Any]]]) -> None:
-        """Answer questions together; if that fails each alone, so that an error stays with its own job."""
+    def _lose(self, error: DeviceLost) -> None:
         with self._changed:
-            self._counts["questions"] += len(waiting)
-        try:
-            answers = _as_many(answer([question for question, _ in waiting]), waiting)
-        except Exception as error:
-            if len(waiting) > 1:
-                for one in waiting:
-                    self._answer(answer, [one])
+            if self._lost is not None:
                 return
-            waiting[0][1].set_exception(self._told(error))
-            return
-        with self._changed:
-            self._expect_more()
-        for (_, future), value in zip(waiting, answers, strict=True):
-            future.set_result(value)
+            self._lost = error
+            self._closed = True
+        self._abandon(error)
+        self._on_lost(error)
 
-    def _run_batch(self, batch: list[Entry[Item, Result]]) -> None:
-        """Run a batch; on out-of-memory in halves, on another error one by one."""
-        batch = [entry for entry in batch if entry.future.running() or entry.future.set_running_or_notify_cancel()]
-        if not batch:
-            return
-        if len(batch) > 1 and padded_seconds(batch) > self._budget:  # learned since the batch was packed
-            for part in _halves(batch):
-                self._run_batch(part)
-            return
-        try:
-            results = _as_many(self._run([entry.item for entry in batch]), batch)
-        except Exception as error:
-            for part in self._parts_after(error, batch):
-                self._run_batch(part)
-            return
+    def _abandon(self, error: Unavailable) -> None:
+        """Nobody waits for ever."""
         with self._changed:
-            self._counts["batches"] += 1
-            self._counts["segments"] += len(batch)
-            self._seconds["real"] += sum(entry.seconds for entry in batch)
-            self._seconds["padded"] += padded_seconds(batch)
-        for entry, result in zip(batch, results, strict=True):
-            entry.future.set_result(result)
-
-    def _parts_after(self, error: Exception, batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
-        """What to try next after `batch` failed; nothing when a single segment did, which is told the
-        error."""
-        out_of_memory = self._is_out_of_memory(error)
-        if out_of_memory:
-            with self._changed:
-                self._counts["out_of_memory"] += 1
-        if len(batch) == 1:
-            batch[0].future.set_exception(self._told(error))
-            return []
-        if not out_of_memory:
-            return [[entry] for entry in batch]
-        halves = _halves(batch)
-        with self._changed:
-            learned = max(map(padded_seconds, halves))
-            self._budget = max(min(self._budget, learned), LEAST_BUDGET_SECONDS)
-        return halves
-
-    def _told(self, error: Exception) -> Exception:
-        """The error as its job sees it."""
-        if self._is_out_of_memory(error) and not isinstance(error, ParaqueueError):
-            told = OutOfMemory("The device has no memory left even for a single segment.")
-            told.__cause__ = error
-            return told
-        return error
-
-    def _abandon(self) -> None:
-        """After closing: nobody waits for ever."""
-        with self._changed:
-            entries = [entry.future for queue in self._queues.values() for entry in queue.entries]
-            asked = [future for waiting in self._questions.values() for _, future in waiting]
+            futures = [entry.future for queue in self._queues.values() for entry in queue.entries]
+            futures += [future for waiting in self._calls.values() for _, future in waiting]
+            running, self._running = self._running, []
             self._queues.clear()
-            self._questions.clear()
+            self._calls.clear()
             self._changed.notify_all()
-        for future in (*entries, *asked):
+        for future in futures:
             if future.set_running_or_notify_cancel():
-                future.set_exception(Unavailable("The engine is closed."))
-
-
-def _halves(batch: list[Entry[Item, Result]]) -> list[list[Entry[Item, Result]]]:
-    middle = len(batch) // 2
-    return [batch[:middle], batch[middle:]]
-
-
-def _as_many(results: Sequence[Result], wanted: Sequence[object]) -> Sequence[Result]:
-    """`results`, if there is one for each of `wanted`."""
-    if len(results) != len(wanted):
-        raise RuntimeError(f"{len(results)} results came back for {len(wanted)} inputs")
-    return results
+                settle(future, None, type(error)(error.message))
+        for future in running:
+            settle(future, None, type(error)(error.message))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,23 +15,32 @@ from numpy.typing import NDArray
 from common.errors import ConfigurationError
 from common.transcript.values import Word
 
-from .batcher import Batcher, BatcherStats
+from .batcher import Batcher, BatcherOptions, BatcherStats
 from .budget import DeviceMemory, Memory, Trial, find_budget
 from .bundles import BundlePaths
+from .compute_threads import ComputeThreads
+from .device_faults import DeviceLost, attempt_twice
 from .features import AsrFrontend, load_cmvn
-from .lanes import Lanes
 from .linear import FLOAT, INT8
 from .loading import LoadedBundle, ModelPart, load
 from .networks import Networks, PackedNetworks, PaddedNetworks
+from .packing import HORIZON_BUDGETS
 from .paraformer import Paraformer
 from .punctuation import Labels, Punctuator
+from .resume_state import StateIdentity
 from .stopwatch import Stopwatch
 from .stream import SAMPLE_RATE, RecognitionStream
+from .torch_faults import torch_fault_rules
 from .vad import Vad, VadConfig, VadStream
 from .vad_network import Caches
 from .words import Vocabulary
 
 Segment = NDArray[np.int16]
+Scored = tuple[torch.Tensor, Caches]
+Value = TypeVar("Value")
+
+MOST_QUEUED_SECONDS = 4 * 3600.0
+"""Speech of all streams that waits for the device, whatever the batch budget: 460 MB of samples."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +48,19 @@ class EngineOptions:
     """How the engine uses its device.
 
     `batch_seconds` bounds the padded seconds of a batch (None: measured at start), `queue_seconds` what one stream
-    may have waiting (default: two batches). A free device waits `fill_seconds` for a batch to fill.
+    may have waiting (default: two batches). A free device waits `max_queue_delay_seconds` for a batch to fill.
     `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
-    the CPU; 0 means one per core.
+    the CPU; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
+    `gpu_layout` runs padded networks and one thread for everything, as on a GPU; None: where the device is one.
     """
 
     batch_seconds: float | None = None
     queue_seconds: float | None = None
     max_segment_ms: int | None = 30_000
     threads: int = 0
-    fill_seconds: float = 0.02
+    max_queue_delay_seconds: float = 0.02
+    hang_seconds: float = 600.0
+    gpu_layout: bool | None = None
 
 
 class Engine:
@@ -56,25 +69,34 @@ class Engine:
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
         self.max_segment_ms = options.max_segment_ms
-        self._recogniser = _recogniser(bundle)
+        gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
+        self._recogniser = _recogniser(bundle, gpu_layout)
         self._vad = _vad(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
         self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self._faults = torch_fault_rules(bundle.device)
+        self._lost: DeviceLost | None = None
+        self._on_lost: list[Callable[[DeviceLost], None]] = []
+        self._losing = threading.Lock()
         budget = options.batch_seconds or self._measured_budget()
-        self.batcher: Batcher[Segment, list[Word]] = Batcher(
-            self._recogniser.recognise,
+        sizes = BatcherOptions(
             budget_seconds=budget,
             queue_seconds=options.queue_seconds or 2 * budget,
-            fill_seconds=options.fill_seconds,
-            is_out_of_memory=_is_out_of_memory,
+            total_queue_seconds=min(HORIZON_BUDGETS * budget, MOST_QUEUED_SECONDS),
+            max_queue_delay_seconds=options.max_queue_delay_seconds,
+            hang_seconds=options.hang_seconds,
+            faults=self._faults,
         )
-        # On a CPU small forwards go on beside a batch, on a thread of torch each; a GPU has one thread.
-        on_cpu = bundle.device.type == "cpu"
-        self._listeners = Lanes(torch.get_num_threads() if on_cpu else 1)
+        self.batcher: Batcher[Segment, list[Word]] = Batcher(
+            self._recogniser.recognise, sizes, on_lost=self._device_lost
+        )
+        # On a CPU small forwards run beside a batch, in a torch thread each; a GPU has one thread for everything.
+        self._vad_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
         self._helper: Batcher[Any, Any] | None = None
-        if on_cpu:
-            self._helper = Batcher(lambda items: items, budget_seconds=1.0, queue_seconds=1.0, name="helper")
+        if not gpu_layout:
+            calls = BatcherOptions(1.0, 1.0, hang_seconds=options.hang_seconds, faults=self._faults)
+            self._helper = Batcher(lambda items: items, calls, on_lost=self._device_lost, name="helper")
 
     @classmethod
     def load(
@@ -120,6 +142,11 @@ class Engine:
         """Arithmetic of the networks."""
         return self._bundle.precision
 
+    @property
+    def state_identity(self) -> StateIdentity:
+        """Which engines can continue from a state of one of this engine's streams."""
+        return StateIdentity(self.revision, self.precision, self.max_segment_ms)
+
     def stream(
         self,
         channel: int = 0,
@@ -130,8 +157,8 @@ class Engine:
         """A stream for one channel of a job.
 
         `key` names the job for fairness; `stopwatch` is told how long its stages take. With a `state` the stream
-        continues, and is fed from its `resume_sample`; raises InvalidRequest if that state comes from another model,
-        precision or version.
+        continues, and is fed from its `resume_sample`; raises StaleState if it cannot be read, or if that state comes
+        from another model, precision or version.
         """
         return RecognitionStream(self, channel, key, state, stopwatch)
 
@@ -143,12 +170,30 @@ class Engine:
         """What the device has of memory now; for metrics."""
         return Memory(self._bundle.device).now()
 
+    @property
+    def lost(self) -> bool:
+        """Whether the device does not work any more."""
+        return self._lost is not None
+
+    def on_device_lost(self, action: Callable[[DeviceLost], None]) -> None:
+        """What to call, once and from any thread, when the device does not work any more; at once if that is so.
+
+        All streams raise DeviceLost then. The process has to end: nothing in it can use the device again.
+        """
+        with self._losing:
+            self._on_lost.append(action)
+            lost = self._lost
+        if lost is not None:
+            action(lost)
+
     def close(self) -> None:
-        """Stop the engine's threads; streams get Unavailable."""
+        """Stop the engine's threads; streams get Unavailable. Threads of a device that is lost are left behind."""
         self.batcher.close()
         if self._helper is not None:
             self._helper.close()
-        self._listeners.close()
+        if self._lost is not None:
+            return
+        self._vad_threads.close()
         self._recogniser.close()
 
     def warm_up(self) -> None:
@@ -162,7 +207,7 @@ class Engine:
 
     def label(self, window: list[int]) -> Labels:
         """Punctuation labels of one window, together with other waiting windows; one thread touches that model."""
-        return (self._helper or self.batcher).ask(self.punctuator.label, window)
+        return (self._helper or self.batcher).call(self.punctuator.label, window)
 
     def _measured_budget(self) -> float:
         """Padded seconds of a batch, by trying; before there is a device's thread."""
@@ -179,29 +224,52 @@ class Engine:
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
         """A VAD stream, new or continued, whose network runs on the device's thread."""
         if state is None:
-            return self._vad.stream(self.max_segment_ms, score=self._score)
-        return self._vad.restore(state, score=self._score)
+            return self._vad.stream(self.max_segment_ms, score=self._score, retry=self._in_job_thread)
+        return self._vad.restore(state, score=self._score, retry=self._in_job_thread)
 
-    def _score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
+    def _score(self, features: torch.Tensor, caches: Caches) -> Scored:
         if self._helper is not None:
-            return self._listeners.call(self._vad.score, features, caches)
-        return self.batcher.ask(self._score_all, (features, caches))
+            return self._vad_threads.call(self._vad.score, features, caches)
+        return self.batcher.call(self._score_all, (features, caches))
 
-    def _score_all(self, questions: Sequence[tuple[torch.Tensor, Caches]]) -> list[torch.Tensor]:
-        return [self._vad.score(features, caches) for features, caches in questions]
+    def _score_all(self, calls: Sequence[tuple[torch.Tensor, Caches]]) -> list[Scored]:
+        return [self._vad.score(features, caches) for features, caches in calls]
+
+    def _in_job_thread(self, call: Callable[[], Value]) -> Value:
+        """A computation that a job's own thread makes on the device: the same rules for errors as on its thread."""
+        try:
+            value, error = attempt_twice(self._faults, call)
+        except DeviceLost as lost:
+            self._device_lost(lost)
+            raise
+        if error is not None:
+            raise error
+        return cast(Value, value)
+
+    def _device_lost(self, error: DeviceLost) -> None:
+        with self._losing:
+            if self._lost is not None:
+                return
+            self._lost = error
+            actions = list(self._on_lost)
+        for batcher in (self.batcher, self._helper):
+            if batcher is not None:
+                batcher.lose(error)
+        for action in actions:
+            action(error)
 
 
-def _recogniser(bundle: LoadedBundle) -> Paraformer:
+def _recogniser(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
     part, model = bundle.asr, bundle.asr.module
     window, shift = _stacking(part, default=(7, 6))
     frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
     networks: Networks
-    if bundle.device.type == "cpu":
-        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
-        lanes = Lanes(torch.get_num_threads())
+    if gpu_layout:
+        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision), ComputeThreads(1)
     else:
-        networks, lanes = PaddedNetworks(model, bundle.device, bundle.precision), Lanes(1)
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, lanes)
+        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+        threads = ComputeThreads(torch.get_num_threads())
+    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
 
 
 def _release(bundle: LoadedBundle) -> None:
@@ -237,12 +305,3 @@ def _device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
     return device
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether the device is full; gives back what torch's allocator holds, so that the next try has room."""
-    if not isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return False
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    return True

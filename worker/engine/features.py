@@ -228,7 +228,8 @@ class AsrFrontend:
 class FeatureStream:
     """Stacked frames (m wide, one per 10 ms) of an endless signal, block by block.
 
-    `state()` is small: at most 399 samples and m - 1 frames. The result does not depend on the blocks.
+    `state()` is small: at most 399 samples and m - 1 frames. The result does not depend on the blocks. Its arrays are
+    replaced, never written into: a shallow copy is independent.
     """
 
     def __init__(self, m: int, device: torch.device | str = "cpu") -> None:

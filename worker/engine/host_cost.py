@@ -12,7 +12,7 @@ from torch import Tensor
 
 from common.transcript.values import Word
 
-from .lanes import Lanes
+from .compute_threads import ComputeThreads
 from .networks import Scores
 from .paraformer import Paraformer
 from .punctuation import Labels, PunctuationStream, Punctuator
@@ -46,7 +46,7 @@ def host_seconds_per_word(segments: int = 400, words: int = 25, batch: int = 20)
     generator = np.random.default_rng(7)
     scores = _scores(generator, batch, words)
     characters = ["<blank>", "<s>", "</s>", *map(chr, range(0x4E00, 0x4E00 + 3000)), "<unk>"]
-    paraformer = Paraformer(lambda *_: scores, _no_features, Vocabulary(characters), {0, 1, 2}, Lanes(1))
+    paraformer = Paraformer(lambda *_: scores, _no_features, Vocabulary(characters), {0, 1, 2}, ComputeThreads(1))
     audio = [np.zeros(6 * SAMPLE_RATE, np.int16)] * batch
     marks = _FullStops()
     stream = PunctuationStream(cast(Punctuator, cast(Any, marks)), marks.label)

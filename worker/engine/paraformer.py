@@ -14,7 +14,7 @@ from torch import Tensor
 
 from common.transcript.values import Word
 
-from .lanes import Lanes
+from .compute_threads import ComputeThreads
 from .networks import Networks
 from .timing import token_times
 from .words import Vocabulary, join_tokens
@@ -30,17 +30,17 @@ Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
 class Paraformer:
     """FunASR's BiCifParaformer as a function from segments to words. Only one thread may call `recognise`.
 
-    `skipped` are the ids of blank, begin and end. On a CPU the batch is divided among `lanes`.
+    `skipped` are the ids of blank, begin and end. On a CPU the batch is divided among `threads`.
     """
 
     def __init__(
-        self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, skipped: set[int], lanes: Lanes
+        self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, skipped: set[int], threads: ComputeThreads
     ) -> None:
         self._networks = networks
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))
-        self._lanes = lanes
+        self._threads = threads
 
     def recognise(self, segments: Sequence[Segment]) -> list[list[Word]]:
         """The words of each segment (int16 [samples], 16 kHz); times in ms from the segment's start.
@@ -49,14 +49,14 @@ class Paraformer:
         """
         usable = [index for index, segment in enumerate(segments) if len(segment) >= SHORTEST_SAMPLES]
         words: list[list[Word]] = [[] for _ in segments]
-        found = self._lanes.run(self._recognise, [segments[index] for index in usable], len)
+        found = self._threads.run(self._recognise, [segments[index] for index in usable], len)
         for index, result in zip(usable, found, strict=True):
             words[index] = result
         return words
 
     def close(self) -> None:
-        """End the threads of the lanes."""
-        self._lanes.close()
+        """End the threads of the threads."""
+        self._threads.close()
 
     def _recognise(self, segments: list[Segment]) -> list[list[Word]]:
         scores = self._networks(*self._frontend(segments))

@@ -7,38 +7,55 @@ small and continues with exactly the text that an undisturbed stream would have 
 
 from __future__ import annotations
 
-import io
-import json
 from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.errors import InvalidRequest
 from common.transcript.values import Sentence, Word
 
-from .punctuation import PunctuationStream
+from .batcher import Batcher
+from .punctuation import Labels, PunctuationStream, Punctuator
+from .resume_state import StaleState, StateIdentity
 from .stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
-
-if TYPE_CHECKING:
-    from .engine import Engine
+from .vad import VadStream
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
-STATE_VERSION = 1
 
 Samples = NDArray[np.int16]
+
+
+class StreamEngine(Protocol):
+    """What a stream needs of the engine."""
+
+    batcher: Batcher[Samples, list[Word]]
+    punctuator: Punctuator
+    vad_lookahead_ms: int
+
+    @property
+    def state_identity(self) -> StateIdentity:
+        """Who may continue from a stream's state."""
+        ...
+
+    def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
+        """A VAD stream, new or continued."""
+        ...
+
+    def label(self, window: list[int]) -> Labels:
+        """Punctuation labels of one window."""
+        ...
 
 
 class RecognitionStream:
     """Made by `Engine.stream`; for one thread at a time, except `cancel`."""
 
     def __init__(
-        self, engine: Engine, channel: int, key: Hashable, state: bytes | None, stopwatch: Stopwatch | None = None
+        self, engine: StreamEngine, channel: int, key: Hashable, state: bytes | None, stopwatch: Stopwatch | None = None
     ) -> None:
         self._engine = engine
         self._watch = stopwatch or Stopwatch()
@@ -118,54 +135,33 @@ class RecognitionStream:
         """
         self._collect(wait=True)
         vad_state = self._vad.state() | {"waiting": np.zeros(0, np.int16)}  # fed again, from resume_sample on
-        arrays, vad = _split_arrays(vad_state)
-        described = {
-            "version": STATE_VERSION,
-            "revision": self._engine.revision,
-            "precision": self._engine.precision,
-            "max_segment_ms": self._engine.max_segment_ms,
-            "channel": self._channel,
-            "resume_sample": self._audio_start,
-            "last_end_ms": self._last_end_ms,
-            "speech_ends": list(self._speech_ends.items()),
-            "segments": self.segments,
-            "punctuation": self._punctuation.state(),
-            "ready": [asdict(sentence) for sentence in self._ready],
-            "vad": vad,
-        }
-        text = np.frombuffer(json.dumps(described, ensure_ascii=False).encode(), np.uint8)
-        file = io.BytesIO()
-        np.savez_compressed(file, allow_pickle=False, described=text, **arrays)
-        return file.getvalue()
+        return self._engine.state_identity.pack(
+            {
+                "channel": self._channel,
+                "resume_sample": self._audio_start,
+                "last_end_ms": self._last_end_ms,
+                "speech_ends": list(self._speech_ends.items()),
+                "segments": self.segments,
+                "punctuation": self._punctuation.state(),
+                "ready": [asdict(sentence) for sentence in self._ready],
+                "vad": vad_state,
+            }
+        )
 
-    def _restore(self, state: bytes) -> None:
+    def _restore(self, packed: bytes) -> None:
+        state = self._engine.state_identity.unpack(packed)
         try:
-            with np.load(io.BytesIO(state), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            described = json.loads(arrays.pop("described").tobytes())
-        except (ValueError, KeyError, OSError) as error:
-            raise InvalidRequest(f"The resume state cannot be read: {error}") from error
-        self._check(described)
-        self._vad = self._engine.vad_stream(_join_arrays(described["vad"], arrays))
-        self._punctuation.restore(described["punctuation"])
-        self._ready = [_sentence(fields) for fields in described["ready"]]
-        self._audio_start = described["resume_sample"]
-        self._last_end_ms = described["last_end_ms"]
-        self._speech_ends = dict(described["speech_ends"])
-        self.segments = described["segments"]
-
-    def _check(self, described: dict[str, Any]) -> None:
-        """A state continues only with the very model and settings that made it."""
-        wanted = {
-            "version": STATE_VERSION,
-            "revision": self._engine.revision,
-            "precision": self._engine.precision,
-            "max_segment_ms": self._engine.max_segment_ms,
-            "channel": self._channel,
-        }
-        for name, value in wanted.items():
-            if described.get(name) != value:
-                raise InvalidRequest(f"The resume state has {name} {described.get(name)!r}, this engine {value!r}.")
+            if state["channel"] != self._channel:
+                raise StaleState(f"The resume state is of channel {state['channel']}, not of {self._channel}.")
+            self._vad = self._engine.vad_stream(dict(state["vad"]))
+            self._punctuation.restore(state["punctuation"])
+            self._ready = [_sentence(fields) for fields in state["ready"]]
+            self._audio_start = int(state["resume_sample"])
+            self._last_end_ms = int(state["last_end_ms"])
+            self._speech_ends = dict(state["speech_ends"])
+            self.segments = int(state["segments"])
+        except (LookupError, TypeError, ValueError, RuntimeError) as error:
+            raise StaleState(f"The resume state is incomplete: {error}") from error
 
     def _submit(self, segments: Sequence[tuple[int, int]]) -> None:
         """Cut segments (start and end in ms of the channel) out of the audio and queue them."""
@@ -243,32 +239,3 @@ def _within(sentence: Sentence, audio_ms: int) -> Sentence:
 
 def _sentence(fields: dict[str, Any]) -> Sentence:
     return Sentence(**(fields | {"words": tuple(Word(**word) for word in fields["words"])}))
-
-
-def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:
-    """Nested dicts and lists → the numpy arrays in them by name, and the rest with names in their places."""
-    arrays: dict[str, NDArray[Any]] = {}
-
-    def walk(part: Any) -> Any:
-        if isinstance(part, np.ndarray):
-            name = f"array{len(arrays)}"
-            arrays[name] = part
-            return {"@array": name}
-        if isinstance(part, dict):
-            return {key: walk(item) for key, item in part.items()}
-        if isinstance(part, (list, tuple)):
-            return [walk(item) for item in part]
-        return part.item() if isinstance(part, np.generic) else part
-
-    return arrays, walk(value)
-
-
-def _join_arrays(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
-    """The inverse of `_split_arrays`."""
-    if isinstance(value, dict):
-        if set(value) == {"@array"}:
-            return arrays[value["@array"]]
-        return {key: _join_arrays(item, arrays) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_join_arrays(item, arrays) for item in value]
-    return value

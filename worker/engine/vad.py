@@ -13,8 +13,9 @@ for Large Vocabulary Continuous Speech Recognition", https://arxiv.org/abs/1803.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +42,14 @@ SHORTEST_LIMIT_MS = 1_000
 
 Int16 = npt.NDArray[np.int16]
 Segment = tuple[int, int]
-# (float32 features [1, T, D], caches of the network, changed in place) -> silence probability, float32 [T].
-Score = Callable[[torch.Tensor, Caches], torch.Tensor]
+Score = Callable[[torch.Tensor, Caches], tuple[torch.Tensor, Caches]]
+"""(float32 features [1, T, D], caches of the network) → silence probability, float32 [T], and the next caches."""
+
+Value = TypeVar("Value")
+
+
+def _once(call: Callable[[], Value]) -> Value:
+    return call()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,14 @@ class VadConfig:
         )
 
 
+class Retry(Protocol):
+    """Runs a call that changes nothing when it fails, again if that may help."""
+
+    def __call__(self, call: Callable[[], Value], /) -> Value:
+        """What the call returned."""
+        ...
+
+
 class Vad:
     """A loaded FSMN-VAD. One object serves many streams; streams may live in different threads.
 
@@ -117,21 +132,26 @@ class Vad:
         if cmvn is not None and len(cmvn.shift) != width:
             raise ModelUnavailable(f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected")
 
-    def score(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
-        """Probability of silence, float32 [T], of normalised features [1, T, D]; carries `caches` on in place."""
+    def score(self, features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
+        """Probability of silence, float32 [T], of normalised features [1, T, D], and the caches for what follows."""
         return self._network(features[0], caches)
 
     def normalised(self, features: torch.Tensor) -> torch.Tensor:
         """What the network reads: stacked frames [T, D] after mean and variance normalisation."""
         return features if self._cmvn is None else self._cmvn.apply(features)
 
-    def stream(self, max_segment_ms: int | None = 30_000, *, score: Score | None = None) -> VadStream:
-        """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s."""
-        return VadStream(self, max_segment_ms, score or self.score)
+    def stream(
+        self, max_segment_ms: int | None = 30_000, *, score: Score | None = None, retry: Retry = _once
+    ) -> VadStream:
+        """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s.
 
-    def restore(self, state: dict[str, Any], *, score: Score | None = None) -> VadStream:
+        `retry` runs the computation of each stretch, and may run it again when it failed.
+        """
+        return VadStream(self, max_segment_ms, score or self.score, retry)
+
+    def restore(self, state: dict[str, Any], *, score: Score | None = None, retry: Retry = _once) -> VadStream:
         """A stream that goes on exactly where `VadStream.state()` was taken."""
-        stream = VadStream(self, state["max_segment_ms"], score or self.score)
+        stream = VadStream(self, state["max_segment_ms"], score or self.score, retry)
         stream._restore(state)
         return stream
 
@@ -139,9 +159,10 @@ class Vad:
 class VadStream:
     """Speech segments of one channel, found while its samples arrive."""
 
-    def __init__(self, vad: Vad, max_segment_ms: int | None, score: Score) -> None:
+    def __init__(self, vad: Vad, max_segment_ms: int | None, score: Score, retry: Retry) -> None:
         self._vad = vad
         self._score = score
+        self._retry = retry
         self._max_segment_ms = max_segment_ms
         self._options = vad.config.endpoint(max_segment_ms)
         self._features = FeatureStream(vad.config.lfr_m, vad.device)
@@ -206,11 +227,11 @@ class VadStream:
         return int(max(self._memory[TAKEN], self._memory[NEXT] - back, 0))
 
     def _decide(self, samples: Int16, *, final: bool) -> list[Segment]:
+        features, caches, silence = self._retry(lambda: self._silence(samples, final))
         self._scored_samples += len(samples)
-        stacked = self._features.accept(samples, final=final)
-        if len(stacked) == 0:
+        self._features, self._caches = features, caches
+        if len(silence) == 0:
             return []
-        silence = self._score(self._vad.normalised(stacked)[None], self._caches).cpu().numpy().astype(np.float64)
         # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
         speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._vad.config.speech_noise_thres
         self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
@@ -221,6 +242,15 @@ class VadStream:
             self._speech = self._speech[forget:].copy()
             self._speech_from += forget
         return [(int(start) * FRAME_MS, int(end) * FRAME_MS) for start, end in out[:count]]
+
+    def _silence(self, samples: Int16, final: bool) -> tuple[FeatureStream, Caches, npt.NDArray[np.float64]]:
+        """Features, caches and probabilities of silence after `samples`; changes nothing, so it may be repeated."""
+        features = copy(self._features)  # which replaces its arrays and never writes into them
+        stacked = features.accept(samples, final=final)
+        if len(stacked) == 0:
+            return features, self._caches, np.empty(0)
+        silence, caches = self._score(self._vad.normalised(stacked)[None], self._caches)
+        return features, caches, silence.cpu().numpy().astype(np.float64)
 
     def state(self) -> dict[str, Any]:
         """All that `Vad.restore` needs: numbers, None, flags and numpy arrays, nested at most one level.

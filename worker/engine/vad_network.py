@@ -43,16 +43,18 @@ class FsmnNetwork:
         self._last = _affine(folded, device)
 
     @torch.inference_mode()
-    def __call__(self, features: torch.Tensor, caches: Caches) -> torch.Tensor:
-        """Probability of silence, float32 [T], of normalised features [T, D].
+    def __call__(self, features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
+        """Probability of silence, float32 [T], of normalised features [T, D], and the caches for what follows.
 
-        caches: the past of each block, float32 [(lorder - 1) * lstride, P]; empty at the start, carried on in place.
+        caches: the past of each block, float32 [(lorder - 1) * lstride, P]; empty at the start. They are not changed,
+        so that a call that failed can be repeated.
         """
         hidden = self._second(self._first(features))
+        following: Caches = {}
         for number, block in enumerate(self._blocks):
             name = f"block_{number}"
-            hidden, caches[name] = block(hidden, caches.get(name))
-        return self._last(hidden).softmax(dim=1)[:, self._silence].sum(dim=1)
+            hidden, following[name] = block(hidden, caches.get(name))
+        return self._last(hidden).softmax(dim=1)[:, self._silence].sum(dim=1), following
 
 
 class _Block:

@@ -1,16 +1,13 @@
 """Sends what is due in the outbox, in threads of its own, so that nobody's slow receiver holds anybody up.
 
-Deliveries to one receiver share a lane. A lane has a few threads at most, one while its last try failed; and lanes
-that fail have half of the threads between them, so that there is always room for those that work.
+Which deliveries get a thread is decided in `receiver_slots`.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,66 +20,16 @@ from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.telemetry import get_logger, tracing
 from common.webhooks import ClaimedDelivery, Due
+from worker.light.receiver_slots import PER_LANE, THREADS, ReceiverSlots
 from worker.light.sender import RetrySchedule, Sender, SendResult
 from worker.metrics import count_delivery
 
 log = get_logger(__name__)
-THREADS = 32
-PER_LANE = 4
-FAILING_THREADS = THREADS // 2
-REMEMBERED_LANES = 1000
 # What a try may take beyond its time-out: resolving the name, and recording what came of it.
 LEASE_SLACK_SECONDS = 45.0
 # How long a database that is away is waited for, so that what arrived is not sent again. Within the slack.
 RECORD_SECONDS = 30.0
 RECORD_PAUSE_SECONDS = 0.5
-
-
-class ReceiverSlots:
-    """How many threads each lane has, and which lanes failed last. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._busy: Counter[str] = Counter()
-        self._failing: OrderedDict[str, None] = OrderedDict()
-
-    def full(self) -> set[str]:
-        """The lanes that can have no further thread now."""
-        with self._lock:
-            names = set(self._busy) | (set(self._failing) if self._failing_room() <= 0 else set())
-            return {lane for lane in names if self._room(lane) <= 0}
-
-    def take(self, due: Sequence[Due]) -> list[Due]:
-        """The first of these, as far as there are threads for them; give each of them back."""
-        taken = []
-        with self._lock:
-            for item in due:
-                if sum(self._busy.values()) < THREADS and self._room(item.lane) > 0:
-                    self._busy[item.lane] += 1
-                    taken.append(item)
-        return taken
-
-    def give_back(self, lane: str, *, succeeded: bool | None) -> None:
-        """A thread is free again; None where nothing was tried."""
-        with self._lock:
-            self._busy[lane] -= 1
-            if self._busy[lane] <= 0:
-                del self._busy[lane]
-            if succeeded is None:
-                return
-            self._failing.pop(lane, None)
-            if not succeeded:
-                self._failing[lane] = None
-                if len(self._failing) > REMEMBERED_LANES:
-                    self._failing.popitem(last=False)
-
-    def _room(self, lane: str) -> int:
-        if lane not in self._failing:
-            return PER_LANE - self._busy[lane]
-        return min(1 - self._busy[lane], self._failing_room())
-
-    def _failing_room(self) -> int:
-        return FAILING_THREADS - sum(number for lane, number in self._busy.items() if lane in self._failing)
 
 
 class Deliverer(Background):
@@ -113,21 +60,27 @@ class Deliverer(Background):
 
     def _hand_out(self) -> int:
         """Give due deliveries to free threads; returns how many."""
-        due = webhooks.due(self._database, full=self._lanes.full(), per_lane=PER_LANE)
-        taken = {item.id: item.lane for item in self._lanes.take(due)}
+        slots = self._lanes
+        due = webhooks.due(
+            self._database,
+            full=slots.full(),
+            per_lane=PER_LANE,
+            full_tenants=slots.full_tenants(),
+            trusted=slots.trusted(),
+        )
+        taken = {item.id: item for item in slots.take(due)}
         if not taken:
             return 0
         try:
             parcels = webhooks.claim_deliveries(self._database, list(taken), lease_seconds=self._lease_seconds)
             for parcel in parcels:
-                self._pool.submit(self._deliver, parcel)
-                del taken[parcel.id]
+                self._pool.submit(self._deliver, parcel, taken.pop(parcel.id))
             return len(parcels)
         finally:
-            for lane in taken.values():  # another worker has them, or they are not wanted any more
-                self._lanes.give_back(lane, succeeded=None)
+            for item in taken.values():  # another worker has them, or they are not wanted any more
+                slots.give_back(item, succeeded=None)
 
-    def _deliver(self, parcel: ClaimedDelivery) -> None:
+    def _deliver(self, parcel: ClaimedDelivery, item: Due) -> None:
         sent: SendResult | None = None
         began = time.monotonic()
         try:
@@ -143,7 +96,7 @@ class Deliverer(Background):
         except Exception:
             log.exception("delivery_crashed", delivery_id=parcel.public_id)
         finally:
-            self._lanes.give_back(parcel.lane, succeeded=sent is not None and sent.delivered)
+            self._lanes.give_back(item, succeeded=sent is not None and sent.delivered)
             self.wake()
 
     def _persist(self, parcel: ClaimedDelivery, sent: SendResult, took_seconds: float) -> None:

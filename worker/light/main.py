@@ -28,9 +28,10 @@ from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.renderer import Renderer
 from worker.light.sender import RetrySchedule, Sender
-from worker.light.steps import each_step
+from worker.light.steps import at_most_every, each_step
 from worker.metrics import LEASES_EXPIRED
 from worker.metrics_server import MetricsServer
+from worker.scratch import scratch_directory
 
 log = get_logger(__name__)
 THREADS = 4
@@ -111,6 +112,12 @@ def main() -> int:
 
 def serve(settings: Settings) -> None:
     """Take light tasks until told to stop."""
+    name = f"{socket.gethostname()}-{os.getpid()}-light"
+    with scratch_directory(settings.scratch_dir, name) as scratch:
+        _work(settings.model_copy(update={"scratch_dir": scratch}))
+
+
+def _work(settings: Settings) -> None:
     database = Database(settings.sqlalchemy_url, settings.database_pool_size)
     database.measure_pool()
     prepare(settings.model)
@@ -123,7 +130,7 @@ def serve(settings: Settings) -> None:
     cleaner = Cleaner(settings, database, storage)
     worker_shutting_down.connect(cleaner.on_shutdown, weak=False)
     light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer, cleaner)
-    queue.task(name=SWEEP)(light_tasks.sweep)
+    queue.task(name=SWEEP)(at_most_every(settings.sweep_seconds / 4, light_tasks.sweep))
     queue.task(name=CLEAN)(light_tasks.clean)
     queue.task(name=DELIVER)(light_tasks.deliver)
     queue.task(name=RENDER)(light_tasks.render)

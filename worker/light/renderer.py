@@ -18,8 +18,7 @@ from common import renditions
 from common.background import Background
 from common.db import Database
 from common.errors import AudioNotDecodable, DecodeLimit, ParaqueueError, Unavailable
-from common.models import PeaksRow, RenditionRow
-from common.renditions import NAMES, RenditionTask
+from common.renditions import Kind, RenditionTask
 from common.settings import Settings
 from common.storage import Storage, Writer
 from common.telemetry import get_logger
@@ -50,17 +49,18 @@ class Renderer(Background):
 
     def _next(self) -> RenditionTask | None:
         """Peaks first: they take a tenth of the time."""
-        return renditions.take(self._database, PeaksRow) or renditions.take(self._database, RenditionRow)
+        return renditions.take(self._database, Kind.PEAKS) or renditions.take(self._database, Kind.PLAYABLE)
 
     def _make(self, order: RenditionTask) -> None:
         began = time.monotonic()
-        kind = NAMES[order.kind]
+        kind = order.kind.value
         try:
             self._render(order)
         except ParaqueueError as error:
-            if error.retryable:
+            if error.retryable:  # it waits for a while, and the others are not kept waiting
                 renditions.give_back(self._database, order)
-                raise
+                log.warning("rendition_postponed", job_id=order.job_id.hex, kind=kind, error_code=error.code)
+                return
             renditions.failed(self._database, order, error.message)
             log.warning(
                 "rendition_failed", job_id=order.job_id.hex, kind=kind, error_code=error.code, reason=error.message
@@ -79,7 +79,7 @@ class Renderer(Background):
         try:
             path = self._storage.fetch(order.source_key, scratch)
             writer = self._storage.writer(order.key)
-            if order.kind is PeaksRow:
+            if order.kind is Kind.PEAKS:
                 meter = Meter()
                 self._decode(order, path, meter.take)
                 writer.write(meter.done().dump())
@@ -100,7 +100,7 @@ class Renderer(Background):
         most_seconds = settings.max_audio_ms // 1000
         cpu, memory = settings.decode_cpu_seconds, settings.decode_memory_bytes
         with path.open("rb", buffering=0) as file:
-            if order.kind is PeaksRow:
+            if order.kind is Kind.PEAKS:
                 return ffmpeg.start_u8(
                     program, file, rate=RATE, most_seconds=most_seconds, cpu_seconds=cpu, memory_bytes=memory
                 )

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from functools import wraps
 
 from common.errors import ParaqueueError
 from common.telemetry import get_logger
 from worker.metrics import STEPS
 
 log = get_logger(__name__)
+
+
+def at_most_every(seconds: float, step: Callable[[], None]) -> Callable[[], None]:
+    """The same step, left out where this process took it so short a time ago: a backlog of messages is one step."""
+    lock = threading.Lock()
+    taken_at: float | None = None
+
+    @wraps(step)
+    def seldom() -> None:
+        nonlocal taken_at
+        with lock:
+            now = time.monotonic()
+            if taken_at is not None and now - taken_at < seconds:
+                return
+            taken_at = now
+        step()
+
+    return seldom
 
 
 def each_step(*steps: Callable[[], None]) -> None:

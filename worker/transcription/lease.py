@@ -73,6 +73,11 @@ class LeaseKeeper:
         for hold in holds:
             hold.signal.request(StopReason.SHUTDOWN)
 
+    def abandon(self) -> None:
+        """Ask every job to stop, and renew no lease any more: this process cannot finish any job."""
+        self.shut_down()
+        self._ended.set()
+
     def end(self) -> None:
         """Stop renewing, when no job runs any more."""
         self._ended.set()

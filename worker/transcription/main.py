@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import socket
 import sys
+import threading
 import uuid
 from typing import Any
 
@@ -21,34 +23,52 @@ from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
+from worker.engine.device_faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer
+from worker.scratch import scratch_directory
 from worker.transcription.drain import Draining
 from worker.transcription.lease import LeaseKeeper
 from worker.transcription.models import ensure_bundle
 from worker.transcription.retry import RetryPolicy
-from worker.transcription.scratch import scratch_directory
 from worker.transcription.source import Fetcher
 from worker.transcription.tasks import Transcriber
 
 log = get_logger(__name__)
 
+EXIT_DEVICE_LOST = 3
+DEVICE_LOST_SECONDS = 20.0
+"""How long jobs have to give up their leases before the process ends in any case."""
+
 
 def main() -> int:
-    """Work until SIGTERM; jobs in flight then commit what they have and go back to the queue."""
+    """Work until SIGTERM; jobs in flight then commit what they have and go back to the queue.
+
+    A device that does not work any more ends the process too, with EXIT_DEVICE_LOST.
+    """
     try:
         settings = load_settings()
         configure_logging(settings, service="worker")
         configure_tracing(settings, service="worker")
         engine = load_engine(settings)
         serve(settings, engine)
+        if engine.lost:
+            _exit_device_lost()
     except ParaqueueError as error:
         print(f"paraqueue worker: {error.message}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
     finally:
         stop_tracing()
     return 0
+
+
+def _exit_device_lost() -> None:
+    """End without waiting for threads, of which one may hang in the device's driver."""
+    stop_tracing()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_DEVICE_LOST)
 
 
 def load_engine(settings: Settings) -> Engine:
@@ -124,6 +144,7 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     )
     queue.task(name=TRANSCRIBE)(transcriber.run)
     _on_signals(worker, leases, dispatcher, draining)
+    engine.on_device_lost(lambda error: _stop_on_device_lost(error, leases))
     metrics = _metrics(settings, engine, worker, leases)
     metrics.start()
     dispatcher.start()
@@ -175,6 +196,16 @@ def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, dra
 
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)
+
+
+def _stop_on_device_lost(error: DeviceLost, leases: LeaseKeeper) -> None:
+    """Stop as on SIGTERM, but in limited time; whatever starts the process again gives it a fresh device."""
+    log.critical("device_lost", reason=error.message)
+    leases.abandon()
+    deadline = threading.Timer(DEVICE_LOST_SECONDS, os._exit, [EXIT_DEVICE_LOST])
+    deadline.daemon = True
+    deadline.start()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from common.transcript.values import Part, Sentence
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 from worker.engine.stopwatch import DECODE, Stopwatch
 from worker.engine.stream import RecognitionStream
 from worker.transcription.stop import Stopped, StopReason, StopSignal
@@ -25,10 +26,6 @@ BLOCK_SAMPLES = 2 * SAMPLE_RATE
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 # Speech without a pause does not put a part off for ever.
 LONGEST_PART = 2.0
-
-
-class StaleState(Exception):
-    """The resume state is of another model revision, precision or setting: the run starts anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +107,7 @@ class _Run:
         self._part_start = resume.end_ms * SAMPLES_PER_MS if resume else 0
         states: list[bytes | None] = [None] * reader.channels
         if resume is not None:
-            self._part_start, states = _unpack(resume.state, engine, reader.channels)
+            self._part_start, states = _unpack(resume.state, reader.channels)
         self._streams = [
             engine.stream(channel, request.key, state, hooks.stopwatch) for channel, state in enumerate(states)
         ]
@@ -146,7 +143,7 @@ class _Run:
     def _commit(self) -> None:
         for stream in self._streams:
             self._sentences += stream.drain()
-        self._hooks.on_part(self._part(_pack(self._decoded, self._engine, self._streams)))
+        self._hooks.on_part(self._part(_pack(self._decoded, self._streams)))
 
     def finish(self) -> PipelineResult:
         """The audio is over."""
@@ -166,32 +163,20 @@ class _Run:
         return part
 
 
-def _pack(position: int, engine: Engine, streams: list[RecognitionStream]) -> bytes:
-    """The resume state of a part: one state per channel, and what they are good for."""
-    return json.dumps(
-        {
-            **_identity(engine),
-            "position_samples": position,
-            "streams": [base64.b64encode(stream.state()).decode("ascii") for stream in streams],
-        }
-    ).encode("ascii")
+def _pack(position: int, streams: list[RecognitionStream]) -> bytes:
+    """The resume state of a part: the position, and a state for each channel, which says who may continue from it."""
+    states = [base64.b64encode(stream.state()).decode("ascii") for stream in streams]
+    return json.dumps({"position_samples": position, "streams": states}).encode("ascii")
 
 
-def _unpack(state: bytes, engine: Engine, channels: int) -> tuple[int, list[bytes | None]]:
-    """Raises StaleState where the state was made by something else."""
-    told = json.loads(state) if state else {}
-    if any(told.get(name) != value for name, value in _identity(engine).items()):
-        raise StaleState
-    streams: list[bytes | None] = [base64.b64decode(text) for text in told["streams"]]
+def _unpack(state: bytes, channels: int) -> tuple[int, list[bytes | None]]:
+    """The inverse of `_pack`. Raises StaleState for anything else, and for another number of channels."""
+    try:
+        fields = json.loads(state)
+        position = int(fields["position_samples"])
+        streams: list[bytes | None] = [base64.b64decode(text, validate=True) for text in fields["streams"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise StaleState(f"The resume state cannot be read: {error}") from error
     if len(streams) != channels:
-        raise StaleState
-    return int(told["position_samples"]), streams
-
-
-def _identity(engine: Engine) -> dict[str, object]:
-    return {
-        "state_version": 1,
-        "revision": engine.revision,
-        "precision": engine.precision,
-        "max_segment_ms": engine.max_segment_ms,
-    }
+        raise StaleState(f"The resume state is of {len(streams)} channels, the file has {channels}.")
+    return position, streams

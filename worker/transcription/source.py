@@ -18,7 +18,7 @@ from shutil import rmtree
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from common import jobs, tenants
+from common import audio_keys, jobs, tenants
 from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
@@ -72,7 +72,7 @@ class Fetcher:
             raise SourceNotFound("the audio of this job was deleted")
         path = scratch / "download"
         self._download(url, path, self._limits(held), check)
-        key = f"{jobs.audio_prefix(held.job.id)}{held.token.hex}"
+        key = audio_keys.fetched(held.job.id, held.token)
         stored = self._patient(lambda: _put(self.storage, key, path, check), scratch, check)
         path.unlink()
         jobs.record_audio(self.database, held, key=key, size=stored.size, sha256=stored.sha256)

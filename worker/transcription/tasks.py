@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -23,11 +24,13 @@ from common.settings import Settings
 from common.telemetry import get_logger, tracing
 from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
+from worker.engine.device_faults import DeviceLost
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import LeaseKeeper, RunningJob
-from worker.transcription.pipeline import Hooks, PipelineResult, Request, StaleState, transcribe
+from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe
 from worker.transcription.retry import RetryPolicy, is_outage
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
@@ -64,17 +67,20 @@ class Transcriber:
 
     def run(self, transcription_id: str) -> str:
         """One message: take the job if it is still to be had, and work on it. Returns what came of it."""
+        job_id, token = ids.parsed(ids.JOB, transcription_id), uuid.uuid4()
         try:
             claim = jobs.claim(
                 self.database,
-                ids.parsed(ids.JOB, transcription_id),
+                job_id,
                 worker=self.worker,
                 model=self.engine.bundle,
                 lease_seconds=self.settings.lease_seconds,
+                token=token,
             )
         except Unavailable as error:
             # Dispatch announces the job again when nobody has claimed it for a while.
             log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
+            self._abandon(job_id, token)
             return "postponed"
         if claim is None:
             self.wake_dispatcher()  # the job may wait for a worker that has nothing else to do
@@ -86,6 +92,13 @@ class Transcriber:
                 span.fail(outcome)
         self.wake_dispatcher()
         return outcome
+
+    def _abandon(self, job_id: uuid.UUID, token: uuid.UUID) -> None:
+        """Undo a claim that may have been committed although we did not hear of it."""
+        try:
+            self._persist(lambda: jobs.abandon_claim(self.database, job_id, token))
+        except ParaqueueError as error:
+            log.warning("claim_not_undone", job_id=ids.shown(ids.JOB, job_id), error_code=error.code)
 
     @contextmanager
     def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
@@ -166,8 +179,8 @@ class Transcriber:
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
             return transcribe(self.engine, request, hooks)
-        except StaleState:
-            log.info("run_restarted", reason="the parts so far are of another model revision or setting")
+        except StaleState as error:
+            log.info("run_restarted", reason=str(error))
             self._persist(lambda: jobs.restart(self.database, claim))
             committed.sentences = 0
             return transcribe(self.engine, replace(request, resume=None), hooks)
@@ -221,6 +234,11 @@ class Transcriber:
             elif error.reason is StopReason.SHUTDOWN:
                 self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
             return error.reason.value
+        if isinstance(error, DeviceLost):
+            # No failed attempt, for the device may have been lost by another job. But if this one loses every device
+            # it gets to, it must be found out: that is what quarantine does with lost attempts.
+            self._persist(lambda: jobs.give_up_lease(database, claim))
+            return "lost"
         return self._failure(hold, course, error)
 
     def _failure(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:

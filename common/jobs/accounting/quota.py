@@ -33,7 +33,7 @@ WAITING = {
 }
 USED_MS = {
     owner: text(f"""
-SELECT (SELECT coalesce(sum(audio_ms * channels), 0) FROM usage WHERE {its} AND ended_at >= :start)
+SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE {its} AND day >= CAST(:start AS date))
      + (SELECT coalesce(sum(greatest(processed_ms, coalesce(declared_ms, 0)) * {CHANNELS}), 0) FROM jobs
         WHERE {its} AND status = 'processing')
 """)
@@ -73,7 +73,8 @@ class _Owner:
 def check(session: Session, tenant: str, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
     """Raise QuotaExceeded if the tenant or the key has no room for so many more jobs, or has used up its minutes.
 
-    Raises InvalidRequest for more jobs at once than it may ever have in the queue. Without a key nothing is checked.
+    `adding` is 0 where the caller's transaction has queued them already. Raises InvalidRequest for more jobs at once
+    than it may ever have in the queue. Without a key nothing is checked.
 
     What counts: the audio of runs that ended since the day or month began (UTC), once for each channel that was
     transcribed, and what running jobs have done so far, or declared to be. How long the audio of a waiting job is,
@@ -101,17 +102,17 @@ def _check_queue(session: Session, owner: _Owner, adding: int) -> None:
     if adding > limit:
         raise InvalidRequest(f"the {owner.kind} may have {limit} jobs in the queue; {adding} at once never fit")
     waiting = _waiting(session, owner)
-    if waiting + adding > limit - CLOSE * adding:
+    if waiting + adding > limit - CLOSE * max(adding, 1):
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(owner.id), 0))))
         waiting = _waiting(session, owner)
     if waiting + adding > limit:
-        more = "" if adding == 1 else f": there is no room for {adding} more, so none was taken"
-        told = f"the {owner.kind} has {waiting} jobs in the queue, and may have {limit}{more}"
+        more = "" if adding <= 1 else f": there is no room for {adding} more, so none was taken"
+        told = f"the {owner.kind} has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
         raise QuotaExceeded(told, QUEUE_AGAIN_SECONDS)
 
 
 def _waiting(session: Session, owner: _Owner) -> int:
-    values = {"owner": owner.id, "number": owner.allowance.max_queued}
+    values = {"owner": owner.id, "number": owner.allowance.max_queued + 1}
     return int(session.scalar(WAITING[owner.kind], values) or 0)
 
 

@@ -33,7 +33,8 @@ from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
-from common.jobs.scheduling.workers import Drain, Worker, heartbeat, seconds
+from common.jobs.scheduling.workers import Drain, Worker, heartbeat
+from common.leases import from_now
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
 from common.transcript.values import Part, Sentence
 
@@ -89,13 +90,22 @@ class Renewal:
     drain: Drain | None
 
 
-def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lease_seconds: float) -> Claim | None:
+def claim(
+    database: Database,
+    job_id: uuid.UUID,
+    *,
+    worker: str,
+    model: str,
+    lease_seconds: float,
+    token: uuid.UUID | None = None,
+) -> Claim | None:
     """Take a queued job. None where it is not there, not queued, not due, canceled or another model's.
 
     None also where the worker has no room for it: a job that may be what kills workers runs alone. Such a job may be
-    announced again at once.
+    announced again at once. Raises Unavailable; whoever gave the `token` can then undo what may have been done
+    (`abandon_claim`).
     """
-    token = uuid.uuid4()
+    token = token or uuid.uuid4()
     statement = (
         update(JobRow)
         .where(
@@ -115,7 +125,7 @@ def claim(database: Database, job_id: uuid.UUID, *, worker: str, model: str, lea
             dispatched_at=None,
             lease_token=token,
             lease_worker=worker,
-            lease_expires_at=func.now() + seconds(lease_seconds),
+            lease_expires_at=from_now(lease_seconds),
         )
         .returning(JobRow)
     )
@@ -203,7 +213,7 @@ def renew(
             update(JobRow)
             .where(JobRow.lease_token == told.c.token, JobRow.status == Status.PROCESSING)
             .values(
-                lease_expires_at=func.now() + seconds(lease_seconds),
+                lease_expires_at=from_now(lease_seconds),
                 stage=told.c.stage,
                 processed_ms=func.greatest(JobRow.processed_ms, told.c.processed_ms),
                 # The cast is for PostgreSQL: a column of nothing but NULL is text to it.
@@ -235,12 +245,12 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
         counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
         change(session, held, processed_ms=processed_ms, alone=False, **counters)
-        append_part(session, held, part, first_sentence)
-        webhooks.announce(session, [held.job.id])
+        if append_part(session, held, part, first_sentence):
+            webhooks.announce(session, [held.job.id])
 
 
-def append_part(session: Session, held: Claim, part: Part, first_sentence: int) -> None:
-    """The rows of a part; only the newest one keeps its resume state.
+def append_part(session: Session, held: Claim, part: Part, first_sentence: int) -> bool:
+    """The rows of a part; only the newest one keeps its resume state. Returns whether it is new.
 
     Appending the same part again changes nothing: the answer to a first try may have got lost.
     """
@@ -254,7 +264,7 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
         )
         .values(state=None)
     )
-    session.execute(
+    new = session.scalar(
         insert(PartRow)
         .values(
             job_id=held.job.id,
@@ -266,10 +276,12 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
             state=None if part.last else part.state,
         )
         .on_conflict_do_nothing()
+        .returning(PartRow.number)
     )
     rows = [_sentence_values(held, first_sentence + i, item) for i, item in enumerate(part.sentences)]
     if rows:
         session.execute(insert(SentenceRow).on_conflict_do_nothing(), rows)
+    return new is not None
 
 
 def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, Any]:
@@ -285,6 +297,15 @@ def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, 
         "tenant": held.job.tenant,
         "words": [[word.text, word.start_ms, word.end_ms, round(word.confidence, 4)] for word in sentence.words],
     }
+
+
+def give_up_lease(database: Database, held: Claim) -> None:
+    """End the lease now instead of when it expires: the worker cannot go on, and the job may be the reason.
+
+    The attempt then counts as lost, as if the process had died.
+    """
+    with database.transaction() as session:
+        change(session, held, lease_expires_at=func.now())
 
 
 def change(session: Session, held: Claim, **changes: Any) -> None:

@@ -10,7 +10,7 @@ import uuid
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import ids, uploads, webhooks
+from common import audio_keys, ids, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, NotFound, WrongState
 from common.job_states import Status, sources_of
@@ -52,7 +52,7 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
 
 
 def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """As `retry_in`, in a transaction of its own."""
+    """As `retry_in`, in a transaction of its own, and by nobody who has a quota."""
     with database.transaction() as session:
         return retry_in(session, job_id, tenant=tenant)
 
@@ -65,9 +65,10 @@ def retry_in(
     key_id: uuid.UUID | None = None,
     quota: Quota = NO_QUOTA,
 ) -> Job:
-    """Start a new run of a failed or canceled job, within the caller's transaction, held against the caller's quota.
+    """Start a new run of a failed or canceled job, within the caller's transaction.
 
-    Raises QuotaExceeded; NotFound; WrongState in any other state; Expired where an upload's audio is deleted already.
+    It counts for the key that asks, which has the job from then on. Raises NotFound; WrongState in any other state;
+    Expired where an upload's audio is deleted already; QuotaExceeded as a submission does.
     """
     again = (
         update(JobRow)
@@ -91,6 +92,7 @@ def retry_in(
             dispatched_at=None,
             request_id=bound("request_id"),
             traceparent=tracing.current(),
+            key_id=JobRow.key_id if key_id is None else key_id,
             started_at=None,
             finished_at=None,
             audio_deleted_at=None,
@@ -100,13 +102,13 @@ def retry_in(
             error_retryable=None,
         )
     )
-    check(session, tenant or "", key_id, quota)
     row = _changed(session, again)
     if row is None:
         row = _existing(session, job_id, tenant)
         if Status(row.status) in sources_of(Status.QUEUED, retry=True):
             raise Expired("the audio of this job was deleted; submit it again")
         raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+    check(session, row.tenant, key_id, quota, adding=0)  # the job waits already, in this transaction
     return job_of(row)
 
 
@@ -133,12 +135,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
         tell_ends(session, batches)
-    storage.delete_all(audio_prefix(job_id))
-
-
-def audio_prefix(job_id: uuid.UUID) -> str:
-    """The storage keys of a job all begin so."""
-    return f"audio/{job_id.hex}/"
+    storage.delete_all(audio_keys.prefix(job_id))
 
 
 def _changed(session: Session, statement: Update) -> JobRow | None:

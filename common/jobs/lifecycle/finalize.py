@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import BigInteger, Integer, case, func, literal_column, select
+from sqlalchemy import BigInteger, Date, Integer, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -15,10 +16,11 @@ from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.accounting.quota import CHANNELS
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
-from common.models import AttemptRow, JobRow, UsageRow
+from common.models import AttemptRow, JobRow, UsageDailyRow, UsageRow
 from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
 
 COUNTED = (UsageRow.model, UsageRow.status, UsageRow.error_code, UsageRow.audio_ms, UsageRow.processing_ms)
+TODAY = func.timezone("UTC", func.now()).cast(Date)
 TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
@@ -50,9 +52,32 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         literal_column(CHANNELS, Integer),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
     columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms", "channels"]
-    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*COUNTED)
+    told = (UsageRow.tenant, UsageRow.key_id, UsageRow.channels, *COUNTED)
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*told)
+    by_key: Counter[uuid.UUID] = Counter()
+    tenants: dict[uuid.UUID, str] = {}
     for run in session.execute(booking):
-        after_commit(session, partial(_count, *run))
+        counted = (run.model, run.status, run.error_code, run.audio_ms, run.processing_ms)
+        after_commit(session, partial(_count, *counted))
+        if run.key_id is not None:
+            by_key[run.key_id] += run.audio_ms * run.channels
+            tenants[run.key_id] = run.tenant
+    _add_to_day(session, by_key, tenants)
+
+
+def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int], tenants: Mapping[uuid.UUID, str]) -> None:
+    """A sum for each key and day (UTC), which quotas are held against; each split channel counts.
+
+    In the order of the keys, so that nobody waits for somebody who waits for them.
+    """
+    rows = [
+        {"key_id": key_id, "tenant": tenants[key_id], "day": TODAY, "audio_ms": by_key[key_id]}
+        for key_id in sorted(by_key)
+    ]
+    if rows:
+        added = insert(UsageDailyRow).values(rows)
+        changed = {"audio_ms": UsageDailyRow.audio_ms + added.excluded.audio_ms, "tenant": added.excluded.tenant}
+        session.execute(added.on_conflict_do_update(index_elements=["key_id", "day"], set_=changed))
 
 
 def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, update
+from sqlalchemy import case, delete, func, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.attempts import Claim, append_part, change
 from common.jobs.lifecycle.finalize import ended
-from common.jobs.scheduling.workers import seconds
+from common.leases import from_now
 from common.models import AttemptRow, JobRow
 from common.transcript.values import Part
 
@@ -94,7 +95,7 @@ def try_again(
     `outage`: what the service stands on is to blame, which is counted apart.
     """
     with database.transaction() as session:
-        not_before = func.now() + seconds(pause_seconds)
+        not_before = from_now(pause_seconds)
         counted = {"outages": JobRow.outages + 1} if outage else {"failures": JobRow.failures + 1}
         change(session, held, **waiting(), **counted, not_before=not_before)
         end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
@@ -105,6 +106,18 @@ def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> 
     with database.transaction() as session:
         change(session, held, **waiting())
         end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
+
+
+def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> None:
+    """processing → queued, where the answer to a claim got lost: as if it had not been, if it was.
+
+    Else the job would wait for the end of its lease, and that would count as a crash of the worker.
+    """
+    with database.transaction() as session:
+        undone = update(JobRow).where(JobRow.id == job_id, JobRow.lease_token == token)
+        if session.scalar(undone.values(**waiting(), attempts=JobRow.attempts - 1).returning(JobRow.id)) is not None:
+            session.execute(delete(AttemptRow).where(AttemptRow.job_id == job_id, AttemptRow.token == token))
+            ended(session, [job_id])
 
 
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:

@@ -17,6 +17,7 @@ from common.errors import Poison, WorkerLost
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.outcomes import NO_LEASE
+from common.leases import is_over
 from common.models import AttemptRow, JobRow
 
 AT_A_TIME = 500
@@ -44,7 +45,7 @@ def rescue_expired(database: Database) -> list[RescuedJob]:
             (job_id, token, worker or "")
             for job_id, token, worker in session.execute(
                 select(JobRow.id, JobRow.lease_token, JobRow.lease_worker)
-                .where(JobRow.status == Status.PROCESSING, JobRow.lease_expires_at < func.now())
+                .where(JobRow.status == Status.PROCESSING, is_over(JobRow.lease_expires_at))
                 .order_by(JobRow.lease_expires_at)
                 .limit(AT_A_TIME)
                 .with_for_update(skip_locked=True)

@@ -17,13 +17,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, func, select, text, tuple_, update
 from sqlalchemy.sql.dml import ReturningDelete
 
-from common import ids, renditions, uploads, webhooks
+from common import audio_keys, ids, renditions, uploads, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
 from common.job_states import TERMINAL
-from common.jobs.lifecycle.control import audio_prefix
-from common.jobs.scheduling.workers import seconds
-from common.models import BatchRow, JobRow, UsageRow
+from common.leases import ago
+from common.models import BatchRow, JobRow, UsageDailyRow, UsageRow
 from common.storage import Storage
 from common.telemetry import get_logger
 from common.time_limit import TimeLimit
@@ -54,7 +53,7 @@ def expire_audio(database: Database, storage: Storage, limit: TimeLimit, *, afte
 
     def forget(job_id: uuid.UUID) -> bool:
         # Listed before the mark: what a retry fetches behind it is not in the list.
-        keys = [key for key, _ in storage.keys(audio_prefix(job_id))]
+        keys = [key for key, _ in storage.keys(audio_keys.prefix(job_id))]
         if not _forget_audio(database, job_id):  # a retry came first, and needs the audio
             return False
         for key in keys:
@@ -112,7 +111,7 @@ def expire_batches(database: Database, limit: TimeLimit, *, after_seconds: float
     """Delete batches of that age of which no job is left."""
     due = (
         select(BatchRow.id)
-        .where(BatchRow.created_at < func.now() - seconds(after_seconds))
+        .where(BatchRow.created_at < ago(after_seconds))
         .where(~select(JobRow.id).where(JobRow.batch_id == BatchRow.id).exists())
         .order_by(BatchRow.created_at)
         .limit(ROWS_AT_A_TIME)
@@ -126,13 +125,14 @@ def expire_usage(database: Database, limit: TimeLimit, *, after_seconds: float) 
     """Delete what runs came to that ended so long ago."""
     due = (
         select(UsageRow.job_id, UsageRow.run)
-        .where(UsageRow.ended_at < func.now() - seconds(after_seconds))
+        .where(UsageRow.ended_at < ago(after_seconds))
         .order_by(UsageRow.ended_at)
         .limit(ROWS_AT_A_TIME)
         .with_for_update(skip_locked=True)
     )
     statement = delete(UsageRow).where(tuple_(UsageRow.job_id, UsageRow.run).in_(due)).returning(UsageRow.run)
-    return limit.until_done(lambda: _changed(database, statement))
+    days = delete(UsageDailyRow).where(UsageDailyRow.day < ago(after_seconds)).returning(UsageDailyRow.day)
+    return _changed(database, days) + limit.until_done(lambda: _changed(database, statement))
 
 
 def _changed(database: Database, statement: ReturningDelete[Any]) -> int:
@@ -141,7 +141,7 @@ def _changed(database: Database, statement: ReturningDelete[Any]) -> int:
 
 
 def _ended_before(after_seconds: float) -> ColumnElement[bool]:
-    return JobRow.status.in_(TERMINAL) & (JobRow.finished_at < func.now() - seconds(after_seconds))
+    return JobRow.status.in_(TERMINAL) & (JobRow.finished_at < ago(after_seconds))
 
 
 def _each(
@@ -201,7 +201,7 @@ def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, af
     deleted = 0
     if not after:
         deleted += storage.delete_unfinished(too_old, keep=lambda key: _is_growing(database, key))
-    found = storage.keys("audio/", after=after)
+    found = storage.keys(audio_keys.ROOT, after=after)
     reached = after
     while page := list(islice(found, KEYS_AT_A_TIME)):
         old = [key for key, changed_at in page if changed_at <= too_old]
@@ -216,7 +216,7 @@ def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, af
 
 def _orphans(database: Database, keys: Iterable[str]) -> list[str]:
     """Those of these keys that nobody names; not what somebody else put beside our audio."""
-    jobs = {key: job_id for key in keys if (job_id := _job_of(key)) is not None}
+    jobs = {key: job_id for key in keys if (job_id := audio_keys.job_of(key)) is not None}
     if not jobs:
         return []
     job_ids = set(jobs.values())
@@ -228,17 +228,8 @@ def _orphans(database: Database, keys: Iterable[str]) -> list[str]:
 
 
 def _is_growing(database: Database, key: str) -> bool:
-    job_id = _job_of(key)
+    job_id = audio_keys.job_of(key)
     if job_id is None:
         return False
     with database.transaction() as session:
         return bool(uploads.live(session, {job_id}))
-
-
-def _job_of(key: str) -> uuid.UUID | None:
-    """The job that a key belongs to; None for what somebody else put beside our audio."""
-    try:
-        job_id = uuid.UUID(hex=key.split("/")[1])
-    except ValueError:
-        return None
-    return job_id if key.startswith(audio_prefix(job_id)) else None

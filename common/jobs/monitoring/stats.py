@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.jobs.scheduling.workers import ALIVE_SQL
 
 STATEMENT_TIMEOUT_MS = 5000
 # A paused job is one that waits for its next attempt, and not for a worker.
@@ -17,10 +18,10 @@ SELECT model, priority, count(*), count(*) FILTER (WHERE not_before > now()),
 FROM jobs WHERE status = 'queued' GROUP BY model, priority
 """)
 RUNNING = text("SELECT model, stage, count(*) FROM jobs WHERE status = 'processing' GROUP BY model, stage")
-WORKERS = text("""
+WORKERS = text(f"""
 SELECT model, count(*) FILTER (WHERE NOT draining), count(*) FILTER (WHERE draining),
        coalesce(sum(slots) FILTER (WHERE NOT draining), 0)
-FROM workers WHERE heartbeat_at > now() - make_interval(secs => 30) GROUP BY model
+FROM workers WHERE {ALIVE_SQL} GROUP BY model
 """)
 # Counted no further than this: a receiver that is away for days may have very many waiting.
 MOST_DELIVERIES = 10_000

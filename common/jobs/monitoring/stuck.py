@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.jobs.scheduling.workers import ALIVE_SECONDS
+from common.jobs.scheduling.workers import ALIVE_SQL
 from common.models import QUARANTINE_CRASHES
 
 # A sweep takes an expired lease back within seconds, and dispatch announces within seconds: this is far more.
@@ -40,7 +40,7 @@ class Stuck:
 
 LIVE = f"""
 SELECT DISTINCT model FROM workers
-WHERE NOT draining AND heartbeat_at > now() - make_interval(secs => {ALIVE_SECONDS})
+WHERE NOT draining AND {ALIVE_SQL}
 """
 NO_WORKER = text(f"""
 SELECT model, count(*) AS number, extract(epoch FROM now() - min(created_at)) AS age

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session, aliased
 from common.db import Database
 from common.job_states import Outcome
 from common.jobs.scheduling.queue_queries import DispatchLimits
-from common.jobs.scheduling.workers import alive, seconds
+from common.jobs.scheduling.workers import alive
+from common.leases import ago
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, WorkerRow
 
 SEATS = (
@@ -97,7 +98,7 @@ def reserve_workers(
 def _waiting(
     session: Session, model: str, number: int, full: Collection[uuid.UUID], limits: DispatchLimits
 ) -> list[QuarantinedJob]:
-    announced = func.coalesce(JobRow.dispatched_at > func.now() - seconds(limits.redispatch_seconds), False)
+    announced = func.coalesce(JobRow.dispatched_at > ago(limits.redispatch_seconds), False)
     rows = session.execute(
         select(JobRow.id, JobRow.tenant, JobRow.key_id, announced)
         .where(

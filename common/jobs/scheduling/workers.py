@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -14,10 +14,13 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.errors import NotFound
 from common.job_states import Status
+from common.leases import ago
 from common.models import JobRow, WorkerRow
 
 # A worker writes its heartbeat with each renewal, every second or so.
 ALIVE_SECONDS = 30.0
+# The same condition, on a row of `workers`, for statements in SQL.
+ALIVE_SQL = f"heartbeat_at > now() - make_interval(secs => {ALIVE_SECONDS})"
 FORGET_SECONDS = 24 * 3600.0
 
 
@@ -55,11 +58,6 @@ class WorkerState:
     def alive(self) -> bool:
         """Whether it was heard of lately; draining or not."""
         return self.silent_seconds < ALIVE_SECONDS
-
-
-def seconds(value: float) -> ColumnElement[timedelta]:
-    """A PostgreSQL interval."""
-    return literal(timedelta(seconds=value))
 
 
 def register_worker(database: Database, worker: Worker) -> None:
@@ -101,7 +99,7 @@ def unregister_worker(database: Database, worker: str) -> None:
 def forget_dead_workers(database: Database) -> None:
     """Drop the rows of workers that have been silent for a day."""
     with database.transaction() as session:
-        session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < func.now() - seconds(FORGET_SECONDS)))
+        session.execute(delete(WorkerRow).where(WorkerRow.heartbeat_at < ago(FORGET_SECONDS)))
 
 
 def ask_to_drain(database: Database, worker: str, drain: Drain | None) -> None:
@@ -141,5 +139,5 @@ def _worker_of(row: WorkerRow) -> Worker:
 
 def alive() -> ColumnElement[bool]:
     """The condition on a worker's row that `live_workers` and `dispatch` share."""
-    fresh = WorkerRow.heartbeat_at > func.now() - seconds(ALIVE_SECONDS)
+    fresh = WorkerRow.heartbeat_at > ago(ALIVE_SECONDS)
     return fresh & WorkerRow.draining.is_(False)

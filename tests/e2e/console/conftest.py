@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dev.postgres import Postgres
+from tests.db.webhook_cases import KEY
 from tests.e2e.console.browser import HOW_TO_GET_IT, Complaints, found, running, sign_in
 from tests.e2e.console.voice import spoken_wav
 from tests.e2e.service import Service, fresh_service
-from tests.integration.webhook_cases import KEY
 from tests.servers import ADMIN_KEY
 
 DESKTOP = {"width": 1280, "height": 860}

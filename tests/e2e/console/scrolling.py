@@ -18,10 +18,10 @@ from typing import Any
 from playwright.sync_api import Page
 
 from bench.report import Column, Report, conditions, spread
+from tests.db.webhook_cases import KEY
 from tests.e2e.console.browser import HOW_TO_GET_IT, found, running, sign_in
 from tests.e2e.console.transcripts import put, spoken
 from tests.e2e.service import fresh_service
-from tests.integration.webhook_cases import KEY
 from tests.servers import ADMIN_KEY, running_postgres
 
 SENTENCES = 8_000

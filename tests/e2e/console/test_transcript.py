@@ -14,11 +14,11 @@ from common.db import Database
 from common.job_states import Status
 from common.jobs import Finished, Job
 from common.transcript.values import Part
+from tests.db.job_cases import claimed, execute, fail, submitted
 from tests.e2e.console.conftest import PATIENCE_MS, PHONE, Console, NewConsole
 from tests.e2e.console.transcripts import MODEL, put, sentence, spoken
 from tests.e2e.console.voice import MEETING, spoken_wav
 from tests.e2e.service import Service
-from tests.integration.job_cases import claimed, execute, fail, submitted
 
 SPOKEN = spoken(80, 1)
 # Which sentences were ever marked as spoken: a busy machine is late to look, and the recording plays on.

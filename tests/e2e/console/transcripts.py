@@ -13,7 +13,7 @@ from common.jobs import Finished, Job
 from common.settings import Settings
 from common.storage import make_storage
 from common.transcript.values import Part, Sentence, Word
-from tests.integration.job_cases import claimed, execute, uploaded
+from tests.db.job_cases import claimed, execute, uploaded
 
 # No worker of the tests' service serves it, so none takes the job away while it is put together.
 MODEL = "by-hand"

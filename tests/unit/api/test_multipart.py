@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from api.http.multipart import Form, read_form
 from common.errors import InvalidRequest, ParaqueueError, UploadIncomplete, UploadTooLarge
 from common.storage import LocalStorage
-from tests.integration.api_cases import form
+from tests.api.api_cases import form
 
 LIMIT = 10_000
 

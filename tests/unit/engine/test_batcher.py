@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from common.errors import OutOfMemory, Unavailable
-from worker.engine.batcher import Batcher
+from worker.engine.batcher import Batcher, BatcherOptions
 
 
 class Device:
@@ -43,8 +43,8 @@ def device() -> Device:
 def make(device: Device) -> Iterator[Callable[..., Batcher[float, float]]]:
     made: list[Batcher[float, float]] = []
 
-    def build(budget: float = 30.0, queue: float = 1e9, fill: float = 0.0) -> Batcher[float, float]:
-        made.append(Batcher(device, budget_seconds=budget, queue_seconds=queue, fill_seconds=fill))
+    def build(budget: float = 30.0, queue: float = 1e9, **options: Any) -> Batcher[float, float]:
+        made.append(Batcher(device, BatcherOptions(budget, queue, **options)))
         return made[-1]
 
     yield build
@@ -127,6 +127,22 @@ def test_a_full_queue_blocks_its_own_job_only(make: Callable[..., Any], device: 
         assert blocked.result(10).result(10) == 12.0
 
 
+def test_all_jobs_together_have_a_bound(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(budget=10.0, queue=100.0, total_queue_seconds=30.0)
+    hold(batcher, device)
+    futures = [batcher.submit(job, 6.0, 6.0) for job in range(4)]
+    with ThreadPoolExecutor(2) as threads:
+        blocked = threads.submit(batcher.submit, 0, 7.0, 7.0)
+        time.sleep(0.05)
+        assert not blocked.done()
+        # A job with nothing queued is not kept waiting by the others.
+        futures.append(threads.submit(batcher.submit, "new", 8.0, 8.0).result(10))
+        assert not blocked.done()
+        device.free.set()
+        futures.append(blocked.result(10))
+        assert [future.result(10) for future in futures] == [12.0] * 4 + [16.0, 14.0]
+
+
 def test_withdraw_forgets_one_job(make: Callable[..., Any], device: Device) -> None:
     batcher = make(budget=10.0, queue=10.0)
     hold(batcher, device)
@@ -179,20 +195,20 @@ def test_an_error_stays_with_its_segment(make: Callable[..., Any], device: Devic
     assert batcher.submit("c", 3.0, 3.0).result(10) == 6.0
 
 
-def test_questions_go_first_and_together(make: Callable[..., Any], device: Device) -> None:
+def test_device_calls_go_first_and_together(make: Callable[..., Any], device: Device) -> None:
     batcher = make(budget=1.0)
     hold(batcher, device)
     asked: list[list[int]] = []
 
-    def answer(questions: list[int]) -> list[int]:
-        asked.append(sorted(questions))
-        if 13 in questions:
+    def add_one(numbers: list[int]) -> list[int]:
+        asked.append(sorted(numbers))
+        if 13 in numbers:
             raise ValueError("unlucky")
-        return [question + 1 for question in questions]
+        return [number + 1 for number in numbers]
 
     segment = batcher.submit("job", 1.0, 1.0)
     with ThreadPoolExecutor(3) as threads:
-        answers = [threads.submit(batcher.ask, answer, number) for number in (1, 2, 13)]
+        answers = [threads.submit(batcher.call, add_one, number) for number in (1, 2, 13)]
         time.sleep(0.1)
         device.free.set()
         assert [answers[0].result(10), answers[1].result(10)] == [2, 3]
@@ -218,7 +234,7 @@ def test_closing_leaves_nobody_waiting(make: Callable[..., Any], device: Device)
 
 
 def test_a_free_device_waits_a_moment_for_a_batch_to_fill(make: Callable[..., Any], device: Device) -> None:
-    batcher = make(budget=30.0, fill=2.0)
+    batcher = make(budget=30.0, max_queue_delay_seconds=2.0)
     futures = [batcher.submit("one", float(length), float(length)) for length in (5, 6)]
     time.sleep(0.05)
     futures += [batcher.submit("two", float(length), float(length)) for length in (4, 7)]
@@ -227,17 +243,17 @@ def test_a_free_device_waits_a_moment_for_a_batch_to_fill(make: Callable[..., An
 
 
 def test_a_full_batch_does_not_wait(make: Callable[..., Any], device: Device) -> None:
-    batcher = make(budget=30.0, fill=60.0)
+    batcher = make(budget=30.0, max_queue_delay_seconds=60.0)
     futures = [batcher.submit("one", 10.0, 10.0) for _ in range(3)]
     assert [future.result(20) for future in futures] == [20.0] * 3
     assert device.batches == [[10.0] * 3]
 
 
-def test_a_question_ends_the_wait(make: Callable[..., Any], device: Device) -> None:
-    batcher = make(budget=30.0, fill=60.0)
+def test_a_device_call_ends_the_wait(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(budget=30.0, max_queue_delay_seconds=60.0)
     batcher.submit("one", 10.0, 10.0)
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(batcher.ask, lambda questions: questions, 7).result(20) == 7
+        assert pool.submit(batcher.call, lambda numbers: numbers, 7).result(20) == 7
     assert device.batches == []
 
 

@@ -1,1 +1,0 @@
-"""Batches: many links at once."""

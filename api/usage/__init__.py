@@ -1,0 +1,1 @@
+"""What was transcribed, for whom, and what it took."""

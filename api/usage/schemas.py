@@ -1,0 +1,57 @@
+"""Responses about usage."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from pydantic import BaseModel, Field
+
+from common import ids
+from common.jobs import Usage
+
+MILLISECONDS_PER_MINUTE = 60_000
+
+
+class UsageOut(BaseModel):
+    """What the runs of one group came to; what was not grouped by is null."""
+
+    tenant: str | None
+    key_id: str | None
+    key_name: str | None
+    tag: str | None
+    day: date | None
+    model: str | None
+    jobs: int = Field(description="Runs that ended: a retried job counts once for each.")
+    completed: int
+    failed: int
+    canceled: int
+    audio_minutes: float
+    processing_seconds: float
+    failures: dict[str, int] = Field(description="Failed runs by error code.")
+
+
+class UsageList(BaseModel):
+    """Usage by group."""
+
+    start: datetime
+    end: datetime
+    data: list[UsageOut]
+
+
+def usage_out(usage: Usage, key_name: str | None) -> UsageOut:
+    """Usage as clients see it."""
+    return UsageOut(
+        tenant=usage.tenant,
+        key_id=ids.shown(ids.KEY, usage.key_id) if usage.key_id else None,
+        key_name=key_name,
+        tag=usage.tag,
+        day=usage.day,
+        model=usage.model,
+        jobs=usage.runs,
+        completed=usage.completed,
+        failed=usage.failed,
+        canceled=usage.canceled,
+        audio_minutes=round(usage.audio_ms / MILLISECONDS_PER_MINUTE, 3),
+        processing_seconds=round(usage.processing_ms / 1000, 3),
+        failures=dict(usage.failures),
+    )

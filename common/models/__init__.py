@@ -1,0 +1,53 @@
+"""The tables, a file per area. Rules read and write them; what leaves the rules are frozen values."""
+
+from common.models.base import DEFAULT_TENANT, Row, Timestamp
+from common.models.jobs import (
+    JOB_CHANGES,
+    NO_KEY,
+    QUARANTINE_CRASHES,
+    STATUSES,
+    AttemptRow,
+    BatchRow,
+    IdempotencyRow,
+    JobRow,
+    JobTagRow,
+)
+from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
+from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
+from common.models.transcripts import EDIT_GRAMS, SENTENCE_GRAMS, EditRow, PartRow, SentenceRow
+from common.models.uploads import UploadPartRow, UploadRow
+from common.models.webhooks import DeliveryRow, EndpointRow
+from common.models.workers import WorkerRow
+
+__all__ = [
+    "DEFAULT_TENANT",
+    "EDIT_GRAMS",
+    "JOB_CHANGES",
+    "NO_KEY",
+    "QUARANTINE_CRASHES",
+    "SENTENCE_GRAMS",
+    "STATUSES",
+    "ApiKeyRow",
+    "AttemptRow",
+    "BatchRow",
+    "DeliveryRow",
+    "DerivedObject",
+    "EditRow",
+    "EndedSessionRow",
+    "EndpointRow",
+    "IdempotencyRow",
+    "JobRow",
+    "JobTagRow",
+    "PartRow",
+    "PeaksRow",
+    "RenditionRow",
+    "Row",
+    "SentenceRow",
+    "TenantRow",
+    "Timestamp",
+    "UploadPartRow",
+    "UploadRow",
+    "UsageDailyRow",
+    "UsageRow",
+    "WorkerRow",
+]

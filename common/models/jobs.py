@@ -1,0 +1,240 @@
+"""Jobs, their tags, batches and attempts."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from common.job_states import Status
+from common.models.base import DEFAULT_TENANT, Row
+
+# The channel of the trigger `jobs_notify`, which the first migration makes: the id of each job that changes.
+JOB_CHANGES = "paraqueue_jobs"
+# Stands for no key where an index cannot hold NULL among values to step through.
+NO_KEY = uuid.UUID(int=0)
+# So many workers lost with a job, without a part in between, and it runs alone until it has committed one.
+QUARANTINE_CRASHES = 2
+STATUSES = ", ".join(f"'{status.value}'" for status in Status)
+
+
+class JobRow(Row):
+    """One transcription request. `key_id` is the API key that asked, or what stands for it with other credentials;
+    `request_id` and `traceparent` are of the call that asked for the present run.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
+    key_id: Mapped[uuid.UUID | None]
+    status: Mapped[str] = mapped_column(server_default=Status.QUEUED.value)
+    stage: Mapped[str | None]
+    model: Mapped[str]
+    channels: Mapped[str]
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
+    tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    webhook_url: Mapped[str | None]
+    webhook_events: Mapped[list[str] | None]
+    request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]
+
+    # Where the audio comes from, and where its bytes lie once they are ours
+    source_kind: Mapped[str]
+    source_url: Mapped[str | None]
+    source_name: Mapped[str | None]
+    audio_key: Mapped[str | None]
+    audio_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    audio_sha256: Mapped[str | None]
+    audio_deleted_at: Mapped[datetime | None]
+    dedupe: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    deduplicated_from: Mapped[uuid.UUID | None]
+
+    # Which group it was submitted with, and its place there
+    batch_id: Mapped[uuid.UUID | None]
+    batch_number: Mapped[int | None] = mapped_column(SmallInteger)
+
+    # How far it is
+    declared_ms: Mapped[int | None] = mapped_column(BigInteger)
+    processed_ms: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    audio_ms: Mapped[int | None] = mapped_column(BigInteger)
+    run: Mapped[int] = mapped_column(Integer, server_default=text("1"))
+    attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    outages: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    losses_alone: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+    # Who may work on it
+    not_before: Mapped[datetime] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    lease_token: Mapped[uuid.UUID | None]
+    lease_worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+
+    # What came of it
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    error_retryable: Mapped[bool | None]
+    result_model: Mapped[str | None]
+    result_revision: Mapped[str | None]
+    result_precision: Mapped[str | None]
+    result_channels: Mapped[int | None]
+    no_speech: Mapped[bool | None]
+    processing_ms: Mapped[int | None] = mapped_column(BigInteger)
+    result_deleted_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(f"status IN ({STATUSES})", name="jobs_status_known"),
+        CheckConstraint("priority BETWEEN 0 AND 9", name="jobs_priority_range"),
+        CheckConstraint("(status = 'processing') = (lease_token IS NOT NULL)", name="jobs_lease_while_processing"),
+        Index("jobs_newest", "tenant", "created_at", "id"),
+        Index("jobs_by_status", "tenant", "status", "created_at", "id"),
+        Index(
+            "jobs_waiting",
+            "model",
+            text("priority DESC"),
+            "tenant",
+            text(f"coalesce(key_id, '{NO_KEY}'::uuid)"),
+            "created_at",
+            "id",
+            postgresql_where=text("status = 'queued'"),
+        ),
+        Index(
+            "jobs_announced",
+            "dispatched_at",
+            postgresql_where=text("status = 'queued' AND dispatched_at IS NOT NULL"),
+        ),
+        Index(
+            "jobs_suspect",
+            "model",
+            text("priority DESC"),
+            "created_at",
+            postgresql_where=text(f"status = 'queued' AND losses >= {QUARANTINE_CRASHES}"),
+        ),
+        ForeignKeyConstraint(["batch_id"], ["batches.id"], name="jobs_batch"),
+        Index("jobs_of_batch", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
+        Index(
+            "jobs_by_audio", "tenant", "audio_sha256", "created_at", postgresql_where=text("audio_sha256 IS NOT NULL")
+        ),
+        Index(
+            "jobs_open_of_key",
+            "key_id",
+            "status",
+            postgresql_where=text("status IN ('queued', 'processing')"),
+        ),
+        Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
+        Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
+        Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+        Index(
+            "jobs_row_due",
+            "finished_at",
+            "id",
+            postgresql_where=text("result_deleted_at IS NOT NULL AND audio_key IS NULL"),
+        ),
+    )
+
+
+class BatchRow(Row):
+    """Jobs that were submitted together; `refused` is a list of [number, code, message]."""
+
+    __tablename__ = "batches"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    tenant: Mapped[str]
+    key_id: Mapped[uuid.UUID | None]
+    total: Mapped[int] = mapped_column(Integer)
+    refused: Mapped[list[Any]] = mapped_column(JSONB)
+
+    __table_args__ = (
+        Index("batches_newest", "tenant", "created_at", "id"),
+        Index("batches_age", "created_at"),
+    )
+
+
+class IdempotencyRow(Row):
+    """A request that may be repeated: under way while `status` is NULL, then with its answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    token: Mapped[uuid.UUID]
+    lease_expires_at: Mapped[datetime | None]
+    fingerprint: Mapped[bytes | None]
+    status: Mapped[int | None] = mapped_column(SmallInteger)
+    location: Mapped[str | None]
+    body: Mapped[bytes | None]
+    job_id: Mapped[uuid.UUID | None]
+    batch_id: Mapped[uuid.UUID | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="idempotency_keys_job"),
+        ForeignKeyConstraint(["batch_id"], ["batches.id"], ondelete="CASCADE", name="idempotency_keys_batch"),
+        Index("idempotency_keys_age", "created_at"),
+        Index("idempotency_keys_of_job", "job_id", postgresql_where=text("job_id IS NOT NULL")),
+        Index("idempotency_keys_of_batch", "batch_id", postgresql_where=text("batch_id IS NOT NULL")),
+    )
+
+
+class JobTagRow(Row):
+    """A tag of a job, by the age of the job: a page of a tag's jobs is read in this order. A trigger writes it."""
+
+    __tablename__ = "job_tags"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    tenant: Mapped[str]
+    created_at: Mapped[datetime]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="job_tags_job"),
+        Index("job_tags_newest", "tenant", "tag", "created_at", "job_id"),
+    )
+
+
+class AttemptRow(Row):
+    """One try of a worker at a job."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    token: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer)
+    number: Mapped[int] = mapped_column(Integer)
+    worker: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    ended_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    resumed_ms: Mapped[int | None] = mapped_column(BigInteger)
+    stage_ms: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="attempts_job"),
+        Index("attempts_of_job", "job_id", "started_at"),
+    )

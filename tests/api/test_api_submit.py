@@ -1,0 +1,366 @@
+"""Submitting audio over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from common import jobs
+from common.job_states import Status
+from dev.postgres import Postgres
+from dev.valkey import Valkey
+from tests.api.api_cases import Api, RawClient, api_settings, form, problem_of, running_api, shared_api
+from tests.db.job_cases import one, rows, with_worker
+from tests.waiting import until
+
+LIMIT = 2 * 1024 * 1024
+URL = "/v1/transcriptions"
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), max_upload_bytes=LIMIT) as api:
+        yield api
+
+
+@pytest.fixture
+def api(shared: Api) -> Api:
+    return shared.emptied()
+
+
+def post(api: Api, *parts: tuple[str, str | None, bytes]) -> httpx.Response:
+    kind, body = form(*parts)
+    return api.client.post(URL, content=body, headers={"Content-Type": kind})
+
+
+def nothing_is_left(api: Api) -> None:
+    until(lambda: not api.half_written())
+    assert api.objects() == []
+    assert rows(api.database, "SELECT id FROM jobs") == []
+
+
+AUDIO = ("file", "a.wav", b"audio")
+
+
+def test_an_upload_is_accepted_at_once(api: Api) -> None:
+    answer = api.submit_file(b"RIFF audio", "会议.wav", channels="split", priority="8", tags=["a, b", "c"])
+    assert answer.status_code == 202
+    body = answer.json()
+    assert (
+        answer.headers["location"]
+        == body["links"]["self"]
+        == str(api.client.base_url).rstrip("/") + f"{URL}/{body['id']}"
+    )
+    assert int(answer.headers["retry-after"]) > 0
+    assert (body["status"], body["channels"], body["priority"]) == ("queued", "split", 8)
+    assert body["tags"] == ["a", "b", "c"]
+    digest = hashlib.sha256(b"RIFF audio").hexdigest()
+    assert body["source"] == {"kind": "upload", "url": None, "name": "会议.wav", "bytes": 10, "sha256": digest}
+    [key] = api.objects()
+    assert (api.storage.root / key).read_bytes() == b"RIFF audio"
+    followed = api.client.get(answer.headers["location"]).json()
+    assert {name: followed[name] for name in body} == body
+
+
+def test_a_link_is_accepted_at_once(api: Api) -> None:
+    answer = api.submit_link("https://example.com/a%20b/meeting.mp3?sig=1", tags=["x"], model="demo-zh")
+    assert answer.status_code == 202
+    body = answer.json()
+    assert answer.headers["location"].endswith(body["id"])
+    assert body["source"]["url"] == "https://example.com/a%20b/meeting.mp3"
+    assert (body["source"]["kind"], body["source"]["name"]) == ("https", "meeting.mp3")
+    assert one(api.database, "SELECT source_url FROM jobs") == "https://example.com/a%20b/meeting.mp3?sig=1"
+    assert api.objects() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "kind"),
+    [
+        ("http://example.com/a.mp3", "http"),
+        ("https://example.com:8443/a.mp3", "https"),
+        ("s3://bucket/folder/a.mp3", "s3"),
+        ("oss://bucket/会议.mp3", "oss"),
+        ("HTTPS://EXAMPLE.com/a.mp3", "https"),
+        ("http://[2001:db8::1]/a.mp3", "http"),
+    ],
+)
+def test_links_of_each_scheme(api: Api, url: str, kind: str) -> None:
+    answer = api.submit_link(url)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["source"]["kind"] == kind
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "meeting.mp3",
+        "ftp://example.com/a.mp3",
+        "file:///etc/passwd",
+        "gopher://example.com/",
+        "http://",
+        "http:///a.mp3",
+        "https://:443/a.mp3",
+        "http://example.com:0/a.mp3",
+        "http://example.com:99999/a.mp3",
+        "http://[::1/a.mp3",
+        "http://user:secret@example.com/a.mp3",
+        "http://user@example.com/a.mp3",
+        "https://:secret@example.com/a.mp3",
+        "http://example.com/a b.mp3",
+        "http://example.com/a\nb.mp3",
+        "http://example.com/a\x00b.mp3",
+        " http://example.com/a.mp3",
+        "s3://bucket",
+        "s3://bucket/",
+        "oss:///key",
+        "http://example.com/" + "a" * 5000,
+    ],
+)
+def test_links_that_cannot_be_fetched_are_refused(api: Api, url: str) -> None:
+    problem = problem_of(api.submit_link(url), 422, "invalid_request")
+    assert problem["errors"][0]["field"] == "audio_url"
+    assert "secret" not in str(problem)
+    nothing_is_left(api)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "audio_url"),
+        ({"audio_url": 5}, "audio_url"),
+        ({"audio_url": "https://e.com/a", "langauge": "zh"}, "langauge"),
+        ({"audio_url": "https://e.com/a", "priority": 10}, "priority"),
+        ({"audio_url": "https://e.com/a", "priority": "high"}, "priority"),
+        ({"audio_url": "https://e.com/a", "channels": "left"}, "channels"),
+        ({"audio_url": "https://e.com/a", "tags": "a"}, "tags"),
+        ({"audio_url": "https://e.com/a", "tags": ["a\x00"]}, "tags.0"),
+        ({"audio_url": "https://e.com/a", "tags": [""]}, "tags.0"),
+        ({"audio_url": "https://e.com/a", "tags": ["a" * 65]}, "tags.0"),
+        ({"audio_url": "https://e.com/a", "tags": ["a"] * 21}, "tags"),
+        ([], "body"),
+    ],
+)
+def test_json_that_is_wrong_names_the_field(api: Api, body: object, field: str) -> None:
+    problem = problem_of(api.client.post(URL, json=body), 422, "invalid_request")
+    assert field in [item["field"] for item in problem["errors"]]
+    assert field in problem["detail"]
+    nothing_is_left(api)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"\xff\xfe", b'{"audio_url": "https://e.com/\\ud800"}'])
+def test_json_that_is_none_is_refused(api: Api, body: bytes) -> None:
+    answer = api.client.post(URL, content=body, headers={"Content-Type": "application/json; charset=utf-8"})
+    problem_of(answer, 422, "invalid_request")
+
+
+def test_json_that_is_huge_is_refused(api: Api) -> None:
+    problem_of(api.client.post(URL, json={"audio_url": "x" * 1_100_000}), 413, "upload_too_large")
+
+
+def test_a_model_that_nobody_serves_is_refused(api: Api) -> None:
+    problem = problem_of(api.submit_link(model="whisper"), 422, "unknown_model")
+    assert "demo-zh" in problem["detail"]
+    problem_of(api.submit_file(model="whisper"), 422, "unknown_model")
+    nothing_is_left(api)
+
+
+def test_a_model_that_a_worker_serves_is_accepted(api: Api) -> None:
+    with_worker(api.database, model="other")
+    assert api.submit_link(model="other").json()["model"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "code"),
+    [
+        ([], 422, "invalid_request"),
+        ([("other", "a.wav", b"audio")], 422, "invalid_request"),
+        ([("priority", None, b"5")], 422, "invalid_request"),
+        ([AUDIO, AUDIO], 422, "invalid_request"),
+        ([("file", "a.wav", b"")], 422, "audio_empty"),
+        ([AUDIO, ("priority", None, b"high")], 422, "invalid_request"),
+        ([AUDIO, ("priority", None, b"5"), ("priority", None, b"6")], 422, "invalid_request"),
+        ([AUDIO, ("volume", None, b"11")], 422, "invalid_request"),
+        ([AUDIO, ("model", None, b"x" * 70_000)], 422, "invalid_request"),
+        ([AUDIO, *[(f"f{n}", None, b"x") for n in range(70)]], 422, "invalid_request"),
+        ([("file", "a.wav", b"x" * (LIMIT + 1))], 413, "upload_too_large"),
+    ],
+)
+def test_forms_that_are_wrong_leave_nothing(
+    api: Api, parts: list[tuple[str, str | None, bytes]], status: int, code: str
+) -> None:
+    problem_of(post(api, *parts), status, code)
+    nothing_is_left(api)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data", b"--b\r\n\r\n"),
+        ("multipart/form-data; boundary=", b"--b\r\n\r\n"),
+        (f"multipart/form-data; boundary={'b' * 1000}", b"--b\r\n\r\n"),
+        ("multipart/form-data; boundary=ü", b"--b\r\n\r\n"),
+        ("multipart/form-data; boundary=b", b"this is no form"),
+        ("multipart/form-data; boundary=b", b"--b\r\nbroken header\r\n\r\nx\r\n--b--\r\n"),
+        ("multipart/form-data; boundary=b", b"--b\r\nX-Long: " + b"x" * 100_000 + b"\r\n\r\nx\r\n--b--\r\n"),
+        ("text/plain", b"audio"),
+        ("application/x-www-form-urlencoded", b"file=audio"),
+    ],
+)
+def test_bodies_that_are_no_form_are_refused(api: Api, kind: str, body: bytes) -> None:
+    answer = api.client.post(URL, content=body, headers={"Content-Type": kind.encode("latin-1")})
+    problem_of(answer, 422, "invalid_request")
+    nothing_is_left(api)
+
+
+def test_a_form_without_its_end_is_incomplete(api: Api) -> None:
+    kind, body = form(AUDIO)
+    answer = api.client.post(URL, content=body[:-20], headers={"Content-Type": kind})
+    assert problem_of(answer, 400, "upload_incomplete")["retryable"]
+    nothing_is_left(api)
+
+
+def test_a_file_of_exactly_the_limit_is_accepted(api: Api) -> None:
+    answer = api.submit_file(b"x" * LIMIT)
+    assert answer.json()["source"]["bytes"] == LIMIT
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "C:\\music\\passwd", "/etc/passwd", "pass\x7fwd", ""])
+def test_a_file_name_is_only_a_name(api: Api, name: str) -> None:
+    kind, body = form(("file", name, b"audio"))
+    shown = api.client.post(URL, content=body, headers={"Content-Type": kind}).json()["source"]["name"]
+    assert shown == ("passwd" if name else "audio")
+
+
+def test_a_body_that_announces_too_much_is_refused_before_it_comes(api: Api) -> None:
+    client = RawClient(api.port)
+    kind, _ = form()
+    client.head(Content_Type=kind, Content_Length=str(100 * LIMIT))
+    status, body = client.answer()
+    assert (status, body["code"]) == (413, "upload_too_large")
+    client.close()
+    nothing_is_left(api)
+
+
+def test_a_chunked_body_is_refused_when_it_passes_the_limit(api: Api) -> None:
+    client = RawClient(api.port)
+    kind, body = form(AUDIO)
+    client.head(Content_Type=kind, Transfer_Encoding="chunked")
+    client.chunk(body[: body.index(b"audio")])
+    sent = 0
+    while sent <= LIMIT and not client.answered():
+        client.chunk(b"x" * 65_536)
+        sent += 65_536
+    until(client.answered)
+    assert client.answer()[0] == 413
+    client.close()
+    nothing_is_left(api)
+
+
+@pytest.mark.parametrize("where", ["before the form", "after the form"])
+def test_a_chunked_body_that_never_ends_is_refused_too(api: Api, where: str) -> None:
+    """What stands around the parts of a form is no file, but it is bytes all the same."""
+    client = RawClient(api.port)
+    kind, body = form(AUDIO)
+    client.head(Content_Type=kind, Transfer_Encoding="chunked")
+    filler = b"\r\n" * 32_768
+    if where == "after the form":
+        client.chunk(body)
+    sent = 0
+    while not client.answered() and sent < 20 * LIMIT:
+        try:
+            client.chunk(filler)
+        except OSError:
+            break
+        sent += len(filler)
+    assert client.answered(), f"no answer after {sent} bytes"
+    status, problem = client.answer()
+    assert (status, problem["code"]) in {(413, "upload_too_large"), (422, "invalid_request")}
+    client.close()
+    nothing_is_left(api)
+
+
+def test_a_client_that_goes_away_half_way_leaves_nothing(api: Api) -> None:
+    client = RawClient(api.port)
+    kind, body = form(("file", "a.wav", b"x" * LIMIT))
+    client.head(Content_Type=kind, Content_Length=str(len(body)))
+    client.socket.sendall(body[: LIMIT * 3 // 4])
+    until(api.half_written)
+    client.close()
+    nothing_is_left(api)
+
+
+def test_a_file_is_written_while_it_comes(api: Api) -> None:
+    client = RawClient(api.port)
+    kind, body = form(("file", "a.wav", b"x" * LIMIT))
+    client.head(Content_Type=kind, Content_Length=str(len(body)))
+    client.socket.sendall(body[: LIMIT * 3 // 4])
+    until(lambda: [path for path in api.half_written() if path.stat().st_size >= LIMIT // 2])
+    assert api.objects() == []
+    client.socket.sendall(body[LIMIT * 3 // 4 :])
+    assert client.answer()[0] == 202
+    client.close()
+    assert len(api.objects()) == 1
+
+
+def test_uploads_at_once_do_not_mix(api: Api) -> None:
+    from tests.db.job_cases import at_once
+
+    contents = [bytes([number]) * (300_000 + number) for number in range(8)]
+    answers = at_once([lambda content=content: api.submit_file(content) for content in contents])
+    for content, answer in zip(contents, answers, strict=True):
+        assert answer.json()["source"]["sha256"] == hashlib.sha256(content).hexdigest()
+
+
+def test_submit_wakes_the_dispatcher(api: Api) -> None:
+    with_worker(api.database)
+    api.submit_link()
+    until(lambda: one(api.database, "SELECT dispatched_at IS NOT NULL FROM jobs"))
+
+
+def test_submit_does_not_wait_for_the_announcement(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    announcing, go_on = threading.Event(), threading.Event()
+
+    def hang(*_: object) -> None:
+        announcing.set()
+        assert go_on.wait(120)
+
+    monkeypatch.setattr(api.service.dispatcher, "_publish", hang)
+    with_worker(api.database)
+    try:
+        assert api.submit_link().status_code == 202
+        assert announcing.wait(60)
+        assert api.submit_link().status_code == 202
+    finally:
+        go_on.set()
+    until(lambda: one(api.database, "SELECT count(*) FROM jobs WHERE dispatched_at IS NULL") == 0)
+
+
+def test_submit_works_while_redis_is_away_and_the_job_is_announced_later(database_url: str, tmp_path: Any) -> None:
+    with running_api(api_settings(database_url, "redis://127.0.0.1:1/0", tmp_path)) as api:
+        with_worker(api.database)
+        answers = [api.submit_link() for _ in range(5)]
+        assert {answer.status_code for answer in answers} == {202}
+        until(lambda: one(api.database, "SELECT count(*) FROM jobs WHERE dispatched_at IS NULL") == 5)
+    announced: list[object] = []
+    database = api.database
+    assert jobs.dispatch(database, lambda job_id, _model: announced.append(job_id), redispatch_seconds=15) == 2
+    assert {job.status for job in jobs.page(database).jobs} == {Status.QUEUED}
+    database.close()
+
+
+def test_storage_that_is_away_is_503(api: Api) -> None:
+    elsewhere = api.storage.root.with_name("moved")
+    if api.storage.root.exists():
+        api.storage.root.rename(elsewhere)
+    api.storage.root.write_text("")
+    try:
+        assert problem_of(api.submit_file(), 503, "storage_unavailable")["retryable"]
+        assert rows(api.database, "SELECT id FROM jobs") == []
+    finally:
+        api.storage.root.unlink()

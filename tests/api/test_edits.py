@@ -1,0 +1,306 @@
+"""What people correct: beside the machine's text, in every form of the transcript, found, and gone with the job."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from common import jobs, keys
+from common.jobs import Job
+from common.keys import NewKey, Scope
+from common.models import DEFAULT_TENANT
+from common.transcript.values import Sentence
+from dev.postgres import Postgres
+from dev.valkey import Valkey
+from paraqueue import ApiError, Client, NotFound
+from tests.api.api_cases import Api, problem_of, shared_api
+from tests.db.job_cases import (
+    NO_LIMIT,
+    at_once,
+    claimed,
+    complete,
+    completed,
+    execute,
+    fail,
+    one,
+    part,
+    rows,
+    submitted,
+)
+from tests.servers import ADMIN_KEY
+
+HEARD = ("今天天汽很好。", "我们开始八。", "再见。")
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
+        yield api
+
+
+@pytest.fixture
+def api(shared: Api) -> Api:
+    return shared.emptied()
+
+
+@pytest.fixture
+def job(api: Api) -> Job:
+    return completed(api.database, None, *HEARD)
+
+
+@pytest.fixture
+def client(api: Api) -> Iterator[Client]:
+    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
+        yield client
+
+
+def path_of(job: Job, number: int = 0) -> str:
+    return f"/v1/transcriptions/{job.public_id}/sentences/{number}"
+
+
+def corrected(api: Api, job: Job, text: str | None, number: int = 0, **more: Any) -> dict[str, Any]:
+    answer = api.client.patch(path_of(job, number), json={"text": text, **more})
+    assert answer.status_code == 200, answer.text
+    told: dict[str, Any] = answer.json()
+    assert api.client.get(path_of(job, number)).json() == told
+    return told
+
+
+def transcript(api: Api, job: Job, form: str = "json", **more: Any) -> str:
+    answer = api.get(f"/{job.public_id}/transcript", params={"format": form, **more})
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_a_correction_stands_beside_what_the_machine_heard(api: Api, job: Job) -> None:
+    before = json.loads(transcript(api, job))
+    told = corrected(api, job, "今天天气很好。")
+    assert (told["number"], told["text"], told["start_ms"], told["end_ms"]) == (0, "今天天气很好。", 0, 600)
+    assert [word["text"] for word in told["words"]] == list("今天天汽很好"), "words and times stay the machine's"
+    edit = told["edit"]
+    assert (edit["text"], edit["machine_text"], edit["revision"]) == ("今天天气很好。", HEARD[0], 1)
+    assert edit["edited_at"].endswith("Z") and edit["edited_by"].startswith("key_")
+    after = json.loads(transcript(api, job))
+    assert after["sentences"][0] == {name: value for name, value in told.items() if name != "number"}
+    assert after["sentences"][1:] == before["sentences"][1:], "nobody changed these"
+    assert all("edit" not in item for item in after["sentences"][1:])
+    assert after["text"] == "今天天气很好。我们开始八。再见。"
+
+
+@pytest.mark.parametrize("form", ["json", "txt", "srt", "vtt"])
+def test_every_form_has_either_text(api: Api, job: Job, form: str) -> None:
+    machine = transcript(api, job, form)
+    corrected(api, job, "今天天气很好。")
+    assert "今天天气很好。" in transcript(api, job, form)
+    assert transcript(api, job, form, text="edited") == transcript(api, job, form)
+    as_heard = transcript(api, job, form, text="machine")
+    if form == "json":
+        told = json.loads(as_heard)
+        assert told["sentences"][0]["text"] == HEARD[0] and told["text"] == "".join(HEARD)
+        assert told["sentences"][0]["edit"]["text"] == "今天天气很好。", "JSON carries both"
+    else:
+        assert as_heard == machine
+        assert "今天天汽" not in transcript(api, job, form)
+    problem_of(api.get(f"/{job.public_id}/transcript", params={"text": "best"}), 422, "invalid_request")
+
+
+def test_a_long_correction_becomes_cues_with_times_from_the_words_that_are_still_there(api: Api) -> None:
+    job = completed(api.database, None, "这个季度的质量下降了百分之二十四，我们要多说一些，比去年好很多。")
+    corrected(api, job, "这一个季度的质量，下降了二十五个百分点，我们一定要多说一些，因为它比去年好了很多。")
+    cues = [cue.split("\n")[1:3] for cue in transcript(api, job, "srt").strip().split("\n\n")]
+    assert "".join(text for _, text in cues).endswith("因为它比去年好了很多。")
+    assert len(cues) >= 3
+    times = [[_ms(time) for time in line.split(" --> ")] for line, _ in cues]
+    assert times[0][0] == 0 and times[-1][1] == 2900
+    assert all(start < end for start, end in times)
+    assert all(before[1] <= after[0] for before, after in pairwise(times))
+    [last] = [time for (_, text), time in zip(cues, times, strict=True) if "去年" in text]
+    assert last[0] <= 2300 + 200 and last[1] >= 2500, "比去年 was said at 2.3 s"
+
+
+def _ms(clock: str) -> int:
+    hours, minutes, seconds = clock.replace(",", ".").split(":")
+    return round((int(hours) * 3600 + int(minutes) * 60 + float(seconds)) * 1000)
+
+
+def test_back_to_the_machines_text(api: Api, job: Job) -> None:
+    corrected(api, job, "今天天气很好。")
+    for undo in (None, HEARD[0]):  # typed back, it is the machine's again
+        told = corrected(api, job, undo)
+        assert (told["text"], told["edit"]["text"], told["edit"]["revision"]) == (HEARD[0], None, 2)
+    assert corrected(api, job, "别的。", revision=2)["edit"]["revision"] == 3
+    assert "edit" not in corrected(api, job, HEARD[1], number=1), "nothing was changed, nothing is kept"
+    assert one(api.database, "SELECT count(*) FROM edits") == 1
+
+
+def test_who_saw_an_older_text_is_told(api: Api, job: Job) -> None:
+    corrected(api, job, "甲。", revision=0)
+    told = problem_of(api.client.patch(path_of(job), json={"text": "乙。", "revision": 0}), 409, "edit_conflict")
+    assert not told["retryable"]
+    assert api.client.get(path_of(job)).json()["text"] == "甲。"
+    assert corrected(api, job, "甲。", revision=0)["edit"]["revision"] == 1, "a repeat of what is done"
+    assert corrected(api, job, "乙。", revision=1)["edit"]["revision"] == 2
+    assert corrected(api, job, "丙。")["edit"]["revision"] == 3, "without a revision, the last one wins"
+
+
+def test_of_many_at_once_one_wins(api: Api, job: Job) -> None:
+    def write(text: str) -> int:
+        return api.client.patch(path_of(job), json={"text": text, "revision": 0}).status_code
+
+    told = at_once([lambda text=f"第{n}个。": write(text) for n in range(6)])  # type: ignore[misc]
+    assert sorted(told) == [200] + [409] * 5
+    assert one(api.database, "SELECT revision FROM edits") == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"text": ""},
+        {"text": " \n\u3000"},
+        {"text": "a\x00b"},
+        {"text": "a\x1bb"},
+        {"text": "\ud800"},
+        {"text": "长" * 5001},
+        {"text": 1},
+        {"text": "a", "revision": -1},
+        {"text": "a", "revision": "0"},
+        {"text": "a", "words": []},
+    ],
+    ids=str,
+)
+def test_what_is_no_correction(api: Api, job: Job, body: dict[str, Any]) -> None:
+    answer = api.client.patch(path_of(job), content=json.dumps(body), headers={"Content-Type": "application/json"})
+    problem_of(answer, 422, "invalid_request")
+    assert rows(api.database, "SELECT * FROM edits") == []
+
+
+def test_a_correction_stays_on_its_line(api: Api, job: Job) -> None:
+    assert corrected(api, job, " 第一行\n\n 第二行\t。 ")["text"] == "第一行 第二行 。"
+    assert corrected(api, job, "长" * 5000)["text"] == "长" * 5000
+
+
+def test_where_there_is_nothing_to_correct(api: Api, job: Job) -> None:
+    problem_of(api.client.patch(path_of(job, 3), json={"text": "a"}), 404, "not_found")
+    problem_of(api.client.get(path_of(job, 3)), 404, "not_found")
+    for number in ("-1", "x", "99999999999"):
+        answer = api.client.patch(f"/v1/transcriptions/{job.public_id}/sentences/{number}", json={"text": "a"})
+        problem_of(answer, 422, "invalid_request")
+    queued = submitted(api.database)
+    problem_of(api.client.patch(path_of(queued), json={"text": "a"}), 404, "not_found")
+    execute(api.database, "UPDATE jobs SET finished_at = now() - interval '9 days' WHERE id = :id", id=job.id)
+    corrected(api, job, "a")
+    assert jobs.expire_results(api.database, NO_LIMIT, after_seconds=3600) == 1
+    problem_of(api.client.patch(path_of(job), json={"text": "a"}), 410, "expired")
+    assert rows(api.database, "SELECT * FROM edits") == []
+
+
+def test_a_correction_needs_the_right_to_submit(api: Api, job: Job) -> None:
+    _, reader = keys.create(api.database, NewKey("reader", DEFAULT_TENANT, frozenset({Scope.READ})))
+    headers = {"Authorization": f"Bearer {reader}"}
+    problem_of(api.client.patch(path_of(job), json={"text": "a"}, headers=headers), 403, "forbidden")
+    assert api.client.get(path_of(job), headers=headers).status_code == 200
+
+
+def test_pages_of_sentences_also_while_it_runs(api: Api) -> None:
+    held = claimed(api.database)
+    jobs.commit_part(api.database, held, part(0, *HEARD), first_sentence=0)
+    job = jobs.get(api.database, held.job.id)
+    corrected(api, job, "改。", number=1)
+    seen: list[dict[str, Any]] = []
+    after = -1
+    while True:
+        page = api.get(f"/{job.public_id}/sentences", params={"after": after, "limit": 2}).json()
+        assert (page["status"], page["run"]) == ("processing", 1)
+        seen += page["data"]
+        if page["next"] is None:
+            break
+        after = page["next"]
+    assert [(item["number"], item["text"]) for item in seen] == [(0, HEARD[0]), (1, "改。"), (2, HEARD[2])]
+    # What is corrected while it runs stays when it completes; a new run begins without.
+    fail(api.database, held)
+    jobs.retry(api.database, job.id)
+    problem_of(api.client.patch(path_of(job), json={"text": "a"}), 404, "not_found")
+    held = claimed(api.database, job)
+    jobs.commit_part(api.database, held, part(0, "新一句。"), first_sentence=0)
+    corrected(api, job, "新。")
+    jobs.restart(api.database, held)
+    complete(api.database, held, "更新。")
+    assert api.client.get(path_of(job)).json()["text"] == "更新。"
+    assert one(api.database, "SELECT count(*) FROM edits WHERE run = 2") == 0
+
+
+def test_events_tell_corrected_sentences(api: Api, job: Job) -> None:
+    corrected(api, job, "今天天气很好。")
+    with api.client.stream("GET", f"/v1/transcriptions/{job.public_id}/events") as answer:
+        told = "".join(answer.iter_text())
+    assert '"text": "今天天气很好。", "start_ms"' in told and HEARD[1] in told
+
+
+def found(api: Api, query: str) -> list[str]:
+    return [hit["text"] for hit in api.get("/search", params={"q": query}).json()["data"]]
+
+
+def test_search_finds_what_people_wrote_and_not_what_they_replaced(api: Api, job: Job) -> None:
+    corrected(api, job, "今天天气很好。")
+    assert found(api, "天气") == ["今天天气很好。"]
+    assert found(api, "天汽") == []
+    assert found(api, "今天") == ["今天天气很好。"], "once"
+    [hit] = api.get("/search", params={"q": "气很"}).json()["data"]
+    assert (hit["number"], hit["matches"], hit["transcription_id"]) == (0, [[3, 5]], job.public_id)
+    corrected(api, job, None)
+    assert (found(api, "天气"), found(api, "天汽")) == ([], [HEARD[0]])
+    other = completed(api.database, submitted(api.database, tenant="other"), *HEARD)
+    jobs.correct(api.database, other, 0, "别人的天气。")
+    assert found(api, "天气") == []
+
+
+def test_search_goes_on_behind_a_cursor_over_both_kinds(api: Api) -> None:
+    job = completed(api.database, None, *(f"预算第{n}句。" for n in range(6)))
+    for number in (1, 4):
+        corrected(api, job, f"预算改{number}。", number=number)
+    seen: list[str] = []
+    after = None
+    while True:
+        page = api.get("/search", params={"q": "预算", "limit": 2} | ({"after": after} if after else {})).json()
+        seen += [hit["text"] for hit in page["data"]]
+        if (after := page["next"]) is None:
+            break
+    assert seen == ["预算第0句。", "预算改1。", "预算第2句。", "预算第3句。", "预算改4。", "预算第5句。"]
+
+
+def test_deleting_a_job_deletes_its_edits_and_no_others(api: Api, job: Job) -> None:
+    other = completed(api.database, None, *HEARD)
+    corrected(api, other, "留下。")
+    for number in range(3):
+        corrected(api, job, "改。", number=number)
+    assert one(api.database, "SELECT count(*) FROM edits") == 4
+    assert api.client.delete(f"/v1/transcriptions/{job.public_id}").status_code == 204
+    assert rows(api.database, "SELECT text FROM edits") == [("留下。",)]
+    assert found(api, "改") == []
+
+
+def test_the_client_corrects(job: Job, client: Client) -> None:
+    told = client.correct(job.public_id, 0, "今天天气很好。", revision=0)
+    assert told.edit is not None
+    assert (told.text, told.edit.machine_text, told.edit.revision) == ("今天天气很好。", HEARD[0], 1)
+    assert client.transcript(job.public_id).text.startswith("今天天气")
+    assert client.transcript(job.public_id, machine=True).text.startswith("今天天汽")
+    assert client.text(job.public_id, "txt", machine=True).splitlines()[0] == HEARD[0]
+    with pytest.raises(ApiError) as error:
+        client.correct(job.public_id, 0, "别的。", revision=0)
+    assert error.value.code == "edit_conflict"
+    assert client.correct(job.public_id, 0, None).text == HEARD[0]
+    with pytest.raises(NotFound):
+        client.correct(job.public_id, 9, "a")
+
+
+def test_an_edit_is_a_sentences_own(job: Job, api: Api) -> None:
+    told = jobs.correct(api.database, job, 1, "我们开始吧。")
+    assert isinstance(told, Sentence) and told.edit is not None and told.edit.edited_by is None
+    assert [item.text for item in jobs.sentences(api.database, job)] == [HEARD[0], "我们开始吧。", HEARD[2]]
+    assert [item.text for item in jobs.sentences(api.database, job, machine=True)] == list(HEARD)

@@ -1,0 +1,169 @@
+"""Every query of a hot path finds its rows by an index.
+
+The plans are those of the real calls, told by PostgreSQL's auto_explain; each call runs often enough for psycopg
+to prepare it and for PostgreSQL to consider a plan without the parameters.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from common import jobs
+from common.db import Database
+from common.errors import NotFound
+from common.job_states import Stage, Status
+from common.jobs import Progress, Worker
+from common.storage import LocalStorage
+from dev.postgres import Postgres
+from tests.db.job_cases import MODEL, NO_LIMIT, execute, one, pool_on, rows, submission, with_worker
+from tests.db.plan_cases import Watched, told_by, watched
+
+# Mostly finished jobs, some waiting, a few running: as a service looks after some time.
+FILL = """
+INSERT INTO jobs (id, created_at, status, model, channels, priority, tags, source_kind, source_url, audio_key,
+                  started_at, finished_at, lease_token, lease_worker, lease_expires_at, result_deleted_at, attempts)
+SELECT gen_random_uuid(), now() - make_interval(secs => n * 60), s, 'demo-zh', 'mix', n % 10,
+       CASE WHEN n % 500 = 0 THEN ARRAY['rare'] ELSE ARRAY['common'] END, 'https', 'https://example.com/a',
+       CASE WHEN n % 50 = 0 THEN 'audio/x/y' END, now(),
+       CASE WHEN s IN ('completed', 'failed', 'canceled') THEN now() - make_interval(secs => n * 60) END,
+       CASE WHEN s = 'processing' THEN gen_random_uuid() END, 'w',
+       CASE WHEN s = 'processing' THEN now() + make_interval(secs => n - 100) END,
+       CASE WHEN n % 50 = 1 THEN NULL WHEN s IN ('completed', 'failed', 'canceled') THEN now() END, 1
+FROM (SELECT n, CASE WHEN n % 20 = 0 THEN 'queued' WHEN n % 1000 = 3 THEN 'processing' WHEN n % 100 = 7 THEN 'failed'
+      WHEN n % 100 = 8 THEN 'canceled' ELSE 'completed' END AS s FROM generate_series(1, 20000) n) made;
+INSERT INTO attempts (job_id, token, run, number, worker) SELECT id, gen_random_uuid(), 1, 1, 'w' FROM jobs;
+INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences) SELECT id, 1, 0, 0, 1, 1 FROM jobs;
+INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words)
+SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
+INSERT INTO edits (job_id, run, number, tenant, text, revision) SELECT id, 1, 0, 'default', '', 1 FROM jobs;
+"""
+BATCHES = """
+INSERT INTO batches (id, created_at, tenant, total, refused)
+SELECT gen_random_uuid(), now() - make_interval(mins => n), 'default', 20, '[]' FROM generate_series(1, 2000) n;
+UPDATE jobs SET audio_sha256 = md5(id::text);
+UPDATE jobs SET batch_id = (SELECT id FROM batches ORDER BY created_at LIMIT 1) WHERE id IN
+(SELECT id FROM jobs ORDER BY created_at LIMIT 20);
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Iterator[Watched]:
+    with pool_on(postgres) as database:
+        execute(database, FILL)
+        execute(database, BATCHES)
+        with_worker(database, slots=40)
+        yield watched(database)
+
+
+def some(database: Database, status: Status) -> uuid.UUID:
+    [[job_id], *_] = rows(database, f"SELECT id FROM jobs WHERE status = '{status}' LIMIT 1")
+    return job_id
+
+
+def cursor(database: Database) -> str | None:
+    return jobs.page(database, limit=50).next_cursor
+
+
+def batch_of(database: Database) -> uuid.UUID:
+    [[batch_id]] = rows(database, "SELECT batch_id FROM jobs WHERE batch_id IS NOT NULL LIMIT 1")
+    return batch_id
+
+
+def earlier(database: Database) -> None:
+    [[sha256], *_] = rows(
+        database, "SELECT audio_sha256 FROM jobs WHERE status = 'completed' AND result_deleted_at IS NULL LIMIT 1"
+    )
+    assert jobs.find_duplicate(database, submission(audio_sha256=sha256)) is not None
+
+
+def claim_next(database: Database) -> None:
+    held = jobs.claim(database, some(database, Status.QUEUED), worker="w", model=MODEL, lease_seconds=60)
+    assert held is not None
+
+
+def renew(database: Database) -> None:
+    held = rows(database, "SELECT lease_token FROM jobs WHERE status = 'processing' LIMIT 4")
+    told = [Progress(token, Stage.TRANSCRIBING, 1, None) for [token] in held]
+    worker = Worker("worker-1", MODEL, "r1", "fp32", "cpu", 40)
+    assert len(jobs.renew(database, worker, told, lease_seconds=-1, draining=False).held) == 4
+
+
+def dispatch(database: Database) -> None:
+    execute(database, "UPDATE workers SET slots = slots + 10, heartbeat_at = now()")
+    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60) > 0
+
+
+def correct(database: Database) -> None:
+    job = jobs.get(database, some(database, Status.FAILED))
+    words = one(database, "SELECT text FROM edits WHERE job_id = :id", id=job.id)
+    assert jobs.correct(database, job, 0, f"{words}.").text == f"{words}."
+
+
+CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
+    "newest": (lambda d: jobs.page(d, limit=20), {"jobs_newest"}),
+    "newest after a cursor": (lambda d: jobs.page(d, limit=20, after=cursor(d)), {"jobs_newest"}),
+    "by status": (lambda d: jobs.page(d, limit=20, status=Status.FAILED), {"jobs_by_status"}),
+    "by rare tag": (lambda d: jobs.page(d, limit=20, tag="rare"), {"job_tags_newest", "jobs_pkey"}),
+    "by common tag": (lambda d: jobs.page(d, limit=20, tag="common"), {"job_tags_newest", "jobs_pkey"}),
+    "by tag after a cursor": (
+        lambda d: jobs.page(d, limit=20, tag="common", after=cursor(d)),
+        {"job_tags_newest", "jobs_pkey"},
+    ),
+    "by tag of a day": (
+        lambda d: jobs.page(d, tag="common", created_from=datetime.now(UTC) - timedelta(days=3)),
+        {"job_tags_newest", "jobs_pkey"},
+    ),
+    "by status and tag": (lambda d: jobs.page(d, limit=20, status=Status.FAILED, tag="rare"), {"job_tags_newest"}),
+    "of a day": (
+        lambda d: jobs.page(d, created_from=datetime.now(UTC) - timedelta(days=3), created_to=datetime.now(UTC)),
+        {"jobs_newest"},
+    ),
+    "of a batch": (lambda d: jobs.page(d, batch_id=batch_of(d)), {"jobs_of_batch"}),
+    "batch": (lambda d: jobs.get_batch(d, batch_of(d), tenant="default"), {"batches_pkey", "jobs_of_batch"}),
+    "batches": (lambda d: jobs.batch_page(d, tenant="default"), {"batches_newest", "jobs_of_batch"}),
+    "earlier with the same audio": (earlier, {"jobs_by_audio"}),
+    "get": (lambda d: jobs.get(d, some(d, Status.FAILED)), {"jobs_pkey"}),
+    "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
+    "sentences": (
+        lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))),
+        {"sentences_pkey", "edits_pkey"},
+    ),
+    "correct": (correct, {"sentences_pkey", "edits_pkey"}),
+    "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
+    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
+    "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
+    "renew": (renew, {"jobs_leases"}),
+    "figures": (jobs.queue_stats, {"jobs_leases"}),
+    "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_leases"}),
+    "expire results": (lambda d: jobs.expire_results(d, NO_LIMIT, after_seconds=1_150_000), {"jobs_result_due"}),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_reads_an_index_and_never_a_whole_table(filled: Watched, name: str) -> None:
+    call, wanted = CALLS[name]
+    plans = told_by(filled, call)
+    ours = [plan for plan in plans.sequential() if "LIMIT 1" not in plan and "LIMIT 4" not in plan]
+    assert not ours, "\n".join(ours)
+    assert wanted <= plans.indexes(), "\n".join(plans.told)
+
+
+def test_expiring_audio_reads_an_index(filled: Watched, tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, NO_LIMIT, after_seconds=1_190_000))
+    assert "jobs_audio_due" in plans.indexes(), "\n".join(plans.told)
+    assert not plans.sequential()
+
+
+def test_deleting_a_job_reads_indexes_of_every_table(filled: Watched, tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+    plans = told_by(filled, lambda d: jobs.delete_job(d, storage, some(d, Status.FAILED)))
+    assert {"jobs_pkey", "parts_pkey", "sentences_pkey", "edits_pkey", "job_tags_pkey"} <= plans.indexes()
+    assert not [plan for plan in plans.sequential() if "LIMIT 1" not in plan]
+    with pytest.raises(NotFound):
+        jobs.get(filled[0], uuid.uuid4())

@@ -1,0 +1,101 @@
+"""Many tenants in one database: what one of them asks for costs what it has, and not what all have.
+
+All tenants use the same tags and states, so an index that lacks the tenant finds the jobs of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from common import jobs, webhooks
+from common.db import Database
+from common.job_states import Status
+from common.webhooks import DeliveryFilter
+from dev.postgres import Postgres
+from tests.db.job_cases import execute, pool_on, rows, with_worker
+from tests.db.plan_cases import Watched, told_by, watched
+
+TENANTS, EACH = 300, 60
+ONE_OF_THEM = "tenant-77"
+# A page, and one row behind it. Looking at the jobs of all tenants would be tens of thousands.
+PAGE, ENOUGH = 20, 3 * EACH
+FILL = f"""
+INSERT INTO tenants (name) SELECT 'tenant-' || n FROM generate_series(1, {TENANTS}) n;
+INSERT INTO jobs (id, created_at, tenant, status, model, channels, priority, tags, source_kind, source_url)
+SELECT gen_random_uuid(), now() - make_interval(secs => n), 'tenant-' || 1 + n % {TENANTS},
+       (ARRAY['completed', 'failed', 'canceled', 'queued'])[1 + (n / {TENANTS}) % 4], 'demo-zh', 'mix', 5,
+       ARRAY['meeting', 'all'], 'https', 'https://example.com/a'
+FROM generate_series(1, {TENANTS * EACH}) n;
+INSERT INTO batches (id, created_at, tenant, total, refused)
+SELECT gen_random_uuid(), now() - make_interval(secs => n), 'tenant-' || 1 + n % {TENANTS}, 2, '[]'
+FROM generate_series(1, {TENANTS * 10}) n;
+INSERT INTO deliveries (id, created_at, tenant, event, lane, status)
+SELECT gen_random_uuid(), now() - make_interval(secs => n), 'tenant-' || 1 + n % {TENANTS}, 'webhook.test', '', 'dead'
+FROM generate_series(1, {TENANTS * 20}) n;
+INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words, tenant)
+SELECT id, 1, 0, 0, 0, 1, 1, '明年的预算会议', '[]', tenant FROM jobs WHERE status = 'completed';
+INSERT INTO edits (job_id, run, number, tenant, text, revision)
+SELECT job_id, run, number, tenant, '明年的预算会议。', 1 FROM sentences;
+"""
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Postgres) -> Iterator[Watched]:
+    with pool_on(postgres) as database:
+        execute(database, FILL)
+        with_worker(database, slots=4)
+        yield watched(database)
+
+
+def page(**asked: object) -> Callable[[Database], object]:
+    def call(database: Database) -> object:
+        found = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **asked)  # type: ignore[arg-type]
+        assert found.jobs and {job.tenant for job in found.jobs} == {ONE_OF_THEM}
+        return found
+
+    return call
+
+
+def second_page(**asked: object) -> Callable[[Database], object]:
+    def call(database: Database) -> object:
+        first = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **asked)  # type: ignore[arg-type]
+        assert first.next_cursor is not None
+        return page(after=first.next_cursor, **asked)(database)
+
+    return call
+
+
+def search(database: Database) -> None:
+    found = jobs.search(database, "预算", tenant=ONE_OF_THEM)
+    assert found.hits
+
+
+CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
+    "newest": (page(), {"jobs_newest"}),
+    "second page": (second_page(), {"jobs_newest"}),
+    "by status": (page(status=Status.FAILED), {"jobs_by_status"}),
+    "by tag": (page(tag="meeting"), {"job_tags_newest", "jobs_pkey"}),
+    "second page of a tag": (second_page(tag="meeting"), {"job_tags_newest", "jobs_pkey"}),
+    "by status and tag": (page(status=Status.FAILED, tag="meeting"), {"jobs_by_status"}),
+    "batches": (lambda d: jobs.batch_page(d, tenant=ONE_OF_THEM), {"batches_newest"}),
+    "log of webhooks": (
+        lambda d: webhooks.delivery_page(d, DeliveryFilter(tenant=ONE_OF_THEM), limit=PAGE),
+        {"deliveries_of_tenant"},
+    ),
+    "search": (search, {"sentences_search"}),
+}
+
+
+def test_the_tenants_are_many(filled: Watched) -> None:
+    assert rows(filled[0], "SELECT count(DISTINCT tenant), count(*) FROM jobs") == [(TENANTS, TENANTS * EACH)]
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_it_reads_the_rows_of_its_tenant(filled: Watched, name: str) -> None:
+    call, wanted = CALLS[name]
+    plans = told_by(filled, call)
+    assert not plans.sequential(), "\n".join(plans.sequential())
+    assert wanted <= plans.indexes(), "\n".join(plans.told)
+    assert plans.most_rows() <= ENOUGH, "\n".join(plans.told)

@@ -1,0 +1,169 @@
+"""Pages, cursors and transcripts as they are read."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from common import ids, jobs
+from common.db import Database
+from common.errors import InvalidRequest, NotReady
+from common.job_states import Status
+from tests.db.job_cases import (
+    canceled,
+    claimed,
+    completed,
+    execute,
+    part,
+    submitted,
+)
+
+
+def walk(database: Database, limit: int, **filters: object) -> list[uuid.UUID]:
+    """All ids, page by page."""
+    seen: list[uuid.UUID] = []
+    after: str | None = None
+    while True:
+        page = jobs.page(database, after=after, limit=limit, **filters)  # type: ignore[arg-type]
+        assert len(page.jobs) <= limit
+        seen += [job.id for job in page.jobs]
+        after = page.next_cursor
+        if after is None:
+            return seen
+
+
+@pytest.mark.parametrize("limit", [1, 3, 7, 100])
+def test_pages_hold_every_job_once_newest_first(database: Database, limit: int) -> None:
+    made = [submitted(database).id for _ in range(7)]
+    assert walk(database, limit) == made[::-1]
+
+
+def test_jobs_of_the_same_moment_are_all_found(database: Database) -> None:
+    made = [submitted(database).id for _ in range(9)]
+    execute(database, "UPDATE jobs SET created_at = '2026-01-01 00:00:00.123456Z'")
+    assert walk(database, 2) == sorted(made, reverse=True)
+
+
+def test_pages_are_stable_while_jobs_are_added_and_deleted(database: Database) -> None:
+    made = [submitted(database).id for _ in range(6)]
+    first = jobs.page(database, limit=3)
+    for _ in range(4):
+        submitted(database)
+    execute(database, "DELETE FROM jobs WHERE id = :id", id=made[3])  # the one that the cursor names
+    second = jobs.page(database, limit=3, after=first.next_cursor)
+    assert [job.id for job in first.jobs] == made[:2:-1]
+    assert [job.id for job in second.jobs] == made[2::-1]
+    assert second.next_cursor is None
+
+
+def test_filters_go_with_the_cursor(database: Database) -> None:
+    tagged = [submitted(database, tags=("a", "b") if i % 2 else ("b",)).id for i in range(8)]
+    gone = [canceled(database, job).id for job in (jobs.get(database, i) for i in tagged[:4])]
+    assert walk(database, 1, tag="a") == tagged[::-1][::2]
+    assert walk(database, 2, status=Status.CANCELED) == gone[::-1]
+    assert walk(database, 1, status=Status.CANCELED, tag="a") == [gone[3], gone[1]]
+    assert walk(database, 5, tag="c") == []
+
+
+def test_page_without_jobs_has_no_next(database: Database) -> None:
+    assert jobs.page(database) == jobs.Page((), None)
+
+
+def coded(plain: str) -> str:
+    return base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "====",
+        "%00",
+        "日本",
+        coded(""),
+        coded("|"),
+        coded("2026-01-01T00:00:00+00:00"),
+        coded("2026-01-01T00:00:00|" + "0" * 32),
+        coded("2026-01-01T00:00:00+00:00|xyz"),
+        coded("yesterday|" + "0" * 32),
+    ],
+)
+def test_a_cursor_of_somebody_else_is_refused(database: Database, cursor: str) -> None:
+    with pytest.raises(InvalidRequest, match="cursor"):
+        jobs.page(database, after=cursor)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"])
+def test_a_cursor_beyond_the_end_of_time_is_refused(database: Database, moment: str) -> None:
+    with pytest.raises(InvalidRequest, match="cursor"):
+        jobs.page(database, after=coded(f"{moment}|{'0' * 32}"))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    plain=st.one_of(
+        st.text(max_size=80),
+        st.builds(
+            lambda moment, number: f"{moment.isoformat()}|{number:032x}",
+            st.datetimes(timezones=st.timezones() | st.none()),
+            st.integers(0, 2**128 - 1),
+        ),
+    ),
+    raw=st.booleans(),
+)
+def test_no_cursor_is_a_crash(pool: Database, plain: str, raw: bool) -> None:
+    try:
+        jobs.page(pool, after=plain if raw else coded(plain.encode("utf-8", "replace").decode()))
+    except InvalidRequest as error:
+        assert "after" in error.message
+
+
+def test_transcript_longer_than_one_fetch_is_whole_and_in_order(database: Database) -> None:
+    held = claimed(database)
+    spoken = [f"第{number}句。" for number in range(450)]
+    jobs.commit_part(database, held, part(0, *spoken[:201]), first_sentence=0)
+    jobs.commit_part(database, held, part(1, *spoken[201:]), first_sentence=201)
+    told = [sentence.text for sentence in jobs.sentences(database, jobs.get(database, held.job.id))]
+    assert told == spoken
+
+
+@pytest.mark.parametrize("number", [0, 1, 199, 200, 201, 400])
+def test_transcript_ends_at_the_edge_of_a_fetch(database: Database, number: int) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, *["句。"] * number), first_sentence=0)
+    assert len(list(jobs.sentences(database, held.job))) == number
+
+
+def test_no_connection_is_held_between_fetches(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, *["句。"] * 300), first_sentence=0)
+    readers = [jobs.sentences(database, held.job) for _ in range(40)]
+    assert {next(reader).text for reader in readers} == {"句。"}
+    assert database.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+
+
+def test_transcript_is_ready_when_the_job_is(database: Database) -> None:
+    queued = submitted(database)
+    with pytest.raises(NotReady, match="queued"):
+        jobs.readable(queued, partial=False)
+    assert jobs.readable(queued, partial=True) is queued
+    done = completed(database)
+    assert jobs.readable(done, partial=False) is done
+
+
+def test_words_survive_the_database(database: Database) -> None:
+    held = claimed(database)
+    wanted = part(0, "我们用 API 开会。")
+    jobs.commit_part(database, held, wanted, first_sentence=0)
+    assert tuple(jobs.sentences(database, held.job)) == wanted.sentences
+
+
+def test_public_ids_name_their_job(database: Database) -> None:
+    job = submitted(database)
+    assert job.public_id == f"tr_{job.id.hex}"
+    assert ids.parsed(ids.JOB, job.public_id) == job.id

@@ -1,0 +1,450 @@
+"""What a worker does to a job: claim, renew, commit, and each way to end."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from common import jobs
+from common.db import Database
+from common.errors import Unavailable
+from common.job_states import Stage, Status
+from common.jobs import Claim, LeaseLost, Progress, Renewal, Worker
+from common.settings import Settings
+from tests.db.job_cases import (
+    LONG,
+    MODEL,
+    NO_LIMIT,
+    WORKER,
+    at_once,
+    claimed,
+    complete,
+    completed,
+    database_of,
+    execute,
+    expire_lease,
+    fail,
+    one,
+    part,
+    rows,
+    snapshot,
+    submitted,
+)
+from tests.waiting import until
+
+
+@pytest.fixture
+def own_database(settings: Settings) -> Iterator[Database]:
+    """For a test that changes the tables."""
+    database = database_of(settings)
+    yield database
+    database.close()
+
+
+ME = Worker(WORKER, MODEL, "r1", "fp32", "cpu", 1)
+
+
+def claim(database: Database, job_id: uuid.UUID, worker: str = WORKER) -> Claim | None:
+    return jobs.claim(database, job_id, worker=worker, model=MODEL, lease_seconds=LONG)
+
+
+def renew(database: Database, held: Claim, processed_ms: int = 0, declared_ms: int | None = None) -> Any:
+    told = [Progress(held.token, Stage.TRANSCRIBING, processed_ms, declared_ms)]
+    return jobs.renew(database, ME, told, lease_seconds=LONG, draining=False).held
+
+
+def texts(database: Database, job_id: uuid.UUID) -> list[str]:
+    return [sentence.text for sentence in jobs.sentences(database, jobs.get(database, job_id))]
+
+
+def test_submitted_job_is_queued_with_what_was_asked(database: Database) -> None:
+    job = submitted(database, priority=7, tags=("a", "会议"), channels="split", name="meeting.mp3")
+    assert job == jobs.get(database, job.id)
+    assert (job.status, job.priority, job.tags, job.channels) == (Status.QUEUED, 7, ("a", "会议"), "split")
+    assert (job.run, job.attempts, job.progress, job.result, job.failure) == (1, 0, None, None, None)
+    assert job.created_at.tzinfo is not None
+
+
+def test_same_id_cannot_be_submitted_twice(database: Database) -> None:
+    job = submitted(database)
+    with pytest.raises(Exception, match="jobs_pkey"):
+        submitted(database, id=job.id)
+
+
+def test_claim_takes_the_job_and_records_the_attempt(database: Database) -> None:
+    job = submitted(database)
+    held = claim(database, job.id)
+    assert held is not None
+    assert (held.attempt, held.failures, held.resume, held.sentences, held.spent_ms) == (1, 0, None, 0, 0)
+    assert (held.job.status, held.job.stage) == (Status.PROCESSING, Stage.FETCHING)
+    [attempt] = jobs.attempts(database, job.id)
+    assert (attempt.worker, attempt.number, attempt.outcome, attempt.resumed_ms) == (WORKER, 1, None, 0)
+
+
+def test_only_one_of_twenty_claims_at_once_wins(database: Database) -> None:
+    job = submitted(database)
+    won = at_once([lambda n=n: claim(database, job.id, f"worker-{n}") for n in range(20)])
+    [held] = [one for one in won if one is not None]
+    assert one(database, "SELECT lease_token FROM jobs") == held.token
+    assert len(jobs.attempts(database, job.id)) == 1
+
+
+@pytest.mark.parametrize("why", ["unknown", "other model", "not due", "canceled", "completed"])
+def test_claim_leaves_alone_what_is_not_to_be_had(database: Database, why: str) -> None:
+    job = completed(database) if why == "completed" else submitted(database)
+    if why == "not due":
+        execute(database, "UPDATE jobs SET not_before = now() + interval '1 hour'")
+    if why == "canceled":
+        jobs.cancel(database, job.id)
+    before = snapshot(database, job.id)
+    model = "another" if why == "other model" else MODEL
+    job_id = uuid.uuid4() if why == "unknown" else job.id
+    assert jobs.claim(database, job_id, worker=WORKER, model=model, lease_seconds=LONG) is None
+    assert snapshot(database, job.id) == before
+
+
+def test_renew_extends_the_lease_and_shows_progress(database: Database) -> None:
+    held = claimed(database, lease_seconds=1)
+    jobs.register_worker(database, ME)
+    execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
+    assert renew(database, held, processed_ms=2500, declared_ms=10_000) == {held.token: False}
+    assert one(database, "SELECT lease_expires_at > now() + interval '5 minutes' FROM jobs")
+    job = jobs.get(database, held.job.id)
+    assert (job.stage, job.processed_ms, job.progress) == (Stage.TRANSCRIBING, 2500, 0.25)
+    assert [worker.id for worker in jobs.live_workers(database)] == [WORKER]
+
+
+def test_renew_of_many_tells_each_job_its_own(database: Database) -> None:
+    held = [claimed(database) for _ in range(3)]
+    jobs.cancel(database, held[1].job.id)
+    lost = uuid.uuid4()
+    told = [Progress(item.token, Stage.TRANSCRIBING, 1000 * i, None) for i, item in enumerate(held)]
+    told.append(Progress(lost, Stage.FETCHING, 9, None))
+    answer = jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
+    assert answer.held == {held[0].token: False, held[1].token: True, held[2].token: False}
+    assert [jobs.get(database, item.job.id).processed_ms for item in held] == [0, 1000, 2000]
+
+
+def test_renew_of_an_ended_job_is_missing(database: Database) -> None:
+    held = claimed(database)
+    complete(database, held)
+    before = snapshot(database, held.job.id)
+    assert renew(database, held, processed_ms=99_999) == {}
+    assert snapshot(database, held.job.id) == before
+
+
+def test_renew_without_jobs_keeps_the_worker_alive(database: Database) -> None:
+    jobs.register_worker(database, ME)
+    execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
+    assert jobs.live_workers(database) == []
+    assert jobs.renew(database, ME, [], lease_seconds=LONG, draining=False) == Renewal({}, None)
+    assert len(jobs.live_workers(database)) == 1
+
+
+def test_a_draining_worker_says_so_with_its_renewal(database: Database) -> None:
+    jobs.register_worker(database, ME)
+    jobs.renew(database, ME, [], lease_seconds=LONG, draining=True)
+    assert jobs.live_workers(database) == []
+
+
+def test_renewal_brings_a_forgotten_worker_back(database: Database) -> None:
+    jobs.renew(database, ME, [], lease_seconds=LONG, draining=False)
+    assert [replace(worker, started_at=None) for worker in jobs.live_workers(database)] == [ME]
+
+
+def test_parts_add_up_to_the_transcript(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, "一。", "二。"), first_sentence=0)
+    jobs.commit_part(database, held, part(1, "三。"), first_sentence=2)
+    assert texts(database, held.job.id) == ["一。", "二。", "三。"]
+    assert jobs.get(database, held.job.id).processed_ms == 20_000
+    told = list(jobs.sentences(database, jobs.get(database, held.job.id)))
+    assert told[2] == part(1, "三。").sentences[0]
+
+
+def test_next_attempt_resumes_behind_the_last_part(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, "一。", "二。", state=b"zero"), first_sentence=0)
+    jobs.commit_part(database, held, part(1, "三。", state=b"one"), first_sentence=2)
+    jobs.release(database, held, stage_ms={"transcribing": 700})
+    again = claimed(database, held.job)
+    assert again.resume is not None
+    assert (again.resume.number, again.resume.end_ms, again.resume.state) == (1, 20_000, b"one")
+    assert (again.attempt, again.sentences, again.spent_ms) == (2, 3, 700)
+    assert jobs.attempts(database, held.job.id)[1].resumed_ms == 20_000
+
+
+def test_only_the_newest_part_keeps_its_state(database: Database) -> None:
+    held = claimed(database)
+    for number in range(3):
+        jobs.commit_part(database, held, part(number, "一。"), first_sentence=number)
+    assert rows(database, "SELECT number, state IS NULL FROM parts ORDER BY number") == [
+        (0, True),
+        (1, True),
+        (2, False),
+    ]
+
+
+def test_committing_a_part_again_changes_nothing(database: Database) -> None:
+    """The answer to the first commit got lost, so the worker sends it again."""
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, "一。", "二。", state=b"precious"), first_sentence=0)
+    before = snapshot(database, held.job.id)
+    jobs.commit_part(database, held, part(0, "一。", "二。", state=b"precious"), first_sentence=0)
+    assert snapshot(database, held.job.id) == before
+    jobs.release(database, held, stage_ms={})
+    again = claimed(database, held.job)
+    assert again.resume is not None
+    assert again.resume.state == b"precious"
+
+
+def test_progress_does_not_go_back_at_a_commit(database: Database) -> None:
+    held = claimed(database)
+    renew(database, held, processed_ms=12_345)
+    jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
+    assert jobs.get(database, held.job.id).processed_ms == 12_345
+
+
+def test_a_part_without_sentences_is_a_part(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0), first_sentence=0)
+    assert rows(database, "SELECT number, sentences FROM parts") == [(0, 0)]
+
+
+def write_with_lost_lease() -> dict[str, Callable[[Database, Claim], None]]:
+    return {
+        "commit_part": lambda d, h: jobs.commit_part(d, h, part(0, "不。"), first_sentence=0),
+        "complete": complete,
+        "fail": fail,
+        "try_again": lambda d, h: jobs.try_again(d, h, code="c", message="m", pause_seconds=1, stage_ms={}),
+        "release": lambda d, h: jobs.release(d, h, stage_ms={}),
+        "stop_canceled": lambda d, h: jobs.stop_canceled(d, h, stage_ms={}),
+        "restart": jobs.restart,
+        "record_audio": lambda d, h: jobs.record_audio(d, h, key="k", size=1, sha256="s"),
+    }
+
+
+@pytest.mark.parametrize("write", write_with_lost_lease())
+@pytest.mark.parametrize("now_with", ["nobody", "another worker"])
+def test_a_fenced_off_worker_changes_nothing(database: Database, write: str, now_with: str) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
+    expire_lease(database, held.job.id)
+    jobs.rescue_expired(database)
+    if now_with == "another worker":
+        assert claim(database, held.job.id, "worker-2") is not None
+    before = snapshot(database, held.job.id)
+    with pytest.raises(LeaseLost):
+        write_with_lost_lease()[write](database, held)
+    assert snapshot(database, held.job.id) == before
+    assert renew(database, held) == {}
+
+
+def test_complete_stores_everything_at_once(database: Database) -> None:
+    held = claimed(database)
+    complete(database, held, "你好。")
+    job = jobs.get(database, held.job.id)
+    assert (job.status, job.stage, job.progress, job.audio_ms) == (Status.COMPLETED, None, 1.0, 10_000)
+    assert job.result is not None
+    assert (job.result.model, job.result.revision, job.result.precision) == (MODEL, "r1", "fp32")
+    assert job.finished_at is not None
+    assert texts(database, job.id) == ["你好。"]
+    [attempt] = jobs.attempts(database, job.id)
+    assert (attempt.outcome, attempt.stage_ms) == ("completed", {"transcribing": 500})
+    assert attempt.ended_at == job.finished_at
+    with pytest.raises(LeaseLost):
+        complete(database, held, "再来。")
+    assert texts(database, job.id) == ["你好。"]
+
+
+def test_complete_is_all_or_nothing(own_database: Database) -> None:
+    database = own_database
+    held = claimed(database)
+    execute(database, "ALTER TABLE sentences ADD CONSTRAINT broken CHECK (text <> '坏。')")
+    with pytest.raises(Exception, match="broken"):
+        complete(database, held, "好。", "坏。")
+    assert jobs.get(database, held.job.id).status is Status.PROCESSING
+    assert rows(database, "SELECT * FROM parts") == []
+    assert jobs.attempts(database, held.job.id)[0].outcome is None
+    complete(database, held, "好。")
+
+
+def test_two_completions_at_once_store_one(database: Database) -> None:
+    held = claimed(database)
+
+    def attempt() -> bool:
+        try:
+            complete(database, held)
+        except LeaseLost:
+            return False
+        return True
+
+    assert sorted(at_once([attempt] * 4)) == [False, False, False, True]
+
+
+def test_failure_is_on_the_job(database: Database) -> None:
+    held = claimed(database)
+    fail(database, held)
+    job = jobs.get(database, held.job.id)
+    assert job.status is Status.FAILED
+    assert job.failure == jobs.JobFailure("audio_empty", "no samples", False)
+    assert job.finished_at is not None
+    [attempt] = jobs.attempts(database, job.id)
+    assert (attempt.outcome, attempt.error_code) == ("failed", "audio_empty")
+
+
+def test_next_try_waits_for_its_pause(database: Database) -> None:
+    held = claimed(database)
+    jobs.try_again(database, held, code="source_unreachable", message="503", pause_seconds=60, stage_ms={})
+    job = jobs.get(database, held.job.id)
+    assert (job.status, job.failure) == (Status.QUEUED, None)
+    assert claim(database, job.id) is None
+    waits = one(database, "SELECT extract(epoch FROM not_before - now()) FROM jobs")
+    assert 50 < waits <= 60
+    execute(database, "UPDATE jobs SET not_before = now()")
+    again = claim(database, job.id)
+    assert again is not None
+    assert (again.attempt, again.failures) == (2, 1)
+    assert jobs.attempts(database, job.id)[0].error_code == "source_unreachable"
+
+
+def test_short_pause_ends_by_itself(database: Database) -> None:
+    held = claimed(database)
+    jobs.try_again(database, held, code="c", message="m", pause_seconds=0.3, stage_ms={})
+    assert claim(database, held.job.id) is None
+    until(lambda: claim(database, held.job.id))
+
+
+def test_release_is_no_failure(database: Database) -> None:
+    held = claimed(database)
+    jobs.release(database, held, stage_ms={})
+    again = claim(database, held.job.id)
+    assert again is not None
+    assert (again.attempt, again.failures) == (2, 0)
+    assert one(database, "SELECT losses FROM jobs") == 0
+
+
+def test_restart_drops_the_parts_of_this_run_only(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, "旧。"), first_sentence=0)
+    fail(database, held)
+    jobs.retry(database, held.job.id)
+    again = claimed(database, held.job)
+    jobs.commit_part(database, again, part(0, "新。"), first_sentence=0)
+    jobs.restart(database, again)
+    assert texts(database, held.job.id) == []
+    assert rows(database, "SELECT run, text FROM sentences") == [(1, "旧。")]
+    assert rows(database, "SELECT run FROM parts") == [(1,)]
+    assert jobs.get(database, held.job.id).processed_ms == 0
+    jobs.commit_part(database, again, part(0, "更新。"), first_sentence=0)
+    assert texts(database, held.job.id) == ["更新。"]
+
+
+def test_audio_of_a_link_is_recorded_for_the_next_attempt(database: Database) -> None:
+    held = claimed(database)
+    jobs.record_audio(database, held, key="audio/x/y", size=5_000_000_000, sha256="ab")
+    jobs.release(database, held, stage_ms={})
+    source = claimed(database, held.job).job.source
+    assert (source.audio_key, source.audio_bytes, source.audio_sha256) == ("audio/x/y", 5_000_000_000, "ab")
+
+
+def test_every_time_is_the_clock_of_the_database(database: Database) -> None:
+    """No statement of a whole life carries a time that was made in Python."""
+    given: list[object] = []
+
+    @event.listens_for(database.engine, "before_cursor_execute")
+    def note(_c: object, _cursor: object, _statement: str, parameters: Any, _context: object, _many: bool) -> None:
+        sets = parameters if isinstance(parameters, list) else [parameters]
+        given.extend(value for values in sets for value in values.values())
+
+    held = claimed(database)
+    renew(database, held, 10)
+    jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
+    jobs.try_again(database, held, code="c", message="m", pause_seconds=0, stage_ms={})
+    held = claimed(database, held.job)
+    expire_lease(database, held.job.id)
+    jobs.rescue_expired(database)
+    complete(database, claimed(database, held.job))
+    canceled = jobs.cancel(database, submitted(database).id)
+    jobs.retry(database, canceled.id)
+    jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=15)
+    jobs.expire_results(database, NO_LIMIT, after_seconds=5)
+    assert len(given) > 50
+    assert not [value for value in given if isinstance(value, datetime)]
+
+
+def test_full_pool_is_said_as_unavailable(settings: Settings) -> None:
+    database = database_of(settings, pool_size=1)
+    database.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.transaction() as session:
+            session.connection()
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait(10)
+    try:
+        with pytest.raises(Unavailable):
+            jobs.page(database)
+    finally:
+        leave.set()
+        thread.join()
+    assert jobs.page(database).jobs == ()
+    database.close()
+
+
+def test_database_that_is_away_is_said_as_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        jobs.page(Database("postgresql+psycopg://u:p@127.0.0.1:1/x", 1))
+
+
+def test_broken_connection_heals(database: Database) -> None:
+    assert jobs.page(database).jobs == ()
+    with database.transaction() as session:
+        session.connection()
+        other = Database(database.url, 1)
+        execute(
+            other,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        other.close()
+        session.rollback()
+    assert jobs.page(database).jobs == ()
+
+
+def test_a_claim_whose_answer_got_lost_is_undone(database: Database) -> None:
+    job = submitted(database)
+    token = uuid.uuid4()
+    jobs.claim(database, job.id, worker=WORKER, model=MODEL, lease_seconds=60, token=token)
+    jobs.abandon_claim(database, job.id, token)
+    assert jobs.get(database, job.id).status is Status.QUEUED
+    assert jobs.attempts(database, job.id) == []
+    again = claimed(database, job)
+    assert again.attempt == 1
+    jobs.abandon_claim(database, job.id, token)  # also where it was not the claim that got lost
+    assert jobs.get(database, job.id).status is Status.PROCESSING
+
+
+def test_outages_and_failures_are_counted_apart_and_a_part_resets_both(database: Database) -> None:
+    job = submitted(database)
+    for outage in (True, True, False):
+        held = claimed(database, job)
+        jobs.try_again(database, held, code="unavailable", message="", pause_seconds=0, stage_ms={}, outage=outage)
+    held = claimed(database, job)
+    assert (held.failures, held.outages) == (1, 2)
+    jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
+    jobs.release(database, held, stage_ms={})
+    held = claimed(database, job)
+    assert (held.failures, held.outages) == (0, 0)

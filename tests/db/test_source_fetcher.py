@@ -1,0 +1,338 @@
+"""The audio of a job as a local file: copied to storage first, read from there ever after."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import random
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from common import ids, jobs
+from common import keys as api_keys
+from common.db import Database
+from common.errors import (
+    ParaqueueError,
+    SourceDenied,
+    SourceNotAllowed,
+    SourceNotFound,
+    SourceTooLarge,
+    StorageFull,
+)
+from common.jobs import Claim, LeaseLost, Submission
+from common.keys import NewKey
+from common.settings import Settings
+from common.storage import Storage, make_storage
+from common.tenants import OwnLimits
+from dev.postgres import Postgres
+from tests.db.job_cases import emptied, pool_on
+from tests.db.test_source_object import client
+from tests.servers import S3, HttpServer
+from worker.transcription.source import Fetcher
+from worker.transcription.stop import Stopped, StopReason, StopSignal
+
+CONTENT = random.Random(7).randbytes(2_500_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def shared_database(postgres: Postgres) -> Iterator[Database]:
+    with pool_on(postgres) as database:
+        yield database
+
+
+@pytest.fixture
+def database(shared_database: Database) -> Database:
+    return emptied(shared_database)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings that name no database: a fetcher is given one."""
+    places = {"storage_url": f"file:{tmp_path / 'storage'}", "scratch_dir": tmp_path / "scratch"}
+    return Settings(**places, fetch_allowed_private="127.0.0.1", max_upload_bytes=3_000_000)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def fetcher(settings: Settings, database: Database) -> Fetcher:
+    return Fetcher(settings, database, make_storage(settings))
+
+
+def link(database: Database, url: str | None, *, key: str | None = None, key_id: uuid.UUID | None = None) -> Claim:
+    """A claimed job for a link, or for an upload under `key`."""
+    kind = url.partition(":")[0] if url else "upload"
+    job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", kind, url=url, audio_key=key, key_id=key_id))
+    return again(database, job.id)
+
+
+def again(database: Database, job_id: object) -> Claim:
+    claim = jobs.claim(database, job_id, worker="w", model="demo-zh", lease_seconds=30)  # type: ignore[arg-type]
+    assert claim is not None
+    return claim
+
+
+def scratch_is_empty(settings: Settings) -> bool:
+    return not settings.scratch_dir.exists() or not list(settings.scratch_dir.iterdir())
+
+
+def keys(storage: Storage) -> list[str]:
+    return [key for key, _ in storage.keys("audio/")]
+
+
+def nothing() -> None:
+    """A check that never stops anything."""
+
+
+def test_a_link_is_copied_and_recorded(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    claim = link(database, http_server.url("a.mp3"))
+    with fetcher.fetch(claim, nothing) as path:
+        assert path.read_bytes() == CONTENT
+        source = jobs.get(database, claim.job.id).source
+        assert (source.audio_bytes, source.audio_sha256) == (len(CONTENT), SHA256)
+        assert source.audio_key == f"audio/{claim.job.id.hex}/{claim.token.hex}"
+    assert keys(fetcher.storage) == [source.audio_key]
+    assert scratch_is_empty(fetcher.settings)
+
+
+def test_a_second_attempt_reads_the_copy(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    path = http_server.directory / "a.mp3"
+    path.write_bytes(CONTENT)
+    first = link(database, http_server.url("a.mp3"))
+    with fetcher.fetch(first, nothing):
+        pass
+    jobs.release(database, first, stage_ms={})
+    path.unlink()
+    with fetcher.fetch(again(database, first.job.id), nothing) as copy:
+        assert copy.read_bytes() == CONTENT
+    assert len(http_server.requests) == 1
+
+
+def test_an_upload_is_read_where_it_lies(fetcher: Fetcher, database: Database) -> None:
+    writer = fetcher.storage.writer("audio/00/upload")
+    writer.write(CONTENT)
+    writer.commit()
+    with fetcher.fetch(link(database, None, key="audio/00/upload"), nothing) as path:
+        assert path.read_bytes() == CONTENT
+    assert path.exists()
+    assert scratch_is_empty(fetcher.settings)
+
+
+def test_deleted_audio_is_said_so(fetcher: Fetcher, database: Database) -> None:
+    for claim in (link(database, None, key="audio/00/gone"), link(database, None)):
+        with pytest.raises(SourceNotFound), fetcher.fetch(claim, nothing):
+            pytest.fail("there is nothing to fetch")
+    assert scratch_is_empty(fetcher.settings)
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("{server}/missing.mp3", SourceNotFound),
+        ("{server}/large.mp3", SourceTooLarge),
+        ("http://10.0.0.1/a.mp3", SourceNotAllowed),
+        ("http://\u200b/a.mp3", SourceNotAllowed),
+        ("oss://bucket/a.mp3", SourceNotAllowed),
+    ],
+)
+def test_nothing_stays_behind_after_an_error(
+    fetcher: Fetcher, database: Database, http_server: HttpServer, url: str, error: type[ParaqueueError]
+) -> None:
+    (http_server.directory / "large.mp3").write_bytes(CONTENT * 2)
+    claim = link(database, url.format(server=http_server.url().rstrip("/")))
+    with pytest.raises(error), fetcher.fetch(claim, nothing):
+        pytest.fail("there is nothing to fetch")
+    assert scratch_is_empty(fetcher.settings)
+    assert keys(fetcher.storage) == []
+    assert jobs.get(database, claim.job.id).source.audio_key is None
+
+
+def test_a_key_has_no_more_fetched_than_it_may_upload(
+    fetcher: Fetcher, database: Database, http_server: HttpServer
+) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+
+    def fetched_by(limit: int | None) -> bytes:
+        key, _ = api_keys.create(database, NewKey("test", limits=OwnLimits(max_upload_bytes=limit)))
+        with fetcher.fetch(link(database, http_server.url("a.mp3"), key_id=key.id), nothing) as path:
+            return path.read_bytes()
+
+    for limit in (None, 0, len(CONTENT), 10 * len(CONTENT)):
+        assert fetched_by(limit) == CONTENT
+    with pytest.raises(SourceTooLarge):
+        fetched_by(len(CONTENT) - 1)
+    assert scratch_is_empty(fetcher.settings)
+
+
+def test_nothing_stays_behind_after_a_stop(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    claim = link(database, http_server.url("a.mp3"))
+    signal, calls = StopSignal(), []
+
+    def check() -> None:
+        calls.append(1)
+        if len(list(fetcher.settings.scratch_dir.rglob("*"))) > 1 and keys_in_progress(fetcher):
+            signal.request(StopReason.SHUTDOWN)
+        signal.check()
+
+    with pytest.raises(Stopped), fetcher.fetch(claim, check):
+        pytest.fail("it was told to stop")
+    assert scratch_is_empty(fetcher.settings)
+    assert not keys_in_progress(fetcher)
+    assert keys(fetcher.storage) == []
+
+
+def keys_in_progress(fetcher: Fetcher) -> list[Path]:
+    root = Path(fetcher.settings.storage_url.removeprefix("file:"))
+    return list((root / ".incoming").glob("*"))
+
+
+def test_an_error_of_the_caller_passes_through_and_leaves_nothing(
+    fetcher: Fetcher, database: Database, http_server: HttpServer
+) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    with pytest.raises(ZeroDivisionError), fetcher.fetch(link(database, http_server.url("a.mp3")), nothing):
+        raise ZeroDivisionError
+    assert scratch_is_empty(fetcher.settings)
+
+
+def test_a_fenced_off_worker_records_nothing(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    claim = link(database, http_server.url("a.mp3"))
+    jobs.release(database, claim, stage_ms={})
+    new = again(database, claim.job.id)
+    with fetcher.fetch(new, nothing):
+        pass
+    with pytest.raises(LeaseLost), fetcher.fetch(claim, nothing):
+        pytest.fail("the job is another's")
+    source = jobs.get(database, claim.job.id).source
+    assert source.audio_key is not None and source.audio_key.endswith(new.token.hex)
+    assert fetcher.storage.fetch(source.audio_key, fetcher.settings.scratch_dir).read_bytes() == CONTENT
+    assert scratch_is_empty(fetcher.settings)
+
+
+def test_many_fetch_at_once(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    claims = [link(database, http_server.url("a.mp3")) for _ in range(4)]
+    got: list[bytes] = []
+
+    def fetch(claim: Claim) -> None:
+        with fetcher.fetch(claim, nothing) as path:
+            got.append(path.read_bytes())
+
+    threads = [threading.Thread(target=fetch, args=(claim,)) for claim in claims]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert got == [CONTENT] * 4
+    assert scratch_is_empty(fetcher.settings)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with 1 MiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("no right to mount a small disk here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("full", ["scratch", "storage"])
+def test_a_full_disk_is_said_so(
+    settings: Settings, database: Database, http_server: HttpServer, small_disk: Path, full: str
+) -> None:
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    place = {"scratch_dir": small_disk} if full == "scratch" else {"storage_url": f"file:{small_disk}"}
+    changed = settings.model_copy(update=place)
+    claim = link(database, http_server.url("a.mp3"))
+    with pytest.raises(StorageFull), Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing):
+        pytest.fail("there was no room for it")
+    assert not [path for path in small_disk.rglob("*") if path.is_file()]
+    assert scratch_is_empty(changed)
+    assert jobs.get(database, claim.job.id).source.audio_key is None
+
+
+def test_other_errors_of_the_disk_are_not_called_full(settings: Settings, database: Database, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    changed = settings.model_copy(update={"scratch_dir": tmp_path / "file"})
+    with (
+        pytest.raises(OSError) as caught,
+        Fetcher(changed, database, make_storage(changed)).fetch(link(database, None, key="a"), nothing),
+    ):
+        pytest.fail("there is no such directory")
+    assert caught.value.errno in {errno.ENOTDIR, errno.EEXIST}
+
+
+@pytest.mark.parametrize("name", ["录音/第 1 次 会议.mp3", "100%.mp3", "a+b.mp3"])
+@pytest.mark.parametrize("scheme", ["s3", "oss", "S3"])
+def test_object_links_use_their_own_settings(
+    settings: Settings, database: Database, s3: S3, scheme: str, name: str
+) -> None:
+    changed = settings.model_copy(update=object_settings(s3))
+    client(s3).put_object(Bucket=s3.bucket, Key=name, Body=CONTENT)
+    written = name.replace("%", "%25").replace(" ", "%20")
+    claim = link(database, f"{scheme}://{s3.bucket}/{written}")
+    with Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing) as path:
+        assert path.read_bytes() == CONTENT
+    assert jobs.get(database, claim.job.id).source.audio_sha256 == SHA256
+    assert scratch_is_empty(changed)
+
+
+def test_wrong_credentials_are_a_refusal_and_not_told(settings: Settings, database: Database, s3: S3) -> None:
+    client(s3).put_object(Bucket=s3.bucket, Key="a", Body=CONTENT)
+    values = object_settings(s3) | {"oss_access_key_secret": SecretStr("a-wrong-secret")}
+    changed = settings.model_copy(update=values)
+    claim = link(database, f"oss://{s3.bucket}/a")
+    with (
+        pytest.raises(SourceDenied) as denied,
+        Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing),
+    ):
+        pytest.fail("the store must refuse")
+    assert "secret" not in denied.value.message
+    assert scratch_is_empty(changed)
+
+
+def test_storage_may_be_an_object_store(
+    settings: Settings, database: Database, s3: S3, http_server: HttpServer
+) -> None:
+    stored = {
+        "storage_url": f"s3://{s3.bucket}/some/prefix",
+        "s3_endpoint_url": s3.endpoint_url,
+        "s3_access_key_id": s3.access_key_id,
+        "s3_secret_access_key": SecretStr(s3.secret_access_key),
+    }
+    changed = settings.model_copy(update=stored)
+    (http_server.directory / "a.mp3").write_bytes(CONTENT)
+    claim = link(database, http_server.url("a.mp3"))
+    storage = make_storage(changed)
+    with Fetcher(changed, database, storage).fetch(claim, nothing) as path:
+        assert path.read_bytes() == CONTENT
+        assert changed.scratch_dir in path.parents
+    assert scratch_is_empty(changed)
+    assert keys(storage) == [jobs.get(database, claim.job.id).source.audio_key]
+
+
+def object_settings(store: S3) -> dict[str, object]:
+    return {
+        "source_s3_endpoint_url": store.endpoint_url,
+        "source_s3_access_key_id": store.access_key_id,
+        "source_s3_secret_access_key": SecretStr(store.secret_access_key),
+        "source_s3_buckets": ("test-*",),
+        "oss_buckets": ("test-*",),
+        "oss_endpoint_url": store.endpoint_url,
+        "oss_region": store.region,
+        "oss_access_key_id": store.access_key_id,
+        "oss_access_key_secret": SecretStr(store.secret_access_key),
+        "oss_addressing_style": "path",
+    }

@@ -1,0 +1,261 @@
+"""`python -m admin doctor`: each check seen well and seen failing, on real servers; and nothing hangs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from admin import doctor, machine, servers
+from admin.checks import Found, Level
+from common import jobs, keys
+from common.db import Database
+from common.jobs import Worker
+from common.keys import NewKey
+from common.settings import Settings
+from dev.process import free_port
+from dev.stack import REPOSITORY
+from tests.db.job_cases import completed, database_of, execute, submitted
+from tests.servers import HttpServer
+
+NOBODY = "127.0.0.1:1"
+AWAY = {
+    "database": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "schema": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "clock": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "workers": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "moving": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "secrets": {"database_url": f"postgresql://x:secret@{NOBODY}/x"},
+    "redis": {"redis_url": f"redis://:secret@{NOBODY}/0"},
+    "light": {"redis_url": f"redis://:secret@{NOBODY}/0"},
+    "storage": {"storage_url": "file:/proc/no/such/place"},
+}
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    opened = database_of(settings)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def look(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Found]:
+    """One check, as `examine` makes it, with changed settings."""
+
+    def one(name: str, **changes: Any) -> Found:
+        monkeypatch.setattr(doctor, "load_settings", lambda: Settings(**dict(settings) | changes))
+        [result] = doctor.examine([name], timeout_seconds=30)
+        return Found(result.level, result.message, result.hint)
+
+    return one
+
+
+def worker(name: str = "w-1", **changes: str) -> Worker:
+    return Worker(
+        **{"id": name, "model": "demo-zh", "revision": "r1", "precision": "fp32", "device": "cpu", "slots": 4} | changes
+    )  # type: ignore[arg-type]
+
+
+def test_each_server_that_is_there_is_named(look: Callable[..., Found]) -> None:
+    assert look("database").message.startswith("PostgreSQL 18")
+    assert look("redis").message.startswith("Valkey 9")
+    assert "written, read, deleted" in look("storage").message
+    for name in ("database", "redis", "storage", "schema", "clock", "moving", "ffmpeg", "model", "device"):
+        assert look(name).level is Level.OK, name
+
+
+@pytest.mark.parametrize("name", AWAY)
+def test_each_server_that_is_away_is_a_failure_with_a_hint_and_without_its_password(
+    look: Callable[..., Found], name: str
+) -> None:
+    found = look(name, **AWAY[name])
+    assert found.level is Level.FAIL
+    assert found.hint
+    assert "secret" not in found.message
+
+
+def test_a_database_without_a_column_of_the_code(look: Callable[..., Found], database: Database) -> None:
+    execute(database, "ALTER TABLE workers DROP COLUMN drain")
+    found = look("schema")
+    assert found == Found(Level.FAIL, "the database lacks workers.drain", "run python -m alembic upgrade head")
+    execute(database, "ALTER TABLE workers ADD COLUMN drain text")
+    execute(database, "UPDATE alembic_version SET version_num = '0001'")
+    found = look("schema")
+    assert (found.level, "stands at 0001" in found.message) == (Level.WARN, True)
+
+
+def test_a_clock_that_is_off(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch) -> None:
+    right = time.time
+    monkeypatch.setattr(servers.time, "time", lambda: right() + 5)
+    assert look("clock").level is Level.WARN
+    monkeypatch.setattr(servers.time, "time", lambda: right() - 3600)
+    found = look("clock")
+    assert (found.level, found.message.startswith("3600")) == (Level.FAIL, True)
+    assert found.message.endswith("behind PostgreSQL's")
+
+
+def test_a_redis_that_forgets(look: Callable[..., Found], settings: Settings) -> None:
+    with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
+        before = client.config_get("maxmemory-policy")["maxmemory-policy"]  # type: ignore[index]
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        try:
+            assert look("redis").level is Level.WARN
+        finally:
+            client.config_set("maxmemory-policy", before)
+
+
+def test_a_model_that_is_missing_or_not_whole(look: Callable[..., Found], tmp_path: Path) -> None:
+    assert look("model", model="paraformer-large-zh", models_dir=tmp_path).level is Level.FAIL
+    may = look("model", model="paraformer-large-zh", models_dir=tmp_path, model_source="modelscope")
+    assert may.level is Level.WARN
+    assert look("model", model="nobody-knows-it").level is Level.FAIL
+    (tmp_path / "demo-zh" / "asr").mkdir(parents=True)
+    broken = look("model", models_dir=tmp_path)
+    assert (broken.level, "asr/model.pt" in broken.message) == (Level.FAIL, True)
+
+
+def test_a_broken_ffmpeg(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert look("ffmpeg").message.startswith("ffmpeg version")
+    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: "/bin/false")
+    assert look("ffmpeg").level is Level.FAIL
+    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(tmp_path / "none"))
+    assert look("ffmpeg").hint == "pip install imageio-ffmpeg"
+
+
+def test_a_gpu_that_is_not_there(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(machine, "_gpus", list)
+    assert look("device", device="cuda:0").level is Level.FAIL
+    assert "CPU" in look("device", device="auto").message
+    monkeypatch.undo()
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'NVIDIA H200, 143771 MiB'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert machine.device(Settings(device="cuda:0"), deep=False) == Found(Level.OK, "NVIDIA H200, 143771 MiB")
+
+
+def test_a_disk_that_is_full(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    for free, level in ((5 << 30, Level.OK), (2 << 30, Level.WARN), (1 << 20, Level.FAIL)):
+        monkeypatch.setattr(machine.shutil, "disk_usage", lambda _, free=free: usage(1 << 40, 0, free))
+        assert look("disk").level is level
+
+
+def test_who_can_call(look: Callable[..., Found], database: Database) -> None:
+    assert look("secrets", admin_key=None).level is Level.FAIL
+    keys.create(database, NewKey("first"))
+    found = look("secrets", admin_key=None)
+    assert found.level is Level.WARN
+    assert "PARAQUEUE_SECRET_KEY is not set: no sign-in to the console" in found.message
+    assert "PARAQUEUE_WEBHOOK_SECRET is not set" in found.message
+    whole = {"secret_key": "A" * 43 + "=", "webhook_secret": "whsec_" + "A" * 32}
+    assert look("secrets", **whole) == Found(Level.OK, "1 API keys; webhooks can be signed")
+    assert look("secrets", auth="off").level is Level.WARN
+
+
+def test_workers_that_are_away_or_differ(look: Callable[..., Found], database: Database) -> None:
+    assert look("workers").level is Level.WARN
+    jobs.register_worker(database, worker())
+    assert look("workers") == Found(Level.OK, "1 for demo-zh with 4 slots")
+    jobs.register_worker(database, worker("w-2", precision="int8"))
+    assert look("workers").level is Level.WARN
+
+
+def test_no_light_worker(look: Callable[..., Found]) -> None:
+    found = look("light")
+    assert (found.level, found.hint) == (Level.FAIL, "start python -m worker.light")
+
+
+def test_what_is_stuck_is_told(look: Callable[..., Found], database: Database) -> None:
+    submitted(database)
+    assert look("moving").message == "something is stuck: no_worker"
+    jobs.register_worker(database, worker())
+    assert look("moving").level is Level.OK
+    completed(database, submitted(database, webhook_url="https://example.com/hook"))
+    execute(database, "UPDATE deliveries SET next_attempt_at = now() - interval '1 hour'")
+    assert look("moving").message == "something is stuck: deliveries_overdue"
+
+
+def test_who_listens_at_the_port(look: Callable[..., Found], http_server: HttpServer) -> None:
+    assert look("api", port=free_port()).level is Level.WARN
+    assert "another program" in look("api", port=http_server.port).message
+    body = json.dumps({"checks": {"database": "ok", "redis": "Redis does not answer"}}).encode()
+
+    def not_ready(handler: Any) -> None:
+        handler.send_response(503)
+        handler.send_header("Content-Type", "application/json")
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    http_server.routes["/health/ready"] = not_ready
+    assert look("api", port=http_server.port).message.endswith("is not ready: redis: Redis does not answer")
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "admin", "doctor", *arguments]
+    return subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120)
+
+
+def test_servers_that_say_nothing_do_not_hang_it(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        changed = environment | {
+            "PARAQUEUE_DATABASE_URL": f"postgresql://x@{place}/x",
+            "PARAQUEUE_REDIS_URL": f"redis://{place}/0",
+            "PARAQUEUE_STORAGE_URL": "s3://bucket",
+            "PARAQUEUE_S3_ENDPOINT_URL": f"http://{place}",
+            "PARAQUEUE_S3_ACCESS_KEY_ID": "x",
+            "PARAQUEUE_S3_SECRET_ACCESS_KEY": "x",
+            "PARAQUEUE_PORT": str(silent.getsockname()[1]),
+        }
+        ran = run(changed, "--timeout", "2", "--json")
+    told = {item["name"]: item for item in json.loads(ran.stdout)}
+    assert ran.returncode == 1
+    assert list(told) == doctor.names()
+    for name in (*AWAY, "api"):
+        assert told[name]["level"] == "fail", name
+    assert told["ffmpeg"]["level"] == "ok", "the others are told all the same"
+    assert ran.stderr == ""
+
+
+def test_a_line_for_each_and_the_exit_status(environment: dict[str, str]) -> None:
+    ran = run(environment, "--only", "database", "--only", "redis")
+    assert ran.returncode == 0, ran.stdout
+    lines = ran.stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["ok", "database"], ["ok", "redis"]]
+    failed = run(environment, "--only", "light")
+    assert (failed.returncode, failed.stdout.split()[:2]) == (1, ["fail", "light"])
+    assert "→ start python -m worker.light" in failed.stdout
+    assert run(environment, "--skip", "colour").returncode == 2
+
+
+def test_settings_that_are_wrong_are_the_one_line(environment: dict[str, str]) -> None:
+    ran = run(environment | {"PARAQUEUE_PORT": "none"})
+    assert ran.returncode == 1
+    assert len(ran.stdout.splitlines()) == 1
+    assert "PARAQUEUE_PORT" in ran.stdout
+
+
+def test_torch_is_loaded_only_if_asked_for(environment: dict[str, str]) -> None:
+    code = "import sys, admin.cli; from admin import doctor; doctor.examine(doctor.names(), timeout_seconds=20); "
+    code += "sys.exit('torch' in sys.modules or 'fastapi' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], env=environment, cwd=REPOSITORY, timeout=60, check=False)
+    assert ran.returncode == 0
+
+
+@pytest.mark.slow
+def test_torch_says_what_it_sees(environment: dict[str, str]) -> None:
+    deep = run(environment, "--deep", "--only", "device", "--timeout", "100")
+    assert deep.stdout.startswith("ok    device  torch 2."), deep.stdout

@@ -1,0 +1,89 @@
+"""Resume states as bytes, and which engine may continue from one.
+
+A state is a dict of numbers, strings, lists and numpy arrays. It is stored with the identity of the engine that made
+it, and read only by an engine with the same identity.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+STATE_VERSION = 2
+"""Goes up with every change to what a state holds or means. Version 1 had its identity checked in two places."""
+
+_MAGIC = b"PQRS"
+_ARRAY = "@array"
+
+
+class StaleState(Exception):
+    """A resume state that this engine cannot continue from; the run has to start again."""
+
+
+@dataclass(frozen=True)
+class StateIdentity:
+    """What must be the same for a state to continue with the text that an undisturbed run would have given."""
+
+    revision: str
+    precision: str
+    max_segment_ms: int | None
+    version: int = STATE_VERSION
+
+    def pack(self, state: dict[str, Any]) -> bytes:
+        """A state of this identity as bytes."""
+        arrays, described = _split_arrays(state)
+        text = json.dumps({"identity": asdict(self), "state": described}, ensure_ascii=False)
+        file = io.BytesIO()
+        np.savez_compressed(file, allow_pickle=False, described=np.frombuffer(text.encode(), np.uint8), **arrays)
+        content = file.getvalue()
+        return _MAGIC + zlib.crc32(content).to_bytes(4, "big") + content
+
+    def unpack(self, packed: bytes) -> dict[str, Any]:
+        """The inverse of `pack`. Raises StaleState for a state of another identity, or bytes that are no state."""
+        content = packed[8:]
+        # The checksum comes first: the parsers of archives and arrays raise nearly anything for bytes that are damaged.
+        if packed[:8] != _MAGIC + zlib.crc32(content).to_bytes(4, "big"):
+            raise StaleState("The resume state cannot be read.")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        described = json.loads(arrays.pop("described").tobytes())
+        found = described["identity"]
+        if found != asdict(self):
+            raise StaleState(f"The resume state was made by {found}, this engine is {asdict(self)}.")
+        state: dict[str, Any] = _join_arrays(described["state"], arrays)
+        return state
+
+
+def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:
+    """Nested dicts and lists → the numpy arrays in them by name, and the rest with names in their places."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def walk(part: Any) -> Any:
+        if isinstance(part, np.ndarray):
+            name = f"array{len(arrays)}"
+            arrays[name] = part
+            return {_ARRAY: name}
+        if isinstance(part, dict):
+            return {key: walk(item) for key, item in part.items()}
+        if isinstance(part, (list, tuple)):
+            return [walk(item) for item in part]
+        return part.item() if isinstance(part, np.generic) else part
+
+    return arrays, walk(value)
+
+
+def _join_arrays(value: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    """The inverse of `_split_arrays`."""
+    if isinstance(value, dict):
+        if set(value) == {_ARRAY}:
+            return arrays[value[_ARRAY]]
+        return {key: _join_arrays(item, arrays) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_join_arrays(item, arrays) for item in value]
+    return value
