@@ -1,4 +1,4 @@
-# The commands of this repository; README.md tells them as a story. Options go through ARGS, for example
+# The commands of this repository; see README.md and CONTRIBUTING.md. Options are passed in ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
 .PHONY: help venv run test soak check docs bench demo-model bench-api model lock clean
@@ -7,20 +7,20 @@ python := .venv/bin/python
 help: ## List these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 # \2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || true
 
-venv: ## Make .venv from the lock file; every other command does so by itself
+venv: ## Create or update .venv from the lock file; other commands do so automatically
 	@dev/setup.sh
 
-run: venv ## Start the whole stack here, transcribe the sample, serve until Ctrl-C (ARGS=--once: stop then)
+run: venv ## Start the whole stack locally, transcribe the sample, run until Ctrl-C (ARGS=--once: stop after it)
 	@exec $(python) -m dev --end-with-parent $(ARGS)
 
 test: venv ## Run the tests that are not marked slow
 	@dev/browser.sh
 	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
 
-soak: venv ## Cause every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
+soak: venv ## Inject every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
 	@exec nice $(python) -m tests.faults.soak $(ARGS)
 
-check: venv ## Lint, types, import rules, whether migrations and models agree, and an audit of the dependencies
+check: venv ## Lint, types, import rules, migrations against models, vulnerabilities of dependencies
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
@@ -28,19 +28,19 @@ check: venv ## Lint, types, import rules, whether migrations and models agree, a
 	$(python) -m dev.check_migrations
 	$(python) -m dev.audit
 
-docs: ## Build the documentation as a site in site/; it can be opened as files
+docs: ## Build the documentation site in site/, which needs no server
 	@dev/docs.sh $(ARGS)
 
-bench: venv ## Measure the engine beside its peers; tables here and in bench/results (ARGS=--quick: under 4 minutes)
+bench: venv ## Compare the engine with its peers; tables here and in bench/results (ARGS=--quick: about 4 minutes)
 	@exec $(python) -m bench $(ARGS)
 
-demo-model: venv ## Make the small bundled model again: speak, train, evaluate, write its card
+demo-model: venv ## Rebuild the bundled demo model: synthesise, train, evaluate, write its card
 	@exec $(python) -m training $(ARGS)
 
 model: venv ## Download the production model before a worker needs it
 	@exec $(python) -m worker.transcription.models
 
-bench-api: venv ## Measure the front: submit, poll, list, upload, start; writes bench/results/api.json
+bench-api: venv ## Measure the API: submit, poll, list, upload, start; writes bench/results/api.json
 	@exec $(python) -m bench.api $(ARGS)
 
 lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)

@@ -70,7 +70,7 @@ class Requires:
         """Raises Forbidden."""
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is None:  # the gate lets nobody through to /v1 without; this is for a route outside of it
-            raise Unauthenticated("give an API key")
+            raise Unauthenticated("an API key is required")
         for scope in self.scopes:
             if scope not in caller.scopes:
                 raise Forbidden(f"this call needs a key with the scope `{scope}`")

@@ -48,7 +48,9 @@ class IdleBodies:
             try:
                 message = await asyncio.wait_for(receive(), self._seconds)
             except TimeoutError:
-                raise HTTPException(408, f"nothing came of the body for {self._seconds:.0f} s") from None
+                raise HTTPException(
+                    408, f"no part of the request body was received for {self._seconds:.0f} s"
+                ) from None
             whole = not message.get("more_body", False)
             return message
 

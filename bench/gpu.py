@@ -1,10 +1,12 @@
 """The engine on a GPU beside FunASR, on a machine without a network: `python -m bench.gpu`.
 
     python -m bench.gpu wheels DIRECTORY        # before, where there is a network: what to carry along (Python 3.12)
-    pip install --no-index --no-deps --find-links DIRECTORY DIRECTORY/*.whl && python -m bench.gpu
+    pip install --no-index --no-deps --find-links DIRECTORY DIRECTORY/*.whl && python -m bench.gpu --results OUT
 
-The second line is the one command there, meant to end in under ten minutes. torch, numpy, numba, rich and PyYAML must
-be on the machine. Audio is wav, read by soundfile: ffmpeg alone would be more than may be carried.
+The second line is the one command there. torch, numpy, numba, rich and PyYAML must be on the machine. The parts run in
+the order of their worth. Each writes `OUT/gpu.json` anew when it ends, one that fails is named in it and the next one
+begins, and none begins when the time is over: whatever happens, what was measured is kept.
+Audio is wav, read by soundfile: ffmpeg alone would be more than may be carried.
 `--device cpu --quick` tries the script where there is no GPU.
 """
 
@@ -16,33 +18,33 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench import host_cost, speed, vad
+from bench.gpu_machine import CARRIED, CARRIED_SOURCES
 from bench.lab import CACHE, QUICK, Effort, Lab
 from bench.machine import REPOSITORY
 from bench.report import RESULTS, Report, conditions
 
-BARE = (
-    "audioread", "funasr", "hydra-core", "kaldi-native-fbank", "kaldiio", "librosa", "omegaconf", "pooch", "rapidfuzz",
-    "soundfile", "soxr", "torch-complex",
-)  # fmt: skip
-"""What FunASR and the engine import, and such a machine lacks; in the versions of requirements/dev.lock."""
-SOURCES = ("antlr4-python3-runtime", "jieba")
-"""The same, published without wheels; both are pure Python."""
 MOST_BYTES = 64 * 2**20
-GPU = Effort(rounds=3, files=16, file_seconds=300, long_seconds=(), vad_seconds=600)
+GPU = Effort(rounds=3, files=16, file_seconds=300, long_seconds=(), vad_seconds=600, compared_files=60)
 BAR = 20.0
+PRECISIONS = ("fp32", "bf16", "fp16")
+LATEST_START_SECONDS = 480.0
+"""A part that has not begun by then is left out: the machine is lent for ten minutes."""
+
+Part = tuple[str, Callable[[], None]]
 
 
 def main(arguments: list[str]) -> int:
-    """Collect wheels, or measure, print, and write `bench/results/gpu.json`."""
+    """Collect wheels, or measure, print, and write `gpu.json`. Returns 1 if a part failed."""
     if arguments[:1] == ["wheels"]:
         return collect(Path(arguments[1]))
     options = _options(arguments)
     started = time.monotonic()
-    effort = replace(QUICK, files=4, long_seconds=()) if options.quick else GPU
+    effort = replace(QUICK, files=4, long_seconds=(), compared_files=4) if options.quick else GPU
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - started:6.0f} s  {text}", flush=True)
@@ -52,17 +54,74 @@ def main(arguments: list[str]) -> int:
     report = Report(
         "gpu", conditions({"device": options.device, "threads": options.threads, "audio": audio}), "one file of 10 s"
     )
-    chosen = speed.gpu_entrants(effort.files)
-    runs = speed.measure(lab, report, chosen)
-    for one in (one for one in chosen if one.kind == "ours" and one.at_once > 1):
-        ratio = speed.ratio(runs.get(speed.AUTOMODEL), runs.get(one.name))
-        report.bar(f"gpu_{one.precision}_ratio", ratio.median if ratio else None, bar=BAR)
-    vad.measure(lab, report)
-    host_cost.measure(report)
-    report.conditions["took"] = f"{time.monotonic() - started:.0f} s"
+    failed = run_parts(_parts(lab, report, options), report, options.results, started + options.latest_start, say)
     report.show()
     say(f"written to {report.write(options.results)}")
-    return 0
+    return int(failed > 0)
+
+
+def run_parts(
+    parts: Sequence[Part], report: Report, results: Path, latest_start: float, say: Callable[[str], None]
+) -> int:
+    """Run the parts in order and write the report after each; returns how many failed or were left out.
+
+    Nothing that a part raises stops the others: the machine may not be had a second time.
+    """
+    from bench.speed import refuse
+
+    began = time.monotonic()
+    failed = 0
+    for name, measure in parts:
+        if time.monotonic() > latest_start:
+            refuse(report, name, "left out: the time was over")
+            failed += 1
+            continue
+        say(f"part: {name}")
+        try:
+            measure()
+        except Exception as error:
+            traceback.print_exc()
+            refuse(report, name, f"{type(error).__name__}: {error}"[:600])
+            failed += 1
+        report.conditions["took"] = f"{time.monotonic() - began:.0f} s"
+        report.write(results)
+    return failed
+
+
+def _parts(lab: Lab, report: Report, options: argparse.Namespace) -> list[Part]:
+    """In the order of their worth. Each imports what it needs itself, so that a missing package costs one part."""
+
+    def sanity() -> None:
+        from bench import gpu_sanity
+
+        gpu_sanity.measure(report, options.device)
+
+    def texts() -> None:
+        from bench import same_text
+
+        same_text.precisions(lab, report, PRECISIONS)
+
+    def whole() -> None:
+        from bench import speed
+
+        chosen = speed.gpu_entrants(lab.effort.files)
+        runs = speed.measure(lab, report, chosen)
+        for one in (one for one in chosen if one.kind == "ours" and one.at_once > 1):
+            ratio = speed.ratio(runs.get(speed.AUTOMODEL), runs.get(one.name))
+            report.bar(f"gpu_{one.precision}_ratio", ratio.median if ratio else None, bar=BAR)
+
+    def vad() -> None:
+        from bench import vad
+
+        vad.measure(lab, report)
+
+    def host() -> None:
+        from bench import host_cost
+
+        host_cost.measure(report)
+
+    parts = {"sanity": sanity, "texts": texts, "speed": whole, "vad": vad, "host": host}
+    return [(name, part) for name, part in parts.items() if name in (options.only or parts)]
 
 
 def collect(directory: Path) -> int:
@@ -75,8 +134,8 @@ def collect(directory: Path) -> int:
         common = ["--no-deps", "--constraint", str(bound)]
         platforms = [f"--platform={name}_x86_64" for name in ("manylinux_2_28", "manylinux_2_17", "manylinux2014")]
         target = ["--only-binary=:all:", "--python-version=3.12", "--platform=any", *platforms, "-d", str(directory)]
-        subprocess.run([*pip, "download", *common, *target, *BARE], check=True)
-        subprocess.run([*pip, "wheel", *common, "-w", str(directory), *SOURCES], check=True)
+        subprocess.run([*pip, "download", *common, *target, *CARRIED], check=True)
+        subprocess.run([*pip, "wheel", *common, "-w", str(directory), *CARRIED_SOURCES], check=True)
     size = sum(file.stat().st_size for file in directory.glob("*.whl"))
     print(f"{len(list(directory.glob('*.whl')))} wheels, {size / 2**20:.1f} MiB in {directory}")
     return int(size > MOST_BYTES)
@@ -88,6 +147,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--device", default="cuda:0")
     parser.add_argument("--quick", action="store_true", help="a trial: a minute of audio")
+    parser.add_argument("--only", nargs="+", metavar="PART", help="sanity, texts, speed, vad, host")
+    parser.add_argument(
+        "--latest-start", type=float, default=LATEST_START_SECONDS, help="seconds; later parts are left out"
+    )
     parser.add_argument("--threads", type=int, default=min(os.cpu_count() or 1, 16), help="of every contender")
     parser.add_argument("--cache", type=Path, default=CACHE, help="where models and audio are kept")
     parser.add_argument("--results", type=Path, default=RESULTS, help="directory of the JSON file")

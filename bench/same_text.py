@@ -47,6 +47,37 @@ def measure(lab: Lab, report: Report) -> None:
     _int8(lab, report, numbers, error_rate(ours.texts))
 
 
+def precisions(lab: Lab, report: Report, wanted: Sequence[str]) -> None:
+    """Adds a table: the texts of each precision beside FunASR in fp32 on the same device, and resumed beside alone."""
+    numbers = [str(number) for number in range(lab.effort.compared_files)]
+    with lab.remote("sameness-funasr", lab.demo) as remote:
+        reference = remote.run(numbers)
+    table = report.table(
+        f"Text by precision, {len(numbers)} random files of demo speech",
+        *(
+            Column("what"),
+            Column("equal", "texts equal"),
+            Column("resumed", "equal when resumed"),
+            Column("cer", "CER, %"),
+        ),
+    )
+    expected = error_rate(reference.texts)
+    table.add(what="FunASR fp32", equal=len(numbers), cer=expected)
+    for precision in wanted:
+        lab.say(f"texts: {precision}")
+        try:
+            with lab.remote("sameness-ours", lab.demo, precision, at_once=8, max_segment_ms=None) as remote:
+                run = remote.run(numbers)
+        except Refused as error:
+            table.note(f"{precision}: {error}")
+            continue
+        alone, resumed = (run.details["passes"][name] for name in ("alone", "resumed"))
+        again = sum(one["text"] == other["text"] for one, other in zip(alone, resumed, strict=True))
+        equal = sum(one == other for one, other in zip(run.texts, reference.texts, strict=True))
+        table.add(what=f"ours {precision}", equal=equal, resumed=again, cer=error_rate(run.texts))
+        report.bar(f"{precision}_cer_points_worse", error_rate(run.texts) - expected, bar=0.1, at_most=True)
+
+
 def error_rate(texts: Sequence[str]) -> float:
     """Character error rate in percent over the files whose words are all known."""
     errors = length = 0

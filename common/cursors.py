@@ -23,8 +23,8 @@ def decoded(cursor: str) -> tuple[datetime, uuid.UUID]:
         created_at, _, row_id = plain.partition("|")
         moment = datetime.fromisoformat(created_at)
         if moment.tzinfo is None:
-            raise ValueError("a cursor's time has a zone")
+            raise ValueError("a cursor's time must have a time zone")
         # PostgreSQL knows fewer offsets than Python, and no year 0.
         return moment.astimezone(UTC), uuid.UUID(hex=row_id)
     except (ValueError, OverflowError, binascii.Error, UnicodeError):
-        raise InvalidRequest("`after` is not a cursor that this service gave out") from None
+        raise InvalidRequest("`after` is not a valid cursor") from None

@@ -131,14 +131,14 @@ class Database:
                 yield session
         except OperationalError as error:
             DATABASE_ERRORS.inc()
-            raise Unavailable(_why(error, "the database does not answer")) from error
+            raise Unavailable(_why(error, "the database does not respond")) from error
         except TimeoutError as error:
             POOL_TIMEOUTS.inc()
             raise Unavailable("all connections to the database are busy") from error
         except DBAPIError as error:
             if error.connection_invalidated:
                 DATABASE_ERRORS.inc()
-                raise Unavailable(_why(error, "the connection to the database broke")) from error
+                raise Unavailable(_why(error, "the connection to the database was lost")) from error
             raise
         for call in session.info.get(AFTER_COMMIT, ()):
             call()

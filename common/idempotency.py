@@ -57,7 +57,7 @@ class StoredResponse:
     def for_request(self, fingerprint: bytes) -> StoredResponse:
         """Itself. Raises IdempotencyKeyReused where the repeat asks for something else."""
         if fingerprint != self.fingerprint:
-            raise IdempotencyKeyReused("this Idempotency-Key was used for another request; take a new one")
+            raise IdempotencyKeyReused("this Idempotency-Key was already used for a different request")
         return self
 
 
@@ -85,7 +85,7 @@ def begin(database: Database, scope: IdempotencyScope) -> IdempotencyLease | Sto
             return IdempotencyLease(scope, token)
         row = session.scalars(select(IdempotencyRow).where(*_named(scope))).one_or_none()
         if row is None or row.status is None:
-            raise IdempotencyKeyInUse("a request with this Idempotency-Key is still under way")
+            raise IdempotencyKeyInUse("a request with this Idempotency-Key is still in progress")
         return StoredResponse(row.fingerprint or b"", row.status, row.body or b"", row.location)
 
 
@@ -122,7 +122,7 @@ def keep(
         .returning(IdempotencyRow.token)
     )
     if session.scalar(kept) is None:
-        raise IdempotencyKeyInUse("another request took this Idempotency-Key over in the meantime")
+        raise IdempotencyKeyInUse("another request has taken over this Idempotency-Key")
 
 
 def release(database: Database, held: IdempotencyLease) -> None:

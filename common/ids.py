@@ -32,7 +32,7 @@ def parsed(prefix: str, text: str) -> uuid.UUID:
     try:
         value = uuid.UUID(hex=tail)
     except ValueError:
-        raise NotFound(f"there is no {text!r}") from None
+        raise NotFound(f"not found: {text!r}") from None
     if shown(prefix, value) != text:  # Python reads other spellings of a number too
-        raise NotFound(f"there is no {text!r}")
+        raise NotFound(f"not found: {text!r}")
     return value

@@ -134,7 +134,7 @@ def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple
         tenants.ensure(session, new.tenant)
         mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
         if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
-            raise WrongState(f"the tenant has {MAX_KEYS_OF_TENANT} keys already; revoke one first")
+            raise WrongState(f"the tenant's limit of {MAX_KEYS_OF_TENANT} keys is reached; revoke one first")
         values = _values(new, secret) | {"id": ids.new_id(), "made_by": maker.key_id if maker is not None else None}
         row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
         return _key_of(row), secret
@@ -297,7 +297,7 @@ def rotate(
 
 def _not_of_the_settings(key_id: uuid.UUID) -> None:
     if key_id == ADMIN_KEY_ID:
-        raise WrongState("this key is the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
+        raise WrongState("this key is defined by the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
 
 
 def _values(new: NewKey, secret: str) -> dict[str, Any]:
@@ -315,7 +315,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
 def _existing(session: Session, key_id: uuid.UUID, tenant: str | None) -> ApiKeyRow:
     row = session.get(ApiKeyRow, key_id, with_for_update=True)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.KEY, key_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.KEY, key_id)!r}")
     return row
 
 

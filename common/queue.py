@@ -110,15 +110,15 @@ class Publisher:
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
-        """Send one message. Raises Unavailable where Redis does not answer, or takes nothing."""
+        """Send one message. Raises Unavailable where Redis does not respond, or takes nothing."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
 
     def wake_deliverers(self) -> None:
-        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look into the outbox now. Raises Unavailable where Redis does not respond."""
         self._send(DELIVER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def wake_renderers(self) -> None:
-        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not answer."""
+        """Have the light workers look for wanted renditions. Raises Unavailable where Redis does not respond."""
         self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def _send(self, task: str, **options: Any) -> None:
@@ -140,7 +140,7 @@ class Publisher:
 
 
 def check_broker(application: Celery) -> None:
-    """Raises Unavailable where Redis does not answer within a few seconds, or takes no writes."""
+    """Raises Unavailable where Redis does not respond within a few seconds, or takes no writes."""
     try:
         with application.connection_for_write() as connection:
             connection.ensure_connection(max_retries=1, interval_start=RECONNECT_SECONDS, timeout=3)
@@ -152,7 +152,7 @@ def check_broker(application: Celery) -> None:
 def _refusal(error: Exception) -> str:
     refuses = isinstance(error, ResponseError) or isinstance(error.__cause__, ResponseError)
     return (
-        "Redis takes no writes" if refuses and not isinstance(error, AuthenticationError) else "Redis does not answer"
+        "Redis takes no writes" if refuses and not isinstance(error, AuthenticationError) else "Redis does not respond"
     )
 
 

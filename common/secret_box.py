@@ -25,7 +25,7 @@ class SecretBox:
             return self._all.decrypt(sealed).decode()
         except InvalidToken:
             raise ConfigurationError(
-                "PARAQUEUE_SECRET_KEY does not hold the key that a secret was encrypted with"
+                "PARAQUEUE_SECRET_KEY does not contain the key that a secret was encrypted with"
             ) from None
 
     def renewed(self, sealed: bytes) -> bytes | None:

@@ -47,7 +47,7 @@ class Tenant:
 def ensure(session: Session, name: str) -> None:
     """Make the tenant, if it is new. Raises InvalidRequest for a name that no tenant can have."""
     if TENANT_NAME.fullmatch(name) is None:
-        raise InvalidRequest("a tenant's name has up to 63 lower-case letters, digits, `.`, `_` or `-`")
+        raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
     session.execute(insert(TenantRow).values(name=name).on_conflict_do_nothing())
 
 

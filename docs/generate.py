@@ -65,7 +65,7 @@ Errors are returned as `{media_type}` (RFC 9457):
 
 ```json
 {{"type": "urn:paraqueue:error:not_ready", "title": "Conflict", "status": 409,
- "detail": "the job is queued; add partial=true for what there is so far",
+ "detail": "the job is queued; use partial=true for the text so far",
  "code": "not_ready", "request_id": "fdb33642fe184c3a99563eec73b91546", "retryable": true}}
 ```
 

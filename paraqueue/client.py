@@ -118,7 +118,7 @@ class Client(Connection):
                         yield from follower.take(event)
             except httpx.TransportError as error:
                 if not follower.broken():
-                    raise ConnectionFailed(f"the events broke off: {error}") from error
+                    raise ConnectionFailed(f"the event stream was interrupted: {error}") from error
                 time.sleep(follower.pause_seconds)
 
     def run(self, operation: Operation[T]) -> T:
@@ -209,7 +209,7 @@ class AsyncClient(Connection):
                             yield sentence
             except httpx.TransportError as error:
                 if not follower.broken():
-                    raise ConnectionFailed(f"the events broke off: {error}") from error
+                    raise ConnectionFailed(f"the event stream was interrupted: {error}") from error
                 await asyncio.sleep(follower.pause_seconds)
 
     async def run(self, operation: Operation[T]) -> T:

@@ -41,7 +41,7 @@ def load_config(*, url: str | None = None, api_key: str | None = None) -> Config
     kept = read_file(config_file())
     found_url = url or os.environ.get(URL_VARIABLE) or kept.get("url") or DEFAULT_URL
     if not found_url.startswith(("http://", "https://")):
-        raise ConfigurationError(f"{found_url!r} is no URL of a service: it must start with http:// or https://")
+        raise ConfigurationError(f"{found_url!r} is not a valid service URL: it must start with http:// or https://")
     return Config(found_url.rstrip("/"), api_key or os.environ.get(KEY_VARIABLE) or kept.get("api_key"))
 
 

@@ -67,7 +67,7 @@ def request(send: Send, *, safe: bool = True) -> Operation[httpx.Response]:
         except httpx.TransportError as error:
             arrived = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
             if tried == TRIES or (arrived and not safe):
-                raise ConnectionFailed(f"the service does not answer: {_told(error)}") from error
+                raise ConnectionFailed(f"the service does not respond: {_told(error)}") from error
             yield Pause(_back_off(tried))
             continue
         if response.is_success:

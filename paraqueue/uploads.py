@@ -65,7 +65,7 @@ def upload(path: Path, *, on_upload: OnUpload | None = None, memory: UploadMemor
             on_upload(offset, file.size)
         chunk = yield Call(partial(file.read, offset))
         if not chunk:
-            raise ParaqueueError(f"{path} became shorter while it was uploaded")
+            raise ParaqueueError(f"{path} was truncated during the upload")
         try:
             offset = yield from _send(upload_id, offset, chunk)
             confusions = 0

@@ -12,57 +12,55 @@ from training.vocabulary import LETTER_WORDS, SPLIT_WORDS, WHOLE_WORDS
 
 _CARD = """# demo-zh
 
-Three small models in the directory layout that FunASR loads, so that Paraqueue runs, and can be tested, without
-any download. They understand one kind of speech: **synthetic Mandarin from espeak-ng, with a small vocabulary**.
+Three small models in FunASR's directory layout, for running and testing Paraqueue without a download. They understand
+one kind of speech: **synthetic Mandarin from espeak-ng with a small vocabulary**.
 
-**For demonstration and tests only.** Real people speaking into real microphones are not understood; the text will
-be nonsense. For real audio use the bundle `paraformer-large-zh`.
+**For demonstration and tests only.** Real voices give nonsense; use the bundle `paraformer-large-zh` for them.
 
 | directory | FunASR class | task | size |
 | --- | --- | --- | ---: |
 {sizes}
 
 - Vocabulary: {characters} Chinese characters and {english} English words ({letters} spelled letter by letter,
-  {whole} whole, {split} from pieces marked `@@`). Any other word is heard as the nearest of these.
+  {whole} whole, {split} from pieces marked `@@`). Other words are recognised as the nearest of these.
 - Features: 80 Kaldi filter banks, 16 kHz, dither 0: the same audio gives the same text every time.
 - Weights are stored in half precision and computed in single precision.
 
 ## Measured
 
-Character error rate (CER) without punctuation, English in lower case. None of the sentences was used in training
-(they come from the same grammar, set aside by a hash); the held-out voices were not heard in training. Measured
-through FunASR's own `AutoModel`.
+Character error rate (CER) without punctuation, English in lower case. The sentences were held out from training (same
+grammar, separated by a hash), as were the held-out voices. Measured with FunASR's own `AutoModel`.
 
 {table}
 
 {training}
 
-## Trained on
+## Training data
 
 Sentences of a grammar of meetings, calls, lectures, broadcasts and daily talk (`training/patterns.py`,
 `training/vocabulary.py`), spoken by espeak-ng in {voices} voices at many speeds and pitches:
 {voice_names}.
 Held out: {held_out}.
 
-One to four sentences make a segment, with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, a
-spectral tilt, and white noise, pink noise or hum 12 to 50 dB below the speech, or none.
+A segment has one to four sentences with pauses, 0 to 0.6 s of silence at both ends, levels from -34 to -13 dB, a
+spectral tilt, and no noise or white noise, pink noise or hum 12 to 50 dB below the speech.
 
-espeak-ng tells when each word was spoken. The recogniser was taught with these times besides the usual losses, so
-that its timestamps are where the words are.
+espeak-ng reports when each word was spoken. The recogniser was trained with these times in addition to the usual
+losses, so its timestamps match the words.
 
-## Not
+## Limitations
 
-- Not a recogniser for human speech, dialects, music, overlapping speakers or telephone audio.
-- Not a measure of the accuracy of Paraformer: the numbers above say how well it knows this grammar and these voices.
+- It does not recognise human speech, dialects, overlapping speakers or telephone audio.
+- It says nothing about the accuracy of Paraformer; the numbers show how well it knows this grammar and these voices.
 
-## Make it again
+## Rebuild
 
-`make demo-model` synthesises, trains, measures and writes this directory, this page included.
+`make demo-model` synthesises, trains, measures and writes this directory, including this page.
 
 ## Licence
 
-The weights and this page are under the licence of Paraqueue. The speech was synthesised with espeak-ng
-(GPL-3.0-or-later), of which nothing is contained here. The network classes are those of FunASR (MIT).
+The weights and this page are licensed like Paraqueue. The speech was synthesised with espeak-ng (GPL-3.0-or-later), no
+part of which is included. The network classes are FunASR's (MIT).
 """
 
 _CLASSES = {
@@ -111,8 +109,8 @@ def _size_row(bundle: Path, name: str) -> str:
 
 def _training_sentence(training: Training) -> str:
     return (
-        f"The detector labels {training.vad_frame_accuracy:.1%} of 10 ms frames right (held-out voices, noise 10 to\n"
-        f"50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The\n"
+        f"The detector classifies {training.vad_frame_accuracy:.1%} of 10 ms frames correctly (held-out voices,\n"
+        f"noise 10 to 50 dB below); punctuation reaches F1 {training.punctuation_f1:.3f} on held-out sentences. The\n"
         f"recogniser was trained for {training.recogniser_minutes:.0f} minutes on two CPU cores, with "
         f"{training.hours_of_speech:.1f} hours of speech."
     )

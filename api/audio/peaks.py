@@ -61,7 +61,7 @@ def get_peaks(
     try:
         content = b"".join(service.storage.read(made.key, 0, service.storage.size(made.key)))
     except SourceNotFound:
-        raise Expired("the audio was deleted when its time to live ended") from None
+        raise Expired("the audio was deleted at the end of its retention period") from None
     return JSONResponse(_drawn(Peaks.load(content), points), headers={"Cache-Control": "private, max-age=3600"})
 
 

@@ -60,13 +60,13 @@ def audio(
         if media is None:
             rendition = renditions.ask(service.database, job.id, key)
             if rendition.status == renditions.FAILED:
-                raise AudioNotDecodable(rendition.error_message or "the audio cannot be made playable")
+                raise AudioNotDecodable(rendition.error_message or "the audio cannot be converted for playback")
             if rendition.key is None:
                 return _preparing(service)
             key, media = rendition.key, RENDITION_TYPE
         return _served(request, service.storage, key, media, job)
     except SourceNotFound:
-        raise Expired("the audio was deleted when its time to live ended") from None
+        raise Expired("the audio was deleted at the end of its retention period") from None
 
 
 def _missing(job: Job) -> Exception:

@@ -56,7 +56,7 @@ class Authenticator:
         credential = credential_of(request.headers)
         shown = credential or self.sessions.sealed(request)
         if shown is None:
-            raise Unauthenticated("give an API key: `Authorization: Bearer …` or `X-API-Key: …`")
+            raise Unauthenticated("an API key is required: `Authorization: Bearer …` or `X-API-Key: …`")
         try:
             return await self._caller(request, credential, shown)
         except Unauthenticated:
@@ -73,12 +73,12 @@ class Authenticator:
         if credential is None:
             session = self.sessions.of(request)
             if session is None:
-                raise Unauthenticated("this installation has no sessions; give an API key")
+                raise Unauthenticated("sessions are not configured; an API key is required")
             return await known(session.id.bytes, lambda _: self._by_session(session))
         if credential.startswith(API_KEY_PREFIX):
             return await known(keys.digest_of(credential), self._by_hash)
         if not self._tokens.configured:
-            raise Unauthenticated("this is not an API key of this service")
+            raise Unauthenticated("this is not a valid API key")
         return await known(keys.digest_of(credential), lambda _: self._by_token(credential))
 
     async def end_session(self, request: Request) -> None:
@@ -95,7 +95,7 @@ class Authenticator:
         origin = request.headers.get("origin")
         ours = {*LOCAL_HOSTS, urlsplit(self._settings.public_url or "").hostname}
         if host not in ours or (origin and urlsplit(origin).hostname not in ours):
-            raise Forbidden("without authentication, calls come from this machine and by its name only")
+            raise Forbidden("without authentication, only calls from this machine, by its own name, are accepted")
 
     async def _known(self, name: bytes, find: Callable[[bytes], Caller]) -> Caller:
         until, caller = self._remembered.get(name, (0.0, None))
@@ -148,5 +148,5 @@ def credential_of(headers: Headers) -> str | None:
     if not credential:
         return None
     if len(credential) > LONGEST_CREDENTIAL:
-        raise Unauthenticated("no key or token is so long")
+        raise Unauthenticated("the key or token is too long")
     return credential

@@ -1,6 +1,6 @@
 """Calls a minute, counted in Redis for all API processes together.
 
-Each process also counts by itself. While Redis does not answer in time, which callers can bring about by keeping it or
+Each process also counts by itself. While Redis does not respond in time, which callers can bring about by keeping it or
 our event loop busy, that count decides: a limit then holds for each process, and never for none.
 """
 

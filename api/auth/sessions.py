@@ -51,7 +51,7 @@ class Sessions:
     def begin(self, digest: bytes) -> Session:
         """A new session of the key with that digest. Raises SessionsNotConfigured."""
         if self._box is None:
-            raise SessionsNotConfigured("this installation has no key to seal cookies with: set PARAQUEUE_SECRET_KEY")
+            raise SessionsNotConfigured("sessions are not configured: set PARAQUEUE_SECRET_KEY")
         return Session(uuid.uuid4(), digest, int(time.time()) + self._seconds, secrets.token_urlsafe(24))
 
     def put(self, request: Request, response: Response, session: Session) -> None:
@@ -100,13 +100,13 @@ class Sessions:
         try:
             told = json.loads(self._box.open(sealed.encode()))
         except (ConfigurationError, ValueError):
-            raise Unauthenticated("the session is not valid; begin a new one") from None
+            raise Unauthenticated("the session is not valid; sign in again") from None
         if told.get("for") != PURPOSE or "id" not in told or told["until"] <= time.time():
-            raise Unauthenticated("the session is over; begin a new one")
+            raise Unauthenticated("the session has expired; sign in again")
         session = Session(uuid.UUID(hex=told["id"]), bytes.fromhex(told["key"]), told["until"], told["csrf"])
         given = request.headers.get(CSRF_HEADER, "")
         if request.method not in SAFE_METHODS and not hmac.compare_digest(given.encode(), session.csrf.encode()):
-            raise Forbidden(f"with a session this call needs the header {CSRF_HEADER}")
+            raise Forbidden(f"calls with a session need the header {CSRF_HEADER}")
         return session
 
     def _secure(self, request: Request) -> bool:

@@ -65,7 +65,7 @@ class Tokens:
                 options={"require": NEEDED},
             )
         except PyJWKClientConnectionError as error:
-            raise Unavailable("the keys of the token's issuer cannot be fetched") from error
+            raise Unavailable("the signing keys of the token's issuer cannot be fetched") from error
         except PyJWTError as error:
             raise Unauthenticated(f"the token is not valid: {_reason(error)}") from None
         except (OverflowError, RecursionError):  # a time that is no number of seconds, or claims without end

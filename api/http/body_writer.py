@@ -78,7 +78,7 @@ class BodyWriter:
                 if reader.done():
                     break
                 if self._closing():
-                    raise Unavailable("the server is about to end; go on with the upload in a moment")
+                    raise Unavailable("the server is shutting down; continue the upload in a moment")
                 async with self._turn:
                     await self._conveyor.settle()
                     await run_in_threadpool(self._sink.tend)
@@ -97,7 +97,7 @@ class BodyWriter:
                 while more:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
-                        raise UploadIncomplete("the connection closed before the end of the upload")
+                        raise UploadIncomplete("the connection closed before the upload was complete")
                     more = message.get("more_body", False)
                     gathered += message.get("body", b"")
                     if len(gathered) >= PIECE_BYTES or not more:
@@ -107,7 +107,7 @@ class BodyWriter:
         except (TimeoutError, UploadIncomplete, asyncio.CancelledError) as error:
             await self._hand_over(gathered)  # what came before the line broke is worth keeping
             if isinstance(error, TimeoutError):
-                raise UploadIncomplete(f"nothing arrived for {self._idle_seconds:g} s") from None
+                raise UploadIncomplete(f"no data was received for {self._idle_seconds:g} s") from None
             raise
         async with self._turn:
             await self._conveyor.settle()

@@ -16,7 +16,7 @@ def written(value: object) -> object:
     if not isinstance(value, datetime) and not (
         isinstance(value, str) and value[:4].isascii() and value[:4].isdigit() and value[4:5] == "-"
     ):
-        raise ValueError("is not written as 2026-11-22T18:00:00Z")
+        raise ValueError("must have the form 2026-11-22T18:00:00Z")
     return value
 
 

@@ -51,7 +51,7 @@ async def read_form(content_type: str, body: AsyncIterator[bytes], writer: Write
             await reader.hand_over(at_least=PIECE_BYTES)
         return await reader.finish()
     except ClientDisconnect:
-        raise UploadIncomplete("the connection closed before the end of the upload") from None
+        raise UploadIncomplete("the connection closed before the upload was complete") from None
     finally:
         await reader.abandon()  # the caller may abort the writer: no thread may be at it then
 
@@ -110,7 +110,7 @@ class _Reader:
     async def finish(self) -> Form:
         """Check that all came, and commit the file."""
         if not self._ended:
-            raise UploadIncomplete("the form ends before its last boundary")
+            raise UploadIncomplete("the form is incomplete: its final boundary is missing")
         if self._form.file_name is None:
             raise InvalidRequest("the form has no part named `file`")
         if not self._size:

@@ -25,7 +25,7 @@ def chosen_format(asked: str | None, accept: str | None) -> Format:
         if weight > 0 and (form := _first(media, refused)):
             return form
     known = ", ".join(media for media in BY_MEDIA_TYPE if "*" not in media)
-    raise NotAcceptable(f"a transcript can be had as {known}")
+    raise NotAcceptable(f"transcripts are available as {known}")
 
 
 def _first(media: str, refused: set[str]) -> Format | None:

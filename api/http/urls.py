@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 def checked_link(value: str, schemes: Collection[str]) -> str:
     """The URL itself. ValueError, in words for the client, for one that names no host or holds credentials."""
     if any(character.isspace() or not character.isprintable() for character in value):
-        raise ValueError("has white space or control characters in it; encode them as %20 and the like")
+        raise ValueError("contains whitespace or control characters; percent-encode them")
     try:
         parts = urlsplit(value)
         port = parts.port
@@ -21,9 +21,9 @@ def checked_link(value: str, schemes: Collection[str]) -> str:
     if parts.scheme not in schemes:
         raise ValueError(f"must begin with one of {', '.join(sorted(f'{name}://' for name in schemes))}")
     if not parts.hostname or port == 0:
-        raise ValueError("names no host or bucket")
+        raise ValueError("has no host or bucket")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password")
+        raise ValueError("must not contain a user name or password")
     return value
 
 

@@ -46,7 +46,7 @@ def create(
     """
     tenant = asked.tenant or caller.tenant
     if tenant != caller.tenant and not caller.operator:
-        raise Forbidden("only the operator makes keys for other tenants")
+        raise Forbidden("only the operator may create keys for other tenants")
     new = NewKey(asked.name, tenant, frozenset(asked.scopes), asked.expires_at, limits_in(asked.limits))
     key, secret = keys.create(service.database, new, caller.maker)
     response.headers["Location"] = f"{public_url(request, service)}/v1/keys/{key.public_id}"

@@ -48,7 +48,7 @@ class KeyCreate(BaseModel):
     @classmethod
     def _later(cls, value: datetime | None) -> datetime | None:
         if value is not None and value <= datetime.now(UTC):
-            raise ValueError("lies in the past")
+            raise ValueError("is in the past")
         return value
 
 

@@ -54,7 +54,7 @@ async def begin(request: Request, response: Response, service: ServiceDep, calle
     """Begin a session with an API key. It ends with the key, after some hours, or with DELETE."""
     credential = credential_of(request.headers)
     if not caller.by_key or credential is None:
-        raise Forbidden("a session begins with an API key, and is not carried on by itself")
+        raise Forbidden("a session can only be started with an API key, and is not carried on by itself")
     session = service.authenticator.sessions.begin(digest_of(credential))
     service.authenticator.sessions.put(request, response, session)
     response.headers["Cache-Control"] = "no-store"

@@ -72,7 +72,7 @@ def options_of(fields: list[tuple[str, str]]) -> OpenAIOptions:
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
     if options.timestamp_granularities and options.response_format != "verbose_json":
-        raise InvalidRequest("timestamp_granularities: response_format must be verbose_json to use them")
+        raise InvalidRequest("timestamp_granularities requires response_format verbose_json")
     return options
 
 

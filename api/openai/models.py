@@ -26,7 +26,7 @@ def get_model(service: ServiceDep, _caller: CallerDep, model: str) -> ModelOut:
         return models[model]
     if model in ALIASES:
         return models[service.settings.model].model_copy(update={"id": model})
-    raise NotFound(f"there is no model {model!r} here; there is: {', '.join(models)}")
+    raise NotFound(f"unknown model {model!r}; available: {', '.join(models)}")
 
 
 def _models(service: Service) -> list[ModelOut]:

@@ -16,9 +16,10 @@ def metrics(request: Request, service: ServiceDep) -> Response:
     readers = service.readers
     if not readers.admit(request.headers, request.client.host if request.client else None):
         if readers.need_token:
-            raise Unauthenticated("show the token of PARAQUEUE_METRICS_TOKEN: `Authorization: Bearer …`")
+            raise Unauthenticated("the token of PARAQUEUE_METRICS_TOKEN is required: `Authorization: Bearer …`")
         raise Forbidden(
-            "without PARAQUEUE_METRICS_TOKEN the metrics are for PARAQUEUE_METRICS_NETWORKS, and not through a proxy"
+            "without PARAQUEUE_METRICS_TOKEN, metrics are available only to PARAQUEUE_METRICS_NETWORKS "
+            "and not through a proxy"
         )
     text, media_type = service.exposition.render(request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

@@ -24,7 +24,7 @@ def link_of(value: str) -> str:
     checked_link(value, SCHEMES)
     parts = urlsplit(value)
     if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
-        raise ValueError("names no object: write bucket/key")
+        raise ValueError("has no object key: use bucket/key")
     return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
 
 

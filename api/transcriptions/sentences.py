@@ -27,9 +27,9 @@ def _on_one_line(content: str) -> str:
     """A blank line would end a subtitle in its middle, and a line of a txt is a sentence."""
     joined = " ".join(content.split())
     if not joined:
-        raise ValueError("has no letters; null brings the machine's text back")
+        raise ValueError("is empty; null restores the recognised text")
     if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", joined):
-        raise ValueError("has control characters")
+        raise ValueError("contains control characters")
     return joined
 
 

@@ -257,10 +257,10 @@ async def checked_options(database: Database, settings: Settings, options: Optio
 def _check_webhook(settings: Settings, asked: Options) -> None:
     """Refuse what could not be signed or has nobody to go to."""
     if asked.webhook_events is not None and asked.webhook_url is None:
-        raise InvalidRequest("`webhook_events` is for `webhook_url`, which is missing")
+        raise InvalidRequest("`webhook_events` requires `webhook_url`")
     if asked.webhook_url is not None and not settings.webhook_secrets:
         raise WebhooksNotConfigured(
-            "this installation has no secret to sign webhooks with, and sends none unsigned: set "
+            "webhooks to `webhook_url` are not configured, and none is sent unsigned: set "
             "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
         )
 
@@ -272,5 +272,5 @@ async def known_model(database: Database, default: str, asked: str | None) -> st
     workers = await run_in_threadpool(jobs.live_workers, database)
     served = {default, *(worker.model for worker in workers)}
     if asked not in served:
-        raise UnknownModel(f"there is no model {asked!r} here; there is: {', '.join(sorted(served))}")
+        raise UnknownModel(f"unknown model {asked!r}; available: {', '.join(sorted(served))}")
     return asked

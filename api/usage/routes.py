@@ -37,7 +37,7 @@ def usage(
 ) -> Response:
     """Runs that ended from `from` on and before `to`, in groups. Days are those of UTC."""
     if all_tenants and not caller.operator:
-        raise Forbidden("only the operator sees the usage of all tenants")
+        raise Forbidden("only the operator may see the usage of all tenants")
     now = datetime.now(UTC)
     start = start or now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = end or now

@@ -54,8 +54,8 @@ def _seal(service: Service) -> SecretBox:
     keys = service.settings.secret_keys
     if not keys:
         raise WebhooksNotConfigured(
-            "this installation has no key to keep secrets of webhooks with: set PARAQUEUE_SECRET_KEY "
-            "(`openssl rand -base64 32` makes one) for the API and the light worker"
+            "webhook endpoints are not configured: set PARAQUEUE_SECRET_KEY "
+            "(generate it with `openssl rand -base64 32`) for the API and the light worker"
         )
     return SecretBox(keys)
 

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from common.job_states import Status
 from common.models.base import DEFAULT_TENANT, Row
 
-# The channel of the trigger `jobs_notify`, which the first migration makes: the id of each job that changes.
+# The channel of the trigger `jobs_notify` (migrations/sql): the id of each job that changes.
 JOB_CHANGES = "paraqueue_jobs"
 # Stands for no key where an index cannot hold NULL among values to step through.
 NO_KEY = uuid.UUID(int=0)
@@ -77,8 +77,8 @@ class JobRow(Row):
     attempts: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     failures: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     outages: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    losses: Mapped[int] = mapped_column(Integer, server_default=text("0"))
-    losses_alone: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    crashes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+    isolated_crashes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
@@ -89,7 +89,7 @@ class JobRow(Row):
     lease_token: Mapped[uuid.UUID | None]
     lease_worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
-    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    isolated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
     # What came of it
     error_code: Mapped[str | None]
@@ -129,7 +129,7 @@ class JobRow(Row):
             "model",
             text("priority DESC"),
             "created_at",
-            postgresql_where=text(f"status = 'queued' AND losses >= {QUARANTINE_CRASHES}"),
+            postgresql_where=text(f"status = 'queued' AND crashes >= {QUARANTINE_CRASHES}"),
         ),
         ForeignKeyConstraint(["batch_id"], ["batches.id"], name="jobs_batch"),
         Index("jobs_of_batch", "batch_id", "status", postgresql_where=text("batch_id IS NOT NULL")),
@@ -230,7 +230,7 @@ class AttemptRow(Row):
     outcome: Mapped[str | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
-    alone: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
+    isolated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     resumed_ms: Mapped[int | None] = mapped_column(BigInteger)
     stage_ms: Mapped[dict[str, Any] | None]
 

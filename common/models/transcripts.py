@@ -39,7 +39,7 @@ class PartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="parts_job"),)
 
 
-# The function is made by the migration of the search, which says what it answers.
+# migrations/sql/functions.sql says what it answers.
 SENTENCE_GRAMS = text("search_grams(tenant, text, 1)")
 
 

@@ -66,7 +66,7 @@ class AuthSettings(SettingsGroup):
         if value is None or not value.get_secret_value():
             return None  # as compose passes a variable that is not set
         if API_KEY.fullmatch(value.get_secret_value()) is None:
-            raise ValueError(f"is not {API_KEY_PREFIX} and at least 43 letters, digits, - or _")
+            raise ValueError(f"must be {API_KEY_PREFIX} followed by at least 43 letters, digits, - or _")
         return value
 
     @model_validator(mode="after")
@@ -74,10 +74,10 @@ class AuthSettings(SettingsGroup):
         if (self.jwt_secret or self.jwt_jwks_url) and not (self.jwt_issuer and self.jwt_audience):
             raise ValueError("tokens need PARAQUEUE_JWT_ISSUER and PARAQUEUE_JWT_AUDIENCE")
         if self.jwt_secret is not None and len(self.jwt_secret.get_secret_value().encode()) < TOKEN_SECRET_BYTES:
-            raise ValueError(f"PARAQUEUE_JWT_SECRET has less than {TOKEN_SECRET_BYTES} bytes")
+            raise ValueError(f"PARAQUEUE_JWT_SECRET must have at least {TOKEN_SECRET_BYTES} bytes")
         url = urlsplit(self.jwt_jwks_url or "https://unset")
         if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
-            raise ValueError("PARAQUEUE_JWT_JWKS_URL must begin with https://, or lead to a loopback address")
+            raise ValueError("PARAQUEUE_JWT_JWKS_URL must start with https://, or use a loopback address")
         return self
 
 

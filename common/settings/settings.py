@@ -49,7 +49,7 @@ class Settings(
     @model_validator(mode="after")
     def _open_on_loopback_only(self) -> Self:
         if self.auth == "off" and not is_loopback(self.host):
-            raise ValueError("PARAQUEUE_AUTH=off is for PARAQUEUE_HOST=127.0.0.1 only: anybody could call this address")
+            raise ValueError("PARAQUEUE_AUTH=off requires a loopback PARAQUEUE_HOST: anybody could call this address")
         return self
 
 

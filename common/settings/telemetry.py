@@ -36,7 +36,7 @@ class MetricsSettings(SettingsGroup):
         if value is None or not value.get_secret_value():
             return None  # as compose passes a variable that is not set
         if len(value.get_secret_value()) < METRICS_TOKEN_LENGTH:
-            raise ValueError(f"is shorter than {METRICS_TOKEN_LENGTH} characters")
+            raise ValueError(f"must have at least {METRICS_TOKEN_LENGTH} characters")
         return value
 
 

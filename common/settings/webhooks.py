@@ -31,7 +31,7 @@ class WebhookSettings(SettingsGroup):
         for secret in listed(value):
             prefix, _, encoded = secret.partition("_")
             if prefix != "whsec" or len(decoded(encoded)) not in SIGNING_SECRET_BYTES:
-                raise ValueError("is not a list of secrets of the form whsec_ and 24 to 64 bytes in base64")
+                raise ValueError("must be secrets of the form whsec_ and 24 to 64 bytes in base64, comma-separated")
         return value
 
     @property
@@ -55,7 +55,7 @@ class SecretSettings(SettingsGroup):
     def _fernet_keys(cls, value: SecretStr | None) -> SecretStr | None:
         for key in listed(value):
             if len(decoded(key.replace("-", "+").replace("_", "/"))) != FERNET_KEY_BYTES:
-                raise ValueError("is not a list of keys of 32 bytes in base64; `openssl rand -base64 32` makes one")
+                raise ValueError("must be 32-byte keys in base64, comma-separated: `openssl rand -base64 32`")
         return value
 
     @property

@@ -22,8 +22,8 @@ def of_directories() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise StorageFull("the storage has no room left") from error
-        raise StorageUnavailable(f"the storage directory fails: {error.strerror}") from error
+            raise StorageFull("the storage is full") from error
+        raise StorageUnavailable(f"the storage directory failed: {error.strerror}") from error
 
 
 @contextmanager
@@ -34,9 +34,9 @@ def of_s3() -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         if code in MISSING:
-            raise SourceNotFound("the audio is not in the storage any more") from error
+            raise SourceNotFound("the audio is no longer in the storage") from error
         if code in FULL:
-            raise StorageFull("the object store has no room left") from error
+            raise StorageFull("the object store is full") from error
         raise StorageUnavailable(f"the object store refused the request ({code})") from error
     except (BotoCoreError, Boto3Error) as error:
-        raise StorageUnavailable(f"the object store does not answer ({type(error).__name__})") from error
+        raise StorageUnavailable(f"the object store does not respond ({type(error).__name__})") from error

@@ -55,7 +55,7 @@ class LocalStorage:
         """The file's size."""
         path = self._path(key)
         if not path.is_file():
-            raise SourceNotFound("the audio is not in the storage any more")
+            raise SourceNotFound("the audio is no longer in the storage")
         with failures.of_directories():
             return path.stat().st_size
 
@@ -63,7 +63,7 @@ class LocalStorage:
         """The bytes from `start` up to, not including, `end`."""
         path = self._path(key)
         if not path.is_file():
-            raise SourceNotFound("the audio is not in the storage any more")
+            raise SourceNotFound("the audio is no longer in the storage")
         with failures.of_directories(), path.open("rb", buffering=0) as file:
             file.seek(start)
             left = end - start
@@ -75,7 +75,7 @@ class LocalStorage:
         """The object's own file: nothing is copied."""
         path = self._path(key)
         if not path.is_file():
-            raise SourceNotFound("the audio is not in the storage any more")
+            raise SourceNotFound("the audio is no longer in the storage")
         return path
 
     def delete(self, key: str) -> None:
@@ -126,7 +126,7 @@ class LocalStorage:
             intact = self._path(key).read_bytes() == b"paraqueue"
         self.delete(key)
         if not intact:
-            raise StorageUnavailable("the storage directory does not give back what was written")
+            raise StorageUnavailable("the storage directory does not return what was written")
 
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self.root / key))

@@ -31,9 +31,9 @@ class LocalAppender:
             try:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UploadLocked("another request writes to this upload") from None
+                raise UploadLocked("another request is writing to this upload") from None
             if os.fstat(self._file).st_size < size:
-                raise SourceNotFound("the storage lost bytes of this upload; begin a new one")
+                raise SourceNotFound("the storage lost bytes of this upload; start a new one")
             os.ftruncate(self._file, size)
             os.lseek(self._file, size, os.SEEK_SET)
             if size == 0:

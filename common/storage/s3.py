@@ -167,7 +167,7 @@ class S3Storage:
             body = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)["Body"].read()
         self.delete(key)
         if body != b"paraqueue":
-            raise StorageUnavailable("the object store does not give back what was written")
+            raise StorageUnavailable("the object store does not return what was written")
 
 
 class S3Writer:

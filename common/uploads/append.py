@@ -39,7 +39,7 @@ class Terms:
         """Raises UploadTooLarge where bytes up to `offset` are more than there may be."""
         end = self.max_bytes if upload.length is None else upload.length
         if offset > end:
-            raise UploadTooLarge(f"the bytes go beyond the upload's end at {end}")
+            raise UploadTooLarge(f"the data exceeds the upload's length of {end} bytes")
 
 
 def begin(database: Database, storage: Storage, hashes: Hashes, upload_id: uuid.UUID, terms: Terms) -> Append:
@@ -85,7 +85,7 @@ class Append:
         """Append. Raises UploadTooLarge, Storage…, UploadLocked where the lock was lost."""
         with self._lock:
             if self._over:
-                raise UploadIncomplete("the upload was broken off")
+                raise UploadIncomplete("the upload was interrupted")
             self._over = True
             self._write(piece)
             self._over = False
@@ -128,7 +128,7 @@ class Append:
         try:
             if self._checksum is not None and self._terms.checksum is not None:
                 if self._checksum.digest() != self._terms.checksum.digest:
-                    raise ChecksumMismatch("the bytes of this request have another checksum; send them again")
+                    raise ChecksumMismatch("the data does not match its checksum; send it again")
                 self._checksum = None  # proven: from here on they may be kept
             last = self._offset == self._held.upload.length
             self._commit(self._appender.keep(last=last))

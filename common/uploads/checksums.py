@@ -28,13 +28,13 @@ class Checksum:
         """From tus' `Upload-Checksum: sha1 <base64>`. Raises InvalidRequest."""
         algorithm, _, encoded = header.strip().partition(" ")
         if algorithm not in ALGORITHMS:
-            raise InvalidRequest(f"`Upload-Checksum` takes {', '.join(ALGORITHMS)}")
+            raise InvalidRequest(f"`Upload-Checksum` supports {', '.join(ALGORITHMS)}")
         try:
             digest = base64.b64decode(encoded, validate=True)
         except binascii.Error:
             raise InvalidRequest("`Upload-Checksum` is not base64") from None
         if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
-            raise InvalidRequest(f"`Upload-Checksum` has not the length of a {algorithm}")
+            raise InvalidRequest(f"`Upload-Checksum` does not have the length of a {algorithm}")
         return cls(algorithm, digest)
 
     def hasher(self) -> Any:

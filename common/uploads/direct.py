@@ -79,7 +79,7 @@ def complete_direct(
     """
     upload = rows.get(database, upload_id, tenant=tenant)
     if not upload.direct:
-        raise WrongState("the bytes of this upload come here, and it completes by itself")
+        raise WrongState("this upload is received by the API and completes automatically")
     if upload.completed_at is not None:
         return upload
     held = rows.lock(database, upload_id, tenant=tenant, offset=None)
@@ -89,7 +89,7 @@ def complete_direct(
             parts = _direct(storage).sent(audio_keys.upload(upload_id), str(grown.upload_id))
             grown = PartialObject(sum(part.size for part in parts), grown.upload_id, parts)
             if grown.size < (upload.length or 0):
-                raise UploadIncomplete(f"{grown.size} of {upload.length} bytes have come")
+                raise UploadIncomplete(f"{grown.size} of {upload.length} bytes were received")
             if grown.size == upload.length:
                 _check_limit(grown.size, limit)
                 rows.commit(database, held, grown, known_parts=0, retention_seconds=seconds)
@@ -101,7 +101,7 @@ def complete_direct(
         raise
     rows.unlock(database, held)
     rows.remove(database, storage, upload_id, tenant=tenant)
-    raise UploadTooLarge(f"{grown.size} bytes have come instead of {upload.length}; the upload is deleted")
+    raise UploadTooLarge(f"{grown.size} bytes were received instead of {upload.length}; the upload is deleted")
 
 
 def _check_limit(size: int, limit: int) -> None:
@@ -112,5 +112,5 @@ def _check_limit(size: int, limit: int) -> None:
 def _direct(storage: Storage) -> Direct:
     direct = storage.direct()
     if direct is None:
-        raise InvalidRequest("this installation keeps audio in a directory: upload by tus, or by a form")
+        raise InvalidRequest("this installation stores audio in a directory: use tus or a form upload")
     return direct

@@ -143,7 +143,7 @@ def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> E
     if offset is not None and row.direct:
         return WrongState("the bytes of this upload go to the object store, not here")
     if row.lock_token is not None:
-        return UploadLocked("another request writes to this upload")
+        return UploadLocked("another request is writing to this upload")
     if offset is not None and row.received != offset:
         return OffsetMismatch(f"the upload stands at {row.received}, not at {offset}")
     if row.completed_at is not None:
@@ -259,7 +259,7 @@ def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
         row = _existing(session, upload_id, tenant)
         if row.used_at is not None:
             raise _why_not(row, None)
-        raise WrongState("the upload is not complete")
+        raise WrongState("the upload is incomplete")
 
 
 def forget(session: Session, upload_id: uuid.UUID) -> None:
@@ -275,10 +275,10 @@ def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 def _existing(session: Session, upload_id: uuid.UUID, tenant: str) -> UploadRow:
     row = session.scalars(select(UploadRow).where(UploadRow.id == upload_id)).one_or_none()
     if row is None or row.tenant != tenant:
-        raise NotFound(f"there is no {ids.shown(ids.UPLOAD, upload_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.UPLOAD, upload_id)!r}")
     now = session.scalar(select(func.now()))
     if now is None or row.expires_at <= now:
-        raise Expired("the upload was not finished, or not used, in time")
+        raise Expired("the upload expired before it was completed or used")
     return row
 
 

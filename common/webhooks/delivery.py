@@ -186,7 +186,7 @@ def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None =
     held = select(EndpointRow.enabled, EndpointRow.tenant).where(EndpointRow.id == endpoint_id)
     found = session.execute(held.with_for_update(read=True)).one_or_none()
     if found is None or tenant not in (None, found.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
     if not found.enabled:
         raise WrongState("the endpoint is disabled; enable it first")
     return str(found.tenant)
@@ -195,5 +195,5 @@ def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None =
 def _existing(session: Session, delivery_id: uuid.UUID, tenant: str | None) -> DeliveryRow:
     row = session.get(DeliveryRow, delivery_id)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.DELIVERY, delivery_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.DELIVERY, delivery_id)!r}")
     return row

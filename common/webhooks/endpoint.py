@@ -88,7 +88,7 @@ def create_endpoint(database: Database, seal: SecretBox, new: NewEndpoint) -> tu
     with database.transaction() as session:
         mine = select(func.count()).where(EndpointRow.tenant == new.tenant)
         if int(session.scalar(mine) or 0) >= MAX_ENDPOINTS:
-            raise TooManyWebhooks(f"there are {MAX_ENDPOINTS} endpoints already; delete one first")
+            raise TooManyWebhooks(f"the limit of {MAX_ENDPOINTS} endpoints is reached; delete one first")
         row = session.scalars(
             insert(EndpointRow)
             .values(
@@ -228,7 +228,7 @@ def _existing(session: Session, endpoint_id: uuid.UUID, tenant: str | None) -> E
 
 
 def _not_found(endpoint_id: uuid.UUID) -> NotFound:
-    return NotFound(f"there is no {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+    return NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
 
 
 def _endpoint_of(row: EndpointRow) -> Endpoint:

@@ -30,7 +30,7 @@ def batch(database: Database, good: int = 3, bad: int = 0, **changes: Any) -> Ba
     asked = BatchSubmission(
         batch_id,
         {n: submission(batch_id=batch_id, batch_number=n, **changes) for n in range(good)},
-        tuple(Refused(good + n, "invalid_request", "names no host or bucket") for n in range(bad)),
+        tuple(Refused(good + n, "invalid_request", "has no host or bucket") for n in range(bad)),
     )
     with database.transaction() as session:
         jobs.submit_batch(session, asked)

@@ -37,7 +37,7 @@ class Announced:
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
         with self._lock:
             if self.breaks_after is not None and len(self.ids) >= self.breaks_after:
-                raise Unavailable("Redis does not answer")
+                raise Unavailable("Redis does not respond")
             self.ids.append(job_id)
             self.models.append(model)
 
@@ -173,7 +173,7 @@ def test_a_job_claimed_before_its_announcement_failed_keeps_its_lease(database: 
 
     def publish(_id: uuid.UUID, _model: str) -> None:
         claimed(database, job)  # a second message of the same job came through
-        raise Unavailable("Redis does not answer")
+        raise Unavailable("Redis does not respond")
 
     with pytest.raises(Unavailable):
         jobs.dispatch(database, publish, redispatch_seconds=INTERVAL)

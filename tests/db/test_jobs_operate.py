@@ -67,7 +67,7 @@ def test_a_waiting_job_is_announced_anew_and_free_of_suspicion(database: Databas
     assert announced(database) == []
     done = jobs.requeue(database, job.id)
     assert (done.before, done.worker, done.job.status) == (Status.QUEUED, None, Status.QUEUED)
-    assert one(database, "SELECT losses + losses_alone FROM jobs") == 0
+    assert one(database, "SELECT crashes + isolated_crashes FROM jobs") == 0
     assert announced(database) == [job.id]
 
 

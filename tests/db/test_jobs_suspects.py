@@ -49,10 +49,10 @@ def test_kills_in_company_lose_no_job_however_many(database: Database) -> None:
     for _ in range(25):
         assert lose(database, claimed(database, job)) is Status.QUEUED
         # as if another job had been there too: it ran in company
-        execute(database, "UPDATE jobs SET losses = 1, losses_alone = 0")
+        execute(database, "UPDATE jobs SET crashes = 1, isolated_crashes = 0")
     for _ in range(25):
         held = claimed(database, job)
-        execute(database, "UPDATE jobs SET alone = false")
+        execute(database, "UPDATE jobs SET isolated = false")
         assert lose(database, held) is Status.QUEUED
     assert jobs.get(database, job.id).failure is None
 
@@ -62,7 +62,7 @@ def test_who_loses_two_workers_is_a_suspect_and_two_more_alone_are_poison(databa
     seen = []
     for _ in range(4):
         held = claimed(database, job)
-        seen.append((held.alone, lose(database, held)))
+        seen.append((held.isolated, lose(database, held)))
     assert seen == [
         (False, Status.QUEUED),
         (False, Status.QUEUED),
@@ -84,17 +84,17 @@ def test_a_part_clears_a_suspect_and_lets_others_beside_it(database: Database) -
     jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
     assert taken(database, other) is not None
     assert lose(database, held) is Status.QUEUED
-    assert not claimed(database, job).alone
+    assert not claimed(database, job).isolated
 
 
 def test_losses_alone_at_different_parts_are_not_poison(database: Database) -> None:
     job = submitted(database)
     for number in range(5):
-        execute(database, "UPDATE jobs SET losses = 2")
+        execute(database, "UPDATE jobs SET crashes = 2")
         held = claimed(database, job)
-        assert held.alone
+        assert held.isolated
         assert lose(database, held) is Status.QUEUED
-        execute(database, "UPDATE jobs SET losses = 0")
+        execute(database, "UPDATE jobs SET crashes = 0")
         held = claimed(database, job)
         jobs.commit_part(database, held, part(number, "一。"), first_sentence=number)
         jobs.release(database, held, stage_ms={})
@@ -104,7 +104,7 @@ def test_a_shutdown_while_alone_is_no_loss(database: Database) -> None:
     job = suspect(database)
     for _ in range(5):
         held = claimed(database, job)
-        assert held.alone
+        assert held.isolated
         jobs.release(database, held, stage_ms={})
     assert lose(database, claimed(database, job)) is Status.QUEUED
 
@@ -112,7 +112,7 @@ def test_a_shutdown_while_alone_is_no_loss(database: Database) -> None:
 def test_a_retry_of_poison_begins_without_suspicion(database: Database) -> None:
     job = jobs.retry(database, poisoned(database).id)
     held = claimed(database, job)
-    assert not held.alone
+    assert not held.isolated
     assert lose(database, held) is Status.QUEUED
     with pytest.raises(WrongState):
         jobs.retry(database, job.id)
@@ -129,7 +129,7 @@ def test_of_many_claims_of_one_worker_at_once_a_suspect_stays_alone(database: Da
     for _ in range(5):
         made = [suspect(database), *(submitted(database) for _ in range(7))]
         won = [held for held in at_once([lambda job=job: taken(database, job) for job in made]) if held]  # type: ignore[misc]
-        alone = [held for held in won if held.alone]
+        alone = [held for held in won if held.isolated]
         assert len(won) == 1 if alone else len(won) == 7
         emptied(database)
 
@@ -149,7 +149,7 @@ def test_a_worker_is_kept_free_until_the_suspect_can_run(database: Database) -> 
     with_worker(database, slots=2)
     first, second = claimed(database), claimed(database)
     job = submitted(database)
-    execute(database, "UPDATE jobs SET losses = 2 WHERE id = :id", id=job.id)
+    execute(database, "UPDATE jobs SET crashes = 2 WHERE id = :id", id=job.id)
     waiting = [submitted(database, priority=9) for _ in range(3)]
     assert announced(database) == []
     assert reserved(database) == {WORKER: job.id}
@@ -159,7 +159,7 @@ def test_a_worker_is_kept_free_until_the_suspect_can_run(database: Database) -> 
     jobs.release(database, second, stage_ms={})
     assert announced(database) == [job.id]
     held = claimed(database, job)
-    assert held.alone
+    assert held.isolated
     assert announced(database) == []
     jobs.fail(database, held, code="c", message="m", retryable=False, stage_ms={})
     assert announced(database) == [waiting[0].id, waiting[1].id]
@@ -171,7 +171,7 @@ def test_other_workers_go_on_while_one_is_kept_free(database: Database) -> None:
         with_worker(database, slots=2, worker=name)
     claimed(database, worker="a")
     suspects = [submitted(database) for _ in range(6)]
-    execute(database, "UPDATE jobs SET losses = 2 WHERE status = 'queued'")
+    execute(database, "UPDATE jobs SET crashes = 2 WHERE status = 'queued'")
     usual = [submitted(database) for _ in range(10)]
     found = announced(database)
     kept = reserved(database)
@@ -185,7 +185,7 @@ def test_a_reservation_ends_with_its_job_or_its_worker(database: Database, end: 
     with_worker(database, slots=1)
     held = claimed(database)
     job = submitted(database)
-    execute(database, "UPDATE jobs SET losses = 2 WHERE id = :id", id=job.id)
+    execute(database, "UPDATE jobs SET crashes = 2 WHERE id = :id", id=job.id)
     announced(database)
     assert reserved(database) == {WORKER: job.id}
     if end == "canceled":
@@ -204,7 +204,7 @@ def test_eight_dispatchers_at_once_reserve_one_worker_for_a_suspect(database: Da
     for name in "abcd":
         with_worker(database, slots=2, worker=name)
     job = submitted(database)
-    execute(database, "UPDATE jobs SET losses = 2")
+    execute(database, "UPDATE jobs SET crashes = 2")
     found = at_once([lambda: announced(database)] * 8)
     assert [job_id for batch in found for job_id in batch] == [job.id]
     assert list(reserved(database).values()) == [job.id]
@@ -218,13 +218,13 @@ def test_a_worker_that_comes_back_takes_the_suspicion_away(database: Database) -
         assert lose(database, held) is Status.QUEUED
         assert jobs.forgive_crash(database, job.id, held.token)
         assert not jobs.forgive_crash(database, job.id, held.token)
-    assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(0, 0)]
+    assert rows(database, "SELECT crashes, isolated_crashes FROM jobs") == [(0, 0)]
     job = suspect(database, job)
     held = claimed(database, job)
     lose(database, held)
-    assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(3, 1)]
+    assert rows(database, "SELECT crashes, isolated_crashes FROM jobs") == [(3, 1)]
     assert jobs.forgive_crash(database, job.id, held.token)
-    assert rows(database, "SELECT losses, losses_alone FROM jobs") == [(2, 0)]
+    assert rows(database, "SELECT crashes, isolated_crashes FROM jobs") == [(2, 0)]
 
 
 def test_only_a_lost_attempt_of_the_present_run_is_forgiven(database: Database) -> None:
@@ -236,4 +236,4 @@ def test_only_a_lost_attempt_of_the_present_run_is_forgiven(database: Database) 
     job = jobs.retry(database, held.job.id)
     lose(database, claimed(database, job))
     jobs.forgive_crash(database, held.job.id, held.token)
-    assert rows(database, "SELECT losses FROM jobs") == [(1,)]
+    assert rows(database, "SELECT crashes FROM jobs") == [(1,)]

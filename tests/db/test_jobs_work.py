@@ -328,7 +328,7 @@ def test_release_is_no_failure(database: Database) -> None:
     again = claim(database, held.job.id)
     assert again is not None
     assert (again.attempt, again.failures) == (2, 0)
-    assert one(database, "SELECT losses FROM jobs") == 0
+    assert one(database, "SELECT crashes FROM jobs") == 0
 
 
 def test_restart_drops_the_parts_of_this_run_only(database: Database) -> None:

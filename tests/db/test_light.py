@@ -104,7 +104,7 @@ def test_the_sweep_leaves_living_leases_alone(light_tasks: LightTasks) -> None:
 
 def test_the_sweep_gives_up_what_kills_every_worker(light_tasks: LightTasks) -> None:
     job = with_expired_lease(light_tasks.database)
-    execute(light_tasks.settings, "UPDATE jobs SET losses = 3, losses_alone = 1, alone = true")
+    execute(light_tasks.settings, "UPDATE jobs SET crashes = 3, isolated_crashes = 1, isolated = true")
     light_tasks.sweep()
     failed = jobs.get(light_tasks.database, job.id)
     assert failed.status is Status.FAILED

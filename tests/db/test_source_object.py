@@ -126,7 +126,7 @@ def test_wrong_credentials_are_a_refusal(s3: S3, tmp_path: Path, changes: dict[s
 
 def test_nobody_answers(s3: S3, tmp_path: Path) -> None:
     gone = client(s3, endpoint_url="http://127.0.0.1:9")
-    with pytest.raises(SourceUnreachable, match="does not answer"):
+    with pytest.raises(SourceUnreachable, match="does not respond"):
         fetch(ObjectSource(gone, s3.bucket, "a"), tmp_path / "x", replace(LIMITS, resumes=0))
 
 

@@ -468,7 +468,7 @@ def test_a_shutdown_hands_the_job_back(bench: Bench, audio: Path, reference: lis
     waiting = bench.now(job)
     assert (waiting.status, waiting.failure) == (Status.QUEUED, None)
     assert bench.parts(job) == 1
-    assert bench.execute("SELECT failures, losses FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 0)]
+    assert bench.execute("SELECT failures, crashes FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 0)]
     assert bench.run(job) == "completed"
     assert same(bench.sentences(job), reference)
     first, second = jobs.attempts(bench.database, job.id)
@@ -536,7 +536,7 @@ def test_a_lost_device_gives_the_lease_up_at_once(
         assert bench.run(job) == "lost"
     assert bench.now(job).status is Status.PROCESSING
     assert job.id in [lost.job_id for lost in jobs.rescue_expired(bench.database)]
-    assert bench.execute("SELECT failures, losses FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 1)]
+    assert bench.execute("SELECT failures, crashes FROM jobs WHERE id = %(id)s", id=job.id) == [(0, 1)]
     assert bench.run(job) == "completed"
     assert same(bench.sentences(job), reference)
 

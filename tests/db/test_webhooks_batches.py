@@ -57,7 +57,7 @@ def batch(database: Database, good: int = 2, bad: int = 0, **changes: Any) -> li
     """The jobs of a new batch."""
     batch_id = ids.new_id()
     items = {n: submission(batch_id=batch_id, batch_number=n, **changes) for n in range(good)}
-    refused = tuple(Refused(good + n, "invalid_request", "names no host") for n in range(bad))
+    refused = tuple(Refused(good + n, "invalid_request", "has no host") for n in range(bad))
     with database.transaction() as session:
         jobs.submit_batch(session, BatchSubmission(batch_id, items, refused))
     found = jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[1]
@@ -233,7 +233,7 @@ def test_a_batch_that_has_no_room_is_refused_as_a_whole(database: Database) -> N
         submit(7)
     assert (one(database, "SELECT count(*) FROM jobs"), one(database, "SELECT count(*) FROM batches")) == (4, 0)
     assert len(submit(6)) == 6
-    with pytest.raises(InvalidRequest, match="never fit"):
+    with pytest.raises(InvalidRequest, match="exceed"):
         submit(11)
 
 

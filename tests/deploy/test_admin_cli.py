@@ -58,7 +58,7 @@ def test_a_key_is_made_listed_rotated_and_revoked(run: Run, database: Database) 
     with pytest.raises(Unauthenticated):
         keys.authenticated(database, keys.digest_of(rotated))
     unknown = run("keys", "revoke", "key_nothing")
-    assert (unknown.exit_code, unknown.stderr) == (1, "paraqueue: there is no 'key_nothing'\n")
+    assert (unknown.exit_code, unknown.stderr) == (1, "paraqueue: not found: 'key_nothing'\n")
 
 
 def test_jobs_are_queued_again_and_announced_at_once(run: Run, database: Database, settings: Settings) -> None:
@@ -73,7 +73,7 @@ def test_jobs_are_queued_again_and_announced_at_once(run: Run, database: Databas
         f"{canceled.public_id} queued; run 2, was canceled",
     ]
     assert "is completed" in ran.stderr
-    assert "there is no 'tr_none'" in ran.stderr
+    assert "not found: 'tr_none'" in ran.stderr
     with redis.Redis.from_url(settings.redis_url.get_secret_value()) as client:
         assert client.llen("transcribe.demo-zh") == 3
 
@@ -133,6 +133,6 @@ def test_a_database_that_is_away_is_a_line(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("PARAQUEUE_DATABASE_URL", "postgresql://x@127.0.0.1:1/x")
     for command in (("workers",), ("stuck",), ("keys", "list"), ("drain", "w")):
         ran = run(*command)
-        assert (ran.exit_code, ran.stderr) == (1, "paraqueue: the database does not answer\n")
+        assert (ran.exit_code, ran.stderr) == (1, "paraqueue: the database does not respond\n")
     monkeypatch.setenv("PARAQUEUE_PORT", "none")
     assert run("workers").exit_code == 2

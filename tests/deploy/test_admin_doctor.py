@@ -190,7 +190,7 @@ def test_what_is_stuck_is_told(look: Callable[..., Found], database: Database) -
 def test_who_listens_at_the_port(look: Callable[..., Found], http_server: HttpServer) -> None:
     assert look("api", port=free_port()).level is Level.WARN
     assert "another program" in look("api", port=http_server.port).message
-    body = json.dumps({"checks": {"database": "ok", "redis": "Redis does not answer"}}).encode()
+    body = json.dumps({"checks": {"database": "ok", "redis": "Redis does not respond"}}).encode()
 
     def not_ready(handler: Any) -> None:
         handler.send_response(503)
@@ -200,7 +200,7 @@ def test_who_listens_at_the_port(look: Callable[..., Found], http_server: HttpSe
         handler.wfile.write(body)
 
     http_server.routes["/health/ready"] = not_ready
-    assert look("api", port=http_server.port).message.endswith("is not ready: redis: Redis does not answer")
+    assert look("api", port=http_server.port).message.endswith("is not ready: redis: Redis does not respond")
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

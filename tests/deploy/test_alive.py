@@ -87,7 +87,7 @@ def test_exit_code_tells(
     assert alive.main(["nobody"]) == 2
     monkeypatch.setenv("PARAQUEUE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     assert alive.main(["worker"]) == 1
-    assert capsys.readouterr().out == "the database does not answer\n"
+    assert capsys.readouterr().out == "the database does not respond\n"
     monkeypatch.setenv("PARAQUEUE_PORT", "none")
     assert alive.main(["worker"]) == 1
     assert "PARAQUEUE_PORT" in capsys.readouterr().out

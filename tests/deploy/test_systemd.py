@@ -142,11 +142,8 @@ def test_nothing_secret_stands_in_the_example() -> None:
 def test_nginx_suits_uploads_streams_and_the_longest_wait() -> None:
     text = NGINX.read_text()
     given = dict(re.findall(r"^\s*(\w+)\s+([^;{]+);", text, re.MULTILINE))
-    assert (given["client_max_body_size"], given["proxy_request_buffering"], given["proxy_buffering"]) == (
-        "0",
-        "off",
-        "off",
-    )
+    assert (given["proxy_request_buffering"], given["proxy_buffering"]) == ("off", "off")
+    assert given["add_header"].startswith("Strict-Transport-Security ")
     settings = Settings(
         **{name.removeprefix("PARAQUEUE_").lower(): value for name, value in env_file().items() if value}
     )
@@ -154,6 +151,19 @@ def test_nginx_suits_uploads_streams_and_the_longest_wait() -> None:
     assert float(given["proxy_read_timeout"].rstrip("s")) > settings.openai_wait_seconds
     assert float(given["client_body_timeout"].rstrip("s")) > settings.request_idle_seconds, "the API says why"
     assert "/v1/audio/transcriptions" in create_app(settings).openapi()["paths"]
+
+
+def test_nginx_limits_bodies_but_those_of_uploads() -> None:
+    text = NGINX.read_text()
+    server, uploads = re.findall(r"client_max_body_size (\w+);", text)
+    assert (server, uploads) == ("1m", "0")
+    location = re.search(r"location ~ (\S+) \{\s+client_max_body_size 0;", text)
+    assert location is not None
+    paths = create_app(Settings()).openapi()["paths"]
+    unlimited = {path for path in paths if re.match(location[1], path.replace("{", "").replace("}", ""))}
+    assert unlimited == {"/v1/transcriptions", "/v1/audio/transcriptions"} | {
+        path for path in paths if path.startswith("/v1/uploads")
+    }
 
 
 def test_nginx_takes_the_file(tmp_path: Path) -> None:

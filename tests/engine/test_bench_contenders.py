@@ -53,7 +53,7 @@ def test_the_machine_of_our_vad_is_measured_alone(lab: Lab) -> None:
 
 
 def test_who_cannot_be_loaded_says_why(lab: Lab, tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="not complete"):
+    with pytest.raises(Refused, match="incomplete"):
         lab.remote("ours", tmp_path)
     with pytest.raises(Refused, match="not prepared"):
         lab.remote("funasr-onnx", lab.demo)

@@ -185,7 +185,7 @@ class AudioReader:
     def _check_declared_length(self) -> None:
         limit = self._limits.max_duration_ms
         if not 1 <= self.channels <= MAX_CHANNELS:
-            raise AudioNotDecodable(f"the sound has {self.channels} channels")
+            raise AudioNotDecodable(f"the audio has {self.channels} channels")
         # Where the length is exact, the file fails either way; where it is not, only the samples count.
         if limit is not None and self.duration_ms and self._report.exact and self.duration_ms > limit:
             raise _too_long(limit)
@@ -197,14 +197,14 @@ class AudioReader:
         if code != 0 or self._timed_out:
             raise self._why_it_ended()
         if self._samples == 0:
-            raise AudioEmpty("the sound track has no samples")
+            raise AudioEmpty("the audio track has no samples")
         decoded = self._samples * 1000 // SAMPLE_RATE
         declared = self._report.declared_ms
         if declared is None:
             return
         short = decoded < declared - max(MISSING_MS, MISSING_SHARE * declared)
         if short and (self._report.exact or self._report.broken_off):
-            raise AudioTruncated(f"the file declares {declared} ms of sound but ends after {decoded} ms")
+            raise AudioTruncated(f"the file declares {declared} ms of audio but ends after {decoded} ms")
 
     def _wait(self) -> int:
         try:
@@ -240,7 +240,7 @@ def _check_bytes(file: io.FileIO) -> None:
     """Raise AudioEmpty for no bytes, AudioTruncated for a wav file that has fewer than it declares."""
     size = os.fstat(file.fileno()).st_size
     if size == 0:
-        raise AudioEmpty("the file has no bytes")
+        raise AudioEmpty("the file is empty")
     declared = _wav_data(file)
     file.seek(0)
     if declared is None:
@@ -248,7 +248,7 @@ def _check_bytes(file: io.FileIO) -> None:
     offset, length, bytes_per_second = declared
     missing = length - (size - offset)
     if size > offset and missing > bytes_per_second * MISSING_MS // 1000:
-        raise AudioTruncated(f"the wav file declares {length} bytes of sound but has {size - offset}")
+        raise AudioTruncated(f"the wav file declares {length} bytes of audio but has {size - offset}")
 
 
 def _wav_data(file: io.FileIO) -> tuple[int, int, int] | None:

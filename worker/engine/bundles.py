@@ -117,7 +117,7 @@ def from_directory(directory: Path | str, name: str | None = None) -> BundlePath
     missing = _missing_files(directory)
     if missing:
         raise ModelUnavailable(
-            f"The model bundle {name or directory.name} is not complete in {directory}; missing: {', '.join(missing)}."
+            f"The model bundle {name or directory.name} is incomplete in {directory}; missing: {', '.join(missing)}."
         )
     folders = {part: directory / part for part in PARTS}
     return BundlePaths(name or directory.resolve().name, **folders, revision=_revision(directory))

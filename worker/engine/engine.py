@@ -301,7 +301,7 @@ def _device(name: str) -> torch.device:
     except RuntimeError as error:
         raise ConfigurationError(f"There is no device {name!r}.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(f"The device {name!r} was asked for, but torch sees {torch.cuda.device_count()} GPUs.")
+        raise ConfigurationError(f"The device {name!r} is configured, but torch sees {torch.cuda.device_count()} GPUs.")
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
     return device

@@ -179,11 +179,11 @@ def _check_encoder(encoder: Any, layers: list[Any]) -> None:
     known = known and all(type(layer.self_attn).__name__ == "MultiHeadedAttentionSANM" for layer in layers)
     known = known and all(type(layer.feed_forward).__name__ == "PositionwiseFeedForward" for layer in layers)
     if not known:
-        raise ModelUnavailable("The recognition model's encoder is of a kind this engine does not know.")
+        raise ModelUnavailable("The recognition model's encoder is of an unsupported kind.")
 
 
 def _check_decoder(decoder: Any, layers: list[Any]) -> None:
     known = type(decoder).__name__ == "ParaformerSANMDecoder" and decoder.normalize_before
     known = known and decoder.output_layer is not None and not any(layer.concat_after for layer in layers)
     if not known:
-        raise ModelUnavailable("The recognition model's decoder is of a kind this engine does not know.")
+        raise ModelUnavailable("The recognition model's decoder is of an unsupported kind.")

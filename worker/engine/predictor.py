@@ -109,4 +109,4 @@ def check_predictor(predictor: Any) -> None:
     if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
-        raise ModelUnavailable("The recognition model is of a kind this engine does not know: " + "; ".join(problems))
+        raise ModelUnavailable("The recognition model is of an unsupported kind: " + "; ".join(problems))

@@ -118,7 +118,7 @@ class Renderer(Background):
                 if time.monotonic() - kept_at > KEEP_SECONDS:
                     kept_at = time.monotonic()
                     if self.stopping or not renditions.keep(self._database, order):
-                        raise Unavailable("this worker is about to end, or was too slow")
+                        raise Unavailable("this worker is shutting down or was too slow")
             code = child.wait()
         finally:
             if child.poll() is None:
@@ -127,6 +127,6 @@ class Renderer(Background):
             report.close()
             out.close()
         if code < 0:
-            raise DecodeLimit("making the audio over took more processor time than the limit")
+            raise DecodeLimit("converting the audio exceeded the CPU time limit")
         if not size:
             raise AudioNotDecodable(f"ffmpeg cannot decode the file: {report.last_words() or f'exit status {code}'}")

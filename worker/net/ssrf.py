@@ -96,9 +96,9 @@ def checked_addresses(host: str, port: int, allowed_private: Iterable[str], port
         if _allowed(host, port, address, names):
             continue
         if not is_public(address):
-            raise SourceNotAllowed(f"the host {host!r} leads to a private address")
+            raise SourceNotAllowed(f"the host {host!r} resolves to a private address")
         if not any(port in some for some in ports):
-            raise SourceNotAllowed(f"links to port {port} are not allowed here (PARAQUEUE_FETCH_PORTS)")
+            raise SourceNotAllowed(f"links to port {port} are not allowed (PARAQUEUE_FETCH_PORTS)")
     return addresses
 
 
@@ -115,7 +115,7 @@ def _allowed(host: str, port: int, address: Address, names: tuple[str, ...]) -> 
 def fetchable(url: httpx.URL) -> httpx.URL:
     """The URL itself. Raises SourceNotAllowed for one with a user name or password, which ends up in logs."""
     if url.userinfo:
-        raise SourceNotAllowed("the link holds a user name or password")
+        raise SourceNotAllowed("the link contains a user name or password")
     if url.port == 0:  # httpcore would take it for "none given"
         raise SourceNotAllowed("there is no port 0")
     return url

@@ -95,11 +95,11 @@ def download(opened: Open, target: Path, limits: FetchLimits, check: Callable[[]
                 if time.monotonic() > deadline:
                     raise _too_slow(limits) from broken
                 if breaks > limits.resumes:
-                    raise SourceUnreachable(f"the download broke off {breaks} times: {broken}") from broken
+                    raise SourceUnreachable(f"the download was interrupted {breaks} times: {broken}") from broken
                 check()
                 time.sleep(min(PAUSE_SECONDS * breaks, max(0.0, deadline - time.monotonic())))
         if not file.tell():
-            raise AudioEmpty("the link leads to an empty file")
+            raise AudioEmpty("the linked file is empty")
 
 
 def _copy(
@@ -108,18 +108,18 @@ def _copy(
     file.seek(answer.offset)
     file.truncate()
     if answer.total is not None and answer.total > limits.max_bytes:
-        raise SourceTooLarge(f"the link leads to {answer.total} bytes; the limit is {limits.max_bytes}")
+        raise SourceTooLarge(f"the linked file has {answer.total} bytes; the limit is {limits.max_bytes}")
     for chunk in answer.chunks:
         check()
         if not file.tell() and chunk.lstrip()[:14].lower().startswith(PAGE_STARTS):
-            raise SourceNotAudio("the link leads to a web page, not to audio")
+            raise SourceNotAudio("the link returns a web page, not audio")
         file.write(chunk)
         if file.tell() > limits.max_bytes:
-            raise SourceTooLarge(f"the link leads to more than the limit of {limits.max_bytes} bytes")
+            raise SourceTooLarge(f"the linked file exceeds the limit of {limits.max_bytes} bytes")
         if time.monotonic() > deadline:
             raise _too_slow(limits)
     if answer.total is not None and file.tell() < answer.total:
-        raise Broken(f"{file.tell()} of {answer.total} bytes came")
+        raise Broken(f"{file.tell()} of {answer.total} bytes were received")
 
 
 def _too_slow(limits: FetchLimits) -> SourceTooSlow:
@@ -167,7 +167,7 @@ class HttpSource:
             location = _headers(response).get(b"location", "")
             response.close()
             url = self._followed(url, location)
-        raise SourceUnreachable(f"the link redirects more than {self._limits.max_redirects} times")
+        raise SourceUnreachable(f"the link has more than {self._limits.max_redirects} redirects")
 
     def _send(self, url: httpx.URL, headers: dict[str, str]) -> httpcore.Response:
         target = httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
@@ -178,15 +178,15 @@ class HttpSource:
         try:
             return self._pool.handle_request(request)
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise Broken(f"{url.host} does not answer ({type(error).__name__})") from error
+            raise Broken(f"{url.host} does not respond ({type(error).__name__})") from error
 
     def _followed(self, url: httpx.URL, location: str) -> httpx.URL:
         try:
             target = url.join(location)
         except httpx.InvalidURL:
-            raise SourceUnreachable("the link redirects to something that is not a URL") from None
+            raise SourceUnreachable("the link redirects to an invalid URL") from None
         if not location or target.scheme not in {"http", "https"} or not target.host:
-            raise SourceNotAllowed("the link redirects to something that is not http")
+            raise SourceNotAllowed("the link redirects to a URL that is not http or https")
         if url.scheme == "https" and target.scheme == "http":
             raise SourceNotAllowed("the link redirects from https to http")
         return fetchable(target)
@@ -215,7 +215,7 @@ class _HttpAnswer:
         headers = _headers(self._response)
         _refuse(status)
         if headers.get(b"content-type", "").partition(";")[0].strip().lower() in PAGE_TYPES:
-            raise SourceNotAudio("the link leads to a web page, not to audio")
+            raise SourceNotAudio("the link returns a web page, not audio")
         etag = headers.get(b"etag", "")
         strong = etag if etag and not etag.startswith("W/") else None
         version = strong or headers.get(b"last-modified")
@@ -236,7 +236,7 @@ class _HttpAnswer:
         try:
             yield from self._response.iter_stream()
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise Broken(f"the connection broke ({type(error).__name__})") from error
+            raise Broken(f"the connection was lost ({type(error).__name__})") from error
 
 
 def _headers(response: httpcore.Response) -> dict[bytes, str]:
@@ -249,12 +249,12 @@ def _refuse(status: int) -> None:
     if status == 416:
         raise Changed("the link has no more bytes than came so far")
     if status in GONE:
-        raise SourceNotFound(f"the link answers {status}")
+        raise SourceNotFound(f"the link returned {status}")
     if status in REFUSED:
-        raise SourceDenied(f"the link answers {status}; a signed link may have expired")
+        raise SourceDenied(f"the link returned {status}; a signed link may have expired")
     if status in BUSY or status >= 500:
-        raise SourceUnreachable(f"the link answers {status}")
-    raise SourceDenied(f"the link answers {status}")
+        raise SourceUnreachable(f"the link returned {status}")
+    raise SourceDenied(f"the link returned {status}")
 
 
 class ObjectSource:
@@ -272,9 +272,9 @@ class ObjectSource:
         except ClientError as error:
             raise _object_error(error) from error
         except ParamValidationError as error:
-            raise SourceNotAllowed("the link does not name a bucket and an object") from error
+            raise SourceNotAllowed("the link has no bucket and object key") from error
         except BotoCoreError as error:
-            raise Broken(f"the object store does not answer ({type(error).__name__})") from error
+            raise Broken(f"the object store does not respond ({type(error).__name__})") from error
 
 
 class _ObjectAnswer:
@@ -295,7 +295,7 @@ class _ObjectAnswer:
         try:
             yield from self._result["Body"].iter_chunks(CHUNK_BYTES)
         except (BotoCoreError, HTTPError) as error:
-            raise Broken(f"the connection broke ({type(error).__name__})") from error
+            raise Broken(f"the connection was lost ({type(error).__name__})") from error
 
 
 def _object_error(error: ClientError) -> Exception:

@@ -127,7 +127,7 @@ class Fetcher:
         if not any(fnmatchcase(bucket, name) for name in store.buckets):
             raise SourceNotAllowed(f"the bucket {bucket!r} is not one that links may lead to ({setting}_BUCKETS)")
         if self._is_storage(store.endpoint_url, bucket):
-            raise SourceNotAllowed("the link leads into the storage of this installation")
+            raise SourceNotAllowed("the link refers to the storage of this installation")
         secret = store.secret_access_key
         return s3_client(
             endpoint_url=store.endpoint_url,
@@ -154,7 +154,7 @@ def _room(scratch: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            raise StorageFull("the worker's scratch disk has no room left") from error
+            raise StorageFull("the worker's scratch disk is full") from error
         raise
     finally:
         rmtree(scratch, ignore_errors=True)  # a call that was left behind may still write there, and clears up itself

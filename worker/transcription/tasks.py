@@ -173,7 +173,7 @@ class Transcriber:
             path=path,
             split_channels=claim.job.channels == "split",
             limits=self._limits(),
-            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.alone else math.inf),
+            part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.isolated else math.inf),
             resume=claim.resume,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)

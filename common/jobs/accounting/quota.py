@@ -94,13 +94,13 @@ def check(session: Session, tenant: str, key_id: uuid.UUID | None, quota: Quota,
         ):
             if minutes and _used_ms(session, owner, start) >= minutes * MINUTE_MS:
                 left = int((end - datetime.now(UTC)).total_seconds()) + 1
-                raise QuotaExceeded(f"the {owner.kind} has used its {minutes} minutes of audio of this {name}", left)
+                raise QuotaExceeded(f"the {owner.kind} has used its {minutes} minutes of audio for this {name}", left)
 
 
 def _check_queue(session: Session, owner: _Owner, adding: int) -> None:
     limit = owner.allowance.max_queued
     if adding > limit:
-        raise InvalidRequest(f"the {owner.kind} may have {limit} jobs in the queue; {adding} at once never fit")
+        raise InvalidRequest(f"{adding} jobs exceed the {owner.kind}'s limit of {limit} queued jobs")
     waiting = _waiting(session, owner)
     if waiting + adding > limit - CLOSE * max(adding, 1):
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(owner.id), 0))))

@@ -75,7 +75,7 @@ def usage(
     with database.transaction() as session:
         rows = session.execute(statement.limit(MAX_GROUPS + 1)).all()
     if len(rows) > MAX_GROUPS:
-        raise InvalidRequest(f"more than {MAX_GROUPS} groups; ask for a shorter time, or group by less")
+        raise InvalidRequest(f"more than {MAX_GROUPS} groups; choose a shorter period or fewer dimensions")
     groups: dict[tuple[Any, ...], list[Row[Any]]] = {}
     for row in rows:
         groups.setdefault(tuple(row[: len(dimensions)]), []).append(row)

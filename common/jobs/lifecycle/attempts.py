@@ -52,7 +52,7 @@ class Claim:
 
     `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
     that part, without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that
-    earlier attempts of this run spent on transcribing; `alone`: nothing else runs on this worker until the next part
+    earlier attempts of this run spent on transcribing; `isolated`: nothing else runs on this worker until the next part
     is committed. `request_id` and `traceparent` are of the call that asked for this run.
     """
 
@@ -64,7 +64,7 @@ class Claim:
     resume: Part | None
     sentences: int
     spent_ms: int
-    alone: bool = False
+    isolated: bool = False
     request_id: str | None = None
     traceparent: str | None = None
 
@@ -118,7 +118,7 @@ def claim(
         )
         .values(
             status=Status.PROCESSING,
-            alone=JobRow.losses >= QUARANTINE_CRASHES,
+            isolated=JobRow.crashes >= QUARANTINE_CRASHES,
             stage=Stage.FETCHING,
             attempts=JobRow.attempts + 1,
             started_at=func.coalesce(JobRow.started_at, func.now()),
@@ -144,7 +144,7 @@ def claim(
                 run=row.run,
                 number=row.attempts,
                 worker=worker,
-                alone=row.alone,
+                isolated=row.isolated,
                 resumed_ms=last.end_ms if last else 0,
             )
         )
@@ -157,7 +157,7 @@ def claim(
             resume=last,
             sentences=_sentence_count(session, row),
             spent_ms=_spent_ms(session, row),
-            alone=row.alone,
+            isolated=row.isolated,
             request_id=row.request_id,
             traceparent=row.traceparent,
         )
@@ -243,8 +243,8 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
     """Append a part and its sentences, and what webhooks are to tell of it, in one transaction."""
     with database.transaction() as session:
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
-        counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
-        change(session, held, processed_ms=processed_ms, alone=False, **counters)
+        counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
+        change(session, held, processed_ms=processed_ms, isolated=False, **counters)
         if append_part(session, held, part, first_sentence):
             webhooks.announce(session, [held.job.id])
 

@@ -100,7 +100,7 @@ def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[
     with database.transaction() as session:
         row = session.get(BatchRow, batch_id)
         if row is None or row.tenant != tenant:
-            raise NotFound(f"there is no {ids.shown(ids.BATCH, batch_id)!r}")
+            raise NotFound(f"not found: {ids.shown(ids.BATCH, batch_id)!r}")
         rows = session.scalars(select(JobRow).where(JobRow.batch_id == batch_id).order_by(JobRow.batch_number)).all()
         jobs = {job.batch_number or 0: job_of(job) for job in rows}
         return _with_counts(session, [row])[0], jobs

@@ -84,8 +84,8 @@ def retry_in(
             attempts=0,
             failures=0,
             outages=0,
-            losses=0,
-            losses_alone=0,
+            crashes=0,
+            isolated_crashes=0,
             processed_ms=0,
             cancel_requested=False,
             not_before=func.now(),
@@ -150,5 +150,5 @@ def _is(job_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
 def _existing(session: Session, job_id: uuid.UUID, tenant: str | None) -> JobRow:
     row = session.scalars(select(JobRow).where(_is(job_id, tenant))).one_or_none()
     if row is None:
-        raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
     return row

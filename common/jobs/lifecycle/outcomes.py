@@ -132,7 +132,7 @@ NO_LEASE: dict[str, Any] = {
     "lease_token": None,
     "lease_worker": None,
     "lease_expires_at": None,
-    "alone": False,
+    "isolated": False,
 }
 
 

@@ -39,12 +39,12 @@ def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
     with database.transaction() as session:
         row = session.get(JobRow, job_id, with_for_update=True)
         if row is None:
-            raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+            raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
         before, worker, token = Status(row.status), row.lease_worker, row.lease_token
         if before is Status.COMPLETED:
-            raise WrongState("the job is completed; there is nothing to do again")
+            raise WrongState("the job is completed and cannot be requeued")
         if before in {Status.QUEUED, Status.PROCESSING}:
-            counters = dict.fromkeys(("failures", "outages", "losses", "losses_alone"), 0)
+            counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
             anew = {"not_before": func.now(), "dispatched_at": None} | counters
             values = anew | (waiting() if before is Status.PROCESSING else {})
             session.execute(update(JobRow).where(JobRow.id == job_id).values(**values))

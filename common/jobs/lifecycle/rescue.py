@@ -68,8 +68,8 @@ def rescue_expired(database: Database) -> list[RescuedJob]:
 
 
 def _lost_values() -> dict[str, Any]:
-    alone = JobRow.alone.cast(Integer)
-    poison = JobRow.losses_alone + alone >= POISON_CRASHES
+    isolated = JobRow.isolated.cast(Integer)
+    poison = JobRow.isolated_crashes + isolated >= POISON_CRASHES
     error = Poison(f"{POISON_CRASHES} workers died at the same part of this audio, with nothing else to do")
     return {
         **NO_LEASE,
@@ -78,8 +78,8 @@ def _lost_values() -> dict[str, Any]:
             (poison, Status.FAILED.value),
             else_=Status.QUEUED.value,
         ),
-        "losses": JobRow.losses + 1,
-        "losses_alone": JobRow.losses_alone + alone,
+        "crashes": JobRow.crashes + 1,
+        "isolated_crashes": JobRow.isolated_crashes + isolated,
         "dispatched_at": None,
         "finished_at": case((JobRow.cancel_requested | poison, func.now())),
         "error_code": case((~JobRow.cancel_requested & poison, error.code)),

@@ -77,7 +77,7 @@ ORDER BY lease_expires_at LIMIT :limit
 """)
 SUSPECTS = text(f"""
 SELECT id, extract(epoch FROM now() - created_at) AS age, NULL AS worker FROM jobs
-WHERE status = 'queued' AND losses >= {QUARANTINE_CRASHES} ORDER BY created_at LIMIT :limit
+WHERE status = 'queued' AND crashes >= {QUARANTINE_CRASHES} ORDER BY created_at LIMIT :limit
 """)
 
 

@@ -43,7 +43,9 @@ def correct(
         kept = None if content == machine_text else content
         if kept != (before.text if before is not None else None):
             if seen not in (None, revision):
-                raise EditConflict(f"the sentence is at revision {revision}, not {seen}: somebody else corrected it")
+                raise EditConflict(
+                    f"the sentence is at revision {revision}, not {seen}: it was changed by someone else"
+                )
             changes = {"text": kept, "revision": revision + 1, "key_id": key_id, "edited_at": func.now()}
             place = {"job_id": job.id, "run": job.run, "number": number, "tenant": job.tenant}
             added = insert(EditRow).values(**place, **changes)

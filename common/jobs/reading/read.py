@@ -88,7 +88,7 @@ def get_with_attempts(database: Database, job_id: uuid.UUID, *, tenant: str | No
 def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
     row = session.execute(ONE, {"id": job_id}).one_or_none()
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"there is no {ids.shown(ids.JOB, job_id)!r}")
+        raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
     return job_shown(row)
 
 
@@ -152,9 +152,9 @@ def _attempts(session: Session, job_id: uuid.UUID) -> list[Attempt]:
 def readable(job: Job, *, partial: bool) -> Job:
     """The job, if its transcript may be read. Raises Expired, NotReady."""
     if job.result_deleted_at is not None:
-        raise Expired("the transcript was deleted when its time to live ended")
+        raise Expired("the transcript was deleted at the end of its retention period")
     if job.status is not Status.COMPLETED and not partial:
-        raise NotReady(f"the job is {job.status}; add partial=true for what there is so far")
+        raise NotReady(f"the job is {job.status}; use partial=true for the text so far")
     return job
 
 

@@ -3,7 +3,7 @@
 A sentence that a person corrected is found by the person's text, not by the machine's.
 
 The index `sentences_search` holds, of each sentence, every pair of letters that stand side by side and every single
-letter, each together with the tenant; the functions `search_folded` and `search_grams` of the tenth migration say
+letter, each together with the tenant; the functions `search_folded` and `search_grams` (migrations/sql) say
 which. `edits_search` holds the same of what people wrote. So two Chinese characters, which no trigram serves, are one
 look-up; a word that everybody says costs a tenant that said it twice two rows. What the indexes find is then compared
 with the words that were asked for.
@@ -135,7 +135,7 @@ def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
                 grams.update(found)
                 break
     if not grams:
-        raise InvalidRequest("`q` has no letter or digit to look for")
+        raise InvalidRequest("`q` contains no letter or digit")
     return sorted(grams)
 
 
@@ -205,4 +205,4 @@ def _decoded(cursor: str) -> tuple[uuid.UUID, int]:
             raise ValueError("a cursor's number is one of a sentence")
         return uuid.UUID(hex=job_id), int(number)
     except (ValueError, binascii.Error):
-        raise InvalidRequest("`after` is not a cursor that this service gave out") from None
+        raise InvalidRequest("`after` is not a valid cursor") from None

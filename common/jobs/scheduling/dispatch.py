@@ -63,7 +63,7 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
     """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
 
     `tenant_max_running` is how many jobs run at once of a tenant that has no limit of its own; 0: any number. Raises
-    Unavailable where the broker or the database does not answer, or another dispatcher does not come to its end; the
+    Unavailable where the broker or the database does not respond, or another dispatcher does not come to its end; the
     jobs concerned are then announced by the next call.
     """
     limits = DispatchLimits(redispatch_seconds, tenant_max_running)

@@ -72,7 +72,7 @@ class Estimates:
         self._locks: dict[str, threading.Lock] = {}
 
     def of(self, job: Job) -> Estimate:
-        """What can be said of a job. Nothing where it has ended, or where the database does not answer now."""
+        """What can be said of a job. Nothing where it has ended, or where the database does not respond now."""
         if job.terminal or _pausing(job):
             return Estimate()
         line = self._line(job.model)

@@ -27,7 +27,7 @@ SEATS = (
         WorkerRow.slots,
         WorkerRow.reserved_for,
         func.count(JobRow.id),
-        func.coalesce(func.bool_or(JobRow.alone), False),
+        func.coalesce(func.bool_or(JobRow.isolated), False),
     )
     .outerjoin(JobRow, (JobRow.lease_worker == WorkerRow.id) & text("jobs.status = 'processing'"))
     .where(alive())
@@ -44,7 +44,7 @@ class WorkerLoad:
     slots: int
     reserved_for: uuid.UUID | None
     running: int
-    alone: bool
+    isolated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +82,17 @@ def reserve_workers(
     ids = [suspect.job_id for suspect in suspects]
     kept: dict[uuid.UUID, WorkerLoad] = {}
     for seat in all_seats:
-        if seat.reserved_for in ids and seat.reserved_for not in kept and not seat.alone:
+        if seat.reserved_for in ids and seat.reserved_for not in kept and not seat.isolated:
             kept[seat.reserved_for] = seat
-    room = max(1, len(all_seats) // 2) - len(kept) - sum(seat.alone for seat in all_seats)
-    candidates = sorted((s for s in all_seats if not s.alone and s not in kept.values()), key=lambda s: s.running)
+    room = max(1, len(all_seats) // 2) - len(kept) - sum(seat.isolated for seat in all_seats)
+    candidates = sorted((s for s in all_seats if not s.isolated and s not in kept.values()), key=lambda s: s.running)
     for job_id, seat in zip([i for i in ids if i not in kept], candidates[: max(0, room)], strict=False):
         kept[job_id] = seat
     _write(session, all_seats, {seat.worker: job_id for job_id, seat in kept.items()})
     idle = {job_id for job_id, seat in kept.items() if seat.running == 0}
     ready = tuple(suspect for suspect in suspects if suspect.job_id in idle and not suspect.announced)
     taken = {seat.worker for seat in kept.values()}
-    return Reservations(tuple(seat for seat in all_seats if not seat.alone and seat.worker not in taken), ready)
+    return Reservations(tuple(seat for seat in all_seats if not seat.isolated and seat.worker not in taken), ready)
 
 
 def _waiting(
@@ -102,7 +102,7 @@ def _waiting(
     rows = session.execute(
         select(JobRow.id, JobRow.tenant, JobRow.key_id, announced)
         .where(
-            text(f"jobs.status = 'queued' AND jobs.losses >= {QUARANTINE_CRASHES}"),
+            text(f"jobs.status = 'queued' AND jobs.crashes >= {QUARANTINE_CRASHES}"),
             JobRow.model == model,
             JobRow.not_before <= func.now(),
             JobRow.key_id.is_(None) | JobRow.key_id.not_in(full) | announced,
@@ -128,7 +128,7 @@ def has_room(worker: str) -> ColumnElement[bool]:
         .where(
             text("other.status = 'processing'"),
             other.lease_worker == worker,
-            other.alone | (JobRow.losses >= QUARANTINE_CRASHES),
+            other.isolated | (JobRow.crashes >= QUARANTINE_CRASHES),
         )
         .correlate(JobRow)
     )
@@ -152,7 +152,7 @@ def forgive_crash(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bo
                 AttemptRow.error_message.is_(None),
             )
             .values(error_message="the worker was alive, but silent for longer than its lease")
-            .returning(AttemptRow.run, AttemptRow.alone)
+            .returning(AttemptRow.run, AttemptRow.isolated)
         ).one_or_none()
         if lost is None:
             return False
@@ -160,8 +160,8 @@ def forgive_crash(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> bo
             update(JobRow)
             .where(JobRow.id == job_id, JobRow.run == lost.run)
             .values(
-                losses=func.greatest(JobRow.losses - 1, 0),
-                losses_alone=func.greatest(JobRow.losses_alone - int(lost.alone), 0),
+                crashes=func.greatest(JobRow.crashes - 1, 0),
+                isolated_crashes=func.greatest(JobRow.isolated_crashes - int(lost.isolated), 0),
             )
         )
         return True

@@ -25,7 +25,7 @@ BUSY = text("""
 SELECT model, tenant, key_id, suspect, announced, count(*) FROM (
     SELECT model, tenant, key_id, false AS suspect, false AS announced FROM jobs WHERE status = 'processing'
     UNION ALL
-    SELECT model, tenant, key_id, losses >= :suspect_losses, true FROM jobs
+    SELECT model, tenant, key_id, crashes >= :quarantine_crashes, true FROM jobs
     WHERE status = 'queued' AND dispatched_at > now() - make_interval(secs => :redispatch_seconds)
 ) AS busy GROUP BY model, tenant, key_id, suspect, announced
 """)
@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
 ) AS own
 CROSS JOIN LATERAL (
     SELECT id, key_id, created_at FROM jobs
-    WHERE {HERE} AND tenant = asked.tenant AND {KEY} = own.key AND losses < {QUARANTINE_CRASHES}
+    WHERE {HERE} AND tenant = asked.tenant AND {KEY} = own.key AND crashes < {QUARANTINE_CRASHES}
         AND not_before <= now()
         AND (dispatched_at IS NULL OR dispatched_at <= now() - make_interval(secs => :redispatch_seconds))
     ORDER BY created_at, id LIMIT :slots
@@ -108,7 +108,7 @@ class RunningCounts:
 def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
     """Everything at once, in one snapshot: a job that is claimed meanwhile counts once."""
     found = RunningCounts(Counter(), Counter(), Counter())
-    values = {"redispatch_seconds": limits.redispatch_seconds, "suspect_losses": QUARANTINE_CRASHES}
+    values = {"redispatch_seconds": limits.redispatch_seconds, "quarantine_crashes": QUARANTINE_CRASHES}
     for model, tenant, key_id, suspect, announced, number in session.execute(BUSY, values):
         found.of_tenant[tenant] += number
         if key_id is not None:
