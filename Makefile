@@ -1,7 +1,7 @@
 # The commands of this repository; see README.md and CONTRIBUTING.md. Options are passed in ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test soak check docs bench demo-model bench-api model lock clean
+.PHONY: help venv run test test-fast soak check docs bench demo-model bench-api model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -13,19 +13,23 @@ venv: ## Create or update .venv from the lock file; other commands do so automat
 run: venv ## Start the whole stack locally, transcribe the sample, run until Ctrl-C (ARGS=--once: stop after it)
 	@exec $(python) -m dev --end-with-parent $(ARGS)
 
-test: venv ## Run the tests that are not marked slow
+test: venv ## Run the tests that are not marked slow, in two processes (ARGS replaces that: ARGS="tests/db -k lease -x")
 	@dev/browser.sh
-	@exec $(python) -m pytest $(or $(ARGS),-m "not slow")
+	@exec $(python) -m pytest $(or $(ARGS),-n 2 -m "not slow")
+
+test-fast: venv ## Run the unit tests: no server, no process, no torch; under a minute
+	@exec $(python) -m pytest -n 2 tests/unit $(ARGS)
 
 soak: venv ## Inject every fault 20 times under load; writes bench/results/soak.json (ARGS=--minutes=3: each once)
 	@exec nice $(python) -m tests.faults.soak $(ARGS)
 
-check: venv ## Lint, types, import rules, migrations against models, vulnerabilities of dependencies
+check: venv ## Lint, types, import rules, the console, migrations against models, vulnerabilities of dependencies
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
+	$(python) -m dev.console check
 	$(python) -m dev.audit
 
 docs: ## Build the documentation site in site/, which needs no server

@@ -6,18 +6,22 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
-
-import imageio_ffmpeg  # type: ignore[import-untyped, unused-ignore]
 
 from admin.checks import Check, Found, Level
 from common import keys
 from common.db import Database
-from common.errors import ModelUnavailable
+from common.errors import ModelUnavailable, ParaqueueError
 from common.settings import GIBIBYTE, Settings
-from worker.engine import bundles
+from worker.engine.bundles import bundles
+from worker.engine.decoding import messages
+from worker.engine.decoding.process import Child, Order
 
-PROGRAM_SECONDS = 10.0
+DECODER_SECONDS = 10.0
+# A tenth of a second of silence: 16 kHz, one channel, 16 bit.
+SILENT_WAV = b"RIFF\xa4\x0c\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80>\0\0\0}\0\0\x02\0\x10\0data\x80\x0c\0\0" + bytes(3200)
 TORCH_SECONDS = 120.0
 LEAST_FREE_BYTES = GIBIBYTE
 TORCH = (
@@ -28,29 +32,40 @@ TORCH = (
 
 def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     """Whether the bundle is complete on disk."""
-    spec = bundles.bundle_spec(settings.model)
+    spec = bundles.bundle_spec(settings.model, settings.models_dir)
     try:
-        paths = bundles.locate(spec, settings.model_source, settings.models_dir)
+        paths = bundles.locate(spec, settings.models_dir)
     except ModelUnavailable as error:
-        if settings.model_source == "local":
+        if not settings.model_hubs:
             return Found(Level.FAIL, error.message, "docs/models.md lists the files to put there")
-        said = f"{spec.name} is not in {settings.models_dir}"
+        said = error.message
         return Found(Level.WARN, said, "a worker here downloads it at its start; python -m admin model does so now")
     return Found(Level.OK, f"{paths.name} ({paths.revision}) in {paths.asr.parent}")
 
 
-def ffmpeg(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Whether ffmpeg starts."""
-    ran = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-version"],
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_SECONDS,
-        check=False,
-    )
-    if ran.returncode != 0:
-        return Found(Level.FAIL, f"it ends with {ran.returncode}", "pip install --force-reinstall imageio-ffmpeg")
-    return Found(Level.OK, " ".join(ran.stdout.split()[:3]))
+def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Whether the decoding process starts under its limits, and decodes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "silence.wav")
+        path.write_bytes(SILENT_WAV)
+        with path.open("rb", buffering=0) as file:
+            child = Child(
+                file,
+                Order("pcm"),
+                cpu_seconds=settings.decode_cpu_seconds,
+                memory_bytes=settings.decode_memory_bytes,
+                idle_seconds=DECODER_SECONDS,
+            )
+        try:
+            decoded = sum(len(payload) for kind, payload in child.messages() if kind == messages.SOUND)
+        except ParaqueueError as error:
+            return Found(
+                Level.FAIL, error.message, "see PARAQUEUE_DECODE_MEMORY_BYTES; pip install --force-reinstall av"
+            )
+        finally:
+            child.close()
+    said = f"PyAV {version('av')}"
+    return Found(Level.OK, said) if decoded == 3200 else Found(Level.FAIL, f"{said} decodes wrongly", "reinstall av")
 
 
 def device(settings: Settings, *, deep: bool) -> Found:
@@ -71,7 +86,7 @@ def _gpus() -> list[str]:
     if program is None:
         return [path.name for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
     command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_SECONDS, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=DECODER_SECONDS, check=False)
     return [line.strip() for line in ran.stdout.splitlines() if line.strip()] if ran.returncode == 0 else []
 
 
@@ -138,7 +153,7 @@ SECRETS = (
 )
 CHECKS = {
     "model": Check(model, "see PARAQUEUE_MODEL and docs/models.md"),
-    "ffmpeg": Check(ffmpeg, "pip install imageio-ffmpeg"),
+    "decoder": Check(decoder, "pip install av"),
     "device": Check(device, "see PARAQUEUE_DEVICE"),
     "disk": Check(disk, "see PARAQUEUE_SCRATCH_DIR and PARAQUEUE_STORAGE_URL"),
     "secrets": Check(secrets, "is PostgreSQL up?"),

@@ -1,6 +1,6 @@
 """What is installed on a GPU machine without a network, and what has to be carried there.
 
-`python -m bench.gpu` may import nothing else; `tests/unit/bench/test_gpu.py` runs it with everything else hidden.
+`python -m bench.gpu` may import nothing else; `tests/engine/test_bench_gpu.py` runs it with everything else hidden.
 """
 
 from __future__ import annotations

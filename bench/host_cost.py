@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from bench.report import Column, Report, spread
 from common.transcript.values import Word
-from worker.engine.punctuation import PunctuationStream
+from worker.engine.punctuation.punctuator import PunctuationStream
+from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.words import Vocabulary, join_tokens
 from worker.engine.stream import placed
-from worker.engine.timing import token_times
-from worker.engine.words import Vocabulary, join_tokens
 
 SEGMENTS = 400
 TOKENS = 30

@@ -20,7 +20,7 @@ import yaml
 from bench.audio import SAMPLE_RATE, spoken_sentences
 from bench.report import REPOSITORY
 from training.bundle import write_model
-from worker.engine import loading
+from worker.engine.bundles import loading
 from worker.engine.features import AsrFrontend, load_cmvn
 
 NAME = "paraformer-large-zh"

@@ -26,6 +26,9 @@ from common.telemetry.metrics import DATABASE_ERRORS, POOL_IN_USE, POOL_SIZE, PO
 T = TypeVar("T")
 DRIVER = "postgresql+psycopg://"
 CONNECT_TIMEOUT_SECONDS = 5
+# A process has more threads than connections: under load they take turns, each for milliseconds. Waiting for a turn is
+# better than refusing a call; only a pool whose connections are all held for long makes somebody give up.
+POOL_TIMEOUT_SECONDS = 15
 # A statement that takes longer is a defect or a lock that somebody holds; both are better said than waited for.
 STATEMENT_TIMEOUT_MS = 15_000
 # No transaction of ours waits for anything but the database: who is silent inside one for so long is frozen or gone,
@@ -103,7 +106,7 @@ class Database:
             creator=self._connect,
             pool_size=pool_size,
             max_overflow=0,
-            pool_timeout=CONNECT_TIMEOUT_SECONDS,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
             pool_pre_ping=True,
             hide_parameters=True,  # links with their signatures would stand in a logged traceback
         )

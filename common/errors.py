@@ -43,6 +43,12 @@ class UnknownModel(ParaqueueError):
     code = "unknown_model"
 
 
+class UnsupportedLanguage(ParaqueueError):
+    """The model does not recognize the requested language."""
+
+    code = "unsupported_language"
+
+
 class NotFound(ParaqueueError):
     """The resource does not exist, or belongs to another tenant."""
 
@@ -94,6 +100,12 @@ class NotReady(ParaqueueError):
 
     code = "not_ready"
     retryable = True
+
+
+class NoTranscript(ParaqueueError):
+    """The job failed or was canceled, so there will be no transcript, unless it is retried."""
+
+    code = "no_transcript"
 
 
 class WrongState(ParaqueueError):
@@ -279,9 +291,15 @@ class AudioMissing(ParaqueueError):
 
 
 class AudioTruncated(ParaqueueError):
-    """The file is shorter than its header declares."""
+    """The file broke off so early that nothing of it can be decoded; one that has any sound is transcribed."""
 
     code = "audio_truncated"
+
+
+class TrackNotFound(ParaqueueError):
+    """The file has no audio track of the number or language that `audio_track` asks for."""
+
+    code = "track_not_found"
 
 
 class AudioTooLong(ParaqueueError):

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from common import audio_keys
 from common.db import Database
 from common.leases import from_now, is_over
-from common.models import DerivedObject, PeaksRow, RenditionRow
+from common.models import DerivedObject, JobRow, PeaksRow, RenditionRow
 
 LEASE_SECONDS = 60.0
 # One that could not be made now waits for so long; others go first.
@@ -56,6 +56,7 @@ class RenditionTask:
     source_key: str
     token: uuid.UUID
     kind: Kind = Kind.PLAYABLE
+    track: str = "default"
 
     @property
     def key(self) -> str:
@@ -101,7 +102,10 @@ def take(database: Database, kind: Kind = Kind.PLAYABLE) -> RenditionTask | None
             .values(token=token, lease_expires_at=from_now(LEASE_SECONDS))
             .returning(table.job_id, table.source_key)
         ).one_or_none()
-        return RenditionTask(taken[0], taken[1], token, kind) if taken is not None else None
+        if taken is None:
+            return None
+        track = session.scalar(select(JobRow.audio_track).where(JobRow.id == taken[0]))
+        return RenditionTask(taken[0], taken[1], token, kind, track or "default")
 
 
 def keep(database: Database, order: RenditionTask) -> bool:

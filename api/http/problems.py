@@ -36,6 +36,7 @@ class Problem(BaseModel):
 STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
     errors.UnknownModel: 422,
+    errors.UnsupportedLanguage: 422,
     errors.SourceNotAllowed: 422,
     errors.WebhooksNotConfigured: 422,
     errors.TooManyWebhooks: 409,
@@ -48,6 +49,7 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.SessionsNotConfigured: 422,
     errors.NotFound: 404,
     errors.NotReady: 409,
+    errors.NoTranscript: 409,
     errors.WrongState: 409,
     errors.EditConflict: 409,
     errors.Expired: 410,

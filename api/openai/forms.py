@@ -40,7 +40,9 @@ class OpenAIOptions(BaseModel):
     response_format: ResponseFormat = "json"
     timestamp_granularities: list[Granularity] = Field(default_factory=list)
     stream: bool = False
-    language: str | None = Field(None, max_length=32, description="Taken and not used: the model decides.")
+    language: str | None = Field(
+        None, max_length=32, description="Refused if the model does not recognise it; else the model decides."
+    )
     prompt: str | None = Field(None, description="Taken and not used.")
     temperature: float | None = Field(None, ge=0, le=1, description="Taken and not used: there is no chance in it.")
 

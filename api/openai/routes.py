@@ -90,7 +90,7 @@ async def transcribe(request: Request, service: ServiceDep, caller: SubmitAndRea
 
 async def _submission(service: Service, caller: Caller, options: OpenAIOptions, file: Received) -> Submission:
     asked = None if options.model in ALIASES else options.model
-    model = await known_model(service.database, service.settings.model, asked)
+    model = await known_model(service.database, service.settings.model, asked, options.language or None)
     return made_of(caller, file.audio, model, Options(priority=service.settings.openai_priority, tags=[TAG]))
 
 

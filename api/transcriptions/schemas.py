@@ -13,6 +13,7 @@ from api.webhooks.schemas import Events
 from common import ids
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Job
+from common.transcript.recording import tracks_json, warnings_json
 
 FAR_END = "1000+"
 SCHEMES = {"http", "https", "s3", "oss"}
@@ -28,14 +29,31 @@ def link_of(value: str) -> str:
     return parts.scheme + value[len(parts.scheme) :]  # in lower case, as everybody after us expects it
 
 
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=32)]
+
+
 class Options(BaseModel):
     """What can be asked of a transcription, whichever way the audio comes."""
 
     model_config = ConfigDict(extra="forbid")
 
     model: str | None = Field(None, description="A model of `GET /v1/models`; unset: the default one.", max_length=100)
-    channels: Literal["mix", "split"] = Field(
-        "mix", description="`split` transcribes each channel by itself, for calls recorded on two channels."
+    language: Language | None = Field(
+        None,
+        description="The language of the recording, e.g. `zh` or `zh-CN`: refused if the model does not recognise it. "
+        "Unset: whatever the model hears.",
+    )
+    channels: Literal["mix", "split", "auto"] = Field(
+        "mix",
+        description="`split` transcribes each channel by itself, for calls recorded on two channels; `auto` does so "
+        "where the two channels carry different speakers, and mixes them elsewhere.",
+    )
+    audio_track: str = Field(
+        "default",
+        description="Which audio track of a file with several: `default` (the one marked so, else the first), an "
+        "index from 0, a language (`zh`, `chi`, `eng`, …), or `all`, each as a channel.",
+        pattern=r"^(default|all|[0-9]{1,2}|[A-Za-z]{2,3}(-[A-Za-z]{2,4})?)$",
+        examples=["default", "1", "zh", "all"],
     )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding and counting jobs.")
@@ -104,6 +122,28 @@ class Links(BaseModel):
     transcript: str
 
 
+class WarningOut(BaseModel):
+    """Something that a reader of the transcript must know; the times are null where it concerns all of the audio."""
+
+    code: str
+    message: str
+    start_ms: int | None
+    end_ms: int | None
+
+
+class TrackOut(BaseModel):
+    """An audio track of the file."""
+
+    index: int
+    codec: str
+    channels: int
+    sample_rate: int
+    language: str | None
+    title: str | None
+    default: bool
+    heard: bool = Field(description="Whether it was transcribed.")
+
+
 class AttemptOut(BaseModel):
     """One try of a worker at the job."""
 
@@ -146,6 +186,7 @@ class Transcription(BaseModel):
     )
     model: str
     channels: str
+    audio_track: str
     priority: int
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may hold a token.")
@@ -162,6 +203,10 @@ class Transcription(BaseModel):
     finished_at: datetime | None
     error: Failure | None
     result: ResultOut | None
+    warnings: list[WarningOut] = Field(
+        description="Sound that is missing, cut, or was not heard; complete when the job has ended."
+    )
+    tracks: list[TrackOut] = Field(description="The audio tracks of the file, once they are known.")
     links: Links
 
 
@@ -190,6 +235,12 @@ class ModelOut(BaseModel):
     slots: int = Field(description="Jobs they run at the same time.")
     revisions: list[str]
     devices: list[str]
+    description: str
+    licence: str
+    languages: list[str] = Field(description="ISO 639 codes; empty where no worker has told them yet.")
+    word_times: bool = Field(description="Whether every word has a time.")
+    speakers: bool = Field(description="Whether it tells speakers apart.")
+    hotwords: bool = Field(description="Whether it takes hotwords.")
 
 
 class ModelList(BaseModel):
@@ -223,6 +274,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "eta_seconds": estimate.eta_seconds,
         "model": job.model,
         "channels": job.channels,
+        "audio_track": job.audio_track,
         "priority": job.priority,
         "tags": list(job.tags),
         "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
@@ -245,6 +297,8 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "finished_at": job.finished_at,
         "error": _failure(job),
         "result": _result(job),
+        "warnings": warnings_json(job.recording.warnings),
+        "tracks": tracks_json(job.recording.tracks),
         "links": {"self": here, "transcript": f"{here}/transcript"},
     }
 

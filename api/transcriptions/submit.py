@@ -229,6 +229,7 @@ def made_of(
         model=model,
         source_kind=audio.kind,
         channels=options.channels,
+        audio_track=options.audio_track.lower(),
         priority=options.priority,
         tags=tuple(options.tags),
         url=audio.url,
@@ -251,7 +252,7 @@ def made_of(
 async def checked_options(database: Database, settings: Settings, options: Options) -> str:
     """The model to use. Raises UnknownModel, and what is wrong with the webhook that was asked for."""
     _check_webhook(settings, options)
-    return await known_model(database, settings.model, options.model)
+    return await known_model(database, settings.model, options.model, options.language)
 
 
 def _check_webhook(settings: Settings, asked: Options) -> None:
@@ -265,12 +266,15 @@ def _check_webhook(settings: Settings, asked: Options) -> None:
         )
 
 
-async def known_model(database: Database, default: str, asked: str | None) -> str:
-    """The model that was asked for, or the default one. Raises UnknownModel."""
-    if asked is None or asked == default:
-        return default
-    workers = await run_in_threadpool(jobs.live_workers, database)
-    served = {default, *(worker.model for worker in workers)}
-    if asked not in served:
-        raise UnknownModel(f"unknown model {asked!r}; available: {', '.join(sorted(served))}")
-    return asked
+async def known_model(database: Database, default: str, asked: str | None, language: str | None) -> str:
+    """The model that was asked for, or the default one. Raises UnknownModel, and UnsupportedLanguage."""
+    model = asked or default
+    if model != default:
+        workers = await run_in_threadpool(jobs.live_workers, database)
+        served = {default, *(worker.model for worker in workers)}
+        if model not in served:
+            raise UnknownModel(f"unknown model {model!r}; available: {', '.join(sorted(served))}")
+    if language is not None:
+        card = await run_in_threadpool(jobs.known_card, database, model)
+        card.check_language(model, language)
+    return model

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api.deps import ReadCaller, ServiceDep, v1_router
@@ -16,10 +16,25 @@ from common import jobs
 from common.job_states import Status
 from common.jobs import Job
 from common.transcript.formats import MEDIA_TYPES, render
+from common.transcript.subtitles import SubtitleOptions
 from common.transcript.values import Transcript
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 WRITE_BYTES = 64 * 1024
+
+
+def subtitle_options(
+    max_chars: Annotated[
+        int | None, Query(ge=6, le=100, description="Of a line of subtitles; unset: 16 Chinese characters, 42 letters.")
+    ] = None,
+    max_lines: Annotated[int, Query(ge=1, le=2, description="Of a subtitle.")] = 1,
+    max_seconds: Annotated[float, Query(ge=1, le=30, description="That a subtitle stands, if it can be broken.")] = 7.0,
+    speakers: Annotated[
+        bool | None, Query(description="Whether subtitles name their channel; unset: where there are several.")
+    ] = None,
+) -> SubtitleOptions:
+    """How srt, vtt and ass are to look."""
+    return SubtitleOptions(max_chars, max_lines, max_seconds, speakers)
 
 
 @router.get(
@@ -32,7 +47,8 @@ def get_transcript(
     service: ServiceDep,
     caller: ReadCaller,
     job_id: JobId,
-    form: Annotated[Literal["json", "txt", "srt", "vtt"] | None, Query(alias="format")] = None,
+    options: Annotated[SubtitleOptions, Depends(subtitle_options)],
+    form: Annotated[Literal["json", "txt", "srt", "vtt", "ass"] | None, Query(alias="format")] = None,
     partial: bool = False,
     text: Annotated[
         Literal["edited", "machine"], Query(description="`machine`: without what people corrected.")
@@ -41,7 +57,8 @@ def get_transcript(
     """The transcript, in the form that `format` or the `Accept` header asks for, as people corrected it."""
     chosen = chosen_format(form, request.headers.get("accept"))
     job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=partial)
-    pieces = render(chosen, head_of(job), jobs.sentences(service.database, job, machine=text == "machine"))
+    sentences = jobs.sentences(service.database, job, machine=text == "machine")
+    pieces = render(chosen, head_of(job), sentences, options)
     headers = {
         "Content-Disposition": _named(job, chosen.value),
         "Vary": "Accept",
@@ -69,6 +86,7 @@ def head_of(job: Job) -> Transcript:
         channels=result.channels if result else 1,
         no_speech=result.no_speech if result else False,
         partial=job.status is not Status.COMPLETED,
+        warnings=job.recording.warnings,
     )
 
 

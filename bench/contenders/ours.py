@@ -16,7 +16,7 @@ from bench.audio import ffmpeg_program, read
 from bench.contenders.automodel import timed_stages
 from bench.contenders.protocol import Outcome, Spec
 from common.transcript.values import Sentence, joined_text
-from worker.engine.bundles import from_directory
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
 
 BLOCK_SAMPLES = 2 * 16_000
@@ -50,7 +50,7 @@ def blocks(file: str | Path) -> Iterator[Block]:
     from worker.engine.audio import AudioReader, DecodeLimits
 
     limits = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=120)
-    with AudioReader(Path(file), split_channels=False, limits=limits) as reader:
+    with AudioReader(Path(file), limits=limits) as reader:
         for block in reader.blocks(BLOCK_SAMPLES):
             yield block[0]
 

@@ -24,8 +24,9 @@ class OurVad:
     def __init__(self, spec: Spec) -> None:
         import torch
 
-        from worker.engine import engine, loading
-        from worker.engine.bundles import from_directory
+        from worker.engine import engine
+        from worker.engine.bundles import loading
+        from worker.engine.bundles.bundles import from_directory
 
         torch.set_num_threads(spec.threads)
         self._ffmpeg = spec.ffmpeg
@@ -48,7 +49,7 @@ class OurVad:
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
         """The end-point machine alone over hours of decisions, fed as a stream does."""
-        from worker.engine.vad_endpoint import advance, new_memory
+        from worker.engine.vad.endpoint import advance, new_memory
 
         generator = np.random.default_rng(1)
         runs = generator.integers(5, 300, MACHINE_HOURS * 3600)

@@ -13,12 +13,14 @@ from sqlalchemy import Row, Table
 from common import ids
 from common.job_states import TERMINAL, Stage, Status
 from common.models import AttemptRow, JobRow
+from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_of, warnings_of
 
 # For the statements of hot paths, which are built once.
 JOBS = cast(Table, JobRow.__table__)
 # What `Job` is made of, in the order of its fields.
 _OWN = (
-    *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "priority", "tags"),
+    *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "audio_track"),
+    *("priority", "tags"),
     *("webhook_url", "batch_id", "dedupe", "deduplicated_from"),
 )
 _SOURCE = ("source_kind", "source_url", "source_name", "audio_key", "audio_bytes", "audio_sha256")
@@ -31,7 +33,8 @@ _RESULT = (
     *("result_model", "result_revision", "result_precision", "result_channels", "no_speech", "processing_ms"),
     "result_deleted_at",
 )
-_NAMES = (*_OWN, *_SOURCE, *_PROGRESS, *_FAILURE, *_RESULT)
+_RECORDING = ("tracks", "warnings")
+_NAMES = (*_OWN, *_SOURCE, *_PROGRESS, *_FAILURE, *_RESULT, *_RECORDING)
 # What a SELECT or RETURNING names for `job_shown`.
 SHOWN = tuple(JOBS.c[name] for name in _NAMES)
 
@@ -81,6 +84,7 @@ class Job:
     stage: Stage | None
     model: str
     channels: str
+    audio_track: str
     priority: int
     tags: tuple[str, ...]
     webhook_url: str | None
@@ -100,6 +104,7 @@ class Job:
     failure: JobFailure | None
     result: Result | None
     result_deleted_at: datetime | None
+    recording: Recording
 
     @property
     def public_id(self) -> str:
@@ -158,18 +163,19 @@ def _job(values: tuple[Any, ...]) -> Job:
     own, values = values[: len(_OWN)], values[len(_OWN) :]
     source, values = values[: len(_SOURCE)], values[len(_SOURCE) :]
     progress, values = values[: len(_PROGRESS)], values[len(_PROGRESS) :]
-    failure, (*result, result_deleted_at) = values[: len(_FAILURE)], values[len(_FAILURE) :]
-    *first, status, stage, model, channels, priority, tags, webhook_url, batch_id, dedupe, deduplicated_from = own
+    failure, (*result, result_deleted_at, tracks, warnings) = values[: len(_FAILURE)], values[len(_FAILURE) :]
+    *first, status, stage, model, channels, audio_track, priority, tags, webhook_url, batch_id, dedupe, copy_of = own
     fields = [
         *first,
         Status(status),
         Stage(stage) if stage else None,
-        *(model, channels, priority, tuple(tags), webhook_url, batch_id, dedupe, deduplicated_from),
+        *(model, channels, audio_track, priority, tuple(tags), webhook_url, batch_id, dedupe, copy_of),
         Source(*source),
         *progress,
         _failure_of(*failure),
         _result_of(*result) if status == Status.COMPLETED else None,
         result_deleted_at,
+        Recording(tracks_of(tracks), warnings_of(warnings)) if tracks or warnings else NOTHING_KNOWN,
     ]
     return Job(*fields)
 

@@ -47,6 +47,7 @@ class JobRow(Row):
     stage: Mapped[str | None]
     model: Mapped[str]
     channels: Mapped[str]
+    audio_track: Mapped[str] = mapped_column(server_default=text("'default'"))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     webhook_url: Mapped[str | None]
@@ -64,6 +65,10 @@ class JobRow(Row):
     audio_deleted_at: Mapped[datetime | None]
     dedupe: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     deduplicated_from: Mapped[uuid.UUID | None]
+
+    # What decoding found out about the recording
+    tracks: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    warnings: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
 
     # Which group it was submitted with, and its place there
     batch_id: Mapped[uuid.UUID | None]

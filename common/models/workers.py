@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Boolean,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.models.base import Row
@@ -30,6 +32,7 @@ class WorkerRow(Row):
     precision: Mapped[str]
     device: Mapped[str]
     slots: Mapped[int] = mapped_column(Integer)
+    card: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
     started_at: Mapped[datetime] = mapped_column(server_default=func.now())
     heartbeat_at: Mapped[datetime] = mapped_column(server_default=func.now())
     draining: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))

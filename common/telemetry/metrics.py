@@ -40,7 +40,7 @@ MESSAGES = Counter(
 )
 POOL_IN_USE = Gauge("paraqueue_database_pool_in_use", "Pool connections in use.")
 POOL_SIZE = Gauge("paraqueue_database_pool_size", "Maximum size of the connection pool.")
-POOL_TIMEOUTS = Counter("paraqueue_database_pool_timeouts_total", "Timeouts while waiting for a pool connection (5 s).")
+POOL_TIMEOUTS = Counter("paraqueue_database_pool_timeouts_total", "Timeouts waiting for a pool connection (15 s).")
 DATABASE_ERRORS = Counter(
     "paraqueue_database_errors_total",
     "Database requests that failed because the server did not respond or the connection was lost.",

@@ -1,19 +1,22 @@
-"""Transcripts as json, txt, srt and vtt, sentence by sentence: a 10-hour transcript is never one string."""
+"""Transcripts as json, txt, srt, vtt and ass, sentence by sentence: a 10-hour transcript is never one string."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from common.transcript.realign import realigned
-from common.transcript.values import Edit, Sentence, Transcript, Word, needs_space
+from pysubs2 import SSAFile
+from pysubs2.formats.substation import SubstationFormat
 
-# What fits on two lines of a screen, and what a reader can follow.
-CUE_WIDTH = 40
-CUE_MS = 7_000
+from common.transcript.recording import warnings_json
+from common.transcript.subtitles import Cue, SubtitleOptions, subtitles
+from common.transcript.values import Edit, Sentence, Transcript, needs_space
+
+DEFAULT_SUBTITLES = SubtitleOptions()
+# Braces would begin an override and a backslash an escape: in their place stand signs that look alike.
+ASS_SIGNS = str.maketrans({"{": "（", "}": "）", "\\": "＼", "\n": " "})
 
 
 class Format(StrEnum):
@@ -23,6 +26,7 @@ class Format(StrEnum):
     TXT = "txt"
     SRT = "srt"
     VTT = "vtt"
+    ASS = "ass"
 
 
 MEDIA_TYPES = {
@@ -30,20 +34,25 @@ MEDIA_TYPES = {
     Format.TXT: "text/plain; charset=utf-8",
     Format.SRT: "application/x-subrip; charset=utf-8",
     Format.VTT: "text/vtt; charset=utf-8",
+    Format.ASS: "text/x-ssa; charset=utf-8",
 }
 
 
-def render(form: Format, head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
-    """The transcript in pieces of text."""
+def render(
+    form: Format, head: Transcript, sentences: Iterable[Sentence], options: SubtitleOptions = DEFAULT_SUBTITLES
+) -> Iterator[str]:
+    """The transcript in pieces of text; `options` are for subtitles."""
     match form:
         case Format.JSON:
             return as_json(head, sentences)
         case Format.TXT:
             return as_txt(sentences, channels=head.channels)
         case Format.SRT:
-            return as_srt(sentences, channels=head.channels)
+            return as_srt(sentences, channels=head.channels, options=options)
         case Format.VTT:
-            return as_vtt(sentences, channels=head.channels)
+            return as_vtt(sentences, channels=head.channels, options=options)
+        case Format.ASS:
+            return as_ass(sentences, channels=head.channels, options=options)
 
 
 def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
@@ -60,6 +69,7 @@ def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
         "rtf": rtf,
         "channels": head.channels,
         "no_speech": head.no_speech,
+        "warnings": warnings_json(head.warnings),
     }
     yield _dump(opening)[:-1] + ', "sentences": ['
     text: list[str] = []
@@ -109,24 +119,44 @@ def as_txt(sentences: Iterable[Sentence], *, channels: int = 1) -> Iterator[str]
         yield f"{_speaker(sentence, channels)}{sentence.text}\n"
 
 
-def as_srt(sentences: Iterable[Sentence], *, channels: int = 1) -> Iterator[str]:
+def as_srt(
+    sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
+) -> Iterator[str]:
     """SubRip cues."""
-    number = 0
-    for sentence in sentences:
-        for cue in cues(sentence):
-            number += 1
-            times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
-            yield f"{number}\n{times}\n{_speaker(sentence, channels)}{cue.text}\n\n"
+    for number, cue in enumerate(subtitles(sentences, options, channels=channels), 1):
+        times = f"{_clock(cue.start_ms, ',')} --> {_clock(cue.end_ms, ',')}"
+        yield f"{number}\n{times}\n{_named(cue, channels, options)}" + "\n".join(cue.lines) + "\n\n"
 
 
-def as_vtt(sentences: Iterable[Sentence], *, channels: int = 1) -> Iterator[str]:
+def as_vtt(
+    sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
+) -> Iterator[str]:
     """WebVTT cues; channels are voices."""
     yield "WEBVTT\n\n"
-    for sentence in sentences:
-        voice = f"<v Channel {sentence.channel + 1}>" if channels > 1 else ""
-        for cue in cues(sentence):
-            text = cue.text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-            yield f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{voice}{text}\n\n"
+    for cue in subtitles(sentences, options, channels=channels):
+        voice = f"<v Channel {cue.channel + 1}>" if _names(channels, options) else ""
+        text = "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        yield f"{_clock(cue.start_ms, '.')} --> {_clock(cue.end_ms, '.')}\n{voice}{text}\n\n"
+
+
+def as_ass(
+    sentences: Iterable[Sentence], *, channels: int = 1, options: SubtitleOptions = DEFAULT_SUBTITLES
+) -> Iterator[str]:
+    """Advanced SubStation Alpha, with one style; channels are names."""
+    yield SSAFile().to_string("ass").rstrip("\n") + "\n"
+    for cue in subtitles(sentences, options, channels=channels):
+        name = f"Channel {cue.channel + 1}" if _names(channels, options) else ""
+        text = "\\N".join(line.translate(ASS_SIGNS) for line in cue.lines)
+        times = ",".join(SubstationFormat.ms_to_timestamp(ms) for ms in (cue.start_ms, cue.end_ms))
+        yield f"Dialogue: 0,{times},Default,{name},0,0,0,,{text}\n"
+
+
+def _names(channels: int, options: SubtitleOptions) -> bool:
+    return channels > 1 if options.speakers is None else options.speakers
+
+
+def _named(cue: Cue, channels: int, options: SubtitleOptions) -> str:
+    return f"[{cue.channel + 1}] " if _names(channels, options) else ""
 
 
 def _speaker(sentence: Sentence, channels: int) -> str:
@@ -138,67 +168,3 @@ def _clock(ms: int, separator: str) -> str:
     minutes, second = divmod(seconds, 60)
     hour, minute = divmod(minutes, 60)
     return f"{hour:02}:{minute:02}:{second:02}{separator}{rest:03}"
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """What stands on the screen for a while."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-
-
-def cues(sentence: Sentence) -> Iterator[Cue]:
-    """A sentence in pieces that fit on a screen, broken behind punctuation where there is some near."""
-    pieces = _pieces(sentence)
-    pending: list[tuple[str, Word]] = []
-    for index, (text, word) in enumerate(pieces):
-        if pending and _full(pending, text, word):
-            yield _cue(pending)
-            pending = []
-        pending.append((text, word))
-        breathes = text.rstrip()[-1:] in "，、；：,;:" and _width(pending) >= CUE_WIDTH // 2
-        if breathes and index + 1 < len(pieces):
-            yield _cue(pending)
-            pending = []
-    if pending:
-        yield _cue(pending)
-    elif sentence.text.strip():
-        yield Cue(sentence.text.strip(), sentence.start_ms, sentence.end_ms)
-
-
-def _pieces(sentence: Sentence) -> list[tuple[str, Word]]:
-    """Each word with the text from it up to the next word; what stands before the first belongs to it."""
-    corrected = sentence.edit is not None and sentence.text == sentence.edit.text
-    words = realigned(sentence.text, sentence.words) if corrected else sentence.words
-    starts: list[int] = []
-    reached = 0
-    for word in words:
-        found = sentence.text.find(word.text, reached)
-        if found < 0:  # a text that is not made of its words
-            return []
-        starts.append(found)
-        reached = found + len(word.text)
-    ends = [*starts[1:], len(sentence.text)]
-    starts[:1] = [0] if starts else []
-    return [(sentence.text[start:end], word) for start, end, word in zip(starts, ends, words, strict=True)]
-
-
-def _full(pending: list[tuple[str, Word]], text: str, word: Word) -> bool:
-    too_wide = _width(pending) + _columns(text.strip()) > CUE_WIDTH
-    return too_wide or word.end_ms - pending[0][1].start_ms > CUE_MS
-
-
-def _width(pending: list[tuple[str, Word]]) -> int:
-    return sum(_columns(text) for text, _ in pending)
-
-
-def _columns(text: str) -> int:
-    """Columns on a screen: a Chinese character takes two."""
-    return sum(1 if character.isascii() else 2 for character in text)
-
-
-def _cue(pending: list[tuple[str, Word]]) -> Cue:
-    text = "".join(piece for piece, _ in pending).strip()
-    return Cue(text, pending[0][1].start_ms, pending[-1][1].end_ms)

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from common.transcript.recording import NOTHING_KNOWN, Recording, RecordingWarning
+
 
 @dataclass(frozen=True, slots=True)
 class Word:
@@ -56,7 +58,7 @@ class Part:
 
     `state` is what a later attempt needs to continue at `end_ms` with exactly the
     text that an undisturbed attempt would have produced; it is opaque to everyone
-    but the pipeline that wrote it.
+    but the pipeline that wrote it. `recording` is what was known of it by then.
     """
 
     number: int
@@ -65,6 +67,7 @@ class Part:
     sentences: tuple[Sentence, ...]
     state: bytes
     last: bool = False
+    recording: Recording = NOTHING_KNOWN
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Transcript:
     channels: int
     no_speech: bool
     partial: bool = False
+    warnings: tuple[RecordingWarning, ...] = ()
 
 
 def joined_text(sentences: Iterable[Sentence]) -> str:

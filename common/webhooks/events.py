@@ -48,6 +48,7 @@ def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
         "run": job.run,
         "tags": list(job.tags),
         "audio_ms": job.audio_ms,
+        "warnings": job.warnings,
         "processed_ms": job.processed_ms,
         "links": {"self": here, "transcript": f"{here}/transcript"},
     }

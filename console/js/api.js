@@ -1,3 +1,4 @@
+// @ts-check
 // Calls of the API. Errors become a Problem; while the API is away, calls that may be repeated wait until it is back.
 import { signal } from './lib.js';
 import { has, t } from './i18n.js';
@@ -12,16 +13,24 @@ const TIMEOUT_MS = 60_000;
 // 'ok', or 'lost' while calls are being repeated.
 export const connection = signal('ok');
 // Who calls, as GET /v1/session told; null: nobody yet.
+/** @type {Signal<Caller>} */
 export const caller = signal(null);
 
 export class Problem extends Error {
+  /** @param {{ status?: number, code?: string, detail?: string, requestId?: string, retryable?: boolean, after?: number }} told */
   constructor({ status = 0, code = 'internal', detail = '', requestId = null, retryable = false, after = null }) {
     super(detail || code);
-    Object.assign(this, { status, code, detail, requestId, retryable, after });
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    this.requestId = requestId;
+    this.retryable = retryable;
+    this.after = after;
   }
 }
 
 // An error in words a person understands, and what to do about it. A job's `error` ({code, message}) will do too.
+/** @param {Explainable} error */
 export function explained(error) {
   const code = error.code && has(`error.${error.code}`) ? error.code : null;
   const detail = error.detail ?? error.message ?? '';
@@ -39,6 +48,10 @@ export function csrf() {
   return found ? decodeURIComponent(found.slice(found.indexOf('=') + 1)) : '';
 }
 
+/**
+ * @param {string} path
+ * @param {Record<string, any>} [query]
+ */
 function addressOf(path, query) {
   const url = new URL(path.replace(/^\//, ''), BASE);
   for (const [name, value] of Object.entries(query ?? {})) {
@@ -49,6 +62,11 @@ function addressOf(path, query) {
 
 // Answers the JSON of a call (null where there is none). Raises Problem.
 // `again`: the call may be repeated without harm, so it waits for an API that is away. GET always may.
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {CallOptions} [options]
+ */
 export async function call(method, path, { json, query, headers = {}, signal: abort, again = method === 'GET' } = {}) {
   const answer = await fetched(addressOf(path, query), { method, json, headers, abort, again });
   if (answer.status === 204) return null;
@@ -57,7 +75,12 @@ export async function call(method, path, { json, query, headers = {}, signal: ab
 }
 
 // The answer itself, for texts and files. Raises Problem.
+/**
+ * @param {string | URL} url
+ * @param {{ method?: string, json?: unknown, headers?: Record<string, string>, abort?: AbortSignal, again?: boolean }} [options]
+ */
 export async function fetched(url, { method = 'GET', json, headers = {}, abort, again = true } = {}) {
+  /** @type {Record<string, string>} */
   const sent = { ...headers };
   if (json !== undefined) sent['Content-Type'] = 'application/json';
   if (method !== 'GET') sent['X-CSRF-Token'] = csrf();
@@ -71,6 +94,12 @@ export async function fetched(url, { method = 'GET', json, headers = {}, abort, 
 }
 
 // One try; null where it should be repeated.
+/**
+ * @param {string | URL} url
+ * @param {any} request
+ * @param {AbortSignal} abort
+ * @param {boolean} again
+ */
 async function once(url, request, abort, again) {
   const timeout = AbortSignal.timeout(TIMEOUT_MS);
   try {
@@ -86,6 +115,10 @@ async function once(url, request, abort, again) {
   }
 }
 
+/**
+ * @param {number} ms
+ * @param {AbortSignal} abort
+ */
 function pause(ms, abort) {
   return new Promise((resolve, reject) => {
     const onAbort = () => {
@@ -102,6 +135,7 @@ function pause(ms, abort) {
   });
 }
 
+/** @param {Response} answer */
 async function checked(answer) {
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
@@ -110,6 +144,7 @@ async function checked(answer) {
   throw problem;
 }
 
+/** @param {Response} answer */
 export async function problemOf(answer) {
   const told = await answer.json().catch(() => ({}));
   return new Problem({
@@ -128,7 +163,26 @@ export function onceKey() {
   return `console-${Array.from(random, (byte) => byte.toString(16).padStart(2, '0')).join('')}`;
 }
 
+/**
+ * @param {string} path
+ * @param {Record<string, any>} [query]
+ * @param {CallOptions} [options]
+ */
 export const get = (path, query, options = {}) => call('GET', path, { query, ...options });
+/**
+ * @param {string} path
+ * @param {unknown} [json]
+ * @param {CallOptions} [options]
+ */
 export const post = (path, json, options = {}) => call('POST', path, { json, ...options });
+/**
+ * @param {string} path
+ * @param {unknown} [json]
+ * @param {CallOptions} [options]
+ */
 export const patch = (path, json, options = {}) => call('PATCH', path, { json, ...options });
+/**
+ * @param {string} path
+ * @param {CallOptions} [options]
+ */
 export const remove = (path, options = {}) => call('DELETE', path, options);

@@ -1,3 +1,4 @@
+// @ts-check
 // The frame of every page: header, navigation, messages, and the page that the address names.
 import { html, useEffect, useRef, useState } from './lib.js';
 import { caller } from './api.js';
@@ -38,6 +39,7 @@ function Current() {
 }
 
 // A page that was walked to is read from its start: the keyboard and the screen reader begin at its heading.
+/** @param {string} place */
 function useNewPage(place) {
   const first = useRef(true);
   useEffect(() => {
@@ -52,6 +54,7 @@ function useNewPage(place) {
 
 // Not a plain link: the router reads the address behind '#'.
 function SkipLink() {
+  /** @param {AnyEvent} event */
   const skip = (event) => {
     event.preventDefault();
     document.getElementById('main').focus();

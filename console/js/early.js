@@ -1,3 +1,4 @@
+// @ts-check
 // Runs before the first paint, so that a page in the chosen colours and language does not flash in others.
 (function () {
   let theme = null;

@@ -1,3 +1,4 @@
+// @ts-check
 // The libraries, in one place: every other module imports them from here.
 import { Fragment, createContext, createRef, h, render } from '../vendor/preact.js';
 import htm from '../vendor/htm.js';

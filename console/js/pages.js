@@ -1,3 +1,4 @@
+// @ts-check
 // Which page an address is, and the scope that its calls need. A new page is one line here.
 import { Home } from './submit/page.js';
 import { List } from './jobs/list_page.js';
@@ -6,14 +7,16 @@ import { Settings } from './settings/page.js';
 import { Transcript } from './transcript/view.js';
 
 // `props` are made from what follows the name in the address; null: there is no such page.
+/** @type {Record<string, { component: any, scope?: string, props?: (parts: string[]) => Record<string, string> }>} */
 const PAGES = {
   '': { component: Home },
   jobs: { component: List, scope: 'read' },
   search: { component: Search, scope: 'read' },
-  settings: { component: Settings, props: ([section = '', id]) => ({ section, id }) },
-  t: { component: Transcript, scope: 'read', props: ([id]) => (id ? { id } : null) },
+  settings: { component: Settings, props: (/** @type {any[]} */ [section = '', id]) => ({ section, id }) },
+  t: { component: Transcript, scope: 'read', props: (/** @type {any[]} */ [id]) => (id ? { id } : null) },
 };
 
+/** @param {string[]} parts */
 export function pageOf(parts) {
   const [name = '', ...rest] = parts;
   if (!Object.hasOwn(PAGES, name)) return null;

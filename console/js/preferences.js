@@ -1,3 +1,4 @@
+// @ts-check
 // Light or dark, and the language: by the system and the browser until somebody chooses.
 import { computed, effect, signal } from './lib.js';
 
@@ -5,6 +6,7 @@ const THEMES = ['auto', 'light', 'dark'];
 export const LANGUAGES = { en: 'English', zh: '中文' };
 
 // Plain strings, not JSON: early.js reads them too.
+/** @param {string} name */
 function stored(name) {
   try {
     return localStorage.getItem(`paraqueue.${name}`);
@@ -13,6 +15,10 @@ function stored(name) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {any} value
+ */
 function store(name, value) {
   try {
     if (value === null) localStorage.removeItem(`paraqueue.${name}`);
@@ -50,6 +56,7 @@ export function nextTheme() {
   store('theme', theme.value === 'auto' ? null : theme.value);
 }
 
+/** @param {string} name */
 export function chooseLanguage(name) {
   language.value = name;
   store('language', name);

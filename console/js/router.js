@@ -1,6 +1,8 @@
+// @ts-check
 // Pages by the part of the address behind '#': #/jobs?status=failed. It works under any path the API is served at.
 import { signal } from './lib.js';
 
+/** @param {string} part */
 function decoded(part) {
   try {
     return decodeURIComponent(part);
@@ -21,15 +23,18 @@ addEventListener('hashchange', () => {
   route.value = read();
 });
 
+/** @param {string[]} parts */
 export function link(...parts) {
   return `#/${parts.map(encodeURIComponent).join('/')}`;
 }
 
+/** @param {string} hash */
 export function go(hash) {
   location.hash = hash;
 }
 
 // Changes what stands behind '?' without a new step in the history: filters, a place in a recording.
+/** @param {Record<string, string>} values */
 export function setQuery(values) {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '' && value != null));
   const text = query.toString();

@@ -1,3 +1,4 @@
+// @ts-check
 // Who uses the console: found out at start, changed by signing in and out.
 import { signal } from './lib.js';
 import { BASE, Problem, call, caller, get, problemOf } from './api.js';
@@ -5,7 +6,8 @@ import { BASE, Problem, call, caller, get, problemOf } from './api.js';
 // 'asking' until the first answer, then 'known', whether somebody is signed in or not.
 export const state = signal('asking');
 
-export const may = (scope) => caller.value?.scopes.includes(scope) ?? false;
+/** @param {string} scope */
+export const may = (scope) => caller.value?.scopes.includes(/** @type {any} */ (scope)) ?? false;
 
 export async function find() {
   try {
@@ -18,6 +20,7 @@ export async function find() {
 }
 
 // The key goes over the wire once; from then on a cookie that scripts cannot read stands for it.
+/** @param {string} key */
 export async function signIn(key) {
   let answer;
   try {

@@ -1,6 +1,11 @@
+// @ts-check
 // What this browser remembers. A browser that remembers nothing (a private window) works all the same.
 const PREFIX = 'paraqueue.';
 
+/**
+ * @param {string} name
+ * @param {any} [fallback]
+ */
 export function recall(name, fallback = null) {
   try {
     const text = localStorage.getItem(PREFIX + name);
@@ -10,6 +15,10 @@ export function recall(name, fallback = null) {
   }
 }
 
+/**
+ * @param {string} name
+ * @param {any} value
+ */
 export function remember(name, value) {
   try {
     if (value === null) localStorage.removeItem(PREFIX + name);

@@ -39,6 +39,7 @@ class Form(StrEnum):
     TXT = "txt"
     SRT = "srt"
     VTT = "vtt"
+    ASS = "ass"
     JSON = "json"
 
 
@@ -47,6 +48,7 @@ class Channels(StrEnum):
 
     MIX = "mix"
     SPLIT = "split"
+    AUTO = "auto"
 
 
 Id = Annotated[str, typer.Argument(help="The id of a transcription: tr_…", metavar="ID")]
@@ -82,7 +84,12 @@ def submit(
         Path | None, typer.Option("--output", "-o", help="Folder to write transcripts to; implies --wait.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Another model than the service's own.")] = None,
-    channels: Annotated[Channels | None, typer.Option(help="split: each channel by itself.")] = None,
+    channels: Annotated[
+        Channels | None, typer.Option(help="split: each channel by itself; auto: where they are different speakers.")
+    ] = None,
+    audio_track: Annotated[
+        str | None, typer.Option(help="Of a file with several: default, an index from 0, a language, or all.")
+    ] = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Tags = None,
     webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
@@ -94,6 +101,7 @@ def submit(
         options: dict[str, Any] = {
             "model": model,
             "channels": channels.value if channels else None,
+            "audio_track": audio_track,
             "priority": priority,
             "tags": tag or [],
             "webhook_url": webhook,

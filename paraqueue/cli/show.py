@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
 
-from paraqueue.models import Transcription
+from paraqueue.models import RecordingWarning, Transcription
 
 out = Console(highlight=False)
 COLOURS = {"completed": "green", "failed": "red", "canceled": "yellow", "processing": "cyan", "queued": "blue"}
@@ -86,8 +86,8 @@ def details(job: Transcription) -> None:
         rows["done in"] = f"about {duration(round(job.eta_seconds * 1000))}"
     if job.result and job.result.rtf:
         rows["speed"] = f"{1 / job.result.rtf:.0f} x real time"
-    if job.result and job.result.no_speech:
-        rows["note"] = "nobody speaks in this audio"
+    if job.warnings:
+        rows["warnings"] = "\n".join(_warning(item) for item in job.warnings)
     if job.error:
         rows["error"] = f"[red]{_escaped(job.error.message)}[/] ({job.error.code})"
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -96,6 +96,11 @@ def details(job: Transcription) -> None:
     for title, value in rows.items():
         table.add_row(title, value)
     out.print(table)
+
+
+def _warning(warning: RecordingWarning) -> str:
+    where = "" if warning.start_ms is None else f"{duration(warning.start_ms)}: "
+    return _escaped(f"{where}{warning.message} ({warning.code})")
 
 
 def rows(items: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:

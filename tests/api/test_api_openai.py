@@ -107,7 +107,7 @@ def test_json_is_what_a_program_gets_that_asks_for_nothing(api: Api) -> None:
 def test_text_srt_and_vtt(api: Api) -> None:
     assert transcribed(api, response_format="text", model="gpt-4o-transcribe") == SAID + "\n"
     srt = sdk(api).audio.transcriptions.create(file=audio(), model="demo-zh", response_format="srt")
-    assert "00:00:00,000 --> 00:00:00,400\n你好，世界。" in srt
+    assert "00:00:00,000 --> 00:00:02,000\n你好，世界。Hello world." in srt
     vtt = sdk(api).audio.transcriptions.create(file=audio(), model="demo-zh", response_format="vtt")
     assert vtt.startswith("WEBVTT")
     assert one(api.database, "SELECT count(*) FROM jobs") == 1  # the finished one was found

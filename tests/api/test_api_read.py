@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from common import jobs
 from common.db import Database
 from common.jobs import Job
+from common.transcript.recording import AudioTrack, Recording, RecordingWarning
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of, shared_api
@@ -126,7 +128,7 @@ def test_a_transcript_in_four_forms(api: Api) -> None:
     assert body["text"] == "你好，世界。再见。"
     assert (body["model"], body["precision"], body["partial"], body["no_speech"]) == ("demo-zh", "fp32", False, False)
     assert by_format["txt"].text == "你好，世界。\n再见。\n"
-    assert by_format["srt"].text.startswith("1\n00:00:00,000 --> 00:00:00,400\n你好，世界。\n")
+    assert by_format["srt"].text.startswith("1\n00:00:00,000 --> 00:00:01,200\n你好，世界。再见。\n")
     assert by_format["vtt"].text.startswith("WEBVTT\n\n00:00:00.000 --> ")
 
 
@@ -153,9 +155,37 @@ def test_a_form_that_there_is_not(api: Api) -> None:
     assert api.get(path, params={"format": "srt"}, headers={"Accept": "image/png"}).status_code == 200
 
 
-@pytest.mark.parametrize("make", [submitted, lambda d: claimed(d).job, failed, canceled])
+@pytest.mark.parametrize("make", [submitted, lambda d: claimed(d).job])
 def test_a_transcript_that_is_not_there_yet(api: Api, make: Callable[[Database], Job]) -> None:
-    problem_of(api.get(f"/{make(api.database).public_id}/transcript"), 409, "not_ready")
+    answer = api.get(f"/{make(api.database).public_id}/transcript")
+    assert problem_of(answer, 409, "not_ready")["retryable"] is True
+
+
+@pytest.mark.parametrize("make", [failed, canceled])
+def test_a_transcript_that_will_never_be_there(api: Api, make: Callable[[Database], Job]) -> None:
+    """A client that polls while the answer is retryable comes to an end."""
+    path = f"/{make(api.database).public_id}/transcript"
+    assert problem_of(api.get(path), 409, "no_transcript")["retryable"] is False
+    assert api.get(path, params={"partial": "true"}).status_code == 200
+
+
+def test_warnings_and_tracks_are_told_from_the_first_part_on(api: Api) -> None:
+    held = claimed(api.database)
+    path = f"/{held.job.public_id}"
+    assert (api.get(path).json()["warnings"], api.get(path).json()["tracks"]) == ([], [])
+    gap = RecordingWarning("audio_gap", "A hole.", 2000, 5000)
+    track = AudioTrack(0, "aac", 2, 48_000, "zh", None, True, True)
+    jobs.commit_part(
+        api.database, held, replace(part(0, "一。"), recording=Recording((track,), (gap,))), first_sentence=0
+    )
+    told = {"code": "audio_gap", "message": "A hole.", "start_ms": 2000, "end_ms": 5000}
+    assert api.get(path).json()["warnings"] == [told]
+    assert api.get(path).json()["tracks"][0]["language"] == "zh"
+    assert api.get(f"{path}/transcript", params={"partial": "true"}).json()["warnings"] == [told]
+    jobs.fail(api.database, held, code="internal", message="", retryable=True, stage_ms={})
+    assert api.get(path).json()["warnings"] == [told]
+    jobs.retry(api.database, held.job.id)
+    assert api.get(path).json()["warnings"] == []
 
 
 def test_a_transcript_as_it_grows(api: Api) -> None:
@@ -226,3 +256,16 @@ def test_models(api: Api) -> None:
     with_worker(api.database, model="other", worker="b")
     told = {model["id"]: model for model in api.client.get("/v1/models").json()["data"]}
     assert (told["demo-zh"]["slots"], told["other"]["default"]) == (3, False)
+
+
+def test_models_tell_what_they_can_do(api: Api) -> None:
+    assert api.client.get("/v1/models/demo-zh").json()["languages"] == []
+    with_worker(api.database, languages=("zh", "en"))
+    told = api.client.get("/v1/models/demo-zh").json()
+    assert told["languages"] == ["zh", "en"] and told["word_times"] is True
+    assert told["speakers"] is False and told["hotwords"] is False
+    # What a worker said is remembered while it is away; a worker of an older version says nothing.
+    execute(api.database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
+    assert api.client.get("/v1/models/demo-zh").json()["languages"] == ["zh", "en"]
+    execute(api.database, "UPDATE workers SET card = NULL")
+    assert api.client.get("/v1/models/demo-zh").json()["languages"] == []

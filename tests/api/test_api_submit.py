@@ -170,6 +170,16 @@ def test_a_model_that_nobody_serves_is_refused(api: Api) -> None:
     nothing_is_left(api)
 
 
+def test_a_language_that_the_model_does_not_know_is_refused(api: Api) -> None:
+    assert api.submit_link(language="fr").status_code == 202  # no worker has told its languages yet
+    with_worker(api.database, languages=("zh", "en"))
+    for known in ("zh", "ZH-cn", "en_US", "zh-Hans-CN"):
+        assert api.submit_link(language=known).status_code == 202
+    problem = problem_of(api.submit_link(language="fr-CA"), 422, "unsupported_language")
+    assert "demo-zh" in problem["detail"] and "zh, en" in problem["detail"]
+    problem_of(api.submit_link(language="Chinese!"), 422, "invalid_request")
+
+
 def test_a_model_that_a_worker_serves_is_accepted(api: Api) -> None:
     with_worker(api.database, model="other")
     assert api.submit_link(model="other").json()["model"] == "other"

@@ -150,7 +150,7 @@ def test_what_browsers_do_not_play_is_made_over_once(api: Api, recordings: Path,
     assert ".mp3" in answer.headers["Content-Disposition"]
     made = tmp_path / "made.mp3"
     made.write_bytes(answer.content)
-    with AudioReader(made, split_channels=False, limits=LIMITS) as reader:
+    with AudioReader(made, limits=LIMITS) as reader:
         samples = sum(block.shape[1] for block in reader.blocks(16_000))
     assert abs(samples / 16_000 - 3) < 0.2
     assert api.client.get(path, headers={"Range": "bytes=-10"}).content == answer.content[-10:]

@@ -109,5 +109,5 @@ def test_a_maker_that_died_is_replaced(api: Api, recording: bytes) -> None:
 
 def test_the_light_worker_needs_no_numpy(tmp_path: Path) -> None:
     """Its image has none."""
-    code = "import sys; sys.modules['numpy'] = None; import worker.light"
+    code = "import sys; sys.modules['numpy'] = None; import worker.light.main"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env={"HOME": str(tmp_path)})

@@ -100,7 +100,7 @@ def test_without_a_collector_the_callers_trace_goes_on_for_the_log() -> None:
 
 def test_a_collector_that_is_away_costs_no_work() -> None:
     code = (
-        "from common.settings import load_settings\nfrom common import tracing\n"
+        "from common.settings import load_settings\nfrom common.telemetry import tracing\n"
         "tracing.configure_tracing(load_settings(), service='test')\n"
         "with tracing.span('work'): print('worked')\ntracing.stop_tracing()"
     )

@@ -15,6 +15,7 @@ from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Finished, Job, Submission, Worker
+from common.model_cards import ModelCard
 from common.models import Row
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
@@ -173,9 +174,12 @@ def canceled(database: Database, job: Job | None = None) -> Job:
     return jobs.cancel(database, (job or submitted(database)).id)
 
 
-def with_worker(database: Database, slots: int = 2, *, model: str = MODEL, worker: str = WORKER) -> None:
+def with_worker(
+    database: Database, slots: int = 2, *, model: str = MODEL, worker: str = WORKER, languages: tuple[str, ...] = ()
+) -> None:
     """A live worker."""
-    jobs.register_worker(database, Worker(worker, model, "r1", "fp32", "cpu", slots))
+    card = ModelCard(languages=languages)
+    jobs.register_worker(database, Worker(worker, model, "r1", "fp32", "cpu", slots, card=card))
 
 
 def expire_lease(database: Database, job_id: uuid.UUID) -> None:

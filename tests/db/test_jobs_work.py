@@ -132,6 +132,16 @@ def test_renew_of_many_tells_each_job_its_own(database: Database) -> None:
     assert [jobs.get(database, item.job.id).processed_ms for item in held] == [0, 1000, 2000]
 
 
+def test_a_number_that_cannot_be_stored_costs_nobody_a_lease(database: Database) -> None:
+    healthy, hostile = claimed(database), claimed(database)
+    told = [
+        Progress(healthy.token, Stage.TRANSCRIBING, 2500, 10_000),
+        Progress(hostile.token, Stage.TRANSCRIBING, 2500, 2**70),
+    ]
+    answer = jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
+    assert answer.held == {healthy.token: False, hostile.token: False}
+
+
 def test_renew_of_an_ended_job_is_missing(database: Database) -> None:
     held = claimed(database)
     complete(database, held)

@@ -175,7 +175,7 @@ def test_a_step_that_crashes_does_not_hold_up_the_others_and_is_told_with_its_tr
 
 def test_the_light_worker_imports_no_torch() -> None:
     heavy = "{'torch', 'funasr', 'numpy', 'worker.engine.engine'}"
-    code = f"import sys, worker.light; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, worker.light.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
 

@@ -33,7 +33,7 @@ from tests.engine.test_pipeline import same
 from tests.servers import HttpServer, fresh_database
 from tests.waiting import until
 from training.speech import SAMPLE_RATE
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StateIdentity
 from worker.transcription.attempt_timer import AttemptTimer
@@ -244,14 +244,12 @@ BAD_FILES = {
     "noise": "audio_not_decodable",
     "empty": "audio_empty",
     "zero.wav": "audio_empty",
-    "cut.wav": "audio_truncated",
-    "cut.m4a": "audio_not_decodable",  # its index stood at the end
-    "cut-fast.m4a": "audio_truncated",
+    "cut.m4a": "audio_truncated",  # its index stood at the end
     "mute.mp4": "audio_missing",
     "picture.png": "audio_missing",
     "list.m3u8": "audio_not_decodable",
 }
-GOOD_FILES = ("good", "named.wav", "video.mkv", "silence")
+GOOD_FILES = ("good", "named.wav", "video.mkv", "silence", "cut.wav", "cut-fast.m4a")
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +281,9 @@ def test_bad_files_harm_no_other(
     assert job.result is not None and job.result.no_speech == (name == "silence")
     found = list(jobs.sentences(module_bench.database, job))
     assert bool(found) == (name != "silence")
+    codes = [warning.code for warning in job.recording.warnings]
+    assert codes == {"silence": ["no_speech"]}.get(name, ["audio_truncated"] if name.startswith("cut") else [])
+    assert [track.heard for track in job.recording.tracks] == [True]
     if name == "good":
         assert same(found, reference)
 

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ def ignored(source: str) -> bool:
     for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
         if line.startswith("!"):
             name = line[1:].strip("/")
-            kept = kept or source == name or source.startswith(f"{name}/")
+            kept = kept or fnmatch(source, name) or source.startswith(f"{name}/")
     return not kept
 
 

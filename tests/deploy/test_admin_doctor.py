@@ -71,7 +71,7 @@ def test_each_server_that_is_there_is_named(look: Callable[..., Found]) -> None:
     assert look("database").message.startswith("PostgreSQL 18")
     assert look("redis").message.startswith("Valkey 9")
     assert "written, read, deleted" in look("storage").message
-    for name in ("database", "redis", "storage", "schema", "clock", "moving", "ffmpeg", "model", "device"):
+    for name in ("database", "redis", "storage", "schema", "clock", "moving", "decoder", "model", "device"):
         assert look(name).level is Level.OK, name
 
 
@@ -125,12 +125,9 @@ def test_a_model_that_is_missing_or_not_whole(look: Callable[..., Found], tmp_pa
     assert (broken.level, "asr/model.pt" in broken.message) == (Level.FAIL, True)
 
 
-def test_a_broken_ffmpeg(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert look("ffmpeg").message.startswith("ffmpeg version")
-    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: "/bin/false")
-    assert look("ffmpeg").level is Level.FAIL
-    monkeypatch.setattr(machine.imageio_ffmpeg, "get_ffmpeg_exe", lambda: str(tmp_path / "none"))
-    assert look("ffmpeg").hint == "pip install imageio-ffmpeg"
+def test_a_decoder_that_does_not_start(look: Callable[..., Found]) -> None:
+    assert look("decoder").message.startswith("PyAV ")
+    assert look("decoder", decode_memory_bytes=30 << 20).level is Level.FAIL
 
 
 def test_a_gpu_that_is_not_there(look: Callable[..., Found], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -226,7 +223,7 @@ def test_servers_that_say_nothing_do_not_hang_it(environment: dict[str, str]) ->
     assert list(told) == doctor.names()
     for name in (*AWAY, "api"):
         assert told[name]["level"] == "fail", name
-    assert told["ffmpeg"]["level"] == "ok", "the others are told all the same"
+    assert told["decoder"]["level"] == "ok", "the others are told all the same"
     assert ran.stderr == ""
 
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import worker.engine.engine
 import worker.transcription.main
-from worker.engine.device_faults import FaultRules
-from worker.engine.paraformer import Paraformer, Segment
+from worker.engine.device.faults import FaultRules
+from worker.engine.recognition.paraformer import Paraformer, Segment
 
 MESSAGE = "CUDA error: an illegal memory access was encountered"
 recognise = Paraformer.recognise

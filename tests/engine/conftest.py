@@ -20,8 +20,8 @@ import yaml
 from numpy.typing import NDArray
 
 from training import speech
-from worker.engine import loading
-from worker.engine.bundles import from_directory, part_files
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory, part_files
 from worker.engine.engine import Engine
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo-zh"

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from worker.engine import budget
-from worker.engine.budget import Memory, MemoryModel, Trial, find_budget, fit
+from worker.engine.batching import budget
+from worker.engine.batching.budget import Memory, MemoryModel, Trial, find_budget, fit
 
 MEBIBYTE = 1 << 20
 

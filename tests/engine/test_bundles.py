@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine import bundles, loading
-from worker.engine.bundles import BUNDLES, bundle_spec, download, from_directory, locate
+from worker.engine.bundles import bundles, loading
+from worker.engine.bundles.bundles import bundle_spec, from_directory, locate
 from worker.engine.engine import Engine
 
 
@@ -23,24 +23,35 @@ def copied(demo_bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_bundle, tmp_path / "demo-zh"))
 
 
-def test_production_bundle_is_pinned() -> None:
-    spec = bundle_spec("paraformer-large-zh")
-    assert {repository.revision for repository in spec.modelscope.values()} == {"v2.0.4"}
-    assert "vocab272727" in spec.modelscope["punc"].repository
+def test_shipped_definitions_are_pinned() -> None:
+    large = bundle_spec("paraformer-large-zh")
+    assert {sources[0].revision for sources in large.sources.values()} == {"v2.0.4"}
+    assert "vocab272727" in large.sources["punc"][0].repository
+    default = bundle_spec("paraformer-zh")
+    assert "seaco" in default.sources["asr"][0].repository and "vocab471067" in default.sources["punc"][0].repository
+    assert default.files("asr")["model.pt"].size == 989_763_045
+    assert large.card.languages == ("zh", "en") and large.card.word_times
     with pytest.raises(ModelUnavailable, match="no model bundle"):
-        bundle_spec("paraformer-zh")
+        bundle_spec("nothing")
 
 
 def test_locate_names_every_missing_file(copied: Path) -> None:
     spec = bundle_spec("demo-zh")
-    assert locate(spec, "local", copied.parent).asr == copied / "asr"
-    assert locate(spec, str(copied), "elsewhere").name == "demo-zh"
+    assert locate(spec, copied.parent).asr == copied / "asr"
+    assert from_directory(copied).name == "demo-zh" and from_directory(copied).card == spec.card
     (copied / "asr" / "am.mvn").unlink()
     (copied / "punc" / "model.pt").unlink()
-    with pytest.raises(ModelUnavailable, match=r"asr/am\.mvn, punc/model\.pt"):
-        locate(spec, "local", copied.parent)
+    with pytest.raises(ModelUnavailable, match=r"asr/am\.mvn is missing; punc/model\.pt is missing"):
+        locate(spec, copied.parent)
     with pytest.raises(ModelUnavailable, match=r"vad/config\.yaml"):
-        locate(bundle_spec("paraformer-large-zh"), "modelscope", copied.parent)
+        locate(bundle_spec("paraformer-large-zh"), copied.parent)
+
+
+def test_an_operator_adds_a_bundle_by_a_file(copied: Path) -> None:
+    (copied.parent / "house.toml").write_text('name = "house"\nlanguages = ["ZH"]\nhotwords = true\n')
+    copied.rename(copied.parent / "house")
+    found = locate(bundle_spec("house", copied.parent), copied.parent)
+    assert found.name == "house" and found.card.languages == ("zh",) and found.card.hotwords
 
 
 def test_revision_follows_the_content(copied: Path) -> None:
@@ -52,51 +63,6 @@ def test_revision_follows_the_content(copied: Path) -> None:
     for part in bundles.PARTS:
         (copied / part / ".revision").write_text("v2.0.4\n")
     assert from_directory(copied).revision == "v2.0.4"
-
-
-@pytest.mark.parametrize("source", ["modelscope", "huggingface"])
-def test_no_network_says_what_to_do(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise ConnectionError("Network is unreachable\nand much more")
-
-    monkeypatch.setattr(bundles, "_fetch", refuse)
-    with pytest.raises(ModelUnavailable) as told:
-        download(BUNDLES["paraformer-large-zh"], source, tmp_path)
-    message = told.value.message
-    assert "\n" not in message and "by hand" in message
-    assert str(tmp_path / "paraformer-large-zh" / "asr") in message and "tokens.json" in message
-    assert ("Network is unreachable" in message) == (source == "modelscope")
-
-
-def test_download_stamps_the_revision(demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(_: str, __: bundles.HubRepository, directory: Path) -> None:
-        shutil.copytree(demo_bundle / directory.name, directory)
-
-    monkeypatch.setattr(bundles, "_fetch", fetch)
-    lines: list[str] = []
-    paths = download(BUNDLES["paraformer-large-zh"], "modelscope", tmp_path, lines.append)
-    assert paths.revision == "v2.0.4" and len(lines) == 3
-    assert locate(BUNDLES["paraformer-large-zh"], "modelscope", tmp_path) == paths
-
-
-def test_mirrors_stand_in_for_what_a_hub_lacks(
-    demo_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    def fetch(source: str, wanted: bundles.HubRepository, directory: Path) -> None:
-        asked.append(f"{source} {wanted.repository} {wanted.revision}")
-        shutil.copytree(demo_bundle / directory.name, directory)
-
-    monkeypatch.setattr(bundles, "_fetch", fetch)
-    spec = BUNDLES["paraformer-large-zh"]
-    shutil.copytree(demo_bundle / "punc", tmp_path / spec.name / "punc")  # put there by hand
-    download(spec, "huggingface", tmp_path, mirrors="asr=corp/paraformer@abc123")
-    assert asked == ["huggingface corp/paraformer abc123", "huggingface funasr/fsmn-vad main"]
-    assert locate(spec, "local", tmp_path).punc.is_dir()
-    for wrong in ("asr", "asr=corp/paraformer", "lm=corp/lm@1"):
-        with pytest.raises(ConfigurationError, match="PARAQUEUE_MODEL_REPOSITORIES"):
-            download(spec, "huggingface", tmp_path / "elsewhere", mirrors=wrong)
 
 
 def test_wrong_weights_are_refused(copied: Path) -> None:
@@ -119,10 +85,6 @@ def test_another_model_class_is_refused(copied: Path) -> None:
     config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": "SenseVoiceSmall"}))
     with pytest.raises(ModelUnavailable, match="SenseVoiceSmall"):
         loading.load(from_directory(copied), "cpu")
-    (copied / "punc" / "jieba_usr_dict").write_text("")
-    shutil.copy(bundles._BUNDLED / "demo-zh" / "asr" / "config.yaml", config)
-    with pytest.raises(ModelUnavailable, match="word-level"):
-        loading.load(from_directory(copied), "cpu")
 
 
 def test_load_touches_no_network(demo_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +100,8 @@ def test_load_touches_no_network(demo_bundle: Path, monkeypatch: pytest.MonkeyPa
 
 def test_importing_and_loading_print_nothing(demo_bundle: Path) -> None:
     code = (
-        "import sys; from worker.engine import loading; from worker.engine.bundles import from_directory\n"
+        "import sys; from worker.engine.bundles import loading\n"
+        "from worker.engine.bundles.bundles import from_directory\n"
         "assert 'funasr' not in sys.modules\n"
         f"loading.load(from_directory({str(demo_bundle)!r}), 'cpu')"
     )

@@ -7,7 +7,7 @@ import threading
 import pytest
 import torch
 
-from worker.engine.compute_threads import ComputeThreads, divide
+from worker.engine.recognition.compute_threads import ComputeThreads, divide
 
 
 def test_results_come_in_the_order_of_the_items() -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from common.errors import OutOfMemory
-from worker.engine.adaptive_budget import RECOVERY_BATCHES, AdaptiveBudget
-from worker.engine.batcher import Batcher, BatcherOptions
-from worker.engine.device_faults import DeviceLost, FaultRules, attempt
-from worker.engine.torch_faults import is_out_of_memory, torch_fault_rules
+from worker.engine.batching.adaptive_budget import RECOVERY_BATCHES, AdaptiveBudget
+from worker.engine.batching.batcher import Batcher, BatcherOptions
+from worker.engine.device.faults import DeviceLost, FaultRules, attempt
+from worker.engine.device.torch_faults import is_out_of_memory, torch_fault_rules
 
 
 class Memory:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from common.errors import OutOfMemory
 from common.transcript.values import Sentence
-from worker.engine import loading
-from worker.engine.bundles import from_directory
-from worker.engine.device_faults import DeviceLost, FaultRules
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory
+from worker.engine.device.faults import DeviceLost, FaultRules
 from worker.engine.engine import Engine, EngineOptions
 
 Samples = NDArray[np.int16]

@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from common.errors import ConfigurationError
-from worker.engine import linear
-from worker.engine.linear import Int8Linear, quantised, widest
+from worker.engine.recognition import linear
+from worker.engine.recognition.linear import Int8Linear, max_magnitude, quantised
 
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
 WITH_AVX2 = AVX2.items() <= os.environ.items()
@@ -31,7 +31,7 @@ def test_a_loud_row_makes_no_other_row_coarser() -> None:
     layer = torch.nn.Linear(64, 48)
     exact, found = layer(rows), Int8Linear(layer)(quantised(rows))
     error = (found - exact).norm(dim=1) / exact.norm(dim=1)
-    assert error.max() < LARGEST_ERROR[widest()]
+    assert error.max() < LARGEST_ERROR[max_magnitude()]
     np.testing.assert_array_equal(found[:5].numpy(), Int8Linear(layer)(quantised(rows[:5])).numpy())
 
 
@@ -55,12 +55,12 @@ def test_rows_of_zeros_stay_zeros() -> None:
 
 def test_a_processor_that_multiplies_wrongly_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linear, "_is_exact", lambda _magnitude, _width: False)
-    widest.cache_clear()
+    max_magnitude.cache_clear()
     try:
         with pytest.raises(ConfigurationError, match="fp32"):
             Int8Linear(torch.nn.Linear(16, 4))
     finally:
-        widest.cache_clear()
+        max_magnitude.cache_clear()
 
 
 @pytest.mark.skipif(WITH_AVX2, reason="this is the child process")
@@ -82,4 +82,4 @@ def test_the_same_on_a_processor_with_avx2_only() -> None:
 
 @pytest.mark.skipif(not WITH_AVX2, reason="only with AVX2's kernels")
 def test_avx2_has_one_bit_less() -> None:
-    assert widest() == 63
+    assert max_magnitude() == 63

@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine import loading
-from worker.engine.bundles import from_directory
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.features import AsrFrontend, load_cmvn
-from worker.engine.linear import FLOAT, INT8
-from worker.engine.networks import PackedNetworks, PaddedNetworks, Scores
-from worker.engine.packed import Encoder
+from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.networks import PackedNetworks, PaddedNetworks, Scores
+from worker.engine.recognition.packed import Encoder
 
 FRAMES = (31, 8, 1, 120, 64, 64, 3)
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.transcript.values import Word
-from worker.engine import loading
-from worker.engine.bundles import from_directory
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import _recogniser
-from worker.engine.paraformer import Paraformer
-from worker.engine.predictor import check_predictor
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.predictor import check_predictor
 
 
 @pytest.fixture(scope="module")

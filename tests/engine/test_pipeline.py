@@ -81,7 +81,7 @@ def run(
             on_progress(done, total)
 
     hooks = Hooks(told.parts.append, progress, signal or StopSignal())
-    request = Request("job", path, split, LIMITS, part_seconds, resume)
+    request = Request("job", path, LIMITS, part_seconds, resume, channels="split" if split else "mix")
     told.ending = transcribe(engine, request, hooks)
     return told
 
@@ -203,6 +203,30 @@ def test_resuming_behind_parts_that_ended_within_speech(engine: Engine, mp3: Pat
         resumed = run(engine, mp3, 15, resume=short.parts[number])
         before = [sentence for part in short.parts[: number + 1] for sentence in part.sentences]
         assert same(before + resumed.sentences, undisturbed.sentences)
+
+
+def test_resuming_a_difficult_recording(engine: Engine, recording: Recording, tmp_path: Path) -> None:
+    """It starts late, pauses, is very quiet, cancels itself out when mixed, and breaks off."""
+    filters = r"volume=-50dB,pan=stereo|c0=c0|c1=-1*c0,asetpts=if(gte(T\,12)\,PTS+8/TB\,PTS)+3/TB"
+    path = write(
+        recording.samples[: 40 * SAMPLE_RATE], tmp_path / "a.mkv", "-af", filters, "-c:a", "flac", "-sample_fmt", "s32"
+    )
+    path.write_bytes(path.read_bytes()[:-2000])
+    whole = run(engine, path)
+    assert whole.ending is not None
+    codes = {warning.code for warning in whole.ending.last.recording.warnings}
+    assert codes == {"level_raised", "channels_cancel", "audio_gap", "audio_truncated"}
+    plain = run(engine, write(recording.samples[: 40 * SAMPLE_RATE], tmp_path / "plain.wav"))
+    assert plain.sentences[0].text[:10] in "".join(sentence.text for sentence in whole.sentences)
+    starts = [word.start_ms for sentence in whole.sentences for word in sentence.words]
+    words = [word for sentence in plain.sentences for word in sentence.words]
+    for word, shift_ms in ((words[0], 3000), (next(word for word in words if word.start_ms > 20_000), 11_000)):
+        assert min(abs(start - word.start_ms - shift_ms) for start in starts) < 60
+    short = run(engine, path, 10)
+    assert len(short.parts) >= 3
+    for number, part in enumerate(short.parts):
+        resumed = run(engine, path, 10, resume=part)
+        assert same_parts(resumed.everything, short.everything[number + 1 :])
 
 
 def test_each_channel_is_read_for_itself(engine: Engine, stereo: Path, recording: Recording, tmp_path: Path) -> None:
@@ -381,7 +405,7 @@ def test_an_error_of_the_caller_ends_the_child(engine: Engine, mp3: Path) -> Non
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        transcribe(engine, Request("job", mp3, False, LIMITS, 10.0), Hooks(fail, lambda *_: None))
+        transcribe(engine, Request("job", mp3, LIMITS, 10.0), Hooks(fail, lambda *_: None))
 
 
 def test_an_error_of_the_file_is_told(engine: Engine, tmp_path: Path) -> None:
@@ -408,16 +432,10 @@ def test_many_at_once_say_what_each_says_alone(engine: Engine, mp3: Path, undist
 PEAK = """
 import sys
 from pathlib import Path
-<<<<<<< HEAD:tests/engine/test_pipeline.py
 from tests.engine.test_pipeline import run
-=======
-from typing import Any
-from tests.engine.test_pipeline import run
->>>>>>> main:tests/engine/test_pipeline.py
 from dev.stack import REPOSITORY
-from worker.engine.bundles import from_directory
+from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
-from worker.engine.resume_state import StaleState
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
 told = run(engine, Path(sys.argv[1]), 300)
 print("sentences", len(told.sentences), Path("/proc/self/status").read_text())

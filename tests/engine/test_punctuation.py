@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from common.transcript.values import Sentence, Word, joined_text
-from worker.engine import loading
-from worker.engine.bundles import from_directory
-from worker.engine.punctuation import LONGEST_SENTENCE_WORDS, PunctuationStream, Punctuator
+from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import from_directory
+from worker.engine.punctuation.punctuator import LONGEST_SENTENCE_WORDS, PunctuationStream, Punctuator
 
 ENGLISH = ["project", "AI", "deadline", "ok", "backup"]
 

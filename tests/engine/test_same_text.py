@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from common.transcript.values import Sentence, joined_text
 from worker.engine.engine import Engine
+from worker.engine.resume_state import StaleState
 
 Samples = NDArray[np.int16]
 
@@ -108,3 +109,21 @@ def test_silence_is_no_speech(demo_bundle: Path, make_engine: Callable[..., Engi
 def test_an_empty_stream_has_no_sentences(demo_bundle: Path, make_engine: Callable[..., Engine]) -> None:
     engine = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
     assert engine.stream().finish() == []
+
+
+def test_the_dynamic_segmentation_is_funasrs_default(
+    demo_bundle: Path, make_engine: Callable[..., Engine], recordings: list[Samples]
+) -> None:
+    from funasr import AutoModel
+
+    quiet: dict[str, Any] = {"disable_update": True, "disable_pbar": True, "log_level": "ERROR"}
+    parts = {"model": "asr", "vad_model": "vad", "punc_model": "punc"}
+    theirs = AutoModel(**{name: str(demo_bundle / part) for name, part in parts.items()}, device="cpu", ncpu=1, **quiet)
+    engine = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None, segmentation="dynamic")
+    samples = np.concatenate(recordings[:2])
+    [expected] = theirs.generate(samples.astype(np.float32) / 32768, batch_size_s=0)
+    assert joined_text(transcribe(engine, samples)) == funasr_text(expected["text"])
+    state = engine.stream().state()
+    fixed = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
+    with pytest.raises(StaleState, match="segmentation"):
+        fixed.stream(state=state)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from worker.engine.timing import token_times
+from worker.engine.recognition.timing import token_times
 
 
 def test_times_equal_funasr() -> None:

@@ -17,11 +17,11 @@ import torch
 from funasr import AutoModel
 
 from training import speech, text
-from worker.engine.batcher import Batcher, BatcherOptions
-from worker.engine.device_faults import FaultRules, attempt_twice
+from worker.engine.batching.batcher import Batcher, BatcherOptions
+from worker.engine.device.faults import FaultRules, attempt_twice
 from worker.engine.features import FeatureStream, load_cmvn
-from worker.engine.vad import Vad, VadConfig, VadStream
-from worker.engine.vad_network import Caches
+from worker.engine.vad.detector import Vad, VadConfig, VadStream
+from worker.engine.vad.network import Caches
 
 DEMO = Path(__file__).parents[2] / "models" / "demo-zh" / "vad"
 Int16 = npt.NDArray[np.int16]

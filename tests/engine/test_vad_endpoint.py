@@ -12,8 +12,8 @@ import pytest
 import torch
 from funasr.models.fsmn_vad_streaming.model import FsmnVADStreaming
 
-from worker.engine.vad import VadConfig
-from worker.engine.vad_endpoint import NEXT, PIECE, EndpointOptions, advance, best_cut, new_memory
+from worker.engine.vad.detector import VadConfig
+from worker.engine.vad.endpoint import NEXT, PIECE, EndpointOptions, advance, best_cut, new_memory
 
 UInt8 = npt.NDArray[np.uint8]
 Frames = list[tuple[int, int]]

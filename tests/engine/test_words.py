@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from worker.engine.words import Vocabulary, join_tokens, split_words
+from worker.engine.recognition.words import Vocabulary, join_tokens, split_words
 
 TOKENS = ["我", "们", "的", "9", "hel@@", "lo", "world", "a", "i", "k", "don't", "data@@", "base", "<unk>"]
 

@@ -2,11 +2,11 @@
 
 import os
 
-# All of these are read when torch is imported.
-# Threads of an operation that wait for each other sleep soon instead of spinning for a millisecond: decoding,
-# VAD and other processes need the cores (on two busy cores 6 times faster).
+# torch reads all of these when it is imported.
+# Waiting threads of an operation sleep instead of spinning for a millisecond: decoding, VAD and other processes need
+# the cores (6 times faster on two busy cores).
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
-# Products prepared for a number of rows are kept for the next time, up to 1024 of them in each of two caches. A batch
-# without padding has another number every time: in ten hours that came to a gigabyte, and made nothing faster.
+# oneDNN caches a primitive for each number of rows, by default 1024 in each of two caches. Packed batches have another
+# number of rows each time: the caches grew to a gigabyte in ten hours without a gain in speed.
 os.environ.setdefault("LRU_CACHE_CAPACITY", "32")
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")

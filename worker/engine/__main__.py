@@ -1,4 +1,4 @@
-"""`python -m worker.engine FILE`: a timed transcript of a file, without queue and database."""
+"""`python -m worker.engine FILE`: a timed transcript of a file, without the queue and the database."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pathlib import Path
 from common.errors import ParaqueueError
 from common.transcript.formats import Format, render
 from common.transcript.values import Sentence, Transcript
-
-from .audio import AudioReader, DecodeLimits
-from .bundles import BundlePaths, bundle_spec, from_directory, locate
-from .engine import Engine
-from .stream import SAMPLE_RATE, RecognitionStream
+from worker.engine.audio import AudioReader, DecodeLimits
+from worker.engine.bundles.bundles import BundlePaths, bundle_spec, from_directory, locate
+from worker.engine.engine import Engine
+from worker.engine.stream import SAMPLE_RATE, RecognitionStream
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=3600, memory_bytes=2 << 30, idle_timeout_seconds=60)
@@ -53,7 +52,7 @@ def transcribe(engine: Engine, path: Path, form: Format | None = None) -> None:
     started = time.perf_counter()
     stream = engine.stream(key=str(path))
     finished: list[Sentence] = []
-    with AudioReader(path, split_channels=False, limits=LIMITS) as reader:
+    with AudioReader(path, limits=LIMITS) as reader:
         for block in reader.blocks(BLOCK_SAMPLES):
             finished += _told(stream.accept(block[0]), form)
     finished += _told(stream.finish(), form)
@@ -105,7 +104,7 @@ def _clock(milliseconds: int) -> str:
 def _paths(model: str) -> BundlePaths:
     if Path(model, "asr").is_dir():
         return from_directory(model)
-    return locate(bundle_spec(model), "local", "models")
+    return locate(bundle_spec(model, "models"), "models")
 
 
 if __name__ == "__main__":

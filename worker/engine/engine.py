@@ -13,27 +13,28 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ConfigurationError
+from common.model_cards import ModelCard
 from common.transcript.values import Word
-
-from .batcher import Batcher, BatcherOptions, BatcherStats
-from .budget import DeviceMemory, Memory, Trial, find_budget
-from .bundles import BundlePaths
-from .compute_threads import ComputeThreads
-from .device_faults import DeviceLost, attempt_twice
-from .features import AsrFrontend, load_cmvn
-from .linear import FLOAT, INT8
-from .loading import LoadedBundle, ModelPart, load
-from .networks import Networks, PackedNetworks, PaddedNetworks
-from .packing import HORIZON_BUDGETS
-from .paraformer import Paraformer
-from .punctuation import Labels, Punctuator
-from .resume_state import StateIdentity
-from .stopwatch import Stopwatch
-from .stream import SAMPLE_RATE, RecognitionStream
-from .torch_faults import torch_fault_rules
-from .vad import Vad, VadConfig, VadStream
-from .vad_network import Caches
-from .words import Vocabulary
+from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
+from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budget
+from worker.engine.batching.packing import HORIZON_BUDGETS
+from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths
+from worker.engine.bundles.loading import LoadedBundle, ModelPart, load
+from worker.engine.device.faults import DeviceLost, attempt_twice
+from worker.engine.device.torch_faults import torch_fault_rules
+from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.punctuation.punctuator import Labels, Punctuator
+from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.words import Vocabulary
+from worker.engine.resume_state import StateIdentity
+from worker.engine.stopwatch import Stopwatch
+from worker.engine.stream import SAMPLE_RATE, RecognitionStream
+from worker.engine.vad.detector import FIXED, Vad, VadConfig, VadStream
+from worker.engine.vad.network import Caches
 
 Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]
@@ -51,6 +52,7 @@ class EngineOptions:
     may have waiting (default: two batches). A free device waits `max_queue_delay_seconds` for a batch to fill.
     `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` are those that recognition takes on
     the CPU; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
+    `segmentation` is a mode of `worker.engine.vad`.
     `gpu_layout` runs padded networks and one thread for everything, as on a GPU; None: where the device is one.
     """
 
@@ -61,6 +63,7 @@ class EngineOptions:
     max_queue_delay_seconds: float = 0.02
     hang_seconds: float = 600.0
     gpu_layout: bool | None = None
+    segmentation: str = FIXED
 
 
 class Engine:
@@ -69,12 +72,13 @@ class Engine:
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
         self.max_segment_ms = options.max_segment_ms
+        self.segmentation = options.segmentation
         gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
         self._recogniser = _recogniser(bundle, gpu_layout)
         self._vad = _vad(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
-        self.punctuator = Punctuator(bundle.punc.module, bundle.punc.tokens, bundle.device)
+        self.punctuator = _punctuator(bundle)
         self._faults = torch_fault_rules(bundle.device)
         self._lost: DeviceLost | None = None
         self._on_lost: list[Callable[[DeviceLost], None]] = []
@@ -109,6 +113,7 @@ class Engine:
         batch_seconds: float | None = None,
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
+        segmentation: str = FIXED,
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
 
@@ -117,7 +122,8 @@ class Engine:
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
         bundle = load(paths, _device(device), precision)
-        engine = cls(bundle, EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads))
+        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=segmentation)
+        engine = cls(bundle, options)
         _release(bundle)
         engine.warm_up()
         return engine
@@ -126,6 +132,11 @@ class Engine:
     def bundle(self) -> str:
         """The name of the model bundle."""
         return self._bundle.paths.name
+
+    @property
+    def card(self) -> ModelCard:
+        """What the bundle's definition says of the model."""
+        return self._bundle.paths.card
 
     @property
     def revision(self) -> str:
@@ -145,7 +156,7 @@ class Engine:
     @property
     def state_identity(self) -> StateIdentity:
         """Which engines can continue from a state of one of this engine's streams."""
-        return StateIdentity(self.revision, self.precision, self.max_segment_ms)
+        return StateIdentity(self.revision, self.precision, self.max_segment_ms, self.segmentation)
 
     def stream(
         self,
@@ -224,7 +235,9 @@ class Engine:
     def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
         """A VAD stream, new or continued, whose network runs on the device's thread."""
         if state is None:
-            return self._vad.stream(self.max_segment_ms, score=self._score, retry=self._in_job_thread)
+            return self._vad.stream(
+                self.max_segment_ms, segmentation=self.segmentation, score=self._score, retry=self._in_job_thread
+            )
         return self._vad.restore(state, score=self._score, retry=self._in_job_thread)
 
     def _score(self, features: torch.Tensor, caches: Caches) -> Scored:
@@ -279,6 +292,12 @@ def _release(bundle: LoadedBundle) -> None:
             for module in part.modules():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.data = torch.empty(0)
+
+
+def _punctuator(bundle: LoadedBundle) -> Punctuator:
+    part = bundle.punc
+    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
 
 
 def _vad(bundle: LoadedBundle) -> Vad:

@@ -1,4 +1,4 @@
-"""What a word costs on the host: from the scores of a batch to timed words in punctuated sentences."""
+"""Host time per word: from the scores of a batch to timed words in punctuated sentences."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ import torch
 from torch import Tensor
 
 from common.transcript.values import Word
-
-from .compute_threads import ComputeThreads
-from .networks import Scores
-from .paraformer import Paraformer
-from .punctuation import Labels, PunctuationStream, Punctuator
-from .stream import SAMPLE_RATE, placed
-from .words import Vocabulary
+from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.networks import Scores
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.words import Vocabulary
+from worker.engine.stream import SAMPLE_RATE, placed
 
 _FULL_STOP = 2
 _SENTENCE_WORDS = 11
 
 
 class _FullStops:
-    """Stands for the punctuation network: every eleventh word ends a sentence."""
+    """Replaces the punctuation network: every eleventh word ends a sentence."""
 
     marks = ("<unk>", "_", "。")
     sentence_end_id = _FULL_STOP

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Goes up with every change to what a state holds or means. Version 1 had its identity checked in two places."""
 
 _MAGIC = b"PQRS"
@@ -33,6 +33,7 @@ class StateIdentity:
     revision: str
     precision: str
     max_segment_ms: int | None
+    segmentation: str
     version: int = STATE_VERSION
 
     def pack(self, state: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""How long a job spends in each stage of the engine. Plain numbers: what becomes of them is the caller's business."""
+"""Time that a job spends in each stage of the engine, as plain numbers for the caller to report."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class Stage:
-    """A stage that alternates with others: the sum of its stretches, and when the first began and the last ended."""
+    """A stage that alternates with others: total time, start of the first and end of the last interval."""
 
     seconds: float
     began_ns: int
-    """Nanoseconds since 1970, as all that end with `_ns` here."""
+    """Nanoseconds since 1970, like all fields that end with `_ns`."""
     ended_ns: int
 
 
@@ -33,7 +33,7 @@ class Stopwatch:
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Add a stretch of a stage; stages do not nest."""
+        """Measure an interval of a stage; stages do not nest."""
         began, began_ns = time.perf_counter(), time.time_ns()
         try:
             yield
@@ -46,11 +46,11 @@ class Stopwatch:
             stage.ended_ns = began_ns + int(seconds * 1e9)
 
     def call(self, name: str, function: Callable[..., Result], *arguments: object) -> Result:
-        """A call as a stretch of a stage."""
+        """Make a call, measured as an interval of a stage."""
         with self.time(name):
             return function(*arguments)
 
     def take(self) -> dict[str, Stage]:
-        """The stages since the last time this was asked."""
+        """The stages since the previous `take`."""
         stages, self._stages = self._stages, {}
         return stages

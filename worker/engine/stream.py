@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.transcript.values import Sentence, Word
-
-from .batcher import Batcher
-from .punctuation import Labels, PunctuationStream, Punctuator
-from .resume_state import StaleState, StateIdentity
-from .stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
-from .vad import VadStream
+from worker.engine.batching.batcher import Batcher
+from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.resume_state import StaleState, StateIdentity
+from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
+from worker.engine.vad.detector import VadStream
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
@@ -52,7 +51,7 @@ class StreamEngine(Protocol):
 
 
 class RecognitionStream:
-    """Made by `Engine.stream`; for one thread at a time, except `cancel`."""
+    """Created by `Engine.stream`. Not thread-safe, except `cancel`."""
 
     def __init__(
         self, engine: StreamEngine, channel: int, key: Hashable, state: bytes | None, stopwatch: Stopwatch | None = None
@@ -87,7 +86,7 @@ class RecognitionStream:
 
     @property
     def in_pause(self) -> bool:
-        """Whether nobody speaks at the present position: a good place to end a part."""
+        """Whether the current position is in a pause: a good place to end a part."""
         return not self._vad.in_speech
 
     def accept(self, samples: Samples) -> list[Sentence]:
@@ -180,14 +179,14 @@ class RecognitionStream:
             raise CancelledError
 
     def _forget(self) -> None:
-        """Drop the audio that VAD will not cut from any more."""
+        """Drop audio that no future segment can contain."""
         keep = min(self._vad.keep_from_ms * SAMPLES_PER_MS, self._vad.position_samples)
         if keep > self._audio_start:
             self._audio = self._audio[keep - self._audio_start :].copy()
             self._audio_start = keep
 
     def _collect(self, wait: bool) -> None:
-        """Words of finished segments, in order, into punctuation."""
+        """Pass words of finished segments to punctuation, in order."""
         self._check_wanted()
         while self._outstanding and (wait or self._outstanding[0][2].done()):
             start_ms, speech_end_ms, future = self._outstanding[0]
@@ -199,7 +198,7 @@ class RecognitionStream:
                 self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
 
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
-        """Sentences that close a segment end where VAD says that the speech does.
+        """Sentences that end a segment end where VAD detected the end of speech.
 
         FunASR lets no token last longer than 240 ms, which is too short for a last syllable: sentences ended up to
         half a second early. The words keep FunASR's times.
@@ -227,7 +226,7 @@ def placed(words: Sequence[Word], offset_ms: int, last_end_ms: int) -> list[Word
 
 
 def _within(sentence: Sentence, audio_ms: int) -> Sentence:
-    """The last words of a file may be said to end up to 35 ms after it: cut off."""
+    """Clip times to the end of the file: FunASR places the last words up to 35 ms after it."""
     if sentence.end_ms <= audio_ms:
         return sentence
     words = tuple(

@@ -1,32 +1,32 @@
 """Makes of a job's audio what browsers ask for: one at a time in each light worker, in a thread of its own.
 
-ffmpeg runs under the limits of decoding, and what it makes goes from a pipe to storage: neither the disk nor the
-memory of this machine grows with the audio, but for the copy of its source where storage is S3.
+The decoding child runs under the limits of decoding, and what it makes goes from a pipe to storage: neither the disk
+nor the memory of this machine grows with the audio, but for the copy of its source where storage is S3.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import imageio_ffmpeg  # type: ignore[import-untyped, unused-ignore]
-
 from common import renditions
 from common.background import Background
 from common.db import Database
-from common.errors import AudioNotDecodable, DecodeLimit, ParaqueueError, Unavailable
+from common.errors import AudioEmpty, ParaqueueError, Unavailable
 from common.renditions import Kind, RenditionTask
 from common.settings import Settings
 from common.storage import Storage, Writer
 from common.telemetry import get_logger
 from common.transcript.peaks import RATE, Meter
-from worker.engine import ffmpeg
+from worker.engine.decoding import messages
+from worker.engine.decoding import process as decoding
+from worker.engine.decoding.process import Child
 
 log = get_logger(__name__)
 KEEP_SECONDS = 10.0
+DECODE_STALL_SECONDS = 60.0
+MP3_RATE = 24_000
 
 
 class Renderer(Background):
@@ -94,39 +94,37 @@ class Renderer(Background):
                 left.unlink()
             scratch.rmdir()
 
-    def _start(self, order: RenditionTask, path: Path) -> subprocess.Popen[bytes]:
-        settings = self._settings
-        program = imageio_ffmpeg.get_ffmpeg_exe()
-        most_seconds = settings.max_audio_ms // 1000
-        cpu, memory = settings.decode_cpu_seconds, settings.decode_memory_bytes
-        with path.open("rb", buffering=0) as file:
-            if order.kind is Kind.PEAKS:
-                return ffmpeg.start_u8(
-                    program, file, rate=RATE, most_seconds=most_seconds, cpu_seconds=cpu, memory_bytes=memory
-                )
-            return ffmpeg.start_mp3(program, file, most_seconds=most_seconds, cpu_seconds=cpu, memory_bytes=memory)
-
     def _decode(self, order: RenditionTask, path: Path, take: Callable[[bytes], None]) -> None:
         child = self._start(order, path)
-        report = ffmpeg.Report(ffmpeg.pipe(child.stderr))
-        out = ffmpeg.pipe(child.stdout)
         size, kept_at = 0, time.monotonic()
         try:
-            while piece := os.read(out.fileno(), ffmpeg.PIPE_BYTES):
-                take(piece)
-                size += len(piece)
+            for kind, payload in child.messages():
+                if kind == messages.SOUND:
+                    take(payload)
+                    size += len(payload)
                 if time.monotonic() - kept_at > KEEP_SECONDS:
                     kept_at = time.monotonic()
                     if self.stopping or not renditions.keep(self._database, order):
                         raise Unavailable("this worker is shutting down or was too slow")
-            code = child.wait()
         finally:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-            report.close()
-            out.close()
-        if code < 0:
-            raise DecodeLimit("converting the audio exceeded the CPU time limit")
+            child.close()
         if not size:
-            raise AudioNotDecodable(f"ffmpeg cannot decode the file: {report.last_words() or f'exit status {code}'}")
+            raise AudioEmpty("the audio track has no samples")
+
+    def _start(self, order: RenditionTask, path: Path) -> Child:
+        settings = self._settings
+        peaks = order.kind is Kind.PEAKS
+        wanted = decoding.Order(
+            "peaks" if peaks else "mp3",
+            order.track,
+            rate=RATE if peaks else MP3_RATE,
+            most_seconds=settings.max_audio_ms // 1000,
+        )
+        with path.open("rb", buffering=0) as file:
+            return Child(
+                file,
+                wanted,
+                cpu_seconds=settings.decode_cpu_seconds,
+                memory_bytes=settings.decode_memory_bytes,
+                idle_seconds=DECODE_STALL_SECONDS,
+            )

@@ -23,7 +23,7 @@ from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer
@@ -80,6 +80,7 @@ def load_engine(settings: Settings) -> Engine:
         threads=settings.torch_threads,
         batch_seconds=settings.batch_seconds,
         max_segment_ms=int(settings.max_segment_seconds * 1000),
+        segmentation=settings.segmentation,
     )
     # The modules' many objects live as long as the process: the collector need not look at them again.
     gc.freeze()
@@ -102,6 +103,7 @@ def serve(settings: Settings, engine: Engine) -> None:
         precision=engine.precision,
         device=str(engine.device),
         slots=settings.worker_slots,
+        card=engine.card,
     )
     with scratch_directory(settings.scratch_dir, worker.id) as scratch:
         _work(settings.model_copy(update={"scratch_dir": scratch}), engine, worker)

@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from common.errors import ModelUnavailable, ParaqueueError
 from common.settings import ModelSettings, load_settings
-from worker.engine import bundles
-from worker.engine.bundles import BundlePaths
+from worker.engine.bundles import bundles
+from worker.engine.bundles.bundles import BundlePaths
+from worker.engine.bundles.download import download
+from worker.engine.bundles.hubs import HubAccess
 
 
 def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> BundlePaths:
@@ -19,14 +21,18 @@ def ensure_bundle(settings: ModelSettings, say: Callable[[str], None]) -> Bundle
 
     `say` gets a line per step of a download. Raises ModelUnavailable, which tells how to put the files in place.
     """
-    spec = bundles.bundle_spec(settings.model)
+    spec = bundles.bundle_spec(settings.model, settings.models_dir)
     try:
-        return bundles.locate(spec, settings.model_source, settings.models_dir)
+        return bundles.locate(spec, settings.models_dir)
     except ModelUnavailable as error:
-        if settings.model_source == "local":
+        if not settings.model_hubs or not (spec.sources or settings.model_repositories):
             by_hand = bundles.by_hand(spec, settings.models_dir / spec.name)
             raise ModelUnavailable(f"{error.message} {by_hand}") from None
-    return bundles.download(spec, settings.model_source, settings.models_dir, say, settings.model_repositories)
+    token = settings.huggingface_token
+    access = HubAccess(
+        settings.modelscope_url, settings.huggingface_url, token.get_secret_value() if token is not None else None
+    )
+    return download(spec, settings.model_hubs, settings.models_dir, access, say, settings.model_repositories)
 
 
 def main() -> int:

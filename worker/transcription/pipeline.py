@@ -9,13 +9,16 @@ import base64
 import json
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
+from common.transcript.recording import Recording, RecordingWarning, WarningCode
 from common.transcript.values import Part, Sentence
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
+from worker.engine.decoding import DECODING_VERSION
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
 from worker.engine.stopwatch import DECODE, Stopwatch
@@ -23,6 +26,8 @@ from worker.engine.stream import RecognitionStream
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 BLOCK_SAMPLES = 2 * SAMPLE_RATE
+# Samples are the same only where the same code and libraries decode them.
+DECODING = f"{DECODING_VERSION}/{version('av')}"
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 # Speech without a pause does not put a part off for ever.
 LONGEST_PART = 2.0
@@ -34,10 +39,11 @@ class Request:
 
     key: str
     path: Path
-    split_channels: bool
     limits: DecodeLimits
     part_seconds: float
     resume: Part | None = None
+    channels: str = "mix"
+    track: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult
 
 def _opened(request: Request, stopwatch: Stopwatch) -> AudioReader:
     with stopwatch.time(DECODE):
-        return AudioReader(request.path, split_channels=request.split_channels, limits=request.limits)
+        return AudioReader(request.path, limits=request.limits, channels=request.channels, track=request.track)
 
 
 class _Run:
@@ -156,17 +162,25 @@ class _Run:
         """What has gathered since the last part, in the order it was spoken."""
         ordered = tuple(sorted(self._sentences, key=lambda item: (item.start_ms, item.channel)))
         start_ms, end_ms = self._part_start // SAMPLES_PER_MS, self._decoded // SAMPLES_PER_MS
-        part = Part(self._number, start_ms, end_ms, ordered, state, last)
+        recording = Recording(self._reader.tracks, self._reader.warnings)
+        part = Part(self._number, start_ms, end_ms, ordered, state, last, recording)
         self._sentences = []
         self._number += 1
         self._part_start = self._decoded
         return part
 
 
+def with_no_speech(last: Part) -> Part:
+    """The last part of a recording in which nobody speaks, which says so."""
+    told = RecordingWarning(WarningCode.NO_SPEECH.value, "No speech was found in the recording; the text is empty.")
+    recording = replace(last.recording, warnings=(*last.recording.warnings, told))
+    return replace(last, recording=recording)
+
+
 def _pack(position: int, streams: list[RecognitionStream]) -> bytes:
     """The resume state of a part: the position, and a state for each channel, which says who may continue from it."""
     states = [base64.b64encode(stream.state()).decode("ascii") for stream in streams]
-    return json.dumps({"position_samples": position, "streams": states}).encode("ascii")
+    return json.dumps({"decoding": DECODING, "position_samples": position, "streams": states}).encode("ascii")
 
 
 def _unpack(state: bytes, channels: int) -> tuple[int, list[bytes | None]]:
@@ -177,6 +191,8 @@ def _unpack(state: bytes, channels: int) -> tuple[int, list[bytes | None]]:
         streams: list[bytes | None] = [base64.b64decode(text, validate=True) for text in fields["streams"]]
     except (ValueError, LookupError, TypeError) as error:
         raise StaleState(f"The resume state cannot be read: {error}") from error
+    if fields.get("decoding") != DECODING:
+        raise StaleState(f"The audio was decoded by {fields.get('decoding')}, here it is {DECODING}.")
     if len(streams) != channels:
         raise StaleState(f"The resume state is of {len(streams)} channels, the file has {channels}.")
     return position, streams

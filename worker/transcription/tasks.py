@@ -24,13 +24,13 @@ from common.settings import Settings
 from common.telemetry import get_logger, tracing
 from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
-from worker.engine.device_faults import DeviceLost
+from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
 from worker.metrics import AUDIO_DECODED, count_attempt
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import LeaseKeeper, RunningJob
-from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe
+from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe, with_no_speech
 from worker.transcription.retry import RetryPolicy, is_outage
 from worker.transcription.source import Fetcher
 from worker.transcription.stop import Stopped, StopReason
@@ -171,10 +171,11 @@ class Transcriber:
         request = Request(
             key=claim.token.hex,
             path=path,
-            split_channels=claim.job.channels == "split",
             limits=self._limits(),
             part_seconds=min(self.settings.part_seconds, QUARANTINE_PART_SECONDS if claim.isolated else math.inf),
             resume=claim.resume,
+            channels=claim.job.channels,
+            track=claim.job.audio_track,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
@@ -194,6 +195,8 @@ class Transcriber:
         )
 
     def _complete(self, claim: Claim, ending: PipelineResult, committed: Committed, course: AttemptTimer) -> None:
+        no_speech = committed.sentences + len(ending.last.sentences) == 0
+        last = with_no_speech(ending.last) if no_speech else ending.last
         finished = Finished(
             model=self.engine.bundle,
             revision=self.engine.revision,
@@ -201,13 +204,13 @@ class Transcriber:
             channels=ending.channels,
             audio_ms=ending.audio_ms,
             processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
-            no_speech=committed.sentences + len(ending.last.sentences) == 0,
+            no_speech=no_speech,
         )
         self._persist(
             lambda: jobs.complete(
                 self.database,
                 claim,
-                ending.last,
+                last,
                 finished,
                 first_sentence=committed.sentences,
                 stage_ms=course.stage_ms,

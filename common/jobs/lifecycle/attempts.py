@@ -26,6 +26,7 @@ from sqlalchemy import (
     values,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from common import webhooks
@@ -36,8 +37,11 @@ from common.jobs.scheduling.quarantine import has_room
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat
 from common.leases import from_now
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
+from common.telemetry import get_logger
+from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json
 from common.transcript.values import Part, Sentence
 
+log = get_logger(__name__)
 # Any number that is not that of another advisory lock; the second half of this one's is the worker.
 CLAIM_LOCK = 0x7061_7263
 
@@ -196,8 +200,22 @@ def _spent_ms(session: Session, job: JobRow) -> int:
 def renew(
     database: Database, worker: Worker, progress: Iterable[Progress], *, lease_seconds: float, draining: bool
 ) -> Renewal:
-    """Renew all leases of a worker in one UPDATE and say that it is alive."""
+    """Renew all leases of a worker in one UPDATE and say that it is alive.
+
+    A number that PostgreSQL refuses costs nobody else a lease: then all are renewed without their progress.
+    """
     items = list(progress)
+    try:
+        return _renew(database, worker, items, lease_seconds=lease_seconds, draining=draining)
+    except DataError:
+        log.exception("progress_not_storable", worker=worker.id)
+        bare = [Progress(item.token, item.stage, 0, None) for item in items]
+        return _renew(database, worker, bare, lease_seconds=lease_seconds, draining=draining)
+
+
+def _renew(
+    database: Database, worker: Worker, items: list[Progress], *, lease_seconds: float, draining: bool
+) -> Renewal:
     with database.transaction() as session:
         drain = heartbeat(session, worker, draining=draining)
         if not items:
@@ -234,7 +252,7 @@ def record_audio(database: Database, held: Claim, *, key: str, size: int, sha256
 def restart(database: Database, held: Claim) -> None:
     """Throw away the parts of this run: they were made by another model revision or precision."""
     with database.transaction() as session:
-        change(session, held, processed_ms=0)
+        change(session, held, processed_ms=0, **found_columns(NOTHING_KNOWN))
         for row in (SentenceRow, PartRow):
             session.execute(delete(row).where(row.job_id == held.job.id, row.run == held.job.run))
 
@@ -244,9 +262,15 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
     with database.transaction() as session:
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
         counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
-        change(session, held, processed_ms=processed_ms, isolated=False, **counters)
+        found = found_columns(part.recording)
+        change(session, held, processed_ms=processed_ms, isolated=False, **counters, **found)
         if append_part(session, held, part, first_sentence):
             webhooks.announce(session, [held.job.id])
+
+
+def found_columns(recording: Recording) -> dict[str, Any]:
+    """What decoding found out, as columns of the job. Each attempt decodes from the start, and so finds all again."""
+    return {"tracks": tracks_json(recording.tracks), "warnings": warnings_json(recording.warnings)}
 
 
 def append_part(session: Session, held: Claim, part: Part, first_sentence: int) -> bool:

@@ -87,6 +87,8 @@ def retry_in(
             crashes=0,
             isolated_crashes=0,
             processed_ms=0,
+            tracks=[],
+            warnings=[],
             cancel_requested=False,
             not_before=func.now(),
             dispatched_at=None,

@@ -53,7 +53,7 @@ def complete_from_duplicate(
         sha256 = session.scalar(own)
         if sha256 is None:
             return False
-        statement = _same(job.tenant, sha256, job.model, job.channels).where(
+        statement = _same(job.tenant, sha256, job.model, job.channels, job.audio_track).where(
             JobRow.status == Status.COMPLETED,
             JobRow.result_revision == revision,
             JobRow.result_precision == precision,
@@ -64,13 +64,14 @@ def complete_from_duplicate(
         if earlier is None:
             return False
         result = ("audio_ms", "result_model", "result_revision", "result_precision", "result_channels", "no_speech")
+        recording = ("tracks", "warnings")
         change(
             session,
             held,
             **NO_LEASE,
             status=Status.COMPLETED,
             finished_at=func.now(),
-            **{name: getattr(earlier, name) for name in result},
+            **{name: getattr(earlier, name) for name in (*result, *recording)},
             processed_ms=earlier.audio_ms,
             processing_ms=0,
             deduplicated_from=earlier.id,
@@ -86,7 +87,7 @@ def complete_from_duplicate(
 def _found(asked: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
     """Jobs for the audio of a submission that is known by its hash."""
     assert asked.audio_sha256 is not None
-    statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels).where(
+    statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels, asked.audio_track).where(
         JobRow.status.in_([status.value for status in statuses])
     )
     if revisions:
@@ -94,7 +95,7 @@ def _found(asked: Submission, statuses: Collection[Status], revisions: Collectio
     return statement
 
 
-def _same(tenant: str, sha256: str, model: str, channels: str) -> Select[JobRow]:
+def _same(tenant: str, sha256: str, model: str, channels: str, audio_track: str) -> Select[JobRow]:
     return (
         select(JobRow)
         .where(
@@ -102,6 +103,7 @@ def _same(tenant: str, sha256: str, model: str, channels: str) -> Select[JobRow]
             JobRow.audio_sha256 == sha256,
             JobRow.model == model,
             JobRow.channels == channels,
+            JobRow.audio_track == audio_track,
             JobRow.result_deleted_at.is_(None),
             JobRow.cancel_requested.is_(False),
         )

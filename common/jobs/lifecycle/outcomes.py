@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Outcome, Status
-from common.jobs.lifecycle.attempts import Claim, append_part, change
+from common.jobs.lifecycle.attempts import Claim, append_part, change, found_columns
 from common.jobs.lifecycle.finalize import ended
 from common.leases import from_now
 from common.models import AttemptRow, JobRow
@@ -55,6 +55,7 @@ def complete(
             result_channels=finished.channels,
             no_speech=finished.no_speech,
             processing_ms=finished.processing_ms,
+            **found_columns(last.recording),
             error_code=None,
             error_message=None,
             error_retryable=None,

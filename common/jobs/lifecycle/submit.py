@@ -30,6 +30,7 @@ class Submission:
     model: str
     source_kind: str
     channels: str = "mix"
+    audio_track: str = "default"
     priority: int = 5
     tags: tuple[str, ...] = ()
     url: str | None = None
@@ -69,6 +70,7 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
         key_id=submission.key_id,
         model=submission.model,
         channels=submission.channels,
+        audio_track=submission.audio_track,
         priority=submission.priority,
         tags=list(submission.tags),
         source_kind=submission.source_kind,

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from common import cursors, ids
 from common.db import Database
-from common.errors import Expired, NotFound, NotReady
+from common.errors import Expired, NotFound, NoTranscript, NotReady
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
 from common.models import DEFAULT_TENANT, AttemptRow, EditRow, JobRow, JobTagRow, SentenceRow
@@ -150,12 +150,20 @@ def _attempts(session: Session, job_id: uuid.UUID) -> list[Attempt]:
 
 
 def readable(job: Job, *, partial: bool) -> Job:
-    """The job, if its transcript may be read. Raises Expired, NotReady."""
+    """The job, if its transcript may be read. Raises Expired, NotReady; NoTranscript where there is none to come."""
     if job.result_deleted_at is not None:
         raise Expired("the transcript was deleted at the end of its retention period")
+    if job.status in (Status.FAILED, Status.CANCELED) and not partial:
+        raise NoTranscript(f"the job {_ended_as(job)}; add partial=true for what was transcribed before that")
     if job.status is not Status.COMPLETED and not partial:
         raise NotReady(f"the job is {job.status}; use partial=true for the text so far")
     return job
+
+
+def _ended_as(job: Job) -> str:
+    if job.status is Status.CANCELED:
+        return "was canceled"
+    return f"failed ({job.failure.code})" if job.failure else "failed"
 
 
 def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterator[Sentence]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,6 +15,7 @@ from common.db import Database
 from common.errors import NotFound
 from common.job_states import Status
 from common.leases import ago
+from common.model_cards import ModelCard, card_of
 from common.models import JobRow, WorkerRow
 
 # A worker writes its heartbeat with each renewal, every second or so.
@@ -42,6 +43,7 @@ class Worker:
     device: str
     slots: int
     started_at: datetime | None = None
+    card: ModelCard = field(default_factory=ModelCard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | No
         "precision": worker.precision,
         "device": worker.device,
         "slots": worker.slots,
+        "card": asdict(worker.card),
         "heartbeat_at": func.now(),
         "draining": draining,
     }
@@ -133,8 +136,16 @@ def live_workers(database: Database) -> list[Worker]:
         return [_worker_of(row) for row in rows]
 
 
+def known_card(database: Database, model: str) -> ModelCard:
+    """What the worker that was heard of last says of a model; an empty card if none of the last day serves it."""
+    with database.transaction() as session:
+        told = select(WorkerRow.card).where(WorkerRow.model == model).order_by(WorkerRow.heartbeat_at.desc()).limit(1)
+        return card_of(session.scalar(told))
+
+
 def _worker_of(row: WorkerRow) -> Worker:
-    return Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at)
+    card = card_of(row.card)
+    return Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at, card)
 
 
 def alive() -> ColumnElement[bool]:

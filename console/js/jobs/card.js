@@ -1,3 +1,4 @@
+// @ts-check
 // A job that is followed: its state, how far it is, its text as it grows, and what can be done with it.
 import { html, useEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
@@ -13,13 +14,18 @@ import { useJob } from './use_job.js';
 
 const LAST_SENTENCES = 8;
 
-export function JobCard({ id, known, onGone }) {
+/** @param {{ id: string, known: Job, onGone: () => void, onOver: (over: boolean) => void }} props */
+export function JobCard({ id, known, onGone, onOver }) {
   const entry = useJob(id, known);
   const job = entry.job.value;
   const gone = entry.gone.value;
   useEffect(() => {
     if (gone) onGone();
   }, [gone]);
+  const over = job ? isOver(job) : null;
+  useEffect(() => {
+    if (over !== null) onOver(over);
+  }, [over]);
   if (gone) return null;
   if (!job) return html`<li class="card job"><${Loading} /></li>`;
   const name = nameOf(job);
@@ -34,13 +40,16 @@ export function JobCard({ id, known, onGone }) {
       <p class="hint" aria-live=${isOver(job) ? 'polite' : 'off'}>${toldProgress(job)}</p>
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && entry.sentences.value.length > 0 && html`<${Growing} sentences=${entry.sentences.value} />`}
-      ${job.status === 'completed' &&
-      html`<a class="button small" href=${link('t', id)}>${t('jobs.open')}<${Icon} name="right" /></a>`}
+      ${
+        job.status === 'completed' &&
+        html`<a class="button small" href=${link('t', id)}>${t('jobs.open')}<${Icon} name="right" /></a>`
+      }
     </li>
   `;
 }
 
 // The end of the text, which moves on as sentences come.
+/** @param {{ sentences: Sentence[] }} props */
 function Growing({ sentences }) {
   const box = useRef(null);
   useEffect(() => {

@@ -1,3 +1,4 @@
+// @ts-check
 // Jobs that are watched, kept up to date: by the event stream where there is one to spare, by asking elsewhere.
 //
 // A browser opens six connections to a server at most, for all its windows together; an event stream keeps one for as
@@ -10,13 +11,20 @@ const ASK_EVERY_MS = 2500;
 const PAGE = 100;
 const TERMINAL = new Set(['completed', 'failed', 'canceled']);
 
+/** @param {Job} job */
 export const isOver = (job) => TERMINAL.has(job.status);
 
 // By id: { job, sentences, gone: signals, users, stream }.
+/** @type {Map<string, Entry>} */
 const watched = new Map();
+/** @type {ReturnType<typeof setTimeout>} */
 let timer = null;
 
 // Watches a job until `leave` is called. `known` is the job as somebody read it already.
+/**
+ * @param {string} id
+ * @param {Job} [known]
+ */
 export function watch(id, known = null) {
   let entry = watched.get(id);
   if (!entry) {
@@ -30,6 +38,7 @@ export function watch(id, known = null) {
   return { ...entry, leave: () => leave(entry) };
 }
 
+/** @param {Entry} entry */
 function leave(entry) {
   entry.users -= 1;
   if (entry.users > 0) return;
@@ -38,18 +47,21 @@ function leave(entry) {
 }
 
 // After something was asked of a job: what the API answered, and back to watching.
+/** @param {Job} job */
 export function changed(job) {
   const entry = watched.get(job.id);
   if (entry) entry.job.value = job;
   schedule(0);
 }
 
+/** @param {number} [ms] */
 function schedule(ms = ASK_EVERY_MS) {
   clearTimeout(timer);
   timer = setTimeout(round, ms);
 }
 
 async function round() {
+  /** @param {Entry} entry */
   const done = (entry) => entry.gone.value || (entry.job.value && isOver(entry.job.value));
   const open = [...watched.values()].filter((entry) => !done(entry));
   if (!open.length || !caller.value) return;
@@ -61,10 +73,12 @@ async function round() {
 }
 
 // To jobs that run, then to those that run next.
+/** @param {Entry[]} open */
 function assignStreams(open) {
+  /** @param {Entry} entry */
   const soon = (entry) => {
     const job = entry.job.value;
-    return job.status === 'processing' ? 0 : Number.parseInt(job.queue_position, 10) || PAGE * 100;
+    return job.status === 'processing' ? 0 : Number.parseInt(String(job.queue_position), 10) || PAGE * 100;
   };
   const chosen = [...open].sort((a, b) => soon(a) - soon(b)).slice(0, STREAMS);
   for (const entry of open) {
@@ -73,11 +87,13 @@ function assignStreams(open) {
   }
 }
 
+/** @param {Entry} entry */
 function stop(entry) {
   entry.stream?.close();
   entry.stream = null;
 }
 
+/** @param {Entry} entry */
 function follow(entry) {
   const stream = new EventSource(new URL(`v1/transcriptions/${entry.id}/events`, BASE));
   entry.stream = stream;
@@ -120,13 +136,14 @@ async function probe() {
 }
 
 // One call for all that are on the first page of the list, one for each that is older.
+/** @param {Entry[]} entries */
 async function ask(entries) {
   if (!entries.length) return;
   try {
     const found = new Map();
     if (entries.length > 1) {
       const page = await get('v1/transcriptions', { limit: PAGE });
-      page.data.forEach((job) => found.set(job.id, job));
+      page.data.forEach((/** @type {Job} */ job) => found.set(job.id, job));
     }
     for (const entry of entries) {
       entry.job.value = found.get(entry.id) ?? (await one(entry)) ?? entry.job.value;
@@ -137,6 +154,7 @@ async function ask(entries) {
   }
 }
 
+/** @param {Entry} entry */
 async function one(entry) {
   try {
     return await get(`v1/transcriptions/${entry.id}`);

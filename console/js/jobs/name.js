@@ -1,4 +1,6 @@
+// @ts-check
 // What a job is called: its file, or the end of its link.
+/** @param {Job} job */
 export function nameOf(job) {
   if (job.source?.name) return job.source.name;
   const path = job.source?.url?.split('/').filter(Boolean) ?? [];

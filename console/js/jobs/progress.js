@@ -1,9 +1,11 @@
+// @ts-check
 // How far a job is: its place in the queue, what is being done, how long still.
 import { html } from '../lib.js';
 import { clock, duration, percent } from '../format.js';
 import { t } from '../i18n.js';
 import { isOver } from './live.js';
 
+/** @param {Job} job */
 export function toldProgress(job) {
   const parts = [];
   if (job.cancel_requested && !isOver(job)) return t('jobs.canceling');
@@ -24,6 +26,7 @@ export function toldProgress(job) {
   return parts.join(' · ');
 }
 
+/** @param {{ job: Job, name: string }} props */
 export function Progress({ job, name }) {
   if (job.status !== 'processing') return null;
   const value = job.progress === null ? {} : { value: job.progress };

@@ -1,3 +1,4 @@
+// @ts-check
 // Search over all transcripts; a hit leads to its place in the recording.
 import { html, useEffect, useRef, useState } from '../lib.js';
 import { get } from '../api.js';
@@ -15,16 +16,19 @@ export function Search() {
   useTitle(t('search.title'));
   const asked = route.value.query.get('q') ?? '';
   const timer = useRef(null);
+  /** @param {string} text */
   const ask = (text) => setQuery({ q: text.trim() });
+  /** @param {AnyEvent} event */
   const typed = (event) => {
     clearTimeout(timer.current);
     const text = event.target.value;
     timer.current = setTimeout(() => ask(text), TYPING_MS);
   };
+  /** @param {AnyEvent} event */
   const send = (event) => {
     event.preventDefault();
     clearTimeout(timer.current);
-    ask(new FormData(event.target).get('q'));
+    ask(String(new FormData(event.target).get('q')));
   };
   useEffect(() => () => clearTimeout(timer.current), []);
   return html`
@@ -48,8 +52,13 @@ export function Search() {
   `;
 }
 
+/** @param {{ words: string }} props */
 function Hits({ words }) {
   const [state, setState] = useState({ hits: null, next: null, failure: null });
+  /**
+   * @param {string} after
+   * @param {AbortSignal} [abort]
+   */
   const read = async (after, abort) => {
     try {
       const page = await get('v1/transcriptions/search', { q: words, after, limit: 50 }, { signal: abort });
@@ -75,6 +84,7 @@ function Hits({ words }) {
 }
 
 // Hits of one transcript stand together already.
+/** @param {Hit[]} hits */
 function grouped(hits) {
   const groups = [];
   for (const hit of hits) {
@@ -84,6 +94,7 @@ function grouped(hits) {
   return groups;
 }
 
+/** @param {{ hits: Hit[] }} props */
 function Group({ hits }) {
   const [{ transcription_id: id, name, created_at: createdAt }] = hits;
   return html`
@@ -109,6 +120,7 @@ function Group({ hits }) {
 }
 
 // The API counts letters, JavaScript counts halves of some of them.
+/** @param {{ hit: Hit }} props */
 function Marked({ hit }) {
   const letters = Array.from(hit.text);
   const start = letters.length > 3 * AROUND ? Math.max(0, (hit.matches[0]?.[0] ?? 0) - AROUND) : 0;

@@ -1,8 +1,13 @@
+// @ts-check
 // A job in a component: kept up to date for as long as the component is shown.
 import { useEffect, useMemo } from '../lib.js';
 import { watch } from './live.js';
 
 // Answers { job, sentences, gone }: signals. `sentences` are told only by the event stream, while the job runs.
+/**
+ * @param {string} id
+ * @param {Job} [known]
+ */
 export function useJob(id, known = null) {
   const entry = useMemo(() => watch(id, known), [id]);
   useEffect(() => entry.leave, [entry]);

@@ -1,3 +1,4 @@
+// @ts-check
 // The list of jobs in pages, its top looked at again every few seconds.
 import { useEffect, useRef, useState } from '../lib.js';
 import { get } from '../api.js';
@@ -5,20 +6,27 @@ import { askedOf } from './filters.js';
 
 const PAGE = 25;
 const AGAIN_MS = 5000;
+/** @type {{ jobs: Job[], next: string, failure: Problem }} */
 const START = { jobs: null, next: null, failure: null };
 
 // The top page replaces what stood in its place; what is older stays.
+/**
+ * @param {any} before
+ * @param {any} page
+ */
 function merged(before, page) {
   const last = page.data.at(-1);
-  const older = page.next && last ? before.filter((job) => job.created_at < last.created_at) : [];
+  const older = page.next && last ? before.filter((/** @type {Job} */ job) => job.created_at < last.created_at) : [];
   return [...page.data, ...older];
 }
 
+/** @param {JobFilters} filters */
 export function useJobs(filters) {
   const [state, setState] = useState(START);
   const asked = JSON.stringify(askedOf(filters));
   const stop = useRef(null);
 
+  /** @param {AbortSignal} abort */
   const top = async (abort) => {
     try {
       const page = await get('v1/transcriptions', { ...JSON.parse(asked), limit: PAGE }, { signal: abort });
@@ -53,7 +61,8 @@ export function useJobs(filters) {
       setState((before) => ({ ...before, failure }));
     }
   };
+  /** @param {string} id */
   const dropped = (id) =>
-    setState((before) => ({ ...before, jobs: before.jobs.filter((job) => job.id !== id) }));
+    setState((before) => ({ ...before, jobs: before.jobs.filter((/** @type {Job} */ job) => job.id !== id) }));
   return { ...state, more, dropped, again: begin };
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // All words of one language; each subject has a file of its own.
 import errors from './en/errors.js';
 import jobs from './en/jobs.js';
@@ -5,5 +6,6 @@ import settings from './en/settings.js';
 import shell from './en/shell.js';
 import submit from './en/submit.js';
 import transcript from './en/transcript.js';
+import warnings from './en/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings };
+export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings, ...warnings };

@@ -1,3 +1,4 @@
+// @ts-check
 // All words of one language; each subject has a file of its own.
 import errors from './zh/errors.js';
 import jobs from './zh/jobs.js';
@@ -5,5 +6,6 @@ import settings from './zh/settings.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
 import transcript from './zh/transcript.js';
+import warnings from './zh/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings };
+export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings, ...warnings };

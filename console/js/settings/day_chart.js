@@ -1,3 +1,4 @@
+// @ts-check
 // Minutes of audio by day, one bar a day, its parts in the colours of the keys. The same stands in a table for who cannot
 // see it.
 import { html } from '../lib.js';
@@ -10,11 +11,17 @@ const STEP = 10; // width of a day, in the units of the drawing
 const DAY_MS = 86_400_000;
 
 // The next of 1, 2, 5, 10, 20 … above the highest bar.
+/** @param {number} most */
 function ceiling(most) {
   const power = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
   return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= most);
 }
 
+/**
+ * @param {UsageRow[]} rows
+ * @param {{ id: string, series: number }[]} keys
+ * @param {number} count
+ */
 function daysOf(rows, keys, count) {
   const series = new Map(keys.map((key) => [key.id, key.series]));
   const today = new Date(new Date().toISOString().slice(0, 10)).getTime();
@@ -30,6 +37,7 @@ function daysOf(rows, keys, count) {
   return days.map((one) => ({ ...one, total: one.minutes.reduce((sum, value) => sum + value, 0) }));
 }
 
+/** @param {{ rows: UsageRow[], keys: { id: string, series: number }[], days: number }} props */
 export function DayChart({ rows, keys, days: count }) {
   const days = daysOf(rows, keys, count);
   const top = ceiling(Math.max(...days.map((one) => one.total)));
@@ -50,21 +58,25 @@ export function DayChart({ rows, keys, days: count }) {
   `;
 }
 
+/** @param {{ day: any, x: number, top: number }} props */
 function Bar({ day: one, x, top }) {
   let y = HEIGHT;
   return html`
     <g>
       <title>${day(one.date)}: ${t('usage.minutes_short', { n: number(one.total, 1) })}</title>
       <rect class="whole" x=${x} y="0" width=${STEP} height=${HEIGHT} />
-      ${one.minutes.map((minutes, series) => {
+      ${one.minutes.map((/** @type {number} */ minutes, /** @type {any} */ series) => {
         const height = (minutes / top) * HEIGHT;
         y -= height;
-        return height > 0 && html`<rect class="series-${series}" x=${x + 1} y=${y} width=${STEP - 2} height=${height} />`;
+        return (
+          height > 0 && html`<rect class="series-${series}" x=${x + 1} y=${y} width=${STEP - 2} height=${height} />`
+        );
       })}
     </g>
   `;
 }
 
+/** @param {{ days: { date: string, total: number }[] }} props */
 function AsTable({ days }) {
   return html`
     <table class="hidden">
@@ -72,8 +84,11 @@ function AsTable({ days }) {
       <thead><tr><th scope="col">${t('usage.day')}</th><th scope="col">${t('usage.minutes')}</th></tr></thead>
       <tbody>
         ${days
-          .filter((one) => one.total > 0)
-          .map((one) => html`<tr key=${one.date}><td>${day(one.date)}</td><td>${number(one.total, 1)}</td></tr>`)}
+          .filter((/** @type {any} */ one) => one.total > 0)
+          .map(
+            (/** @type {any} */ one) =>
+              html`<tr key=${one.date}><td>${day(one.date)}</td><td>${number(one.total, 1)}</td></tr>`,
+          )}
       </tbody>
     </table>
   `;

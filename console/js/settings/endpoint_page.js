@@ -1,3 +1,4 @@
+// @ts-check
 // One webhook endpoint: what it gets, and what can be done with it.
 import { html, useState } from '../lib.js';
 import { get, patch, post, remove } from '../api.js';
@@ -13,11 +14,12 @@ import { useLoad } from '../ui/load.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { Deliveries } from './deliveries.js';
-import { Enabled, eventName } from './webhooks_page.js';
+import { Enabled, eventName } from './webhook.js';
 
 const DAY_MS = 86_400_000;
 const REPLAY_DAYS = 7;
 
+/** @param {{ id: string }} props */
 export function Endpoint({ id }) {
   const path = `v1/webhooks/${encodeURIComponent(id)}`;
   const { data, failure, load } = useLoad((abort) => get(path, {}, { signal: abort }), [id]);
@@ -46,10 +48,15 @@ export function Endpoint({ id }) {
   `;
 }
 
+/** @param {{ endpoint: Webhook, path: string, done: () => void }} props */
 function Doings({ endpoint, path, done }) {
   const [asking, setAsking] = useState(null);
   const [secret, setSecret] = useState(null);
   const close = () => setAsking(null);
+  /**
+   * @param {() => Promise<any>} what
+   * @param {(told: any) => string} words
+   */
   const doing = (what, words) => async () => {
     try {
       const told = await what();
@@ -59,7 +66,10 @@ function Doings({ endpoint, path, done }) {
       report(error);
     }
   };
-  const test = doing(() => post(`${path}/test`), () => t('webhooks.tested'));
+  const test = doing(
+    () => post(`${path}/test`),
+    () => t('webhooks.tested'),
+  );
   const toggle = doing(
     () => patch(path, { enabled: !endpoint.enabled }),
     () => t(endpoint.enabled ? 'webhooks.turned_off' : 'webhooks.turned_on'),
@@ -83,13 +93,19 @@ function Doings({ endpoint, path, done }) {
       <button class="small" onClick=${() => setAsking('rotate')}>${t('webhooks.rotate')}</button>
       <button class="small" onClick=${() => setAsking('delete')}><${Icon} name="trash" />${t('webhooks.delete')}</button>
     </div>
-    ${asking === 'rotate' &&
-    html`<${Confirm} title=${t('webhooks.rotate_title')} words=${t('webhooks.rotate_why')} doing=${t('webhooks.rotate')}
-      danger=${false} act=${rotate} close=${close} />`}
-    ${asking === 'delete' &&
-    html`<${Confirm} title=${t('webhooks.delete_title')} words=${t('webhooks.delete_why')} doing=${t('webhooks.delete')}
-      act=${erase} close=${close} />`}
-    ${secret &&
-    html`<${Secret} title=${t('webhooks.secret')} words=${t('webhooks.once')} value=${secret} close=${() => setSecret(null)} />`}
+    ${
+      asking === 'rotate' &&
+      html`<${Confirm} title=${t('webhooks.rotate_title')} words=${t('webhooks.rotate_why')} doing=${t('webhooks.rotate')}
+      danger=${false} act=${rotate} close=${close} />`
+    }
+    ${
+      asking === 'delete' &&
+      html`<${Confirm} title=${t('webhooks.delete_title')} words=${t('webhooks.delete_why')} doing=${t('webhooks.delete')}
+      act=${erase} close=${close} />`
+    }
+    ${
+      secret &&
+      html`<${Secret} title=${t('webhooks.secret')} words=${t('webhooks.once')} value=${secret} close=${() => setSecret(null)} />`
+    }
   `;
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // API keys: make, rotate, revoke. A key is shown once.
 import { html, useRef, useState } from '../lib.js';
 import { caller, get, post, remove } from '../api.js';
@@ -12,12 +13,15 @@ import { useTitle } from '../ui/title.js';
 import { NewKey } from './new_key.js';
 
 const GRACE_HOURS = 24;
+// Of the server's settings: it is changed there, and would come back at the next start.
+const OF_SETTINGS = 'PARAQUEUE_ADMIN_KEY';
 
 export function Keys() {
   useTitle(t('api_keys.title'));
   const [open, setOpen] = useState(null); // { what: 'new' | 'revoke' | 'rotate' | 'secret', key }
   const { data, failure, load } = useLoad((abort) => get('v1/keys', { limit: 1000 }, { signal: abort }), []);
   const close = () => setOpen(null);
+  /** @param {ApiKey} key */
   const made = (key) => {
     setOpen({ what: 'secret', key });
     load();
@@ -31,18 +35,22 @@ export function Keys() {
     ${!data && !failure && html`<${Loading} />`}
     ${data && (data.data.length ? html`<${List} keys=${data.data} ask=${setOpen} />` : html`<${Empty} icon="key" title=${t('api_keys.none')} />`)}
     ${open?.what === 'new' && html`<${NewKey} made=${made} close=${close} />`}
-    ${open?.what === 'secret' &&
-    html`<${Secret} title=${t('api_keys.made')} words=${t('api_keys.once', { name: open.key.name })} value=${open.key.key} close=${close} />`}
+    ${
+      open?.what === 'secret' &&
+      html`<${Secret} title=${t('api_keys.made')} words=${t('api_keys.once', { name: open.key.name })} value=${open.key.key} close=${close} />`
+    }
     ${open?.what === 'revoke' && html`<${Revoke} of=${open.key} close=${close} done=${load} />`}
     ${open?.what === 'rotate' && html`<${Rotate} of=${open.key} close=${close} made=${made} />`}
   `;
 }
 
+/** @param {{ keys: ApiKey[], ask: (what: any) => void }} props */
 function List({ keys, ask }) {
   const sorted = [...keys].sort((a, b) => Number(Boolean(a.revoked_at)) - Number(Boolean(b.revoked_at)));
   return html`<ul class="card rows">${sorted.map((key) => html`<${Line} key=${key.id} of=${key} ask=${ask} />`)}</ul>`;
 }
 
+/** @param {{ of: ApiKey, ask: (what: any) => void }} props */
 function Line({ of: key, ask }) {
   const over = key.revoked_at || (key.expires_at && new Date(key.expires_at) < new Date());
   return html`
@@ -52,25 +60,31 @@ function Line({ of: key, ask }) {
         <p class="hint">${told(key)}</p>
       </div>
       <span class="row">
-        ${over
-          ? html`<span class="pill bad">${t(key.revoked_at ? 'api_keys.revoked' : 'api_keys.expired')}</span>`
-          : key.scopes.map((scope) => html`<span class="pill" key=${scope}>${t(`scope.${scope}`)}</span>`)}
+        ${
+          over
+            ? html`<span class="pill bad">${t(key.revoked_at ? 'api_keys.revoked' : 'api_keys.expired')}</span>`
+            : key.scopes.map((scope) => html`<span class="pill" key=${scope}>${t(`scope.${scope}`)}</span>`)
+        }
       </span>
       <span class="job-actions">
-        ${!over &&
-        html`
+        ${
+          !over &&
+          key.name !== OF_SETTINGS &&
+          html`
           <button class="quiet small" aria-label=${t('api_keys.rotate_of', { name: key.name })} onClick=${() => ask({ what: 'rotate', key })}>
             ${t('api_keys.rotate')}
           </button>
           <button class="quiet small" aria-label=${t('api_keys.revoke_of', { name: key.name })} onClick=${() => ask({ what: 'revoke', key })}>
             ${t('api_keys.revoke')}
           </button>
-        `}
+        `
+        }
       </span>
     </li>
   `;
 }
 
+/** @param {ApiKey} key */
 function told(key) {
   const parts = [];
   if (caller.value.operator) parts.push(t('api_keys.tenant_of', { tenant: key.tenant }));
@@ -82,6 +96,7 @@ function told(key) {
   return parts.join(' · ');
 }
 
+/** @param {{ of: ApiKey, close: () => void, done: () => void }} props */
 function Revoke({ of: key, close, done }) {
   const act = async () => {
     await remove(`v1/keys/${key.id}`, { again: true });
@@ -91,6 +106,7 @@ function Revoke({ of: key, close, done }) {
   return html`<${Confirm} title=${t('api_keys.revoke_title')} words=${words} doing=${t('api_keys.revoke')} act=${act} close=${close} />`;
 }
 
+/** @param {{ of: ApiKey, close: () => void, made: (made: any) => void }} props */
 function Rotate({ of: key, close, made }) {
   const fresh = useRef(null);
   const act = async () => {

@@ -1,3 +1,4 @@
+// @ts-check
 // Settings: usage, keys, webhooks; each only for who may.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
@@ -17,6 +18,7 @@ const SECTIONS = [
   { id: 'webhooks', icon: 'hook', words: 'webhooks.title', scope: 'read', component: Webhooks, one: Endpoint },
 ];
 
+/** @param {{ section: string, id: string }} props */
 export function Settings({ section, id }) {
   const allowed = SECTIONS.filter((one) => may(one.scope));
   const shown = section ? allowed.find((one) => one.id === section) : allowed[0];
@@ -27,8 +29,10 @@ export function Settings({ section, id }) {
       <div class="page-head">
         <div>
           <h1>${t('settings.title')}</h1>
-          ${caller.value.authentication === 'on' &&
-          html`<p class="muted">${t('settings.who', { name: caller.value.name, tenant: caller.value.tenant })}</p>`}
+          ${
+            caller.value.authentication === 'on' &&
+            html`<p class="muted">${t('settings.who', { name: caller.value.name, tenant: caller.value.tenant })}</p>`
+          }
         </div>
       </div>
       <nav class="segments" aria-label=${t('settings.title')}>

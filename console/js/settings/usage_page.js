@@ -1,3 +1,4 @@
+// @ts-check
 // How much was transcribed: by day as a chart, by key as a table.
 import { html, useState } from '../lib.js';
 import { BASE, get } from '../api.js';
@@ -17,6 +18,7 @@ const SPANS = [
 const DAY_MS = 86_400_000;
 
 // Whole days of UTC, today the last.
+/** @param {number} days */
 function since(days) {
   const today = new Date(new Date().toISOString().slice(0, 10));
   return new Date(today.getTime() - (days - 1) * DAY_MS).toISOString();
@@ -37,6 +39,7 @@ export function Usage() {
   `;
 }
 
+/** @param {{ rows: UsageRow[], days: number, table: string }} props */
 function Told({ rows, days, table }) {
   if (!rows.length) return html`<div class="card"><${Empty} icon="chart" title=${t('usage.none')} /></div>`;
   const keys = byKey(rows);
@@ -58,8 +61,13 @@ function Told({ rows, days, table }) {
   `;
 }
 
+/**
+ * @param {UsageRow[]} rows
+ * @param {'jobs' | 'failed' | 'audio_minutes' | 'processing_seconds'} name
+ */
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
 
+/** @param {{ rows: UsageRow[] }} props */
 function Totals({ rows }) {
   const [jobs, failed] = [sum(rows, 'jobs'), sum(rows, 'failed')];
   const tiles = [
@@ -76,24 +84,30 @@ function Totals({ rows }) {
 }
 
 // Audio time to computing time.
+/** @param {UsageRow[]} rows */
 function speed(rows) {
   const seconds = sum(rows, 'processing_seconds');
   return seconds ? t('usage.times', { n: number((sum(rows, 'audio_minutes') * 60) / seconds) }) : '–';
 }
 
 // Keys by how much they used, each with the colour of its place.
+/** @param {UsageRow[]} rows */
 function byKey(rows) {
   const found = new Map();
   for (const row of rows) {
     const id = row.key_id ?? '';
-    if (!found.has(id)) found.set(id, { id, name: row.key_name ?? (row.key_id ? row.key_id : t('usage.no_key')), rows: [] });
+    if (!found.has(id)) {
+      found.set(id, { id, name: row.key_name ?? (row.key_id ? row.key_id : t('usage.no_key')), rows: [] });
+    }
     found.get(id).rows.push(row);
   }
+  /** @param {any} key */
   const minutes = (key) => sum(key.rows, 'audio_minutes');
   const sorted = [...found.values()].sort((a, b) => minutes(b) - minutes(a));
   return sorted.map((key, n) => ({ ...key, series: Math.min(n, SERIES - 1) }));
 }
 
+/** @param {{ keys: any[] }} props */
 function ByKey({ keys }) {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${t('usage.by_key')}>

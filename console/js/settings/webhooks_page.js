@@ -1,3 +1,4 @@
+// @ts-check
 // Webhook endpoints, and the log of all deliveries.
 import { html, useState } from '../lib.js';
 import { get, post } from '../api.js';
@@ -11,15 +12,14 @@ import { useLoad } from '../ui/load.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { Deliveries } from './deliveries.js';
-
-export const EVENTS = ['completed', 'failed', 'canceled', 'progress'];
-const USUAL = ['completed', 'failed', 'canceled'].map((name) => `transcription.${name}`);
+import { EVENTS, Enabled, USUAL, eventName } from './webhook.js';
 
 export function Webhooks() {
   useTitle(t('webhooks.title'));
   const [asking, setAsking] = useState(false);
   const [made, setMade] = useState(null);
   const { data, failure, load } = useLoad((abort) => get('v1/webhooks', {}, { signal: abort }), []);
+  /** @param {Webhook} endpoint */
   const keep = (endpoint) => {
     setAsking(false);
     setMade(endpoint);
@@ -28,8 +28,10 @@ export function Webhooks() {
   return html`
     <div class="page-head">
       <p class="muted">${t('webhooks.why')}</p>
-      ${may('admin') &&
-      html`<button class="primary" onClick=${() => setAsking(true)}><${Icon} name="hook" />${t('webhooks.new')}</button>`}
+      ${
+        may('admin') &&
+        html`<button class="primary" onClick=${() => setAsking(true)}><${Icon} name="hook" />${t('webhooks.new')}</button>`
+      }
     </div>
     ${failure && html`<${Failure} error=${failure} again=${load} />`}
     ${!data && !failure && html`<${Loading} />`}
@@ -37,11 +39,14 @@ export function Webhooks() {
     ${data?.data.length === 0 && html`<div class="card"><${Empty} icon="hook" title=${t('webhooks.none')} /></div>`}
     <${Deliveries} path="v1/webhooks/deliveries" title=${t('deliveries.title_all')} />
     ${asking && html`<${NewEndpoint} made=${keep} close=${() => setAsking(false)} />`}
-    ${made &&
-    html`<${Secret} title=${t('webhooks.secret')} words=${t('webhooks.once')} value=${made.secret} close=${() => setMade(null)} />`}
+    ${
+      made &&
+      html`<${Secret} title=${t('webhooks.secret')} words=${t('webhooks.once')} value=${made.secret} close=${() => setMade(null)} />`
+    }
   `;
 }
 
+/** @param {{ endpoints: Webhook[] }} props */
 function List({ endpoints }) {
   return html`
     <ul class="card rows">
@@ -61,21 +66,18 @@ function List({ endpoints }) {
   `;
 }
 
-export function Enabled({ endpoint }) {
-  return html`<span class="pill ${endpoint.enabled ? 'good' : 'bad'}">${t(endpoint.enabled ? 'webhooks.on' : 'webhooks.off')}</span>`;
-}
-
-export function eventName(event) {
-  const name = event.split('.').at(-1);
-  return EVENTS.includes(name) ? t(`event.${name}`) : event === 'webhook.test' ? t('event.test') : event;
-}
-
+/** @param {{ made: (made: any) => void, close: () => void }} props */
 function NewEndpoint({ made, close }) {
+  /** @param {FormData} form */
   const send = async (form) => {
-    const asked = { url: form.get('url').trim(), events: form.getAll('events'), description: form.get('description').trim() };
+    const asked = {
+      url: String(form.get('url')).trim(),
+      events: form.getAll('events'),
+      description: String(form.get('description')).trim(),
+    };
     made(await post('v1/webhooks', asked));
   };
-  const events = EVENTS.map((name) => ({ value: `transcription.${name}`, words: t(`event.${name}`) }));
+  const events = EVENTS.map((event) => ({ value: event, words: eventName(event) }));
   return html`
     <${FormDialog} title=${t('webhooks.new')} doing=${t('webhooks.make')} send=${send} close=${close}>
       <${Field} label=${t('webhooks.url')} name="url" type="url" required placeholder="https://example.com/hook" />

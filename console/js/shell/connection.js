@@ -1,3 +1,4 @@
+// @ts-check
 // Says that the API does not answer, and that the console goes on by itself.
 import { html } from '../lib.js';
 import { connection } from '../api.js';
@@ -7,8 +8,10 @@ import { Icon } from '../ui/icon.js';
 export function Connection() {
   return html`
     <div role="status" aria-live="polite" class="connection-place">
-      ${connection.value === 'lost' &&
-      html`<p class="connection"><${Icon} name="plug" /> <span>${t('connection.lost')}</span></p>`}
+      ${
+        connection.value === 'lost' &&
+        html`<p class="connection"><${Icon} name="plug" /> <span>${t('connection.lost')}</span></p>`
+      }
     </div>
   `;
 }

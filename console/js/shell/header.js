@@ -1,3 +1,4 @@
+// @ts-check
 // Name, navigation, and the switches for language, colours and the session.
 import { html } from '../lib.js';
 import { caller } from '../api.js';
@@ -14,6 +15,7 @@ const ITEMS = [
   { page: 'search', icon: 'search', words: 'nav.search', scope: 'read' },
   { page: 'settings', icon: 'sliders', words: 'nav.settings' },
 ];
+/** @type {Record<string, string>} */
 const THEME_ICONS = { auto: 'contrast', light: 'sun', dark: 'moon' };
 
 export function Header() {
@@ -34,7 +36,7 @@ export function Header() {
 
 export function Brand() {
   const source = new URL('../../icon.svg', import.meta.url).href;
-  return html`<a class="brand" href="#/"><img src=${source} alt="" width="28" height="28" />
+  return html`<a class="brand" href="#/" aria-label="Paraqueue"><img src=${source} alt="" width="28" height="28" />
     <span>Paraqueue</span></a>`;
 }
 

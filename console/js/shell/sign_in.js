@@ -1,3 +1,4 @@
+// @ts-check
 // The sign-in page: an API key becomes a session of this browser.
 import { html, useRef, useState } from '../lib.js';
 import { t } from '../i18n.js';
@@ -12,6 +13,7 @@ export function SignIn() {
   const [busy, setBusy] = useState(false);
   const field = useRef(null);
 
+  /** @param {AnyEvent} event */
   const send = async (event) => {
     event.preventDefault();
     const key = field.current.value.trim();

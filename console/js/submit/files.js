@@ -1,3 +1,4 @@
+// @ts-check
 // Files by drop or choice, also whole folders.
 import { html, useEffect, useRef, useState } from '../lib.js';
 import { bytes } from '../format.js';
@@ -8,9 +9,11 @@ import { Icon } from '../ui/icon.js';
 import { add } from './uploads.js';
 
 // Browsers know no type of some of them; what is in a file the worker finds out by itself.
-const NAMES = /\.(mp3|m4a|m4b|mp4|m4v|mov|wav|ogg|oga|opus|webm|mkv|mka|flac|aac|amr|wma|wmv|asf|aif|aiff|3gp|ape|caf)$/i;
+const NAMES =
+  /\.(mp3|m4a|m4b|mp4|m4v|mov|wav|ogg|oga|opus|webm|mkv|mka|flac|aac|amr|wma|wmv|asf|aif|aiff|3gp|ape|caf)$/i;
 const KINDS = /^(audio|video)\//;
 
+/** @param {File[]} files */
 function sent(files) {
   const fitting = files.filter((file) => KINDS.test(file.type) || NAMES.test(file.name));
   // One file that a person chose is sent as it is: if it is no audio, the answer says so.
@@ -20,12 +23,17 @@ function sent(files) {
   add(chosen);
 }
 
+/** @param {DataTransfer} transfer */
 async function filesOf(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files];
   return (await Promise.all(entries.map(filesBelow))).flat();
 }
 
+/**
+ * @param {any} entry a FileSystemEntry
+ * @returns {Promise<File[]>}
+ */
 async function filesBelow(entry) {
   if (entry.isFile) return [await new Promise((resolve, reject) => entry.file(resolve, reject))];
   const reader = entry.createReader();
@@ -42,21 +50,26 @@ async function filesBelow(entry) {
 function useDrop() {
   const [over, setOver] = useState(false);
   useEffect(() => {
+    /** @param {AnyEvent} event */
     const isFile = (event) => event.dataTransfer?.types.includes('Files');
+    /** @param {AnyEvent} event */
     const enter = (event) => {
       if (!isFile(event)) return;
       event.preventDefault();
       setOver(true);
     };
+    /** @param {AnyEvent} event */
     const leave = (event) => {
       if (!event.relatedTarget) setOver(false);
     };
+    /** @param {AnyEvent} event */
     const drop = async (event) => {
       if (!isFile(event)) return;
       event.preventDefault();
       setOver(false);
       sent(await filesOf(event.dataTransfer));
     };
+    /** @type {Record<string, (event: any) => void>} */
     const handlers = { dragenter: enter, dragover: enter, dragleave: leave, drop };
     for (const [name, handler] of Object.entries(handlers)) addEventListener(name, handler);
     return () => Object.entries(handlers).forEach(([name, handler]) => removeEventListener(name, handler));
@@ -68,6 +81,7 @@ export function Files() {
   const over = useDrop();
   const files = useRef(null);
   const folder = useRef(null);
+  /** @param {AnyEvent} event */
   const take = (event) => {
     sent([...event.target.files]);
     event.target.value = ''; // the same file may be chosen again
@@ -75,11 +89,12 @@ export function Files() {
   return html`
     <div class=${over ? 'drop over' : 'drop'}>
       <span class="empty-icon"><${Icon} name="upload" /></span>
-      <p class="drop-title">${t(over ? 'files.let_go' : 'files.drop')}</p>
+      <p class="drop-title only-mouse">${t(over ? 'files.let_go' : 'files.drop')}</p>
+      <p class="drop-title only-touch">${t('files.title')}</p>
       <p class="hint">${t('files.kinds', { size: bytes(caller.value.max_upload_bytes) })}</p>
       <div class="row">
         <button class="primary" onClick=${() => files.current.click()}>${t('files.choose')}</button>
-        <button onClick=${() => folder.current.click()}><${Icon} name="folder" />${t('files.folder')}</button>
+        <button class="only-mouse" onClick=${() => folder.current.click()}><${Icon} name="folder" />${t('files.folder')}</button>
       </div>
       <input ref=${files} type="file" multiple hidden onChange=${take} data-kind="files" />
       <input ref=${folder} type="file" multiple hidden webkitdirectory onChange=${take} data-kind="folder" />

@@ -1,3 +1,4 @@
+// @ts-check
 // Links, one per line. What is refused stays in the field, with the reason.
 import { html, useState } from '../lib.js';
 import { explained, onceKey, post } from '../api.js';
@@ -15,8 +16,9 @@ export function Links() {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
   const [refused, setRefused] = useState([]);
-  const links = text.split(/\s+/).filter(Boolean);
+  const links = linesOf(text);
 
+  /** @param {AnyEvent} event */
   const send = async (event) => {
     event.preventDefault();
     if (!links.length || busy) return;
@@ -26,7 +28,7 @@ export function Links() {
     try {
       const left = await submitted(links.slice(0, MOST));
       setRefused(left);
-      setText([...left.map((item) => item.url), ...links.slice(MOST)].join('\n'));
+      setText([...left.map((/** @type {any} */ item) => item.url), ...links.slice(MOST)].join('\n'));
     } catch (error) {
       setFailure(error);
     }
@@ -42,13 +44,14 @@ export function Links() {
           spellcheck="false"
           placeholder="https://example.com/meeting.mp3"
           aria-describedby="links-hint"
-          onInput=${(event) => setText(event.target.value)}
+          onInput=${(/** @type {AnyEvent} */ event) => setText(event.target.value)}
         />
       </label>
       <p class="hint" id="links-hint">${t('links.hint')}</p>
       ${failure && html`<${Failure} error=${failure} />`}
       ${refused.map(
-        (item) => html`<${Failure} key=${item.url} error=${{ message: `${item.url}: ${explained(item.error).what}` }} />`,
+        (item) =>
+          html`<${Failure} key=${item.url} error=${{ message: `${item.url}: ${item.error.message || explained(item.error).what}` }} />`,
       )}
       <div class="row">
         <button class="primary" type="submit" disabled=${busy || !links.length}>
@@ -59,7 +62,17 @@ export function Links() {
   `;
 }
 
+// One link per line: an address may hold spaces.
+/** @param {string} text */
+function linesOf(text) {
+  return text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+}
+
 // Answers those that were refused: [{ url, error }].
+/** @param {string[]} links */
 async function submitted(links) {
   // The same key for a repeat of this call, another one for the next click.
   const headers = { 'Idempotency-Key': onceKey() };
@@ -69,7 +82,9 @@ async function submitted(links) {
     return [];
   }
   const batch = await post('v1/batches', { audio_urls: links, ...asked() }, { headers, again: true });
-  const accepted = batch.items.filter((item) => item.id);
-  for (const item of accepted.reverse()) mine.add({ id: item.id });
-  return batch.items.filter((item) => item.error).map((item) => ({ url: links[item.index], error: item.error }));
+  const accepted = batch.items.filter((/** @type {any} */ item) => item.id);
+  for (const item of accepted) mine.add({ id: item.id }, batch.id);
+  return batch.items
+    .filter((/** @type {any} */ item) => item.error)
+    .map((/** @type {any} */ item) => ({ url: links[item.index], error: item.error }));
 }

@@ -1,3 +1,4 @@
+// @ts-check
 // The microphone: record, look at the level, stop, listen, send or throw away.
 import { html, useEffect, useRef, useState } from '../lib.js';
 import { clock, moment } from '../format.js';
@@ -9,7 +10,12 @@ import { add } from './uploads.js';
 
 const BARS = 48;
 const BAR_MS = 70;
-const REASONS = { NotAllowedError: 'microphone_denied', NotFoundError: 'microphone_missing', NotReadableError: 'microphone_busy' };
+/** @type {Record<string, string>} */
+const REASONS = {
+  NotAllowedError: 'microphone_denied',
+  NotFoundError: 'microphone_missing',
+  NotReadableError: 'microphone_busy',
+};
 
 export function Microphone() {
   const [state, setState] = useState(STATES.ready);
@@ -49,16 +55,19 @@ export function Microphone() {
   if (!possible()) return html`<${Failure} error=${{ code: 'microphone_impossible' }} />`;
   return html`
     <div class="microphone">
-      ${state === STATES.recording
-        ? html`<${Running} recording=${recording.current} stop=${stop} />`
-        : take
-          ? html`<${Take} file=${take} send=${send} discard=${discard} />`
-          : html`<${Ready} begin=${begin} asking=${state === STATES.asking} />`}
+      ${
+        state === STATES.recording
+          ? html`<${Running} recording=${recording.current} stop=${stop} />`
+          : take
+            ? html`<${Take} file=${take} send=${send} discard=${discard} />`
+            : html`<${Ready} begin=${begin} asking=${state === STATES.asking} />`
+      }
       ${failure && html`<${Failure} error=${failure} />`}
     </div>
   `;
 }
 
+/** @param {{ begin: () => void, asking: boolean }} props */
 function Ready({ begin, asking }) {
   return html`
     <span class="empty-icon"><${Icon} name="microphone" /></span>
@@ -68,6 +77,7 @@ function Ready({ begin, asking }) {
   `;
 }
 
+/** @param {{ recording: any, stop: () => void }} props */
 function Running({ recording, stop }) {
   const [, redraw] = useState(0);
   const levels = useRef(Array(BARS).fill(0));
@@ -92,6 +102,7 @@ function Running({ recording, stop }) {
   `;
 }
 
+/** @param {{ file: File, send: () => void, discard: () => void }} props */
 function Take({ file, send, discard }) {
   const [address, setAddress] = useState(null);
   useEffect(() => {
@@ -101,8 +112,10 @@ function Take({ file, send, discard }) {
   }, [file]);
   return html`
     <p class="drop-title">${t('microphone.listen')}</p>
-    ${address &&
-    html`<audio controls src=${address} aria-label=${file.name} onLoadedMetadata=${(event) => findLength(event.target)} />`}
+    ${
+      address &&
+      html`<audio controls src=${address} aria-label=${file.name} onLoadedMetadata=${(/** @type {AnyEvent} */ event) => findLength(event.target)} />`
+    }
     <div class="row">
       <button class="primary" onClick=${send}>${t('microphone.send')}</button>
       <button onClick=${discard}><${Icon} name="trash" />${t('microphone.discard')}</button>
@@ -111,9 +124,11 @@ function Take({ file, send, discard }) {
 }
 
 // What was recorded is only here: leaving the page would lose it.
+/** @param {boolean} active */
 function useLeaveGuard(active) {
   useEffect(() => {
     if (!active) return undefined;
+    /** @param {Event} event */
     const guard = (event) => event.preventDefault();
     addEventListener('beforeunload', guard);
     return () => removeEventListener('beforeunload', guard);

@@ -1,11 +1,12 @@
+// @ts-check
 // How a recording is to be transcribed; remembered by the browser, and sent with everything that is submitted.
-import { html, signal, useEffect, useState } from '../lib.js';
-import { get } from '../api.js';
+import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
+import { load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
-import { report } from '../ui/announce.js';
 
 const DEFAULTS = { model: '', channels: 'mix', priority: 5, tags: '', dedupe: false };
+/** @type {[number, string][]} */
 const PRIORITIES = [
   [8, 'options.priority_high'],
   [5, 'options.priority_normal'],
@@ -16,11 +17,13 @@ const LONGEST_TAG = 64;
 
 export const options = signal({ ...DEFAULTS, ...recall('options', {}) });
 
+/** @param {Record<string, any>} values */
 function change(values) {
   options.value = { ...options.value, ...values };
   remember('options', options.value);
 }
 
+/** @param {string} text */
 export function tagsOf(text) {
   const tags = text.split(/[,，、;；\n]/).map((tag) => tag.trim().slice(0, LONGEST_TAG));
   return [...new Set(tags.filter(Boolean))].slice(0, MOST_TAGS);
@@ -63,23 +66,25 @@ function Fields() {
     </fieldset>
     <label class="field">
       <span class="label">${t('options.tags')}</span>
-      <input value=${tags} placeholder=${t('options.tags_example')} onInput=${(event) => change({ tags: event.target.value })} />
+      <input value=${tags} placeholder=${t('options.tags_example')}
+        onInput=${(/** @type {AnyEvent} */ event) => change({ tags: event.target.value })} />
     </label>
     <label class="field">
       <span class="label">${t('options.priority')}</span>
-      <select onChange=${(event) => change({ priority: Number(event.target.value) })}>
+      <select onChange=${(/** @type {AnyEvent} */ event) => change({ priority: Number(event.target.value) })}>
         ${PRIORITIES.map(
           ([value, words]) => html`<option value=${value} selected=${value === priority}>${t(words)}</option>`,
         )}
       </select>
     </label>
     <label class="choice">
-      <input type="checkbox" checked=${dedupe} onChange=${(event) => change({ dedupe: event.target.checked })} />
+      <input type="checkbox" checked=${dedupe} onChange=${(/** @type {AnyEvent} */ event) => change({ dedupe: event.target.checked })} />
       <span>${t('options.dedupe')}<br /><span class="hint">${t('options.dedupe_why')}</span></span>
     </label>
   `;
 }
 
+/** @param {{ value: any, chosen: any }} props */
 function Channel({ value, chosen }) {
   return html`
     <label class="choice">
@@ -89,27 +94,21 @@ function Channel({ value, chosen }) {
   `;
 }
 
-// Nothing to choose where there is one model; a chosen one that is gone is let go of.
+// A chosen model that is gone is let go of.
 function Model() {
-  const [models, setModels] = useState(null);
+  useEffect(load, []);
+  const all = models.value ?? [];
+  const chosen = all.find((one) => one.id === options.value.model) ?? all.find((one) => one.default);
   useEffect(() => {
-    const stop = new AbortController();
-    get('v1/models', {}, { signal: stop.signal }).then(
-      (told) => {
-        setModels(told.data);
-        if (!told.data.some((model) => model.id === options.peek().model)) change({ model: '' });
-      },
-      (error) => stop.signal.aborted || report(error),
-    );
-    return () => stop.abort();
-  }, []);
-  const chosen = models?.find((model) => model.id === options.value.model) ?? models?.find((model) => model.default);
+    if (chosen && options.peek().model && chosen.id !== options.peek().model) change({ model: '' });
+  }, [chosen]);
   return html`
     <label class="field">
       <span class="label">${t('options.model')}</span>
-      <select disabled=${!models} onChange=${(event) => change({ model: event.target.value })}>
-        ${(models ?? []).map(
-          (model) => html`<option value=${model.default ? '' : model.id} selected=${model === chosen}>${model.id}</option>`,
+      <select disabled=${!chosen} onChange=${(/** @type {AnyEvent} */ event) => change({ model: event.target.value })}>
+        ${all.map(
+          (model) =>
+            html`<option value=${model.default ? '' : model.id} selected=${model === chosen}>${model.id}</option>`,
         )}
       </select>
       ${chosen && chosen.workers === 0 && html`<span class="hint warn">${t('options.no_worker')}</span>`}

@@ -1,18 +1,21 @@
+// @ts-check
 // The first page: send audio, and see it move.
 import { html, useEffect, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { JobCard } from '../jobs/card.js';
 import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
+import { DemoNotice } from '../shell/demo.js';
 import { Icon } from '../ui/icon.js';
 import { Empty } from '../ui/states.js';
 import { Tabs } from '../ui/tabs.js';
 import { useTitle } from '../ui/title.js';
+import { BatchCard } from './batch_card.js';
 import { Files } from './files.js';
 import { Links } from './links.js';
 import { Microphone } from './microphone.js';
 import { mine } from './mine.js';
-import { Options } from './options.js';
+import { Options, options } from './options.js';
 import { Interrupted, UploadCard } from './upload_card.js';
 import { findInterrupted, interrupted, uploads } from './uploads.js';
 
@@ -32,6 +35,7 @@ export function Home() {
           <p class="muted">${t('submit.why')}</p>
         </div>
       </div>
+      <${DemoNotice} model=${options.value.model} />
       ${may('submit') ? html`<${Send} />` : html`<${Empty} icon="key" title=${t('submit.not_allowed')} />`}
       <${Recent} />
     </div>
@@ -41,6 +45,7 @@ export function Home() {
 function Send() {
   const [chosen, setChosen] = useState(recall('way', 'files'));
   const way = WAYS.find((one) => one.id === chosen) ?? WAYS[0];
+  /** @param {string} id */
   const choose = (id) => {
     setChosen(id);
     remember('way', id);
@@ -61,23 +66,55 @@ function Recent() {
   useEffect(() => {
     findInterrupted();
   }, []);
-  const ids = may('read') ? mine.ids.value : [];
-  const nothing = !uploads.value.length && !interrupted.value.length && !ids.length;
+  const groups = shownGroups(may('read') ? mine.groups.value : [], uploads.value);
+  const nothing = !interrupted.value.length && !groups.length;
   return html`
     <section class="stack" aria-labelledby="recent-title">
       <div class="page-head">
         <h2 id="recent-title">${t('recent.title')}</h2>
-        ${ids.length > 0 &&
-        html`<button class="quiet small" onClick=${() => mine.clear()}>${t('recent.clear')}</button>`}
+        ${
+          mine.groups.value.length > 0 &&
+          html`<button class="quiet small" onClick=${() => mine.clearEnded()}>${t('recent.clear')}</button>`
+        }
       </div>
-      ${nothing
-        ? html`<${Empty} icon="wave" title=${t('recent.empty')}>${t('recent.empty_why')}<//>`
-        : html`<ul class="stack">
-            ${uploads.value.map((upload) => html`<${UploadCard} key=${`upload-${upload.key}`} upload=${upload} />`)}
+      ${
+        nothing
+          ? html`<${Empty} icon="wave" title=${t('recent.empty')}>${t('recent.empty_why')}<//>`
+          : html`<ul class="stack">
             ${interrupted.value.map((upload) => html`<${Interrupted} key=${upload.urlStorageKey} upload=${upload} />`)}
-            ${ids.map((id) => html`<${JobCard} key=${id} id=${id} known=${mine.known(id)} onGone=${() => mine.remove(id)} />`)}
-          </ul>`}
+            ${groups.map((group) => html`<${Group} key=${group.key} ...${group} />`)}
+          </ul>`
+      }
       ${may('read') && html`<p><a class="button quiet" href="#/jobs">${t('recent.all')}<${Icon} name="right" /></a></p>`}
     </section>
   `;
+}
+
+// What is on its way and what was submitted, by the group that it belongs to; what is on its way first.
+/**
+ * @param {import('./mine.js').Group[]} submitted
+ * @param {Upload[]} sending
+ */
+function shownGroups(submitted, sending) {
+  /** @type {Map<string, { key: string, ids: string[], uploads: Upload[] }>} */
+  const found = new Map();
+  for (const upload of sending) {
+    const key = upload.group ?? `upload-${upload.key}`;
+    if (!found.has(key)) found.set(key, { key, ids: [], uploads: [] });
+    found.get(key).uploads.push(upload);
+  }
+  for (const { key, jobs } of submitted) {
+    if (!found.has(key)) found.set(key, { key, ids: [], uploads: [] });
+    found.get(key).ids = jobs.map((job) => job.id);
+  }
+  return [...found.values()];
+}
+
+/** @param {{ ids: string[], uploads: Upload[] }} props */
+function Group({ ids, uploads: sending }) {
+  if (ids.length + sending.length > 1) return html`<${BatchCard} ids=${ids} uploads=${sending} />`;
+  if (sending.length) return html`<${UploadCard} upload=${sending[0]} />`;
+  const [id] = ids;
+  return html`<${JobCard} key=${id} id=${id} known=${mine.known(id)} onGone=${() => mine.remove(id)}
+    onOver=${(/** @type {boolean} */ over) => mine.mark(id, over)} />`;
 }

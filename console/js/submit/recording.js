@@ -1,3 +1,4 @@
+// @ts-check
 // One recording from the microphone: MediaRecorder, and how loud it is.
 export const STATES = { ready: 'ready', asking: 'asking', recording: 'recording', taken: 'taken' };
 const KINDS = [
@@ -18,9 +19,13 @@ export class Recording {
     return new Recording(stream);
   }
 
+  /** @param {MediaStream} stream */
   constructor(stream) {
     this.stream = stream;
-    [this.type, this.extension] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? ['', 'webm'];
+    const [type, extension] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? ['', 'webm'];
+    this.type = type;
+    this.extension = extension;
+    /** @type {Blob[]} */
     this.pieces = [];
     this.recorder = new MediaRecorder(stream, this.type ? { mimeType: this.type } : {});
     this.recorder.addEventListener('dataavailable', (event) => this.pieces.push(event.data));
@@ -49,6 +54,7 @@ export class Recording {
   }
 
   // The file, and the microphone is let go of.
+  /** @param {string} name */
   async stop(name) {
     const ended = new Promise((resolve) => this.recorder.addEventListener('stop', resolve, { once: true }));
     if (this.recorder.state !== 'inactive') {
@@ -67,6 +73,7 @@ export class Recording {
 }
 
 // MediaRecorder writes no length into webm; a player learns it by being sent to the end.
+/** @param {HTMLMediaElement} audio */
 export function findLength(audio) {
   if (Number.isFinite(audio.duration)) return;
   audio.addEventListener('durationchange', () => (audio.currentTime = 0), { once: true });

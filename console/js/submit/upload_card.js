@@ -1,3 +1,4 @@
+// @ts-check
 // An upload on its way: how far, how fast, how long still.
 import { html } from '../lib.js';
 import { bytes, duration, percent } from '../format.js';
@@ -6,6 +7,7 @@ import { Icon } from '../ui/icon.js';
 import { Failure } from '../ui/states.js';
 import { again, cancel, forget } from './uploads.js';
 
+/** @param {{ upload: Upload }} props */
 export function UploadCard({ upload }) {
   const { key, name, size, sent, state, problem } = upload;
   return html`
@@ -17,16 +19,19 @@ export function UploadCard({ upload }) {
           <${Icon} name="close" />
         </button>
       </div>
-      ${state === 'failed'
-        ? html`<${Failure} error=${problem} again=${() => again(key)} />`
-        : html`
+      ${
+        state === 'failed'
+          ? html`<${Failure} error=${problem} again=${() => again(key)} />`
+          : html`
             <progress class="progress" max=${size || 1} value=${sent} aria-label=${t('upload.progress', { name })} />
             <p class="hint">${told(upload)}</p>
-          `}
+          `
+      }
     </li>
   `;
 }
 
+/** @param {{ size: number, sent: number, rate: number, state: Upload['state'] }} props */
 function told({ size, sent, rate, state }) {
   if (state === 'waiting') return bytes(size);
   const parts = [t('upload.of', { sent: bytes(sent), size: bytes(size) }), percent(size ? sent / size : 1)];
@@ -37,6 +42,7 @@ function told({ size, sent, rate, state }) {
   return parts.join(' · ');
 }
 
+/** @param {{ upload: InterruptedUpload }} props */
 export function Interrupted({ upload }) {
   const { name, size, urlStorageKey } = upload;
   return html`

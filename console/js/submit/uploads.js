@@ -1,8 +1,9 @@
+// @ts-check
 // Files on their way: by tus, which goes on where it broke off, also after a reload once the file is chosen again.
 // They go on while other pages are looked at.
 import '../../vendor/tus.js'; // makes globalThis.tus
 import { signal } from '../lib.js';
-import { BASE, Problem, caller, connection, csrf, post } from '../api.js';
+import { BASE, Problem, caller, connection, csrf, onceKey, post } from '../api.js';
 import { t } from '../i18n.js';
 import { may } from '../session.js';
 import { announce } from '../ui/announce.js';
@@ -17,25 +18,40 @@ const RATE_WEIGHT = 0.3;
 const RETRY_MS = [500, 1000, 2000, 4000, ...Array(5000).fill(8000)];
 
 // Each: { key, name, size, sent, rate, state, problem }; state is one of waiting, uploading, submitting, failed.
+/** @type {Signal<Upload[]>} */
 export const uploads = signal([]);
 // What a reload interrupted: { name, size, urlStorageKey }.
+/** @type {Signal<InterruptedUpload[]>} */
 export const interrupted = signal([]);
 // key → what is not shown: the file, its mark and options, the tus upload, and which one it goes on with.
 const held = new Map();
 let count = 0;
 
+/** @param {File[]} files */
 export function add(files) {
+  const group = files.length > 1 ? onceKey() : undefined;
   for (const file of files) {
     const mark = fingerprint(file, { endpoint: ENDPOINT });
     if ([...held.values()].some((one) => one.mark === mark)) continue; // on its way already
     count += 1;
-    held.set(count, { file, mark, options: asked(), tus: null, resumed: null });
-    const shown = { key: count, name: file.name, size: file.size, sent: 0, rate: null, state: 'waiting', problem: null };
+    held.set(count, { file, mark, group, options: asked(), tus: null, resumed: null });
+    /** @type {Upload} */
+    const shown = {
+      key: count,
+      group,
+      name: file.name,
+      size: file.size,
+      sent: 0,
+      rate: null,
+      state: 'waiting',
+      problem: null,
+    };
     uploads.value = [...uploads.value, shown];
   }
   advance();
 }
 
+/** @param {number} key */
 export async function cancel(key) {
   const upload = held.get(key)?.tus;
   drop(key);
@@ -48,11 +64,13 @@ export async function cancel(key) {
   await findInterrupted();
 }
 
+/** @param {number} key */
 export function again(key) {
   set(key, { state: 'waiting', problem: null });
   advance();
 }
 
+/** @param {string} key */
 export async function forget(key) {
   await tus.defaultOptions.urlStorage.removeUpload(key);
   await findInterrupted();
@@ -66,10 +84,15 @@ export async function findInterrupted() {
     .map(({ metadata, size, urlStorageKey }) => ({ name: metadata?.filename ?? '', size, urlStorageKey }));
 }
 
+/**
+ * @param {number} key
+ * @param {Partial<Upload>} values
+ */
 function set(key, values) {
   uploads.value = uploads.value.map((upload) => (upload.key === key ? { ...upload, ...values } : upload));
 }
 
+/** @param {number} key */
 function drop(key) {
   held.delete(key);
   uploads.value = uploads.value.filter((upload) => upload.key !== key);
@@ -85,10 +108,15 @@ function advance() {
 }
 
 // Two files of a folder may have one name; the same file, chosen again after a reload, has the same mark.
+/**
+ * @param {File} file
+ * @param {{ endpoint?: string }} options
+ */
 function fingerprint(file, { endpoint }) {
   return ['paraqueue', file.webkitRelativePath || file.name, file.size, file.lastModified, endpoint].join('|');
 }
 
+/** @param {number} key */
 async function begin(key) {
   const one = held.get(key);
   one.tus = new tus.Upload(one.file, {
@@ -112,6 +140,7 @@ async function begin(key) {
   if (held.get(key) === one) one.tus.start();
 }
 
+/** @param {number} status */
 function mayRetry(status) {
   if (status === 0) connection.value = 'lost';
   return status === 0 || status === 409 || status === 423 || status >= 500;
@@ -119,7 +148,7 @@ function mayRetry(status) {
 
 // The API may name itself by another host than the page was loaded from; the page's policy knows only that one.
 const HERE = {
-  createRequest(method, url) {
+  createRequest(/** @type {string} */ method, /** @type {string} */ url) {
     const { pathname, search } = new URL(url, BASE);
     const path = pathname.slice(pathname.indexOf('/v1/') + 1);
     return tus.defaultOptions.httpStack.createRequest(method, new URL(path + search, BASE).href);
@@ -128,10 +157,13 @@ const HERE = {
 };
 
 // Bytes per second, smoothed, from where this connection began.
+/** @param {number} key */
 function speedometer(key) {
+  /** @type {{ sent: number, at: number }} */
   let last = null;
+  /** @type {number} */
   let rate = null;
-  return (sent) => {
+  return (/** @type {number} */ sent) => {
     connection.value = 'ok';
     const now = performance.now();
     if (last && sent > last.sent && now - last.at > 200) {
@@ -146,6 +178,7 @@ function speedometer(key) {
 }
 
 // An upload becomes one transcription, however often this is sent.
+/** @param {number} key */
 async function submit(key) {
   const one = held.get(key);
   if (!one) return;
@@ -154,7 +187,7 @@ async function submit(key) {
   const headers = { 'Idempotency-Key': `console-${id}` };
   const job = await post('v1/transcriptions', { upload_id: id, ...one.options }, { headers, again: true });
   drop(key);
-  mine.add(job);
+  mine.add(job, one.group);
   if (!may('read')) announce(t('upload.sent', { name: one.file.name })); // who may not look is at least told
   for (const stored of await one.tus.findPreviousUploads()) {
     await tus.defaultOptions.urlStorage.removeUpload(stored.urlStorageKey);
@@ -163,6 +196,10 @@ async function submit(key) {
   advance();
 }
 
+/**
+ * @param {number} key
+ * @param {any} error
+ */
 function failed(key, error) {
   const problem = problemOf(error);
   if (problem.status === 401) caller.value = null; // the session is over
@@ -171,6 +208,7 @@ function failed(key, error) {
 }
 
 // tus-js-client's errors hold the answer of the API.
+/** @param {any} error */
 function problemOf(error) {
   const answer = error.originalResponse;
   if (!answer) return error instanceof Problem ? error : new Problem({ detail: error.message });

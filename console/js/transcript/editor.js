@@ -1,58 +1,141 @@
-// A sentence that is being corrected, in its place.
+// @ts-check
+// A sentence that is being corrected, in its place. What is typed is kept as a draft with every key, and saved when the
+// field is left.
 import { html, useLayoutEffect, useRef, useState } from '../lib.js';
 import { explained } from '../api.js';
 import { t } from '../i18n.js';
 import { announce } from '../ui/announce.js';
+import { piecesOf } from './pieces.js';
 
 const LONGEST = 5000;
+const BACK_MS = 2000;
 
-export function Editor({ view, number, item }) {
-  const field = useRef(null);
-  const [draft, setDraft] = useState(item.text);
-  const [busy, setBusy] = useState(false);
+/**
+ * Keys that work while somebody types, with Alt held; by their place on the keyboard, for Alt changes letters on a Mac.
+ * @param {Model} view
+ * @param {Sentence} item
+ * @param {(then: () => void) => void} save
+ * @param {number} number
+ * @returns {Record<string, () => void>}
+ */
+function shortcuts(view, item, save, number) {
+  const { player } = view;
+  return {
+    KeyK: () => player.toggle(),
+    KeyJ: () => player.skip(-BACK_MS),
+    KeyL: () => player.toggleLoop(item.start_ms, item.end_ms),
+    Comma: () => player.faster(-1),
+    Period: () => player.faster(1),
+    KeyN: () => save(() => view.nextUnsure(number)),
+    ArrowDown: () => save(() => view.editNeighbour(number, 1)),
+    ArrowUp: () => save(() => view.editNeighbour(number, -1)),
+  };
+}
+
+// What is selected at the start: the word that is looked at, or the end of the text.
+/**
+ * @param {Model} view
+ * @param {Sentence} item
+ * @param {string} draft
+ * @returns {[number, number]}
+ */
+function selection(view, item, draft) {
+  const piece = piecesOf(draft, item.words).find((one) => one.word >= 0 && one.word === view.lookedAt);
+  return piece ? [piece.start, piece.start + piece.text.length] : [draft.length, draft.length];
+}
+
+/**
+ * The text that is typed, and how it is saved.
+ * @param {Model} view
+ * @param {number} number
+ * @param {Sentence} item
+ */
+function useDraft(view, number, item) {
+  const kept = view.drafts.of(number);
+  const [draft, setDraft] = useState(kept?.text ?? item.text);
+  // The revision when the person began: an edit that arrives while they write is a conflict.
+  const [seen, setSeen] = useState(kept?.revision ?? view.text.revision(number));
   const [failure, setFailure] = useState(null);
   const [theirs, setTheirs] = useState(null); // what somebody else made of it meanwhile
-  // The revision when the person began: an edit that arrives while they write is a conflict.
-  const [seen, setSeen] = useState(() => view.text.revision(number));
+  const saving = useRef(false);
+
+  /** @param {string} text */
+  const change = (text) => {
+    setDraft(text);
+    if (text === item.text) view.drafts.drop(number);
+    else view.drafts.keep(number, text, seen);
+  };
+  // Then does what is asked; not where it failed: the text stays, and so does the draft.
+  /** @param {() => void} then */
+  const save = async (then) => {
+    const text = draft.trim();
+    if (saving.current) return;
+    setFailure(text ? null : { detail: t('edit.empty') });
+    if (!text) return;
+    saving.current = true;
+    try {
+      if (text !== item.text) {
+        await view.correct(number, text, seen);
+        announce(t('edit.saved'));
+      }
+      view.drafts.drop(number);
+      setSeen(view.text.revision(number));
+      setTheirs(null);
+      then();
+    } catch (error) {
+      if (error.code !== 'edit_conflict') return setFailure(error);
+      const now = await view.text.reread(number);
+      setSeen(now.edit?.revision ?? 0);
+      setTheirs(now.text);
+    } finally {
+      saving.current = false;
+    }
+  };
+  return { draft, change, save, failure, theirs };
+}
+
+/** @param {{ view: Model, number: number, item: Sentence }} props */
+export function Editor({ view, number, item }) {
+  const box = useRef(null);
+  const field = useRef(null);
+  const { draft, change, save, failure, theirs } = useDraft(view, number, item);
+  const leave = () => view.edit(null, number);
+  const given = useRef(false); // given up: leaving the field saves nothing
+  const cancel = () => {
+    given.current = true;
+    view.cancel(number, draft);
+  };
 
   // Before the next key is pressed, not after the next frame: what is typed at once goes into the field.
   useLayoutEffect(() => {
     field.current.focus({ preventScroll: true });
-    field.current.setSelectionRange(draft.length, draft.length);
+    field.current.setSelectionRange(...selection(view, item, draft));
     if (!view.scroller.isInSight(number)) view.scroller.show(number);
+    return () => view.player.endLoop();
   }, []);
   useLayoutEffect(() => {
     field.current.style.height = 'auto';
     field.current.style.height = `${field.current.scrollHeight + 2}px`;
   }, [draft]);
 
-  const save = async (revision = seen) => {
-    const text = draft.trim();
-    if (!text) return setFailure({ detail: t('edit.empty') });
-    setBusy(true);
-    setFailure(null);
-    try {
-      await view.text.correct(number, text, revision);
-      announce(t('edit.saved'));
-      return view.edit(null, number);
-    } catch (error) {
-      setBusy(false);
-      if (error.code !== 'edit_conflict') return setFailure(error);
-      const now = await view.text.reread(number);
-      setSeen(now.edit?.revision ?? 0);
-      return setTheirs(now.text);
-    }
-  };
+  /** @param {AnyEvent} event */
   const onKey = (event) => {
     if (event.isComposing) return; // Enter chooses a Chinese character
-    if (event.key === 'Enter') save();
-    else if (event.key === 'Escape') view.edit(null, number);
+    const act = event.altKey && !event.ctrlKey && shortcuts(view, item, save, number)[event.code];
+    if (act) act();
+    else if (event.key === 'Enter') save(event.shiftKey ? leave : () => view.editNeighbour(number, 1));
+    else if (event.key === 'Escape') cancel();
     else return;
     event.preventDefault();
     event.stopPropagation();
   };
+  /** @param {any} event */
+  const onLeave = (event) => {
+    const stays = given.current || box.current?.contains(event.relatedTarget);
+    if (!stays && theirs === null && draft.trim() && draft.trim() !== item.text) save(() => {});
+  };
   return html`
-    <div class="editor">
+    <div class="editor" ref=${box} onFocusOut=${onLeave}>
       <textarea
         ref=${field}
         rows="1"
@@ -60,28 +143,34 @@ export function Editor({ view, number, item }) {
         aria-label=${t('edit.label')}
         aria-describedby=${`edit-hint-${number}`}
         aria-invalid=${failure ? 'true' : null}
-        readonly=${busy}
         value=${draft}
-        onInput=${(event) => setDraft(event.target.value.replace(/\s*\n\s*/g, ' '))}
+        onInput=${(/** @type {AnyEvent} */ event) => change(event.target.value.replace(/\s*\n\s*/g, ' '))}
         onKeyDown=${onKey}
       ></textarea>
-      ${theirs !== null && html`<${Conflict} theirs=${theirs} keep=${() => save()} take=${() => view.edit(null, number)} />`}
+      ${theirs !== null && html`<${Conflict} theirs=${theirs} keep=${() => save(leave)} take=${() => view.takeTheirs(number)} />`}
       ${failure && html`<p class="edit-failure" role="alert">${explained(failure).what}</p>`}
-      <div class="row">
-        <button class="primary small" disabled=${busy} onClick=${() => save()}>${t(busy ? 'edit.saving' : 'edit.save')}</button>
-        <button class="quiet small" disabled=${busy} onClick=${() => view.edit(null, number)}>${t('dialog.cancel')}</button>
+      <div class="row" onMouseDown=${stay}>
+        <button class="primary small" onClick=${() => save(leave)}>${t('edit.save')}</button>
+        <button class="quiet small" onClick=${cancel}>${t('dialog.cancel')}</button>
         <span class="hint" id=${`edit-hint-${number}`}>${t('edit.hint')}</span>
       </div>
     </div>
   `;
 }
 
+// A click on a button leaves the focus in the field, also in browsers that would give it to nobody.
+/** @param {Event} event */
+function stay(event) {
+  event.preventDefault();
+}
+
+/** @param {{ theirs: string, keep: () => void, take: () => void }} props */
 function Conflict({ theirs, keep, take }) {
   return html`
     <div class="conflict" role="alert">
       <p>${t('edit.conflict')}</p>
       <p class="conflict-text">${theirs}</p>
-      <div class="row">
+      <div class="row" onMouseDown=${stay}>
         <button class="small" onClick=${keep}>${t('edit.keep_mine')}</button>
         <button class="small" onClick=${take}>${t('edit.take_theirs')}</button>
       </div>

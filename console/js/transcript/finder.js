@@ -1,3 +1,4 @@
+// @ts-check
 // Finding words in the transcript: the browser's own search sees only the rows that are drawn.
 import { html, signal, useLayoutEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
@@ -7,6 +8,7 @@ import { findAll } from './matches.js';
 const PAUSE_MS = 120;
 
 export class Finder {
+  /** @param {import('./text.js').Text} text */
   constructor(text) {
     this.text = text;
     this.open = signal(false);
@@ -17,6 +19,10 @@ export class Finder {
   }
 
   // Chooses the first match at or behind a sentence.
+  /**
+   * @param {string} words
+   * @param {number} [from]
+   */
   ask(words, from = 0) {
     this.asked.value = words.trim();
     this.found.value = findAll(this.text.sentences, this.asked.value);
@@ -24,12 +30,14 @@ export class Finder {
     this.choose(behind < 0 ? 0 : behind);
   }
 
+  /** @param {number} place */
   choose(place) {
     const { length } = this.found.value;
     this.place.value = length ? (place + length) % length : -1;
     this.current.value = this.found.value[this.place.value] ?? null;
   }
 
+  /** @param {number} by */
   step(by) {
     this.choose(this.place.value + by);
   }
@@ -40,6 +48,7 @@ export class Finder {
   }
 }
 
+/** @param {{ view: Model }} props */
 export function FindBar({ view }) {
   const { finder, scroller } = view;
   const field = useRef(null);
@@ -53,10 +62,12 @@ export function FindBar({ view }) {
     view.following.value = false;
     scroller.show(finder.current.value.number);
   };
+  /** @param {number} by */
   const step = (by) => {
     finder.step(by);
     show();
   };
+  /** @param {AnyEvent} event */
   const onInput = (event) => {
     clearTimeout(timer.current);
     const words = event.target.value;
@@ -65,6 +76,7 @@ export function FindBar({ view }) {
       show();
     }, PAUSE_MS);
   };
+  /** @param {AnyEvent} event */
   const onKey = (event) => {
     if (event.key === 'Enter' && !event.isComposing) step(event.shiftKey ? -1 : 1);
     else if (event.key === 'Escape') view.closeFind();
@@ -87,6 +99,7 @@ export function FindBar({ view }) {
   `;
 }
 
+/** @param {{ icon: string, words: string, off: boolean, act: () => any }} props */
 function Step({ icon, words, off, act }) {
   return html`
     <button class="quiet square small" aria-label=${words} title=${words} disabled=${off} onClick=${act}>

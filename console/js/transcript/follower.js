@@ -1,3 +1,4 @@
+// @ts-check
 // Marks what is spoken, and keeps it in sight, until a person scrolls somewhere else.
 import { effect } from '../lib.js';
 import { wordAt } from './timeline.js';
@@ -5,6 +6,7 @@ import { wordAt } from './timeline.js';
 const SCROLL_KEYS = new Set(['PageUp', 'PageDown', 'Home', 'End', 'ArrowUp', 'ArrowDown', ' ']);
 
 // Answers how to stop.
+/** @param {Model} view */
 export function followPlayer(view) {
   const abort = new AbortController();
   const marks = new Marks(view);
@@ -20,7 +22,11 @@ export function followPlayer(view) {
   const options = { signal: abort.signal, passive: true };
   addEventListener('wheel', scrolled, options);
   addEventListener('touchmove', scrolled, options);
-  addEventListener('keydown', (event) => SCROLL_KEYS.has(event.key) && event.target === document.body && scrolled(), options);
+  addEventListener(
+    'keydown',
+    (event) => SCROLL_KEYS.has(event.key) && event.target === document.body && scrolled(),
+    options,
+  );
   addEventListener('scroll', () => view.scroller.movedByUs || document.hidden || marks.lost(), options);
   return () => {
     stop();
@@ -29,12 +35,18 @@ export function followPlayer(view) {
 }
 
 class Marks {
+  /** @param {Model} view */
   constructor(view) {
     this.view = view;
     this.number = -1;
+    /** @type {Element[]} */
     this.marked = [];
   }
 
+  /**
+   * @param {number} ms
+   * @param {boolean} playing
+   */
   move(ms, playing) {
     const { text, scroller, following } = this.view;
     const number = text.timeline.around(ms);
@@ -46,6 +58,10 @@ class Marks {
   }
 
   // Straight in the page: sixty times a second is too often for drawing rows again.
+  /**
+   * @param {number} number
+   * @param {number} ms
+   */
   mark(number, ms) {
     const row = number < 0 ? null : this.view.scroller.row(number);
     const place = row ? wordAt(this.view.text.sentences[number].words, ms) : -1;

@@ -1,3 +1,4 @@
+// @ts-check
 // What this transcript is of: its name, its state, and its figures.
 import { html } from '../lib.js';
 import { clock, moment } from '../format.js';
@@ -8,6 +9,7 @@ import { Status } from '../jobs/status.js';
 import { go } from '../router.js';
 import { Icon } from '../ui/icon.js';
 
+/** @param {{ job: Job }} props */
 export function Head({ job }) {
   const facts = [
     moment(job.created_at),

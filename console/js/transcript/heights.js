@@ -1,6 +1,8 @@
+// @ts-check
 // How high each row of a long list is, and where it stands: known for rows that were shown, guessed for the others.
 // A Fenwick tree: to change a height, and to find a row by its place, cost the logarithm of the number of rows.
 export class Heights {
+  /** @param {ArrayLike<number>} guesses */
   constructor(guesses) {
     this.heights = Float64Array.from(guesses);
     this.sums = new Float64Array(this.heights.length + 1);
@@ -11,11 +13,19 @@ export class Heights {
     return this.heights.length;
   }
 
+  /**
+   * @param {number} row
+   * @param {number} more
+   */
   add(row, more) {
     for (let at = row + 1; at < this.sums.length; at += at & -at) this.sums[at] += more;
   }
 
   // Answers by how much it changed.
+  /**
+   * @param {number} row
+   * @param {number} height
+   */
   set(row, height) {
     const more = height - this.heights[row];
     if (more === 0) return 0;
@@ -25,6 +35,7 @@ export class Heights {
   }
 
   // Where a row begins; of the row behind the last one: the height of all.
+  /** @param {number} row */
   top(row) {
     let sum = 0;
     for (let at = row; at > 0; at -= at & -at) sum += this.sums[at];
@@ -32,6 +43,7 @@ export class Heights {
   }
 
   // The row that stands at a place.
+  /** @param {number} place */
   at(place) {
     let row = 0;
     let left = place;

@@ -1,3 +1,4 @@
+// @ts-check
 // The keyboard: what the keys do, and the dialog that says so.
 import { html, useEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
@@ -11,10 +12,22 @@ const KEYS = [
   { keys: ['↑', '↓'], words: 'keys.walk' },
   { keys: ['Enter'], words: 'keys.play_sentence' },
   { keys: ['E'], words: 'keys.edit', edits: true },
-  { keys: ['Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['N'], words: 'keys.next_unsure', edits: true },
+  { keys: ['Ctrl Z'], words: 'keys.undo', edits: true },
+  { keys: ['Enter', 'Shift Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['Alt ↑', 'Alt ↓'], words: 'keys.neighbour', edits: true },
+  { keys: ['Alt N'], words: 'keys.save_next_unsure', edits: true },
+  { keys: ['Alt K', 'Alt J'], words: 'keys.editor_play', edits: true },
+  { keys: ['Alt L'], words: 'keys.editor_loop', edits: true },
+  { keys: ['Alt ,', 'Alt .'], words: 'keys.rate', edits: true },
   { keys: ['?'], words: 'keys.help' },
 ];
 
+/**
+ * @param {Model} view
+ * @param {() => void} help
+ * @returns {Record<string, () => void>}
+ */
 function actions(view, help) {
   const { player } = view;
   return {
@@ -24,13 +37,19 @@ function actions(view, help) {
     '<': () => player.faster(-1),
     '>': () => player.faster(1),
     '/': () => view.openFind(),
+    n: () => view.mayEdit && view.nextUnsure(view.scroller.cursor - 1),
     '?': help,
   };
 }
 
+/**
+ * @param {Model} view
+ * @param {() => void} help
+ */
 export function useKeys(view, help) {
   useEffect(() => {
     const known = actions(view, help);
+    /** @param {any} event */
     const onKey = (event) => {
       if (event.defaultPrevented || document.querySelector('dialog[open]')) return;
       const finds = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'f';
@@ -39,7 +58,13 @@ export function useKeys(view, help) {
         view.openFind();
         return;
       }
+      const undoes = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'z';
       const writes = event.target.matches?.('input:not([type="range"], [type="checkbox"]), textarea, select');
+      if (undoes && !writes && view.mayEdit) {
+        event.preventDefault();
+        view.undoLast();
+        return;
+      }
       if (writes || event.ctrlKey || event.metaKey || event.altKey) return;
       const act = known[event.key.toLowerCase()];
       if (!act) return;
@@ -51,6 +76,7 @@ export function useKeys(view, help) {
   }, [view]);
 }
 
+/** @param {{ open: boolean, onClose: () => void, mayEdit: boolean }} props */
 export function KeysDialog({ open, onClose, mayEdit }) {
   const dialog = useRef(null);
   useEffect(() => {

@@ -1,11 +1,17 @@
+// @ts-check
 // A long list of which only what is in sight is drawn. It scrolls with the page.
 //
 // Keyboard: one row at a time is in the tab order; arrows, Home and End move it. The row that has the focus stays drawn
 // wherever the page is scrolled to, so that the focus is not lost.
 import { html, useEffect, useLayoutEffect, useReducer, useRef } from '../lib.js';
 
+/**
+ * @typedef {(row: number, width: number) => number} Guess
+ * @param {{ scroller: Scroller, items: Sentence[], guess: Guess, Row: any, label: string, busy: boolean, [key: string]: any }} props
+ */
 export function LongList({ scroller, items, guess, Row, label, busy, ...shared }) {
-  const [, again] = useReducer((n) => n + 1, 0);
+  const [, redraw] = useReducer((/** @type {number} */ n) => n + 1, 0);
+  const again = () => redraw(undefined);
   const place = useRef(null);
   const drawn = useRef({ key: '', rows: new Map() });
   useEffect(() => follow(scroller, place.current, again, drawn), [scroller]);
@@ -18,16 +24,25 @@ export function LongList({ scroller, items, guess, Row, label, busy, ...shared }
   scroller.fit(items.length, guess);
   const numbers = numbersOf(scroller);
   drawn.current.key = numbers.join();
-  const row = (number) => cached(drawn.current.rows, Row, { number, item: items[number], count: items.length, ...shared }, scroller);
+  /** @param {number} number */
+  const row = (number) =>
+    cached(drawn.current.rows, Row, { number, item: items[number], count: items.length, ...shared }, scroller);
   return html`
     <div class="long" role="feed" aria-label=${label} aria-busy=${busy ? 'true' : 'false'} ref=${place}
-      onKeyDown=${(event) => onKey(event, scroller)} onFocusIn=${(event) => onFocus(event, scroller, again)}>
+      onKeyDown=${(/** @type {AnyEvent} */ event) => onKey(event, scroller)}
+      onFocusIn=${(/** @type {AnyEvent} */ event) => onFocus(event, scroller, again)}>
       ${withGaps(scroller, numbers).map((part) => (part.row === undefined ? html`<${Gap} key=${part.key} ...${part} />` : row(part.row)))}
     </div>
   `;
 }
 
 // Draws again where scrolling brings other rows into sight.
+/**
+ * @param {Scroller} scroller
+ * @param {HTMLElement} element
+ * @param {() => void} again
+ * @param {any} drawn
+ */
 function follow(scroller, element, again, drawn) {
   scroller.element = element;
   scroller.redraw = again;
@@ -52,26 +67,41 @@ function follow(scroller, element, again, drawn) {
 }
 
 // What is in sight, the row that has the focus, and the one that is looked for.
+/** @param {Scroller} scroller */
 function numbersOf(scroller) {
   const [first, behind] = scroller.range();
   const numbers = [];
   for (let number = first; number < behind; number += 1) numbers.push(number);
   const focused = scroller.element?.contains(document.activeElement) ? scroller.cursor : null;
-  const kept = [focused, scroller.goal?.number, scroller.kept].filter((number) => number != null && number < scroller.heights.count);
+  const kept = [focused, scroller.goal?.number, scroller.kept].filter(
+    (number) => number != null && number < scroller.heights.count,
+  );
   return [...new Set([...numbers, ...kept])].sort((a, b) => a - b);
 }
 
 // The same vnode again tells Preact that nothing changed in a row.
+/**
+ * @param {Map<number, any>} rows
+ * @param {any} Row
+ * @param {any} props
+ * @param {Scroller} scroller
+ */
 function cached(rows, Row, props, scroller) {
   const before = rows.get(props.number);
   const current = props.number === scroller.cursor;
-  if (before && before.item === props.item && before.count === props.count && before.current === current) return before.vnode;
+  if (before && before.item === props.item && before.count === props.count && before.current === current) {
+    return before.vnode;
+  }
   const vnode = html`<${Row} key=${`row-${props.number}`} current=${current} ...${props} />`;
   rows.set(props.number, { item: props.item, count: props.count, current, vnode });
   if (rows.size > 400) rows.delete(rows.keys().next().value);
   return vnode;
 }
 
+/**
+ * @param {Scroller} scroller
+ * @param {number[]} numbers
+ */
 function withGaps(scroller, numbers) {
   const { heights } = scroller;
   const parts = [];
@@ -85,20 +115,37 @@ function withGaps(scroller, numbers) {
   return parts;
 }
 
+/** @param {{ px: number }} props */
 function Gap({ px }) {
   return html`<div role="none" style=${{ height: `${px}px` }}></div>`;
 }
 
+/**
+ * @param {AnyEvent} event
+ * @param {Scroller} scroller
+ */
 function onKey(event, scroller) {
   if (event.ctrlKey || event.metaKey || event.altKey || !event.target.matches('[data-row]')) return;
   const last = scroller.heights.count - 1;
   const { cursor } = scroller;
-  const to = { ArrowDown: cursor + 1, ArrowUp: cursor - 1, PageDown: cursor + 10, PageUp: cursor - 10, Home: 0, End: last }[event.key];
+  const to = {
+    ArrowDown: cursor + 1,
+    ArrowUp: cursor - 1,
+    PageDown: cursor + 10,
+    PageUp: cursor - 10,
+    Home: 0,
+    End: last,
+  }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   scroller.focus(Math.max(0, Math.min(last, to)));
 }
 
+/**
+ * @param {AnyEvent} event
+ * @param {Scroller} scroller
+ * @param {() => void} again
+ */
 function onFocus(event, scroller, again) {
   const row = event.target.closest('[data-row]');
   if (!row || Number(row.dataset.row) === scroller.cursor) return;

@@ -1,3 +1,4 @@
+// @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
 import { t } from '../i18n.js';
@@ -6,6 +7,7 @@ import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
 import { announce, report } from '../ui/announce.js';
 import { copyText } from '../ui/clipboard.js';
+import { Drafts } from './drafts.js';
 import { Finder } from './finder.js';
 import { Player } from './player.js';
 import { Scroller } from './scroller.js';
@@ -14,6 +16,7 @@ import { Text } from './text.js';
 const LOW = 0.6;
 
 export class Model {
+  /** @param {string} id */
   constructor(id) {
     this.id = id;
     this.text = new Text(id);
@@ -28,18 +31,28 @@ export class Model {
       return this.text.channels;
     });
     this.mayEdit = may('submit');
+    this.drafts = new Drafts(id);
+    /** @type {{ number: number, before?: string, draft?: string }[]} */
+    this.history = []; // what was done to the text on this page, the last at the end
+    this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
+    this.showOriginal = signal(recall('show_original', false)); // the machine's text below a correction
   }
 
   // To the place that the address names: ?at= milliseconds, or ?s= the number of a sentence.
   start() {
     const { query } = route.peek();
-    const wanted = query.has('s') ? Number(query.get('s')) : query.has('at') ? this.text.timeline.around(Number(query.get('at'))) : -1;
+    const wanted = query.has('s')
+      ? Number(query.get('s'))
+      : query.has('at')
+        ? this.text.timeline.around(Number(query.get('at')))
+        : -1;
     const sentence = this.text.sentences[wanted];
     if (!sentence) return;
     this.player.wish(sentence.start_ms);
     this.scroller.focus(wanted);
   }
 
+  /** @param {number} ms */
   playFrom(ms) {
     this.following.value = true;
     this.player.playFrom(ms);
@@ -51,12 +64,17 @@ export class Model {
     if (number >= 0) this.scroller.show(number);
   }
 
+  /** @param {any} value */
   setLow(value) {
     this.low.value = value;
     remember('unsure_below', value);
   }
 
   // Begins to correct a sentence; null ends it, and the focus goes back to the sentence.
+  /**
+   * @param {number} number
+   * @param {number} [from]
+   */
   edit(number, from = null) {
     if (number !== null) this.player.audio.pause();
     this.editing.value = number;
@@ -64,29 +82,121 @@ export class Model {
     if (from !== null) this.scroller.focus(from);
   }
 
-  async undo(number) {
-    try {
-      await this.text.correct(number, null);
-      announce(t('edit.undone'));
-      this.scroller.focus(number);
-    } catch (error) {
-      report(error);
-      if (error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+  // The sentence before or after one; at the ends the focus goes back to the sentence.
+  /**
+   * @param {number} number
+   * @param {1 | -1} step
+   */
+  editNeighbour(number, step) {
+    this.lookedAt = null;
+    if (this.text.sentences[number + step]) this.edit(number + step);
+    else this.edit(null, number);
+  }
+
+  // Ends it without saving; the text comes back with Ctrl+Z.
+  /**
+   * @param {number} number
+   * @param {string} draft
+   */
+  cancel(number, draft) {
+    if (draft !== this.text.sentences[number].text) this.history.push({ number, draft });
+    this.drafts.drop(number);
+    this.edit(null, number);
+  }
+
+  // Somebody else's correction stays.
+  /** @param {number} number */
+  takeTheirs(number) {
+    this.drafts.drop(number);
+    this.edit(null, number);
+  }
+
+  // Raises Problem.
+  /**
+   * @param {number} number
+   * @param {string} text
+   * @param {number} revision
+   */
+  async correct(number, text, revision) {
+    const before = this.text.sentences[number];
+    await this.text.correct(number, text, revision);
+    this.history.push({ number, before: before.edit?.text ?? null });
+  }
+
+  // The last correction that was made here, or the last text that was given up.
+  async undoLast() {
+    const last = this.history.pop();
+    if (!last) return;
+    if (last.draft !== undefined) {
+      this.drafts.keep(last.number, last.draft, this.text.revision(last.number));
+      this.edit(last.number);
+    } else {
+      await this.change(last.number, last.before);
     }
   }
 
+  // Back to what the machine made of it.
+  /** @param {number} number */
+  async restore(number) {
+    const before = this.text.sentences[number].edit?.text ?? null;
+    if (await this.change(number, null)) this.history.push({ number, before });
+  }
+
+  /**
+   * @param {number} number
+   * @param {string} text null: the machine's own
+   */
+  async change(number, text) {
+    try {
+      await this.text.correct(number, text);
+      announce(t(text === null ? 'edit.undone' : 'edit.saved'));
+      this.scroller.focus(number);
+      return true;
+    } catch (error) {
+      report(error);
+      if (error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      return false;
+    }
+  }
+
+  // To the next word of little confidence that nobody has looked at: it is selected, and can be typed over.
+  /** @param {number} from the sentence before the first that is looked through */
+  nextUnsure(from) {
+    const { sentences } = this.text;
+    const low = this.low.peek();
+    for (let number = from + 1; number < sentences.length; number += 1) {
+      if (sentences[number].edit?.text != null) continue;
+      const word = sentences[number].words.findIndex((one) => one.confidence < low);
+      if (word < 0) continue;
+      this.lookedAt = word;
+      this.edit(number);
+      return;
+    }
+    this.edit(null, Math.max(0, Math.min(from, sentences.length - 1)));
+    announce(t('edit.no_more_unsure'));
+  }
+
+  /** @param {boolean} value */
+  setShowOriginal(value) {
+    this.showOriginal.value = value;
+    remember('show_original', value);
+  }
+
+  /** @param {string} content */
   copy(content) {
     return copyText(content);
   }
 
   copyAll() {
     const several = this.channels.peek() > 1;
-    return this.copy(this.text.sentences.map((said) => `${several ? `[${said.channel + 1}] ` : ''}${said.text}`).join('\n'));
+    return this.copy(
+      this.text.sentences.map((said) => `${several ? `[${said.channel + 1}] ` : ''}${said.text}`).join('\n'),
+    );
   }
 
   openFind() {
     this.finder.open.value = true;
-    document.querySelector('.find input')?.focus();
+    /** @type {HTMLElement} */ (document.querySelector('.find input'))?.focus();
   }
 
   closeFind() {

@@ -1,7 +1,12 @@
+// @ts-check
 // A sentence's text cut into its words and what stands between them. Pure.
 
 // [{ text, start, word }]: `start` is the place in the text, `word` the place among the words or -1. Where the text is
 // not made of the words, as a person's is not, it is one piece.
+/**
+ * @param {string} text
+ * @param {{ text: string }[]} words
+ */
 export function piecesOf(text, words) {
   const pieces = [];
   let reached = 0;
@@ -17,6 +22,10 @@ export function piecesOf(text, words) {
 }
 
 // A piece cut where matches begin and end: [{ text, match }], `match` is the place among the matches or -1.
+/**
+ * @param {Piece} piece
+ * @param {number[][]} matches
+ */
 export function cutByMatches(piece, matches) {
   const behind = piece.start + piece.text.length;
   const parts = [];

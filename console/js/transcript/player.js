@@ -1,6 +1,8 @@
+// @ts-check
 // The recording: one <audio> element that streams by ranges, and how loud the recording is for the waveform.
 import { computed, signal } from '../lib.js';
-import { BASE, Problem, fetched, get } from '../api.js';
+import { BASE, Problem, fetched } from '../api.js';
+import { recall, remember } from '../storage.js';
 
 export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const POINTS = 2000;
@@ -8,6 +10,7 @@ const ASK_AGAIN_MS = 1500;
 const TRIES = 3;
 
 export class Player {
+  /** @param {string} id */
   constructor(id) {
     this.id = id;
     this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
@@ -19,8 +22,10 @@ export class Player {
     this.failure = signal(null);
     this.peaks = signal(null);
     this.playing = signal(false);
-    this.rate = signal(1);
+    this.rate = signal(recall('rate', 1));
     this.ms = signal(0);
+    /** @type {Signal<{ start: number, end: number }>} */
+    this.loop = signal(null);
     // For what shows the time: `ms` changes sixty times a second.
     this.tick = computed(() => Math.floor(this.ms.value / 250) * 250);
     this.durationMs = signal(0);
@@ -29,12 +34,21 @@ export class Player {
   }
 
   listen() {
+    /**
+     * @param {string} name
+     * @param {() => any} act
+     */
     const on = (name, act) => this.audio.addEventListener(name, act, { signal: this.abort.signal });
     on('play', () => this.run());
     on('pause', () => this.stopped());
     on('ended', () => this.stopped());
     on('seeked', () => this.look());
-    on('ratechange', () => (this.rate.value = this.audio.playbackRate));
+    on('ratechange', () => {
+      this.rate.value = this.audio.playbackRate;
+      remember('rate', this.rate.value);
+    });
+    this.audio.defaultPlaybackRate = this.rate.value;
+    this.audio.playbackRate = this.rate.value;
     on('durationchange', () => {
       if (Number.isFinite(this.audio.duration)) this.durationMs.value = Math.round(this.audio.duration * 1000);
     });
@@ -95,6 +109,7 @@ export class Player {
     }
   }
 
+  /** @param {() => Promise<Response>} ask */
   async prepared(ask) {
     for (;;) {
       try {
@@ -109,6 +124,7 @@ export class Player {
     }
   }
 
+  /** @param {Problem} error */
   fail(error) {
     this.failure.value = error;
     this.state.value = 'gone';
@@ -131,10 +147,32 @@ export class Player {
   }
 
   look() {
-    this.ms.value = Math.round(this.audio.currentTime * 1000);
+    const ms = Math.round(this.audio.currentTime * 1000);
+    if (this.loop.peek() && this.playing.peek() && ms >= this.loop.peek().end) this.seek(this.loop.peek().start);
+    else this.ms.value = ms;
+  }
+
+  // Repeats a stretch of the recording until it is asked again.
+  /**
+   * @param {number} start
+   * @param {number} end
+   */
+  toggleLoop(start, end) {
+    if (this.loop.peek()) {
+      this.endLoop();
+      this.audio.pause();
+    } else {
+      this.loop.value = { start, end };
+      this.playFrom(start);
+    }
+  }
+
+  endLoop() {
+    this.loop.value = null;
   }
 
   // A place to begin at, once there is something to play.
+  /** @param {number} ms */
   wish(ms) {
     if (this.ready) this.seek(ms);
     else this.wished = ms;
@@ -144,6 +182,7 @@ export class Player {
     return this.state.value === 'ready';
   }
 
+  /** @param {number} ms */
   seek(ms) {
     if (!this.ready) return;
     this.audio.currentTime = Math.max(0, Math.min(ms, this.durationMs.value || ms)) / 1000;
@@ -155,6 +194,7 @@ export class Player {
     if (this.ready) this.audio.play().catch(() => this.stopped());
   }
 
+  /** @param {number} ms */
   playFrom(ms) {
     this.seek(ms);
     this.play();
@@ -165,14 +205,17 @@ export class Player {
     else this.audio.pause();
   }
 
+  /** @param {number} ms */
   skip(ms) {
     this.seek(Math.max(0, this.audio.currentTime * 1000 + ms));
   }
 
+  /** @param {number} rate */
   setRate(rate) {
     this.audio.playbackRate = rate;
   }
 
+  /** @param {number} steps */
   faster(steps) {
     const place = RATES.indexOf(this.rate.value);
     const next = RATES[Math.max(0, Math.min(RATES.length - 1, (place < 0 ? 2 : place) + steps))];

@@ -1,3 +1,4 @@
+// @ts-check
 // What plays, and how: the buttons under the waveform.
 import { html, useEffect, useRef } from '../lib.js';
 import { clock, number } from '../format.js';
@@ -10,6 +11,7 @@ import { Waveform } from './waveform.js';
 const SKIP_MS = 5000;
 const LONG_MS = 600_000;
 
+/** @param {{ player: Player, onHelp: () => void }} props */
 export function PlayerBar({ player, onHelp }) {
   const state = player.state.value;
   if (state === 'gone') return html`<div class="player card"><${Gone} player=${player} /></div>`;
@@ -38,18 +40,21 @@ export function PlayerBar({ player, onHelp }) {
 }
 
 // The element itself, unseen: in the page, so that the browser's own media keys and tools find it.
+/** @param {{ player: Player }} props */
 function Sound({ player }) {
   const place = useRef(null);
   useEffect(() => place.current.append(player.audio), [player]);
   return html`<div hidden ref=${place}></div>`;
 }
 
+/** @param {{ player: Player }} props */
 function Gone({ player }) {
   const error = player.failure.value;
   if (error?.code === 'expired') return html`<p class="muted">${t('player.expired')}</p>`;
   return html`<${Failure} error=${error} />`;
 }
 
+/** @param {{ icon: string, words: string, off: boolean, act: () => any }} props */
 function Button({ icon, words, off, act }) {
   return html`
     <button class="quiet square" aria-label=${words} title=${words} disabled=${off} onClick=${act}>
@@ -58,6 +63,7 @@ function Button({ icon, words, off, act }) {
   `;
 }
 
+/** @param {{ player: Player, off: boolean }} props */
 function Play({ player, off }) {
   const playing = player.playing.value;
   const words = t(playing ? 'player.pause' : 'player.play');
@@ -68,12 +74,14 @@ function Play({ player, off }) {
   `;
 }
 
+/** @param {{ player: Player, off: boolean }} props */
 function Clock({ player, off }) {
   if (off) return html`<span class="muted" role="status">${t('player.preparing')}</span>`;
   return html`<span class="clock">${clock(player.tick.value)} / ${clock(player.durationMs.value)}</span>`;
 }
 
 // Lies unseen over the waveform: what is clicked and dragged there, also by keyboard.
+/** @param {{ player: Player, off: boolean }} props */
 function Place({ player, off }) {
   const most = Math.max(1, player.durationMs.value);
   return html`
@@ -87,18 +95,20 @@ function Place({ player, off }) {
       disabled=${off}
       aria-label=${t('player.place')}
       aria-valuetext=${clock(player.tick.value)}
-      onInput=${(event) => player.seek(Number(event.target.value))}
+      onInput=${(/** @type {AnyEvent} */ event) => player.seek(Number(event.target.value))}
     />
   `;
 }
 
+/** @param {{ player: Player, off: boolean }} props */
 function Rate({ player, off }) {
   return html`
     <label class="rate">
       <span class="hidden">${t('player.rate')}</span>
-      <select disabled=${off} onChange=${(event) => player.setRate(Number(event.target.value))}>
+      <select disabled=${off} onChange=${(/** @type {AnyEvent} */ event) => player.setRate(Number(event.target.value))}>
         ${RATES.map(
-          (rate) => html`<option key=${rate} value=${rate} selected=${rate === player.rate.value}>${number(rate, 2)}×</option>`,
+          (rate) =>
+            html`<option key=${rate} value=${rate} selected=${rate === player.rate.value}>${number(rate, 2)}×</option>`,
         )}
       </select>
     </label>

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands in the place of a text that is not there, or not all there.
 import { html } from '../lib.js';
 import { duration, percent } from '../format.js';
@@ -5,6 +6,7 @@ import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
 import { Empty } from '../ui/states.js';
 
+/** @param {{ job: Job }} props */
 export function Growing({ job }) {
   const done = job.progress ?? 0;
   const words = job.status === 'queued' ? waiting(job) : t(`stage.${job.stage ?? 'transcribing'}`);
@@ -21,10 +23,12 @@ export function Growing({ job }) {
   `;
 }
 
+/** @param {Job} job */
 function waiting(job) {
   return job.queue_position ? t('transcript.queued_at', { place: job.queue_position }) : t('status.queued');
 }
 
+/** @param {{ job: Job }} props */
 export function NoText({ job }) {
   if (!isOver(job)) return html`<p class="muted">${t('transcript.waiting')}</p>`;
   if (job.status === 'canceled') return html`<${Empty} icon="stop" title=${t('transcript.canceled')} />`;

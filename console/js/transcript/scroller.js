@@ -1,3 +1,4 @@
+// @ts-check
 // Where a long list stands in the page: which rows are in sight, and how to bring one there.
 import { Heights } from './heights.js';
 
@@ -24,8 +25,10 @@ export class Scroller {
 
   // The lower edge of what is fixed at the top of the window.
   get roof() {
-    const fixed = document.querySelector('[data-roof]');
-    return fixed ? Math.max(0, fixed.getBoundingClientRect().bottom) : 0;
+    const fixed = document.querySelector('[data-roof]')?.getBoundingClientRect();
+    const beside = fixed && this.element && fixed.left >= this.element.getBoundingClientRect().right;
+    if (fixed && !beside) return Math.max(0, fixed.bottom);
+    return document.querySelector('header')?.getBoundingClientRect().bottom ?? 0;
   }
 
   get movedByUs() {
@@ -33,6 +36,10 @@ export class Scroller {
   }
 
   // Heights for as many rows as there are now; those that were measured at this width stay.
+  /**
+   * @param {number} count
+   * @param {(row: number, width: number) => number} guess
+   */
   fit(count, guess) {
     const width = this.element?.clientWidth ?? 0;
     const known = width === this.width ? this.heights : new Heights([]);
@@ -52,10 +59,12 @@ export class Scroller {
     return [first, Math.min(count, last + 1)];
   }
 
+  /** @param {number} number */
   row(number) {
     return this.element?.querySelector(`[data-row="${number}"]`) ?? null;
   }
 
+  /** @param {number} number */
   isInSight(number) {
     const box = this.row(number)?.getBoundingClientRect();
     return Boolean(box) && box.top >= this.roof - 1 && box.bottom <= innerHeight;
@@ -82,6 +91,7 @@ export class Scroller {
     for (const row of this.element.querySelectorAll('[data-row]')) this.sizes.observe(row);
   }
 
+  /** @param {number} number */
   show(number) {
     if (this.isInSight(number)) return;
     this.goal = { number, part: null, focus: false, tries: 0 };
@@ -89,6 +99,10 @@ export class Scroller {
   }
 
   // `part`: what in the row gets the focus, where it is not the row itself.
+  /**
+   * @param {number} number
+   * @param {string} [part]
+   */
   focus(number, part = null) {
     this.cursor = Math.max(0, Math.min(number, this.heights.count - 1));
     this.goal = { number: this.cursor, part, focus: true, tries: 0 };
@@ -117,6 +131,7 @@ export class Scroller {
     else this.jump();
   }
 
+  /** @param {number} px */
   scrollBy(px) {
     this.movedAt = performance.now();
     scrollBy({ top: px, behavior: 'instant' });

@@ -1,5 +1,6 @@
+// @ts-check
 // One sentence of the transcript: its time, its words, and what can be done with it.
-import { html } from '../lib.js';
+import { html, useComputed } from '../lib.js';
 import { clock } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
@@ -7,11 +8,13 @@ import { Editor } from './editor.js';
 import { matchesIn } from './matches.js';
 import { cutByMatches, piecesOf } from './pieces.js';
 
+/** @param {{ number: number, item: Sentence, count: number, current: boolean, view: Model }} props */
 export function Sentence({ number, item, count, current, view }) {
   const editing = view.editing.value === number;
   const corrected = item.edit?.text != null;
   const channel = view.channels.value > 1 ? (item.channel % 4) + 1 : 0;
   const tab = current ? 0 : -1;
+  const draft = useComputed(() => Boolean(view.drafts.all.value[number])).value;
   return html`
     <article
       class=${`sentence${channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
@@ -20,7 +23,7 @@ export function Sentence({ number, item, count, current, view }) {
       aria-posinset=${number + 1}
       aria-setsize=${count}
       aria-labelledby=${`when-${number} said-${number}`}
-      onKeyDown=${(event) => onKey(event, view, number)}
+      onKeyDown=${(/** @type {AnyEvent} */ event) => onKey(event, view, number)}
     >
       <button class="quiet small when" id=${`when-${number}`} tabindex=${tab} title=${t('sentence.play')}
         onClick=${() => view.playFrom(item.start_ms)}>
@@ -28,10 +31,13 @@ export function Sentence({ number, item, count, current, view }) {
         ${clock(item.start_ms)}
       </button>
       <div class="said">
-        ${editing
-          ? html`<${Editor} view=${view} number=${number} item=${item} />`
-          : html`<${Words} view=${view} number=${number} item=${item} text=${item.text} id=${`said-${number}`} />`}
-        ${corrected && html`<${Heard} view=${view} number=${number} item=${item} tab=${tab} />`}
+        ${
+          editing
+            ? html`<${Editor} view=${view} number=${number} item=${item} />`
+            : html`<${Words} view=${view} number=${number} item=${item} text=${item.text} id=${`said-${number}`} />`
+        }
+        ${!editing && draft && html`<span class="pill wait draft">${t('edit.draft')}</span>`}
+        ${corrected && view.showOriginal.value && html`<${Heard} view=${view} number=${number} item=${item} />`}
       </div>
       ${!editing && html`<${Acts} view=${view} number=${number} item=${item} tab=${tab} />`}
     </article>
@@ -39,12 +45,14 @@ export function Sentence({ number, item, count, current, view }) {
 }
 
 // Words can be clicked; what a person wrote is one piece, and plays from the sentence's start.
+/** @param {{ view: Model, number: number, item: Sentence, text: string, id: string, quiet: boolean }} props */
 function Words({ view, number, item, text, id, quiet }) {
   const asked = quiet ? '' : view.finder.asked.value;
   const low = view.low.value;
   const matches = asked ? matchesIn(text, asked) : [];
   const here = view.finder.current.value;
   const chosen = here?.number === number ? here.match : -1;
+  /** @param {AnyEvent} event */
   const play = (event) => {
     if (getSelection().toString()) return; // somebody marks text to copy it
     const word = event.target.closest('[data-word]');
@@ -62,6 +70,11 @@ function Words({ view, number, item, text, id, quiet }) {
   `;
 }
 
+/**
+ * @param {Piece} piece
+ * @param {number[][]} matches
+ * @param {number} chosen
+ */
 function marked(piece, matches, chosen) {
   return cutByMatches(piece, matches).map((part) =>
     part.match < 0 ? part.text : html`<mark class=${part.match === chosen ? 'chosen' : null}>${part.text}</mark>`,
@@ -69,20 +82,24 @@ function marked(piece, matches, chosen) {
 }
 
 // What the machine heard, under what a person wrote: its words have the times.
-function Heard({ view, number, item, tab }) {
+/** @param {{ view: Model, number: number, item: Sentence }} props */
+function Heard({ view, number, item }) {
   return html`
     <div class="heard">
       <span class="heard-label">${t('sentence.heard')}</span>
       <${Words} view=${view} number=${number} item=${item} text=${item.edit.machine_text} quiet />
-      ${view.mayEdit &&
-      html`<button class="quiet small" tabindex=${tab} onClick=${() => view.undo(number)}>
-        <${Icon} name="undo" />${t('sentence.undo')}
-      </button>`}
     </div>
   `;
 }
 
+/** @param {{ view: Model, number: number, item: Sentence, tab: number }} props */
 function Acts({ view, number, item, tab }) {
+  /**
+   * @param {string} icon
+   * @param {string} words
+   * @param {() => void} act
+   * @param {any} [kind]
+   */
   const button = (icon, words, act, kind = '') => html`
     <button class=${`quiet square small ${kind}`} tabindex=${tab} aria-label=${words} title=${words} onClick=${act}>
       <${Icon} name=${icon} />
@@ -91,12 +108,18 @@ function Acts({ view, number, item, tab }) {
   return html`
     <div class="acts">
       ${button('copy', t('sentence.copy'), () => view.copy(item.text))}
+      ${view.mayEdit && item.edit?.text != null && button('undo', t('sentence.undo'), () => view.restore(number))}
       ${view.mayEdit && button('edit', t('sentence.edit'), () => view.edit(number), 'edit')}
     </div>
   `;
 }
 
 // With the focus on the sentence itself.
+/**
+ * @param {AnyEvent} event
+ * @param {Model} view
+ * @param {number} number
+ */
 function onKey(event, view, number) {
   if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === 'Enter') view.playFrom(view.text.sentences[number].start_ms);

@@ -1,3 +1,4 @@
+// @ts-check
 // The sentences of one transcription: read by pages, or told part by part while it runs.
 import { signal } from '../lib.js';
 import { get, patch } from '../api.js';
@@ -6,8 +7,10 @@ import { Timeline } from './timeline.js';
 const PAGE = 1000;
 
 export class Text {
+  /** @param {string} id */
   constructor(id) {
     this.id = id;
+    /** @type {Sentence[]} */
     this.sentences = [];
     this.timeline = new Timeline([]);
     // Goes up with every change: components read it to be drawn again.
@@ -17,6 +20,7 @@ export class Text {
     this.abort = new AbortController();
   }
 
+  /** @param {number} [number] */
   path(number) {
     return `v1/transcriptions/${this.id}/sentences${number === undefined ? '' : `/${number}`}`;
   }
@@ -25,7 +29,7 @@ export class Text {
   async load() {
     const sentences = [];
     this.own.clear(); // what is read now has it
-    for (let after = -1; after !== null; ) {
+    for (let after = -1; after !== null;) {
       const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
       for (const sentence of page.data) sentences.push(sentence);
       after = page.next;
@@ -34,6 +38,7 @@ export class Text {
     this.loaded.value = true;
   }
 
+  /** @param {Sentence[]} sentences */
   take(sentences) {
     this.sentences = sentences.map((sentence, number) => this.own.get(number) ?? sentence);
     this.timeline = new Timeline(this.sentences);
@@ -41,6 +46,7 @@ export class Text {
   }
 
   // The event stream of a running job tells the sentences from the first one on.
+  /** @param {Sentence[]} sentences */
   grow(sentences) {
     if (sentences.length < this.sentences.length && this.sentences[0]?.start_ms !== sentences[0]?.start_ms) {
       this.own.clear(); // another run
@@ -48,21 +54,32 @@ export class Text {
     this.take(sentences);
   }
 
+  /**
+   * @param {number} number
+   * @param {Sentence} sentence
+   */
   replace(number, sentence) {
     this.own.set(number, sentence);
     this.sentences[number] = sentence;
     this.version.value += 1;
   }
 
+  /** @param {number} number */
   revision(number) {
     return this.sentences[number].edit?.revision ?? 0;
   }
 
   // Raises Problem; `edit_conflict` where somebody else corrected it since.
+  /**
+   * @param {number} number
+   * @param {string} text
+   * @param {number} [revision]
+   */
   async correct(number, text, revision = this.revision(number)) {
     this.replace(number, await patch(this.path(number), { text, revision }));
   }
 
+  /** @param {number} number */
   async reread(number) {
     const sentence = await get(this.path(number));
     this.replace(number, sentence);

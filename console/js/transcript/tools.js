@@ -1,3 +1,4 @@
+// @ts-check
 // What can be done with the whole text: find, copy, download; and what its colours mean.
 import { html, useState } from '../lib.js';
 import { BASE } from '../api.js';
@@ -7,9 +8,10 @@ import { isOver } from '../jobs/live.js';
 import { nameOf } from '../jobs/name.js';
 import { Icon } from '../ui/icon.js';
 
-const FORMS = ['txt', 'srt', 'vtt', 'json'];
+const FORMS = ['txt', 'srt', 'vtt', 'ass', 'json'];
 const CHANNEL_COLOURS = 4;
 
+/** @param {{ view: Model, job: Job }} props */
 export function Tools({ view, job }) {
   return html`
     <div class="tools">
@@ -23,9 +25,14 @@ export function Tools({ view, job }) {
   `;
 }
 
+/** @param {Model} view */
+function corrected(view) {
+  return view.text.sentences.some((sentence) => sentence.edit?.text != null);
+}
+
+/** @param {{ view: Model, job: Job }} props */
 function Downloads({ view, job }) {
   const [machine, setMachine] = useState(false);
-  const corrected = view.text.sentences.some((sentence) => sentence.edit?.text != null);
   const name = nameOf(job).replace(/\.[^.]*$/, '');
   return html`
     <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
@@ -37,15 +44,18 @@ function Downloads({ view, job }) {
         if (machine) url.searchParams.set('text', 'machine');
         return html`<a key=${form} class="button small" href=${url.href} download=${`${name}.${form}`}>${form}</a>`;
       })}
-      ${corrected &&
-      html`<label class="choice">
-        <input type="checkbox" checked=${!machine} onChange=${(event) => setMachine(!event.target.checked)} />
+      ${
+        corrected(view) &&
+        html`<label class="choice">
+        <input type="checkbox" checked=${!machine} onChange=${(/** @type {AnyEvent} */ event) => setMachine(!event.target.checked)} />
         <span>${t('transcript.with_edits')}</span>
-      </label>`}
+      </label>`
+      }
     </div>
   `;
 }
 
+/** @param {{ view: Model }} props */
 function Legend({ view }) {
   const low = view.low.value;
   const channels = view.channels.value;
@@ -54,13 +64,26 @@ function Legend({ view }) {
       <label class="unsure-choice">
         <span><span class="unsure">${t('legend.unsure')}</span> ${low ? t('legend.below', { percent: percent(low) }) : t('legend.off')}</span>
         <input type="range" min="0" max="0.95" step="0.05" value=${low} aria-valuetext=${percent(low)}
-          aria-label=${t('legend.threshold')} onInput=${(event) => view.setLow(Number(event.target.value))} />
+          aria-label=${t('legend.threshold')} onInput=${(/** @type {AnyEvent} */ event) => view.setLow(Number(event.target.value))} />
       </label>
-      ${channels > 1 &&
-      Array.from({ length: channels }, (_, channel) => html`
+      ${
+        corrected(view) &&
+        html`<label class="choice">
+          <input type="checkbox" checked=${view.showOriginal.value}
+            onChange=${(/** @type {AnyEvent} */ event) => view.setShowOriginal(event.target.checked)} />
+          <span>${t('legend.original')}</span>
+        </label>`
+      }
+      ${
+        channels > 1 &&
+        Array.from(
+          { length: channels },
+          (_, channel) => html`
         <span key=${channel} class=${`channel-name channel-${(channel % CHANNEL_COLOURS) + 1}`}>
           ${t('sentence.channel', { channel: channel + 1 })}
-        </span>`)}
+        </span>`,
+        )
+      }
     </div>
   `;
 }

@@ -1,9 +1,12 @@
+// @ts-check
 // The transcript of one job beside its recording.
 import { html, useEffect, useMemo, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { isOver } from '../jobs/live.js';
 import { nameOf } from '../jobs/name.js';
 import { useJob } from '../jobs/use_job.js';
+import { Icon } from '../ui/icon.js';
+import { DemoNotice } from '../shell/demo.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { FindBar } from './finder.js';
@@ -17,17 +20,31 @@ import { PlayerBar } from './player_bar.js';
 import { Sentence } from './sentence.js';
 import { Growing, NoText } from './progress.js';
 import { Tools } from './tools.js';
+import { Warnings } from './warnings.js';
 
+/** @param {{ id: string }} props */
 export function Transcript({ id }) {
   const entry = useJob(id);
   const job = entry.job.value;
   useTitle(job ? nameOf(job) : t('transcript.title'));
-  if (entry.gone.value) return html`<${Failure} error=${entry.gone.value} />`;
+  if (entry.gone.value) return html`<${Missing} error=${entry.gone.value} />`;
   if (!job) return html`<${Loading} />`;
   // A retry is another run with another text: everything begins anew.
   return html`<${Run} key=${job.run} entry=${entry} job=${job} />`;
 }
 
+/** @param {{ error: Problem }} props */
+function Missing({ error }) {
+  return html`
+    <div class="page">
+      <a class="back" href="#/jobs"><${Icon} name="back" />${t('nav.jobs')}</a>
+      <h1>${t('transcript.missing')}</h1>
+      <${Failure} error=${error} />
+    </div>
+  `;
+}
+
+/** @param {{ entry: Entry, job: Job }} props */
 function Run({ entry, job }) {
   const view = useMemo(() => new Model(entry.id), []);
   const failure = useText(view, entry, job);
@@ -36,30 +53,42 @@ function Run({ entry, job }) {
   useKeys(view, () => setHelp(true));
   view.text.version.value; // drawn again when the text changes
   const { sentences } = view.text;
+  /** @type {(row: number, width: number) => number} */
+  const guess = (row, width) => guessHeight(sentences[row], width);
   const waits = !failure && !sentences.length && !view.text.loaded.value && job.status === 'completed';
   return html`
     <div class="page transcript">
       <${Head} job=${job} />
+      <${DemoNotice} model=${job.result?.model ?? job.model} />
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
+      <${Warnings} job=${job} />
       <div class="stage" data-roof>
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}
       </div>
       ${failure && html`<${Failure} error=${failure} />`}
       ${waits && html`<${Loading} />`}
-      ${sentences.length
-        ? html`<${Tools} view=${view} job=${job} />
-            <${LongList} scroller=${view.scroller} items=${sentences} guess=${(row, width) => guessHeight(sentences[row], width)}
+      ${
+        sentences.length
+          ? html`<${Tools} view=${view} job=${job} />
+            <${Unsaved} view=${view} />
+            <${LongList} scroller=${view.scroller} items=${sentences} guess=${guess}
               Row=${Sentence} label=${t('transcript.sentences')} busy=${!isOver(job)} view=${view} />
             <${Back} view=${view} />`
-        : !waits && !failure && html`<${NoText} job=${job} />`}
+          : !waits && !failure && html`<${NoText} job=${job} />`
+      }
       <${KeysDialog} open=${help} onClose=${() => setHelp(false)} mayEdit=${view.mayEdit} />
     </div>
   `;
 }
 
 // While the job runs, the event stream tells its sentences; then they are read, with what people corrected.
+/**
+ * @param {Model} view
+ * @param {Entry} entry
+ * @param {Job} job
+ */
 function useText(view, entry, job) {
   const [failure, setFailure] = useState(null);
   const told = entry.sentences.value;
@@ -68,12 +97,21 @@ function useText(view, entry, job) {
     if (!over && told.length) view.text.grow(told);
   }, [told, over]);
   useEffect(() => {
-    if (over) view.text.load().then(() => view.start(), (error) => view.text.abort.signal.aborted || setFailure(error));
+    if (over) {
+      view.text.load().then(
+        () => view.start(),
+        (error) => view.text.abort.signal.aborted || setFailure(error),
+      );
+    }
   }, [over]);
   return failure;
 }
 
 // The recording is there as soon as the job has fetched it; it stays the same when the job ends.
+/**
+ * @param {Model} view
+ * @param {Job} job
+ */
 function usePlayer(view, job) {
   const fetched = job.source.bytes !== null || job.status === 'completed';
   useEffect(() => {
@@ -88,6 +126,21 @@ function usePlayer(view, job) {
   }, []);
 }
 
+// What was typed here before, and did not reach the service.
+/** @param {{ view: Model }} props */
+function Unsaved({ view }) {
+  const numbers = view.drafts.numbers.filter((number) => number !== view.editing.value && view.text.sentences[number]);
+  if (!view.mayEdit || !numbers.length) return null;
+  return html`
+    <div class="notice row" role="status">
+      <span>${t('edit.unsaved', { n: numbers.length })}</span>
+      <button class="small" onClick=${() => view.edit(numbers[0])}>${t('edit.unsaved_open')}</button>
+      <button class="quiet small" onClick=${() => view.drafts.store({})}>${t('edit.unsaved_discard')}</button>
+    </div>
+  `;
+}
+
+/** @param {{ view: Model }} props */
 function Back({ view }) {
   if (view.following.value || !view.player.playing.value) return null;
   return html`<button class="primary small follow" onClick=${() => view.follow()}>${t('transcript.follow')}</button>`;

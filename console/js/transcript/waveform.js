@@ -1,3 +1,4 @@
+// @ts-check
 // The picture of the recording. Drawn from the service's peaks: the browser downloads only what it plays.
 import WaveSurfer from '../../vendor/wavesurfer.js';
 import { html, useEffect, useRef } from '../lib.js';
@@ -6,6 +7,7 @@ import { look } from '../preferences.js';
 const HEIGHT = 64;
 
 // Louder is higher, but a quiet recording is not a line: the loudest moment fills the height.
+/** @param {Peaks} peaks */
 function scaled(peaks) {
   const highs = [];
   const lows = [];
@@ -18,6 +20,7 @@ function scaled(peaks) {
   return [highs.map((value) => value / most), lows.map((value) => value / most)];
 }
 
+/** @param {{ player: Player }} props */
 export function Waveform({ player }) {
   const place = useRef(null);
   const peaks = player.peaks.value;
@@ -25,6 +28,7 @@ export function Waveform({ player }) {
   const colours = look.value; // drawn again in the other colours
   useEffect(() => {
     if (!peaks || !ready) return undefined;
+    /** @param {string} name */
     const colour = (name) => getComputedStyle(place.current).getPropertyValue(name).trim();
     const wave = WaveSurfer.create({
       container: place.current,
@@ -37,7 +41,7 @@ export function Waveform({ player }) {
       cursorColor: colour('--text'),
       cursorWidth: 2,
       interact: false,
-      cspNonce: document.querySelector('meta[name="style-nonce"]')?.content,
+      cspNonce: /** @type {HTMLMetaElement} */ (document.querySelector('meta[name="style-nonce"]'))?.content,
     });
     return () => wave.destroy();
   }, [peaks, ready, colours]);

@@ -1,3 +1,4 @@
+// @ts-check
 // Short messages: shown for some seconds, and read out by screen readers.
 import { html, signal } from '../lib.js';
 import { explained } from '../api.js';
@@ -6,9 +7,14 @@ import { Icon } from './icon.js';
 
 const SHOWN_MS = 6000;
 const FAILURE_SHOWN_MS = 15_000;
+/** @type {Signal<{ id: number, text: string, failed: boolean }[]>} */
 const messages = signal([]);
 let count = 0;
 
+/**
+ * @param {string} text
+ * @param {{ failed?: boolean }} [options]
+ */
 export function announce(text, { failed = false } = {}) {
   count += 1;
   const message = { id: count, text, failed };
@@ -17,11 +23,13 @@ export function announce(text, { failed = false } = {}) {
 }
 
 // For an error of something a person asked for.
+/** @param {Explainable} error */
 export function report(error) {
   const { what, advice } = explained(error);
   announce(advice ? `${what} ${advice}` : what, { failed: true });
 }
 
+/** @param {number} id */
 function dismiss(id) {
   messages.value = messages.value.filter((message) => message.id !== id);
 }

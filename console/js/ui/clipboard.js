@@ -1,12 +1,15 @@
+// @ts-check
 // Copying text, and saying so. Over plain http a browser has no clipboard for scripts, but still the old command.
 import { t } from '../i18n.js';
 import { announce } from './announce.js';
 
+/** @param {string} text */
 export async function copyText(text) {
   if ((await written(text)) || selected(text)) announce(t('copy.done'));
   else announce(t('copy.failed'), { failed: true });
 }
 
+/** @param {string} text */
 async function written(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -17,8 +20,9 @@ async function written(text) {
 }
 
 // From inside of a dialog, where one is open: what is outside of it cannot be selected.
+/** @param {string} text */
 function selected(text) {
-  const focused = document.activeElement;
+  const focused = /** @type {HTMLElement} */ (document.activeElement);
   const field = document.createElement('textarea');
   field.value = text;
   field.className = 'hidden';

@@ -1,13 +1,15 @@
+// @ts-check
 // A question in front of the page. The browser's own <dialog> keeps the focus in, and closes on Escape.
 import { html, useEffect, useRef, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { Failure } from './states.js';
 
 // Shown for as long as it is in the page; `close` is called when a person leaves it.
+/** @param {{ title: string, close: () => void, children: Children }} props */
 export function Dialog({ title, close, children }) {
   const dialog = useRef(null);
   useEffect(() => {
-    const before = document.activeElement;
+    const before = /** @type {HTMLElement} */ (document.activeElement);
     dialog.current.showModal();
     return () => (before?.isConnected ? before : document.getElementById('main')).focus();
   }, []);
@@ -22,6 +24,7 @@ export function Dialog({ title, close, children }) {
 }
 
 // Asks before something is done; `act` may take its time, and may fail.
+/** @param {{ title: string, words: string, doing: string, danger?: boolean, act: () => Promise<unknown>, close: () => void }} props */
 export function Confirm({ title, words, doing, danger = true, act, close }) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);

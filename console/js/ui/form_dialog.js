@@ -1,12 +1,15 @@
+// @ts-check
 // A form in front of the page: what is filled in is handed to `send`; an error stays beside it.
 import { html, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { Dialog } from './dialog.js';
 import { Failure } from './states.js';
 
+/** @param {{ title: string, doing: string, send: (form: FormData) => Promise<unknown>, close: () => void, children: Children }} props */
 export function FormDialog({ title, doing, send, close, children }) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(null);
+  /** @param {AnyEvent} event */
   const go = async (event) => {
     event.preventDefault();
     setBusy(true);
@@ -32,6 +35,7 @@ export function FormDialog({ title, doing, send, close, children }) {
   `;
 }
 
+/** @param {{ label: string, hint: string, [key: string]: any }} props */
 export function Field({ label, hint, ...more }) {
   return html`
     <label class="field">
@@ -43,6 +47,7 @@ export function Field({ label, hint, ...more }) {
 }
 
 // Some of a few; `chosen` are ticked at the start.
+/** @param {{ name: string, legend: string, items: { value: string, words: string, hint?: string }[], chosen: string[] }} props */
 export function Ticks({ name, legend, items, chosen }) {
   return html`
     <fieldset>

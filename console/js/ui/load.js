@@ -1,7 +1,13 @@
+// @ts-check
 // Something read from the API for a component: again when what it depends on changes, or every few seconds.
 import { useCallback, useEffect, useRef, useState } from '../lib.js';
 
 // `read(abort)` gives a promise. Answers { data, failure, load }; what was read before stays until there is more.
+/**
+ * @param {(abort: AbortSignal) => Promise<any>} read
+ * @param {any[]} depends
+ * @param {{ everyMs?: number }} [options]
+ */
 export function useLoad(read, depends, { everyMs = 0 } = {}) {
   const [state, setState] = useState({ data: null, failure: null });
   const latest = useRef(read);

@@ -1,3 +1,4 @@
+// @ts-check
 // What stands where there is nothing to show: still loading, empty, failed, not there.
 import { html } from '../lib.js';
 import { explained } from '../api.js';
@@ -9,6 +10,7 @@ export function Loading() {
   return html`<p class="loading" role="status"><span class="spinner" aria-hidden="true"></span>${t('state.loading')}</p>`;
 }
 
+/** @param {{ icon: string, title: string, children: Children }} props */
 export function Empty({ icon, title, children }) {
   return html`
     <div class="empty">
@@ -20,6 +22,7 @@ export function Empty({ icon, title, children }) {
 }
 
 // What went wrong, what to do, and the id that finds it in the log.
+/** @param {{ error: Explainable, again: () => void }} props */
 export function Failure({ error, again }) {
   const { what, advice, detail, requestId } = explained(error);
   return html`
@@ -28,12 +31,14 @@ export function Failure({ error, again }) {
       <div>
         <p class="failure-what">${what}</p>
         ${advice && html`<p>${advice}</p>`}
-        ${(detail || requestId) &&
-        html`<details>
+        ${
+          (detail || requestId) &&
+          html`<details>
           <summary>${t('state.details')}</summary>
           ${detail && html`<p class="mono">${detail}</p>`}
           ${requestId && html`<p class="mono">${t('state.request', { id: requestId })}</p>`}
-        </details>`}
+        </details>`
+        }
         ${again && html`<button class="small" onClick=${again}>${t('state.again')}</button>`}
       </div>
     </div>

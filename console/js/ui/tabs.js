@@ -1,13 +1,20 @@
+// @ts-check
 // Tabs as the ARIA practices have them: one stop of the Tab key, arrows between them.
 import { html, useRef } from '../lib.js';
 import { t } from '../i18n.js';
 import { Icon } from './icon.js';
 
+/** @type {Record<string, number>} */
 const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
 
 // `items`: [{ id, icon, words }]; `children` is the panel of the chosen one.
+/**
+ * @typedef {{ id: string, icon?: string, words: string }} Tab
+ * @param {{ label: string, items: Tab[], chosen: string, choose: (id: string) => void, children: Children }} props
+ */
 export function Tabs({ label, items, chosen, choose, children }) {
   const list = useRef(null);
+  /** @param {AnyEvent} event */
   const move = (event) => {
     const here = items.findIndex((item) => item.id === chosen);
     let next = here + (STEPS[event.key] ?? 0);

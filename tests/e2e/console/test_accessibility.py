@@ -96,6 +96,7 @@ def test_what_is_wrong_is_found(new_console: NewConsole) -> None:
 
 def play(page: Page) -> None:
     """A word is marked, and a find marks others."""
+    page.locator(".legend input[type=checkbox]").check()  # the machine's text below the correction
     page.locator('[data-row="1"] .heard [data-word="1"]').click()
     page.keyboard.press("/")
     page.locator(".find input").fill("明")

@@ -75,6 +75,34 @@ def test_nothing_is_wider_than_the_screen(new_console: NewConsole, job: str, loo
     assert not too_wide(page.page)
 
 
+@pytest.mark.parametrize("locale", ["en-US", "zh-CN"])
+def test_the_header_and_the_pages_fit_from_a_small_phone_to_a_wide_screen(
+    new_console: NewConsole, job: str, locale: str
+) -> None:
+    page = new_console(locale=locale).open()
+    wide: dict[str, list[str]] = {}
+    for place in ("#/", "#/jobs", "#/settings/keys", f"#/t/{job}"):
+        page.goto(page.url.partition("#")[0] + place)
+        expect(page.locator("h1").first).to_be_visible()
+        expect(page.locator(".loading")).to_have_count(0)
+        for width in (320, 390, 480, 600, 735, 740, 768, 800, 820, 900, 960, 1024, 1280, 1600, 1920, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            inside = page.evaluate("document.querySelector('.header-row').scrollWidth <= innerWidth")
+            if (found := too_wide(page)) or not inside:
+                wide[f"{place} at {width}"] = found or ["header"]
+    assert not wide
+
+
+def test_where_there_is_room_the_recording_stands_beside_its_text(new_console: NewConsole, job: str) -> None:
+    page = new_console(viewport={"width": 2560, "height": 1300}).open(f"#/t/{job}")
+    player, text = page.locator(".player"), page.locator(".long")
+    expect(text).to_be_visible()
+    boxes = player.bounding_box(), text.bounding_box()
+    assert boxes[0] is not None
+    assert boxes[1] is not None
+    assert boxes[0]["x"] >= boxes[1]["x"] + boxes[1]["width"]
+
+
 def test_on_a_phone_a_form_and_the_recorder_fit(new_console: NewConsole) -> None:
     page = new_console(**LOOKS["phone-light-en"]).open()
     page.get_by_role("tab", name="Microphone").click()
@@ -85,7 +113,7 @@ def test_on_a_phone_a_form_and_the_recorder_fit(new_console: NewConsole) -> None
     expect(page.locator("audio")).to_be_visible()
     assert not too_wide(page)
     page.goto(page.url.partition("#")[0] + "#/settings/keys")
-    page.get_by_role("button", name="New key").click()
+    page.get_by_role("button", name="Create key").click()
     page.get_by_role("dialog").get_by_text("Limits", exact=True).click()
     assert not too_wide(page)
 

@@ -22,7 +22,7 @@ def test_a_key_opens_the_console_and_signing_out_closes_it(new_console: NewConso
     field = page.get_by_label("API key")
     field.fill("pq_live_wrong")
     page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_contain_text("This key is not valid")
+    expect(page.get_by_role("alert")).to_contain_text("This key is invalid")
     field.fill(ADMIN_KEY)
     field.press("Enter")
     expect(page.get_by_role("heading", name="Transcripts")).to_be_visible()  # where the address led
@@ -65,7 +65,7 @@ def test_pages_that_the_key_does_not_allow_are_not_shown(
     for name in hidden:
         expect(page.get_by_text(name, exact=True)).to_have_count(0)
     page.goto(f"{service.url}/#/settings/keys")
-    expect(page.get_by_text("This page does not exist").first).to_be_visible()
+    expect(page.get_by_text("Page not found").first).to_be_visible()
 
 
 def test_language_and_colours_are_the_systems_until_one_chooses(new_console: NewConsole) -> None:
@@ -79,7 +79,7 @@ def test_language_and_colours_are_the_systems_until_one_chooses(new_console: New
         assert (luminance(page) > 200) is is_light
     page.get_by_role("button", name="English").click()
     expect(page.get_by_role("heading", name="Transcribe a recording")).to_be_visible()
-    page.get_by_role("button", name=re.compile("Colours: as the system")).click()
+    page.get_by_role("button", name=re.compile("Theme: system")).click()
     assert luminance(page) > 200
     page.reload()
     expect(page.get_by_role("heading", name="Transcribe a recording")).to_be_visible()
@@ -98,7 +98,7 @@ def test_the_keyboard_is_enough(console: Console) -> None:
     page = console.open()
     expect(page.get_by_role("button", name="Choose files")).to_be_visible()
     page.keyboard.press("Tab")
-    assert focused(page) == "Skip to the content"
+    assert focused(page) == "Skip to main content"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
     page.keyboard.press("Tab")
@@ -140,4 +140,4 @@ def test_without_authentication_nobody_signs_in(new_console: NewConsole, open_se
 
 def test_an_address_that_leads_nowhere_says_so(console: Console) -> None:
     page = console.open("#/nothing/%zz")
-    expect(page.get_by_role("heading", name="This page does not exist")).to_be_visible()
+    expect(page.get_by_role("heading", name="Page not found")).to_be_visible()

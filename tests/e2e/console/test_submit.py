@@ -38,14 +38,14 @@ def card(page: Page, name: str) -> Locator:
 
 
 def done(page: Page, name: str) -> None:
-    expect(card(page, name)).to_contain_text("Done", timeout=120_000)
+    expect(card(page, name)).to_contain_text("Completed", timeout=120_000)
 
 
 def test_a_file_becomes_text(console: Console) -> None:
     page = console.open()
     page.set_input_files(FILES, MEETING)
     done(page, "meeting.mp3")
-    card(page, "meeting.mp3").get_by_role("link", name="Open the transcript").click()
+    card(page, "meeting.mp3").get_by_role("link", name="Open transcript").click()
     [job] = [job for job in console.service.client.get("/v1/transcriptions").json()["data"] if job["tags"] == []][:1]
     said = console.service.sentences(job["id"])
     expect(page.locator("main")).to_contain_text(said[0]["text"])
@@ -54,7 +54,7 @@ def test_a_file_becomes_text(console: Console) -> None:
 def test_several_files_go_with_the_options_that_were_chosen(console: Console, short: Path, tmp_path: Path) -> None:
     page = console.open()
     page.get_by_label("Tags").fill("team，会议")
-    page.get_by_label("Apart").check()
+    page.get_by_label("Split channels").check()
     page.get_by_label("Priority").select_option(label="High")
     page.set_input_files(FILES, copies(short, tmp_path, "one.wav", "two.wav", "三.wav"))
     for name in ("one.wav", "two.wav", "三.wav"):
@@ -73,7 +73,7 @@ def test_of_a_folder_what_is_no_audio_is_left_out(console: Console, short: Path,
     (tmp_path / "notes.txt").write_text("no audio")
     page = console.open()
     page.set_input_files(FOLDER, tmp_path)
-    expect(page.locator(".messages")).to_contain_text("1 file is no audio")
+    expect(page.locator(".messages")).to_contain_text("1 file skipped")
     done(page, "deep.wav")
     expect(card(page, "notes.txt")).to_have_count(0)
 
@@ -83,12 +83,12 @@ def test_a_file_that_is_no_audio_is_told_in_words(console: Console, tmp_path: Pa
     page = console.open()
     page.set_input_files(FILES, tmp_path / "letter.txt")
     expect(card(page, "letter.txt")).to_contain_text("This file is not audio, or it is damaged.", timeout=120_000)
-    expect(card(page, "letter.txt")).to_contain_text("Play it on your computer.")
+    expect(card(page, "letter.txt")).to_contain_text("Try playing it on your computer.")
 
 
 def test_dropped_files_are_sent(console: Console, short: Path) -> None:
     page = console.open()
-    expect(page.get_by_text("Drop recordings here")).to_be_visible()
+    expect(page.get_by_text("Drop audio or video files here")).to_be_visible()
     page.evaluate(
         """(bytes) => {
             const transfer = new DataTransfer();
@@ -114,8 +114,8 @@ def test_links_are_fetched_and_a_bad_one_stays_in_the_field(
     expect(page.get_by_role("alert")).to_contain_text("ftp://example.com/a.mp3")
     done(page, "linked.wav")
     field.fill(http_server.url("gone.wav"))
-    page.get_by_role("button", name="Transcribe this link").click()
-    expect(card(page, "gone.wav")).to_contain_text("There is nothing at this link.", timeout=120_000)
+    page.get_by_role("button", name="Transcribe link").click()
+    expect(card(page, "gone.wav")).to_contain_text("Nothing was found at this link.", timeout=120_000)
 
 
 def test_the_microphone_is_recorded_heard_and_sent(console: Console) -> None:
@@ -133,7 +133,7 @@ def test_the_microphone_is_recorded_heard_and_sent(console: Console) -> None:
     )
     heard.evaluate("audio => audio.play()")
     until(page, "document.querySelector('audio').currentTime > 0.3")
-    page.get_by_role("button", name="Send").click()
+    page.get_by_role("button", name="Submit").click()
     done(page, "Recording")
     job = console.service.client.get("/v1/transcriptions").json()["data"][0]
     assert job["source"]["name"].startswith("Recording") and job["audio_ms"] > 3000
@@ -145,7 +145,7 @@ def test_a_recording_can_be_thrown_away(console: Console) -> None:
     page.get_by_role("tab", name="Microphone").click()
     page.get_by_role("button", name="Start recording").click()
     page.get_by_role("button", name="Stop").click()
-    page.get_by_role("button", name="Throw away").click()
+    page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("button", name="Start recording")).to_be_visible()
     expect(page.locator("li.job")).to_have_count(0)
 
@@ -169,13 +169,13 @@ def test_an_upload_goes_on_after_a_reload(console: Console, tmp_path: Path) -> N
     expect(card(page, "long way.mp3")).to_contain_text(re.compile(r"\d+ seconds left"))
     until(page, "document.querySelector('li.job progress')?.value > 300000")
     page.reload()
-    expect(card(page, "long way.mp3")).to_contain_text("Choose the file again")
+    expect(card(page, "long way.mp3")).to_contain_text("Choose the same file again")
     slow(page, -1)
     with page.expect_request(lambda request: request.method == "PATCH") as sent:
         page.set_input_files(FILES, path)
     assert int(sent.value.headers["upload-offset"]) > 0, "it began anew"
     done(page, "long way.mp3")
-    expect(page.get_by_text("Choose the file again")).to_have_count(0)
+    expect(page.get_by_text("Choose the same file again")).to_have_count(0)
 
 
 def test_an_upload_can_be_canceled(console: Console, service: Service, tmp_path: Path) -> None:
@@ -187,6 +187,6 @@ def test_an_upload_can_be_canceled(console: Console, service: Service, tmp_path:
     until(page, "document.querySelector('li.job progress')?.value > 0")
     console.complaints.allow("423")  # until the server has seen that nothing more comes
     with page.expect_response(lambda answer: answer.request.method == "DELETE" and answer.status == 204):
-        page.get_by_role("button", name="Cancel the upload of unwanted.mp3").click()
+        page.get_by_role("button", name="Cancel upload of unwanted.mp3").click()
     expect(card(page, "unwanted.mp3")).to_have_count(0)
     assert "unwanted.mp3" not in service.client.get("/v1/transcriptions").text

@@ -108,7 +108,7 @@ def test_a_click_on_the_waveform_and_the_keys(page: Page) -> None:
     assert abs(float(page.evaluate(at)) - before - 5) < 0.2
     page.keyboard.press(">")
     assert page.evaluate("document.querySelector('audio').playbackRate") == 1.25
-    page.get_by_label("Speed").select_option("2")
+    page.get_by_label("Playback speed").select_option("2")
     assert page.evaluate("document.querySelector('audio').playbackRate") == 2
     page.keyboard.press("Tab")
     page.keyboard.press("?")
@@ -118,14 +118,14 @@ def test_a_click_on_the_waveform_and_the_keys(page: Page) -> None:
 
 
 def test_what_is_spoken_stays_in_sight_until_somebody_scrolls(page: Page) -> None:
-    page.get_by_label("Speed").select_option("3")
+    page.get_by_label("Playback speed").select_option("3")
     page.locator('[data-row="0"] .when').click()
     page.mouse.move(600, 700)
     page.wait_for_function("() => scrollY > 200")  # by itself
     spoken_row = page.locator(".sentence.spoken")
     expect(spoken_row).to_be_in_viewport()
     page.mouse.wheel(0, 2500)
-    back = page.get_by_role("button", name="Back to what is playing")
+    back = page.get_by_role("button", name="Follow playback")
     back.click()
     expect(spoken_row).to_be_in_viewport()
     expect(back).to_have_count(0)
@@ -144,7 +144,7 @@ def test_finding_words(page: Page) -> None:
     hits = sum(item.text.lower().count("gpu") for item in SPOKEN)
     assert hits > 3
     page.keyboard.press("Control+f")
-    page.get_by_label("Find in this transcript").fill("ｇｐｕ")
+    page.get_by_label("Find in transcript").fill("ｇｐｕ")
     expect(page.locator(".find-count")).to_have_text(f"1 of {hits}")
     for place in (2, 3):
         page.keyboard.press("Enter")
@@ -153,8 +153,8 @@ def test_finding_words(page: Page) -> None:
         expect(page.locator("mark.chosen")).to_be_in_viewport()
     page.keyboard.press("Shift+Enter")
     expect(page.locator(".find-count")).to_have_text(f"2 of {hits}")
-    page.get_by_label("Find in this transcript").fill("没有这个词")
-    expect(page.locator(".find-count")).to_have_text("Not found")
+    page.get_by_label("Find in transcript").fill("没有这个词")
+    expect(page.locator(".find-count")).to_have_text("No matches")
     page.keyboard.press("Escape")
     expect(page.locator("mark")).to_have_count(0)
     expect(page.locator(":focus")).to_have_class(re.compile("sentence"))
@@ -167,7 +167,7 @@ def test_copies_and_downloads(new_console: NewConsole, job: Job) -> None:
     assert page.evaluate("navigator.clipboard.readText()").splitlines() == [item.text for item in SPOKEN]
     row = page.locator('[data-row="2"]')
     row.hover()
-    row.get_by_role("button", name="Copy this sentence").click()
+    row.get_by_role("button", name="Copy sentence").click()
     page.wait_for_function("(text) => navigator.clipboard.readText().then((is) => is === text)", arg=SPOKEN[2].text)
     for form, begins in (("txt", SPOKEN[0].text), ("srt", "1\n00:00:00,200"), ("vtt", "WEBVTT"), ("json", "{")):
         with page.expect_download() as download:
@@ -186,7 +186,7 @@ def test_unsure_words_and_channels_have_their_colours(console: Console, service:
     colours = page.locator(".sentence").evaluate_all("all => all.map((row) => getComputedStyle(row).borderLeftColor)")
     assert len(set(colours)) == 2
     expect(page.locator(".channel-name")).to_have_text(["Channel 1", "Channel 2"])
-    page.get_by_label("Mark words with less confidence than").fill("0.25")
+    page.get_by_label("Highlight words with confidence below").fill("0.25")
     expect(page.locator(".words .unsure")).to_have_count(0)
     page.reload()
     expect(page.locator(".words .unsure")).to_have_count(0)
@@ -198,7 +198,7 @@ def test_the_text_grows_while_the_job_runs(console: Console, service: Service) -
     try:
         held = claimed(database, submitted(database, model=MODEL, name="live.mp3"))
         page = console.open(f"#/t/{held.job.public_id}")
-        expect(page.get_by_text("The text appears here part by part.")).to_be_visible()
+        expect(page.get_by_text("Text will appear here as it is transcribed.")).to_be_visible()
         first, second = tuple(SPOKEN[:5]), tuple(SPOKEN[5:9])
         jobs.commit_part(database, held, Part(0, 0, 12_000, first, b"x"), first_sentence=0)
         expect(page.locator(".sentence")).to_have_count(5)
@@ -218,7 +218,7 @@ def test_what_has_no_text_is_said_in_words(console: Console, service: Service) -
     try:
         silent = put(service.settings, [], MEETING, name="silence.mp3")
         page = console.open(f"#/t/{silent.public_id}")
-        expect(page.get_by_text("Nobody speaks in this recording.")).to_be_visible()
+        expect(page.get_by_text("No speech detected.")).to_be_visible()
         held = claimed(database, submitted(database, model=MODEL, name="broken.mp3"))
         fail(database, held)
         assert jobs.get(database, held.job.id).status is Status.FAILED
@@ -237,8 +237,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(new_console: NewConsole, jo
     page = opened(new_console(viewport=PHONE, has_touch=True), job)
     page.locator('[data-row="2"] [data-word="1"]').tap()
     assert playing_ms(page) >= SPOKEN[2].words[1].start_ms - 300
-    page.locator('[data-row="2"]').get_by_role("button", name="Correct this sentence").tap()
-    expect(page.get_by_label("Corrected sentence")).to_be_focused()
+    page.locator('[data-row="2"]').get_by_role("button", name="Edit sentence").tap()
+    expect(page.get_by_label("Sentence text")).to_be_focused()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
@@ -253,5 +253,5 @@ def test_a_recording_that_is_deleted_meanwhile_is_said_and_the_text_stays(consol
     console.complaints.allow("410")
     # As the browser does where it gets no more of the recording; how much it has by then differs.
     page.evaluate("document.querySelector('audio').dispatchEvent(new Event('error'))")
-    expect(page.get_by_text("The recording was deleted when its time was over.")).to_be_visible()
+    expect(page.get_by_text("The audio has expired and was deleted.")).to_be_visible()
     expect(page.locator(".sentence")).to_have_count(5)

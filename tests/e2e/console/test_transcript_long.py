@@ -88,7 +88,7 @@ def test_the_page_stands_still_where_it_was_scrolled_to(page: Page) -> None:
 
 def test_words_are_found_anywhere_in_it(page: Page) -> None:
     page.keyboard.press("/")
-    page.get_by_label("Find in this transcript").fill("kubernetes")
+    page.get_by_label("Find in transcript").fill("kubernetes")
     expect(page.locator("mark.chosen")).to_be_in_viewport()
     page.keyboard.press("Shift+Enter")  # the last one
     expect(page.locator("mark.chosen")).to_be_in_viewport()

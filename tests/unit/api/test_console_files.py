@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ def test_libraries_are_those_of_the_manifest(library: dict[str, Any]) -> None:
 
 def test_there_is_nothing_else_among_the_libraries() -> None:
     listed = {file["file"] for library in LIBRARIES for file in library["files"]} | {"vendor.json"}
-    assert {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()} == listed
+    files = {path.relative_to(VENDOR).as_posix() for path in VENDOR.rglob("*") if path.is_file()}
+    assert {name for name in files if not name.endswith(".d.ts")} == listed  # types are for checks alone
 
 
 def test_both_languages_say_the_same_things() -> None:
@@ -97,11 +99,42 @@ def test_files_are_small_and_of_a_known_kind() -> None:
             assert max(map(len, path.read_text().splitlines()), default=0) <= 150, path.name
 
 
+def test_every_module_is_type_checked() -> None:
+    assert [path.name for path in OURS if not path.read_text().startswith("// @ts-check\n")] == []
+
+
+def test_the_lock_file_of_the_checks_names_no_registry() -> None:
+    text = (DIRECTORY / "package-lock.json").read_text()
+    assert "resolved" not in text
+    assert json.loads(text)["packages"][""]["devDependencies"] == _package()["devDependencies"]
+
+
+def test_types_are_checked_against_the_libraries_that_are_served() -> None:
+    served = {library["name"]: library["version"] for library in LIBRARIES}
+    checked = _package()["devDependencies"]
+    assert {name: served[name] for name in checked if name in served} == {
+        name: version for name, version in checked.items() if name in served
+    }
+
+
+def _package() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((DIRECTORY / "package.json").read_text())
+    return found
+
+
 def test_every_import_leads_to_a_file() -> None:
     for path in OURS:
-        for found in re.findall(r"(?:from|import) '([^']+)'", path.read_text()):
+        for found in re.findall(r"(?:from|^import) '([^']+)'", path.read_text(), re.MULTILINE):
             assert found.startswith("."), f"{path.name}: a browser knows no package {found!r}"
             assert (path.parent / found).resolve().is_file(), f"{path.name} imports {found}"
+
+
+def test_modules_import_one_another_in_no_circle() -> None:
+    imports = {
+        path: [(path.parent / found).resolve() for found in re.findall(r"from '(\.[^']+)'", path.read_text())]
+        for path in OURS
+    }
+    TopologicalSorter(imports).prepare()  # raises CycleError
 
 
 def test_the_version_goes_with_the_content() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from common.errors import OutOfMemory, Unavailable
-from worker.engine.batcher import Batcher, BatcherOptions
+from worker.engine.batching.batcher import Batcher, BatcherOptions
 
 
 class Device:

@@ -1,3 +1,4 @@
+// @ts-check
 // Jobs as they move: states, the list, the search.
 export default {
   'status.queued': '排队中',
@@ -5,7 +6,7 @@ export default {
   'status.completed': '已完成',
   'status.failed': '失败',
   'status.canceled': '已取消',
-  'stage.fetching': '正在获取音频',
+  'stage.fetching': '正在下载音频',
   'stage.transcribing': '正在转写',
   'stage.finishing': '正在收尾',
   'jobs.title': '文稿',
@@ -15,7 +16,7 @@ export default {
   'jobs.heard': '已完成 {time}',
   'jobs.eta': '约 {time}后完成',
   'jobs.length': '时长 {time}',
-  'jobs.no_speech': '没有人说话',
+  'jobs.no_speech': '未检测到语音',
   'jobs.took': '用时 {time}',
   'jobs.progress': '{name} 的进度',
   'jobs.so_far': '目前的文字',
@@ -23,8 +24,8 @@ export default {
   'jobs.cancel': '取消 {name}',
   'jobs.cancel_title': '取消这个转写？',
   'jobs.cancel_why': '“{name}”将停止转写，以后可以重新开始。',
-  'jobs.cancel_do': '停止转写',
-  'jobs.retry': '重新转写 {name}',
+  'jobs.cancel_do': '取消转写',
+  'jobs.retry': '重试 {name}',
   'jobs.delete': '删除 {name}',
   'jobs.delete_title': '删除这个转写？',
   'jobs.delete_why': '“{name}”的音频和文字将被永久删除。',
@@ -41,7 +42,7 @@ export default {
   'filters.from': '开始日期',
   'filters.to': '结束日期',
   'search.why': '查找包含所有这些词的句子。',
-  'search.words': '说过的词语',
+  'search.words': '在所有文稿中搜索',
   'search.do': '搜索',
   'search.none': '没有找到',
   'search.none_why': '请减少词语，或只输入一部分。',

@@ -1,0 +1,50 @@
+// @ts-check
+// Corrections that are typed and not saved yet: kept in the browser, so that a crash, a lost connection or a closed tab
+// loses none of them.
+import { signal } from '../lib.js';
+import { recall, remember } from '../storage.js';
+
+export class Drafts {
+  /** @param {string} id the transcription's */
+  constructor(id) {
+    this.name = `drafts.${id}`;
+    /** @type {Signal<Record<string, { text: string, revision: number }>>} */
+    this.all = signal(recall(this.name, {}));
+  }
+
+  // In the order of the transcript.
+  get numbers() {
+    return Object.keys(this.all.value)
+      .map(Number)
+      .sort((a, b) => a - b);
+  }
+
+  /** @param {number} number */
+  of(number) {
+    return this.all.peek()[number] ?? null;
+  }
+
+  /**
+   * `revision` is that of the sentence when it was begun to be edited.
+   * @param {number} number
+   * @param {string} text
+   * @param {number} revision
+   */
+  keep(number, text, revision) {
+    this.store({ ...this.all.peek(), [number]: { text, revision } });
+  }
+
+  /** @param {number} number */
+  drop(number) {
+    if (!this.of(number)) return;
+    const rest = { ...this.all.peek() };
+    delete rest[number];
+    this.store(rest);
+  }
+
+  /** @param {Record<string, { text: string, revision: number }>} all */
+  store(all) {
+    this.all.value = all;
+    remember(this.name, Object.keys(all).length ? all : null);
+  }
+}

@@ -1,0 +1,1 @@
+"""Model bundles: definitions, downloads, and loading their files."""

@@ -1,0 +1,205 @@
+"""Starting the decoding child, and reading what it says.
+
+The child is a Python process of its own. It gets the open file as its standard input and opens no other: its libraries
+know no protocol at all, only containers of sound. Processor time, memory and files are limited by the kernel, and it
+dies with the thread that started it (PR_SET_PDEATHSIG follows the thread, not the process): start and read in one
+thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+from common import errors
+from common.errors import AudioNotDecodable, DecodeLimit, DecodeStalled, ParaqueueError
+from common.telemetry import get_logger
+from worker.engine.decoding import messages
+from worker.engine.decoding.messages import BadMessage
+
+log = get_logger(__name__)
+PIPE_BYTES = 1 << 20
+F_SETPIPE_SZ = 1031
+PROBES = 10
+PROBE_SECONDS = 0.1
+ROOT = Path(__file__).parents[3]
+# The failures of a file that the child may name; anything else it says is a defect.
+FAILURES = {
+    error.code: error
+    for error in (
+        errors.AudioEmpty,
+        errors.AudioMissing,
+        errors.AudioNotDecodable,
+        errors.AudioTruncated,
+        errors.DecodeLimit,
+        errors.TrackNotFound,
+    )
+}
+# Limits come before any import, in the child itself: preexec_fn can deadlock in a process with threads.
+_LAUNCHER = """
+import ctypes, json, os, resource, sys
+ctypes.CDLL(None).prctl(1, 9)
+told = json.loads(sys.argv[1])
+if os.getppid() != told["parent"]: os._exit(1)
+limits = (("CPU", told["cpu"]), ("AS", told["memory"]), ("FSIZE", 0), ("NOFILE", 64), ("CORE", 0))
+for name, limit in limits: resource.setrlimit(getattr(resource, "RLIMIT_" + name), (limit, limit))
+os.set_blocking(2, False)  # a full pipe is nothing to wait for
+sys.path[:0] = told["path"]
+from worker.engine.decoding.child import main
+main(told["order"])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is to make of the file.
+
+    form: `pcm` is int16 at 16 kHz for recognition, `mp3` is for browsers, `peaks` is unsigned bytes of one channel.
+    track: `default`, `all`, an index or a language. channels: `mix`, `split` or `auto`. rate: of mp3 and peaks.
+    """
+
+    form: Literal["pcm", "mp3", "peaks"]
+    track: str = "default"
+    channels: str = "mix"
+    rate: int = 16_000
+    most_seconds: int | None = None
+
+
+class Child:
+    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled where the file hangs."""
+
+    def __init__(
+        self, file: io.FileIO, order: Order, *, cpu_seconds: int, memory_bytes: int, idle_seconds: float
+    ) -> None:
+        self._limits = (cpu_seconds, memory_bytes, idle_seconds)
+        self._timed_out = self._computing = False
+        told = {
+            "parent": os.getpid(),
+            "cpu": cpu_seconds,
+            "memory": memory_bytes,
+            "path": [str(ROOT), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))],
+            "order": asdict(order),
+        }
+        command = [sys.executable, "-I", "-S", "-B", "-c", _LAUNCHER, json.dumps(told)]
+        environment = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", env=environment
+        )
+        self._out, self._errors = _pipe(self._process.stdout), _pipe(self._process.stderr)
+        os.set_blocking(self._errors.fileno(), False)
+        with contextlib.suppress(OSError):  # fewer switches between the processes, where the kernel allows it
+            fcntl.fcntl(self._out, F_SETPIPE_SZ, PIPE_BYTES)
+
+    @property
+    def pid(self) -> int:
+        """The process id of the child."""
+        return self._process.pid
+
+    def messages(self) -> Iterator[tuple[bytes, bytes]]:
+        """(kind, payload) until the END message. Raises what the child says it failed of, and DecodeLimit."""
+        while True:
+            kind, size = messages.FRAME.unpack(self._read(messages.FRAME.size))
+            if size > messages.MOST_BYTES.get(kind, -1):
+                raise AudioNotDecodable("the decoder failed over this file")
+            payload = self._read(size)
+            if kind == messages.END:
+                return
+            if kind == messages.ALIVE:
+                continue
+            if kind == messages.FAILURE:
+                raise self._failure(payload)
+            yield kind, payload
+
+    def close(self) -> None:
+        """End the child and wait for it. May be called twice."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        self._out.close()
+        self._errors.close()
+
+    def _read(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        missing = size
+        while missing:
+            part = self._some(missing)
+            if not part:
+                raise self._why_it_ended()
+            parts.append(part)
+            missing -= len(part)
+        return b"".join(parts)
+
+    def _some(self, most: int) -> bytes:
+        """The next bytes; none at the end of the child, or when it said nothing for too long."""
+        while not select.select([self._out], [], [], self._limits[2])[0]:
+            if self._give_up():
+                return b""
+        return os.read(self._out.fileno(), min(most, PIPE_BYTES))
+
+    def _give_up(self) -> bool:
+        """After a long silence: end the child, unless something comes just now.
+
+        One that computes all the time has a file that is made to be laborious; one that waits for bytes which do not
+        come has a disk that hangs.
+        """
+        for _ in range(PROBES):
+            self._computing |= _is_computing(self.pid)
+            if select.select([self._out], [], [], PROBE_SECONDS)[0]:
+                return False
+        self._timed_out = True
+        self._process.kill()
+        return True
+
+    def _failure(self, payload: bytes) -> ParaqueueError:
+        try:
+            said = messages.parse_failure(payload)
+        except BadMessage:
+            return AudioNotDecodable("the decoder failed over this file")
+        return FAILURES.get(said.code, AudioNotDecodable)(said.message)
+
+    def _why_it_ended(self) -> ParaqueueError:
+        cpu_seconds, memory_bytes, idle_seconds = self._limits
+        code = self._process.wait()
+        if self._timed_out:
+            silence = f"no sound came for {idle_seconds:g} s"
+            if self._computing:
+                return DecodeLimit(f"{silence} although the decoder was at work")
+            return DecodeStalled(f"{silence}: the decoder waits for the file")
+        if code in (-signal.SIGXCPU, -signal.SIGKILL):
+            return DecodeLimit(f"decoding took more than {cpu_seconds} s of processor time")
+        words = self._last_words()
+        if "MemoryError" in words or "failed to map segment" in words or "Cannot allocate memory" in words:
+            return DecodeLimit(f"decoding needed more than {memory_bytes} bytes of memory")
+        log.warning("decoder_crashed", exit_status=code, said=words[-1000:])
+        return AudioNotDecodable(f"the decoder crashed over this file (exit status {code})")
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(BlockingIOError):
+            return (self._errors.read(PIPE_BYTES) or b"").decode("utf-8", "replace")
+        return ""
+
+
+def _is_computing(pid: int) -> bool:
+    """Whether a child runs, or would if there was a processor for it; else it waits for something, or has ended."""
+    try:
+        told = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return told.rpartition(")")[2].split()[0] == "R"  # the name before it may hold anything
+
+
+def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
+    if stream is None:
+        raise RuntimeError("the child was started without pipes")
+    return stream

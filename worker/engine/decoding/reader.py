@@ -1,0 +1,182 @@
+"""One audio track of a file as float samples on the recording's clock, from time 0 on, without a hole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from av.audio.frame import AudioFrame
+
+from common.transcript.recording import WarningCode
+from worker.engine.decoding.container import EXACT, Damage, Event, Heard, Sound
+from worker.engine.decoding.resample import Resampler, Samples, form_of
+from worker.engine.decoding.structure import Link, Structure
+from worker.engine.decoding.timeline import Timeline, Warnings
+
+LAYOUTS = {"mono": 1, "stereo": 2}
+MISSING_SECONDS = 0.2  # what encoders and containers disagree about
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """The file of a child: its descriptor, and what its bytes look like."""
+
+    descriptor: int
+    structure: Structure
+
+    def opened(self, link: Link) -> Sound:
+        """One link of the chain; most files are one link."""
+        return Sound(self.descriptor, link.start, link.end, ignore_length=self.structure.length_wrong)
+
+
+class TrackReader:
+    """Samples float32 [channels, n] at `rate`; `channels` is fixed by the first frame, or by `layout`."""
+
+    def __init__(self, file: File, track: int, rate: int, warnings: Warnings, layout: str | None = None) -> None:
+        self._file, self._track, self._rate, self._warnings = file, track, rate, warnings
+        self._layout = layout
+        self._run: Resampler | None = None
+        self._channels = 0
+        self._written = 0
+        self._damage: tuple[float, float] | None = None  # where sound is missing, and where it went on
+        self._left_over = False
+        self._began_at: float | None = None
+        self._stated: float | None = None  # the length of the sound, where the file is sure of it
+        self._timeline = Timeline(warnings, 0.0)
+
+    @property
+    def until(self) -> float:
+        """Where the sound so far ends on the recording's clock, in seconds."""
+        return self._timeline.until
+
+    def blocks(self, size: int) -> Iterator[Samples]:
+        """Blocks of exactly `size` samples, but for the last. Their borders do not depend on how frames come."""
+        held: list[Samples] = []
+        count = 0
+        for piece in self._pieces():
+            held.append(piece)
+            count += piece.shape[1]
+            if count >= size:
+                whole = np.concatenate(held, axis=1)
+                for start in range(0, count - size + 1, size):
+                    yield whole[:, start : start + size]
+                rest = whole[:, count // size * size :]
+                held, count = [rest], rest.shape[1]
+        if count:
+            yield np.concatenate(held, axis=1)
+
+    def _pieces(self) -> Iterator[Samples]:
+        for number, link in enumerate(self._file.structure.links):
+            sound = self._file.opened(link)
+            try:
+                if number == 0:
+                    self._timeline = Timeline(self._warnings, sound.start_seconds)
+                    self._stated = self._surely_stated(sound)
+                else:
+                    self._timeline.shift_to(sound.start_seconds)
+                yield from self._link(sound)
+            finally:
+                sound.close()
+        yield from self._end_run()
+        self._judge_end()
+
+    def _link(self, sound: Sound) -> Iterator[Samples]:
+        track = min(self._track, len(sound.tracks()) - 1)
+        for event in sound.events(track):
+            yield from self._take(event)
+        self._left_over = sound.left_over
+
+    def _take(self, event: Event) -> Iterator[Samples]:
+        until = self._timeline.until
+        if isinstance(event, Damage):
+            self._damage = (self._damage[0] if self._damage else until, until)
+            return
+        fresh = self._damage is not None and self._damage[1] == until
+        yield from self._place(event, tell=not fresh)
+        if self._damage is None:
+            return
+        if fresh:
+            self._damage = (self._damage[0], self._timeline.until - event.frame.samples / event.frame.sample_rate)
+        if self._timeline.until - self._damage[1] >= MISSING_SECONDS:
+            self._warnings.add(WarningCode.AUDIO_DAMAGED, *self._damage)
+            self._damage = None
+
+    def _place(self, heard: Heard, *, tell: bool) -> Iterator[Samples]:
+        frame = heard.frame
+        place = self._timeline.place(heard.seconds, frame.samples / frame.sample_rate, tell=tell)
+        if self._began_at is None:
+            self._began_at = place.seconds
+            self._channels = LAYOUTS.get(self._layout or "", frame.layout.nb_channels)
+        changed = self._run is not None and self._run.form != form_of(frame)
+        if changed:
+            self._warnings.add(WarningCode.FORMAT_CHANGED, place.seconds, place.seconds)
+        if self._run is None or changed or not place.joined:
+            yield from self._end_run()
+            yield from self._silence_until(round(place.seconds * self._rate))
+            self._run = Resampler(frame, self._rate, self._layout)
+        skipped = round(place.skip * frame.sample_rate)
+        if skipped < frame.samples:
+            run = self._run
+            yield from self._written_down(run.push(_without(frame, skipped)))
+
+    def _end_run(self) -> Iterator[Samples]:
+        run, self._run = self._run, None
+        if run is not None:
+            yield from self._written_down(run.finish())
+
+    def _silence_until(self, sample: int) -> Iterator[Samples]:
+        """Up to a sample of the recording's clock; the first frame has told how many channels there are."""
+        while self._written < sample:
+            piece = np.zeros((self._channels, min(self._rate, sample - self._written)), np.float32)
+            self._written += piece.shape[1]
+            yield piece
+
+    def _written_down(self, pieces: Iterable[Samples]) -> Iterator[Samples]:
+        for piece in pieces:
+            self._written += piece.shape[1]
+            yield _fitted(piece, self._channels)
+
+    def _surely_stated(self, sound: Sound) -> float | None:
+        structure = self._file.structure
+        if structure.stated_seconds is not None:
+            return structure.stated_seconds
+        sure = sound.format in EXACT or structure.length_stated
+        return sound.stated_seconds(self._track) if sure and len(structure.links) == 1 else None
+
+    def _judge_end(self) -> None:
+        """Whether the file ends before its sound does."""
+        until = self._timeline.until
+        if self._began_at is None:
+            return
+        stated_until = self._began_at + self._stated if self._stated is not None else None
+        short = stated_until is not None and until < stated_until - MISSING_SECONDS
+        damaged = self._damage is not None and self._stated is None
+        if self._file.structure.broken_off or self._left_over or short or damaged:
+            self._warnings.add(WarningCode.AUDIO_TRUNCATED, until, max(until, stated_until or until))
+
+
+def _fitted(piece: Samples, channels: int) -> Samples:
+    """The channels of a piece whose form differs from that of the first one."""
+    if piece.shape[0] == channels:
+        return piece
+    if channels == 1:
+        return np.asarray(piece.mean(0, keepdims=True), np.float32)
+    if piece.shape[0] == 1:
+        return np.repeat(piece, channels, axis=0)
+    fitted = np.zeros((channels, piece.shape[1]), np.float32)
+    shared = min(channels, piece.shape[0])
+    fitted[:shared] = piece[:shared]
+    return fitted
+
+
+def _without(frame: AudioFrame, count: int) -> AudioFrame:
+    """A frame less its first samples."""
+    if count <= 0:
+        return frame
+    interleaved = frame.layout.nb_channels if frame.format.is_packed else 1
+    samples: Any = np.ascontiguousarray(frame.to_ndarray()[:, count * interleaved :])
+    rest = AudioFrame.from_ndarray(samples, frame.format.name, frame.layout.name)
+    rest.sample_rate, rest.time_base = frame.sample_rate, frame.time_base
+    return rest

@@ -1,0 +1,71 @@
+"""Runs of frames to float samples at the rate that is wanted, in FFmpeg's own filter graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+
+Samples = npt.NDArray[np.float32]
+# Frames that are pushed before what is ready is taken: each look costs as much as a frame.
+PULL_EVERY = 32
+
+
+class Resampler:
+    """One run of frames of the same form. Gives float32 [channels, n]."""
+
+    def __init__(self, first: AudioFrame, rate: int, layout: str | None = None) -> None:
+        self.form = form_of(first)
+        self._pushed = 0
+        self._graph = av.filter.Graph()
+        self._graph.threads = 1
+        wanted = f"sample_fmts=fltp:sample_rates={rate}" + (f":channel_layouts={layout}" if layout else "")
+        self._source = self._graph.add_abuffer(
+            sample_rate=first.sample_rate,
+            format=first.format.name,
+            layout=first.layout.name,
+            time_base=first.time_base,
+        )
+        chain = [
+            self._source,
+            self._graph.add("aresample", str(rate)),
+            self._graph.add("aformat", wanted),
+            self._graph.add("asetnsamples", f"n={rate}:p=0"),
+            self._graph.add("abuffersink"),
+        ]
+        self._sink = chain[-1]
+        for left, right in pairwise(chain):
+            left.link_to(right)
+        self._graph.configure()
+
+    def push(self, frame: AudioFrame) -> Iterator[Samples]:
+        """The next frame; gives what is ready."""
+        frame.pts = None
+        self._source.push(frame)
+        self._pushed += 1
+        if self._pushed % PULL_EVERY == 0:
+            yield from self._ready()
+
+    def finish(self) -> Iterator[Samples]:
+        """The end of the run."""
+        self._source.push(None)
+        yield from self._ready()
+
+    def _ready(self) -> Iterator[Samples]:
+        while True:
+            try:
+                frame: Any = self._sink.pull()
+            except (av.error.BlockingIOError, av.error.EOFError):
+                return
+            # Float formats may hold what is no number.
+            yield np.nan_to_num(frame.to_ndarray(), copy=True, nan=0.0, posinf=1.0, neginf=-1.0)
+
+
+def form_of(frame: AudioFrame) -> tuple[int, str, str]:
+    """What must be the same for frames of one run."""
+    return frame.sample_rate, frame.format.name, frame.layout.name

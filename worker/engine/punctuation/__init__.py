@@ -1,0 +1,1 @@
+"""Punctuation of an endless stream of words."""

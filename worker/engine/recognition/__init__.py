@@ -1,0 +1,1 @@
+"""Paraformer: networks, predictor, tokens to timed words."""

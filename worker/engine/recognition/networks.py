@@ -1,0 +1,150 @@
+"""Paraformer's networks from features to tokens, in two layouts: padded for a GPU, packed for a CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from worker.engine.recognition.linear import Arithmetic
+from worker.engine.recognition.packed import Bounds, Decoder, Encoder
+from worker.engine.recognition.predictor import UPSAMPLING, Predictor
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Results for the segments of a batch, on the host."""
+
+    counts: list[int]
+    """Tokens per segment."""
+    ids: NDArray[np.int64]
+    """[sum of counts]: the most probable token at each position, segment after segment."""
+    log_probabilities: NDArray[np.float64]
+    """[sum of counts]: its log-probability."""
+    weights: list[NDArray[np.float32]]
+    """Per segment [3 * frames]: upsampled CIF weights, scaled to sum to its count."""
+
+
+class Networks(Protocol):
+    """Encoder, predictor and decoder."""
+
+    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+        """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores."""
+        ...
+
+
+class PaddedNetworks:
+    """FunASR's own modules over padded batches, on any device; one copy to the host for each batch.
+
+    In `bf16` and `fp16` the matrix products of encoder and decoder are made in 16 bits; normalisations, softmax and
+    the predictor stay in float32.
+    """
+
+    def __init__(self, model: Any, device: torch.device, precision: str = "fp32") -> None:
+        self._model = model
+        self._device = device
+        self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
+        self._predictor = Predictor(model.predictor)
+
+    @torch.inference_mode()
+    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+        """See `Networks`."""
+        lengths = lengths.to("cpu", torch.int64)
+        with self._arithmetic():
+            encoded, _ = self._model.encode(features.to(self._device), lengths)
+        encoded = encoded.float()
+        device_lengths = lengths.to(self._device)
+        mask = torch.arange(encoded.shape[1], device=self._device) < device_lengths[:, None]  # [B, T]
+        encoded = encoded.masked_fill(~mask[..., None], 0.0)
+        convolved = self._predictor.convolved(encoded)
+        embeddings, counts = self._predictor.integrate(encoded, convolved, mask, device_lengths)
+        weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
+        with self._arithmetic():
+            ids, log_probabilities = self._decode(encoded, device_lengths, embeddings, counts)
+        return _to_host(lengths.tolist(), counts, ids, log_probabilities, weights)
+
+    def _arithmetic(self) -> torch.autocast:
+        return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
+
+    def _decode(self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        decoder = self._model.decoder
+        places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
+        padded_counts = counts.clamp(min=1) if embeddings.shape[1] == 1 else counts
+        hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
+        return _best(decoder.output_layer(hidden[places]).float())
+
+
+class PackedNetworks:
+    """FunASR's weights over packed batches (CPU) (`worker.engine.recognition.packed`). Thread-safe."""
+
+    def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
+        self._predictor = Predictor(model.predictor)
+        self._encoder = Encoder(model.encoder, arithmetic)
+        self._decoder = Decoder(model.decoder, arithmetic)
+
+    @torch.inference_mode()
+    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+        """See `Networks`."""
+        frames = lengths.tolist()
+        rows = torch.cat([item[:length] for item, length in zip(features, frames, strict=True)])
+        bounds = _bounds(frames)
+        hidden = self._encoder(rows, bounds)
+        segments = [hidden[begin:end] for begin, end in pairwise(bounds.tolist())]
+        embeddings = [self._embeddings(segment) for segment in segments]
+        counts = [len(found) for found in embeddings]
+        weights = self._weights(segments, lengths, torch.tensor(counts))
+        tokens = torch.cat(embeddings)
+        if not len(tokens):
+            return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
+        ids, log_probabilities = _best(self._decoder(tokens, _bounds(counts), hidden, bounds))
+        return Scores(counts, ids.numpy(), log_probabilities.numpy().astype(np.float64), weights)
+
+    def _embeddings(self, segment: Tensor) -> Tensor:
+        """One segment alone, [T, D] → [N, D]: how many tokens it has must not depend on its neighbours."""
+        encoded = segment[None]
+        mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
+        found, counts = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
+        return found[0, : int(counts)]
+
+    def _weights(self, segments: Sequence[Tensor], lengths: Tensor, counts: Tensor) -> list[NDArray[np.float32]]:
+        encoded = pad_sequence(list(segments), batch_first=True)
+        mask = torch.arange(encoded.shape[1]) < lengths[:, None]
+        found = self._predictor.upsampled(encoded, self._predictor.convolved(encoded), mask, lengths, counts)
+        return _rows(found.numpy(), lengths.tolist())
+
+
+def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits float32 [N, vocabulary] → the best token (int64 [N]) and its log-probability (float32 [N])."""
+    if not len(logits):
+        return logits.new_empty(0, dtype=torch.int64), logits.new_empty(0)
+    best, ids = logits.max(dim=-1)
+    return ids, best - logits.logsumexp(dim=-1)
+
+
+def _bounds(lengths: Sequence[int]) -> Bounds:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _rows(weights: NDArray[np.float32], frames: Sequence[int]) -> list[NDArray[np.float32]]:
+    return [row[: length * UPSAMPLING] for row, length in zip(weights, frames, strict=True)]
+
+
+def _to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
+    """Everything in one float32 tensor and one copy (token ids are below 2**24 and stay exact)."""
+    parts = [counts.float(), ids.float(), log_probabilities, weights.flatten()]
+    packed = torch.cat(parts).cpu().numpy()
+    bounds = np.cumsum([part.numel() for part in parts])
+    host_counts, host_ids, host_logs, host_weights = np.split(packed, bounds[:-1])
+    return Scores(
+        host_counts.astype(np.int64).tolist(),
+        host_ids.astype(np.int64),
+        host_logs.astype(np.float64),
+        _rows(host_weights.reshape(len(frames), -1), frames),
+    )

@@ -1,0 +1,76 @@
+"""Paraformer, batched from audio to words.
+
+FunASR's networks, with a pipeline of our own around them. In fp32 a segment's result does not depend on the segments
+beside it: the predictor sees nothing beyond a segment's length. (FunASR's text changes with the batch.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from common.transcript.values import Word
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.networks import Networks
+from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.words import Vocabulary, join_tokens
+
+SHORTEST_SAMPLES = 400
+"""25 ms: one analysis window. A shorter segment has no frame and yields no words."""
+
+Segment = NDArray[np.int16]
+Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
+"""Segments (int16 [samples], 16 kHz) → features float32 [B, T, D] and lengths int64 [B]."""
+
+
+class Paraformer:
+    """FunASR's BiCifParaformer as a function from segments to words. Only one thread may call `recognise`.
+
+    `skipped` are the ids of blank, begin and end. On a CPU the batch is divided among `threads`.
+    """
+
+    def __init__(
+        self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, skipped: set[int], threads: ComputeThreads
+    ) -> None:
+        self._networks = networks
+        self._frontend = frontend
+        self._vocabulary = vocabulary
+        self._skipped = np.array(sorted(skipped))
+        self._threads = threads
+
+    def recognise(self, segments: Sequence[Segment]) -> list[list[Word]]:
+        """The words of each segment (int16 [samples], 16 kHz); times in ms from the segment's start.
+
+        A segment without speech gives an empty list and leaves the others as they are.
+        """
+        usable = [index for index, segment in enumerate(segments) if len(segment) >= SHORTEST_SAMPLES]
+        words: list[list[Word]] = [[] for _ in segments]
+        found = self._threads.run(self._recognise, [segments[index] for index in usable], len)
+        for index, result in zip(usable, found, strict=True):
+            words[index] = result
+        return words
+
+    def close(self) -> None:
+        """End the compute threads."""
+        self._threads.close()
+
+    def _recognise(self, segments: list[Segment]) -> list[list[Word]]:
+        scores = self._networks(*self._frontend(segments))
+        words, position = [], 0
+        for count, weights in zip(scores.counts, scores.weights, strict=True):
+            stop = position + count
+            words.append(self._words(scores.ids[position:stop], scores.log_probabilities[position:stop], weights))
+            position = stop
+        return words
+
+    def _words(
+        self, ids: NDArray[np.int64], log_probabilities: NDArray[np.float64], weights: NDArray[np.float32]
+    ) -> list[Word]:
+        """One segment's tokens → words; the arguments are that segment's part of `Scores`."""
+        kept = ~np.isin(ids, self._skipped)
+        ids, log_probabilities = ids[kept], log_probabilities[kept]
+        times = token_times(weights, len(ids))
+        return join_tokens(self._vocabulary, ids.tolist(), times.tolist(), log_probabilities.tolist())

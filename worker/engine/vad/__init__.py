@@ -1,0 +1,1 @@
+"""Voice activity detection: FSMN-VAD over a stream of any length."""

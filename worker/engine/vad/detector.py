@@ -1,0 +1,330 @@
+"""FSMN-VAD over a stream of audio of any length, equal to FunASR's, with a state that can be saved.
+
+The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=…)` of FunASR 1.4.16 on the whole file with
+dither 0. FunASR feeds its network 60 s at a time and carries the caches on. With `dynamic_silence=False` (`FIXED`
+here) its end-point machine keeps no memory of these borders, so nothing here depends on them. With
+`dynamic_silence=True` (`DYNAMIC`), FunASR's default, a lower threshold tells speech from noise, and how much silence
+ends a segment is decided at the start of each 60 s: 2 s where nobody speaks then, else 0.2 s.
+
+Scores are computed in stretches whose ends lie at fixed times of the audio, whatever blocks it comes in:
+block sizes, saves and restores cannot change a bit of them. Paper of the network: Zhang et al., "Deep-FSMN
+for Large Vocabulary Continuous Speech Recognition", https://arxiv.org/abs/1803.05030.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from common.errors import ModelUnavailable
+from worker.engine.features import MEL_BINS, SAMPLE_RATE, Cmvn, FeatureStream
+from worker.engine.vad.endpoint import (
+    IN_SPEECH,
+    MEMORY_SIZE,
+    NEXT,
+    PIECE,
+    TAKEN,
+    EndpointOptions,
+    advance,
+    new_memory,
+)
+from worker.engine.vad.network import Caches, FsmnNetwork
+
+FRAME_MS = 10
+STRETCH_MS = 10_000
+
+FIXED, DYNAMIC = "fixed", "dynamic"
+SEGMENTATIONS = (FIXED, DYNAMIC)
+
+BLOCK_MS = 60_000
+"""FunASR's `chunk_size` for whole files: where the dynamic mode decides anew."""
+
+DYNAMIC_SPEECH_THRES = 0.5
+DYNAMIC_SILENCE_MS = 2_000
+DYNAMIC_SILENCE_IN_SPEECH_MS = 200
+"""From FunASR's `DEFAULT_SILENCE_SCHEDULE`. It has other steps, but with blocks of 60 s the speech at the start of one
+counts as 0 or 60 s long: as no segment is longer, one has always ended within the block."""
+
+NO_LIMIT = 1 << 40
+SHORTEST_LIMIT_MS = 1_000
+
+Int16 = npt.NDArray[np.int16]
+Segment = tuple[int, int]
+Score = Callable[[torch.Tensor, Caches], tuple[torch.Tensor, Caches]]
+"""(float32 features [1, T, D], caches of the network) → silence probability, float32 [T], and the next caches."""
+
+Value = TypeVar("Value")
+
+
+def _once(call: Callable[[], Value]) -> Value:
+    return call()
+
+
+@dataclass(frozen=True, slots=True)
+class VadConfig:
+    """The end-point settings of a VAD model, under FunASR's names (`vad_post_conf` and the model's defaults)."""
+
+    max_end_silence_time: int = 800
+    window_size_ms: int = 200
+    sil_to_speech_time_thres: int = 150
+    speech_to_sil_time_thres: int = 150
+    do_extend: bool = True
+    lookback_time_start_point: int = 200
+    lookahead_time_end_point: int = 100
+    max_single_segment_time: int = 60_000
+    speech_noise_thres: float = 0.6
+    speech_2_noise_ratio: float = 1.0
+    sil_pdf_ids: tuple[int, ...] = (0,)
+    lfr_m: int = 5
+
+    @classmethod
+    def of(cls, module: torch.nn.Module, lfr_m: int = 5) -> VadConfig:
+        """Read the settings of a loaded FsmnVADStreaming. Raises ModelUnavailable for modes that none uses."""
+        options: Any = module.vad_opts
+        # A decibel of int16 audio lies in -60 … 26 and the noise level with it: such limits never act.
+        inert = options.snr_thres <= -87 and options.decibel_thres <= -60
+        if not inert or options.detect_mode != 1 or options.frame_in_ms != FRAME_MS:
+            raise ModelUnavailable("this VAD model uses loudness limits or single-utterance mode; not supported")
+        names = [name for name in cls.__dataclass_fields__ if name not in ("sil_pdf_ids", "lfr_m", "do_extend")]
+        values = {name: getattr(options, name) for name in names}
+        return cls(**values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m)
+
+    def endpoint(self, max_segment_ms: int | None) -> EndpointOptions:
+        """The machine's options; a `max_segment_ms` replaces FunASR's hard limit by the cutter."""
+        if max_segment_ms is not None and max_segment_ms < SHORTEST_LIMIT_MS:
+            raise ValueError(f"max_segment_ms must be at least {SHORTEST_LIMIT_MS}")
+        return EndpointOptions(
+            window=self.window_size_ms // FRAME_MS,
+            to_speech=self.sil_to_speech_time_thres // FRAME_MS,
+            to_silence=self.speech_to_sil_time_thres // FRAME_MS,
+            end_silence_ms=self.max_end_silence_time - self.speech_to_sil_time_thres,
+            frame_ms=FRAME_MS,
+            lookback=self.lookback_time_start_point // FRAME_MS,
+            lookahead=self.lookahead_time_end_point // FRAME_MS,
+            extend=self.do_extend,
+            longest_segment=self.max_single_segment_time // FRAME_MS if max_segment_ms is None else NO_LIMIT,
+            longest_piece=0 if max_segment_ms is None else max_segment_ms // FRAME_MS,
+        )
+
+
+class Retry(Protocol):
+    """Runs a call that changes nothing when it fails, again if that may help."""
+
+    def __call__(self, call: Callable[[], Value], /) -> Value:
+        """What the call returned."""
+        ...
+
+
+class Vad:
+    """A loaded FSMN-VAD. One object serves many streams; streams may live in different threads.
+
+    The network keeps nothing between calls, yet an engine that gives one thread the device passes
+    its own `score` to the streams, which runs `Vad.score` there.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        cmvn: Cmvn | None,
+        config: VadConfig | None = None,
+        device: torch.device | str = "cpu",
+        *,
+        stretch_ms: int = STRETCH_MS,
+    ) -> None:
+        self.config = config or VadConfig.of(module)
+        self.device = torch.device(device)
+        self.stretch_samples = stretch_ms * SAMPLE_RATE // 1000
+        self._network = FsmnNetwork(module.encoder, self.device, self.config.sil_pdf_ids)
+        self._cmvn = cmvn.to(self.device) if cmvn is not None else None
+        width = self.config.lfr_m * MEL_BINS
+        if cmvn is not None and len(cmvn.shift) != width:
+            raise ModelUnavailable(f"the VAD's normalisation has {len(cmvn.shift)} values, {width} were expected")
+
+    def score(self, features: torch.Tensor, caches: Caches) -> tuple[torch.Tensor, Caches]:
+        """Probability of silence, float32 [T], of normalised features [1, T, D], and the caches for what follows."""
+        return self._network(features[0], caches)
+
+    def normalised(self, features: torch.Tensor) -> torch.Tensor:
+        """What the network reads: stacked frames [T, D] after mean and variance normalisation."""
+        return features if self._cmvn is None else self._cmvn.apply(features)
+
+    def stream(
+        self,
+        max_segment_ms: int | None = 30_000,
+        *,
+        segmentation: str = FIXED,
+        score: Score | None = None,
+        retry: Retry = _once,
+    ) -> VadStream:
+        """A new stream at the start of an audio; None instead of a limit cuts as FunASR does, hard at 60 s.
+
+        `segmentation` is FIXED or DYNAMIC, as the module describes them.
+
+        `retry` runs the computation of each stretch, and may run it again when it failed.
+        """
+        return VadStream(self, max_segment_ms, segmentation, score or self.score, retry)
+
+    def restore(self, state: dict[str, Any], *, score: Score | None = None, retry: Retry = _once) -> VadStream:
+        """A stream that goes on exactly where `VadStream.state()` was taken."""
+        stream = VadStream(self, state["max_segment_ms"], state["segmentation"], score or self.score, retry)
+        stream._restore(state)
+        return stream
+
+
+class VadStream:
+    """Speech segments of one channel, found while its samples arrive."""
+
+    def __init__(self, vad: Vad, max_segment_ms: int | None, segmentation: str, score: Score, retry: Retry) -> None:
+        if segmentation not in SEGMENTATIONS:
+            raise ValueError(f"the segmentation {segmentation!r} is not one of {', '.join(SEGMENTATIONS)}")
+        if segmentation == DYNAMIC and BLOCK_MS * SAMPLE_RATE // 1000 % vad.stretch_samples:
+            raise ValueError("stretches must divide the 60 s after which the dynamic mode decides anew")
+        self._vad = vad
+        self._segmentation = segmentation
+        self._speech_thres = DYNAMIC_SPEECH_THRES if segmentation == DYNAMIC else vad.config.speech_noise_thres
+        self._score = score
+        self._retry = retry
+        self._max_segment_ms = max_segment_ms
+        self._options = vad.config.endpoint(max_segment_ms)
+        self._features = FeatureStream(vad.config.lfr_m, vad.device)
+        self._caches: Caches = {}
+        self._memory = new_memory()
+        self._window = np.zeros(self._options.window, np.uint8)
+        self._speech = np.zeros(0, np.uint8)  # decisions from frame `_speech_from` on
+        self._speech_from = 0
+        self._waiting: list[Int16] = []
+        self._waiting_samples = 0
+        self._scored_samples = 0
+
+    def accept(self, samples: Int16) -> list[Segment]:
+        """Take int16 [n] more samples; returns the segments (start_ms, end_ms) that are finished by now.
+
+        Decisions are made a stretch at a time (`Vad.stretch_samples`), so they lag behind by up to one stretch.
+        """
+        self._waiting.append(samples)
+        self._waiting_samples += len(samples)
+        size = self._vad.stretch_samples
+        if self._waiting_samples < size:
+            return []
+        joined = np.concatenate(self._waiting)
+        found: list[Segment] = []
+        whole = len(joined) // size * size
+        for begin in range(0, whole, size):
+            found += self._decide(joined[begin : begin + size], final=False)
+        self._waiting = [joined[whole:].copy()]
+        self._waiting_samples = len(joined) - whole
+        return found
+
+    def finish(self) -> list[Segment]:
+        """The audio has ended: the remaining segments. The stream takes nothing more."""
+        rest = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
+        self._waiting, self._waiting_samples = [], 0
+        return self._decide(rest, final=True)
+
+    @property
+    def position_samples(self) -> int:
+        """Samples accepted so far; after a restore, the first sample to feed."""
+        return self._scored_samples + self._waiting_samples
+
+    @property
+    def decided_ms(self) -> int:
+        """Time up to which frames have been decided on."""
+        return int(self._memory[NEXT]) * FRAME_MS
+
+    @property
+    def in_speech(self) -> bool:
+        """Whether a segment is open at `decided_ms`."""
+        return bool(self._memory[IN_SPEECH])
+
+    @property
+    def keep_from_ms(self) -> int:
+        """No segment yet to come starts before this time; audio before it may be forgotten."""
+        return self._earliest_frame() * FRAME_MS
+
+    def _earliest_frame(self) -> int:
+        if self.in_speech:
+            return int(self._memory[PIECE])
+        back = self._options.window + (self._options.lookback if self._options.extend else 0)
+        return int(max(self._memory[TAKEN], self._memory[NEXT] - back, 0))
+
+    def _begin_block(self) -> None:
+        """Decide how much silence ends a segment in the 60 s to come."""
+        silence_ms = DYNAMIC_SILENCE_IN_SPEECH_MS if self.in_speech else DYNAMIC_SILENCE_MS
+        end_silence_ms = max(silence_ms - self._vad.config.speech_to_sil_time_thres, 0)
+        self._options = self._options._replace(end_silence_ms=end_silence_ms)
+
+    def _decide(self, samples: Int16, *, final: bool) -> list[Segment]:
+        if self._segmentation == DYNAMIC and self._scored_samples % (BLOCK_MS * SAMPLE_RATE // 1000) == 0:
+            self._begin_block()
+        features, caches, silence = self._retry(lambda: self._silence(samples, final))
+        self._scored_samples += len(samples)
+        self._features, self._caches = features, caches
+        if len(silence) == 0:
+            return []
+        # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
+        speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._speech_thres
+        self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
+        out = np.empty((len(self._speech) + 2, 2), np.int64)
+        count = advance(self._speech, self._speech_from, final, self._memory, self._window, self._options, out)
+        forget = self._earliest_frame() - self._speech_from
+        if forget > 0:
+            self._speech = self._speech[forget:].copy()
+            self._speech_from += forget
+        return [(int(start) * FRAME_MS, int(end) * FRAME_MS) for start, end in out[:count]]
+
+    def _silence(self, samples: Int16, final: bool) -> tuple[FeatureStream, Caches, npt.NDArray[np.float64]]:
+        """Features, caches and probabilities of silence after `samples`; changes nothing, so it may be repeated."""
+        features = copy(self._features)  # which replaces its arrays and never writes into them
+        stacked = features.accept(samples, final=final)
+        if len(stacked) == 0:
+            return features, self._caches, np.empty(0)
+        silence, caches = self._score(self._vad.normalised(stacked)[None], self._caches)
+        return features, caches, silence.cpu().numpy().astype(np.float64)
+
+    def state(self) -> dict[str, Any]:
+        """All that `Vad.restore` needs: numbers, None, flags and numpy arrays, nested at most one level.
+
+        About 40 kB for the production model, plus the samples since the last stretch border, none when the
+        position is a multiple of `Vad.stretch_samples`. It does not grow with the audio.
+        """
+        waiting = np.concatenate(self._waiting) if self._waiting else np.zeros(0, np.int16)
+        features = {f"features_{name}": value for name, value in self._features.state().items()}
+        return {
+            "max_segment_ms": self._max_segment_ms,
+            "segmentation": self._segmentation,
+            "end_silence_ms": self._options.end_silence_ms,
+            "stretch_samples": self._vad.stretch_samples,
+            "scored_samples": self._scored_samples,
+            "waiting": waiting,
+            "memory": self._memory.copy(),
+            "window": self._window.copy(),
+            "speech": self._speech.copy(),
+            "speech_from": self._speech_from,
+            "caches": {name: cache.cpu().numpy().copy() for name, cache in self._caches.items()},
+            **features,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state["stretch_samples"] != self._vad.stretch_samples:
+            raise ValueError("the state was saved with another stretch length")
+        self._options = self._options._replace(end_silence_ms=int(state["end_silence_ms"]))
+        self._scored_samples = int(state["scored_samples"])
+        waiting = np.array(state["waiting"], dtype=np.int16)
+        self._waiting, self._waiting_samples = [waiting], len(waiting)
+        self._memory = np.array(state["memory"], dtype=np.int64).reshape(MEMORY_SIZE)
+        self._window = np.array(state["window"], dtype=np.uint8).reshape(self._options.window)
+        self._speech = np.array(state["speech"], dtype=np.uint8)
+        self._speech_from = int(state["speech_from"])
+        device = self._vad.device
+        self._caches = {
+            name: torch.from_numpy(np.array(cache, dtype=np.float32)).to(device)
+            for name, cache in state["caches"].items()
+        }
+        prefix = "features_"
+        self._features.restore({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
