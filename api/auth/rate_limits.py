@@ -1,7 +1,7 @@
 """Calls a minute, counted in Redis for all API processes together.
 
-Each process also counts by itself. While Redis does not respond in time, which callers can bring about by keeping it or
-our event loop busy, that count decides: a limit then holds for each process, and never for none.
+Each process also counts by itself, and a call must be within both counts. Callers can make Redis late by keeping it or
+our event loop busy. It then misses calls; a limit still holds for each process, also when Redis is back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -47,6 +47,14 @@ class CallCount:
     untold: int = 0
 
 
+class Verdict(NamedTuple):
+    """Whether a call is within the limit, and what is left of that; the stricter one is the lesser."""
+
+    allowed: bool
+    remaining: int
+    reset_at: float
+
+
 class RateLimits:
     """One per process, for the event loop that first uses it."""
 
@@ -56,12 +64,12 @@ class RateLimits:
             implementation="redispy",
             key_prefix="paraqueue:calls",
             wrap_exceptions=True,
-            socket_timeout=PATIENCE_SECONDS,
-            socket_connect_timeout=PATIENCE_SECONDS,
+            # No socket_timeout: redis-py sends a command that timed out again, which would count a call twice.
         )
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._own = SlidingWindowCounterRateLimiter(MemoryStorage())
-        self._tallies: OrderedDict[str, CallCount] = OrderedDict()
+        # Under the limit too: when that changes, the counts in Redis and in memory begin anew.
+        self._tallies: OrderedDict[tuple[str, int], CallCount] = OrderedDict()
         self._away_until = 0.0
         self._away = False
 
@@ -75,14 +83,14 @@ class RateLimits:
         return _headers(*tightest) if tightest is not None else {}
 
     async def _counted(self, name: str, limit: int) -> CallCount:
-        tally = self._tallies.get(name)
+        tally = self._tallies.get((name, limit))
         now = time.monotonic()
         if tally is not None and now - tally.asked_at < TOGETHER_SECONDS:
             if tally.untold < tally.remaining // TOGETHER_SHARE:
                 tally.untold += 1
                 return tally
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
-            tally = self._remember(name, CallCount(now))
+            tally = self._remember((name, limit), CallCount(now))
         tally.asked_at = now  # those that come while Redis is asked need not ask too
         if not await self._count(limit, name, tally):
             raise TooManyCalls(limit, seconds_until(tally.reset_at), _headers(limit, tally))
@@ -93,40 +101,46 @@ class RateLimits:
         item = RateLimitItemPerMinute(limit)
         untold, tally.untold = tally.untold, 0
 
-        verdicts: list[bool] = []
+        async def counted(limiter: SlidingWindowCounterRateLimiter) -> Verdict:
+            allowed = await limiter.hit(item, name, cost=untold + 1)
+            reset_at, remaining = await limiter.get_window_stats(item, name)
+            return Verdict(allowed, remaining, reset_at)
 
-        async def counted(limiter: SlidingWindowCounterRateLimiter) -> tuple[float, int]:
-            verdicts.append(await limiter.hit(item, name, cost=untold + 1))
-            return await limiter.get_window_stats(item, name)
-
-        tally.reset_at, tally.remaining = await self.ask(counted)
-        # Of this process alone the count is never too high; Redis' may miss calls that came while it was late.
-        allowed = all(verdicts)
-        if not allowed:  # nothing was counted
+        # Both must allow the call: Redis misses those that came while it was late, and this process those of others.
+        # A call that one of them refuses does not count with the other, or clients that go on calling would use up
+        # with refused calls what they may call.
+        may = await self._own.test(item, name, cost=untold + 1)
+        verdict = await self.ask(counted) if may else None
+        if verdict is None or verdict.allowed:
+            own = await counted(self._own)
+            verdict = own if verdict is None else min(own, verdict)
+        tally.remaining, tally.reset_at = verdict.remaining, verdict.reset_at
+        if not verdict.allowed:  # nothing was counted
             tally.untold += untold
-        return allowed
+        return verdict.allowed
 
-    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T:
-        """What Redis says, or this process alone where Redis is away, late, or was a moment ago.
-
-        The question is put to both, so that a count in memory is there when it is needed. It takes milliseconds.
-        """
-        own = await question(self._own)
+    async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
+        """What Redis says; None where it is away, late, or was a moment ago. It takes milliseconds."""
         if time.monotonic() < self._away_until:
-            return own
+            return None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 told = await question(self._limiter)
         except Exception as error:  # whatever it is: a limit is no reason to refuse work
             self._stumbled(error)
-            return own
+            return None
         if self._away:
             self._away = False
             RATE_LIMITS_LOCAL.set(0)
             log.info("rate_limits_shared")
         return told
 
-    def _remember(self, name: str, tally: CallCount) -> CallCount:
+    async def longest_wait(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[int]]) -> int:
+        """The longer of the waits in seconds that this process and Redis say."""
+        own = await question(self._own)
+        return max(own, await self.ask(question) or 0)
+
+    def _remember(self, name: tuple[str, int], tally: CallCount) -> CallCount:
         self._tallies[name] = tally
         self._tallies.move_to_end(name)
         while len(self._tallies) > REMEMBERED_KEYS:

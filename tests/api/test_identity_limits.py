@@ -116,6 +116,40 @@ def test_a_limit_holds_while_redis_does_not_answer_in_time(
         assert {answer.status_code for answer in answers} == {200, 429}
 
 
+def test_calls_that_redis_missed_still_count_when_it_is_back(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    within_one_minute()
+    _, headers = key_of(api, requests_per_minute=10)
+    monkeypatch.setattr(api.service.rates, "_away_until", time.monotonic() + 3600)
+    answers = [api.client.get("/v1/models", headers=headers).status_code for _ in range(3)]
+    monkeypatch.setattr(api.service.rates, "_away_until", 0.0)
+    answers += [api.client.get("/v1/models", headers=headers).status_code for _ in range(17)]
+    assert answers == [200] * 10 + [429] * 10
+
+
+def test_calls_that_are_refused_use_up_nothing(api: Api, valkey: Valkey) -> None:
+    """Neither what Redis refuses in this process, nor what this process refuses in Redis."""
+    limit = 10
+    key, _ = key_of(api, requests_per_minute=limit)
+    caller = api.service.authenticator._caller_of(key, OwnLimits())
+
+    async def allowed(process: rate_limits.RateLimits, calls: int) -> int:
+        number = 0
+        for _ in range(calls):
+            with suppress(RateLimited):
+                number += bool(await process.count(caller))
+        return number
+
+    async def called() -> list[int]:
+        one, other, third = (rate_limits.RateLimits(api.service.settings) for _ in range(3))
+        numbers = [await allowed(one, limit), await allowed(other, 3 * limit)]
+        with redis.Redis.from_url(valkey.url()) as client:
+            client.flushall()  # as after the window
+        return [*numbers, await allowed(one, 3 * limit), await allowed(other, 4), await allowed(third, limit)]
+
+    within_one_minute()
+    assert asyncio.run(called()) == [limit, 0, 0, 4, limit - 4]
+
+
 def test_the_queue_of_a_key_takes_so_many_jobs_and_no_more(api: Api) -> None:
     key, headers = key_of(api, max_queued=5)
     with ThreadPoolExecutor(12) as clients:
