@@ -48,6 +48,7 @@ def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     with redis.Redis.from_url(valkey.url()) as client:
         client.flushall()
+    shared.service.rates._own.storage.storage.clear()  # what the process itself counted
     return shared.emptied()
 
 
