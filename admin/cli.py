@@ -130,7 +130,7 @@ def _announce(settings: Settings, database: Database) -> None:
                 database,
                 Publisher(queue),
                 redispatch_seconds=settings.redispatch_seconds,
-                key_max_running=settings.key_max_running,
+                tenant_max_running=settings.tenant_max_running,
             )
     except Unavailable as error:
         print(f"paraqueue: {error.message}; the next sweep announces them", file=sys.stderr)

@@ -24,7 +24,7 @@ from api.http.request_log import RequestLog
 from api.http.security_headers import SecurityHeaders
 from api.job_notifications import JobNotifications
 from api.keys import routes as keys
-from api.keys import session
+from api.keys import session, tenants
 from api.openai import models
 from api.openai import routes as openai
 from api.ops import console, docs, health, metrics
@@ -102,7 +102,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestLog)  # the last one added is the outermost
     problems.install(app)
     data = (search, transcriptions, transcripts, sentences, audio, peaks, events, batches, presigned, uploads, openai)
-    for resource in (*data, webhooks, models, keys, usage, session, health, metrics, docs, console):
+    for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
         app.include_router(resource.router)
     docs.describe(app)
     return app
@@ -117,7 +117,7 @@ def _start(settings: Settings) -> Service:
         database,
         publisher,
         redispatch_seconds=settings.redispatch_seconds,
-        key_max_running=settings.key_max_running,
+        tenant_max_running=settings.tenant_max_running,
         wake_deliverers=publisher.wake_deliverers,
     )
     dispatcher.start()

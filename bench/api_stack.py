@@ -18,7 +18,7 @@ import httpx
 import psycopg
 
 from bench.load import Measured, Plan
-from common import keys
+from common import keys, tenants
 from common.db import Database
 from dev.postgres import start_postgres
 from dev.process import Child, free_port, spawn, stop_all, wait_until
@@ -145,8 +145,9 @@ def _key(database_url: str) -> dict[str, str]:
     """An API key like that of a customer's program, with limits that are counted but never reached."""
     database = Database(database_url.replace("postgresql://", "postgresql+psycopg://", 1), 1)
     try:
-        limits = keys.KeyLimits(requests_per_minute=100_000_000, max_queued=0, audio_minutes_per_day=100_000_000)
-        _, secret = keys.create(database, keys.NewKey("bench", limits=limits))
+        limits = {"requests_per_minute": 100_000_000, "max_queued": 0, "audio_minutes_per_day": 100_000_000}
+        tenants.set_limits(database, "bench", dict(limits))
+        _, secret = keys.create(database, keys.NewKey("bench", tenant="bench"))
     finally:
         database.close()
     return {"Authorization": f"Bearer {secret}"}

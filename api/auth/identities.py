@@ -17,12 +17,13 @@ from api.auth.callers import Caller, limits_of
 from api.auth.lockout import Lockout, address_of
 from api.auth.sessions import Session, Sessions
 from api.auth.tokens import Tokens
-from common import keys, sessions
+from common import keys, sessions, tenants
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
-from common.keys import ALL_SCOPES, ApiKey, KeyLimits
+from common.keys import ALL_SCOPES, ApiKey
 from common.models import DEFAULT_TENANT
 from common.settings import API_KEY_PREFIX, Settings
+from common.tenants import OwnLimits
 
 # Polling must not cost a database query per call; a revoked key may keep working for this long.
 REMEMBERED_SECONDS = 5.0
@@ -51,7 +52,7 @@ class Authenticator:
         """
         if self._settings.auth == "off":
             self._check_local(request)
-            return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(KeyLimits(), self._settings))
+            return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(OwnLimits(), self._settings))
         credential = credential_of(request.headers)
         shown = credential or self.sessions.sealed(request)
         if shown is None:
@@ -109,7 +110,7 @@ class Authenticator:
 
     def _by_hash(self, digest: bytes) -> Caller:
         self._ensure_admin_key()
-        return self._caller_of(keys.authenticated(self._database, digest))
+        return self._caller_of(*keys.authenticated(self._database, digest))
 
     def _by_session(self, session: Session) -> Caller:
         """Authenticate by the session's original key, if still valid; such a caller cannot begin or extend sessions."""
@@ -119,7 +120,7 @@ class Authenticator:
 
     def _by_token(self, token: str) -> Caller:
         bearer = self._tokens.bearer(token)
-        limits = limits_of(KeyLimits(), self._settings)
+        limits = limits_of(tenants.limits_of(self._database, bearer.tenant), self._settings)
         return Caller(bearer.tenant, bearer.key_id, bearer.name, bearer.scopes, limits)
 
     def _ensure_admin_key(self) -> None:
@@ -129,8 +130,9 @@ class Authenticator:
             keys.ensure_admin_key(self._database, given.get_secret_value() if given is not None else None)
             self._admin_key_known = True
 
-    def _caller_of(self, key: ApiKey) -> Caller:
-        return Caller(key.tenant, key.id, key.name, key.scopes, limits_of(key.limits, self._settings), True)
+    def _caller_of(self, key: ApiKey, own: OwnLimits) -> Caller:
+        limits = limits_of(own, self._settings, key.limits)
+        return Caller(key.tenant, key.id, key.name, key.scopes, limits, True, key.limits, key.expires_at)
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._remembered[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)

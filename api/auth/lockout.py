@@ -44,7 +44,7 @@ class Lockout:
             full = [limit for limit in limits if not await limiter.test(*limit)]
             return max([0, *[await _wait_seconds(limiter, *limit) for limit in full]])
 
-        seconds = await self._rates.ask(wait_seconds) if self._on else 0
+        seconds = await self._rates.longest_wait(wait_seconds) if self._on else 0
         if seconds:
             raise _refusal(seconds)
 
@@ -61,7 +61,7 @@ class Lockout:
                     return await _wait_seconds(limiter, *limit)
             return 0
 
-        seconds = await self._rates.ask(wait_seconds) if self._on else 0
+        seconds = await self._rates.longest_wait(wait_seconds) if self._on else 0
         log.info("credential_refused", address=address, limited=bool(seconds))
         if seconds:
             raise _refusal(seconds)

@@ -11,8 +11,9 @@ from jwt import PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWKClientError, PyJWTError
 
 from common.errors import Unauthenticated, Unavailable
-from common.keys import TENANT_NAME, Scope
+from common.keys import Scope
 from common.settings import AuthSettings
+from common.tenants import TENANT_NAME
 
 # The settings choose the algorithms, never the token: a public key must not be accepted as an HMAC secret.
 WITH_SECRET = ("HS256",)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from api.auth.callers import Caller
 from api.deps import AdminCaller, ServiceDep, public_url, v1_router
@@ -39,21 +39,31 @@ def _seen_by(caller: Caller) -> str | None:
 def create(
     request: Request, response: Response, service: ServiceDep, caller: AdminCaller, asked: KeyCreate
 ) -> KeyWithSecret:
-    """Make a key. The answer holds it, and it cannot be read again."""
+    """Make a key. The answer holds it, and it cannot be read again.
+
+    What is not said of it is as with the key that makes it; it can have no more than that one: no other scopes, no
+    wider limits, no longer time. It ends when that one is revoked.
+    """
     tenant = asked.tenant or caller.tenant
     if tenant != caller.tenant and not caller.operator:
         raise Forbidden("only the operator may create keys for other tenants")
     new = NewKey(asked.name, tenant, frozenset(asked.scopes), asked.expires_at, limits_in(asked.limits))
-    key, secret = keys.create(service.database, new)
+    key, secret = keys.create(service.database, new, caller.maker)
     response.headers["Location"] = f"{public_url(request, service)}/v1/keys/{key.public_id}"
     response.headers["Cache-Control"] = "no-store"
     return with_secret(key, secret)
 
 
 @router.get("")
-def list_keys(service: ServiceDep, caller: AdminCaller) -> KeyList:
-    """The keys that you see, newest first."""
-    return KeyList(data=[key_out(key) for key in keys.all_keys(service.database, tenant=_seen_by(caller))])
+def list_keys(
+    service: ServiceDep,
+    caller: AdminCaller,
+    after: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> KeyList:
+    """A page of the keys that you see, newest first. Keys that were revoked a month ago are not listed any more."""
+    page = keys.key_page(service.database, tenant=_seen_by(caller), after=after, limit=limit)
+    return KeyList(data=[key_out(key) for key in page.keys], next=page.next_cursor)
 
 
 @router.get("/{key_id}")
@@ -64,7 +74,7 @@ def get_key(service: ServiceDep, caller: AdminCaller, key: KeyId) -> KeyOut:
 
 @router.delete("/{key_id}", status_code=204, response_class=Response)
 def revoke(service: ServiceDep, caller: AdminCaller, key: KeyId) -> None:
-    """End a key for good. Its jobs and its usage stay."""
+    """End a key for good, and all keys that were made with it. Their jobs and their usage stay."""
     keys.revoke(service.database, key, tenant=_seen_by(caller))
 
 
@@ -74,6 +84,8 @@ def rotate(
 ) -> KeyWithSecret:
     """A new secret, shown this once. Until the grace time ends, the old one works as well."""
     grace_seconds = (asked or KeyRotate()).grace_hours * HOUR_SECONDS
-    rotated, secret = keys.rotate(service.database, key, grace_seconds=grace_seconds, tenant=_seen_by(caller))
+    rotated, secret = keys.rotate(
+        service.database, key, grace_seconds=grace_seconds, tenant=_seen_by(caller), maker=caller.maker
+    )
     response.headers["Cache-Control"] = "no-store"
     return with_secret(rotated, secret)

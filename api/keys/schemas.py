@@ -1,4 +1,4 @@
-"""Request and response models of API keys."""
+"""Requests and responses about API keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from api.http.datetimes import Moment
-from common.keys import TENANT_NAME, ApiKey, KeyLimits, Scope
+from common.keys import ApiKey, Scope
+from common.tenants import TENANT_NAME, OwnLimits
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Own = Annotated[int | None, Field(ge=0, le=2_000_000_000, strict=True)]
 
 
 class LimitsOfKey(BaseModel):
-    """A key's own limits: null takes the setting, 0 is no limit."""
+    """A key's own limits, inside of its tenant's; null and 0: no narrower ones."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -85,23 +86,24 @@ class KeyWithSecret(KeyOut):
 
 
 class KeyList(BaseModel):
-    """Keys, newest first; revoked ones too."""
+    """Some keys, newest first; revoked ones too, for a month."""
 
     data: list[KeyOut]
+    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
 
 
-def limits_in(asked: LimitsOfKey) -> KeyLimits:
-    """Convert limits to the internal type."""
-    return KeyLimits(**asked.model_dump())
+def limits_in(asked: LimitsOfKey) -> OwnLimits:
+    """The limits as the rules take them."""
+    return OwnLimits(**asked.model_dump())
 
 
 def key_out(key: ApiKey) -> KeyOut:
-    """Convert a key to its API representation."""
+    """A key as clients see it."""
     return KeyOut.model_validate(_fields(key))
 
 
 def with_secret(key: ApiKey, secret: str) -> KeyWithSecret:
-    """Convert a new key, including its secret, for the one response that shows it."""
+    """A key as its maker sees it, once."""
     return KeyWithSecret.model_validate({**_fields(key), "key": secret})
 
 

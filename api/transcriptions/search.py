@@ -8,11 +8,14 @@ from typing import Annotated, Literal
 from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
+from api.auth.concurrency import Concurrency
 from api.deps import ReadCaller, ServiceDep, public_url, v1_router
 from common import jobs
 
 # Include it before the routes with an id in their path: "search" is not an id.
 router = v1_router("/v1/transcriptions", "transcriptions")
+# Each takes a thread and a connection, up to the time-out of a search; a page that searches as one types needs two.
+SEARCHES = Concurrency(3)
 
 
 class HitOut(BaseModel):
@@ -51,7 +54,8 @@ def search(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> HitPage:
     """The sentences in which all words of `q` stand."""
-    found = jobs.search(service.database, q, tenant=caller.tenant, after=after, limit=limit)
+    with SEARCHES.of(caller.tenant):
+        found = jobs.search(service.database, q, tenant=caller.tenant, after=after, limit=limit)
     base_url = public_url(request, service)
     data = [
         HitOut(

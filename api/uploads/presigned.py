@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import ServiceDep, SubmitCaller, v1_router
 from api.uploads import tus
-from api.uploads.routes import HOUR_SECONDS, UploadId
+from api.uploads.routes import HOUR_SECONDS, UploadId, room_of
 from common import uploads
 from common.errors import UploadTooLarge
 from common.uploads import Upload
@@ -60,6 +60,7 @@ def begin(service: ServiceDep, caller: SubmitCaller, asked: PresignedCreate) -> 
         key_id=caller.key_id,
         length=asked.bytes,
         name=tus.plain_name(asked.name or ""),
+        room=room_of(service, caller),
         seconds=min(service.settings.upload_retention_hours * HOUR_SECONDS, LONGEST_SECONDS),
     )
     return _shown(upload, [PartOut(number=part.number, bytes=part.size, url=part.url) for part in parts])

@@ -9,12 +9,13 @@ from typing import Annotated
 from fastapi import Depends, Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from api.auth.callers import Caller
 from api.deps import CallerDep, Service, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http.body_writer import BodyWriter
 from api.uploads import tus
 from common import ids, uploads
 from common.errors import InvalidRequest
-from common.uploads import Append, Terms, Upload
+from common.uploads import Append, Room, Terms, Upload
 
 router = v1_router("/v1/uploads", "uploads")
 HOUR_SECONDS = 3600.0
@@ -55,6 +56,7 @@ async def create(request: Request, service: ServiceDep, caller: SubmitCaller) ->
         metadata=text,
         part_bytes=max(PART_BYTES, -(-(length or limit) // PARTS)),
         retention_seconds=_retention(service),
+        room=room_of(service, caller),
     )
     if tus.brings_bytes(request) or length == 0:
         terms = Terms(caller.tenant, 0, None, checksum, limit, _retention(service))
@@ -100,6 +102,12 @@ async def remove(service: ServiceDep, caller: SubmitCaller, upload_id: UploadId)
     """Delete an upload, finished or not, of which no transcription was made."""
     await run_in_threadpool(uploads.remove, service.database, service.storage, upload_id, tenant=caller.tenant)
     return Response(status_code=204)
+
+
+def room_of(service: Service, caller: Caller) -> Room:
+    """What the tenant's open uploads may come to."""
+    settings = service.settings
+    return Room(settings.tenant_open_uploads, settings.tenant_open_upload_bytes, caller.limits.max_upload_bytes)
 
 
 def _retention(service: Service) -> float:

@@ -3,7 +3,7 @@
 `common.webhooks` and `common.uploads` read job rows in the same transactions and write rows of their own.
 """
 
-from common.jobs.accounting.quota import Quota
+from common.jobs.accounting.quota import Allowance, Quota
 from common.jobs.accounting.usage import Dimension, Usage, usage
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.lifecycle.attempts import (
@@ -82,6 +82,7 @@ from common.jobs.scheduling.workers import (
 )
 
 __all__ = [
+    "Allowance",
     "Attempt",
     "Batch",
     "BatchPage",

@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     Integer,
     func,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,17 +20,23 @@ from common.models.base import Row
 
 
 class TenantRow(Row):
-    """A tenant, the owner of jobs: all resources that a caller can see belong to its tenant."""
+    """The owner of jobs: a caller sees only what belongs to its tenant. A limit that is NULL is that of the settings."""
 
     __tablename__ = "tenants"
 
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     served_at: Mapped[datetime | None]
+    requests_per_minute: Mapped[int | None] = mapped_column(Integer)
+    max_running: Mapped[int | None] = mapped_column(Integer)
+    max_queued: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_day: Mapped[int | None] = mapped_column(Integer)
+    audio_minutes_per_month: Mapped[int | None] = mapped_column(Integer)
+    max_upload_bytes: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ApiKeyRow(Row):
-    """An API key, of which only the hash is stored; a limit that is NULL uses the value from the settings."""
+    """A key that a program calls the API with; only its hash is kept. A limit that is NULL or 0 is its tenant's."""
 
     __tablename__ = "api_keys"
 
@@ -45,6 +52,7 @@ class ApiKeyRow(Row):
     last_used_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    made_by: Mapped[uuid.UUID | None]
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     max_running: Mapped[int | None] = mapped_column(Integer)
     max_queued: Mapped[int | None] = mapped_column(Integer)
@@ -57,11 +65,12 @@ class ApiKeyRow(Row):
         Index("api_keys_by_hash", "hash", unique=True),
         Index("api_keys_by_previous_hash", "previous_hash", unique=True),
         Index("api_keys_of_tenant", "tenant", "created_at", "id"),
+        Index("api_keys_made_by", "made_by", postgresql_where=text("made_by IS NOT NULL")),
     )
 
 
 class EndedSessionRow(Row):
-    """A browser session that was signed out, kept until its cookie would have expired."""
+    """A browser session that somebody signed out of, kept until its cookie would be over anyway."""
 
     __tablename__ = "ended_sessions"
 
@@ -72,7 +81,7 @@ class EndedSessionRow(Row):
 
 
 class UsageRow(Row):
-    """The usage of one run of a job; kept when the job is deleted."""
+    """What one run of a job came to; it stays when the job is deleted."""
 
     __tablename__ = "usage"
 
@@ -87,6 +96,7 @@ class UsageRow(Row):
     error_code: Mapped[str | None]
     audio_ms: Mapped[int] = mapped_column(BigInteger)
     processing_ms: Mapped[int] = mapped_column(BigInteger)
+    channels: Mapped[int] = mapped_column(Integer, server_default=text("1"))
 
     __table_args__ = (
         Index("usage_age", "ended_at"),
@@ -97,12 +107,16 @@ class UsageRow(Row):
 
 
 class UsageDailyRow(Row):
-    """The daily (UTC) audio totals of a key's ended runs, for checking quotas without summing `usage`."""
+    """The audio of a key's runs that ended on a day (UTC): what quotas are held against, without adding up `usage`.
+
+    Each channel that was transcribed by itself counts.
+    """
 
     __tablename__ = "usage_daily"
 
     key_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(Date, primary_key=True)
+    tenant: Mapped[str] = mapped_column(server_default=text("''"))
     audio_ms: Mapped[int] = mapped_column(BigInteger)
 
-    __table_args__ = (Index("usage_daily_age", "day"),)
+    __table_args__ = (Index("usage_daily_age", "day"), Index("usage_daily_of_tenant", "tenant", "day"))

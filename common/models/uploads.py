@@ -48,7 +48,10 @@ class UploadRow(Row):
     completed_at: Mapped[datetime | None]
     used_at: Mapped[datetime | None]
 
-    __table_args__ = (Index("uploads_due", "expires_at"),)
+    __table_args__ = (
+        Index("uploads_due", "expires_at"),
+        Index("uploads_open", "tenant", postgresql_where=text("used_at IS NULL")),
+    )
 
 
 class UploadPartRow(Row):

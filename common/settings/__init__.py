@@ -5,7 +5,7 @@
 """
 
 from common.settings.api import ApiSettings, LimitSettings
-from common.settings.auth import AuthSettings, KeyLimitSettings
+from common.settings.auth import AuthSettings, TenantLimitSettings
 from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.settings import Settings, load_settings
@@ -25,7 +25,6 @@ __all__ = [
     "BrokerSettings",
     "DatabaseSettings",
     "DispatchSettings",
-    "KeyLimitSettings",
     "LeaseSettings",
     "LimitSettings",
     "LogSettings",
@@ -39,6 +38,7 @@ __all__ = [
     "Settings",
     "SourceSettings",
     "StorageSettings",
+    "TenantLimitSettings",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",

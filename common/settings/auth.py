@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from common.settings.types import (
     API_KEY,
     API_KEY_PREFIX,
+    GIBIBYTE,
     TOKEN_SECRET_BYTES,
     Limit,
     Seconds,
@@ -80,11 +81,20 @@ class AuthSettings(SettingsGroup):
         return self
 
 
-class KeyLimitSettings(SettingsGroup):
-    """Default limits of an API key (0: unlimited)"""
+class TenantLimitSettings(SettingsGroup):
+    """Default limits of a tenant, for all of its keys together (0: unlimited)"""
 
-    key_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
-    key_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
-    key_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
-    key_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
-    key_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")
+    tenant_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
+    tenant_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
+    tenant_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
+    tenant_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
+    tenant_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")
+    tenant_open_uploads: Limit = Field(
+        100,
+        description="Resumable and presigned uploads that are unfinished or not used yet; further ones receive 429.",
+    )
+    tenant_open_upload_bytes: Limit = Field(
+        100 * GIBIBYTE,
+        description="Total announced size of those uploads in bytes. An upload of unknown size counts as the largest "
+        "file that is allowed.",
+    )

@@ -3,7 +3,7 @@
 from common.uploads.append import Append, Terms, begin
 from common.uploads.checksums import ALGORITHMS, Checksum, Hashes
 from common.uploads.direct import begin_direct, complete_direct
-from common.uploads.rows import consume, create, expire, forget, get, live, remove
+from common.uploads.rows import Room, consume, create, expire, forget, get, live, remove
 from common.uploads.upload import Upload
 from common.uploads.whole import ensure_complete
 
@@ -12,6 +12,7 @@ __all__ = [
     "Append",
     "Checksum",
     "Hashes",
+    "Room",
     "Terms",
     "Upload",
     "begin",

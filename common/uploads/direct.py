@@ -1,4 +1,4 @@
-"""Uploads whose bytes go directly to the object store: starting them, and completing the received parts."""
+"""Uploads whose bytes go to the object store directly: begin, and complete what has come."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from common.db import Database
 from common.errors import InvalidRequest, UploadIncomplete, UploadTooLarge, WrongState
 from common.storage import Direct, PartialObject, Storage
 from common.uploads import rows, whole
+from common.uploads.rows import NO_BOUNDS, Room
 from common.uploads.upload import Upload
 
-# An upload up to this size is one PUT; larger ones have at most 1,000.
+# Up to this size an upload is one PUT; larger ones have at most 1,000 of them.
 PART_BYTES = 64 * 1024 * 1024
 PARTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class PartUrl:
-    """The URL for `size` bytes."""
+    """Where `size` bytes go."""
 
     number: int
     size: int
@@ -35,11 +36,17 @@ def begin_direct(
     length: int,
     name: str | None,
     seconds: float,
+    room: Room = NO_BOUNDS,
 ) -> tuple[Upload, list[PartUrl]]:
-    """Create an upload and the URLs of its parts. Raises InvalidRequest if the storage is a directory."""
+    """A new upload with the addresses of its parts.
+
+    Raises InvalidRequest where storage is a directory; QuotaExceeded where the tenant has no room for it.
+    """
     direct = _direct(storage)
     upload_id = ids.new_id()
     key = audio_keys.upload(upload_id)
+    # Before the store is told: a multipart upload that no row names would have to be found and ended.
+    rows.ensure_room(database, tenant, length, room)
     multipart_id = direct.begin(key)
     upload = rows.create(
         database,
@@ -64,11 +71,11 @@ def begin_direct(
 def complete_direct(
     database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, limit: int, seconds: float
 ) -> Upload:
-    """Combine the parts into the object if they are as declared; if that is already done, return the upload.
+    """Make the object of the parts, if they are as announced; a second time, say that it is made.
 
-    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete if bytes are
-    missing; UploadTooLarge if there are more than were declared, which ends the upload, or than `limit`, which is the
-    caller's: another key of the tenant may be allowed more.
+    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete where bytes are
+    missing; UploadTooLarge where there are more than were announced, which ends the upload, or than `limit`, which
+    is the one of the caller: another key of the tenant may be allowed more.
     """
     upload = rows.get(database, upload_id, tenant=tenant)
     if not upload.direct:
@@ -78,7 +85,7 @@ def complete_direct(
     held = rows.lock(database, upload_id, tenant=tenant, offset=None)
     try:
         grown = held.grown
-        if not grown.parts:  # else a process died here after completing them
+        if not grown.parts:  # else they were complete already when a process died here
             parts = _direct(storage).sent(audio_keys.upload(upload_id), str(grown.upload_id))
             grown = PartialObject(sum(part.size for part in parts), grown.upload_id, parts)
             if grown.size < (upload.length or 0):

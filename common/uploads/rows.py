@@ -1,9 +1,10 @@
-"""The rows of uploads; every change is one UPDATE conditional on the expected lock or state."""
+"""The rows of uploads. Every change is one UPDATE that names the lock, or the state, that it expects."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
@@ -11,16 +12,32 @@ from sqlalchemy.orm import Session
 
 from common import audio_keys, ids
 from common.db import Database
-from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, UploadLocked, WrongState
+from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
 from common.leases import from_now, is_over
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit
 from common.uploads.upload import Upload, UploadLock, partial_object_of, upload_of
 
-# A holder that is silent for this long is dead; a living one renews every few seconds.
+# A holder that is silent for so long is dead; a living one renews every few seconds.
 LOCK_SECONDS = 8.0
 AT_A_TIME = 100
+ROOM_AGAIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many uploads of a tenant may be open, and how many bytes they may announce together; 0 is no limit.
+
+    One that does not say its length counts as `largest_bytes`.
+    """
+
+    uploads: int = 0
+    bytes: int = 0
+    largest_bytes: int = 0
+
+
+NO_BOUNDS = Room()
 
 
 def _free() -> ColumnElement[bool]:
@@ -40,9 +57,14 @@ def create(
     direct: bool = False,
     multipart_id: str | None = None,
     upload_id: uuid.UUID | None = None,
+    room: Room = NO_BOUNDS,
 ) -> Upload:
-    """Create an empty upload; `direct` means that the bytes go straight to the object store."""
+    """A new, empty upload. `direct`: the bytes go to the object store without us.
+
+    Raises QuotaExceeded where the tenant has no room for it.
+    """
     with database.transaction() as session:
+        _check_room(session, tenant, length, room)
         row = UploadRow(
             id=upload_id or ids.new_id(),
             tenant=tenant,
@@ -61,8 +83,30 @@ def create(
         return upload_of(row)
 
 
+def _check_room(session: Session, tenant: str, length: int | None, room: Room) -> None:
+    """One upload of a tenant begins after the other: together they must not pass what is left."""
+    if not room.uploads and not room.bytes:
+        return
+    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"uploads/{tenant}", 0))))
+    size = func.coalesce(UploadRow.length, room.largest_bytes)
+    is_open = (UploadRow.tenant == tenant) & UploadRow.used_at.is_(None) & (UploadRow.expires_at > func.now())
+    number, announced = session.execute(select(func.count(), func.coalesce(func.sum(size), 0)).where(is_open)).one()
+    if room.uploads and number >= room.uploads:
+        told = f"the tenant has {number} uploads that are not finished or not used, and may have {room.uploads}"
+        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+    if room.bytes and announced + (room.largest_bytes if length is None else length) > room.bytes:
+        told = f"the open uploads of the tenant announce {announced} bytes, and may announce {room.bytes} together"
+        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+
+
+def ensure_room(database: Database, tenant: str, length: int | None, room: Room) -> None:
+    """Raise QuotaExceeded where the tenant has no room for one more upload."""
+    with database.transaction() as session:
+        _check_room(session, tenant, length, room)
+
+
 def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
-    """Return one upload. Raises NotFound, also for another tenant's; Expired."""
+    """One upload. Raises NotFound, also for another tenant's; Expired."""
     with database.transaction() as session:
         return upload_of(_existing(session, upload_id, tenant))
 
@@ -70,7 +114,7 @@ def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
 def lock(
     database: Database, upload_id: uuid.UUID, *, tenant: str, offset: int | None, length: int | None = None
 ) -> UploadLock:
-    """Lock an upload for writing at `offset` (None: any), and set its length if it is unknown.
+    """The right to write to an upload that stands at `offset` (None: wherever), and to set its length if unknown.
 
     Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, and UploadLocked at once: it never waits.
     """
@@ -110,7 +154,7 @@ def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> E
 
 
 def reserve_part(database: Database, held: UploadLock) -> int:
-    """Return a part number that was never used before, and renew the lock. Raises UploadLocked if it was lost."""
+    """A part number that nobody else has had; renews the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         number = session.scalar(
             _of(held)
@@ -123,7 +167,7 @@ def reserve_part(database: Database, held: UploadLock) -> int:
 
 
 def renew(database: Database, held: UploadLock) -> None:
-    """Renew the lock. Raises UploadLocked if it was lost."""
+    """Keep the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(session, held, lock_expires_at=from_now(LOCK_SECONDS))
 
@@ -131,7 +175,7 @@ def renew(database: Database, held: UploadLock) -> None:
 def commit(
     database: Database, held: UploadLock, grown: PartialObject, *, known_parts: int, retention_seconds: float
 ) -> None:
-    """Record `grown` as received, and renew the lock. Raises UploadLocked if it was lost."""
+    """From here on `grown` is what has come; keeps the lock. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(
             session,
@@ -147,13 +191,13 @@ def commit(
 
 
 def complete(database: Database, held: UploadLock, sha256: str | None) -> None:
-    """Record that all bytes are one object, and release the lock. Raises UploadLocked if it was lost."""
+    """All bytes are one object. Gives the lock back. Raises UploadLocked where that was lost."""
     with database.transaction() as session:
         _change(session, held, completed_at=func.now(), sha256=sha256, tail=None, **_UNLOCKED)
 
 
 def unlock(database: Database, held: UploadLock) -> None:
-    """Release the lock, if it is still held."""
+    """Give the lock back; fine where it was lost."""
     with database.transaction() as session:
         session.execute(_of(held).values(**_UNLOCKED))
 
@@ -162,10 +206,7 @@ _UNLOCKED: dict[str, Any] = {"lock_token": None, "lock_expires_at": None}
 
 
 def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str) -> None:
-    """Delete an upload with its bytes.
-
-    Raises NotFound, Expired, UploadLocked; WrongState if a job was created from it.
-    """
+    """Delete an upload with its bytes. Raises NotFound, Expired, WrongState for one that is used, UploadLocked."""
     held = lock(database, upload_id, tenant=tenant, offset=None)
     with database.transaction() as session:
         removed = delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.lock_token == held.token)
@@ -175,9 +216,9 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
 
 
 def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
-    """Delete expired uploads, with their bytes unless a job has them; returns how many.
+    """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
 
-    Objects that a failing storage keeps are found by the search for orphans.
+    What a failing storage leaves behind, the search for orphans finds.
     """
 
     def some() -> int:
@@ -206,10 +247,7 @@ def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
 
 
 def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
-    """Mark an upload as used, in the transaction that creates its job, so that it is used only once.
-
-    Raises NotFound, Expired, WrongState.
-    """
+    """In the transaction that makes a job of it: nobody else can. Raises NotFound, Expired, WrongState."""
     used = session.scalar(
         update(UploadRow)
         .where(UploadRow.id == upload_id, UploadRow.tenant == tenant)
@@ -225,12 +263,12 @@ def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
 
 
 def forget(session: Session, upload_id: uuid.UUID) -> None:
-    """Delete an upload's row in the transaction that deletes its job, as the file name belongs to the job as well."""
+    """In the transaction that deletes the job that was made of it: what the file was called is the job's as well."""
     session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
 
 
 def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Return those of these ids whose bytes belong to an upload that no job was created from."""
+    """Those of these ids under which bytes belong to an upload that no job was made of."""
     return set(session.scalars(select(UploadRow.id).where(UploadRow.id.in_(upload_ids), UploadRow.used_at.is_(None))))
 
 

@@ -167,6 +167,7 @@ export interface components {
         };
         KeyList: {
             data: components["schemas"]["KeyOut"][];
+            next: string | null;
         };
         KeyOut: {
             /** Format: date-time */
@@ -351,6 +352,23 @@ export interface components {
         Stage: "fetching" | "transcribing" | "finishing";
         /** @enum {string} */
         Status: "queued" | "processing" | "completed" | "failed" | "canceled";
+        TenantLimits: {
+            audio_minutes_per_day?: number | null;
+            audio_minutes_per_month?: number | null;
+            max_queued?: number | null;
+            max_running?: number | null;
+            max_upload_bytes?: number | null;
+            requests_per_minute?: number | null;
+        };
+        TenantOut: {
+            limits: components["schemas"]["TenantLimits"];
+            name: string;
+            /**
+             * @default tenant
+             * @constant
+             */
+            object: "tenant";
+        };
         TrackOut: {
             channels: number;
             codec: string;

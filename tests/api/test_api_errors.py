@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ import psutil
 import pytest
 from jsonschema import Draft202012Validator
 
+from api.ops import health
 from common.settings import Settings
+from common.storage import LocalStorage
 from dev.postgres import Postgres, start_postgres
 from dev.process import Child, free_port, spawn
 from dev.stack import REPOSITORY, alembic
@@ -119,7 +122,18 @@ def test_each_request_has_an_id_of_its_own(api: Api) -> None:
     assert len({api.client.get("/v1/models").headers["x-request-id"] for _ in range(5)}) == 5
 
 
-def test_health(api: Api) -> None:
+def test_readiness_is_checked_once_for_all_who_ask_within_seconds(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[int] = []
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 3600.0)
+    monkeypatch.setattr(LocalStorage, "check", lambda _: checked.append(1))
+    with ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(lambda _: api.client.get("/health/ready"), range(24)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len(checked) <= 1, "none where another test asked before"
+
+
+def test_health(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0.0)
     assert api.client.get("/health/live").json() == {"status": "alive"}
     answer = api.client.get("/health/ready")
     assert answer.status_code == 200
@@ -166,7 +180,10 @@ def test_not_ready_says_what_is_away(
         assert "hush" not in answer.text
 
 
-def test_postgres_that_comes_back_is_ready_again(redis_url: str, tmp_path: Path) -> None:
+def test_postgres_that_comes_back_is_ready_again(
+    redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "REMEMBERED_SECONDS", 0.0)
     server = start_postgres(tmp_path / "postgres", tmp_path / "logs", "secret", durable=False)
     try:
         with running_api(api_settings(server.url("postgres"), redis_url, tmp_path)) as api:

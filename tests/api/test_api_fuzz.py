@@ -39,7 +39,7 @@ FIELD = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_s
 
 @pytest.fixture(scope="module")
 def api(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), key_requests_per_minute=0) as api:
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), tenant_requests_per_minute=0) as api:
         completed(api.database)
         yield api
 

@@ -22,6 +22,7 @@ from common import keys
 from common.db import Database
 from common.keys import ALL_SCOPES, ApiKey, NewKey
 from common.settings import Settings
+from common.tenants import OwnLimits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, api_settings, problem_of, running_api, shared_api
@@ -49,6 +50,7 @@ def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
     monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
     with redis.Redis.from_url(valkey.url()) as client:
         client.flushall()
+    shared.service.rates.forget()  # what the process itself counted
     return shared.emptied()
 
 
@@ -65,7 +67,7 @@ def test_too_many_wrong_keys_are_429_and_cost_no_look_up(api: Api, monkeypatch: 
     looked_up: list[bytes] = []
     real = keys.authenticated
 
-    def noted(database: Database, digest: bytes) -> ApiKey:
+    def noted(database: Database, digest: bytes) -> tuple[ApiKey, OwnLimits]:
         looked_up.append(digest)
         return real(database, digest)
 

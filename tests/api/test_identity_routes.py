@@ -191,7 +191,7 @@ def test_a_session_ends(api: Api, browser: httpx.Client, monkeypatch: pytest.Mon
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now + 13 * 3600)
     late = browser.get("/v1/models", headers={"Cookie": f"{sessions.COOKIE}={cookie}"})
-    assert "over" in problem_of(late, 401, "unauthenticated")["detail"]
+    assert "expired" in problem_of(late, 401, "unauthenticated")["detail"]
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/nothing", "/health/live", "/docs", "/openapi.json"])

@@ -38,7 +38,7 @@ GOOD = [("model", None, "whisper-1"), ("file", "a.wav", "RIFF audio")]
 @pytest.fixture(scope="module")
 def api(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     place = tmp_path_factory.mktemp("api")
-    limits = {"key_requests_per_minute": 0, "key_max_queued": 0}
+    limits = {"tenant_requests_per_minute": 0, "tenant_max_queued": 0}
     with shared_api(postgres, valkey, place, openai_wait_seconds=WAIT_SECONDS, **limits) as api:
         yield api
 

@@ -111,7 +111,7 @@ def slow_settings(settings: Settings) -> Settings:
         "admin_key": SecretStr(ADMIN_KEY),
         "request_head_seconds": HEAD_SECONDS,
         "request_idle_seconds": IDLE_SECONDS,
-        "key_requests_per_minute": 0,
+        "tenant_requests_per_minute": 0,
     }
     known = {name: value for name, value in changes.items() if name in Settings.model_fields}
     return settings.model_copy(update=known)

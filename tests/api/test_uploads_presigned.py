@@ -14,8 +14,9 @@ import pytest
 
 from api.auth import identities
 from common import audio_keys, keys
-from common.keys import ALL_SCOPES, KeyLimits, NewKey
+from common.keys import ALL_SCOPES, NewKey
 from common.storage import make_storage, s3_client
+from common.tenants import OwnLimits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of, shared_api
@@ -114,7 +115,7 @@ def test_a_key_has_a_limit_of_its_own_at_the_begin_and_at_the_end(api: Api, monk
     monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
 
     def headers(limit: int | None) -> dict[str, str]:
-        limits = KeyLimits(max_upload_bytes=limit)
+        limits = OwnLimits(max_upload_bytes=limit)
         return {"X-API-Key": keys.create(api.database, NewKey("test", "acme", ALL_SCOPES, limits=limits))[1]}
 
     def begin(size: int, key: dict[str, str]) -> httpx.Response:

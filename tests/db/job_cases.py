@@ -19,6 +19,7 @@ from common.model_cards import ModelCard
 from common.models import Row
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
+from common.tenants import LIMITS
 from common.time_limit import TimeLimit
 from common.transcript.values import Part, Sentence, Word
 from dev.postgres import Postgres
@@ -48,7 +49,8 @@ def emptied(database: Database) -> Database:
         for table in reversed(Row.metadata.sorted_tables):
             if table.name != "tenants":
                 session.execute(table.delete())
-        session.execute(text("UPDATE tenants SET served_at = NULL"))
+        limits = ", ".join(f"{name} = NULL" for name in LIMITS)
+        session.execute(text(f"UPDATE tenants SET served_at = NULL, {limits}"))
     return database
 
 

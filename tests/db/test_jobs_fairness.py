@@ -24,14 +24,14 @@ from tests.db.job_cases import (
 )
 
 
-def announced(database: Database, key_max_running: int = 0) -> list[uuid.UUID]:
+def announced(database: Database, tenant_max_running: int = 0) -> list[uuid.UUID]:
     """What one dispatch announces, in order."""
     found: list[uuid.UUID] = []
     jobs.dispatch(
         database,
         lambda job_id, _model: found.append(job_id),
         redispatch_seconds=15,
-        key_max_running=key_max_running,
+        tenant_max_running=tenant_max_running,
     )
     return found
 
@@ -151,19 +151,28 @@ def test_a_key_runs_no_more_than_it_may_and_the_rest_waits(database: Database) -
     assert announced(database) == [made[2].id]
 
 
-def test_a_key_without_a_limit_of_its_own_has_that_of_the_settings(database: Database) -> None:
-    with_worker(database, slots=20)
-    usual, generous, unlimited, unknown = (
-        key(database),
-        key(database, max_running=4),
-        key(database, max_running=0),
-        ids.new_id(),
-    )
-    for key_id in (usual, generous, unlimited, unknown, None):
+def test_a_tenant_without_a_limit_of_its_own_has_that_of_the_settings(database: Database) -> None:
+    with_worker(database, slots=40)
+    for tenant, limit in (("usual", None), ("generous", 4), ("unlimited", 0), ("narrow", 1)):
+        execute(database, "INSERT INTO tenants (name) VALUES (:name) ON CONFLICT DO NOTHING", name=tenant)
+        execute(database, "UPDATE tenants SET max_running = :limit WHERE name = :name", name=tenant, limit=limit)
+        many(database, tenant, 5)
+    many(database, "unknown", 5)
+    announced(database, tenant_max_running=3)
+    assert announced(database, tenant_max_running=3) == [], "what is announced counts as running"
+    found = dict(rows(database, "SELECT tenant, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
+    assert found == {"usual": 3, "generous": 4, "unlimited": 5, "narrow": 1, "unknown": 3}
+
+
+def test_keys_only_narrow_the_limit_of_their_tenant(database: Database) -> None:
+    with_worker(database, slots=40)
+    narrow, wide, unlimited = key(database, max_running=1), key(database, max_running=50), key(database, max_running=0)
+    for key_id in (narrow, wide, unlimited):
         many(database, "default", 5, key_id)
-    announced(database, key_max_running=3)
+    announced(database, tenant_max_running=6)
     found = dict(rows(database, "SELECT key_id, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
-    assert found == {usual: 3, generous: 4, unlimited: 5, unknown: 3, None: 5}
+    assert found[narrow] <= 1
+    assert sum(found.values()) == 6
 
 
 def test_a_full_key_does_not_hold_up_its_tenant_nor_lower_priorities(database: Database) -> None:

@@ -13,7 +13,7 @@ from common import jobs
 from common.db import Database
 from common.errors import InvalidRequest, QuotaExceeded
 from common.job_states import Stage, Status
-from common.jobs import Dimension, Job, LeaseLost, Progress, Quota, Usage, Worker
+from common.jobs import Allowance, Dimension, Job, LeaseLost, Progress, Quota, Usage, Worker
 from common.storage import LocalStorage
 from tests.db.job_cases import (
     MODEL,
@@ -237,7 +237,7 @@ def test_states_that_are_booked_are_the_terminal_ones(database: Database) -> Non
 
 def test_quotas_are_held_against_the_sums_of_days(database: Database) -> None:
     key = uuid.uuid4()
-    quota = Quota(audio_minutes_per_month=1)
+    quota = Quota(key=Allowance(audio_minutes_per_month=1))
     for _ in range(2):
         completed(database, submitted(database, key_id=key))
     total = one(database, "SELECT sum(audio_ms) FROM usage WHERE key_id = :key", key=key)
@@ -249,7 +249,7 @@ def test_quotas_are_held_against_the_sums_of_days(database: Database) -> None:
 
 
 def test_a_retry_counts_for_the_key_that_asks(database: Database) -> None:
-    key, quota = uuid.uuid4(), Quota(max_queued=2)
+    key, quota = uuid.uuid4(), Quota(key=Allowance(max_queued=2))
     ended = [failed(database, submitted(database)) for _ in range(3)]
 
     def retry(job: Job) -> Job:

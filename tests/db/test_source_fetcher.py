@@ -27,9 +27,10 @@ from common.errors import (
     StorageFull,
 )
 from common.jobs import Claim, LeaseLost, Submission
-from common.keys import KeyLimits, NewKey
+from common.keys import NewKey
 from common.settings import Settings
 from common.storage import Storage, make_storage
+from common.tenants import OwnLimits
 from dev.postgres import Postgres
 from tests.db.job_cases import emptied, pool_on
 from tests.db.test_source_object import client
@@ -159,7 +160,7 @@ def test_a_key_has_no_more_fetched_than_it_may_upload(
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
 
     def fetched_by(limit: int | None) -> bytes:
-        key, _ = api_keys.create(database, NewKey("test", limits=KeyLimits(max_upload_bytes=limit)))
+        key, _ = api_keys.create(database, NewKey("test", limits=OwnLimits(max_upload_bytes=limit)))
         with fetcher.fetch(link(database, http_server.url("a.mp3"), key_id=key.id), nothing) as path:
             return path.read_bytes()
 

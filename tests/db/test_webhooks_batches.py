@@ -16,7 +16,7 @@ from common import ids, jobs, webhooks
 from common.db import Database
 from common.errors import InvalidRequest, QuotaExceeded
 from common.job_states import Status
-from common.jobs import BatchSubmission, Job, Quota, Refused
+from common.jobs import Allowance, BatchSubmission, Job, Quota, Refused
 from common.jobs.lifecycle.finalize import ended
 from common.models import DEFAULT_TENANT, JobRow
 from common.storage import LocalStorage
@@ -221,7 +221,7 @@ def test_the_message_that_goes_out(database: Database, http_server: HttpServer) 
 def quota(database: Database, limit: int, waiting: int) -> Callable[[int], list[Job]]:
     """Submits a batch of so many links of a key that has `waiting` jobs in the queue and may have `limit`."""
     key_id = ids.new_id()
-    values: dict[str, Any] = {"key_id": key_id, "quota": Quota(max_queued=limit)}
+    values: dict[str, Any] = {"key_id": key_id, "quota": Quota(key=Allowance(max_queued=limit))}
     for _ in range(waiting):
         jobs.submit(database, submission(**values))
     return lambda number: batch(database, good=number, **values)

@@ -15,7 +15,7 @@ CHART = REPOSITORY / "deploy" / "helm" / "paraqueue"
 NEEDED = {"secrets": {"database_url": "postgresql://u:p@db/x", "redis_url": "redis://:p@valkey:6379/0"}}
 EVERYTHING: dict[str, Any] = {
     "existingSecret": "mine",
-    "settings": {"storage_url": "s3://b", "worker_slots": 8, "max_upload_bytes": 10**10, "key_max_running": 2.0},
+    "settings": {"storage_url": "s3://b", "worker_slots": 8, "max_upload_bytes": 10**10, "tenant_max_running": 2.0},
     "storageVolume": {"enabled": True},
     "modelsVolume": {"storageClassName": "fast"},
     "image": {"registry": "registry.corp.example/x/", "tag": "9.9", "pullSecrets": [{"name": "pull"}]},

@@ -75,7 +75,7 @@ class LightTasks:
             self.database,
             self.publish,
             redispatch_seconds=self.settings.redispatch_seconds,
-            key_max_running=self.settings.key_max_running,
+            tenant_max_running=self.settings.tenant_max_running,
         )
 
     def render(self) -> None:

@@ -126,7 +126,7 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
         database,
         publisher,
         redispatch_seconds=settings.redispatch_seconds,
-        key_max_running=settings.key_max_running,
+        tenant_max_running=settings.tenant_max_running,
         wake_deliverers=publisher.wake_deliverers,
     )
     transcriber = Transcriber(

@@ -1,7 +1,7 @@
 """The audio of a job as a local file.
 
-A link is copied to our storage, with its SHA-256, before recognition starts: a later attempt then reads the same
-bytes, whatever has happened to the link.
+A link is copied to our storage, with its SHA-256, before anything is recognised: a later attempt then reads the
+same bytes, whatever has become of the link.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shutil import rmtree
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from common import audio_keys, jobs, keys
+from common import audio_keys, jobs, tenants
 from common.db import Database
 from common.errors import SourceNotAllowed, SourceNotFound, StorageFull
 from common.jobs import Claim
@@ -41,7 +41,7 @@ class Fetcher:
 
     @contextmanager
     def fetch(self, held: Claim, check: Callable[[], None]) -> Iterator[Path]:
-        """A local file with the job's audio, valid while the context is open.
+        """A local file with the job's audio, for as long as the context lasts.
 
         `check` is called often and may raise to stop. Raises the Source… and Storage… errors.
         """
@@ -53,7 +53,7 @@ class Fetcher:
             yield path
 
     def _know_hash(self, held: Claim, key: str, path: Path, check: Callable[[], None]) -> None:
-        """Record the hash of an upload that no API process read as a whole; the first worker to read it does."""
+        """Of an upload whose bytes no process of the API saw as a whole; the first worker that has them does."""
         source = held.job.source
         if source.audio_key is None or source.audio_sha256 is not None:
             return
@@ -65,7 +65,7 @@ class Fetcher:
         jobs.record_audio(self.database, held, key=key, size=path.stat().st_size, sha256=digest.hexdigest())
 
     def _copy_link(self, held: Claim, scratch: Path, check: Callable[[], None]) -> str:
-        """Download a link to storage; the key contains the attempt, so that a fenced-off worker overwrites nothing."""
+        """Download a link into storage, under a key of this attempt, so that a fenced-off worker overwrites nothing."""
         url = held.job.source.url
         if url is None:
             raise SourceNotFound("the audio of this job was deleted")
@@ -89,20 +89,19 @@ class Fetcher:
             return
         bucket, _, key = rest.partition("/")
         client = self._object_client(scheme, bucket)
-        # As the API requires: white space and the percent sign in a key are encoded, as %20 and %25.
+        # As the API asks for: white space in a key, and the per cent sign itself, are written %20 and %25.
         source_open = ObjectSource(client, bucket, unquote(key)).open
         self._patient(lambda: download(source_open, path, limits, check), path.parent, check)
 
     def _patient(self, call: Callable[[], T], scratch: Path, check: Callable[[], None]) -> T:
-        """Run a boto3 call, which blocks while the store is silent, without making the job wait for it."""
+        """A call into boto3, which does not return while the store is silent; the job need not wait for it."""
         return interruptible(call, check, left_behind=lambda: rmtree(scratch, ignore_errors=True))
 
     def _limits(self, held: Claim) -> FetchLimits:
         settings = self.settings
-        key_id = held.job.key_id
-        own = keys.largest_upload(self.database, key_id) if key_id is not None else None
+        own = tenants.largest_upload(self.database, held.job.tenant, held.job.key_id)
         return FetchLimits(
-            # The upload limit of an API key also applies to audio fetched from links.
+            # What a tenant or key may not upload it may not have fetched either.
             max_bytes=min(own or settings.max_upload_bytes, settings.max_upload_bytes),
             timeout_seconds=settings.fetch_timeout_seconds,
             stall_seconds=settings.fetch_stall_seconds,
@@ -113,10 +112,10 @@ class Fetcher:
         )
 
     def _object_client(self, scheme: str, bucket: str) -> Any:
-        """The client for a bucket. Raises SourceNotAllowed if the bucket is not on the list or is our own.
+        """The client for a bucket. Raises SourceNotAllowed for one that is not on the list, or is our own.
 
-        A link is never opened with the storage's own credentials or with those that boto3 finds in its environment:
-        links to objects require credentials of their own.
+        A link never opens anything with the storage's own key or with what boto3 finds around it: without
+        credentials of their own there are no links to objects.
         """
         store = self.settings.s3_source if scheme == "s3" else self.settings.oss_source
         setting = f"PARAQUEUE_{'SOURCE_S3' if scheme == 's3' else 'OSS'}"
@@ -148,7 +147,7 @@ class Fetcher:
 
 @contextmanager
 def _room(scratch: Path) -> Iterator[None]:
-    """A scratch directory for one attempt, removed with it. A full disk is raised as StorageFull."""
+    """A directory for one attempt, gone with it. A full disk is said as StorageFull."""
     try:
         scratch.mkdir(parents=True)
         yield
@@ -157,7 +156,7 @@ def _room(scratch: Path) -> Iterator[None]:
             raise StorageFull("the worker's scratch disk is full") from error
         raise
     finally:
-        rmtree(scratch, ignore_errors=True)  # an abandoned call may still write there and cleans up after itself
+        rmtree(scratch, ignore_errors=True)  # a call that was left behind may still write there, and clears up itself
 
 
 def _put(storage: Storage, key: str, path: Path, check: Callable[[], None]) -> Stored:

@@ -1,10 +1,14 @@
-"""Quotas of a key for queued jobs and audio usage, checked in the transaction that submits."""
+"""Quotas of a tenant and of its keys: queued jobs and minutes of audio.
+
+They are checked in the transaction that submits.
+"""
 
 from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -13,75 +17,106 @@ from common.errors import InvalidRequest, QuotaExceeded
 
 MINUTE_MS = 60_000
 QUEUE_AGAIN_SECONDS = 30
-# When a key is within this many jobs of its limit, its submissions are serialized, so that concurrent ones cannot
-# exceed it together.
+# Closer to the limit than so many of them, submits go one after the other: they cannot pass it together.
 CLOSE = 100
+OWNERS = {"tenant": "tenant = :owner", "key": "key_id = :owner"}
+# Channels that are transcribed one by one cost as much as that many recordings. Of a job that is not complete, those
+# are known on which something was heard.
+CHANNELS = """CASE WHEN channels = 'split' THEN coalesce(
+    result_channels,
+    (SELECT max(channel) + 1 FROM sentences WHERE sentences.job_id = jobs.id AND sentences.run = jobs.run),
+    1
+) ELSE 1 END"""
 
-
-# Raw SQL, because the states must be literals: a partial index of open jobs cannot be used in a plan for any state.
-WAITING = text("""
-SELECT count(*) FROM (SELECT FROM jobs WHERE key_id = :key_id AND status = 'queued' LIMIT :number) AS waiting
+# As text, because the states must stand in the statement: an index of open jobs serves no plan for any state.
+WAITING = {
+    owner: text(f"SELECT count(*) FROM (SELECT FROM jobs WHERE {its} AND status = 'queued' LIMIT :number) AS waiting")
+    for owner, its in OWNERS.items()
+}
+USED_MS = {
+    owner: text(f"""
+SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE {its} AND day >= CAST(:start AS date))
+     + (SELECT coalesce(sum(greatest(processed_ms, coalesce(declared_ms, 0)) * {CHANNELS}), 0) FROM jobs
+        WHERE {its} AND status = 'processing')
 """)
-USED_MS = text("""
-SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE key_id = :key_id AND day >= CAST(:start AS date))
-     + (SELECT coalesce(sum(greatest(processed_ms, coalesce(declared_ms, 0))), 0) FROM jobs
-        WHERE key_id = :key_id AND status = 'processing')
-""")
+    for owner, its in OWNERS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """Limits of a key; 0 means unlimited."""
+class Allowance:
+    """What one tenant or key may use; 0 is no limit."""
 
     max_queued: int = 0
     audio_minutes_per_day: int = 0
     audio_minutes_per_month: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a submission is held against: what all keys of the tenant may use together, and what its own key may."""
+
+    tenant: Allowance = Allowance()
+    key: Allowance = Allowance()
+
+
 NO_QUOTA = Quota()
 
 
-def check(session: Session, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
-    """Raise QuotaExceeded if the key has no room for `adding` more jobs, or has used up its minutes.
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whose jobs are counted."""
 
-    `adding` is 0 if the caller's transaction has already queued the jobs. Raises InvalidRequest if `adding` alone
-    exceeds the maximum number of queued jobs of the key.
+    kind: Literal["tenant", "key"]
+    id: str | uuid.UUID
+    allowance: Allowance
 
-    Usage is the audio of runs that ended since the day or month began (UTC), plus, for running jobs, the audio
-    processed so far or the declared duration. The duration of a waiting job's audio is not known yet, so it does not
-    count.
+
+def check(session: Session, tenant: str, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
+    """Raise QuotaExceeded if the tenant or the key has no room for so many more jobs, or has used up its minutes.
+
+    `adding` is 0 where the caller's transaction has queued them already. Raises InvalidRequest for more jobs at once
+    than it may ever have in the queue. Without a key nothing is checked.
+
+    What counts: the audio of runs that ended since the day or month began (UTC), once for each channel that was
+    transcribed, and what running jobs have done so far, or declared to be. How long the audio of a waiting job is,
+    nobody knows yet; it does not count.
     """
     if key_id is None:
         return
-    if quota.max_queued:
-        _check_queue(session, key_id, quota.max_queued, adding)
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     first = midnight.replace(day=1)
-    for minutes, start, end, name in (
-        (quota.audio_minutes_per_day, midnight, midnight + timedelta(days=1), "day"),
-        (quota.audio_minutes_per_month, first, (first + timedelta(days=32)).replace(day=1), "month"),
-    ):
-        if minutes and _used_ms(session, key_id, start) >= minutes * MINUTE_MS:
-            left = int((end - datetime.now(UTC)).total_seconds()) + 1
-            raise QuotaExceeded(f"the key has used its {minutes} minutes of audio for this {name}", left)
+    for owner in (_Owner("tenant", tenant, quota.tenant), _Owner("key", key_id, quota.key)):
+        allowance = owner.allowance
+        if allowance.max_queued:
+            _check_queue(session, owner, adding)
+        for minutes, start, end, name in (
+            (allowance.audio_minutes_per_day, midnight, midnight + timedelta(days=1), "day"),
+            (allowance.audio_minutes_per_month, first, (first + timedelta(days=32)).replace(day=1), "month"),
+        ):
+            if minutes and _used_ms(session, owner, start) >= minutes * MINUTE_MS:
+                left = int((end - datetime.now(UTC)).total_seconds()) + 1
+                raise QuotaExceeded(f"the {owner.kind} has used its {minutes} minutes of audio for this {name}", left)
 
 
-def _check_queue(session: Session, key_id: uuid.UUID, limit: int, adding: int) -> None:
+def _check_queue(session: Session, owner: _Owner, adding: int) -> None:
+    limit = owner.allowance.max_queued
     if adding > limit:
-        raise InvalidRequest(f"{adding} jobs exceed the key's limit of {limit} queued jobs")
-    waiting = _waiting(session, key_id, limit + 1)
+        raise InvalidRequest(f"{adding} jobs exceed the {owner.kind}'s limit of {limit} queued jobs")
+    waiting = _waiting(session, owner)
     if waiting + adding > limit - CLOSE * max(adding, 1):
-        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(key_id), 0))))
-        waiting = _waiting(session, key_id, limit + 1)
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(owner.id), 0))))
+        waiting = _waiting(session, owner)
     if waiting + adding > limit:
         more = "" if adding <= 1 else f": there is no room for {adding} more, so none was taken"
-        told = f"the key has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
+        told = f"the {owner.kind} has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
         raise QuotaExceeded(told, QUEUE_AGAIN_SECONDS)
 
 
-def _waiting(session: Session, key_id: uuid.UUID, limit: int) -> int:
-    return int(session.scalar(WAITING, {"key_id": key_id, "number": limit}) or 0)
+def _waiting(session: Session, owner: _Owner) -> int:
+    values = {"owner": owner.id, "number": owner.allowance.max_queued + 1}
+    return int(session.scalar(WAITING[owner.kind], values) or 0)
 
 
-def _used_ms(session: Session, key_id: uuid.UUID, start: datetime) -> int:
-    return int(session.scalar(USED_MS, {"key_id": key_id, "start": start}) or 0)
+def _used_ms(session: Session, owner: _Owner, start: datetime) -> int:
+    return int(session.scalar(USED_MS[owner.kind], {"owner": owner.id, "start": start}) or 0)

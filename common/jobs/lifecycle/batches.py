@@ -80,7 +80,7 @@ def submit_batch(session: Session, asked: BatchSubmission) -> tuple[Batch, Mappi
     InvalidRequest if it never will.
     """
     first = next(iter(asked.items.values()))
-    check(session, first.key_id, first.quota, adding=len(asked.items))
+    check(session, first.tenant, first.key_id, first.quota, adding=len(asked.items))
     row = BatchRow(
         id=asked.id,
         tenant=first.tenant,

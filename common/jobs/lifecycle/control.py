@@ -1,6 +1,6 @@
-"""Operations of a client on a submitted job: cancel, retry, delete.
+"""What a client does to a job after submitting it: cancel, retry, delete.
 
-With `tenant`, jobs of other tenants are treated as missing.
+With `tenant`, a job of another tenant is as if it were not there.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from common.telemetry import bound, tracing
 
 
 def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """Cancel a queued job at once, or ask the worker of a processing job to stop; idempotent.
+    """End a queued job at once; ask the worker of a processing one to stop. Asking twice is fine.
 
-    Raises NotFound; WrongState if the job has completed or failed.
+    Raises NotFound; WrongState where the job has completed or failed.
     """
     waits = JobRow.status == Status.QUEUED
-    # One statement for both: between two, a worker might claim or release the job.
+    # One statement for both: between two of them a worker may claim the job, or give it back.
     asked = (
         update(JobRow)
         .where(_is(job_id, tenant), JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
@@ -52,7 +52,7 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
 
 
 def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """Retry a job like `retry_in`, in a transaction of its own and without a quota."""
+    """As `retry_in`, in a transaction of its own, and by nobody who has a quota."""
     with database.transaction() as session:
         return retry_in(session, job_id, tenant=tenant)
 
@@ -65,17 +65,17 @@ def retry_in(
     key_id: uuid.UUID | None = None,
     quota: Quota = NO_QUOTA,
 ) -> Job:
-    """Start a new run of a failed or canceled job within the caller's transaction.
+    """Start a new run of a failed or canceled job, within the caller's transaction.
 
-    The run counts towards the quota of the requesting key, which owns the job from then on. Raises NotFound; WrongState
-    in any other state; Expired if an upload's audio was already deleted; QuotaExceeded as for a submission.
+    It counts for the key that asks, which has the job from then on. Raises NotFound; WrongState in any other state;
+    Expired where an upload's audio is deleted already; QuotaExceeded as a submission does.
     """
     again = (
         update(JobRow)
         .where(
             _is(job_id, tenant),
             JobRow.status.in_(sources_of(Status.QUEUED, retry=True)),
-            # A link can be fetched again; an upload is lost with its audio.
+            # A link can be fetched anew, an upload is gone with its audio.
             JobRow.audio_key.is_not(None) | JobRow.source_url.is_not(None),
         )
         .values(
@@ -110,17 +110,17 @@ def retry_in(
         if Status(row.status) in sources_of(Status.QUEUED, retry=True):
             raise Expired("the audio of this job was deleted; submit it again")
         raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
-    check(session, key_id, quota, adding=0)  # the job is already queued in this transaction
+    check(session, row.tenant, key_id, quota, adding=0)  # the job waits already, in this transaction
     return job_of(row)
 
 
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:
-    """Delete all data of a job: first its rows, so that no incomplete job is visible, then its audio.
+    """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
 
-    The log of its webhooks is kept without the content; unsent deliveries become dead. Its usage is kept.
+    The log of its webhooks stays, without what they said; those not sent yet are dead. Its usage stays.
 
-    Raises NotFound; WrongState while a worker holds the job. Audio that could not be deleted because the storage is
-    unavailable is found by the sweep, as no row refers to it any more.
+    Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
+    the storage is away, is found by the sweep: no row names it any more.
     """
     with database.transaction() as session:
         held = select(JobRow.status).where(_is(job_id, tenant), JobRow.status != Status.PROCESSING)
@@ -128,10 +128,10 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         if status is None:
             _existing(session, job_id, tenant)
             raise WrongState("the job is processing; cancel it first")
-        if status == Status.QUEUED:  # its run ends here, and may already have processed audio
+        if status == Status.QUEUED:  # its run ends here, and may have done some of its work
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
             book(session, [job_id])
-        # Runs that ended earlier were reported then; but deleting the last waiting job of a batch ends the batch.
+        # What ended before was told then; a batch ends also when the last of its jobs that waits is deleted.
         batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
         uploads.forget(session, job_id)
@@ -145,7 +145,7 @@ def _changed(session: Session, statement: Update) -> JobRow | None:
 
 
 def _is(job_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
-    """Return the condition that the row is this job and, if a tenant is given, belongs to it."""
+    """It is this job, and it belongs to the tenant, where one is named."""
     return JobRow.id == job_id if tenant is None else (JobRow.id == job_id) & (JobRow.tenant == tenant)
 
 

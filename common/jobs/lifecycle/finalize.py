@@ -1,4 +1,4 @@
-"""What every run records when it ends, on every path: a usage row and webhook events."""
+"""What every run that ends leaves behind: a row of usage, and the news for webhooks. One place, for each path."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import BigInteger, Date, case, func, select
+from sqlalchemy import BigInteger, Date, Integer, case, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
+from common.jobs.accounting.quota import CHANNELS
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
 from common.models import AttemptRow, JobRow, UsageDailyRow, UsageRow
 from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
@@ -24,9 +25,9 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Record usage and write webhook events for these jobs, in the transaction that changed their states.
+    """Book what these jobs came to and tell who wants to know, in the transaction that changed their states.
 
-    Call it last in every transaction that may end a job; a job that was queued again instead is skipped.
+    Call it last in every transaction that may end a job: a job that was queued again instead is passed over.
     """
     session.flush()
     book(session, job_ids)
@@ -36,9 +37,9 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Write a usage row for each run that has ended; recording a run twice changes nothing."""
+    """A row of usage for each run that is over; booking a run twice changes nothing."""
     processed = case(
-        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was processed
+        (JobRow.deduplicated_from.is_not(None), 0),  # nothing was worked on
         (JobRow.status == Status.COMPLETED, JobRow.audio_ms),
         else_=JobRow.processed_ms,
     )
@@ -48,26 +49,35 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         *(getattr(JobRow, name) for name in TAKEN_OVER),
         func.coalesce(processed, 0),
         func.coalesce(JobRow.processing_ms, _spent_ms()),
+        literal_column(CHANNELS, Integer),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
-    columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms"]
-    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(UsageRow.key_id, *COUNTED)
+    columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms", "channels"]
+    told = (UsageRow.tenant, UsageRow.key_id, UsageRow.channels, *COUNTED)
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*told)
     by_key: Counter[uuid.UUID] = Counter()
+    tenants: dict[uuid.UUID, str] = {}
     for run in session.execute(booking):
-        told = (run.model, run.status, run.error_code, run.audio_ms, run.processing_ms)
-        after_commit(session, partial(_count, *told))
+        counted = (run.model, run.status, run.error_code, run.audio_ms, run.processing_ms)
+        after_commit(session, partial(_count, *counted))
         if run.key_id is not None:
-            by_key[run.key_id] += run.audio_ms
-    _add_to_day(session, by_key)
+            by_key[run.key_id] += run.audio_ms * run.channels
+            tenants[run.key_id] = run.tenant
+    _add_to_day(session, by_key, tenants)
 
 
-def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int]) -> None:
-    """Add to the daily (UTC) totals per key that quotas are checked against, ordered by key to avoid deadlocks."""
-    rows = [{"key_id": key_id, "day": TODAY, "audio_ms": by_key[key_id]} for key_id in sorted(by_key)]
+def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int], tenants: Mapping[uuid.UUID, str]) -> None:
+    """A sum for each key and day (UTC), which quotas are held against; each split channel counts.
+
+    In the order of the keys, so that nobody waits for somebody who waits for them.
+    """
+    rows = [
+        {"key_id": key_id, "tenant": tenants[key_id], "day": TODAY, "audio_ms": by_key[key_id]}
+        for key_id in sorted(by_key)
+    ]
     if rows:
         added = insert(UsageDailyRow).values(rows)
-        total = UsageDailyRow.audio_ms + added.excluded.audio_ms
-        names = ["key_id", "day"]
-        session.execute(added.on_conflict_do_update(index_elements=names, set_={"audio_ms": total}))
+        changed = {"audio_ms": UsageDailyRow.audio_ms + added.excluded.audio_ms, "tenant": added.excluded.tenant}
+        session.execute(added.on_conflict_do_update(index_elements=["key_id", "day"], set_=changed))
 
 
 def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:
@@ -79,7 +89,7 @@ def _count(model: str, status: str, error_code: str | None, audio_ms: int, proce
 
 
 def _spent_ms() -> object:
-    """Return the time that a run's attempts spent on transcribing; that of lost attempts is unknown."""
+    """The time that the attempts of a run spent on transcribing; of lost ones it is not known."""
     spent = func.sum(AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()).cast(BigInteger)
     return (
         select(func.coalesce(spent, 0))

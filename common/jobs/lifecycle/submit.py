@@ -61,7 +61,7 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
     Raises QuotaExceeded, unless the caller has already `checked` the quota.
     """
     if not checked:
-        check(session, submission.key_id, submission.quota)
+        check(session, submission.tenant, submission.key_id, submission.quota)
     if submission.resumable:
         uploads.consume(session, submission.id, tenant=submission.tenant)
     values = dict(  # noqa: C408

@@ -1,12 +1,12 @@
-"""Full-text search for sentences.
+"""Finding sentences by what was said.
 
-A corrected sentence is found by its corrected text, not by the machine's.
+A sentence that a person corrected is found by the person's text, not by the machine's.
 
-For each sentence, the index `sentences_search` contains every pair of adjacent letters and every single letter, each
-combined with the tenant; the functions `search_folded` and `search_grams` (migrations/sql) define them. `edits_search`
-contains the same for corrected texts. So two Chinese characters, for which a trigram index is of no use, are one
-look-up; and a word that is common overall costs a tenant that used it twice only two rows. Rows found by the indexes
-are then compared with the words of the query.
+The index `sentences_search` holds, of each sentence, every pair of letters that stand side by side and every single
+letter, each together with the tenant; the functions `search_folded` and `search_grams` (migrations/sql) say
+which. `edits_search` holds the same of what people wrote. So two Chinese characters, which no trigram serves, are one
+look-up; a word that everybody says costs a tenant that said it twice two rows. What the indexes find is then compared
+with the words that were asked for.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ import base64
 import binascii
 import unicodedata
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from common import ids
@@ -29,7 +33,9 @@ from common.errors import InvalidRequest
 from common.models import EditRow, JobRow, SentenceRow
 
 SNIPPET_WIDTH = 80
-# Must be the exact expression of the index, character by character, or the planner does not use the index.
+# One letter may stand in every sentence of a tenant: a search must not keep PostgreSQL busy for as long as it likes.
+TIMEOUT_MS = 2000
+# The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
 EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
 SAME_SENTENCE = and_(
@@ -39,7 +45,7 @@ SAME_SENTENCE = and_(
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A sentence that was found; `matches` are the character ranges (end exclusive) of the words in `text`."""
+    """A sentence that was found; `matches` are the places of the words in `text`, from and before which character."""
 
     job_id: uuid.UUID
     job_name: str | None
@@ -53,12 +59,12 @@ class Hit:
 
     @property
     def transcription_id(self) -> str:
-        """The public id of the job."""
+        """The job's id as clients know it."""
         return ids.shown(ids.JOB, self.job_id)
 
     @property
     def snippet(self) -> str:
-        """The part of a long sentence around the first match."""
+        """The part of a long sentence that the first match stands in."""
         if len(self.text) <= SNIPPET_WIDTH:
             return self.text
         first, behind = self.matches[0] if self.matches else (0, 0)
@@ -69,22 +75,23 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """A page of sentences, those of the newest jobs first, and the cursor of the next page; None on the last page."""
+    """Some sentences, those of the newest jobs first, and the cursor behind them; None where there are no more."""
 
     hits: tuple[Hit, ...]
     next_cursor: str | None
 
 
 def search(database: Database, query: str, *, tenant: str, after: str | None = None, limit: int = 20) -> Hits:
-    """Find the sentences of a tenant's transcripts that contain all words of the query.
+    """The sentences of a tenant's transcripts in which all words of the query stand.
 
-    Words are separated by white space and may be parts of longer words. Case is ignored, and so is the difference
-    between full-width and half-width letters. Raises InvalidRequest for a query without letters or digits, and for an
-    invalid cursor.
+    Words are separated by white space and may be parts of longer ones. Upper and lower case are the same, and so are
+    full-width and half-width letters. Raises InvalidRequest for a query without letters or digits, for one that stands
+    in so many sentences that they cannot be gone through in time, and for a cursor that is not ours.
     """
     position = _decoded(after) if after is not None else None
-    with database.transaction() as session:
-        # Forces a plan for the actual letters: how common they are decides which plan is best.
+    with database.transaction() as session, _in_time():
+        session.execute(text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
+        # A plan that knows the letters: how common they are decides how to look for them.
         session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         words = [session.scalar(select(func.search_folded(word))) or "" for word in query.split()]
         statement = _statement(tenant, words, _grams(session, tenant, words), position)
@@ -108,8 +115,18 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number))
 
 
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if isinstance(error.orig, QueryCanceled):
+            raise InvalidRequest("`q` stands in too many sentences to search them all; look for longer words") from None
+        raise
+
+
 def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
-    """Return the index keys to look up: the pairs of each word, or its single letters if it has no pair."""
+    """What the index is asked for: the pairs of each word, or its single letters where there is no pair."""
     grams: set[int] = set()
     for word in words:
         for shortest in (2, 1):
@@ -123,7 +140,7 @@ def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
 
 
 def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None) -> Select[Any]:
-    """Build the search over the machine's uncorrected sentences and the corrected texts."""
+    """What the machine heard and nobody corrected, and what people put in its place."""
     asked = literal(grams, ARRAY(BigInteger))
     corrected = exists().where(SAME_SENTENCE, EditRow.text.is_not(None))
     heard = _found(SentenceRow.text, tenant, words, position).where(GRAMS.contains(asked), ~corrected)
@@ -155,9 +172,9 @@ def _found(
 
 
 def _matches(content: str, words: list[str]) -> tuple[tuple[int, int], ...]:
-    """Return the positions of the words in text order, without those that begin inside another match."""
+    """Where the words stand, in the order of the text, without those that begin inside another."""
     folded: list[str] = []
-    places: list[int] = []  # the original letter that each folded letter comes from
+    places: list[int] = []  # which letter of the sentence a folded one comes from
     for place, letter in enumerate(content):
         for part in unicodedata.normalize("NFKC", letter).lower():
             folded.append(part)

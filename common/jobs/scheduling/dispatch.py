@@ -1,11 +1,11 @@
-"""Chooses the queued jobs that are announced to the workers next.
+"""Which queued jobs go to the workers next.
 
-PostgreSQL decides; a Celery message only wakes a worker. No more jobs are announced than there are free slots, so that
-all others stay where they can still be reordered. A lost message is sent again after `redispatch_seconds`; a duplicate
-finds its job already claimed.
+Postgres decides, a Celery message only wakes a worker up: no more jobs are announced than there are free
+slots, so that everything else waits where it can still be reordered. A message that is lost is announced
+again after `redispatch_seconds`; one that arrives twice finds its job claimed.
 
-The order: highest priority first; within one priority, the tenant with the fewest running jobs or, if equal, the one
-served longest ago; within a tenant, its oldest job whose key is below its limit.
+The order: highest priority first; inside one priority the tenant with the fewest jobs running, among equals the one
+that was served longest ago; of a tenant, its oldest job whose key is below its limit.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from common.jobs.scheduling.queue_queries import (
     DispatchLimits,
     RunningCounts,
     full_keys,
+    full_tenants,
     next_jobs,
     priorities,
     running_counts,
@@ -32,9 +33,9 @@ from common.jobs.scheduling.queue_queries import (
 )
 from common.models import JobRow
 
-# An arbitrary number, the same in every process: the advisory lock that lets one dispatcher at a time choose.
+# Any number, the same in every process: the advisory lock under which one dispatcher at a time chooses.
 DISPATCH_LOCK = 0x7061_7261
-# Choosing takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session soon.
+# Choosing takes milliseconds. Whoever holds the lock for longer is frozen, and the server ends its session soon.
 LOCK_TIMEOUT_MS = 2_000
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
@@ -58,16 +59,16 @@ class Chosen:
     model: str
 
 
-def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, key_max_running: int = 0) -> int:
-    """Announce the jobs that should run next; returns how many. Safe to call from anywhere, at any time.
+def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, tenant_max_running: int = 0) -> int:
+    """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
 
-    `key_max_running` is the number of jobs that may run at once for a key without a limit of its own; 0 means
-    unlimited. Raises Unavailable if the broker or the database does not respond, or if another dispatcher holds the
-    lock for too long; the affected jobs are then announced by the next call.
+    `tenant_max_running` is how many jobs run at once of a tenant that has no limit of its own; 0: any number. Raises
+    Unavailable where the broker or the database does not respond, or another dispatcher does not come to its end; the
+    jobs concerned are then announced by the next call.
     """
-    limits = DispatchLimits(redispatch_seconds, key_max_running)
+    limits = DispatchLimits(redispatch_seconds, tenant_max_running)
     with database.transaction() as session:
-        # Waits for the lock rather than skipping: the running dispatcher may not have seen a job that this one would.
+        # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
         session.execute(TAKE_LOCK)
         chosen = _choose(session, limits)
     sent = 0
@@ -83,36 +84,37 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     chosen: list[Chosen] = []
     found = running_counts(session, limits)
-    full = full_keys(session, found.of_key, limits)
+    full = full_keys(session, found.of_key)
     by_model: dict[str, list[WorkerLoad]] = {}
     for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
         seated = reserve_workers(session, model, all_seats, full, limits)
         for suspect in seated.ready:
-            if suspect.key_id is None or suspect.key_id not in full:
+            if suspect.key_id not in full and suspect.tenant not in full_tenants(session, found.of_tenant, limits):
                 found.of_tenant[suspect.tenant] += 1
                 if suspect.key_id is not None:
                     found.of_key[suspect.key_id] += 1
-                    full = full_keys(session, found.of_key, limits)
+                    full = full_keys(session, found.of_key)
                 chosen.append(Chosen(suspect.job_id, model))
         free = sum(max(0, seat.slots - seat.running) for seat in seated.open) - found.announced[model]
         if free > 0:
             taken = _taken(session, model, free, found, limits)
-            full = full_keys(session, found.of_key, limits)
+            full = full_keys(session, found.of_key)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
     return _announced(session, chosen)
 
 
 def _taken(session: Session, model: str, free: int, found: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
-    """Choose the jobs of a model that get its free slots: highest priority first, fair within a priority."""
+    """The jobs of a model that get its free slots: highest priority first, and fair within one."""
     taken: list[QueuedJob] = []
     for priority in priorities(session, model):
-        full = full_keys(session, found.of_key, limits)
-        waiting = tenants(session, model, priority, found.of_tenant)
+        full = full_keys(session, found.of_key)
+        closed = full_tenants(session, found.of_tenant, limits)
+        waiting = [name for name in tenants(session, model, priority, found.of_tenant) if name not in closed]
         open_lines: dict[str, list[QueuedJob]] = {}
-        # A few tenants at a time: once all slots are taken, later tenants need not be queried.
+        # Some tenants at a time: who is behind those that take all slots need not be asked.
         while waiting and len(open_lines) < free - len(taken):
             asked, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
             open_lines |= next_jobs(session, model, priority, asked, slots=free - len(taken), full=full, limits=limits)
@@ -123,17 +125,14 @@ def _taken(session: Session, model: str, free: int, found: RunningCounts, limits
 
 
 def _note_turns(session: Session, served: Sequence[str]) -> None:
-    """Record when each tenant was served.
-
-    Uses the current time: a transaction that waited for the lock began before its turn.
-    """
+    """Remember who was served last: by the clock of the moment, as a transaction that waited began before its turn."""
     last = {tenant: place for place, tenant in enumerate(served)}
     if last:
         session.execute(NOTE_TURNS, {"tenants": list(last), "places": list(last.values())})
 
 
 def _announced(session: Session, chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Mark the chosen jobs as announced, except those that are locked right now; they wait for the next dispatch."""
+    """Mark the chosen jobs; without those that somebody is changing in this moment, which wait for the next time."""
     if not chosen:
         return []
     free = (

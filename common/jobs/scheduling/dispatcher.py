@@ -26,7 +26,7 @@ class Dispatcher(Background):
         publish: Publish,
         *,
         redispatch_seconds: float,
-        key_max_running: int = 0,
+        tenant_max_running: int = 0,
         wake_deliverers: Callable[[], None] | None = None,
     ) -> None:
         """Create the thread; `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep."""
@@ -34,7 +34,7 @@ class Dispatcher(Background):
         self._database = database
         self._publish = publish
         self._redispatch_seconds = redispatch_seconds
-        self._key_max_running = key_max_running
+        self._tenant_max_running = tenant_max_running
         self._wake_deliverers = wake_deliverers
         self._postponed = False
 
@@ -45,7 +45,7 @@ class Dispatcher(Background):
                 self._database,
                 self._publish,
                 redispatch_seconds=self._redispatch_seconds,
-                key_max_running=self._key_max_running,
+                tenant_max_running=self._tenant_max_running,
             )
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()

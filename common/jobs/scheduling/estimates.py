@@ -1,7 +1,7 @@
-"""Cheap estimates of a job's queue position and completion time.
+"""How long a job will take: its position in the queue and when it will be done. Cheap estimates.
 
-All estimates for a model come from one snapshot of its queue, at most a few seconds old. The queue is simulated as
-dispatch would run it, with jobs of the median length on the existing slots at the speed measured last.
+All answers for a model come from one look at its line, which is some seconds old at most: the line is played through
+as dispatch would, and jobs of the median length run on the slots that there are at the speed last measured.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from common.models import JobRow, WorkerRow
 FAR_END = 1000
 FRESH_SECONDS = 2.0
 ROUNDS = 4
-# Announced jobs never count as waiting again, and no key is at its limit.
-NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, key_max_running=0)
+# No announced job counts as waiting again, and no key is full.
+NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, tenant_max_running=0)
 CLOCK_SLACK = timedelta(seconds=1)
-# Speed and median length are measured over the newest completed runs of the model.
+# What the speed and the median length are taken from: the newest runs of the model that completed.
 MEASURED = text("""
 SELECT sum(audio_ms)::float8 / sum(processing_ms),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY audio_ms)
@@ -44,10 +44,10 @@ WHERE status = 'completed' AND audio_ms > 0 AND processing_ms > 0
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """The estimates for a job.
+    """The estimate for one job.
 
-    `position` is 1 for the next job, None for a job that is not in the queue; `far`: it is behind the first 1000.
-    `eta_seconds` is the time until the job is done; None: unknown.
+    `position` is 1 for the next job and None for a job that is not queued; `far` is set behind the first 1000.
+    `eta_seconds` is the time until the job is done; None: not known.
     """
 
     position: int | None = None
@@ -57,7 +57,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """A snapshot of the queue of a model; speed is audio time / processing time of one slot."""
+    """A look at the line of a model. Speed is audio time / processing time of one slot."""
 
     looked_at: float
     places: Mapping[uuid.UUID, int]
@@ -67,7 +67,7 @@ class QueueSnapshot:
 
 
 class Estimates:
-    """Job estimates for one process. Thread-safe."""
+    """Estimates for jobs, for one process. Thread-safe."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -75,7 +75,7 @@ class Estimates:
         self._locks: dict[str, threading.Lock] = {}
 
     def of(self, job: Job) -> Estimate:
-        """Return the estimate for a job; empty if the job has ended or the database is not responding."""
+        """What can be said of a job. Nothing where it has ended, or where the database does not respond now."""
         if job.terminal or _pausing(job):
             return Estimate()
         line = self._line(job.model)
@@ -87,12 +87,12 @@ class Estimates:
         if place is not None:
             start_ms = line.starts_ms[place] if line.starts_ms else None
             return Estimate(place + 1, eta_seconds=_seconds(start_ms, job, line))
-        # Not among the first 1000: either behind them, or newer than this snapshot.
+        # Not among the first 1000: behind them, or so new that this look at the line did not see it.
         far = len(line.places) >= FAR_END
         return Estimate(None if far else len(line.places) + 1, far)
 
     def _line(self, model: str) -> QueueSnapshot | None:
-        """Return the cached snapshot, refreshed if it is old; during a refresh, other threads get the old one."""
+        """The last look, or a new one where that is old; while somebody looks, all others get the old one."""
         last = self._lines.get(model)
         if last is not None and time.monotonic() - last.looked_at < FRESH_SECONDS:
             return last
@@ -101,7 +101,7 @@ class Estimates:
             return last
         try:
             current = self._lines.get(model)
-            if current is last:  # else another thread refreshed it while we waited
+            if current is last:  # else another looked while we waited
                 self._lines[model] = current = _look(self._database, model)
             return current
         except Unavailable:
@@ -111,7 +111,7 @@ class Estimates:
 
 
 def _pausing(job: Job) -> bool:
-    """Return whether a job is waiting for its next attempt, by our own clock: this is only an estimate."""
+    """Whether a job waits for the next attempt. By our clock: it is an estimate, and nothing depends on it."""
     return job.status is Status.QUEUED and job.not_before > datetime.now(UTC) + CLOCK_SLACK
 
 
@@ -131,14 +131,14 @@ def _look(database: Database, model: str) -> QueueSnapshot:
 
 
 def _announced(session: Session, model: str) -> list[uuid.UUID]:
-    """Return the jobs that workers are about to claim; more than there are slots only while messages get lost."""
+    """Jobs that a worker is about to take; more than there are slots only while messages get lost."""
     waiting = text("jobs.status = 'queued' AND jobs.dispatched_at IS NOT NULL")
     statement = select(JobRow.id).where(waiting, JobRow.model == model).order_by(JobRow.dispatched_at)
     return list(session.scalars(statement.limit(FAR_END)))
 
 
 def _in_turn(session: Session, model: str, number: int) -> list[QueuedJob]:
-    """Return the next jobs in the order in which dispatch would choose them if no key had a limit."""
+    """The next jobs in the order in which dispatch would take them, if no key had a limit."""
     running = running_counts(session, NO_LIMITS).of_tenant
     taken: list[QueuedJob] = []
     for priority in priorities(session, model):
@@ -148,10 +148,7 @@ def _in_turn(session: Session, model: str, number: int) -> list[QueuedJob]:
 
 
 def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[QueuedJob]:
-    """Return the next jobs of one priority, reading few more than needed.
-
-    Reads some jobs of each tenant, then more of the tenants that have more.
-    """
+    """Reads about as many jobs as it returns: some of each tenant, then more of those that have more."""
     order = tenants(session, model, priority, running)
     found: dict[str, list[QueuedJob]] = {}
     deep, depth = order, 0
@@ -161,14 +158,14 @@ def _of_priority(session: Session, model: str, priority: int, number: int, runni
             break
         depth += -(-missing // len(deep))
         read = next_jobs(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
-        found |= {tenant: [replace(job, key_limit=0) for job in line] for tenant, line in read.items()}
+        found |= {tenant: [replace(job, key_limit=0, tenant_limit=0) for job in line] for tenant, line in read.items()}
         deep = [tenant for tenant in deep if len(found.get(tenant, ())) >= depth]
     in_order = {tenant: found[tenant] for tenant in order if tenant in found}
     return schedule_fairly(in_order, number, running=running, of_key=Counter())
 
 
 def _running(session: Session, model: str, median_ms: float) -> list[float]:
-    """Return the remaining audio of each processing job."""
+    """Audio that the running jobs have left."""
     rows = session.execute(
         select(JobRow.declared_ms, JobRow.processed_ms).where(text("jobs.status = 'processing'"), JobRow.model == model)
     )
@@ -176,7 +173,7 @@ def _running(session: Session, model: str, median_ms: float) -> list[float]:
 
 
 def _starts(left: list[float], slots: int, each: float, number: int) -> tuple[float, ...]:
-    """Return when each queued job starts, in milliseconds from now, if each takes the slot that is free first."""
+    """When the jobs of the line start, in milliseconds from now, if each takes the slot that is free first."""
     free = sorted(left)[-slots:] + [0.0] * max(0, slots - len(left))
     heapq.heapify(free)
     starts = []
@@ -191,6 +188,6 @@ def _seconds(start_ms: float | None, job: Job, line: QueueSnapshot) -> int | Non
     if start_ms is None or line.speed is None:
         return None
     left_ms = (job.declared_ms or line.median_ms) - job.processed_ms
-    if left_ms < 0:  # longer than estimated: unknown
+    if left_ms < 0:  # longer than was thought: nobody knows
         return None
     return round((start_ms + left_ms / line.speed) / 1000)

@@ -1,4 +1,4 @@
-"""Fair scheduling of jobs of one priority: between tenants, and within the limit of each key. Pure."""
+"""Whose turn it is among jobs of one priority: fair between tenants, within the limit of each key. Pure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job that could be announced; `key_limit` is how many jobs of its key may run at once, 0: unlimited."""
+    """A job that could be announced. The limits are how many jobs of its key, or tenant, run at once; 0: any number."""
 
     job_id: uuid.UUID
     tenant: str
     key_id: uuid.UUID | None
     key_limit: int
+    tenant_limit: int = 0
 
 
 def schedule_fairly(
@@ -26,11 +27,11 @@ def schedule_fairly(
     running: Counter[str],
     of_key: Counter[uuid.UUID],
 ) -> list[QueuedJob]:
-    """Return the jobs that get the slots, in order: the tenant with the fewest running jobs is always next.
+    """The jobs that get the slots, in order: next is always the tenant that has the fewest jobs running.
 
-    `lines` holds each tenant's jobs, oldest first. Tenants are ordered by when they were last served, the longest ago
-    first, which decides between tenants with equally many running jobs. A job whose key is at its limit is skipped in
-    favor of those behind it. `running` (by tenant) and `of_key` count the running jobs; chosen jobs are added to them.
+    `lines` holds each tenant's jobs, oldest first, the tenant that was served longest ago before all others: among
+    those that have equally many running, its turn is first. A job whose key is at its limit lets those behind it
+    pass. `running`, by tenant, and `of_key` count what runs; what is taken is added to them.
     """
     left = {tenant: list(reversed(line)) for tenant, line in lines.items()}
     turns = [(running[tenant], place, tenant) for place, tenant in enumerate(lines)]
@@ -40,7 +41,7 @@ def schedule_fairly(
     while turns and len(taken) < slots:
         _, _, tenant = heapq.heappop(turns)
         job = _next(left[tenant], of_key)
-        if job is None:
+        if job is None or (job.tenant_limit and running[tenant] >= job.tenant_limit):
             continue
         taken.append(job)
         running[tenant] += 1
@@ -52,7 +53,7 @@ def schedule_fairly(
 
 
 def _next(line: list[QueuedJob], of_key: Counter[uuid.UUID]) -> QueuedJob | None:
-    """Remove and return the first job whose key has room; `line` is in reverse order."""
+    """Take the first job off a line, which is in reverse, whose key has room."""
     while line:
         job = line.pop()
         if not job.key_limit or job.key_id is None or of_key[job.key_id] < job.key_limit:

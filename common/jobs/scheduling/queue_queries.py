@@ -1,8 +1,8 @@
-"""Index-based queries on queued jobs, fast for a queue of any length.
+"""The line of queued jobs, read by index however long it is.
 
-`jobs_waiting` orders jobs by model, priority, tenant, key and age. PostgreSQL reads the distinct tenants of a priority,
-and the keys of a tenant, with a "loose index scan" (jumping from one value to the next), so the cost of a dispatch
-depends on the number of waiting tenants and free slots, not on the number of jobs.
+`jobs_waiting` orders them by model, priority, tenant, key and age. PostgreSQL reads the distinct tenants of a
+priority, and the keys of a tenant, by jumping from one to the next (a "loose index scan"): what a dispatch costs
+goes with the number of tenants that wait and of slots that are free, not with the number of jobs.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ WHERE line.tenant IS NOT NULL
 """)
 
 JOBS = text(f"""
-SELECT job.id, asked.tenant, job.key_id, coalesce(api_keys.max_running, :key_max_running)
+SELECT job.id, asked.tenant, job.key_id, coalesce(api_keys.max_running, 0),
+       coalesce(tenants.max_running, :tenant_max_running)
 FROM unnest(CAST(:tenants AS text[])) AS asked(tenant)
 CROSS JOIN LATERAL (
     WITH RECURSIVE line AS (
@@ -70,30 +71,34 @@ CROSS JOIN LATERAL (
     ORDER BY created_at, id LIMIT :slots
 ) AS job
 LEFT JOIN api_keys ON api_keys.id = job.key_id
+LEFT JOIN tenants ON tenants.name = asked.tenant
 ORDER BY job.created_at, job.id
 """)
 
 FULL = text("""
 SELECT busy.key_id FROM unnest(CAST(:keys AS uuid[]), CAST(:running AS int[])) AS busy(key_id, running)
 LEFT JOIN api_keys ON api_keys.id = busy.key_id
-WHERE coalesce(api_keys.max_running, :key_max_running) BETWEEN 1 AND busy.running
+WHERE api_keys.max_running BETWEEN 1 AND busy.running
+""")
+
+FULL_TENANTS = text("""
+SELECT busy.name FROM unnest(CAST(:tenants AS text[]), CAST(:running AS int[])) AS busy(name, running)
+LEFT JOIN tenants ON tenants.name = busy.name
+WHERE coalesce(tenants.max_running, :tenant_max_running) BETWEEN 1 AND busy.running
 """)
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchLimits:
-    """The settings of a dispatch: when a message counts as lost, and how many jobs of a key may run at once.
-
-    `key_max_running` is 0 for any number.
-    """
+    """The settings of a dispatch: when a message counts as lost, and how many jobs of a tenant run at once (0: any)."""
 
     redispatch_seconds: float
-    key_max_running: int
+    tenant_max_running: int
 
 
 @dataclass(frozen=True, slots=True)
 class RunningCounts:
-    """Counts of jobs that run or are announced, by tenant and by key; and of announced ones by model."""
+    """What runs, or is announced and about to: by tenant and by key; and the announced ones by model."""
 
     of_tenant: Counter[str]
     of_key: Counter[uuid.UUID]
@@ -101,33 +106,38 @@ class RunningCounts:
 
 
 def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
-    """Count everything in one snapshot, so that a job claimed at the same time is counted once."""
+    """Everything at once, in one snapshot: a job that is claimed meanwhile counts once."""
     found = RunningCounts(Counter(), Counter(), Counter())
     values = {"redispatch_seconds": limits.redispatch_seconds, "quarantine_crashes": QUARANTINE_CRASHES}
     for model, tenant, key_id, suspect, announced, number in session.execute(BUSY, values):
         found.of_tenant[tenant] += number
         if key_id is not None:
             found.of_key[key_id] += number
-        if announced and not suspect:  # a suspect uses the slot of the worker reserved for it
+        if announced and not suspect:  # a suspect's slot is that of the worker which is reserved for it
             found.announced[model] += number
     return found
 
 
-def full_keys(session: Session, of_key: Counter[uuid.UUID], limits: DispatchLimits) -> list[uuid.UUID]:
-    """Return the keys that have as many running jobs as they may."""
-    values = {"keys": list(of_key), "running": list(of_key.values()), "key_max_running": limits.key_max_running}
-    return list(session.scalars(FULL, values))
+def full_keys(session: Session, of_key: Counter[uuid.UUID]) -> list[uuid.UUID]:
+    """The keys that have as many jobs running as they may."""
+    return list(session.scalars(FULL, {"keys": list(of_key), "running": list(of_key.values())}))
+
+
+def full_tenants(session: Session, of_tenant: Counter[str], limits: DispatchLimits) -> set[str]:
+    """The tenants that have as many jobs running as they may."""
+    values = {"tenants": list(of_tenant), "running": list(of_tenant.values())}
+    return set(session.scalars(FULL_TENANTS, values | {"tenant_max_running": limits.tenant_max_running}))
 
 
 def priorities(session: Session, model: str) -> Sequence[int]:
-    """Return the priorities at which jobs of a model wait, highest first."""
+    """Those at which jobs of a model wait, highest first."""
     return session.scalars(PRIORITIES, {"model": model}).all()
 
 
 def tenants(session: Session, model: str, priority: int, running: Counter[str]) -> list[str]:
-    """Return the tenants with jobs of a priority, by the number of running jobs, then by when they were last served."""
+    """Those with jobs of a priority; first who has the fewest running, then who was served longest ago."""
     found = list(session.execute(TENANTS, {"model": model, "priority": priority}))
-    # Tenants that were never served come first.
+    # Who was never served comes before all who were.
     found.sort(key=lambda row: (running[row[0]], row[1] is not None, row[1], row[0]))
     return [row[0] for row in found]
 
@@ -142,17 +152,17 @@ def next_jobs(
     full: Collection[uuid.UUID],
     limits: DispatchLimits,
 ) -> dict[str, list[QueuedJob]]:
-    """Return the next due jobs of each of these tenants, oldest first, without those of full keys."""
+    """The next jobs of each of these tenants that are due, oldest first, without those of full keys."""
     values = {
         "model": model,
         "priority": priority,
         "tenants": list(asked),
         "slots": slots,
         "full": list(full),
-        "key_max_running": limits.key_max_running,
+        "tenant_max_running": limits.tenant_max_running,
         "redispatch_seconds": limits.redispatch_seconds,
     }
     found: dict[str, list[QueuedJob]] = {tenant: [] for tenant in asked}
-    for job_id, tenant, key_id, key_limit in session.execute(JOBS, values):
-        found[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit))
+    for job_id, tenant, key_id, key_limit, tenant_limit in session.execute(JOBS, values):
+        found[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit, tenant_limit))
     return {tenant: line for tenant, line in found.items() if line}

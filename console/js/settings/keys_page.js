@@ -19,7 +19,7 @@ const OF_SETTINGS = 'PARAQUEUE_ADMIN_KEY';
 export function Keys() {
   useTitle(t('api_keys.title'));
   const [open, setOpen] = useState(null); // { what: 'new' | 'revoke' | 'rotate' | 'secret', key }
-  const { data, failure, load } = useLoad((abort) => get('v1/keys', {}, { signal: abort }), []);
+  const { data, failure, load } = useLoad((abort) => get('v1/keys', { limit: 1000 }, { signal: abort }), []);
   const close = () => setOpen(null);
   /** @param {ApiKey} key */
   const made = (key) => {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +58,14 @@ def test_times_go_forward_and_words_stand_in_the_text(text: str, said: list[str]
         reached = text.index(word.text, reached) + len(word.text)
     edges = [time for word in words for time in (word.start_ms, word.end_ms)]
     assert edges == sorted(edges)
+
+
+def test_few_words_said_very_often_cost_no_square() -> None:
+    """Of 150 equal words and a correction of 5,000, the alignment that looks at all pairs takes seconds."""
+    heard = [Word("好", number * 100, number * 100 + 100, 0.5) for number in range(150)]
+    found = realigned("好" * 5000, heard)
+    assert len(found) == 5000
+    assert [word.confidence for word in found[:150]] == [0.5] * 150
+    assert all(one.end_ms <= other.start_ms for one, other in pairwise(found))
+    begun = realigned("不" + "好" * 4000 + "吗", heard)
+    assert (len(begun), begun[0].start_ms, begun[-1].end_ms) == (4002, 0, 15_000)

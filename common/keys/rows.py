@@ -1,135 +1,74 @@
-"""API keys: who may call, for which tenant, and within which limits.
-
-A key is shown once; only its hash is stored.
-"""
+"""The rows of API keys: made, found, rotated and revoked."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import secrets
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import cursors, ids, tenants
 from common.db import Database
-from common.errors import InvalidRequest, NotFound, Unauthenticated, WrongState
+from common.errors import NotFound, Unauthenticated, WrongState
+from common.keys.values import ALL_SCOPES, ApiKey, KeyPage, Maker, NewKey, Scope
 from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
+from common.tenants import OwnLimits
 
 SECRET_BYTES = 32
-# Enough to recognize a key among others, without helping to guess the rest of its 256 bits.
+# Enough of a key to know it again among others, and no help in guessing the rest of 256 bits.
 HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
-# Recording every call would cost a statement and a dead row each, more than knowing the exact second is worth.
+# A statement and a dead row for every call would cost more than knowing the second is worth.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
-TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-# The key from the settings; its row always has this id, so that a changed setting replaces it.
+REVOKED_SHOWN_SECONDS = 30 * 24 * 3600
+# The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
-
-
-class Scope(StrEnum):
-    """What a caller may do; no scope includes another."""
-
-    SUBMIT = "submit"
-    READ = "read"
-    ADMIN = "admin"
-
-
-ALL_SCOPES = frozenset(Scope)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyLimits:
-    """The limits of a key itself: None uses the value from the settings, 0 means unlimited."""
-
-    requests_per_minute: int | None = None
-    max_running: int | None = None
-    max_queued: int | None = None
-    audio_minutes_per_day: int | None = None
-    audio_minutes_per_month: int | None = None
-    max_upload_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKey:
-    """A key without its secret; `hint` is how the secret begins.
-
-    The previous secret is valid until `previous_until`.
-    """
-
-    id: uuid.UUID
-    created_at: datetime
-    tenant: str
-    name: str
-    hint: str
-    scopes: frozenset[Scope]
-    last_used_at: datetime | None
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    previous_until: datetime | None
-    limits: KeyLimits
-
-    @property
-    def public_id(self) -> str:
-        """The public id of the key."""
-        return ids.shown(ids.KEY, self.id)
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """The attributes of a key to be created."""
-
-    name: str
-    tenant: str = DEFAULT_TENANT
-    scopes: frozenset[Scope] = frozenset({Scope.SUBMIT, Scope.READ})
-    expires_at: datetime | None = None
-    limits: KeyLimits = KeyLimits()
+# Any number that is not that of another advisory lock.
+ADMIN_KEY_LOCK = 0x7061_6B65
 
 
 def new_secret() -> str:
-    """Return a new secret: 256 random bits, with a prefix that secret scanners recognize."""
+    """A key: 256 random bits behind a prefix by which secret scanners find it."""
     return API_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest_of(secret: str) -> bytes:
-    """Return the hash that is stored of a key.
+    """What is kept of a key.
 
-    SHA-256 rather than a slow password hash: those make guessing expensive where people choose passwords. Nobody can
-    guess 256 random bits, however fast the hash is, and every call would pay for a slow one.
+    SHA-256 and no slow password hash: those make guessing dear where people choose passwords. Nobody guesses
+    256 random bits, however fast the hash is, and a slow one would be paid for at every call.
     """
     return hashlib.sha256(secret.encode()).digest()
 
 
-def create(database: Database, new: NewKey) -> tuple[ApiKey, str]:
-    """Create a key, and its tenant if it is new; the secret is returned here and never again.
+def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple[ApiKey, str]:
+    """Make a key, and its tenant if that is new. The secret is returned here and never again.
 
-    Raises InvalidRequest for an invalid tenant name; WrongState if the tenant has too many keys.
+    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys; Forbidden
+    for a key that would outlive or outrank its maker (None: the operator at the machine).
     """
-    if TENANT_NAME.fullmatch(new.tenant) is None:
-        raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
+    if maker is not None:
+        new = maker.bounded(new)
     secret = new_secret()
     with database.transaction() as session:
-        _ensure_tenant(session, new.tenant)
+        tenants.ensure(session, new.tenant)
         mine = (ApiKeyRow.tenant == new.tenant) & ApiKeyRow.revoked_at.is_(None)
         if int(session.scalar(select(func.count()).where(mine)) or 0) >= MAX_KEYS_OF_TENANT:
             raise WrongState(f"the tenant's limit of {MAX_KEYS_OF_TENANT} keys is reached; revoke one first")
-        values = _values(new, secret) | {"id": ids.new_id()}
+        values = _values(new, secret) | {"id": ids.new_id(), "made_by": maker.key_id if maker is not None else None}
         row = session.scalars(insert(ApiKeyRow).values(**values).returning(ApiKeyRow)).one()
         return _key_of(row), secret
 
 
 def ensure_admin_key(database: Database, secret: str | None) -> None:
-    """Enable the key from the settings, with all scopes for the default tenant; revoke it if `secret` is None."""
+    """Make the key of the settings work, with all scopes for the default tenant; without one, none of them works."""
     if secret is None:
         with database.transaction() as session:
             session.execute(
@@ -141,7 +80,9 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
     new = NewKey("PARAQUEUE_ADMIN_KEY", DEFAULT_TENANT, ALL_SCOPES)
     anew = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS], "revoked_at": None, "previous_hash": None}
     with database.transaction() as session:
-        _ensure_tenant(session, new.tenant)
+        # One at a time: the conflict clause below covers the id only, and two first calls also collide on the hash.
+        session.execute(select(func.pg_advisory_xact_lock(ADMIN_KEY_LOCK)))
+        tenants.ensure(session, new.tenant)
         statement = insert(ApiKeyRow).values(**_values(new, secret), id=ADMIN_KEY_ID)
         session.execute(
             statement.on_conflict_do_update(
@@ -152,21 +93,25 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
         )
 
 
-def authenticated(database: Database, digest: bytes) -> ApiKey:
-    """Return the key with this hash and record its use. Raises Unauthenticated if it is unknown, revoked or expired."""
+def authenticated(database: Database, digest: bytes) -> tuple[ApiKey, OwnLimits]:
+    """The key with this hash, which is noted as used, and its tenant's limits.
+
+    Raises Unauthenticated: unknown, revoked or expired.
+    """
     before = (ApiKeyRow.previous_hash == digest) & (ApiKeyRow.previous_until > func.now())
     return _usable(database, or_(ApiKeyRow.hash == digest, before))
 
 
-def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
+def _usable(database: Database, which: ColumnElement[bool]) -> tuple[ApiKey, OwnLimits]:
     expired = ApiKeyRow.expires_at <= func.now()
     long_ago = ago(LAST_USED_SECONDS)
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
-        found = session.execute(select(ApiKeyRow, expired, unnoted).where(which)).one_or_none()
+        keys = select(ApiKeyRow, TenantRow, expired, unnoted).join(TenantRow, TenantRow.name == ApiKeyRow.tenant)
+        found = session.execute(keys.where(which)).one_or_none()
         if found is None:
             raise Unauthenticated("there is no such API key")
-        row, is_expired, is_unnoted = found
+        row, tenant, is_expired, is_unnoted = found
         if row.revoked_at is not None:
             raise Unauthenticated("the API key was revoked")
         if is_expired:
@@ -175,23 +120,17 @@ def _usable(database: Database, which: ColumnElement[bool]) -> ApiKey:
         if is_unnoted:
             used = update(ApiKeyRow).where(ApiKeyRow.id == row.id, unnoted).values(last_used_at=func.now())
             session.execute(used.execution_options(synchronize_session=False))
-        return key
+        return key, tenants.limits_in(tenant)
 
 
 def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """Return one key. Raises NotFound, also for a key of a tenant other than the given one."""
+    """One key. Raises NotFound, also for a key of another tenant than the one named."""
     with database.transaction() as session:
         return _key_of(_existing(session, key_id, tenant))
 
 
-def largest_upload(database: Database, key_id: uuid.UUID) -> int | None:
-    """Return the key's own limit for an audio file in bytes; None if it has none, or if the caller uses a token."""
-    with database.transaction() as session:
-        return session.scalar(select(ApiKeyRow.max_upload_bytes).where(ApiKeyRow.id == key_id)) or None
-
-
 def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
-    """Return the keys of a tenant, or of all tenants, newest first, including revoked ones."""
+    """The keys of a tenant, or of all, newest first; revoked ones too."""
     statement = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
     if tenant is not None:
         statement = statement.where(ApiKeyRow.tenant == tenant)
@@ -199,29 +138,68 @@ def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
         return [_key_of(row) for row in session.scalars(statement)]
 
 
+def key_page(database: Database, *, tenant: str | None, after: str | None = None, limit: int = 100) -> KeyPage:
+    """A page of the keys of a tenant, or of all, without those that were revoked long ago.
+
+    Raises InvalidRequest for a cursor that is not ours.
+    """
+    long_ago = ago(REVOKED_SHOWN_SECONDS)
+    statement = (
+        select(ApiKeyRow)
+        .where(or_(ApiKeyRow.revoked_at.is_(None), ApiKeyRow.revoked_at > long_ago))
+        .order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
+        .limit(limit + 1)
+    )
+    if tenant is not None:
+        statement = statement.where(ApiKeyRow.tenant == tenant)
+    if after is not None:
+        statement = statement.where(tuple_(ApiKeyRow.created_at, ApiKeyRow.id) < tuple_(*cursors.decoded(after)))
+    with database.transaction() as session:
+        found = [_key_of(row) for row in session.scalars(statement)]
+    more = cursors.encoded(found[limit - 1].created_at, found[limit - 1].id) if len(found) > limit else None
+    return KeyPage(tuple(found[:limit]), more)
+
+
 def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """Return the names of those ids that are keys."""
+    """What the keys among these ids are called."""
     with database.transaction() as session:
         rows = session.execute(select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.id.in_(list(key_ids))))
         return {row.id: row.name for row in rows}
 
 
 def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """Revoke a key permanently; idempotent. Its jobs and usage are kept. Raises NotFound, WrongState."""
+    """End a key for good, with all keys that were made with it; asking twice is fine.
+
+    Their jobs and their usage stay. Raises NotFound, WrongState.
+    """
     _not_of_the_settings(key_id)
+    ended = {"revoked_at": func.now(), "previous_hash": None, "previous_until": None}
     with database.transaction() as session:
-        row = _existing(session, key_id, tenant)
-        if row.revoked_at is None:
-            row = _changed(session, key_id, {"revoked_at": func.now(), "previous_hash": None, "previous_until": None})
-        return _key_of(row)
+        _existing(session, key_id, tenant)
+        made = select(ApiKeyRow.id).where(ApiKeyRow.id == key_id).cte("made", recursive=True)
+        made = made.union(select(ApiKeyRow.id).join(made, ApiKeyRow.made_by == made.c.id))
+        session.execute(
+            update(ApiKeyRow)
+            .where(ApiKeyRow.id.in_(select(made.c.id)), ApiKeyRow.revoked_at.is_(None))
+            .values(**ended)
+            .execution_options(synchronize_session=False)
+        )
+        session.expire_all()
+        return _key_of(session.get_one(ApiKeyRow, key_id))
 
 
 def rotate(
-    database: Database, key_id: uuid.UUID, *, grace_seconds: float, tenant: str | None = None
+    database: Database,
+    key_id: uuid.UUID,
+    *,
+    grace_seconds: float,
+    tenant: str | None = None,
+    maker: Maker | None = None,
 ) -> tuple[ApiKey, str]:
-    """Create a new secret for a key, returned here and never again; the old one is valid until the grace period ends.
+    """A new secret for a key, returned here and never again; the old one works until the grace time ends.
 
-    Rotating again within the grace period invalidates the oldest secret. Raises NotFound; WrongState for a revoked key.
+    Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key;
+    Forbidden for one that outlives or outranks who asks, as its secret would be theirs.
     """
     _not_of_the_settings(key_id)
     secret = new_secret()
@@ -229,18 +207,18 @@ def rotate(
     values["previous_hash"] = ApiKeyRow.hash if grace_seconds > 0 else None
     values["previous_until"] = from_now(grace_seconds) if grace_seconds > 0 else None
     with database.transaction() as session:
-        if _existing(session, key_id, tenant).revoked_at is not None:
+        row = _existing(session, key_id, tenant)
+        if row.revoked_at is not None:
             raise WrongState("the key is revoked; make a new one")
+        if maker is not None:
+            key = _key_of(row)
+            maker.check(key.scopes, key.expires_at, key.limits)
         return _key_of(_changed(session, key_id, values)), secret
 
 
 def _not_of_the_settings(key_id: uuid.UUID) -> None:
     if key_id == ADMIN_KEY_ID:
         raise WrongState("this key is defined by the setting PARAQUEUE_ADMIN_KEY; change or remove it there")
-
-
-def _ensure_tenant(session: Session, name: str) -> None:
-    session.execute(insert(TenantRow).values(name=name).on_conflict_do_nothing())
 
 
 def _values(new: NewKey, secret: str) -> dict[str, Any]:
@@ -251,7 +229,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
         "hint": secret[:HINT_CHARACTERS],
         "scopes": sorted(new.scopes),
         "expires_at": new.expires_at,
-        **{name: getattr(new.limits, name) for name in KeyLimits.__slots__},
+        **{name: getattr(new.limits, name) for name in tenants.LIMITS},
     }
 
 
@@ -279,5 +257,6 @@ def _key_of(row: ApiKeyRow) -> ApiKey:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         previous_until=row.previous_until,
-        limits=KeyLimits(**{name: getattr(row, name) for name in KeyLimits.__slots__}),
+        made_by=row.made_by,
+        limits=tenants.limits_in(row),
     )

@@ -1,0 +1,67 @@
+"""Tenants and their limits: for the operator."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.auth.callers import Caller
+from api.deps import AdminCaller, ServiceDep, v1_router
+from api.keys.schemas import Own
+from common import tenants
+from common.errors import Forbidden, NotFound
+from common.tenants import TENANT_NAME, Tenant
+
+router = v1_router("/v1/tenants", "keys")
+Name = Annotated[str, Path(max_length=63, pattern=f"^{TENANT_NAME.pattern}$")]
+
+
+class TenantLimits(BaseModel):
+    """What all keys of a tenant may use together: null takes the setting, 0 is no limit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    requests_per_minute: Own = None
+    max_running: Own = Field(None, description="More jobs than these wait in the queue.")
+    max_queued: Own = None
+    audio_minutes_per_day: Own = None
+    audio_minutes_per_month: Own = None
+    max_upload_bytes: Annotated[int | None, Field(ge=0, le=2**53, strict=True)] = Field(
+        None, description="Of one audio file; never more than the setting."
+    )
+
+
+class TenantOut(BaseModel):
+    """A tenant."""
+
+    name: str
+    object: Literal["tenant"] = "tenant"
+    limits: TenantLimits
+
+
+@router.get("/{tenant}")
+def get_tenant(service: ServiceDep, caller: AdminCaller, tenant: Name) -> TenantOut:
+    """A tenant and its limits: any one for the operator, its own for another admin."""
+    _check_seen(caller, tenant)
+    return _shown(tenants.get(service.database, tenant))
+
+
+@router.patch("/{tenant}")
+def set_limits(service: ServiceDep, caller: AdminCaller, tenant: Name, asked: TenantLimits) -> TenantOut:
+    """Change those limits of a tenant that are given; they hold within seconds. For the operator."""
+    _check_seen(caller, tenant)
+    if not caller.operator:
+        raise Forbidden("only the operator sets the limits of a tenant")
+    return _shown(tenants.set_limits(service.database, tenant, asked.model_dump(exclude_unset=True)))
+
+
+def _check_seen(caller: Caller, tenant: str) -> None:
+    if not caller.operator and tenant != caller.tenant:
+        raise NotFound(f"there is no tenant {tenant!r}")
+
+
+def _shown(tenant: Tenant) -> TenantOut:
+    limits = TenantLimits(**{name: getattr(tenant.limits, name) for name in TenantLimits.model_fields})
+    return TenantOut(name=tenant.name, limits=limits)
