@@ -20,7 +20,7 @@ from common.models.base import Row
 
 
 class TenantRow(Row):
-    """The owner of jobs: a caller sees only what belongs to its tenant. A limit that is NULL is that of the settings."""
+    """The owner of jobs: a caller sees only what belongs to its tenant. NULL limits are those of the settings."""
 
     __tablename__ = "tenants"
 

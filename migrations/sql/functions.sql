@@ -1,11 +1,11 @@
--- Wakes the requests that wait for a job (see api/job_notifications.py).
+-- Wakes who waits for a job (see api/job_notifications.py).
 CREATE FUNCTION notify_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('paraqueue_jobs', OLD.id::text);
     RETURN NULL;
 END $$;
 
--- Stores each tag of a job in a separate row with the job's age, the order in which pages of a tag's jobs are read.
+-- A tag of a job in a row of its own, by the age of the job: a page of a tag's jobs is read in this order.
 CREATE FUNCTION jobs_note_tags() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO job_tags (job_id, tag, tenant, created_at)
@@ -13,14 +13,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Converts full-width letters to half-width and upper case to lower case.
+-- Full-width letters become half-width ones, upper case becomes lower case.
 CREATE FUNCTION search_folded(content text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN lower(normalize(content, NFKC) COLLATE "pg_c_utf8");
 
--- Returns the index keys of a text: a number for each pair of adjacent letters and, with shortest = 1, for each single
--- letter. From high to low: 21 bits of the tenant's hash, 21 bits of the first letter (0 for a single letter), 21 bits
--- of the second. It calls none of our own functions, because maintenance such as VACUUM runs it with a search path that
--- contains only PostgreSQL's.
+-- What a text is found by: a number for each two letters that stand side by side and, with shortest = 1, for each
+-- single one. From high to low: 21 bits of the tenant's hash, 21 bits of the first letter (0 for a single one),
+-- 21 bits of the second. It names no function of ours, because maintenance such as VACUUM runs it where only
+-- PostgreSQL's own are in sight.
 CREATE FUNCTION search_grams(tenant text, content text, shortest integer) RETURNS bigint[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $$
 DECLARE

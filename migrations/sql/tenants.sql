@@ -9,6 +9,12 @@ CREATE TABLE tenants (
     name TEXT NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     served_at TIMESTAMP WITH TIME ZONE,
+    requests_per_minute INTEGER,
+    max_running INTEGER,
+    max_queued INTEGER,
+    audio_minutes_per_day INTEGER,
+    audio_minutes_per_month INTEGER,
+    max_upload_bytes BIGINT,
     PRIMARY KEY (name)
 );
 
@@ -24,6 +30,7 @@ CREATE TABLE usage (
     error_code TEXT,
     audio_ms BIGINT NOT NULL,
     processing_ms BIGINT NOT NULL,
+    channels INTEGER DEFAULT 1 NOT NULL,
     PRIMARY KEY (job_id, run)
 );
 CREATE INDEX usage_age ON usage (ended_at);
@@ -34,10 +41,12 @@ CREATE INDEX usage_of_tenant ON usage (tenant, ended_at);
 CREATE TABLE usage_daily (
     key_id UUID NOT NULL,
     day DATE NOT NULL,
+    tenant TEXT DEFAULT '' NOT NULL,
     audio_ms BIGINT NOT NULL,
     PRIMARY KEY (key_id, day)
 );
 CREATE INDEX usage_daily_age ON usage_daily (day);
+CREATE INDEX usage_daily_of_tenant ON usage_daily (tenant, day);
 
 CREATE TABLE api_keys (
     id UUID NOT NULL,
@@ -52,6 +61,7 @@ CREATE TABLE api_keys (
     last_used_at TIMESTAMP WITH TIME ZONE,
     expires_at TIMESTAMP WITH TIME ZONE,
     revoked_at TIMESTAMP WITH TIME ZONE,
+    made_by UUID,
     requests_per_minute INTEGER,
     max_running INTEGER,
     max_queued INTEGER,
@@ -63,4 +73,5 @@ CREATE TABLE api_keys (
 );
 CREATE UNIQUE INDEX api_keys_by_hash ON api_keys (hash);
 CREATE UNIQUE INDEX api_keys_by_previous_hash ON api_keys (previous_hash);
+CREATE INDEX api_keys_made_by ON api_keys (made_by) WHERE made_by IS NOT NULL;
 CREATE INDEX api_keys_of_tenant ON api_keys (tenant, created_at, id);

@@ -21,6 +21,7 @@ CREATE TABLE uploads (
     PRIMARY KEY (id)
 );
 CREATE INDEX uploads_due ON uploads (expires_at);
+CREATE INDEX uploads_open ON uploads (tenant) WHERE used_at IS NULL;
 
 CREATE TABLE upload_parts (
     upload_id UUID NOT NULL,

@@ -5,6 +5,7 @@ CREATE TABLE workers (
     precision TEXT NOT NULL,
     device TEXT NOT NULL,
     slots INTEGER NOT NULL,
+    card JSONB,
     started_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     heartbeat_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     draining BOOLEAN DEFAULT false NOT NULL,

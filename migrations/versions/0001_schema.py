@@ -1,22 +1,22 @@
-"""The whole schema, in `migrations/sql`: functions, tables by area, triggers."""
+"""The whole schema of the first release, in `migrations/sql`: functions, tables by area, triggers."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0020"
+revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
 
 SQL = Path(__file__).resolve().parent.parent / "sql"
-# The same areas as the files of common/models, ordered so that referenced tables come first.
+# As the files of common/models, in the order in which tables name one another.
 AREAS = ("tenants", "jobs", "transcripts", "uploads", "renditions", "workers", "webhooks")
 
 
 def upgrade() -> None:
     for name in ("functions", *AREAS, "triggers"):
-        # Not op.execute, which treats a colon in SQL as the start of a parameter.
+        # Not op.execute, which takes a colon in SQL for the beginning of a parameter.
         op.get_bind().exec_driver_sql((SQL / f"{name}.sql").read_text("utf-8"))
     op.execute("INSERT INTO tenants (name) VALUES ('default')")
 
