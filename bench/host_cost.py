@@ -28,6 +28,7 @@ class _Marks:
 
     marks = ("<unk>", "_", "，", "。", "？", "、")
     sentence_end_id = 3
+    segmenter = None  # each character counts
 
     def ids(self, words: list[Word]) -> list[int]:
         return [1] * len(words)

@@ -167,7 +167,15 @@ def _retried(
     service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
 ) -> StoredResponse:
     with service.database.transaction() as session:
-        job = jobs.retry_in(session, job_id, tenant=caller.tenant, key_id=caller.key_id, quota=caller.quota)
+        # A key that may not read does not become the owner of another key's job: owners see its tags and names.
+        job = jobs.retry_in(
+            session,
+            job_id,
+            tenant=caller.tenant,
+            key_id=caller.key_id,
+            quota=caller.quota,
+            take_over=Scope.READ in caller.scopes,
+        )
         shown = _shown_to(caller, job, transcription_of(job, base_url, Estimate()))
         answer = answer_of(asked, 202, shown, shown.links.self)
         key.keep(session, answer, job_id=job_id)

@@ -175,7 +175,8 @@ def booked(api: Api, key: ApiKey, minutes: int, ago: str) -> None:
     )
     execute(
         api.database,
-        f"INSERT INTO usage_daily (key_id, day, audio_ms) VALUES ('{key.id}', (({ago}) AT TIME ZONE 'UTC')::date, {minutes * 60_000})"
+        "INSERT INTO usage_daily (key_id, day, audio_ms)"
+        f" VALUES ('{key.id}', (({ago}) AT TIME ZONE 'UTC')::date, {minutes * 60_000})"
         " ON CONFLICT (key_id, day) DO UPDATE SET audio_ms = usage_daily.audio_ms + excluded.audio_ms",
     )
 

@@ -124,6 +124,7 @@ def test_a_client_can_verify_it(database: Database, receiver: Receiver) -> None:
             "tags": ["board"],
             "audio_ms": 10_000,
             "processed_ms": 10_000,
+            "warnings": [],
             "links": {
                 "self": f"https://asr.example.com/v1/transcriptions/{job.public_id}",
                 "transcript": f"https://asr.example.com/v1/transcriptions/{job.public_id}/transcript",

@@ -172,7 +172,7 @@ def test_status_list_get_watch_and_delete(service: Service, tmp_path: Path, done
     assert command(service, tmp_path, "delete", gone).returncode == 0
     missing = command(service, tmp_path, "status", gone)
     assert missing.returncode == 5
-    assert missing.stderr.startswith("paraqueue: there is no")
+    assert missing.stderr.startswith("paraqueue: not found")
 
 
 def test_the_engine_runs_here_without_a_service(service: Service, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """Limits on the threads that one webhook receiver, and one tenant, may use at a time.
 
-Deliveries to one receiver share a lane. A lane whose last attempt succeeded is trusted and may use a few threads; a new
-lane may use half as many, and a lane whose last attempt failed only one. All untrusted lanes share half of the threads,
-and a tenant gets only a few of those: however many receivers of one tenant hang, threads remain for the receivers of
-other tenants, including new ones.
+Deliveries to one receiver share a lane. A lane whose last attempt succeeded is trusted and may use a few threads; any
+other lane, a new one included, may use one, so that a tenant's hanging receivers leave room for its new ones. All
+untrusted lanes share half of the threads, and a tenant gets half of those: however many receivers of one tenant hang,
+threads remain for the receivers of other tenants, including new ones.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from common.webhooks import Due
 
 THREADS = 32
 PER_LANE = 4
-PER_UNKNOWN_LANE = PER_LANE // 2
+PER_UNTRUSTED_LANE = 1
 PER_TENANT = THREADS // 2
 UNTRUSTED_THREADS = THREADS // 2
-UNTRUSTED_PER_TENANT = UNTRUSTED_THREADS // 4
+UNTRUSTED_PER_TENANT = UNTRUSTED_THREADS // 2
 REMEMBERED_LANES = 1000
 
 
@@ -74,8 +74,7 @@ class ReceiverSlots:
                     self._trust.popitem(last=False)
 
     def _limit(self, lane: str) -> int:
-        known = self._trust.get(lane)
-        return PER_UNKNOWN_LANE if known is None else PER_LANE if known else 1
+        return PER_LANE if self._trust.get(lane) else PER_UNTRUSTED_LANE
 
     def _has_room(self, tenant: str, *, trusted: bool) -> bool:
         if self._of_tenant.total() >= THREADS or self._of_tenant[tenant] >= PER_TENANT:

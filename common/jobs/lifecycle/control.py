@@ -64,10 +64,12 @@ def retry_in(
     tenant: str | None = None,
     key_id: uuid.UUID | None = None,
     quota: Quota = NO_QUOTA,
+    take_over: bool = True,
 ) -> Job:
     """Start a new run of a failed or canceled job, within the caller's transaction.
 
-    It counts for the key that asks, which has the job from then on. Raises NotFound; WrongState in any other state;
+    With `take_over` the job belongs to the key that asks from then on and counts for it; without, it stays with its key
+    and only the tenant's quota bounds such retries. Raises NotFound; WrongState in any other state;
     Expired where an upload's audio is deleted already; QuotaExceeded as a submission does.
     """
     again = (
@@ -94,7 +96,7 @@ def retry_in(
             dispatched_at=None,
             request_id=bound("request_id"),
             traceparent=tracing.current(),
-            key_id=JobRow.key_id if key_id is None else key_id,
+            key_id=key_id if take_over and key_id is not None else JobRow.key_id,
             started_at=None,
             finished_at=None,
             audio_deleted_at=None,

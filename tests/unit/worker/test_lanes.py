@@ -7,7 +7,7 @@ from common.webhooks import Due
 from worker.light.receiver_slots import (
     PER_LANE,
     PER_TENANT,
-    PER_UNKNOWN_LANE,
+    PER_UNTRUSTED_LANE,
     THREADS,
     UNTRUSTED_PER_TENANT,
     UNTRUSTED_THREADS,
@@ -35,9 +35,9 @@ def test_a_trusted_lane_has_a_few_threads() -> None:
     assert len(slots.take(due("a", 10))) == 1
 
 
-def test_a_lane_that_nobody_knows_has_half() -> None:
+def test_a_new_lane_has_one_thread() -> None:
     slots = ReceiverSlots()
-    assert len(slots.take(due("a", 10))) == PER_UNKNOWN_LANE
+    assert len(slots.take(due("a", 10))) == PER_UNTRUSTED_LANE
 
 
 def test_a_failing_lane_has_one_until_it_succeeds() -> None:
@@ -86,4 +86,4 @@ def test_all_threads_come_back() -> None:
 def test_nothing_tried_says_nothing_of_the_lane() -> None:
     slots = ReceiverSlots()
     try_once(slots, "a", succeeded=None)
-    assert len(slots.take(due("a", 10))) == PER_UNKNOWN_LANE
+    assert len(slots.take(due("a", 10))) == PER_UNTRUSTED_LANE
