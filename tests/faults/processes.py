@@ -6,6 +6,7 @@ import signal
 import time
 
 from tests.faults.scene import Fault, Injected, Scene, Struck
+from tests.waiting import until
 
 SKEW_SECONDS = 60.0
 
@@ -34,10 +35,16 @@ def freeze_worker(scene: Scene) -> Injected:
 def freeze(name: str, scene: Scene) -> Injected:
     """The same for a worker of this name."""
     process = scene.stack.children[name].process
+
+    def holds_jobs() -> bool:
+        rows = scene.stack.query("SELECT lease_worker FROM jobs WHERE status = 'processing'")
+        return str(process.pid) in {worker.split("-")[-2] for (worker,) in rows}
+
     began = time.time()
     process.send_signal(signal.SIGSTOP)
     try:
-        time.sleep(scene.stack.settings.lease_seconds + scene.stack.settings.sweep_seconds + scene.rng.uniform(0.5, 2))
+        time.sleep(scene.stack.settings.lease_seconds + scene.rng.uniform(0.5, 2))
+        until(lambda: not holds_jobs(), what="the sweep did not take the jobs of the frozen worker back")
     finally:
         process.send_signal(signal.SIGCONT)
     return Injected(began, began)

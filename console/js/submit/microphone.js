@@ -40,6 +40,11 @@ export function Microphone() {
   const stop = async () => {
     const file = await recording.current.stop(`${t('microphone.name')} ${moment(new Date()).replace(/[/:\\]/g, '-')}`);
     recording.current = null;
+    if (file.size === 0) {
+      setFailure({ code: 'microphone_empty' });
+      setState(STATES.ready);
+      return;
+    }
     setTake(file);
     setState(STATES.taken);
   };

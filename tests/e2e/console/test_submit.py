@@ -145,6 +145,7 @@ def test_a_recording_can_be_thrown_away(console: Console) -> None:
     page = console.open()
     page.get_by_role("tab", name="Microphone").click()
     page.get_by_role("button", name="Start recording").click()
+    expect(page.get_by_role("timer")).to_have_text(re.compile("[1-9]$"))  # the first piece was handed over
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Discard").click()
     expect(page.get_by_role("button", name="Start recording")).to_be_visible()

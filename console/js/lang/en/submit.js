@@ -37,6 +37,8 @@ export default {
   'error.microphone_missing.do': 'Connect a microphone and try again.',
   'error.microphone_busy': 'Another program is using the microphone.',
   'error.microphone_busy.do': 'Close that program and try again.',
+  'error.microphone_empty': 'Nothing was recorded.',
+  'error.microphone_empty.do': 'Record for at least a second.',
   'error.microphone_impossible': 'This browser cannot record here.',
   'error.microphone_impossible.do': 'Browsers only allow recording on https pages and on localhost.',
   'options.title': 'Options',

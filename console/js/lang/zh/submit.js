@@ -35,6 +35,8 @@ export default {
   'error.microphone_missing.do': '请连接麦克风后重新开始。',
   'error.microphone_busy': '其他程序正在使用麦克风。',
   'error.microphone_busy.do': '请关闭该程序后重新开始。',
+  'error.microphone_empty': '没有录到任何声音。',
+  'error.microphone_empty.do': '请至少录制一秒钟。',
   'error.microphone_impossible': '此浏览器无法在这里录音。',
   'error.microphone_impossible.do': '浏览器只允许在 https 页面和 localhost 上录音。',
   'options.title': '选项',
