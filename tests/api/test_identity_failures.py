@@ -83,7 +83,9 @@ def test_too_many_wrong_keys_are_429_and_cost_no_look_up(api: Api, monkeypatch: 
 def test_many_at_once_get_no_more_answers_than_one_after_the_other(api: Api) -> None:
     with ThreadPoolExecutor(16) as clients:
         answers = list(clients.map(lambda _: ask(api, keys.new_secret()), range(48)))
-    assert sorted(statuses(answers)) == [401] * FAILURES + [429] * (48 - FAILURES)
+    answered = statuses(answers)
+    assert set(answered) == {401, 429}
+    assert answered.count(401) <= FAILURES
 
 
 def test_one_key_that_is_over_does_not_shut_out_its_neighbours(api: Api) -> None:
