@@ -1,21 +1,31 @@
 # The commands of this repository; see README.md and CONTRIBUTING.md. Options are passed in ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv run test test-fast soak check docs bench demo-model bench-api model lock clean
+.PHONY: help venv venv-run run doctor admin test test-fast soak check docs bench demo-model bench-api bench-misbehave model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 # \2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || true
 
-venv: ## Create or update .venv from the lock file; other commands do so automatically
-	@dev/setup.sh
+venv: ## Create or update .venv for tests and checks; other commands install what they need
+	@dev/setup.sh dev
 
-run: venv ## Start the whole stack locally, transcribe the sample, run until Ctrl-C (ARGS=--once: stop after it)
+venv-run:
+	@dev/setup.sh run
+
+run: venv-run ## Start the whole stack locally, transcribe the sample, run until Ctrl-C (ARGS=--once: stop after it)
 	@exec $(python) -m dev --end-with-parent $(ARGS)
 
+doctor: venv-run ## Check every part of the stack that make run started (ARGS=--deep: load torch too)
+	@exec $(python) -m dev.operate doctor $(ARGS)
+
+admin: venv-run ## Run an operator command on that stack, for example ARGS="keys list"
+	@exec $(python) -m dev.operate $(ARGS)
+
+# COVERAGE=off saves a third of the processor time.
 test: venv ## Run the tests that are not marked slow, in two processes (ARGS replaces that: ARGS="tests/db -k lease -x")
 	@dev/browser.sh
-	@exec $(python) -m pytest $(or $(ARGS),-n 2 -m "not slow")
+	@exec $(python) -m pytest $(or $(ARGS),-n 2 -m "not slow" $(if $(filter off,$(COVERAGE)),,--cov --cov-report=))
 
 test-fast: venv ## Run the unit tests: no server, no process, no torch; under a minute
 	@exec $(python) -m pytest -n 2 tests/unit $(ARGS)
@@ -30,6 +40,7 @@ check: venv ## Lint, types, import rules, the console, migrations against models
 	$(python) -c 'from importlinter.cli import lint_imports_command as c; c()'
 	$(python) -m dev.check_migrations
 	$(python) -m dev.console check
+	$(python) -m dev.openapi
 	$(python) -m dev.audit
 
 docs: ## Build the documentation site in site/, which needs no server
@@ -41,11 +52,14 @@ bench: venv ## Compare the engine with its peers; tables here and in bench/resul
 demo-model: venv ## Rebuild the bundled demo model: synthesise, train, evaluate, write its card
 	@exec $(python) -m training $(ARGS)
 
-model: venv ## Download the production model before a worker needs it
+model: venv-run ## Download the production model before a worker needs it
 	@exec $(python) -m worker.transcription.models
 
 bench-api: venv ## Measure the API: submit, poll, list, upload, start; writes bench/results/api.json
 	@exec $(python) -m bench.api $(ARGS)
+
+bench-misbehave: venv ## Measure one tenant beside another that misbehaves; writes bench/results/misbehave.json (ARGS=--quick)
+	@exec $(python) -m bench.misbehave $(ARGS)
 
 lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)
 	@dev/lock.sh $(ARGS)

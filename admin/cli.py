@@ -6,6 +6,7 @@ is available.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import Annotated
@@ -14,23 +15,24 @@ import typer
 
 from admin import doctor as examination
 from admin import keys, shown
+from admin import roles as database_roles
 from admin.checks import Level
-from admin.connection import connected, quiet, reported
+from admin.connection import connected, quiet, read_settings, reported
 from common import ids, jobs, webhooks
 from common.db import Database
-from common.errors import ModelUnavailable, ParaqueueError, Unavailable
+from common.errors import ConfigurationError, ModelUnavailable, ParaqueueError, Unavailable
 from common.jobs import Drain, Requeued
 from common.queue import Publisher, make_app
-from common.settings import Settings, load_settings
+from common.settings import Settings
 from worker.transcription.models import ensure_bundle
 
 app = typer.Typer(
     name="python -m admin",
     no_args_is_help=True,
     add_completion=False,
-    help="Operate a Paraqueue installation. It is found by the settings of its processes: PARAQUEUE_DATABASE_URL and "
-    "so on.",
-    epilog="Exit status: 0 done, or all is well; 1 refused, failed, or something is wrong; 2 usage.",
+    help="Operate a Paraqueue installation. The commands use the settings of its processes, "
+    "PARAQUEUE_DATABASE_URL and so on.",
+    epilog="Exit status: 0 success; 1 refused, failed, or a check failed; 2 usage error.",
     pretty_exceptions_enable=False,
 )
 app.add_typer(keys.app, name="keys")
@@ -43,16 +45,16 @@ OVERDUE_SECONDS = 300.0
 @app.command()
 def doctor(
     json: Json = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest time for one check, in seconds.")] = 15.0,
-    only: Annotated[list[str] | None, typer.Option(help="Only this check; several times.")] = None,
-    skip: Annotated[list[str] | None, typer.Option(help="Not this check; several times.")] = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Also import torch and ask it for the device.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit for one check, in seconds.")] = 15.0,
+    only: Annotated[list[str] | None, typer.Option(help="Run only this check; repeatable.")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Skip this check; repeatable.")] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also import torch and test the device.")] = False,
 ) -> None:
     """Check the installation, a line each: ok, warn or fail, and what to do. Fails if one of them fails."""
     quiet()
     unknown = sorted({*(only or ()), *(skip or ())} - set(examination.names()))
     if unknown:
-        raise typer.BadParameter(f"there is no check {', '.join(unknown)}; there are: {', '.join(examination.names())}")
+        raise typer.BadParameter(f"unknown check {', '.join(unknown)}; available: {', '.join(examination.names())}")
     chosen = [name for name in examination.names() if (not only or name in only) and name not in (skip or ())]
     results = examination.examine(chosen, timeout_seconds=timeout, deep=deep)
     shown.as_json(results) if json else shown.results(results)
@@ -61,7 +63,7 @@ def doctor(
 
 @app.command()
 def workers(json: Json = False) -> None:
-    """List the workers: what they serve, how many jobs they have, whether they live or drain."""
+    """List the workers with their model, number of jobs and state."""
     with reported(), connected() as (_, database):
         known = jobs.known_workers(database)
         shown.as_json(known) if json else shown.workers(known)
@@ -69,12 +71,14 @@ def workers(json: Json = False) -> None:
 
 @app.command()
 def drain(
-    worker: Annotated[str, typer.Argument(help="A worker's id, as `workers` lists it.")],
-    end: Annotated[bool, typer.Option("--end", help="The process ends when its jobs are done.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when it has no job any more (and has ended).")] = False,
-    timeout: Annotated[float, typer.Option(min=0, help="Longest time to wait, in seconds.")] = 86_400.0,
+    worker: Annotated[str, typer.Argument(help="Worker id, as shown by `workers`.")],
+    end: Annotated[bool, typer.Option("--end", help="End the process when its jobs are done.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the worker has no jobs (and, with --end, has ended).")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=0, help="Maximum time to wait, in seconds.")] = 86_400.0,
 ) -> None:
-    """Have a worker take nothing new; the jobs it has go on to their end. SIGTERM hands them to others instead."""
+    """Have a worker accept no new jobs; its running jobs finish. SIGTERM hands them to other workers instead."""
     with reported(), connected() as (_, database):
         jobs.ask_to_drain(database, worker, Drain.END if end else Drain.STAY)
         deadline = time.monotonic() + timeout
@@ -83,7 +87,7 @@ def drain(
             if state is None or not state.alive or (state.running == 0 and not end):
                 break
             if time.monotonic() > deadline:
-                raise Unavailable(f"{worker} still has {state.running} jobs; it goes on draining")
+                raise Unavailable(f"{worker} still has {state.running} jobs and is still draining")
             time.sleep(POLL_SECONDS)
         print(f"{worker} {'drained' if wait else 'draining'}")
 
@@ -139,13 +143,15 @@ def _announce(settings: Settings, database: Database) -> None:
 @app.command()
 def stuck(
     json: Json = False,
-    minutes: Annotated[float, typer.Option(min=0, help="Without a new part for so long a job counts.")] = 15.0,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Report jobs that have committed no part for this many minutes.")
+    ] = 15.0,
 ) -> None:
     """Show what does not move although it should, with why and what to do. Fails if there is something."""
     with reported(), connected() as (settings, database):
-        found = jobs.find_stuck(database, progress_seconds=minutes * 60, redispatch_seconds=settings.redispatch_seconds)
+        stuck = jobs.find_stuck(database, progress_seconds=minutes * 60, redispatch_seconds=settings.redispatch_seconds)
         late = webhooks.overdue(database, after_seconds=OVERDUE_SECONDS)
-        rows = [shown.reason_of(item) for item in found] + [shown.reason_of(item) for item in late]
+        rows = [shown.reason_of(item) for item in stuck] + [shown.reason_of(item) for item in late]
         shown.as_json(rows) if json else shown.reasons(rows)
     if rows:
         sys.exit(1)
@@ -156,12 +162,35 @@ def model() -> None:
     """Get the model bundle of the settings, so that no worker has to wait for it. Needs the worker's packages."""
     with reported():
         try:
-            paths = ensure_bundle(load_settings(), print)
+            paths = ensure_bundle(read_settings(), print)
         except ModuleNotFoundError as error:
             raise ModelUnavailable(
-                f"{error.name} is not installed here: run this where a worker is installed"
+                f"{error.name} is not installed; run this command where a worker is installed"
             ) from None
         print(f"{paths.name} ({paths.revision}) is complete in {paths.asr.parent}")
+
+
+@app.command()
+def roles() -> None:
+    """Create the database roles of API, workers and light workers, or renew their rights; connect as the tables' owner.
+
+    Passwords are read from POSTGRES_API_PASSWORD, POSTGRES_WORKER_PASSWORD and POSTGRES_LIGHT_PASSWORD. Those of new
+    roles are asked for if they are unset.
+    """
+    given = {role: os.environ.get(variable, "") for role, variable in database_roles.ROLES.items()}
+    with reported(), connected() as (_, database):
+        done = database_roles.set_up(database, given, _password_of)
+        for role, change in done.roles.items():
+            print(f"{role}  {change}")
+        if done.unlisted:
+            print(f"paraqueue: no role may use {', '.join(done.unlisted)}: not in roles.sql", file=sys.stderr)
+
+
+def _password_of(role: str) -> str:
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"{database_roles.ROLES[role]} is not set, and there is no terminal to ask at")
+    password: str = typer.prompt(f"Password of {role}", hide_input=True, confirmation_prompt=True, err=True)
+    return password
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from admin import machine, servers
 from admin.checks import Check, Found, Level
 from common.errors import ParaqueueError
-from common.settings import Settings, load_settings
+from common.settings import Settings, load_settings, unknown_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,11 @@ def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False
     except ParaqueueError as error:
         hint = "docs/configuration.md names every setting; nothing else could be checked"
         return [Result("settings", Level.FAIL, error.message, hint, _since(began))]
-    found: dict[str, Result] = {"settings": Result("settings", Level.OK, _told(settings), None, _since(began))}
+    read = _read(settings)
+    results = {"settings": Result("settings", read.level, read.message, read.hint, _since(began))}
     checks = {name: check for name, check in CHECKS.items() if name in chosen}
     threads = [
-        threading.Thread(target=_make, args=(name, check, settings, deep, found), daemon=True)
+        threading.Thread(target=_make, args=(name, check, settings, deep, results), daemon=True)
         for name, check in checks.items()
     ]
     for thread in threads:
@@ -54,8 +55,8 @@ def examine(chosen: Sequence[str], *, timeout_seconds: float, deep: bool = False
         thread.join(max(0.0, began + timeout_seconds - time.monotonic()))
     for name, check in checks.items():
         late = Result(name, Level.FAIL, f"no answer within {timeout_seconds:g} s", check.hint, _since(began))
-        found.setdefault(name, late)
-    return [found[name] for name in chosen]
+        results.setdefault(name, late)
+    return [results[name] for name in chosen]
 
 
 def end(status: int) -> None:
@@ -65,7 +66,7 @@ def end(status: int) -> None:
     os._exit(status)
 
 
-def _make(name: str, check: Check, settings: Settings, deep: bool, found: dict[str, Result]) -> None:
+def _make(name: str, check: Check, settings: Settings, deep: bool, results: dict[str, Result]) -> None:
     began = time.monotonic()
     try:
         seen = check.look(settings, deep=deep)
@@ -73,11 +74,18 @@ def _make(name: str, check: Check, settings: Settings, deep: bool, found: dict[s
         seen = Found(Level.FAIL, error.message, check.hint)
     except Exception as error:  # whatever a library raises is the problem to report
         seen = Found(Level.FAIL, f"{type(error).__name__}: {error}".splitlines()[0], check.hint)
-    found.setdefault(name, Result(name, seen.level, seen.message, seen.hint, _since(began)))
+    results.setdefault(name, Result(name, seen.level, seen.message, seen.hint, _since(began)))
 
 
-def _told(settings: Settings) -> str:
-    return f"{len(settings.model_fields_set)} set, the others as docs/configuration.md says"
+def _read(settings: Settings) -> Found:
+    unknown = unknown_settings(os.environ)
+    if unknown:
+        hint = "docs/configuration.md names every setting"
+        nearest = sorted({item.nearest for item in unknown if item.nearest})
+        if nearest:
+            hint = f"did you mean {', '.join(nearest)}? {hint}"
+        return Found(Level.WARN, f"not a setting: {', '.join(item.variable for item in unknown)}", hint)
+    return Found(Level.OK, f"{len(settings.model_fields_set)} set, the others as docs/configuration.md says")
 
 
 def _since(began: float) -> int:

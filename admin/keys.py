@@ -11,7 +11,7 @@ import typer
 from admin import shown
 from admin.connection import connected, reported
 from common import ids, keys
-from common.keys import ApiKey, NewKey, Scope
+from common.keys import DEFAULT_PRIORITY, ApiKey, NewKey, Scope
 from common.models import DEFAULT_TENANT
 
 app = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -21,26 +21,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What the key is for.")],
-    tenant: Annotated[str, typer.Option(help="Whose jobs it sees.")] = DEFAULT_TENANT,
-    scope: Annotated[list[Scope] | None, typer.Option(help="Several times; submit and read if none.")] = None,
-    expires_days: Annotated[float | None, typer.Option(min=0, help="After so many days it stops to work.")] = None,
+    name: Annotated[str, typer.Argument(help="A name that says what the key is for.")],
+    tenant: Annotated[str, typer.Option(help="Tenant whose jobs the key can access.")] = DEFAULT_TENANT,
+    scope: Annotated[list[Scope] | None, typer.Option(help="Repeatable; default: submit and read.")] = None,
+    expires_days: Annotated[float | None, typer.Option(min=0, help="Days until the key expires.")] = None,
+    max_priority: Annotated[int, typer.Option(min=0, max=9, help="Highest priority of its jobs.")] = DEFAULT_PRIORITY,
 ) -> None:
     """Make a key. Only the key goes to standard output, so that a script can take it; it is shown this once."""
     scopes = frozenset(scope) if scope else frozenset({Scope.SUBMIT, Scope.READ})
     expires_at = datetime.now(UTC) + timedelta(days=expires_days) if expires_days is not None else None
     with reported(), connected() as (_, database):
-        _show(*keys.create(database, NewKey(name, tenant, scopes, expires_at)))
+        _show(*keys.create(database, NewKey(name, tenant, scopes, expires_at, max_priority=max_priority)))
 
 
 @app.command("list")
 def list_(
-    tenant: Annotated[str | None, typer.Option(help="Only those of this tenant.")] = None, json: Json = False
+    tenant: Annotated[str | None, typer.Option(help="Show only this tenant's keys.")] = None, json: Json = False
 ) -> None:
     """List the keys, without their secrets."""
     with reported(), connected() as (_, database):
-        found = keys.all_keys(database, tenant=tenant)
-        shown.as_json(found) if json else shown.keys(found)
+        api_keys = keys.all_keys(database, tenant=tenant)
+        shown.as_json(api_keys) if json else shown.keys(api_keys)
 
 
 @app.command()
@@ -53,7 +54,7 @@ def revoke(id: Id) -> None:
 @app.command()
 def rotate(
     id: Id,
-    grace_hours: Annotated[float, typer.Option(min=0, help="The old secret works for so long.")] = 24.0,
+    grace_hours: Annotated[float, typer.Option(min=0, help="Hours that the old secret stays valid.")] = 24.0,
 ) -> None:
     """Make a new secret for a key; it is shown this once."""
     with reported(), connected() as (_, database):

@@ -10,6 +10,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from admin import gpus
 from admin.checks import Check, Found, Level
 from common import keys
 from common.db import Database
@@ -38,8 +39,8 @@ def model(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     except ModelUnavailable as error:
         if not settings.model_hubs:
             return Found(Level.FAIL, error.message, "docs/models.md lists the files to put there")
-        said = error.message
-        return Found(Level.WARN, said, "a worker here downloads it at its start; python -m admin model does so now")
+        problem = error.message
+        return Found(Level.WARN, problem, "a worker here downloads it at its start; python -m admin model does so now")
     return Found(Level.OK, f"{paths.name} ({paths.revision}) in {paths.asr.parent}")
 
 
@@ -64,30 +65,38 @@ def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
             )
         finally:
             child.close()
-    said = f"PyAV {version('av')}"
-    return Found(Level.OK, said) if decoded == 3200 else Found(Level.FAIL, f"{said} decodes wrongly", "reinstall av")
+    version_text = f"PyAV {version('av')}"
+    return (
+        Found(Level.OK, version_text)
+        if decoded == 3200
+        else Found(Level.FAIL, f"{version_text} decodes wrongly", "reinstall av")
+    )
 
 
 def device(settings: Settings, *, deep: bool) -> Found:
     """Check which GPUs the driver reports, without loading torch; with `deep`, check what torch reports."""
     if deep:
         return _device_by_torch(settings)
-    gpus = _gpus()
-    if settings.device.startswith("cuda") and not gpus:
+    cards = gpus.gpus()
+    if settings.device.startswith("cuda") and not cards:
         hint = "is the driver installed, and the GPU given to this container?"
         return Found(Level.FAIL, f"{settings.device} is asked for, and the driver shows no GPU", hint)
-    if settings.device == "cpu" or not gpus:
+    if settings.device == "cpu" or not cards:
         return Found(Level.OK, f"CPU, {os.cpu_count()} cores")
-    return Found(Level.OK, "; ".join(gpus))
+    return _gpus_found(settings, cards)
 
 
-def _gpus() -> list[str]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return [path.name for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
-    command = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=DECODER_SECONDS, check=False)
-    return [line.strip() for line in ran.stdout.splitlines() if line.strip()] if ran.returncode == 0 else []
+def _gpus_found(settings: Settings, cards: list[gpus.Gpu]) -> Found:
+    described = "; ".join(f"{gpu.name}, driver {gpu.driver}" if gpu.driver else gpu.name for gpu in cards)
+    cuda = gpus.cuda_of_torch()
+    problems = [problem for gpu in cards if (problem := gpus.problem(gpu, cuda)) is not None]
+    if problems:
+        level = Level.FAIL if settings.device.startswith("cuda") else Level.WARN
+        return Found(level, f"{described}: {problems[0][0]}", problems[0][1])
+    old = [gpu.name for gpu in cards if gpu.capability is not None and gpu.capability < gpus.BFLOAT16_CAPABILITY]
+    if settings.precision == "bf16" and old:
+        return Found(Level.WARN, f"{old[0]} computes bf16 in software", "set PARAQUEUE_PRECISION=fp16")
+    return Found(Level.OK, described)
 
 
 def _device_by_torch(settings: Settings) -> Found:
@@ -97,10 +106,10 @@ def _device_by_torch(settings: Settings) -> Found:
     if ran.returncode != 0:
         last = (ran.stderr.strip().splitlines() or [f"it ends with {ran.returncode}"])[-1]
         return Found(Level.FAIL, f"torch: {last}", "--deep needs the worker's packages")
-    version, *gpus = ran.stdout.strip().split("; ")
-    if settings.device.startswith("cuda") and not gpus:
+    version, *names = ran.stdout.strip().split("; ")
+    if settings.device.startswith("cuda") and not names:
         return Found(Level.FAIL, f"torch {version} sees no GPU", "a build of torch for CUDA, and a driver for it")
-    return Found(Level.OK, f"torch {version}; {'; '.join(gpus) or 'CPU'}")
+    return Found(Level.OK, f"torch {version}; {'; '.join(names) or 'CPU'}")
 
 
 def disk(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
@@ -109,14 +118,14 @@ def disk(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     if settings.storage_url.startswith("file:"):
         places["storage"] = Path(settings.storage_url.removeprefix("file:"))
     free = {name: shutil.disk_usage(_existing(path)).free for name, path in places.items()}
-    said = ", ".join(f"{name} {size / GIBIBYTE:.1f} GiB free" for name, size in free.items())
+    free_text = ", ".join(f"{name} {size / GIBIBYTE:.1f} GiB free" for name, size in free.items())
     least = min(free.values())
     if least < LEAST_FREE_BYTES:
-        return Found(Level.FAIL, said, "make room: uploads and jobs fail without it")
+        return Found(Level.FAIL, free_text, "make room: uploads and jobs fail without it")
     if least < settings.max_upload_bytes:
         hint = f"an upload may have {settings.max_upload_bytes / GIBIBYTE:.1f} GiB (PARAQUEUE_MAX_UPLOAD_BYTES)"
-        return Found(Level.WARN, said, hint)
-    return Found(Level.OK, said)
+        return Found(Level.WARN, free_text, hint)
+    return Found(Level.OK, free_text)
 
 
 def _existing(path: Path) -> Path:
@@ -136,7 +145,7 @@ def secrets(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     if not (valid or settings.admin_key or settings.jwt_secret or settings.jwt_jwks_url):
         hint = "python -m admin keys create first --scope submit --scope read --scope admin"
         return Found(Level.FAIL, "there is no API key: nobody can call", hint)
-    unset = [f"{name} is not set: {effect}" for field, name, effect in SECRETS if getattr(settings, field) is None]
+    unset = [f"{name} is not set: {effect}" for field, name, effect in SECRETS if not getattr(settings, field)]
     if unset:
         return Found(Level.WARN, "; ".join(unset), "see docs/webhooks.md")
     return Found(Level.OK, f"{valid} API keys; webhooks can be signed")

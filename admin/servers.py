@@ -29,13 +29,49 @@ SKEW_WARN_SECONDS = 2.0
 SKEW_FAIL_SECONDS = 60.0
 PROGRESS_SECONDS = 900.0
 OVERDUE_SECONDS = 300.0
+ROLE = text("""
+SELECT rolname, rolsuper, EXISTS (
+    SELECT FROM pg_class WHERE oid = to_regclass('jobs') AND pg_has_role(relowner, 'USAGE')
+) FROM pg_roles WHERE rolname = current_user
+""")
+OWN_PROCESS = text("SELECT pg_backend_pid()")
+UNLIMITED = text("""
+SELECT name FROM pg_settings WHERE setting = '0'
+AND name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')
+""")
 
 
 def database(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Check that PostgreSQL responds."""
+    """Check that PostgreSQL responds, with a session of our own for each connection and a limit on every wait."""
+    with _opened(settings) as first, _opened(settings) as second:
+        with first.transaction() as session:
+            version = session.scalar(text("SHOW server_version"))
+            process = session.scalar(OWN_PROCESS)
+            unlimited = set(session.scalars(UNLIMITED))
+        # The first connection is still open: only a pooler can serve the second one from the same session.
+        with second.transaction() as session:
+            shared = session.scalar(OWN_PROCESS) == process
+    place = _place(settings.postgres_url)
+    if shared:
+        hint = "use session mode, or connect to PostgreSQL directly"
+        return Found(
+            Level.FAIL, f"{place} shares sessions between connections, like PgBouncer in transaction mode", hint
+        )
+    if unlimited:
+        hint = "does a pooler drop startup options? then set these timeouts on the role"
+        return Found(Level.WARN, f"sessions at {place} run without {_list(unlimited)}", hint)
+    return Found(Level.OK, f"PostgreSQL {version} at {place}")
+
+
+def role(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
+    """Report the rights of the role that these settings connect as. More rights than needed are not a fault."""
     with _opened(settings) as opened, opened.transaction() as session:
-        version = session.scalar(text("SHOW server_version"))
-        return Found(Level.OK, f"PostgreSQL {version} at {_place(settings.postgres_url)}")
+        name, superuser, owner = session.execute(ROLE).one()
+    if not superuser and not owner:
+        return Found(Level.OK, f"{name} cannot change the schema")
+    what = "is a superuser" if superuser else "owns the tables"
+    hint = "migrations need that; docs/deploy.md gives the services roles with fewer rights"
+    return Found(Level.OK, f"{name} {what}", hint)
 
 
 def schema(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
@@ -72,25 +108,25 @@ def clock(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
         theirs = float(session.scalar(text("SELECT extract(epoch FROM clock_timestamp())")) or 0)
         after = time.time()
     skew = theirs - (before + after) / 2
-    said = f"{abs(skew):.2f} s {'behind' if skew > 0 else 'before'} PostgreSQL's"
+    difference = f"{abs(skew):.2f} s {'behind' if skew > 0 else 'before'} PostgreSQL's"
     hint = "synchronise both machines by NTP"
     if abs(skew) > SKEW_FAIL_SECONDS:
-        return Found(Level.FAIL, said, hint)
-    return Found(Level.WARN, said, hint) if abs(skew) > SKEW_WARN_SECONDS else Found(Level.OK, said)
+        return Found(Level.FAIL, difference, hint)
+    return Found(Level.WARN, difference, hint) if abs(skew) > SKEW_WARN_SECONDS else Found(Level.OK, difference)
 
 
 def broker(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     """Check that Redis or Valkey responds and does not evict messages."""
     url = settings.redis_url.get_secret_value()
     with redis.Redis.from_url(url, socket_connect_timeout=CONNECT_SECONDS, socket_timeout=CONNECT_SECONDS) as client:
-        told = client.info()
-    assert isinstance(told, dict)
-    name = "Valkey" if "valkey_version" in told else "Redis"
-    said = f"{name} {told.get('valkey_version') or told['redis_version']} at {_place(url)}"
-    policy = str(told.get("maxmemory_policy", "noeviction"))
+        info = client.info()
+    assert isinstance(info, dict)
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    server = f"{name} {info.get('valkey_version') or info['redis_version']} at {_place(url)}"
+    policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy != "noeviction":
-        return Found(Level.WARN, f"{said} drops keys when full ({policy})", "set maxmemory-policy noeviction")
-    return Found(Level.OK, said)
+        return Found(Level.WARN, f"{server} drops keys when full ({policy})", "set maxmemory-policy noeviction")
+    return Found(Level.OK, server)
 
 
 def storage(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
@@ -108,11 +144,11 @@ def workers(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
             Level.WARN, f"no live worker serves {settings.model}: jobs wait", "start python -m worker.transcription"
         )
     kinds = {(item.revision, item.precision) for item in live}
-    said = f"{len(live)} for {settings.model} with {sum(item.slots for item in live)} slots"
+    summary = f"{len(live)} for {settings.model} with {sum(item.slots for item in live)} slots"
     if len(kinds) > 1:
         hint = "a job that goes from one to another begins anew; give all the same model and precision"
-        return Found(Level.WARN, f"{said}, of different revisions or precisions", hint)
-    return Found(Level.OK, said)
+        return Found(Level.WARN, f"{summary}, of different revisions or precisions", hint)
+    return Found(Level.OK, summary)
 
 
 def light(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
@@ -132,13 +168,13 @@ def light(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
 def moving(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     """Check that nothing is stuck; this also shows whether the sweep runs."""
     with _opened(settings) as opened:
-        found = jobs.find_stuck(
+        stuck = jobs.find_stuck(
             opened, progress_seconds=PROGRESS_SECONDS, redispatch_seconds=settings.redispatch_seconds
         )
         late = webhooks.overdue(opened, after_seconds=OVERDUE_SECONDS)
-    if found or late:
-        said = _list({item.kind.value for item in found} | ({"deliveries_overdue"} if late else set()))
-        return Found(Level.WARN, f"something is stuck: {said}", "python -m admin stuck tells more")
+    if stuck or late:
+        kinds = _list({item.kind.value for item in stuck} | ({"deliveries_overdue"} if late else set()))
+        return Found(Level.WARN, f"something is stuck: {kinds}", "python -m admin stuck tells more")
     return Found(Level.OK, "nothing is stuck")
 
 
@@ -150,11 +186,11 @@ def api(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
         answer = httpx.get(f"{url}/health/ready", timeout=CONNECT_SECONDS, trust_env=False)
     except httpx.ConnectError:
         return Found(Level.WARN, f"nobody listens at {url}; the port is free", "start python -m api.main, if here")
-    told = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
-    if "checks" not in told:
+    body = answer.json() if answer.headers.get("content-type", "").startswith("application/json") else {}
+    if "checks" not in body:
         hint = "choose another PARAQUEUE_PORT, or end that program"
         return Found(Level.FAIL, f"another program answers at {url}", hint)
-    wrong = ", ".join(f"{name}: {said}" for name, said in told["checks"].items() if said != "ok")
+    wrong = ", ".join(f"{name}: {result}" for name, result in body["checks"].items() if result != "ok")
     if wrong:
         return Found(
             Level.FAIL, f"the API at {url} is not ready: {wrong}", "the API may have other settings than these"
@@ -175,8 +211,8 @@ def _opened(settings: Settings) -> Iterator[Database]:
 def _newest_migration() -> set[str]:
     """Return the newest of the migrations that ship with this code; empty if they are not installed."""
     texts = [path.read_text("utf-8") for path in MIGRATIONS.glob("*.py")]
-    named = {name for told in texts for name in re.findall(r'^revision\b.*= "(\w+)"', told, re.MULTILINE)}
-    return named - {name for told in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', told, re.MULTILINE)}
+    named = {name for text in texts for name in re.findall(r'^revision\b.*= "(\w+)"', text, re.MULTILINE)}
+    return named - {name for text in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', text, re.MULTILINE)}
 
 
 def _place(url: str) -> str:
@@ -191,6 +227,7 @@ def _list(items: set[str]) -> str:
 
 CHECKS = {
     "database": Check(database, "is PostgreSQL up, and PARAQUEUE_DATABASE_URL right?"),
+    "role": Check(role, "is PostgreSQL up, and PARAQUEUE_DATABASE_URL right?"),
     "schema": Check(schema, "run python -m alembic upgrade head"),
     "clock": Check(clock, "is PostgreSQL up?"),
     "redis": Check(broker, "is Redis or Valkey up, and PARAQUEUE_REDIS_URL right?"),

@@ -75,10 +75,10 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def results(found: Sequence[Result]) -> None:
+def results(checked: Sequence[Result]) -> None:
     """Print one line per check."""
-    width = max((len(result.name) for result in found), default=0)
-    for result in found:
+    width = max((len(result.name) for result in checked), default=0)
+    for result in checked:
         out.print(f"[{COLOURS[result.level]}]{result.level.value:<4}[/]  {result.name:<{width}}  ", end="")
         out.print(f"{result.message}{f' → {result.hint}' if result.hint else ''}", markup=False)
 
@@ -100,10 +100,10 @@ def workers(known: Iterable[WorkerState]) -> None:
     _whole(table)
 
 
-def keys(found: Iterable[ApiKey]) -> None:
+def keys(api_keys: Iterable[ApiKey]) -> None:
     """Print a table of keys."""
     table = _table("id", "name", "tenant", "scopes", "begins", "state", "last used")
-    for key in found:
+    for key in api_keys:
         ends = f"until {_moment(key.expires_at)}" if key.expires_at else "valid"
         table.add_row(
             key.public_id,
@@ -126,11 +126,11 @@ def reason_of(item: Stuck | Overdue) -> Reason:
     return Reason(item.kind.value, item.subject, item.seconds, why, todo)
 
 
-def reasons(found: Sequence[Reason]) -> None:
+def reasons(items: Sequence[Reason]) -> None:
     """Print one line per reason."""
-    if not found:
+    if not items:
         print("nothing is stuck")
-    for item in found:
+    for item in items:
         out.print(f"{item.subject}  {span(item.seconds)}: {item.why} → {item.todo}", markup=False)
 
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from inspect import iscoroutinefunction
+from typing import Annotated, Any, TypeVar, cast
 
 from celery import Celery
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from api.auth.callers import Caller
 from api.auth.identities import Authenticator
 from api.auth.rate_limits import RateLimits
+from api.http.receivers import Receivers
+from api.http.threads import turn
+from api.http.turns import Turns
 from api.job_notifications import JobNotifications
 from api.queue_metrics import QueueMetrics
 from common import ids
@@ -26,6 +32,8 @@ from common.settings import Settings
 from common.storage import Storage
 from common.telemetry.metrics import Exposition, Readers
 from common.uploads import Hashes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +50,11 @@ class Service:
     hashes: Hashes
     authenticator: Authenticator
     rates: RateLimits
+    receivers: Receivers
     queue_metrics: QueueMetrics
     readers: Readers
     exposition: Exposition
+    turns: Turns
 
 
 def service_of(request: Request) -> Service:
@@ -58,6 +68,27 @@ async def get_service(request: Request) -> Service:
 
 
 ServiceDep = Annotated[Service, Depends(get_service)]
+
+
+def _part(choose: Callable[[Service], T]) -> Callable[[Request], Coroutine[Any, Any, T]]:
+    """Return a dependency for one part of the service, so that a route's signature shows what the route uses."""
+
+    async def part(request: Request) -> T:
+        return choose(service_of(request))
+
+    return part
+
+
+SettingsDep = Annotated[Settings, Depends(_part(lambda service: service.settings))]
+DatabaseDep = Annotated[Database, Depends(_part(lambda service: service.database))]
+StorageDep = Annotated[Storage, Depends(_part(lambda service: service.storage))]
+QueueDep = Annotated[Celery, Depends(_part(lambda service: service.queue))]
+DispatcherDep = Annotated[Dispatcher, Depends(_part(lambda service: service.dispatcher))]
+AuthenticatorDep = Annotated[Authenticator, Depends(_part(lambda service: service.authenticator))]
+EstimatesDep = Annotated[Estimates, Depends(_part(lambda service: service.estimates))]
+ReceiversDep = Annotated[Receivers, Depends(_part(lambda service: service.receivers))]
+ReadersDep = Annotated[Readers, Depends(_part(lambda service: service.readers))]
+ExpositionDep = Annotated[Exposition, Depends(_part(lambda service: service.exposition))]
 
 
 class Requires:
@@ -78,19 +109,36 @@ class Requires:
 
 
 class ScopedRoute(APIRoute):
-    """A route that checks the caller's scopes before the body is read: FastAPI parses bodies before dependencies."""
+    """A route that checks the caller's scopes before the body is read: FastAPI parses bodies before dependencies.
+
+    A `def` endpoint runs in a turn of the caller's tenant.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the route's handler, preceded by the check."""
         handler = super().get_route_handler()
         required = [call for call in _calls_of(self.dependant) if isinstance(call, Requires)]
+        in_turn = not iscoroutinefunction(self.endpoint)  # others take turns for each of their blocking calls
 
         async def handle(request: Request) -> Response:
             for requires in required:
                 await requires(request)
-            return await handler(request)
+            if not in_turn:
+                return await handler(request)
+            if self.body_field is not None:
+                await _received(request)
+            async with turn():
+                return await handler(request)
 
         return handle
+
+
+async def _received(request: Request) -> None:
+    """Receive the whole body, which a slow client sends without a turn; the handler finds it in the request."""
+    try:
+        await request.body()
+    except ClientDisconnect:
+        raise HTTPException(400, "the connection closed before the body was complete") from None
 
 
 def _calls_of(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
@@ -112,9 +160,9 @@ SubmitAndReadCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT, Scope.REA
 AdminCaller = Annotated[Caller, Depends(Requires(Scope.ADMIN))]
 
 
-def public_url(request: Request, service: Service) -> str:
+def public_url(request: Request) -> str:
     """Return the URL at which clients reach the API, without a trailing slash."""
-    return (service.settings.public_url or str(request.base_url)).rstrip("/")
+    return (service_of(request).settings.public_url or str(request.base_url)).rstrip("/")
 
 
 async def job_uuid(transcription_id: str) -> uuid.UUID:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
@@ -20,17 +20,19 @@ from api.auth.rate_limits import RateLimits
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
+from api.http.receivers import Receivers
 from api.http.request_log import RequestLog
 from api.http.security_headers import SecurityHeaders
+from api.http.threads import bound_threads, request_turns
 from api.job_notifications import JobNotifications
 from api.keys import routes as keys
 from api.keys import session, tenants
 from api.openai import models
-from api.openai import routes as openai
-from api.ops import console, docs, health, metrics
+from api.openai import routes as openai_routes
+from api.ops import console, docs, health, metrics, openapi
 from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
-from api.transcriptions import events, search, sentences, transcripts
+from api.transcriptions import events, export, search, sentences, speakers, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
 from api.uploads import routes as uploads
@@ -42,7 +44,7 @@ from common.jobs import Dispatcher, Estimates
 from common.queue import Publisher, make_app
 from common.settings import Settings, load_settings
 from common.storage import make_storage
-from common.telemetry import configure_logging, get_logger
+from common.telemetry import configure_logging, get_logger, warn_of_unknown_settings
 from common.telemetry.metrics import Exposition, Readers, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
@@ -62,11 +64,38 @@ stable `code`, the `request_id` to look for in the log, and `retryable`.
 
 def create_app(settings: Settings) -> FastAPI:
     """Create the ASGI application."""
+    app = FastAPI(
+        title="Paraqueue",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=_lifespan(settings),
+        docs_url=None,
+        redoc_url=None,
+        telemetry=NO_TELEMETRY,
+        responses=problems.RESPONSES,
+        openapi_tags=openapi.TAGS,
+        generate_unique_id_function=openapi.operation_id,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        servers=[{"url": "/", "description": "This service"}],
+    )
+    _add_middleware(app, settings)
+    problems.install(app)
+    texts = (search, transcriptions, transcripts, export, sentences, speakers, events)
+    data = (*texts, audio, peaks, batches, presigned, uploads, openai_routes)
+    for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
+        app.include_router(resource.router)
+    openapi.describe(app)
+    return app
+
+
+def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    """What the application holds while it runs."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = _start(settings)
         app.state.service = service
+        bound_threads(settings.database_pool_size)
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
         service.notifications.start()
         yield
@@ -77,16 +106,11 @@ def create_app(settings: Settings) -> FastAPI:
         stop_tracing()  # here, because uvicorn then ends the process with the signal that it received
         log.info("api_stopped")
 
-    app = FastAPI(
-        title="Paraqueue",
-        version=VERSION,
-        description=DESCRIPTION,
-        lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
-        telemetry=NO_TELEMETRY,
-        responses=problems.RESPONSES,
-    )
+    return lifespan
+
+
+def _add_middleware(app: FastAPI, settings: Settings) -> None:
+    """Add the middleware, innermost first."""
     app.add_middleware(IdleBodies, seconds=settings.request_idle_seconds)
     app.add_middleware(Gate)
     if settings.cors_origins:
@@ -99,13 +123,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
     app.add_middleware(SecurityHeaders, shared=bool(settings.cors_origins))
     app.add_middleware(Measures)
-    app.add_middleware(RequestLog)  # the last one added is the outermost
-    problems.install(app)
-    data = (search, transcriptions, transcripts, sentences, audio, peaks, events, batches, presigned, uploads, openai)
-    for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
-        app.include_router(resource.router)
-    docs.describe(app)
-    return app
+    app.add_middleware(RequestLog)
 
 
 def _start(settings: Settings) -> Service:
@@ -113,13 +131,7 @@ def _start(settings: Settings) -> Service:
     database.measure_pool()
     queue = make_app(settings)
     publisher = Publisher(queue)
-    dispatcher = Dispatcher(
-        database,
-        publisher,
-        redispatch_seconds=settings.redispatch_seconds,
-        tenant_max_running=settings.tenant_max_running,
-        wake_deliverers=publisher.wake_deliverers,
-    )
+    dispatcher = Dispatcher.of(settings, database, publisher, wake_fetchers=publisher.wake_fetchers)
     dispatcher.start()
     notifications = JobNotifications(settings.postgres_url)
     storage, estimates = make_storage(settings), Estimates(database)
@@ -139,9 +151,11 @@ def _start(settings: Settings) -> Service:
         hashes=Hashes(),
         authenticator=authenticator,
         rates=rates,
+        receivers=Receivers(settings.fetch_allowed_private, settings.fetch_ports),
         queue_metrics=queue_metrics,
         readers=Readers(settings),
         exposition=Exposition([queue_metrics]),
+        turns=request_turns(settings.database_pool_size),
     )
 
 
@@ -153,6 +167,7 @@ def main() -> int:
         print(f"paraqueue: {error.message}", file=sys.stderr)
         return 2
     configure_logging(settings, service="api")
+    warn_of_unknown_settings()
     configure_tracing(settings, service="api")
     app = create_app(settings)
     make_server(app, settings).run()

@@ -32,8 +32,8 @@ REST = 20.0
 PATIENCE_SECONDS = 3.0
 REDIS_SECONDS = 1.0
 PRIORITIES = range(10)
-DATABASE_UP = "1 if the database returned the queue metrics within 3 s; otherwise they are missing."
-REDIS_UP = "1 if Redis responded within one second."
+DATABASE_UP = "1 if the database responded within 3 s; otherwise queue, worker and webhook metrics are missing."
+REDIS_UP = "1 if Redis responded within 1 s."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +113,12 @@ class QueueMetrics(Background, Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics from figures of the last seconds."""
         seen = self.look()
-        found = seen.queue_stats if seen is not None else None
-        yield _flag("paraqueue_database_up", DATABASE_UP, found is not None)
+        stats = seen.queue_stats if seen is not None else None
+        yield _flag("paraqueue_database_up", DATABASE_UP, stats is not None)
         if seen is not None:
             yield _flag("paraqueue_redis_up", REDIS_UP, seen.redis)
-        if found is not None:
-            yield from _families(found, self._model)
+        if stats is not None:
+            yield from _families(stats, self._model)
 
 
 def described() -> Iterator[Metric]:
@@ -135,30 +135,28 @@ def _families(seen: QueueStats, model: str) -> Iterator[Metric]:
     yield from _queue(seen, models)
     yield from _jobs(seen, models)
     yield from _workers(seen, models)
+    yield _gauge("paraqueue_webhooks_pending", "Webhooks not yet delivered, up to 10,000.", seen.deliveries_pending)
+    yield _gauge("paraqueue_webhooks_due", "Webhooks due, up to 10,000.", seen.deliveries_due)
     yield _gauge(
-        "paraqueue_webhooks_pending", "Webhooks not yet delivered, counted up to 10,000.", seen.deliveries_pending
-    )
-    yield _gauge("paraqueue_webhooks_due", "Webhooks due for delivery, counted up to 10,000.", seen.deliveries_due)
-    yield _gauge(
-        "paraqueue_webhook_lag_seconds", "How long the oldest due webhook is overdue.", seen.delivery_lag_seconds
+        "paraqueue_webhook_lag_seconds", "Time that the oldest due webhook is overdue.", seen.delivery_lag_seconds
     )
 
 
 def _queue(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     labels = ["model", "priority"]
-    depth = GaugeMetricFamily("paraqueue_queue_jobs", "Queued jobs, by model and priority.", labels=labels)
+    depth = GaugeMetricFamily("paraqueue_queue_jobs", "Jobs in the queue.", labels=labels)
     paused = GaugeMetricFamily(
         "paraqueue_queue_paused_jobs",
-        "Queued jobs that wait for the delay before their next attempt, not for a worker.",
+        "Queued jobs that wait for their next attempt, not for a worker.",
         labels=labels,
     )
     oldest = GaugeMetricFamily(
-        "paraqueue_queue_oldest_seconds", "Longest time that a queued job has been ready to run.", labels=labels
+        "paraqueue_queue_oldest_seconds", "Longest time that a job has been ready to run.", labels=labels
     )
-    found = {(item.model, item.priority): item for item in seen.waiting}
+    by_queue = {(item.model, item.priority): item for item in seen.waiting}
     for name in models:
         for priority in PRIORITIES:
-            item = found.get((name, priority))
+            item = by_queue.get((name, priority))
             values = [name, str(priority)]
             depth.add_metric(values, item.jobs if item else 0)
             paused.add_metric(values, item.paused if item else 0)
@@ -169,7 +167,7 @@ def _queue(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
 def _jobs(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     family = GaugeMetricFamily(
         "paraqueue_jobs",
-        "Unfinished jobs: queued, or processing by stage. Finished runs are in paraqueue_runs_ended_total.",
+        "Unfinished jobs: queued, or processing by stage.",
         labels=["model", "state"],
     )
     for name in models:
@@ -185,10 +183,10 @@ def _workers(seen: QueueStats, models: list[str]) -> Iterator[Metric]:
     crews = {crew.model: crew for crew in seen.crews}
     workers = GaugeMetricFamily(
         "paraqueue_workers",
-        "Live GPU workers by model; `draining` workers accept no new jobs.",
+        "Live GPU workers; `draining` ones accept no new jobs.",
         labels=["model", "state"],
     )
-    slots = GaugeMetricFamily("paraqueue_slots", "Total job slots of ready workers.", labels=["model"])
+    slots = GaugeMetricFamily("paraqueue_slots", "Slots of ready workers.", labels=["model"])
     for name in models:
         crew = crews.get(name, WorkerCounts(name, 0, 0, 0))
         workers.add_metric([name, "ready"], crew.ready)

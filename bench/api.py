@@ -75,14 +75,14 @@ def starts(service: Service, report: Report) -> None:
             assert status == "completed"
             time.sleep(0.3 + 0.1 * (number % 3))
     query = "SELECT extract(epoch FROM a.started_at - j.created_at) FROM attempts a JOIN jobs j ON j.id = a.job_id"
-    found = [1000 * float(row[0]) for row in service.rows(f"{query} ORDER BY j.created_at")][3:]
+    start_ms = [1000 * float(row[0]) for row in service.rows(f"{query} ORDER BY j.created_at")][3:]
     worker.stop(seconds=30)
     service.children.remove(worker)
     table = report.table(
         "Submit → a worker starts, idle stack (ms)", Column("jobs", digits=0), Column("median and range")
     )
-    table.add(jobs=len(found), **{"median and range": spread(found)})
-    report.bar("start_p50_ms", spread(found).median, bar=BAR_START_MS, at_most=True)
+    table.add(jobs=len(start_ms), **{"median and range": spread(start_ms)})
+    report.bar("start_p50_ms", spread(start_ms).median, bar=BAR_START_MS, at_most=True)
 
 
 def _second_of_silence(path: Path) -> Path:
@@ -213,9 +213,9 @@ class Side:
 
     def _highest(self, seconds: float) -> float:
         for fraction in FRACTIONS:
-            asked = self.pressed[-1] * fraction
-            measured, _ = _trial(self.target, self.requests, asked, seconds)
-            if measured.p99_ms <= PATIENCE_MS and measured.rate >= KEPT_UP * asked and not measured.unanswered:
+            rate = self.pressed[-1] * fraction
+            measured, _ = _trial(self.target, self.requests, rate, seconds)
+            if measured.p99_ms <= PATIENCE_MS and measured.rate >= KEPT_UP * rate and not measured.unanswered:
                 return measured.rate
         return 0.0
 
@@ -234,8 +234,8 @@ def _ours(service: Service, name: str) -> list[str]:
         return [_submit(service, "/v1/transcriptions", number) for number in range(LINKS)]
     if name == "list":
         return [_head("GET", "/v1/transcriptions", service.headers)]
-    found = service.rows(f"SELECT id FROM jobs ORDER BY id DESC LIMIT {LINKS}")
-    return [_head("GET", f"/v1/transcriptions/tr_{row[0].hex}", service.headers) for row in found]
+    rows = service.rows(f"SELECT id FROM jobs ORDER BY id DESC LIMIT {LINKS}")
+    return [_head("GET", f"/v1/transcriptions/tr_{row[0].hex}", service.headers) for row in rows]
 
 
 def _bare(service: Service, name: str) -> list[str]:
@@ -243,8 +243,8 @@ def _bare(service: Service, name: str) -> list[str]:
         return [_submit(service, "/bare", number) for number in range(LINKS)]
     if name == "list":
         return [_head("GET", "/bare", service.headers)]
-    found = service.rows(f"SELECT id FROM bare ORDER BY id DESC LIMIT {LINKS}")
-    return [_head("GET", f"/bare/{row[0]}", service.headers) for row in found]
+    rows = service.rows(f"SELECT id FROM bare ORDER BY id DESC LIMIT {LINKS}")
+    return [_head("GET", f"/bare/{row[0]}", service.headers) for row in rows]
 
 
 def _submit(service: Service, path: str, number: int) -> str:

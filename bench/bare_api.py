@@ -47,9 +47,9 @@ def create_app(database: Database) -> FastAPI:
         session.execute(CREATE)
 
     @app.post("/bare", status_code=202)
-    def insert(asked: Asked) -> Kept:
+    def insert(body: Asked) -> Kept:
         with database.transaction() as session:
-            row = session.execute(INSERT, {"id": uuid.uuid4(), "url": asked.audio_url}).one()
+            row = session.execute(INSERT, {"id": uuid.uuid4(), "url": body.audio_url}).one()
         return Kept(id=row.id, url=row.url, created_at=row.created_at)
 
     @app.get("/bare/{row_id}")

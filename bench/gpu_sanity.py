@@ -38,14 +38,14 @@ def measure(report: Report, device_name: str) -> None:
 def _seconds(device: torch.device, call: Callable[[], object]) -> float:
     """The minimum of several runs, after one warm-up run."""
     call()
-    found = []
+    seconds = []
     for _ in range(REPEATS):
         _wait(device)
         started = time.perf_counter()
         call()
         _wait(device)
-        found.append(time.perf_counter() - started)
-    return min(found)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
 
 
 def _wait(device: torch.device) -> None:

@@ -27,14 +27,14 @@ def _cpu_information() -> str:
 
 def processor() -> str:
     """The processor's model name."""
-    found = re.search(r"^model name\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
-    return found[1].strip() if found else platform.machine()
+    match = re.search(r"^model name\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
+    return match[1].strip() if match else platform.machine()
 
 
 def cpu_flags() -> list[str]:
     """The CPU flags that matter for matrix products."""
-    found = re.search(r"^flags\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
-    flags = set(found[1].split()) if found else set()
+    match = re.search(r"^flags\s*:\s*(.+)$", _cpu_information(), re.MULTILINE)
+    flags = set(match[1].split()) if match else set()
     return [flag for flag in CPU_FLAGS if flag in flags]
 
 

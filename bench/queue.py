@@ -71,7 +71,7 @@ class Plans:
     """The plan of each statement that PostgreSQL runs, reported by auto_explain."""
 
     def __init__(self, database: Database) -> None:
-        self.told: list[str] = []
+        self.notices: list[str] = []
         event.listen(database.engine, "connect", self._listen)
         database.engine.dispose()
 
@@ -84,12 +84,12 @@ class Plans:
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         if (notice.message_primary or "").startswith("duration"):
-            self.told.append(notice.message_primary or "")
+            self.notices.append(notice.message_primary or "")
 
     def scans(self) -> list[str]:
         """How each table was read, without duplicates."""
-        found = re.findall(r"((?:\w+ )*Scan (?:Backward )?(?:using \w+ on|on) \w+)", "\n".join(self.told))
-        return sorted({scan.strip() for scan in found if re.search(rf" on ({TABLES}|jobs_\w+)$", scan)})
+        scans = re.findall(r"((?:\w+ )*Scan (?:Backward )?(?:using \w+ on|on) \w+)", "\n".join(self.notices))
+        return sorted({scan.strip() for scan in scans if re.search(rf" on ({TABLES}|jobs_\w+)$", scan)})
 
 
 class Place:
@@ -107,7 +107,7 @@ class Place:
     def timed(self, what: str) -> Iterator[None]:
         """Record how long a call takes or, once `plans` is set, how it reads tables."""
         if self.plans is not None:
-            self.plans.told.clear()
+            self.plans.notices.clear()
         began = time.perf_counter()
         yield
         if self.plans is None:
@@ -267,9 +267,9 @@ def _report(options: argparse.Namespace, long: tuple[Place, Place], wide: tuple[
         report.bar(f"{key}_ratio", ratio, bar=BAR if what in BARRED else None, at_most=True)
         report.bar(f"{key}_ratio_{MANY_TENANTS}_tenants", wide_ratio, bar=BAR if what in BARRED else None, at_most=True)
     plans = report.table("How tables are read with the full queue", Column("call"), Column("scans"))
-    for what, found in long[1].scans.items():
-        plans.add(call=what, scans="; ".join(sorted(found)))
-    whole = sum(scan.startswith("Seq Scan") for found in long[1].scans.values() for scan in found)
+    for what, scans in long[1].scans.items():
+        plans.add(call=what, scans="; ".join(sorted(scans)))
+    whole = sum(scan.startswith("Seq Scan") for scans in long[1].scans.values() for scan in scans)
     report.bar("whole_tables_read", float(whole), bar=0.0, at_most=True)
     return report
 

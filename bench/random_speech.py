@@ -25,7 +25,7 @@ class RandomFile:
     """int16 [samples] at 16 kHz, and the spoken text; None if a sentence is cut off or its text is unknown."""
 
     samples: NDArray[np.int16]
-    said: str | None
+    script: str | None
 
 
 @functools.cache
@@ -45,19 +45,19 @@ def random_file(number: int) -> RandomFile:
     generator = np.random.default_rng((SEED, number))
     clips = _clips()
     pieces: list[NDArray[np.float32]] = [_silence(generator, 0.0, 1.0)]
-    said: list[str | None] = []
+    texts: list[str | None] = []
     wanted = generator.uniform(1, 36) * SAMPLE_RATE
     while sum(map(len, pieces)) < wanted:
         clip, text = clips[int(generator.integers(len(clips)))]
         if generator.random() < 0.1:  # cut off
             clip, text = clip[: int(len(clip) * generator.uniform(0.1, 0.9))], None
         pieces += [clip * np.float32(generator.uniform(0.2, 1.5)), _silence(generator, 0.02, 2.5)]
-        said.append(text)
+        texts.append(text)
     audio = np.concatenate(pieces)
     kind = ("white", "pink", "hum")[int(generator.integers(3))]
     audio = audio + speech.noise(len(audio), kind, float(generator.uniform(-80, -45)), generator)
-    whole = [text for text in said if text is not None]
-    return RandomFile(speech.to_pcm(audio), "".join(whole) if len(whole) == len(said) else None)
+    whole = [text for text in texts if text is not None]
+    return RandomFile(speech.to_pcm(audio), "".join(whole) if len(whole) == len(texts) else None)
 
 
 def _silence(generator: np.random.Generator, least: float, most: float) -> NDArray[np.float32]:

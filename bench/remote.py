@@ -61,8 +61,8 @@ class Remote:
 
     def stages(self, files: Sequence[str | Path]) -> dict[str, float]:
         """Seconds by stage."""
-        found: dict[str, float] = self._ask({"do": "stages", "files": [str(file) for file in files]})["stages"]
-        return found
+        stages: dict[str, float] = self._ask({"do": "stages", "files": [str(file) for file in files]})["stages"]
+        return stages
 
     def close(self) -> None:
         """Close the input of the process, which ends it; kill it if it does not end in time."""
@@ -94,10 +94,10 @@ class Remote:
         line = self._process.stdout.readline()
         if not line:
             raise Refused(self._last_words())
-        found: dict[str, Any] = json.loads(line)
-        if "error" in found:
-            raise Refused(found["error"])
-        return found
+        reply: dict[str, Any] = json.loads(line)
+        if "error" in reply:
+            raise Refused(reply["error"])
+        return reply
 
     def _last_words(self) -> str:
         lines = [

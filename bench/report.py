@@ -186,12 +186,12 @@ class Report:
         titles = {table.title for table in self.tables}
         tables = [table for table in before.get("tables", []) if table["title"] not in titles]
         bars = {key: bar for key, bar in before.get("bars", {}).items() if key not in self.bars}
-        needed = sorted({found["conditions"] for found in (*tables, *bars.values())})
+        needed = sorted({item["conditions"] for item in (*tables, *bars.values())})
         places = {number: place for place, number in enumerate(needed)}
-        told = [before["conditions"][number] for number in needed] + [{**self.conditions, "warm-up": self.warmup}]
-        for found in (*tables, *bars.values()):
-            found["conditions"] = places[found["conditions"]]
-        own = len(told) - 1
+        conditions = [before["conditions"][number] for number in needed] + [{**self.conditions, "warm-up": self.warmup}]
+        for item in (*tables, *bars.values()):
+            item["conditions"] = places[item["conditions"]]
+        own = len(conditions) - 1
         bars |= {
             key: {"bar": bar.bar, "at_most": bar.at_most, "held": bar.held, "conditions": own}
             for key, bar in self.bars.items()
@@ -199,7 +199,7 @@ class Report:
         values = {key: before[key] for key in bars if key in before}
         values |= {key: bar.value for key, bar in self.bars.items()}
         tables += [{**table.as_json(), "conditions": own} for table in self.tables]
-        return {**values, "bars": bars, "conditions": told, "tables": tables}
+        return {**values, "bars": bars, "conditions": conditions, "tables": tables}
 
     def _bars_table(self) -> Table:
         table = Table("Bars", [Column("key"), Column("value", digits=3), Column("bar", digits=2), Column("held")])

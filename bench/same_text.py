@@ -82,9 +82,9 @@ def error_rate(texts: Sequence[str]) -> float:
     """The character error rate in percent over the files with completely known text."""
     errors = length = 0
     for number, text in enumerate(texts):
-        said = random_file(number).said
-        if said is not None:
-            wanted = plain(said)
+        script = random_file(number).script
+        if script is not None:
+            wanted = plain(script)
             errors += Levenshtein.distance(wanted, plain(text))
             length += len(wanted)
     return 100 * errors / max(length, 1)
@@ -118,10 +118,10 @@ def _compare(reference: Run, ours: Run) -> tuple[dict[str, int], dict[str, int]]
     """By pass, the number of files with equal text and the number with equal times."""
     equal, timed = {}, {}
     for name in PASSES:
-        found = ours.details["passes"][name]
-        equal[name] = sum(one["text"] == text for one, text in zip(found, reference.texts, strict=True))
+        outputs = ours.details["passes"][name]
+        equal[name] = sum(one["text"] == text for one, text in zip(outputs, reference.texts, strict=True))
         timed[name] = sum(
-            _near(one["times"], times) for one, times in zip(found, reference.details["times"], strict=True)
+            _near(one["times"], times) for one, times in zip(outputs, reference.details["times"], strict=True)
         )
     return equal, timed
 

@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -20,7 +21,7 @@ import httpx
 from bench.lab import Lab
 from bench.models import NAME
 from bench.remote import Refused, Run
-from bench.report import Column, Report, spread
+from bench.report import Column, Report, Table, spread
 from bench.speed import COLUMNS, add_row
 from bench.usage import family_cpu_seconds, memory_mib
 from dev.process import free_port
@@ -33,44 +34,71 @@ TERMINAL = {"completed", "failed", "canceled"}
 
 def measure(lab: Lab, report: Report, precision: str = "fp32") -> None:
     """Add a table and the bar for the overhead."""
-    effort = lab.effort
-    files = lab.audio(effort.files, effort.file_seconds)
-    bare: list[Run] = []
-    whole: list[Run] = []
-    everything: list[float] = []
     try:
-        with (
-            lab.remote("ours", lab.bundle, precision, at_once=effort.files) as engine,
-            _service(lab, precision, effort.files) as stack,
-        ):
-            engine.run(lab.audio(1, lab.warmup_seconds))
-            _transcribe(stack, lab.audio(1, lab.warmup_seconds))
-            for _ in range(effort.rounds):
-                lab.say("service: the bare engine")
-                bare.append(engine.run(files))
-                lab.say("service: the whole service")
-                before = _all_cpu_seconds(stack)
-                whole.append(_transcribe(stack, files))
-                everything.append(_all_cpu_seconds(stack) - before)
+        runs = _runs(lab, precision)
     except Refused as error:
         report.table("Whole service", Column("why")).add(why=str(error))
         return
+    effort = lab.effort
     table = report.table(f"Whole service, {precision}, {effort.files} files of {effort.file_seconds:g} s", *COLUMNS)
     seconds = effort.files * effort.file_seconds
     audio = f"{effort.files} x {effort.file_seconds:g} s"
-    add_row(table, "the bare engine", audio, bare, seconds)
-    add_row(table, "API to stored transcript", audio, whole, seconds)
+    add_row(table, "the bare engine", audio, runs.bare, seconds)
+    add_row(table, "API to stored transcript", audio, runs.whole, seconds)
     table.note("CPU and memory of the service are those of its worker; its idle share is not known from outside.")
-    overhead = spread(one.wall_seconds / other.wall_seconds - 1 for one, other in zip(whole, bare, strict=True))
-    table.note(f"The service takes {100 * overhead.median:.1f} % longer, by round {_percent(whole, bare)}.")
+    _judge_time(report, table, runs)
+    _judge_cpu(report, table, runs)
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """The rounds of the bare engine and of the service, in the same order."""
+
+    bare: list[Run]
+    whole: list[Run]
+    all_cpu_seconds: list[float]
+    """CPU time of all the service's processes in each round, servers included."""
+
+
+def _runs(lab: Lab, precision: str) -> _Runs:
+    effort = lab.effort
+    files = lab.audio(effort.files, effort.file_seconds)
+    runs = _Runs([], [], [])
+    with (
+        lab.remote("ours", lab.bundle, precision, at_once=effort.files) as engine,
+        _service(lab, precision, effort.files) as stack,
+    ):
+        engine.run(lab.audio(1, lab.warmup_seconds))
+        _transcribe(stack, lab.audio(1, lab.warmup_seconds))
+        for _ in range(effort.rounds):
+            lab.say("service: the bare engine")
+            runs.bare.append(engine.run(files))
+            lab.say("service: the whole service")
+            before = _all_cpu_seconds(stack)
+            runs.whole.append(_transcribe(stack, files))
+            runs.all_cpu_seconds.append(_all_cpu_seconds(stack) - before)
+    return runs
+
+
+def _judge_time(report: Report, table: Table, runs: _Runs) -> None:
+    pairs = list(zip(runs.whole, runs.bare, strict=True))
+    overhead = spread(one.wall_seconds / other.wall_seconds - 1 for one, other in pairs)
+    table.note(f"The service takes {100 * overhead.median:.1f} % longer, by round {_percent(runs.whole, runs.bare)}.")
     quiet = overhead.most - overhead.least <= BAR
     if not quiet:
         table.note("The rounds differ by more than the bar: other work disturbed them, and nothing is judged.")
     report.bar("service_overhead", overhead.median, bar=BAR if quiet else None, at_most=True)
     report.bar("service_overhead_least", overhead.least)
     report.bar("service_overhead_most", overhead.most)
-    by_worker = spread(one.cpu_seconds / other.cpu_seconds - 1 for one, other in zip(whole, bare, strict=True))
-    by_cpu = spread(all_of_it / other.cpu_seconds - 1 for all_of_it, other in zip(everything, bare, strict=True))
+
+
+def _judge_cpu(report: Report, table: Table, runs: _Runs) -> None:
+    by_worker = spread(
+        one.cpu_seconds / other.cpu_seconds - 1 for one, other in zip(runs.whole, runs.bare, strict=True)
+    )
+    by_cpu = spread(
+        all_of_it / other.cpu_seconds - 1 for all_of_it, other in zip(runs.all_cpu_seconds, runs.bare, strict=True)
+    )
     table.note(
         f"All its processes, servers included, take {100 * by_cpu.median:.1f} % more processor time than the engine "
         f"({100 * by_cpu.least:.1f} to {100 * by_cpu.most:.1f} %)."

@@ -38,8 +38,9 @@ def page_part(content: Mapping[str, Any]) -> str:
         full = HOUR_SECONDS / seconds * DAY_HOURS
         table.add(what=what, cpu=seconds, full=full, planned=full * PLANNED_LOAD, rss=row["rss"])
     conditions = content["conditions"][_table(content, "Whole pipeline")["conditions"]]
-    said = ", ".join(str(conditions[name]) for name in ("processor", "memory", "measured"))
-    return f"\n{table.markdown()}\n\nMeasured on {said}, audio: {row['audio']}, GPU: {conditions['gpu']}.\n\n"
+    machine = ", ".join(str(conditions[name]) for name in ("processor", "memory", "measured"))
+    audio = ", ".join(dict.fromkeys(row["audio"] for row in rows.values()))
+    return f"\n{table.markdown()}\n\nMeasured on {machine}, audio: {audio}, GPU: {conditions['gpu']}.\n\n"
 
 
 def _table(content: Mapping[str, Any], title: str) -> Mapping[str, Any]:
@@ -50,7 +51,7 @@ def _row(content: Mapping[str, Any], title: str, contender: str) -> Mapping[str,
     return next(row for row in _table(content, title)["rows"] if row["contender"] == contender)
 
 
-def _audio_seconds(told: str) -> float:
+def _audio_seconds(description: str) -> float:
     """Parse the total seconds of `8 x 20 s`."""
-    files, _, length = told.removesuffix(" s").partition(" x ")
+    files, _, length = description.removesuffix(" s").partition(" x ")
     return float(files) * float(length)

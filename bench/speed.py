@@ -74,8 +74,14 @@ def measure(lab: Lab, report: Report, chosen: Sequence[Entrant]) -> dict[str, li
                     refuse(report, name, str(error))
                     del running[name]
         table = report.table(f"Whole pipeline, {len(files)} files of {effort.file_seconds:g} s", *COLUMNS)
-        for name, found in runs.items():
-            add_row(table, name, f"{len(files)} x {effort.file_seconds:g} s", found, effort.files * effort.file_seconds)
+        for name, measured_runs in runs.items():
+            add_row(
+                table,
+                name,
+                f"{len(files)} x {effort.file_seconds:g} s",
+                measured_runs,
+                effort.files * effort.file_seconds,
+            )
         _note(table, chosen, runs)
         _stages(lab, report, running, files)
         if effort.long_seconds:
@@ -139,16 +145,16 @@ def _note(table: Table, chosen: Sequence[Entrant], runs: dict[str, list[Run]]) -
 
 def _stages(lab: Lab, report: Report, running: dict[str, tuple[Entrant, Remote]], files: Sequence[Path]) -> None:
     """Measure the time per stage, in one more run of each contender."""
-    found: dict[str, dict[str, float]] = {}
+    by_contender: dict[str, dict[str, float]] = {}
     for name, (_, remote) in running.items():
         lab.say(f"{name}: time per stage")
         stages = remote.stages(files[: max(len(files) // 2, 1)])
         if stages:
-            found[name] = stages
-    names = list(dict.fromkeys(stage for stages in found.values() for stage in stages if stage != "all"))
+            by_contender[name] = stages
+    names = list(dict.fromkeys(stage for stages in by_contender.values() for stage in stages if stage != "all"))
     columns = [Column("contender"), *(Column(name, f"{name}, s") for name in [*names, "all"])]
     table = report.table("Time per stage, half of the files", *columns)
-    for name, stages in found.items():
+    for name, stages in by_contender.items():
         cells: dict[str, Value] = {"contender": name, **stages}
         table.add(**cells)
     table.note(

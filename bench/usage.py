@@ -69,8 +69,8 @@ def family_cpu_seconds(process: int) -> float:
 
 def memory_mib(field: str, process: int | str = "self") -> float:
     """Memory of a process in MiB: `VmRSS` is the current use, `VmHWM` the peak since `forget_peak`."""
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else float("nan")
+    match = re.search(rf"^{field}:\s+(\d+) kB", Path(f"/proc/{process}/status").read_text(), re.MULTILINE)
+    return int(match[1]) / 1024 if match else float("nan")
 
 
 def forget_peak() -> None:

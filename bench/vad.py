@@ -22,8 +22,8 @@ def measure(lab: Lab, report: Report) -> None:
                 lab.say(f"VAD, {name}")
                 runs[name].append(remote.run(files))
         machine = ours.stages([])
-    found = {name: {str(run.details["segments"]) for run in those} for name, those in runs.items()}
-    identical = len(found["ours"] | found["FunASR"]) == 1
+    segments = {name: {str(run.details["segments"]) for run in those} for name, those in runs.items()}
+    identical = len(segments["ours"] | segments["FunASR"]) == 1
     table = report.table(
         f"VAD alone, one thread, {lab.effort.vad_seconds:g} s of audio",
         *(Column("contender"), Column("seconds", digits=3), Column("times", "x real time", 0), Column("segments")),

@@ -21,13 +21,18 @@ def upload(job_id: uuid.UUID) -> str:
     return f"{prefix(job_id)}upload"
 
 
+def upload_tail(job_id: uuid.UUID, name: str) -> str:
+    """Return the key of the bytes of an upload that do not fill a part of its multipart upload yet."""
+    return beside(upload(job_id), name)
+
+
 def fetched(job_id: uuid.UUID, token: uuid.UUID) -> str:
     """Return the key of an attempt's copy of linked audio."""
     return f"{prefix(job_id)}{token.hex}"
 
 
 def derived(source_key: str, kind: str, token: uuid.UUID) -> str:
-    """Return the key of what the light worker derived from the audio under `source_key`."""
+    """Return the key of what was derived from the audio under `source_key`."""
     return beside(source_key, f"{kind}-{token.hex}")
 
 

@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What a processing job is doing."""
+    """The current stage of a processing job."""
 
     FETCHING = "fetching"
     TRANSCRIBING = "transcribing"
@@ -24,13 +24,17 @@ class Stage(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How an attempt ended. A released or lost attempt is followed by another one."""
+    """How an attempt ended.
+
+    A released or lost attempt is followed by another one; one that fetched the audio continues with its transcription.
+    """
 
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELED = "canceled"
     RETRYING = "retrying"
     RELEASED = "released"
+    FETCHED = "fetched"
     LOST = "lost"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from common.errors import UnsupportedLanguage
+from common.errors import SpeakersUnsupported, UnsupportedLanguage
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,17 +19,25 @@ class ModelCard:
     speakers: bool = False
     hotwords: bool = False
 
-    def check_language(self, model: str, asked: str | None) -> None:
+    def check_speakers(self, model: str, requested: bool) -> None:
+        """Raise SpeakersUnsupported if speakers are requested of a model that cannot tell them apart.
+
+        A model of which nothing is known accepts them.
+        """
+        if requested and not self.speakers and self != ModelCard():
+            raise SpeakersUnsupported(f"the model {model} does not tell speakers apart on the workers that serve it")
+
+    def check_language(self, model: str, language: str | None) -> None:
         """Raise UnsupportedLanguage for a language that the model does not support.
 
         `asked` may be a tag such as `zh-CN`, of which only the first part counts. A model whose languages are unknown
         accepts any.
         """
-        if asked is None or not self.languages:
+        if language is None or not self.languages:
             return
-        if asked.replace("_", "-").partition("-")[0].lower() not in self.languages:
+        if language.replace("_", "-").partition("-")[0].lower() not in self.languages:
             raise UnsupportedLanguage(
-                f"the model {model} does not recognise {asked!r}; it knows: {', '.join(self.languages)}"
+                f"the model {model} does not recognise {language!r}; it knows: {', '.join(self.languages)}"
             )
 
 

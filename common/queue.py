@@ -25,6 +25,7 @@ from common.telemetry import configure_logging
 from common.telemetry.metrics import MESSAGES
 
 TRANSCRIBE = "paraqueue.transcribe"
+FETCH = "paraqueue.fetch"
 SWEEP = "paraqueue.sweep"
 CLEAN = "paraqueue.clean"
 DELIVER = "paraqueue.deliver"
@@ -34,6 +35,7 @@ CLEAN_SECONDS = 600.0
 # A message that was not taken by then is dropped: a day, as its age is measured by the clocks of two machines. A
 # backlog costs nothing: a worker handles many identical requests at once.
 STALE_SECONDS = 24 * 3600.0
+FETCH_STALE_SECONDS = 60.0
 SOCKET_TIMEOUT_SECONDS = 10.0
 RECONNECT_SECONDS = 0.2
 # The errors raised by publishing. Redis may be unreachable, or refuse writes: a replica (READONLY), a full disk
@@ -106,13 +108,20 @@ class Publisher:
 
     def __init__(self, application: Celery) -> None:
         self._application = application
-        for task in (TRANSCRIBE, DELIVER, RENDER):
+        for task in (TRANSCRIBE, FETCH, DELIVER, RENDER):
             for outcome in ("sent", "failed"):
                 MESSAGES.labels(task, outcome)
 
     def __call__(self, job_id: uuid.UUID, model: str) -> None:
         """Send one message. Raises Unavailable if Redis does not respond or accepts no writes."""
         self._send(TRANSCRIBE, args=[ids.shown(ids.JOB, job_id)], queue=transcribe_queue(model))
+
+    def wake_fetchers(self, model: str) -> None:
+        """Make a worker of the model check for links to download now. Raises Unavailable as the others do.
+
+        Workers check every second in any case, so a message that nobody has read by then is of no use.
+        """
+        self._send(FETCH, queue=transcribe_queue(model), expires=FETCH_STALE_SECONDS)
 
     def wake_deliverers(self) -> None:
         """Make the light workers check the outbox now. Raises Unavailable if Redis does not respond."""
@@ -158,14 +167,14 @@ def _refusal(error: Exception) -> str:
 
 
 def consume(application: Celery, **options: Any) -> None:
-    """Run tasks in threads of this process until it is told to stop.
+    """Run tasks in threads of this process until it is stopped.
 
     Raises ConsumerStopped if Celery stopped by itself, which it reports only in an attribute.
     """
     worker = application.Worker(pool="threads", without_gossip=True, without_mingle=True, quiet=True, **options)
     worker.start()
     if worker.exitcode:
-        raise ConsumerStopped(f"the consumer of messages gave up (status {worker.exitcode})")
+        raise ConsumerStopped(f"the message consumer stopped (status {worker.exitcode})")
 
 
 app = Celery("paraqueue")

@@ -1,4 +1,4 @@
-"""Tenants and their limits. A tenant's limits count for all of its keys together; a key can only narrow them."""
+"""Tenants and their limits. A tenant's limits apply to all its keys together; a key can only tighten them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ TENANT_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 class OwnLimits:
     """The limits of one tenant or key.
 
-    Of a tenant: None takes the setting, 0 is no limit. Of a key: None and 0 take the tenant's.
+    For a tenant, None means the default from the settings and 0 means unlimited. For a key, None and 0 mean that only
+    the tenant's limit applies.
     """
 
     requests_per_minute: int | None = None
@@ -38,21 +39,21 @@ NO_OWN_LIMITS = OwnLimits()
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose jobs are whose."""
+    """An owner of jobs, keys and webhook endpoints."""
 
     name: str
     limits: OwnLimits
 
 
 def ensure(session: Session, name: str) -> None:
-    """Make the tenant, if it is new. Raises InvalidRequest for a name that no tenant can have."""
+    """Create the tenant unless it exists. Raises InvalidRequest for an invalid name."""
     if TENANT_NAME.fullmatch(name) is None:
         raise InvalidRequest("a tenant's name consists of up to 63 lower-case letters, digits, `.`, `_` or `-`")
     session.execute(insert(TenantRow).values(name=name).on_conflict_do_nothing())
 
 
 def get(database: Database, name: str) -> Tenant:
-    """One tenant. Raises NotFound."""
+    """Return a tenant. Raises NotFound."""
     with database.transaction() as session:
         row = session.get(TenantRow, name)
         if row is None:
@@ -61,14 +62,14 @@ def get(database: Database, name: str) -> Tenant:
 
 
 def limits_of(database: Database, name: str) -> OwnLimits:
-    """The limits of a tenant; none of its own where it is not known yet."""
+    """Return the limits of a tenant; an unknown tenant has no limits of its own."""
     with database.transaction() as session:
         row = session.get(TenantRow, name)
         return limits_in(row) if row is not None else NO_OWN_LIMITS
 
 
 def set_limits(database: Database, name: str, limits: dict[str, int | None]) -> Tenant:
-    """Change the named limits of a tenant, which is made if it is new. Holds within seconds."""
+    """Change some limits of a tenant, which is created if it does not exist. Takes effect within seconds."""
     with database.transaction() as session:
         ensure(session, name)
         values: dict[str, Any] = dict(limits)
@@ -78,7 +79,7 @@ def set_limits(database: Database, name: str, limits: dict[str, int | None]) -> 
 
 
 def largest_upload(database: Database, name: str, key_id: Any) -> int | None:
-    """The limit of an audio file in bytes that the tenant or the key has of its own; None where neither has one."""
+    """Return the smaller of the tenant's and the key's own limit of an audio file in bytes; None if neither has one."""
     with database.transaction() as session:
         own = [
             session.scalar(select(TenantRow.max_upload_bytes).where(TenantRow.name == name)),
@@ -88,5 +89,5 @@ def largest_upload(database: Database, name: str, key_id: Any) -> int | None:
 
 
 def limits_in(row: TenantRow | ApiKeyRow) -> OwnLimits:
-    """The limits that a row holds."""
+    """Return the limits in a row."""
     return OwnLimits(**{name: getattr(row, name) for name in LIMITS})

@@ -30,6 +30,6 @@ class TimeLimit:
     def until_done(self, step: Callable[[], int]) -> int:
         """Repeat a step until it finds nothing to do or the limit is reached; returns the sum of the results."""
         done = 0
-        while not self.over and (found := step()):
-            done += found
+        while not self.over and (processed := step()):
+            done += processed
         return done

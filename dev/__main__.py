@@ -31,6 +31,7 @@ def main() -> int:
             options.flower_port,
             options.postgres_port,
             options.valkey_port,
+            options.ready_seconds,
         )
     )
     try:
@@ -92,15 +93,18 @@ def _audio(chosen: Path | None) -> Path:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev", description=__doc__)
-    parser.add_argument("--once", action="store_true", help="end after the transcript; 0 if it is right")
+    parser.add_argument(
+        "--once", action="store_true", help="exit after printing the transcript, with status 0 if it is correct"
+    )
     parser.add_argument("--no-demo", action="store_true", help="do not transcribe the sample")
     parser.add_argument("--audio", type=Path, help="transcribe this file instead of the sample")
-    parser.add_argument("--data", type=Path, default=REPOSITORY / ".paraqueue", help="where all is kept")
+    parser.add_argument("--data", type=Path, default=REPOSITORY / ".paraqueue", help="directory for all data")
     parser.add_argument("--port", type=_port, default=8000, help="port of the API (8000)")
     parser.add_argument("--flower-port", type=_port, help="port of Flower (5555, or a free one)")
     parser.add_argument("--postgres-port", type=_port, help="port of PostgreSQL (a free one)")
     parser.add_argument("--valkey-port", type=_port, help="port of Valkey (a free one)")
-    parser.add_argument("--end-with-parent", action="store_true", help="end when the calling process does")
+    parser.add_argument("--ready-seconds", type=float, help="time limit for the start (600; longer for a download)")
+    parser.add_argument("--end-with-parent", action="store_true", help="exit when the calling process exits")
     return parser.parse_args()
 
 

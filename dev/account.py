@@ -49,10 +49,10 @@ class Account:
 
 
 def unprivileged(*paths: Path) -> Account | None:
-    """Return the user for a server that refuses to run as root; None if we are not root ourselves.
+    """Return the user for a server that refuses to run as root; None if this process is not root.
 
-    If `paths` lie under directories that are closed to that user, such as /root, it may traverse them all the same.
-    Raises OSError, with a readable message, if this machine does not allow that.
+    If `paths` are under directories that are closed to that user, such as /root, it is given permission to traverse
+    them. Raises OSError, with a readable message, if this machine does not allow that.
     """
     if os.geteuid() != 0:
         return None

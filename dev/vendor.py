@@ -35,10 +35,10 @@ def sha256(data: bytes) -> str:
 def served(data: bytes, replace: dict[str, str]) -> bytes:
     """Return a package file as the page loads it: no source map, and imports by path, as browsers need."""
     data = SOURCE_MAP.sub(b"\n", data)
-    for found, put in replace.items():
-        if found.encode() not in data:
-            raise ValueError(f"there is no {found} to replace")
-        data = data.replace(found.encode(), put.encode())
+    for old, put in replace.items():
+        if old.encode() not in data:
+            raise ValueError(f"there is no {old} to replace")
+        data = data.replace(old.encode(), put.encode())
     return data
 
 
@@ -55,11 +55,11 @@ def write(library: dict[str, Any], package: Path, *, pin: bool) -> None:
 
 
 def _check(file: dict[str, Any], field: str, data: bytes, *, pin: bool) -> None:
-    found = sha256(data)
+    actual = sha256(data)
     if pin:
-        file[field] = found
-    elif file.get(field) != found:
-        raise WrongHash(f"{file['file']}: the manifest's {field} is {file.get(field)}, what came has {found}")
+        file[field] = actual
+    elif file.get(field) != actual:
+        raise WrongHash(f"{file['file']}: the manifest's {field} is {file.get(field)}, the download has {actual}")
 
 
 def fetched(library: dict[str, Any], place: Path) -> Path:

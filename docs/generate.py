@@ -2,7 +2,8 @@
 
 `docs/configuration.md` comes from `common.settings`, `docs/errors.md` from `common.errors` and `api.http.problems`,
 `docs/metrics.md` from the metrics of all processes, `docs/alerts.md` from the Prometheus rules, the setting names that
-the Helm chart accepts from the settings, and the version of chart and images from `pyproject.toml`.
+the Helm chart accepts from the settings, the version of chart and images from `pyproject.toml`, and the file extensions
+that command line and console look for from `worker.engine.decoding.formats`.
 A test fails if a page is out of date; `--check` reports the same at a terminal.
 """
 
@@ -12,9 +13,10 @@ import inspect
 import json
 import re
 import sys
-from http import HTTPStatus
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from annotated_types import Ge, Gt, Le
@@ -27,12 +29,15 @@ from common.errors import ParaqueueError
 from common.settings import GIBIBYTE, Settings
 from common.settings.types import SettingsGroup, written
 from common.version import VERSION
+from docs.extension_lists import client_extensions, console_extensions
 from docs.metrics_page import metrics_page
 
 DOCS = Path(__file__).resolve().parent
 ALERT_RULES = DOCS.parent / "deploy" / "prometheus" / "paraqueue.rules.yml"
 CHART = "../deploy/helm/paraqueue/Chart.yaml"
 COMPOSE = "../docker-compose.yml"
+CLIENT_EXTENSIONS = "../paraqueue/extensions.py"
+CONSOLE_EXTENSIONS = "../console/js/submit/extensions.js"
 CHART_SCHEMA = "../deploy/helm/paraqueue/values.schema.json"
 # The chart sets paths and ports of containers itself.
 SET_BY_CHART = {"host", "port", "metrics_host", "metrics_port", "models_dir", "scratch_dir"}
@@ -42,9 +47,11 @@ CONFIGURATION = """\
 
 <!-- Generated from common/settings/ by `python -m docs.generate`; do not edit. -->
 
-Settings are environment variables, read once at startup; a process with an invalid setting names it and exits. All
-processes (API, worker, light worker, beat, Flower) and the migration read the same variables. `make run` sets servers,
-directories and port itself and passes on all others.
+Environment variables, read at start by every process (API, worker, light worker, beat, Flower) and the migration. An
+invalid one is named and ends the process; API and workers log `unknown_setting`, with the nearest name, for any other
+`PARAQUEUE_` variable. `make run` sets servers, directories and port itself.
+
+Unless noted, numbers are integers from 0, and times may be fractions above 0. A *list* is comma-separated.
 """
 
 ALERTS = """\
@@ -52,16 +59,15 @@ ALERTS = """\
 
 <!-- Generated from deploy/prometheus/paraqueue.rules.yml by `python -m docs.generate`; do not edit. -->
 
-The alert rules in `deploy/prometheus/paraqueue.rules.yml`, and how to respond to each. For metrics, traces and logs see
-[operations](operations.md).
+The alert rules in `deploy/prometheus/paraqueue.rules.yml`, and how to respond. See also [monitoring](operations.md).
 """
 
 ERRORS = """\
 # Errors
 
-<!-- Generated from common/errors.py and api/http/problems.py by `python -m docs.generate`; do not edit. -->
+<!-- Generated from common/errors/ and api/http/problems.py by `python -m docs.generate`; do not edit. -->
 
-Errors are returned as `{media_type}` (RFC 9457):
+Errors are `{media_type}` (RFC 9457):
 
 ```json
 {{"type": "urn:paraqueue:error:not_ready", "title": "Conflict", "status": 409,
@@ -69,100 +75,86 @@ Errors are returned as `{media_type}` (RFC 9457):
  "code": "not_ready", "request_id": "fdb33642fe184c3a99563eec73b91546", "retryable": true}}
 ```
 
-A failed job has an `error` with `code`, `message` and `retryable`. Write programs against `code`, which is stable;
-`detail` and `message` are for people. `retryable` means that the same request or job may succeed later without changes.
-Before a job fails with a retryable error, the service has retried it with increasing delays
-(`PARAQUEUE_MAX_ATTEMPTS`). `request_id` equals the response header `X-Request-ID` and appears in the log.
+`code` is stable; `detail` is for people. `retryable`: the same request or job may succeed later without changes.
+`request_id` equals the response header `X-Request-ID` and appears in the log. Calls return the codes with an HTTP
+status, and from the web framework {framework} and
+`http_error` (any other status).
 
-Codes with an HTTP status can be returned by a call. A job's `error` has a code from one of the "Job errors" sections,
-or `internal`, `unavailable` or `storage_full`.
+A failed job's `error` has `code`, `message` and `retryable`. Its code is from a "Job errors" section, or `internal`,
+`unavailable` or `storage_full`; if it is retryable, the service has already retried (`PARAQUEUE_MAX_ATTEMPTS`).
 """
 
 
+NUMBERS: dict[Any, str] = {int: "integer", float: "number"}
+TIMES = ("_seconds", "_hours", "_days")
+# Of integers and of times.
+USUAL_BOUNDS = ("", "≥ 0", "> 0")
 GROUPS = tuple(group for group in Settings.__bases__ if issubclass(group, SettingsGroup))
 
 
 def configuration_page() -> str:
     """The page of settings."""
     lines = [CONFIGURATION]
-    for group in GROUPS:
-        rows = [_setting_row(name, Settings.model_fields[name]) for name in group.__annotations__]
-        title = inspect.cleandoc(group.__doc__ or "")
-        lines += [f"## {title}", "", "| variable | value | default | meaning |", "| --- | --- | --- | --- |", *rows, ""]
+    for title, groups in groupby(GROUPS, lambda group: inspect.cleandoc(group.__doc__ or "")):
+        names = [name for group in groups for name in group.__annotations__]
+        rows = [_setting_row(name, Settings.model_fields[name]) for name in names]
+        lines += [f"## {title}", "", "| variable | default | meaning |", "| --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
 
 
 def errors_page() -> str:
     """The page of error codes."""
-    classes = {error.__name__: error for error in errors.all_errors()}
-    lines = [ERRORS.format(media_type=MEDIA_TYPE)]
-    for title, names in _sections(inspect.getsource(errors), r"class (\w+)\(ParaqueueError\)", first="General"):
-        rows = [_error_row(classes[name]) for name in names if name in classes]
-        lines += [f"## {title}", "", "| code | HTTP | retryable | meaning |", "| --- | --- | --- | --- |", *rows, ""]
-    lines += ["## From the web framework", "", "| code | HTTP | meaning |", "| --- | --- | --- |"]
     own = {error.code for error in errors.all_errors()}
-    lines += [
-        f"| `{code}` | {status} | {HTTPStatus(status).phrase}. |"
-        for status, code in FRAMEWORK_CODES.items()
-        if code not in own
-    ]
-    lines += ["| `http_error` | any other | Any other HTTP-level error. |", ""]
+    framework = ", ".join(f"`{code}` ({status})" for status, code in FRAMEWORK_CODES.items() if code not in own)
+    lines = [ERRORS.format(media_type=MEDIA_TYPE, framework=framework)]
+    for title, kinds in errors.by_subject().items():
+        rows = [_error_row(kind) for kind in kinds]
+        lines += [f"## {title}", "", "| code | HTTP | retryable | meaning |", "| --- | --- | --- | --- |", *rows, ""]
     return "\n".join(lines)
-
-
-def _sections(source: str, pattern: str, first: str | None = None) -> list[tuple[str, list[str]]]:
-    """The section comments of a source as titles, each with the names defined after it.
-
-    A comment directly after a line of code explains that code and is not a title.
-    """
-    found: list[tuple[str, list[str]]] = [(first, [])] if first else []
-    before = ""
-    for line in source.splitlines():
-        title = re.fullmatch(r"(?:    )?# (.+?)\.?", line)
-        name = re.match(pattern, line)
-        if title and not before.strip():
-            found.append((title[1], []))
-        elif name and found:
-            found[-1][1].append(next(group for group in name.groups() if group))
-        before = line
-    return [(title, names) for title, names in found if names]
 
 
 def _setting_row(name: str, field: FieldInfo) -> str:
     variable = f"`PARAQUEUE_{name.upper()}`"
-    return f"| {variable} | {_kind(field)} | {_default(name, field)} | {_cell(field.description or '')} |"
+    value = ", ".join([_default(name, field), *_kind(name, field)])
+    return f"| {variable} | {value} | {_cell(field.description or '')} |"
 
 
-def _kind(field: FieldInfo) -> str:
-    """The type and bounds of a value."""
+def _kind(name: str, field: FieldInfo) -> list[str]:
+    """The other choices of a value, or what its default does not show of its type and bounds."""
     annotation = field.annotation
     inner = [item for item in get_args(annotation) if item is not type(None)]
     if get_origin(annotation) is Literal:
-        return " or ".join(f"`{item}`" for item in inner)
+        return ["or " + ", ".join(f"`{item}`" for item in inner if item != field.default)]
     if type(None) in get_args(annotation):
         annotation = inner[0]
-    kinds = {int: "integer", float: "number", Path: "path", SecretStr: "text, secret"}
-    bounds = [text for rule in _rules(field) if (text := _bound(rule))]
-    return ", ".join([kinds.get(annotation, "text"), *bounds])  # type: ignore[arg-type]
+    rules = _rules(field.metadata)
+    if get_origin(annotation) is Annotated:
+        annotation, *metadata = get_args(annotation)
+        rules += _rules(metadata)
+    words = [word for word, true in (("list", get_origin(annotation) is tuple), ("secret", _is_secret(field))) if true]
+    if annotation in NUMBERS and (annotation is float) != name.endswith(TIMES):
+        words.append(NUMBERS[annotation])
+    bounds = _bounds(rules)
+    return [*words, *([] if bounds in USUAL_BOUNDS else [bounds])]
 
 
-def _rules(field: FieldInfo) -> list[Any]:
+def _rules(metadata: Iterable[Any]) -> list[Any]:
     """The constraints of a field, including those of an `Annotated` type."""
-    found: list[Any] = []
-    for item in field.metadata:
-        found += item.metadata if isinstance(item, FieldInfo) else [item]
-    return found
+    rules: list[Any] = []
+    for item in metadata:
+        rules += item.metadata if isinstance(item, FieldInfo) else [item]
+    return rules
 
 
-def _bound(rule: object) -> str:
-    match rule:
-        case Gt(gt=least):
-            return f"> {least}"
-        case Ge(ge=least):
-            return f"≥ {least}"
-        case Le(le=most):
-            return f"≤ {most}"
-    return ""
+def _bounds(rules: list[Any]) -> str:
+    """The allowed numbers, for example `1–9`; empty if all are."""
+    above = next((rule.gt for rule in rules if isinstance(rule, Gt)), None)
+    least = next((rule.ge for rule in rules if isinstance(rule, Ge)), None)
+    most = next((rule.le for rule in rules if isinstance(rule, Le)), None)
+    if least is not None and most is not None:
+        return f"{least}–{most}"
+    lower = f"> {above}" if above is not None else f"≥ {least}" if least is not None else ""
+    return ", ".join(filter(None, [lower, f"≤ {most}" if most is not None else ""]))
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -177,7 +169,7 @@ def _default(name: str, field: FieldInfo) -> str:
 
 
 def _error_row(error: type[ParaqueueError]) -> str:
-    retryable = "yes" if error.retryable else "no"
+    retryable = "yes" if error.retryable else ""
     return f"| `{error.code}` | {STATUS.get(error, '')} | {retryable} | {_cell(inspect.getdoc(error) or '')} |"
 
 
@@ -189,15 +181,15 @@ def _cell(text: str) -> str:
 def chart_schema() -> str:
     """The schema of the chart's values with the current setting names, so that Helm rejects unknown names."""
     schema = json.loads((DOCS / CHART_SCHEMA).read_text("utf-8"))
-    secret = {name for name, field in Settings.model_fields.items() if SecretStr in _types(field)}
+    secret = {name for name, field in Settings.model_fields.items() if _is_secret(field)}
     plain = sorted(set(Settings.model_fields) - secret - SET_BY_CHART)
     schema["$defs"]["settings"]["propertyNames"]["enum"] = plain
     schema["properties"]["secrets"]["propertyNames"]["enum"] = sorted(secret)
     return json.dumps(schema, indent=2) + "\n"
 
 
-def _types(field: FieldInfo) -> tuple[Any, ...]:
-    return (field.annotation, *get_args(field.annotation))
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def alerts_page() -> str:
@@ -212,8 +204,8 @@ def alerts_page() -> str:
         ]
         for rule in group["rules"]:
             notes, severity = rule["annotations"], rule["labels"]["severity"]
-            told = [f"`{rule['alert']}`", severity, _cell(notes["condition"]), _cell(notes["description"])]
-            lines.append(f"| {' | '.join(told)} |")
+            cells = [f"`{rule['alert']}`", severity, _cell(notes["condition"]), _cell(notes["description"])]
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -237,6 +229,8 @@ PAGES = {
     "errors.md": errors_page,
     "metrics.md": metrics_page,
     CHART_SCHEMA: chart_schema,
+    CLIENT_EXTENSIONS: client_extensions,
+    CONSOLE_EXTENSIONS: console_extensions,
 }
 
 

@@ -18,14 +18,13 @@ METRICS = """\
 <!-- Generated from common/telemetry/metrics.py, api/http/metrics.py, api/queue_metrics.py and worker/metrics.py by
 `python -m docs.generate`; do not edit. -->
 
-Prometheus metrics of each process. For access rules and alerts see [operations](operations.md). Counters are per
-process: aggregate with `sum(rate(…))`. Installation metrics are identical on every API process: use `max by (…)`.
-Histograms have the series `_bucket`, `_sum` and `_count`. The standard `process_…` (memory, CPU time, open files) and
-`python_…` metrics are exported too.
+Prometheus metrics with their labels; [monitoring](operations.md#metrics) describes access and aggregation. Names that
+end in `_total` are counters, metrics marked *histogram* have `_bucket`, `_sum` and `_count`, the others are gauges.
+Each process also exports the standard `process_…` (memory, CPU time, open files) and `python_…` metrics.
 """
 SECTIONS = {
     "Every process": "Metrics that do not apply to a process stay 0.",
-    "Installation": "Exported by every API process; read from the database and Redis.",
+    "Installation": "Exported by every API process; read from database and Redis.",
     "API": "",
     "Workers": "GPU workers count attempts; light workers count leases, webhooks and sweeps.",
     "GPU worker and device": "",
@@ -33,7 +32,7 @@ SECTIONS = {
 
 
 def families() -> dict[str, list[Metric | MetricWrapperBase]]:
-    """Every metric of ours, by section."""
+    """Return all metrics of the project, by section."""
     return {
         "Every process": _of(shared),
         "Installation": list(queue_metrics.described()),
@@ -49,18 +48,18 @@ def labels_of(family: Metric | MetricWrapperBase) -> tuple[str, ...]:
 
 
 def name_of(family: Metric | MetricWrapperBase) -> str:
-    """Its name as it is scraped, a histogram's without the endings of its series."""
-    told = _described(family)
-    return f"{told.name}_total" if told.type == "counter" else told.name
+    """Return the name of a metric as it is scraped, for histograms without the suffixes of their series."""
+    described = _described(family)
+    return f"{described.name}_total" if described.type == "counter" else described.name
 
 
 def metrics_page() -> str:
     """The whole page."""
     lines = [METRICS]
-    for title, found in families().items():
+    for title, members in families().items():
         lines += [f"## {title}", ""]
         lines += [SECTIONS[title], ""] if SECTIONS[title] else []
-        lines += ["| metric | kind | labels | meaning |", "| --- | --- | --- | --- |", *map(_row, found), ""]
+        lines += ["| metric | meaning |", "| --- | --- |", *map(_row, members), ""]
     return "\n".join(lines)
 
 
@@ -71,11 +70,13 @@ def _of(module: ModuleType) -> list[Metric | MetricWrapperBase]:
 def _described(family: Metric | MetricWrapperBase) -> Metric:
     if isinstance(family, Metric):
         return family
-    [told] = family.describe()
-    return told
+    [metric] = family.describe()
+    return metric
 
 
 def _row(family: Metric | MetricWrapperBase) -> str:
-    told = _described(family)
-    labels = ", ".join(f"`{label}`" for label in labels_of(family))
-    return f"| `{name_of(family)}` | {told.type} | {labels} | {told.documentation} |"
+    described = _described(family)
+    labels = ",".join(labels_of(family))
+    name = f"{name_of(family)}{{{labels}}}" if labels else name_of(family)
+    kind = "*Histogram.* " if described.type == "histogram" else ""
+    return f"| `{name}` | {kind}{described.documentation} |"

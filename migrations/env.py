@@ -6,6 +6,7 @@ import psycopg
 from alembic import context
 from sqlalchemy import create_engine, pool, text
 
+from admin import roles
 from common.models import Row
 from common.settings import load_settings
 
@@ -34,6 +35,10 @@ def run() -> None:
         )
         with context.begin_transaction():
             context.run_migrations()
+        # Only at the newest version: the grants name its tables.
+        if set(context.get_context().get_current_heads()) == set(context.script.get_heads()):
+            roles.renew(connection)
+            connection.commit()
     engine.dispose()
 
 

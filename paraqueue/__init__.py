@@ -5,57 +5,148 @@
 ...     print(client.transcribe("meeting.mp3").text)
 """
 
-from paraqueue.client import AsyncClient, Client
-from paraqueue.errors import (
-    ApiError,
-    AuthenticationFailed,
-    ConfigurationError,
-    ConnectionFailed,
-    JobEnded,
-    NotFound,
-    ParaqueueError,
-    WaitedTooLong,
-)
-from paraqueue.models import (
-    Attempt,
-    Edit,
-    Failure,
-    Model,
-    Page,
-    Result,
-    Sentence,
-    Source,
-    Transcript,
-    Transcription,
-    Usage,
-    Word,
-)
-from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from paraqueue.async_client import AsyncClient
+    from paraqueue.audio_sources import AudioSource
+    from paraqueue.client import Client
+    from paraqueue.errors import (
+        ApiError,
+        AuthenticationFailed,
+        ConfigurationError,
+        ConnectionFailed,
+        JobEnded,
+        NotFound,
+        ParaqueueError,
+        WaitedTooLong,
+    )
+    from paraqueue.models import (
+        Attempt,
+        Batch,
+        BatchItem,
+        BatchPage,
+        Delivery,
+        DeliveryPage,
+        Edit,
+        Failure,
+        Hit,
+        Model,
+        NumberedSentence,
+        Page,
+        Result,
+        SearchPage,
+        Sentence,
+        SentencePage,
+        Source,
+        Speaker,
+        Transcript,
+        Transcription,
+        Usage,
+        Webhook,
+        Word,
+    )
+    from paraqueue.statuses import Stage, Status
+    from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
+
+# Imported when they are first used: pydantic and httpx take longer to import than a short command takes to run.
+_HOME = {
+    "paraqueue.async_client": ("AsyncClient",),
+    "paraqueue.audio_sources": ("AudioSource",),
+    "paraqueue.client": ("Client",),
+    "paraqueue.errors": (
+        "ApiError",
+        "AuthenticationFailed",
+        "ConfigurationError",
+        "ConnectionFailed",
+        "JobEnded",
+        "NotFound",
+        "ParaqueueError",
+        "WaitedTooLong",
+    ),
+    "paraqueue.models": (
+        "Attempt",
+        "Batch",
+        "BatchItem",
+        "BatchPage",
+        "Delivery",
+        "DeliveryPage",
+        "Edit",
+        "Failure",
+        "Hit",
+        "Model",
+        "NumberedSentence",
+        "Page",
+        "Result",
+        "SearchPage",
+        "Sentence",
+        "SentencePage",
+        "Source",
+        "Speaker",
+        "Transcript",
+        "Transcription",
+        "Usage",
+        "Webhook",
+        "Word",
+    ),
+    "paraqueue.statuses": ("Stage", "Status"),
+    "paraqueue.webhooks": ("Event", "UnverifiedWebhook", "verify_webhook"),
+}
+_MODULES = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ApiError",
     "AsyncClient",
     "Attempt",
+    "AudioSource",
     "AuthenticationFailed",
+    "Batch",
+    "BatchItem",
+    "BatchPage",
     "Client",
     "ConfigurationError",
     "ConnectionFailed",
+    "Delivery",
+    "DeliveryPage",
     "Edit",
     "Event",
     "Failure",
+    "Hit",
     "JobEnded",
     "Model",
     "NotFound",
+    "NumberedSentence",
     "Page",
     "ParaqueueError",
     "Result",
+    "SearchPage",
     "Sentence",
+    "SentencePage",
     "Source",
+    "Speaker",
+    "Stage",
+    "Status",
     "Transcript",
     "Transcription",
     "UnverifiedWebhook",
     "Usage",
     "WaitedTooLong",
+    "Webhook",
     "Word",
     "verify_webhook",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,122 +1,145 @@
-"""`Client` blocks, `AsyncClient` awaits; both run the operations of `paraqueue.operations`."""
+"""The client that blocks; it runs the operations of `paraqueue.operations` and its neighbours."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-import httpx
-from httpx_sse import aconnect_sse, connect_sse
-
-from paraqueue import operations
-from paraqueue.config import Config, load_config
+from paraqueue import account, endpoints, exports, operations, reading
+from paraqueue import batches as of_batches
+from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
-from paraqueue.exchange import Call, Operation, Pause, Send, problem_of
-from paraqueue.models import Sentence, Transcription
+from paraqueue.exchange import MAX_RETRIES, Call, Effect, Operation, Pause, Send, Tries, problem_of, reach
+from paraqueue.statuses import Status
+
+if TYPE_CHECKING:
+    import httpx
+
+    from paraqueue.models import Sentence, Transcription
 
 P = ParamSpec("P")
 T = TypeVar("T")
-# A chunk of an upload may be slow on a slow connection; silence may not last longer than this.
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-
-
-class Connection:
-    """The settings that both clients are built from."""
-
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
-        """Defaults: `PARAQUEUE_URL` and `PARAQUEUE_API_KEY`, then the configuration file, then localhost."""
-        self.config: Config = load_config(url=url, api_key=api_key)
-
-    def _options(self) -> dict[str, Any]:
-        key = self.config.api_key
-        return {
-            "base_url": self.config.url,
-            "headers": {"Authorization": f"Bearer {key}"} if key else {},
-            "timeout": TIMEOUT,
-        }
-
-
-def _request_of(client: httpx.Client | httpx.AsyncClient, send: Send) -> httpx.Request:
-    extra: dict[str, Any] = {} if send.timeout is None else {"timeout": send.timeout}
-    return client.build_request(
-        send.method,
-        send.path,
-        params=dict(send.params),
-        headers=dict(send.headers),
-        json=send.json,
-        content=send.content,
-        **extra,
-    )
 
 
 def _blocking(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[Client, P], T]:
-    @wraps(operation)
     def method(self: Client, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.run(operation(*args, **kwargs))
 
-    return method  # type: ignore[return-value]
-
-
-def _awaiting(operation: Callable[P, Operation[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
-    @wraps(operation)
-    async def method(self: AsyncClient, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.run(operation(*args, **kwargs))
-
-    return method  # type: ignore[return-value]
+    return documented(method, operation, "Client")  # type: ignore[return-value]
 
 
 class Client(Connection):
-    """A blocking, thread-safe client. Close it, or use it in a `with` statement."""
+    """A client that blocks and may be shared by threads. Close it, or use it in a `with` statement.
 
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
-        super().__init__(url, api_key)
-        self._http = httpx.Client(**self._options())
+    `timeout`: seconds, or an `httpx.Timeout`, for each request (default: 60, 10 to connect). `max_retries`: how often
+    a request is repeated after temporary failures. `ca`: a file of CA certificates, or an SSL context. `http_client`: a
+    client of your own, for a proxy or other transports; you close it.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        profile: str | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        max_retries: int = MAX_RETRIES,
+        ca: CA | None = None,
+        http_client: httpx.Client | None = None,
+    ) -> None:
+        """Defaults: `PARAQUEUE_URL` and `PARAQUEUE_API_KEY`, then the configuration file, then localhost."""
+        import httpx
+
+        super().__init__(url, api_key, profile, max_retries)
+        check_only(http_client, timeout, ca)
+        self._owned = http_client is None
+        self._http = http_client or httpx.Client(**client_options(timeout, ca))
 
     submit = _blocking(operations.submit)
     get = _blocking(operations.get)
     page = _blocking(operations.page)
     wait = _blocking(operations.wait)
     transcript = _blocking(operations.transcript)
-    text = _blocking(operations.text)
+    text = _blocking(exports.text)
+    export = _blocking(exports.export)
+    export_many = _blocking(exports.export_many)
+    search = _blocking(reading.search)
+    sentence_page = _blocking(reading.sentence_page)
+    audio = _blocking(reading.audio)
     correct = _blocking(operations.correct)
+    speakers = _blocking(operations.speakers)
+    name_speaker = _blocking(operations.name_speaker)
+    merge_speakers = _blocking(operations.merge_speakers)
+    assign_sentence = _blocking(operations.assign_sentence)
     transcribe = _blocking(operations.transcribe)
     cancel = _blocking(operations.cancel)
     retry = _blocking(operations.retry)
     delete = _blocking(operations.delete)
-    models = _blocking(operations.models)
-    usage = _blocking(operations.usage)
-    keys = _blocking(operations.keys)
-    create_key = _blocking(operations.create_key)
-    rotate_key = _blocking(operations.rotate_key)
-    revoke_key = _blocking(operations.revoke_key)
+    submit_batch = _blocking(of_batches.submit_batch)
+    batch = _blocking(of_batches.batch)
+    batches = _blocking(of_batches.batches)
+    webhooks = _blocking(endpoints.webhooks)
+    create_webhook = _blocking(endpoints.create_webhook)
+    update_webhook = _blocking(endpoints.update_webhook)
+    rotate_webhook_secret = _blocking(endpoints.rotate_webhook_secret)
+    delete_webhook = _blocking(endpoints.delete_webhook)
+    test_webhook = _blocking(endpoints.test_webhook)
+    deliveries = _blocking(endpoints.deliveries)
+    replay_delivery = _blocking(endpoints.replay_delivery)
+    models = _blocking(account.models)
+    usage = _blocking(account.usage)
+    keys = _blocking(account.keys)
+    create_key = _blocking(account.create_key)
+    rotate_key = _blocking(account.rotate_key)
+    revoke_key = _blocking(account.revoke_key)
+    reach = _blocking(reach)
 
-    def list(self, *, status: str | None = None, tag: str | None = None) -> Iterator[Transcription]:
+    def list(
+        self,
+        *,
+        status: Status | None = None,
+        tag: str | None = None,
+        batch: str | None = None,
+        created_from: datetime | str | None = None,
+        created_to: datetime | str | None = None,
+    ) -> Iterator[Transcription]:
         """All transcriptions, newest first, fetched page by page."""
         after: str | None = None
         while True:
-            found = self.page(status=status, tag=tag, after=after, limit=100)
-            yield from found.data
-            if found.next is None:
+            page = self.page(
+                status=status,
+                tag=tag,
+                batch=batch,
+                created_from=created_from,
+                created_to=created_to,
+                after=after,
+                limit=100,
+            )
+            yield from page.data
+            if page.next is None:
                 return
-            after = found.next
+            after = page.next
 
     def sentences(self, id: str) -> Iterator[Sentence]:
-        """The sentences of a transcription as they arrive, until it has ended."""
+        """The sentences of a transcription as they arrive, until it has ended; with speakers, all at the end."""
+        from httpx import TransportError
+        from httpx_sse import connect_sse
+
         follower = Follower()
-        path = f"{operations.JOBS}/{id}/events"
+        url = f"{self.config.url}{exports.JOBS}/{id}/events"
         while not follower.ended:
             try:
-                with connect_sse(self._http, "GET", path, headers=follower.headers, timeout=SILENCE_SECONDS) as source:
+                headers = self.headers_with(follower.headers)
+                with connect_sse(self._http, "GET", url, headers=headers, timeout=SILENCE_SECONDS) as source:
                     if not source.response.is_success:
                         source.response.read()
                         raise problem_of(source.response)
                     for event in source.iter_sse():
                         yield from follower.take(event)
-            except httpx.TransportError as error:
+            except TransportError as error:
                 if not follower.broken():
                     raise ConnectionFailed(f"the event stream was interrupted: {error}") from error
                 time.sleep(follower.pause_seconds)
@@ -136,112 +159,24 @@ class Client(Connection):
             except Exception as raised:
                 error = raised
 
-    def _perform(self, effect: Send | Pause | Call) -> Any:
+    def _perform(self, effect: Effect) -> Any:
         match effect:
             case Send():
-                return self._http.send(_request_of(self._http, effect))
+                return self._http.send(self.request_of(self._http, effect))
+            case Tries():
+                return 1 + self.max_retries
             case Pause():
                 return time.sleep(effect.seconds)
             case Call():
                 return effect.function()
 
     def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
+        """Close the connections, unless they are those of your own `http_client`."""
+        if self._owned:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-class AsyncClient(Connection):
-    """A client for asyncio. Close it, or use it in an `async with` statement."""
-
-    def __init__(self, url: str | None = None, api_key: str | None = None) -> None:
-        super().__init__(url, api_key)
-        self._http = httpx.AsyncClient(**self._options())
-
-    submit = _awaiting(operations.submit)
-    get = _awaiting(operations.get)
-    page = _awaiting(operations.page)
-    wait = _awaiting(operations.wait)
-    transcript = _awaiting(operations.transcript)
-    text = _awaiting(operations.text)
-    correct = _awaiting(operations.correct)
-    transcribe = _awaiting(operations.transcribe)
-    cancel = _awaiting(operations.cancel)
-    retry = _awaiting(operations.retry)
-    delete = _awaiting(operations.delete)
-    models = _awaiting(operations.models)
-    usage = _awaiting(operations.usage)
-    keys = _awaiting(operations.keys)
-    create_key = _awaiting(operations.create_key)
-    rotate_key = _awaiting(operations.rotate_key)
-    revoke_key = _awaiting(operations.revoke_key)
-
-    async def list(self, *, status: str | None = None, tag: str | None = None) -> AsyncIterator[Transcription]:
-        """All transcriptions, newest first, fetched page by page."""
-        after: str | None = None
-        while True:
-            found = await self.page(status=status, tag=tag, after=after, limit=100)
-            for transcription in found.data:
-                yield transcription
-            if found.next is None:
-                return
-            after = found.next
-
-    async def sentences(self, id: str) -> AsyncIterator[Sentence]:
-        """The sentences of a transcription as they arrive, until it has ended."""
-        follower = Follower()
-        path = f"{operations.JOBS}/{id}/events"
-        while not follower.ended:
-            try:
-                async with aconnect_sse(
-                    self._http, "GET", path, headers=follower.headers, timeout=SILENCE_SECONDS
-                ) as source:
-                    if not source.response.is_success:
-                        await source.response.aread()
-                        raise problem_of(source.response)
-                    async for event in source.aiter_sse():
-                        for sentence in follower.take(event):
-                            yield sentence
-            except httpx.TransportError as error:
-                if not follower.broken():
-                    raise ConnectionFailed(f"the event stream was interrupted: {error}") from error
-                await asyncio.sleep(follower.pause_seconds)
-
-    async def run(self, operation: Operation[T]) -> T:
-        """Run an operation until it returns."""
-        result: Any = None
-        error: Exception | None = None
-        while True:
-            try:
-                effect = operation.throw(error) if error else operation.send(result)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]
-            result, error = None, None
-            try:
-                result = await self._perform(effect)
-            except Exception as raised:
-                error = raised
-
-    async def _perform(self, effect: Send | Pause | Call) -> Any:
-        match effect:
-            case Send():
-                return await self._http.send(_request_of(self._http, effect))
-            case Pause():
-                return await asyncio.sleep(effect.seconds)
-            case Call():
-                return await asyncio.to_thread(effect.function)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()

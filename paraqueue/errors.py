@@ -55,4 +55,4 @@ class AuthenticationFailed(ApiError):
 
 
 class NotFound(ApiError):
-    """The resource does not exist or belongs to somebody else."""
+    """The resource does not exist or belongs to another tenant."""

@@ -1,7 +1,9 @@
 """Operations without I/O: the requests that an operation yields, and the retry policy.
 
-An operation is a generator. It yields what it needs (`Send`, `Pause`, `Call`) and receives the result; a driver does
-the work, blocking in `Client`, with await in `AsyncClient`. So every operation is written once.
+An operation is a generator. It yields what it needs (`Send`, `Tries`, `Pause`, `Call`) and receives the result; a
+driver does the work, blocking in `Client`, with await in `AsyncClient`. So every operation is written once.
+
+httpx and pydantic are imported where they are used, so that the command shows its help without them.
 """
 
 from __future__ import annotations
@@ -11,18 +13,20 @@ import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
-
-import httpx
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from paraqueue.errors import ApiError, AuthenticationFailed, ConnectionFailed, NotFound
 
+if TYPE_CHECKING:
+    import httpx
+
 T = TypeVar("T")
-TRIES = 6
+MAX_RETRIES = 5
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
-STILL_RUNNING = "idempotency_in_progress"
+REACH_SECONDS = 10.0
+STILL_RUNNING = "idempotency_key_in_use"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Tries:
+    """A question to the client: how often a request may be sent."""
+
+
+@dataclass(frozen=True)
 class Pause:
     """A wait, in seconds."""
 
@@ -52,7 +61,7 @@ class Call:
     function: Callable[[], Any]
 
 
-Effect = Send | Pause | Call
+Effect = Send | Tries | Pause | Call
 Operation = Generator[Effect, Any, T]
 
 
@@ -61,22 +70,35 @@ def request(send: Send, *, safe: bool = True) -> Operation[httpx.Response]:
 
     Pass `safe=False` for a request that must not be executed twice: it is then retried only if it never arrived.
     """
-    for tried in range(1, TRIES + 1):
+    import httpx
+
+    tries: int = yield Tries()
+    for tried in range(1, tries + 1):
         try:
             response: httpx.Response = yield send
         except httpx.TransportError as error:
             arrived = not isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout))
-            if tried == TRIES or (arrived and not safe):
+            if tried >= tries or (arrived and not safe):
                 raise ConnectionFailed(f"the service does not respond: {_told(error)}") from error
             yield Pause(_back_off(tried))
             continue
         if response.is_success:
             return response
         problem = problem_of(response)
-        if tried == TRIES or not _passes(response, problem, safe=safe):
+        if tried >= tries or not _passes(response, problem, safe=safe):
             raise problem
-        yield Pause(_asked_pause(response) or _back_off(tried))
+        yield Pause(asked_pause(response) or _back_off(tried))
     raise AssertionError("unreachable")
+
+
+def reach() -> Operation[None]:
+    """Find out, at once and without retries, whether the service responds at all. Raises ConnectionFailed."""
+    import httpx
+
+    try:
+        yield Send("GET", "/health/live", timeout=REACH_SECONDS)
+    except httpx.TransportError as error:
+        raise ConnectionFailed(f"the service does not respond: {_told(error)}") from error
 
 
 def idempotent(send: Send) -> Operation[httpx.Response]:
@@ -89,18 +111,18 @@ def idempotent(send: Send) -> Operation[httpx.Response]:
 def problem_of(response: httpx.Response) -> ApiError:
     """The error in a response."""
     try:
-        told = response.json()
+        body = response.json()
     except ValueError:
-        told = {}
-    if not isinstance(told, dict):
-        told = {}
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
     kind = {401: AuthenticationFailed, 403: AuthenticationFailed, 404: NotFound}.get(response.status_code, ApiError)
     return kind(
         response.status_code,
-        str(told.get("code", f"http_{response.status_code}")),
-        str(told.get("detail") or told.get("title") or f"the service answered {response.status_code}"),
-        retryable=bool(told.get("retryable", response.status_code in RETRIED)),
-        request_id=told.get("request_id") or response.headers.get("X-Request-ID"),
+        str(body.get("code", f"http_{response.status_code}")),
+        str(body.get("detail") or body.get("title") or f"the service answered {response.status_code}"),
+        retryable=bool(body.get("retryable", response.status_code in RETRIED)),
+        request_id=body.get("request_id") or response.headers.get("X-Request-ID"),
     )
 
 
@@ -108,23 +130,23 @@ def _passes(response: httpx.Response, problem: ApiError, *, safe: bool) -> bool:
     if problem.code == STILL_RUNNING:
         return True
     if response.status_code == 429 or (response.status_code == 503 and problem.retryable):
-        pause = _asked_pause(response)
+        pause = asked_pause(response)
         return pause is None or pause <= LONGEST_PAUSE_SECONDS
     return safe and response.status_code in RETRIED
 
 
-def _asked_pause(response: httpx.Response) -> float | None:
+def asked_pause(response: httpx.Response) -> float | None:
     """The seconds that `Retry-After` requests, as a number or a date."""
-    told = response.headers.get("Retry-After")
-    if told is None:
+    value = response.headers.get("Retry-After")
+    if value is None:
         return None
     try:
-        return max(0.0, float(told))
+        return max(0.0, float(value))
     except ValueError:
         pass
     try:
         now = parsedate_to_datetime(response.headers["Date"])
-        return max(0.0, (parsedate_to_datetime(told) - now).total_seconds())
+        return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
     except (KeyError, ValueError):
         return None
 

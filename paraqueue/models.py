@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-COMPLETED, FAILED, CANCELED = "completed", "failed", "canceled"
-TERMINAL = frozenset({COMPLETED, FAILED, CANCELED})
+from paraqueue.statuses import TERMINAL, Stage, Status
 
 
 class Value(BaseModel):
@@ -57,7 +56,7 @@ class RecordingWarning(Value):
 
 
 class AudioTrack(Value):
-    """An audio track of the file; `heard`: whether it was transcribed."""
+    """An audio track of the file."""
 
     index: int
     codec: str
@@ -66,7 +65,7 @@ class AudioTrack(Value):
     language: str | None = None
     title: str | None = None
     default: bool = False
-    heard: bool = False
+    transcribed: bool = False
 
 
 class Attempt(Value):
@@ -82,21 +81,31 @@ class Attempt(Value):
 
 
 class Transcription(Value):
-    """A job: what was asked for, how far it is, how it ended.
+    """A job: its request, progress and result.
 
-    `status` is queued, processing, completed, failed or canceled; `progress` is 0 to 1, None while the length of
-    the audio is unknown; all `_ms` are milliseconds of audio.
+    `progress` is 0 to 1, None while the length of the audio is unknown; all `_ms` are milliseconds of audio.
     """
 
     id: str
-    status: str
-    stage: str | None = None
+    status: Status
+    stage: Stage | None = None
     progress: float | None = None
     model: str
     channels: str
     audio_track: str = "default"
+    speakers: bool = False
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    itn: bool = False
+    remove_fillers: bool = False
+    masked_words: tuple[str, ...] = ()
+    hotwords: tuple[str, ...] = ()
+    script: str | None = None
     priority: int
     tags: tuple[str, ...] = ()
+    webhook_url: str | None = None
+    batch_id: str | None = None
+    deduplicated_from: str | None = None
     source: Source
     audio_ms: int | None = None
     processed_ms: int = 0
@@ -116,17 +125,32 @@ class Transcription(Value):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing happens to it any more by itself."""
+        """Whether the state is terminal."""
         return self.status in TERMINAL
 
 
 class Word(Value):
-    """A Chinese character or an English word; `confidence` is 0 to 1."""
+    """A Chinese character or an English word; `confidence` is 0 to 1.
+
+    `replaced_from` is what was recognised where a hotword replaced it; "" for further words of the same place.
+    """
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float
+    speaker: int | None = None
+    filler: bool = False
+    replaced_from: str | None = None
+
+
+class Speaker(Value):
+    """Somebody who speaks: a number from 1, and a name if somebody gave one; `share` of all speech is 0 to 1."""
+
+    number: int
+    name: str | None = None
+    speech_ms: int = 0
+    share: float = 0.0
 
 
 class Edit(Value):
@@ -149,6 +173,8 @@ class Sentence(Value):
     confidence: float = 0.0
     words: tuple[Word, ...] = ()
     edit: Edit | None = None
+    speaker: int | None = None
+    text_spoken: str | None = None
 
 
 class Transcript(Value):
@@ -161,14 +187,124 @@ class Transcript(Value):
     no_speech: bool = False
     channels: int = 1
     warnings: tuple[RecordingWarning, ...] = ()
+    speakers: tuple[Speaker, ...] | None = None
     sentences: tuple[Sentence, ...] = ()
     text: str = ""
 
 
 class Page(Value):
-    """Some transcriptions, newest first; `next` is the cursor behind them."""
+    """A page of transcriptions, newest first, and the cursor of the next page."""
 
     data: tuple[Transcription, ...]
+    next: str | None = None
+
+
+class NumberedSentence(Sentence):
+    """A sentence with its number in the transcript, from 0."""
+
+    number: int
+
+
+class SentencePage(Value):
+    """A page of sentences of a run; `next` is the `after` of the next page, None at the current end."""
+
+    status: Status
+    run: int
+    data: tuple[NumberedSentence, ...]
+    next: int | None = None
+
+
+class Hit(Value):
+    """A sentence that a search found; `matches` are slices of `text`: start and end, in characters."""
+
+    transcription_id: str
+    name: str | None = None
+    created_at: datetime
+    number: int
+    start_ms: int
+    end_ms: int
+    channel: int = 0
+    speaker: int | None = None
+    speaker_name: str | None = None
+    text: str
+    snippet: str
+    matches: tuple[tuple[int, int], ...] = ()
+
+
+class SearchPage(Value):
+    """Sentences found, those of the newest transcriptions first; `capped`: only the newest sentences were searched."""
+
+    data: tuple[Hit, ...]
+    capped: bool = False
+    next: str | None = None
+
+
+class BatchItem(Value):
+    """A link of a batch, in the order given; `id` is None if the link was refused or its transcription deleted."""
+
+    index: int
+    id: str | None = None
+    status: Status | Literal["refused", "deleted"]
+    error: Failure | None = None
+
+
+class Batch(Value):
+    """Links that were submitted together; `counts` by status. `completed`: nothing of it is running any more.
+
+    `items` is empty in lists of batches.
+    """
+
+    id: str
+    status: Literal["processing", "completed"]
+    total: int
+    counts: dict[str, int]
+    created_at: datetime
+    finished_at: datetime | None = None
+    items: tuple[BatchItem, ...] = ()
+
+
+class BatchPage(Value):
+    """A page of batches, newest first."""
+
+    data: tuple[Batch, ...]
+    next: str | None = None
+
+
+class Webhook(Value):
+    """A webhook endpoint; `secret` is shown only after creation and rotation."""
+
+    id: str
+    url: str
+    description: str = ""
+    events: tuple[str, ...]
+    enabled: bool
+    disabled_reason: str | None = None
+    previous_secret_until: datetime | None = None
+    created_at: datetime
+    updated_at: datetime
+    secret: str | None = None
+
+
+class Delivery(Value):
+    """One event for one receiver; `id` is also its `webhook-id` header."""
+
+    id: str
+    type: str
+    webhook_id: str | None = None
+    transcription_id: str | None = None
+    batch_id: str | None = None
+    status: str
+    attempts: int = 0
+    last_status: int | None = None
+    last_error: str | None = None
+    created_at: datetime
+    delivered_at: datetime | None = None
+
+
+class DeliveryPage(Value):
+    """A page of deliveries, newest first."""
+
+    data: tuple[Delivery, ...]
     next: str | None = None
 
 
@@ -179,9 +315,10 @@ class Model(Value):
     default: bool = False
     workers: int = 0
     slots: int = 0
+    speakers: bool = False
 
 
 class Usage(Value):
-    """What was used, one row per group."""
+    """Usage, one row per group."""
 
     data: tuple[dict[str, Any], ...] = Field(default=())

@@ -4,33 +4,41 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
 
+from paraqueue.audio_sources import AudioSource, is_link
 from paraqueue.errors import JobEnded, WaitedTooLong
 from paraqueue.exchange import Operation, Pause, Send, idempotent, request
-from paraqueue.models import COMPLETED, Model, Page, Sentence, Transcript, Transcription, Usage
+from paraqueue.exports import JOBS, reading
+from paraqueue.statuses import COMPLETED, Status
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
-JOBS = "/v1/transcriptions"
-LINKS = ("http://", "https://", "s3://", "oss://")
+if TYPE_CHECKING:
+    import httpx
+
+    from paraqueue.models import Page, Sentence, Speaker, Transcript, Transcription
+
 # Duration of one long poll; the service allows 60.
 POLL_SECONDS = 30.0
-TextFormat = Literal["txt", "srt", "vtt", "ass", "json"]
-OnChange = Callable[[Transcription], None]
-
-
-def is_link(source: str | Path) -> bool:
-    """Whether the source is a link for the service to fetch, not a local file."""
-    return isinstance(source, str) and source.lower().startswith(LINKS)
+OnChange = Callable[["Transcription"], None]
 
 
 def submit(
-    source: str | Path,
+    source: AudioSource,
     *,
+    name: str | None = None,
     model: str | None = None,
     channels: Literal["mix", "split", "auto"] | None = None,
     audio_track: str | None = None,
+    speakers: bool | int | None = None,
+    min_speakers: int | None = None,
+    max_speakers: int | None = None,
+    itn: bool | None = None,
+    remove_fillers: bool | None = None,
+    masked_words: Sequence[str] = (),
+    hotwords: Sequence[str] = (),
+    script: Literal["traditional"] | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     webhook_url: str | None = None,
@@ -39,16 +47,26 @@ def submit(
     on_upload: OnUpload | None = None,
     memory: UploadMemory | None = None,
 ) -> Operation[Transcription]:
-    """Submit a file (its path) or a link (http, https, s3, oss); returns the queued transcription without waiting.
+    """Submit audio: a path, a link (http, https, s3, oss), bytes or an open file; returns without waiting for the text.
 
-    A file is uploaded first, in chunks that are resent if the connection breaks; `on_upload` is called with the
-    bytes received and the total bytes. The service chooses the value of arguments that are None. Raises OSError,
-    ApiError, ConnectionFailed.
+    `name` is what the service calls bytes and open files. Audio is uploaded first, in chunks that are resent if the
+    connection breaks; `on_upload` is called with the bytes received and the total bytes. `speakers`: True to tell who
+    said what, or the number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names
+    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`. The service chooses the value of arguments that are
+    None. Raises OSError, ApiError, ConnectionFailed.
     """
     options = {
         "model": model,
         "channels": channels,
         "audio_track": audio_track,
+        "speakers": speakers,
+        "min_speakers": min_speakers,
+        "max_speakers": max_speakers,
+        "itn": itn,
+        "remove_fillers": remove_fillers,
+        "masked_words": list(masked_words) or None,
+        "hotwords": list(hotwords) or None,
+        "script": script,
         "priority": priority,
         "tags": list(tags) or None,
         "webhook_url": webhook_url,
@@ -59,9 +77,8 @@ def submit(
     if is_link(source):
         body["audio_url"] = str(source)
     else:
-        body["upload_id"] = yield from upload(Path(source), on_upload=on_upload, memory=memory)
-    answer = yield from idempotent(Send("POST", JOBS, json=body))
-    return Transcription.model_validate_json(answer.content)
+        body["upload_id"] = yield from upload(source, name=name, on_upload=on_upload, memory=memory)
+    return _transcription_in((yield from idempotent(Send("POST", JOBS, json=body))))
 
 
 def get(id: str) -> Operation[Transcription]:
@@ -71,16 +88,36 @@ def get(id: str) -> Operation[Transcription]:
 
 def page(
     *,
-    status: str | None = None,
+    status: Status | None = None,
     tag: str | None = None,
+    batch: str | None = None,
+    created_from: datetime | str | None = None,
+    created_to: datetime | str | None = None,
     after: str | None = None,
     limit: int = 20,
 ) -> Operation[Page]:
-    """One page of transcriptions, newest first; `after` is the `next` cursor of the previous page."""
-    asked = {"status": status, "tag": tag, "after": after, "limit": limit}
-    params = {name: value for name, value in asked.items() if value is not None}
+    """One page of transcriptions, newest first; `after` is the `next` cursor of the previous page.
+
+    `created_from` is inclusive, `created_to` is not; a datetime without a time zone is local time.
+    """
+    from paraqueue.models import Page
+
+    params = given(status=status, tag=tag, batch=batch, after=after, limit=limit)
+    params |= given(created_from=moment(created_from), created_to=moment(created_to))
     answer = yield from request(Send("GET", JOBS, params))
     return Page.model_validate_json(answer.content)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return the arguments that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def moment(value: datetime | str | None) -> str | None:
+    """Return a time as the API takes it."""
+    if not isinstance(value, datetime):
+        return value
+    return (value if value.tzinfo else value.astimezone()).isoformat()
 
 
 def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = None) -> Operation[Transcription]:
@@ -89,16 +126,16 @@ def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = 
     Raises WaitedTooLong after `timeout` seconds (None: no limit); the transcription itself continues.
     """
     deadline = None if timeout is None else time.monotonic() + timeout
-    told: Transcription | None = None
+    reported: Transcription | None = None
     while True:
         left = POLL_SECONDS if deadline is None else max(0.0, min(POLL_SECONDS, deadline - time.monotonic()))
         # With `on_change`, poll every second: the long poll responds only at the end.
         seconds = min(left, 1.0) if on_change else left
         send = Send("GET", f"{JOBS}/{id}", {"wait": f"{seconds:.1f}"}, timeout=seconds + 30)
         current = yield from _transcription(send)
-        if on_change and current != told:
+        if on_change and current != reported:
             on_change(current)
-        told = current
+        reported = current
         if current.ended:
             return current
         if deadline is not None and time.monotonic() >= deadline:
@@ -111,40 +148,78 @@ def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Oper
 
     Raises ApiError (`not_ready`, `no_transcript`, `expired`).
     """
-    answer = yield from request(_reading(id, "json", partial=partial, machine=machine))
+    from paraqueue.models import Transcript
+
+    answer = yield from request(reading(id, "json", partial=partial, machine=machine))
     return Transcript.model_validate_json(answer.content)
 
 
-def text(id: str, format: TextFormat = "txt", *, partial: bool = False, machine: bool = False) -> Operation[str]:
-    """The transcript as text: `txt`, `srt`, `vtt`, or `json`; other arguments as in `transcript`."""
-    answer = yield from request(_reading(id, format, partial=partial, machine=machine))
-    return answer.content.decode()
-
-
-def _reading(id: str, format: TextFormat, *, partial: bool, machine: bool) -> Send:
-    params = {"format": format, "partial": str(partial).lower(), "text": "machine" if machine else "edited"}
-    return Send("GET", f"{JOBS}/{id}/transcript", params)
-
-
-def correct(id: str, number: int, text: str | None, *, revision: int | None = None) -> Operation[Sentence]:
+def correct(
+    id: str, number: int, text: str | None, *, revision: int | None = None, machine_text: str | None = None
+) -> Operation[Sentence]:
     """Replace the text of a sentence, counted from 0; None restores the machine's text.
 
     With `revision`, the revision of the edit that you saw (0: none), ApiError (`edit_conflict`) is raised if
-    somebody else has corrected it since; without it, your text wins. Raises NotFound, ApiError (`expired`).
+    somebody else has corrected it since; without it, your text wins. With `machine_text`, the recognised text that you
+    saw, the same is raised if the number belongs to another sentence by now. Raises NotFound, ApiError (`expired`).
     """
-    body = {"text": text} if revision is None else {"text": text, "revision": revision}
-    answer = yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))
-    return Sentence.model_validate_json(answer.content)
+    body: dict[str, str | int | None] = {"text": text}
+    if revision is not None:
+        body["revision"] = revision
+    if machine_text is not None:
+        body["machine_text"] = machine_text
+    return _sentence_in((yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))))
+
+
+def speakers(id: str) -> Operation[tuple[Speaker, ...]]:
+    """The speakers of a transcription; none until it ends. Raises ApiError (`no_speakers`) if it was not asked to."""
+    return (yield from _speakers(Send("GET", f"{JOBS}/{id}/speakers")))
+
+
+def name_speaker(id: str, number: int, name: str | None) -> Operation[tuple[Speaker, ...]]:
+    """Name a speaker, counted from 1; None removes the name. Returns all speakers. Raises NotFound."""
+    return (yield from _speakers(Send("PATCH", f"{JOBS}/{id}/speakers/{number}", json={"name": name})))
+
+
+def merge_speakers(id: str, number: int, into: int) -> Operation[tuple[Speaker, ...]]:
+    """Give all sentences of a speaker to another, and remove the first; returns those left. Raises NotFound."""
+    send = Send("POST", f"{JOBS}/{id}/speakers/{number}/merge", json={"into": into})
+    return _speakers_of((yield from request(send, safe=False)))
+
+
+def assign_sentence(id: str, number: int, speaker: int) -> Operation[Sentence]:
+    """Give a sentence, counted from 0, to another speaker. Raises NotFound."""
+    send = Send("PUT", f"{JOBS}/{id}/sentences/{number}/speaker", json={"speaker": speaker})
+    return _sentence_in((yield from request(send)))
+
+
+def _speakers(send: Send) -> Operation[tuple[Speaker, ...]]:
+    return _speakers_of((yield from request(send)))
+
+
+def _speakers_of(answer: httpx.Response) -> tuple[Speaker, ...]:
+    from paraqueue.models import Speaker
+
+    return tuple(Speaker.model_validate(item) for item in answer.json()["data"])
 
 
 def transcribe(
-    source: str | Path,
+    source: AudioSource,
     *,
+    name: str | None = None,
     timeout: float | None = None,
     on_change: OnChange | None = None,
     model: str | None = None,
     channels: Literal["mix", "split", "auto"] | None = None,
     audio_track: str | None = None,
+    speakers: bool | int | None = None,
+    min_speakers: int | None = None,
+    max_speakers: int | None = None,
+    itn: bool | None = None,
+    remove_fillers: bool | None = None,
+    masked_words: Sequence[str] = (),
+    hotwords: Sequence[str] = (),
+    script: Literal["traditional"] | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     dedupe: bool | None = None,
@@ -154,9 +229,18 @@ def transcribe(
     """Submit, wait, read: see `submit`, `wait`, `transcript`. Raises JobEnded if there will be no transcript."""
     job = yield from submit(
         source,
+        name=name,
         model=model,
         channels=channels,
         audio_track=audio_track,
+        speakers=speakers,
+        min_speakers=min_speakers,
+        max_speakers=max_speakers,
+        itn=itn,
+        remove_fillers=remove_fillers,
+        masked_words=masked_words,
+        hotwords=hotwords,
+        script=script,
         priority=priority,
         tags=tags,
         dedupe=dedupe,
@@ -176,8 +260,7 @@ def cancel(id: str) -> Operation[Transcription]:
 
 def retry(id: str) -> Operation[Transcription]:
     """Rerun a failed or canceled transcription. Raises ApiError (`wrong_state`, `expired`)."""
-    answer = yield from request(Send("POST", f"{JOBS}/{id}/retry"), safe=False)
-    return Transcription.model_validate_json(answer.content)
+    return _transcription_in((yield from idempotent(Send("POST", f"{JOBS}/{id}/retry"))))
 
 
 def delete(id: str) -> Operation[None]:
@@ -185,43 +268,17 @@ def delete(id: str) -> Operation[None]:
     yield from request(Send("DELETE", f"{JOBS}/{id}"), safe=False)
 
 
-def models() -> Operation[tuple[Model, ...]]:
-    """The models of the installation."""
-    answer = yield from request(Send("GET", "/v1/models"))
-    return tuple(Model.model_validate(item) for item in answer.json()["data"])
-
-
-def usage(*, group_by: Sequence[str] = ("day",), start: str | None = None, end: str | None = None) -> Operation[Usage]:
-    """Jobs, audio minutes and failures by `key`, `tag`, `day` or `model`, between two dates (YYYY-MM-DD)."""
-    asked = {"group_by": ",".join(group_by), "from": start, "to": end}
-    params = {name: value for name, value in asked.items() if value is not None}
-    answer = yield from request(Send("GET", "/v1/usage", params))
-    return Usage.model_validate_json(answer.content)
-
-
-def keys() -> Operation[list[dict[str, Any]]]:
-    """The API keys, without their secrets. For keys with the scope `admin`."""
-    answer = yield from request(Send("GET", "/v1/keys"))
-    return list(answer.json()["data"])
-
-
-def create_key(name: str, *, scopes: Sequence[str] = ("submit", "read")) -> Operation[dict[str, Any]]:
-    """Create an API key; `key` in the response is shown only once. For keys with the scope `admin`."""
-    body = {"name": name, "scopes": list(scopes)}
-    answer = yield from request(Send("POST", "/v1/keys", json=body), safe=False)
-    return dict(answer.json())
-
-
-def rotate_key(id: str) -> Operation[dict[str, Any]]:
-    """Create a new secret for an API key; `key` in the response is shown only once; the old one works for a day."""
-    return dict((yield from request(Send("POST", f"/v1/keys/{id}/rotate"), safe=False)).json())
-
-
-def revoke_key(id: str) -> Operation[None]:
-    """Revoke an API key. For keys with the scope `admin`."""
-    yield from request(Send("DELETE", f"/v1/keys/{id}"))
-
-
 def _transcription(send: Send) -> Operation[Transcription]:
-    answer = yield from request(send)
+    return _transcription_in((yield from request(send)))
+
+
+def _transcription_in(answer: httpx.Response) -> Transcription:
+    from paraqueue.models import Transcription
+
     return Transcription.model_validate_json(answer.content)
+
+
+def _sentence_in(answer: httpx.Response) -> Sentence:
+    from paraqueue.models import Sentence
+
+    return Sentence.model_validate_json(answer.content)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
+from paraqueue.audio_sources import CHUNK_BYTES, AudioSource, Readable, readable
 from paraqueue.errors import ApiError, NotFound, ParaqueueError
 from paraqueue.exchange import Call, Operation, Send, request
 
-CHUNK_BYTES = 16 * 1024 * 1024
 TUS = {"Tus-Resumable": "1.0.0"}
 WRONG_OFFSET, LOCKED = 409, 423
 GONE = {404, 410}
@@ -35,37 +33,23 @@ class UploadMemory(Protocol):
         """Remove an upload that is finished or no longer exists."""
 
 
-@dataclass(frozen=True)
-class LocalFile:
-    """A file in the version that existed when the upload began."""
-
-    path: Path
-    size: int
-    changed_ns: int
-
-    @property
-    def identity(self) -> str:
-        """Identifies the file and its version, so that a changed file is a different one."""
-        return f"{self.path.resolve()}|{self.size}|{self.changed_ns}"
-
-    def read(self, offset: int) -> bytes:
-        """The next bytes."""
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            return file.read(CHUNK_BYTES)
-
-
-def upload(path: Path, *, on_upload: OnUpload | None = None, memory: UploadMemory | None = None) -> Operation[str]:
-    """Upload a file; returns the id to submit. Raises OSError, ApiError, ConnectionFailed."""
-    file = yield Call(lambda: _file(path))
+def upload(
+    source: AudioSource,
+    *,
+    name: str | None = None,
+    on_upload: OnUpload | None = None,
+    memory: UploadMemory | None = None,
+) -> Operation[str]:
+    """Upload audio; returns the id to submit. Raises OSError, ApiError, ConnectionFailed."""
+    file: Readable = yield Call(lambda: readable(source, name))
     upload_id, offset = yield from _begun(file, memory)
     confusions = 0
     while offset < file.size:
         if on_upload:
             on_upload(offset, file.size)
-        chunk = yield Call(partial(file.read, offset))
+        chunk = yield Call(partial(file.read, offset, CHUNK_BYTES))
         if not chunk:
-            raise ParaqueueError(f"{path} was truncated during the upload")
+            raise ParaqueueError(f"{file.name} was truncated during the upload")
         try:
             offset = yield from _send(upload_id, offset, chunk)
             confusions = 0
@@ -77,29 +61,24 @@ def upload(path: Path, *, on_upload: OnUpload | None = None, memory: UploadMemor
             offset = yield from _offset(upload_id)
     if on_upload:
         on_upload(file.size, file.size)
-    if memory:
+    if memory and file.identity:
         memory.forget(file.identity)
     return upload_id
 
 
-def _file(path: Path) -> LocalFile:
-    about = path.stat()
-    return LocalFile(path, about.st_size, about.st_mtime_ns)
-
-
-def _begun(file: LocalFile, memory: UploadMemory | None) -> Operation[tuple[str, int]]:
-    known = memory.recall(file.identity) if memory else None
+def _begun(file: Readable, memory: UploadMemory | None) -> Operation[tuple[str, int]]:
+    known = memory.recall(file.identity) if memory and file.identity else None
     if known is not None:
         try:
             return known, (yield from _offset(known))
         except ApiError as error:
             if error.status not in GONE:
                 raise
-    name = base64.b64encode(file.path.name.encode()).decode()
+    name = base64.b64encode(file.name.encode()).decode()
     headers = {**TUS, "Upload-Length": str(file.size), "Upload-Metadata": f"filename {name}"}
     answer = yield from request(Send("POST", "/v1/uploads", headers=headers))
     upload_id = answer.headers["Location"].rstrip("/").rpartition("/")[2]
-    if memory:
+    if memory and file.identity:
         memory.remember(file.identity, upload_id)
     return upload_id, 0
 

@@ -27,8 +27,8 @@ class Event(BaseModel):
     @property
     def transcription_id(self) -> str | None:
         """The transcription it is about."""
-        found = self.data.get("id")
-        return str(found) if found else None
+        value = self.data.get("id")
+        return str(value) if value else None
 
 
 def verify_webhook(body: bytes | str, headers: Mapping[str, str], secret: str) -> Event:
@@ -44,7 +44,7 @@ def verify_webhook(body: bytes | str, headers: Mapping[str, str], secret: str) -
     """
     plain = {name.lower(): value for name, value in headers.items()}
     try:
-        told = Webhook(secret).verify(body, plain)
+        payload = Webhook(secret).verify(body, plain)
     except WebhookVerificationError as error:
         raise UnverifiedWebhook(str(error)) from None
-    return Event.model_validate(told)
+    return Event.model_validate(payload)

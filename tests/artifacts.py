@@ -17,9 +17,9 @@ ARTIFACTS = REPOSITORY / ".cache" / "tests"
 
 @contextmanager
 def making(path: Path) -> Iterator[bool]:
-    """Whether `path` is still to be made; until the end of the block no other process makes it.
+    """Return whether `path` must be created; until the end of the block no other process creates it.
 
-    Whoever makes it writes to another name and renames, so that half of it is never taken for the whole.
+    The creator writes to another name and renames, so that a partial file is never used.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as lock:

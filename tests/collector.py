@@ -81,8 +81,8 @@ def _seen(service: str, item: Any) -> Seen:
     )
 
 
-def _attributes(told: Any) -> dict[str, Any]:
-    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in told}
+def _attributes(pairs: Any) -> dict[str, Any]:
+    return {item.key: getattr(item.value, item.value.WhichOneof("value")) for item in pairs}
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.db.job_cases import emptied, pool_on
+from tests.progress import ProcessorTime, Progress
 from tests.servers import (
     ADMIN_KEY,
     S3,
@@ -40,10 +41,20 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("shared-machine", deadline=None)
 hypothesis.settings.load_profile("shared-machine")
 
+# A service of four processes takes minutes to start where other work keeps the processors busy.
+SERVICE_TIMEOUT_SECONDS = 900
+
 # A developer's own settings must not steer the tests, nor a proxy come between us and the loopback interface.
 for _name in [name for name in os.environ if name.startswith(("PARAQUEUE_", "AWS_"))]:
     del os.environ[_name]
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what failed when it fails, and in the end what cost the most."""
+    config.pluginmanager.register(ProcessorTime(), "processor_time")
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Progress(config), "progress")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -55,11 +66,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In a worker of pytest-xdist: the order in which tests are dealt out."""
+    """Tests that start services get longer; in a worker of pytest-xdist: the order in which tests are dealt out."""
+    for item in items:
+        if item.nodeid.startswith("tests/e2e/") and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(SERVICE_TIMEOUT_SECONDS))
     if hasattr(config, "workerinput"):
         from tests.distribution import longest_first
 
         longest_first(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Show coverage where pytest-cov is on and shows nothing itself."""
+    if config.getoption("cov_source", None) and config.getoption("cov_report") == {"": None}:
+        from tests.coverage_table import measured, table
+
+        terminalreporter.section("branch coverage")
+        for line in table(measured(REPOSITORY / ".cache" / "coverage" / "data")):
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
@@ -177,7 +201,7 @@ def settings(database_url: str, redis_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def environment(settings: Settings) -> dict[str, str]:
-    """The environment for a real process of ours that is to run with `settings`."""
+    """Return the environment for a real process that runs with `settings`."""
     return dict(os.environ) | variables(settings)
 
 

@@ -21,7 +21,7 @@ GROUPING = re.compile(r"\b(?:by|on|ignoring|without)\s*\(([^)]*)\)")
 
 @dataclass(frozen=True)
 class Query:
-    """An expression, and where it stands."""
+    """An expression and its location."""
 
     where: str
     text: str
@@ -51,5 +51,5 @@ def panels() -> list[dict[str, Any]]:
 
 def queries() -> list[Query]:
     """All of them."""
-    found = [Query(f"panel {panel['title']}", item["expr"]) for panel in panels() for item in panel["targets"]]
-    return found + [Query(f"alert {rule['alert']}", rule["expr"]) for rule in alerts()]
+    queries = [Query(f"panel {panel['title']}", item["expr"]) for panel in panels() for item in panel["targets"]]
+    return queries + [Query(f"alert {rule['alert']}", rule["expr"]) for rule in alerts()]

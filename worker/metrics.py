@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import Counter, Histogram
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 
 ATTEMPTS = Counter(
     "paraqueue_attempts_total",
-    "Attempts that ended, by outcome and, for errors, error code.",
+    "Attempts that ended; `error_code` of errors.",
     ["model", "outcome", "error_code"],
 )
 STAGES = Histogram(
     "paraqueue_attempt_stage_seconds",
-    "Time per attempt in each stage: fetching, transcribing, finishing; and within transcribing, accumulated: "
-    "decode, vad, recognise (waiting for the shared device), punctuate, commit.",
+    "Time per attempt in `fetching`, `transcribing`, `finishing`, and within transcribing, accumulated, in `decode`, "
+    "`vad`, `recognise` (waiting for the shared device), `punctuate`, `commit`.",
     ["stage"],
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000),
 )
 REAL_TIME_FACTOR = Histogram(
     "paraqueue_attempt_real_time_factor",
-    "Transcription time divided by audio duration, for attempts that completed a run.",
+    "Transcription time by audio duration, of attempts that completed a run.",
     ["model"],
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2),
 )
 AUDIO_DECODED = Counter(
     "paraqueue_audio_decoded_seconds_total",
-    "Audio decoded and passed to the engine. Audio processed again after a failure counts again.",
+    "Audio passed to the engine; counts again when processed again after a failure.",
     ["model"],
 )
 RENEWAL_FAILURES = Counter("paraqueue_lease_renewal_failures_total", "Failed lease renewals.")
 LEASES_EXPIRED = Counter(
     "paraqueue_leases_expired_total",
-    "Jobs recovered from workers that stopped renewing their leases, by resulting status.",
+    "Jobs recovered from workers that stopped renewing their leases; `status` is the resulting one.",
     ["status"],
 )
 for _status in (Status.QUEUED, Status.FAILED, Status.CANCELED):
     LEASES_EXPIRED.labels(_status.value)
 WEBHOOKS = Counter(
     "paraqueue_webhook_deliveries_total",
-    "Webhook delivery attempts by outcome (`delivered`, `retrying`, `dead`, `gone`) and error.",
+    "Webhook delivery attempts: `delivered`, `retrying`, `dead` or `gone`.",
     ["outcome", "error"],
 )
 for _error in (
@@ -70,15 +70,22 @@ WEBHOOKS.labels("delivered", "")
 WEBHOOKS.labels("gone", "http_status")
 WEBHOOK_SECONDS = Histogram(
     "paraqueue_webhook_delivery_seconds",
-    "Duration of delivery attempts, including network and receiver.",
+    "Duration of webhook delivery attempts.",
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30),
 )
 WEBHOOK_LATENCY = Histogram(
     "paraqueue_webhook_latency_seconds",
-    "Time from event to successful delivery.",
+    "Time from event to successful webhook delivery.",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600, 10_000, 100_000),
 )
-STEPS = Counter("paraqueue_sweep_steps_total", "Steps of the sweep and clean tasks, by outcome.", ["step", "outcome"])
+STEPS = Counter("paraqueue_sweep_steps_total", "Steps of the sweep and clean tasks.", ["step", "outcome"])
+
+
+class WorkerLoad(Protocol):
+    """What a worker is doing now."""
+
+    def running(self, *, downloads: bool = False) -> int:
+        """The number of jobs in slots, or of downloads."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class WorkerCollector(Collector):
 
     worker: Worker
     engine: Engine
-    running: Callable[[], int]
+    load: WorkerLoad
     scratch: Path
 
     def collect(self) -> Iterator[Metric]:
@@ -96,7 +103,8 @@ class WorkerCollector(Collector):
         info = (worker.id, worker.model, worker.revision, worker.precision, worker.device)
         yield _family("paraqueue_worker_info", {info: 1.0})
         yield _family("paraqueue_worker_slots", {(): worker.slots})
-        yield _family("paraqueue_worker_jobs", {(): self.running()})
+        yield _family("paraqueue_worker_jobs", {(): self.load.running()})
+        yield _family("paraqueue_worker_downloads", {(): self.load.running(downloads=True)})
         yield _family("paraqueue_scratch_free_bytes", {(): _free_bytes(self.scratch)})
         yield _family("paraqueue_device_memory_bytes", {(kind,): getattr(memory, kind) for kind in MEMORY_KINDS})
         for name, field in ENGINE.items():
@@ -136,23 +144,24 @@ TEXTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "Always 1; the labels describe this worker.",
         ("worker", "model", "revision", "precision", "device"),
     ),
-    "paraqueue_worker_slots": ("Maximum concurrent jobs of this worker.", ()),
-    "paraqueue_worker_jobs": ("Jobs running on this worker.", ()),
+    "paraqueue_worker_slots": ("Slots of this worker.", ()),
+    "paraqueue_worker_jobs": ("Jobs in the slots of this worker.", ()),
+    "paraqueue_worker_downloads": ("Links that this worker downloads; their jobs take no slots.", ()),
     "paraqueue_scratch_free_bytes": ("Free space on the scratch disk.", ()),
     "paraqueue_device_memory_bytes": (
-        "Device memory (on a CPU: main memory): total, free, and held by this process.",
+        "Device memory (on a CPU: main memory): `total`, `free`, and `ours`, held by this process.",
         ("kind",),
     ),
     "paraqueue_engine_batches_total": ("Batches recognised.", ()),
     "paraqueue_engine_segments_total": ("Speech segments recognised.", ()),
     "paraqueue_engine_audio_seconds_total": ("Speech recognised.", ()),
     "paraqueue_engine_padded_seconds_total": (
-        "Speech recognised, including padding to the longest segment of each batch.",
+        "Speech recognised, padded to the longest segment of each batch.",
         (),
     ),
-    "paraqueue_engine_busy_seconds_total": ("Busy time of the device thread.", ()),
-    "paraqueue_engine_idle_seconds_total": ("Idle time of the device thread.", ()),
-    "paraqueue_engine_out_of_memory_total": ("Batches that ran out of device memory and were split.", ()),
+    "paraqueue_engine_busy_seconds_total": ("Busy time of the device.", ()),
+    "paraqueue_engine_idle_seconds_total": ("Idle time of the device.", ()),
+    "paraqueue_engine_out_of_memory_total": ("Batches split because device memory ran out.", ()),
     "paraqueue_engine_batch_budget_seconds": ("Batch budget in padded seconds.", ()),
     "paraqueue_engine_queued_segments": ("Segments waiting for the device.", ()),
     "paraqueue_engine_queued_seconds": ("Speech waiting for the device.", ()),

@@ -34,7 +34,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class MetricsServer:
-    """Serves the metrics while the process runs. Waits in the background for a port that is in use; work goes on."""
+    """Serves the metrics while the process runs. If the port is in use, retries in the background."""
 
     def __init__(self, settings: MetricsSettings, exposition: Exposition) -> None:
         self._host, self._port = settings.metrics_host, settings.metrics_port
@@ -71,7 +71,7 @@ class MetricsServer:
                 server.serve_forever()
 
     def _answer(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        headers = {name[5:].lower().replace("_", "-"): told for name, told in environ.items() if name[:5] == "HTTP_"}
+        headers = {name[5:].lower().replace("_", "-"): value for name, value in environ.items() if name[:5] == "HTTP_"}
         status, media_type, text = "404 Not Found", "text/plain", b"the metrics are at /metrics\n"
         if environ["PATH_INFO"] == "/metrics":
             if self._readers.admit(headers, environ["REMOTE_ADDR"]):

@@ -10,7 +10,8 @@ from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from api.deps import ReadCaller, ServiceDep, job_uuid, v1_router
+from api.audio.preparing import OF_RECORDINGS, Preparing
+from api.deps import DatabaseDep, QueueDep, ReadCaller, StorageDep, job_uuid, v1_router
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
@@ -27,39 +28,44 @@ class PeaksOut(BaseModel):
     version: int = 2
     channels: int = 1
     sample_rate: int
-    samples_per_pixel: int = Field(description="How many samples a pair stands for.")
+    samples_per_pixel: int = Field(description="Samples per pair.")
     bits: int = 8
-    length: int = Field(description="How many pairs there are.")
+    length: int = Field(description="Number of pairs.")
     duration_ms: int
-    data: list[int] = Field(description="The lowest and the highest sample of each stretch in turn, -128 to 127.")
+    data: list[int] = Field(description="Minimum and maximum sample of each stretch, alternating, from -128 to 127.")
 
 
 @router.get(
     "/{transcription_id}/peaks",
     response_model=PeaksOut,
-    responses={202: {"description": "They are being made. Ask again."}},
+    responses={
+        202: {"model": Preparing, "description": "The peaks are being computed; repeat the request."},
+        **OF_RECORDINGS,
+    },
 )
 def get_peaks(
-    service: ServiceDep,
+    database: DatabaseDep,
+    queue: QueueDep,
+    storage: StorageDep,
     caller: ReadCaller,
     job_id: Annotated[uuid.UUID, Depends(job_uuid)],
-    points: Annotated[int, Query(ge=1, le=MOST, description="So many pairs at most.")] = 2000,
+    points: Annotated[int, Query(ge=1, le=MOST, description="Maximum number of pairs.")] = 2000,
 ) -> Response:
-    """How loud the recording is at each moment; all channels mixed. The first time that takes a moment."""
-    job = jobs.get(service.database, job_id, tenant=caller.tenant)
+    """The waveform of the recording, all channels mixed. Computing it takes a moment the first time."""
+    job = jobs.get(database, job_id, tenant=caller.tenant)
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
-    made = renditions.ask(service.database, job.id, key, renditions.Kind.PEAKS)
+    made = renditions.ask(database, job.id, key, renditions.Kind.PEAKS)
     if made.status == renditions.FAILED:
         raise AudioNotDecodable(made.error_message or "the audio cannot be read")
     if made.key is None:
         with suppress(Unavailable):  # the light worker's sweep finds it too
-            Publisher(service.queue).wake_renderers()
+            Publisher(queue).wake_renderers()
         headers = {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"}
         return JSONResponse({"status": "preparing"}, 202, headers)
     try:
-        content = b"".join(service.storage.read(made.key, 0, service.storage.size(made.key)))
+        content = b"".join(storage.read(made.key, 0, storage.size(made.key)))
     except SourceNotFound:
         raise Expired("the audio was deleted at the end of its retention period") from None
     return JSONResponse(_drawn(Peaks.load(content), points), headers={"Cache-Control": "private, max-age=3600"})

@@ -8,12 +8,15 @@ from contextlib import suppress
 from typing import Annotated
 from urllib.parse import quote
 
+from celery import Celery
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from api.audio import sniffing
-from api.deps import ReadCaller, Service, ServiceDep, job_uuid, v1_router
+from api.audio.preparing import OF_RECORDINGS, Preparing
+from api.deps import DatabaseDep, QueueDep, ReadCaller, StorageDep, job_uuid, v1_router
 from api.http import ranges
+from api.http.negotiation import OCTETS, octets_wanted
 from common import jobs, renditions
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
@@ -33,41 +36,54 @@ SUFFIXES = {
     "audio/flac": "flac",
     "audio/aac": "aac",
 }
-TYPES = {media: {"schema": {"type": "string", "format": "binary"}} for media in SUFFIXES}
+TYPES = {media: {"schema": {"type": "string", "format": "binary"}} for media in (*SUFFIXES, OCTETS)}
 
 
 @router.get(
     "/{transcription_id}/audio",
     response_class=Response,
+    response_description="The recording.",
     responses={
         200: {"content": TYPES},
-        202: {"description": "Browsers do not play the recording as it is; it is being made over. Ask again."},
-        206: {"content": TYPES, "description": "The range that was asked for."},
-        304: {"description": "As the client has it."},
-        416: {"description": "The range lies behind the end."},
+        202: {
+            "model": Preparing,
+            "description": "Browsers cannot play the recording as it is; it is being converted. Repeat the request.",
+        },
+        206: {"content": TYPES, "description": "The requested range."},
+        304: {"description": "The client's copy is current."},
+        416: {"description": "The range starts after the end of the audio."},
+        **OF_RECORDINGS,
     },
 )
 @router.head("/{transcription_id}/audio", response_class=Response, include_in_schema=False)
-def audio(
-    request: Request, service: ServiceDep, caller: ReadCaller, job_id: Annotated[uuid.UUID, Depends(job_uuid)]
+def get_audio(
+    request: Request,
+    database: DatabaseDep,
+    storage: StorageDep,
+    queue: QueueDep,
+    caller: ReadCaller,
+    job_id: Annotated[uuid.UUID, Depends(job_uuid)],
 ) -> Response:
-    """The recording: as it came where browsers play that, else made over to mp3; the first time that takes a moment."""
-    job = jobs.get(service.database, job_id, tenant=caller.tenant)
+    """The recording, converted to mp3 if browsers cannot play it, which takes a moment the first time.
+
+    With `Accept: application/octet-stream` it has that media type.
+    """
+    job = jobs.get(database, job_id, tenant=caller.tenant)
     key = job.source.audio_key
     if key is None:
         raise _missing(job)
     # Serve a copy if players of the file would drift from the transcript's times, or play another track.
     on_clock = plays_on_its_clock(job.recording)
     try:
-        media = _media_type(service.storage, key) if on_clock else None
+        media = _media_type(storage, key) if on_clock else None
         if media is None:
-            rendition = renditions.ask(service.database, job.id, key)
+            rendition = renditions.ask(database, job.id, key)
             if rendition.status == renditions.FAILED:
                 raise AudioNotDecodable(rendition.error_message or "the audio cannot be converted for playback")
             if rendition.key is None:
-                return _preparing(service)
+                return _preparing(queue)
             key, media = rendition.key, RENDITION_TYPE
-        return _served(request, service.storage, key, media, job)
+        return _served(request, storage, key, OCTETS if octets_wanted(request.headers) else media, job, SUFFIXES[media])
     except SourceNotFound:
         raise Expired("the audio was deleted at the end of its retention period") from None
 
@@ -82,13 +98,13 @@ def _media_type(storage: Storage, key: str) -> str | None:
     return sniffing.media_type(lambda start, end: b"".join(storage.read(key, start, end)), storage.size(key))
 
 
-def _preparing(service: Service) -> Response:
+def _preparing(queue: Celery) -> Response:
     with suppress(Unavailable):  # the light worker's sweep finds it too
-        Publisher(service.queue).wake_renderers()
+        Publisher(queue).wake_renderers()
     return JSONResponse({"status": "preparing"}, 202, {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"})
 
 
-def _served(request: Request, storage: Storage, key: str, media: str, job: Job) -> Response:
+def _served(request: Request, storage: Storage, key: str, media: str, job: Job, suffix: str) -> Response:
     size = storage.size(key)
     etag = f'"{hashlib.sha256(f"{key} {size}".encode()).hexdigest()[:32]}"'
     name = (job.source.name or job.public_id).rpartition(".")[0] or job.public_id
@@ -96,7 +112,8 @@ def _served(request: Request, storage: Storage, key: str, media: str, job: Job) 
         "Accept-Ranges": "bytes",
         "ETag": etag,
         "Cache-Control": "private, no-cache",
-        "Content-Disposition": f"inline; filename*=UTF-8''{quote(f'{name}.{SUFFIXES[media]}', safe='')}",
+        "Content-Disposition": f"inline; filename*=UTF-8''{quote(f'{name}.{suffix}', safe='')}",
+        "Vary": "Accept",
         "X-Content-Type-Options": "nosniff",
     }
     if etag in [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]:

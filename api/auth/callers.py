@@ -1,4 +1,4 @@
-"""Who calls, and what it may use."""
+"""The authenticated caller of a request and its permissions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from common import ids
 from common.jobs import Allowance, Quota
-from common.keys import Maker, Scope
+from common.keys import DEFAULT_PRIORITY, HIGHEST_PRIORITY, Maker, Scope
 from common.models import DEFAULT_TENANT
 from common.settings import Settings
 from common.tenants import NO_OWN_LIMITS, OwnLimits
@@ -28,7 +28,7 @@ class CallerLimits:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: everything it sees and makes belongs to `tenant`. `key_id` is None where authentication is off."""
+    """The authenticated caller, limited to the resources of `tenant`. `key_id` is None without authentication."""
 
     tenant: str
     key_id: uuid.UUID | None
@@ -38,6 +38,7 @@ class Caller:
     by_key: bool = False
     own_limits: OwnLimits = NO_OWN_LIMITS
     expires_at: datetime | None = None
+    max_priority: int = DEFAULT_PRIORITY
 
     @property
     def quota(self) -> Quota:
@@ -55,7 +56,11 @@ class Caller:
     @property
     def maker(self) -> Maker | None:
         """As whom the caller makes keys; None where authentication is off."""
-        return Maker(self.key_id, self.scopes, self.expires_at, self.own_limits) if self.key_id is not None else None
+        if self.key_id is None:
+            return None
+        # The operator decides which keys may ask for high priorities.
+        highest = HIGHEST_PRIORITY if self.operator else self.max_priority
+        return Maker(self.key_id, self.scopes, self.expires_at, self.own_limits, highest)
 
     @property
     def operator(self) -> bool:

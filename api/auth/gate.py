@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.auth.rate_limits import TooManyCalls
 from api.http import problems
 from api.http.body_limits import body_limit, check_announced, limited
+from api.http.threads import assign
 from common.errors import ParaqueueError
 
 GUARDED = "/v1"
@@ -32,7 +33,8 @@ class Gate:
         service = request.app.state.service
         try:
             request.state.caller = await service.authenticator.caller(request)
-            told = await service.rates.count(request.state.caller)
+            limit_headers = await service.rates.count(request.state.caller)
+            assign(service.turns, request.state.caller.tenant)
             limit = body_limit(scope)
             if limit is not None:
                 check_announced(scope, limit)
@@ -46,10 +48,10 @@ class Gate:
 
         async def send_with_limits(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(told)
+                MutableHeaders(scope=message).update(limit_headers)
             await send(message)
 
-        await self._app(scope, receive, send_with_limits if told else send)
+        await self._app(scope, receive, send_with_limits if limit_headers else send)
 
 
 def guarded(path: str) -> bool:

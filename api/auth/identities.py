@@ -20,7 +20,7 @@ from api.auth.tokens import Tokens
 from common import keys, sessions, tenants
 from common.db import Database
 from common.errors import Forbidden, Unauthenticated
-from common.keys import ALL_SCOPES, ApiKey
+from common.keys import ALL_SCOPES, HIGHEST_PRIORITY, ApiKey
 from common.models import DEFAULT_TENANT
 from common.settings import API_KEY_PREFIX, Settings
 from common.tenants import OwnLimits
@@ -52,7 +52,8 @@ class Authenticator:
         """
         if self._settings.auth == "off":
             self._check_local(request)
-            return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits_of(OwnLimits(), self._settings))
+            limits = limits_of(OwnLimits(), self._settings)
+            return Caller(DEFAULT_TENANT, None, "", ALL_SCOPES, limits, max_priority=HIGHEST_PRIORITY)
         credential = credential_of(request.headers)
         shown = credential or self.sessions.sealed(request)
         if shown is None:
@@ -95,7 +96,7 @@ class Authenticator:
         origin = request.headers.get("origin")
         ours = {*LOCAL_HOSTS, urlsplit(self._settings.public_url or "").hostname}
         if host not in ours or (origin and urlsplit(origin).hostname not in ours):
-            raise Forbidden("without authentication, only calls from this machine, by its own name, are accepted")
+            raise Forbidden("without authentication, only calls from this machine to a loopback name are accepted")
 
     async def _known(self, name: bytes, find: Callable[[bytes], Caller]) -> Caller:
         until, caller = self._remembered.get(name, (0.0, None))
@@ -132,7 +133,9 @@ class Authenticator:
 
     def _caller_of(self, key: ApiKey, own: OwnLimits) -> Caller:
         limits = limits_of(own, self._settings, key.limits)
-        return Caller(key.tenant, key.id, key.name, key.scopes, limits, True, key.limits, key.expires_at)
+        return Caller(
+            key.tenant, key.id, key.name, key.scopes, limits, True, key.limits, key.expires_at, key.max_priority
+        )
 
     def _remember(self, digest: bytes, caller: Caller) -> None:
         self._remembered[digest] = (time.monotonic() + REMEMBERED_SECONDS, caller)
@@ -143,8 +146,8 @@ class Authenticator:
 
 def credential_of(headers: Headers) -> str | None:
     """Return the API key or token of a request, if it has one."""
-    scheme, _, told = headers.get("authorization", "").partition(" ")
-    credential = told.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    credential = value.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
     if not credential:
         return None
     if len(credential) > LONGEST_CREDENTIAL:

@@ -21,7 +21,7 @@ from common.telemetry import get_logger
 log = get_logger(__name__)
 # A program that keeps using a key that is no longer valid must not lock out others at the same address.
 OF_ONE_CREDENTIAL = 3
-# Whoever has one IPv6 address has the whole network.
+# A client with one IPv6 address usually has the whole network.
 IPV6_NETWORK = 64
 NAMESPACE = "wrong"
 
@@ -61,7 +61,7 @@ class Lockout:
                     return await _wait_seconds(limiter, *limit)
             return 0
 
-        seconds = await self._rates.longest_wait(wait_seconds) if self._on else 0
+        seconds = await self._rates.first_wait(wait_seconds) if self._on else 0
         log.info("credential_refused", address=address, limited=bool(seconds))
         if seconds:
             raise _refusal(seconds)

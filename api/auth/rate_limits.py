@@ -1,7 +1,7 @@
-"""Calls a minute, counted in Redis for all API processes together.
+"""Limits of calls per minute, counted in Redis for all API processes together.
 
-Each process also counts by itself, and a call must be within both counts. Callers can make Redis late by keeping it or
-our event loop busy. It then misses calls; a limit still holds for each process, also when Redis is back.
+Each process also keeps its own count, and a call must be within both. Callers can delay Redis by keeping it or the
+event loop busy, so that the shared count misses calls; the limit then still holds per process.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from common.telemetry import get_logger
 
 T = TypeVar("T")
 log = get_logger(__name__)
-# A Redis that answers does so within a millisecond or two; one that does not must not slow every call down.
+# Redis usually responds within two milliseconds; an outage must not slow every call down.
 PATIENCE_SECONDS = 0.05
 PAUSE_SECONDS = 5.0
 WINDOW_SECONDS = 60
-# Asking Redis costs more than the rest of a poll. So calls of a key that follow one another closely are counted
-# together, as long as they are less than a tenth of what is left: ten API processes cannot pass the limit that way.
+# A Redis call costs more than the rest of a poll. Calls of a key in quick succession are therefore counted together,
+# as long as they are less than a tenth of the remaining calls: ten API processes cannot exceed the limit that way.
 TOGETHER_SECONDS = 0.1
 TOGETHER_SHARE = 10
 REMEMBERED_KEYS = 10_000
@@ -39,16 +39,17 @@ REMEMBERED_KEYS = 10_000
 
 @dataclass(slots=True)
 class CallCount:
-    """What Redis last said of a key or tenant, and how many calls it has not been told of since. Times in seconds."""
+    """The last count of a key or tenant from Redis, and the calls not reported to it yet. Times in seconds."""
 
     asked_at: float
     remaining: int = 0
     reset_at: float = 0.0
-    untold: int = 0
+    unreported: int = 0
+    refused_until: float = 0.0
 
 
 class Verdict(NamedTuple):
-    """Whether a call is within the limit, and what is left of that; the stricter one is the lesser."""
+    """Whether a call is allowed and how many remain. Compares smaller if stricter."""
 
     allowed: bool
     remaining: int
@@ -69,18 +70,18 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
         self._own_counts = MemoryStorage()
         self._own = SlidingWindowCounterRateLimiter(self._own_counts)
-        # Under the limit too: when that changes, the counts in Redis and in memory begin anew.
+        # The limit is part of the key: when it changes, the counts in Redis and in memory restart.
         self._tallies: OrderedDict[tuple[str, int], CallCount] = OrderedDict()
         self._away_until = 0.0
         self._away = False
 
     def forget(self) -> None:
-        """Drop what this process counted itself, as when it starts."""
+        """Reset this process's own counts."""
         self._tallies.clear()
         self._own_counts.storage.clear()
 
     async def count(self, caller: Caller) -> dict[str, str]:
-        """Count a call; the headers that say how many are left. Raises RateLimited, with the same as `headers`."""
+        """Count a call and return the headers with the remaining calls. Raises RateLimited, with the same `headers`."""
         tightest: tuple[int, CallCount] | None = None
         for name, limit in caller.call_limits:
             tally = await self._counted(name, limit)
@@ -91,60 +92,71 @@ class RateLimits:
     async def _counted(self, name: str, limit: int) -> CallCount:
         tally = self._tallies.get((name, limit))
         now = time.monotonic()
+        if tally is not None and now < tally.refused_until:
+            # Refusing must cost less than calling: neither this process nor Redis is asked again.
+            raise TooManyCalls(limit, seconds_until(tally.reset_at), _headers(limit, tally))
         if tally is not None and now - tally.asked_at < TOGETHER_SECONDS:
-            if tally.untold < tally.remaining // TOGETHER_SHARE:
-                tally.untold += 1
+            if tally.unreported < tally.remaining // TOGETHER_SHARE:
+                tally.unreported += 1
                 return tally
         elif tally is None or now - tally.asked_at > WINDOW_SECONDS:
             tally = self._remember((name, limit), CallCount(now))
-        tally.asked_at = now  # those that come while Redis is asked need not ask too
+        tally.asked_at = now  # calls that arrive while Redis is queried need not query it
         if not await self._count(limit, name, tally):
+            tally.refused_until = now + TOGETHER_SECONDS
             raise TooManyCalls(limit, seconds_until(tally.reset_at), _headers(limit, tally))
         return tally
 
     async def _count(self, limit: int, name: str, tally: CallCount) -> bool:
-        """Count this call, and those that were not told of yet; whether that is within the limit."""
+        """Count this call and the unreported ones; return whether they are within the limit."""
         item = RateLimitItemPerMinute(limit)
-        untold, tally.untold = tally.untold, 0
+        unreported, tally.unreported = tally.unreported, 0
 
         async def counted(limiter: SlidingWindowCounterRateLimiter) -> Verdict:
-            allowed = await limiter.hit(item, name, cost=untold + 1)
+            allowed = await limiter.hit(item, name, cost=unreported + 1)
             reset_at, remaining = await limiter.get_window_stats(item, name)
             return Verdict(allowed, remaining, reset_at)
 
-        # Both must allow the call: Redis misses those that came while it was late, and this process those of others.
-        # A call that one of them refuses does not count with the other, or clients that go on calling would use up
-        # with refused calls what they may call.
-        may = await self._own.test(item, name, cost=untold + 1)
+        # Both counts must allow the call: Redis misses calls during its delays, this process misses those of others.
+        # A call refused by one does not count in the other; otherwise clients that keep calling would use up their
+        # limit with refused calls.
+        may = await self._own.test(item, name, cost=unreported + 1)
         verdict = await self.ask(counted) if may else None
         if verdict is None or verdict.allowed:
             own = await counted(self._own)
             verdict = own if verdict is None else min(own, verdict)
         tally.remaining, tally.reset_at = verdict.remaining, verdict.reset_at
         if not verdict.allowed:  # nothing was counted
-            tally.untold += untold
+            tally.unreported += unreported
         return verdict.allowed
 
     async def ask(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[T]]) -> T | None:
-        """What Redis says; None where it is away, late, or was a moment ago. It takes milliseconds."""
+        """Query Redis; return None if it is unavailable or late, or was within the last seconds. Takes milliseconds."""
         if time.monotonic() < self._away_until:
             return None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                told = await question(self._limiter)
-        except Exception as error:  # whatever it is: a limit is no reason to refuse work
+                result = await question(self._limiter)
+        except Exception as error:  # any error: failing to count is no reason to refuse work
             self._stumbled(error)
             return None
         if self._away:
             self._away = False
             RATE_LIMITS_LOCAL.set(0)
             log.info("rate_limits_shared")
-        return told
+        return result
 
     async def longest_wait(self, question: Callable[[SlidingWindowCounterRateLimiter], Awaitable[int]]) -> int:
-        """The longer of the waits in seconds that this process and Redis say."""
+        """Return the longer of the waits in seconds according to this process and Redis."""
         own = await question(self._own)
         return max(own, await self.ask(question) or 0)
+
+    async def first_wait(self, hit: Callable[[SlidingWindowCounterRateLimiter], Awaitable[int]]) -> int:
+        """Count with this process, then with Redis, and return the wait in seconds of the first that refuses, or 0.
+
+        What this process refuses is not counted in Redis: it would use up what concurrent calls were granted here.
+        """
+        return await hit(self._own) or await self.ask(hit) or 0
 
     def _remember(self, name: tuple[str, int], tally: CallCount) -> CallCount:
         self._tallies[name] = tally
@@ -154,7 +166,7 @@ class RateLimits:
         return tally
 
     def _stumbled(self, error: Exception) -> None:
-        """Count alone for some seconds, and say so once per outage."""
+        """Count in this process only for some seconds; log it once per outage."""
         self._away_until = time.monotonic() + PAUSE_SECONDS
         if not self._away:
             self._away = True
@@ -170,16 +182,16 @@ def _headers(limit: int, tally: CallCount) -> dict[str, str]:
 
 
 def _remaining(tally: CallCount) -> int:
-    return max(0, tally.remaining - tally.untold)
+    return max(0, tally.remaining - tally.unreported)
 
 
 def seconds_until(reset_at: float) -> int:
-    """When to come back, for who is told so."""
+    """Return the seconds until a Unix time, at least 1, for `Retry-After`."""
     return max(1, math.ceil(reset_at - time.time()))
 
 
 class TooManyCalls(RateLimited):
-    """The limit, with the headers that go out with it."""
+    """The rate limit is exceeded; carries the headers of the response."""
 
     def __init__(self, limit: int, after_seconds: int, headers: dict[str, str]) -> None:
         super().__init__(f"more than {limit} calls within a minute", after_seconds)

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from common.errors import ConfigurationError, Forbidden, SessionsNotConfigured, Unauthenticated
 from common.secret_box import SecretBox
 from common.settings import Settings
+from common.settings.types import revealed
 
 COOKIE = "paraqueue_session"
 # Readable by the page's scripts, which send it back in the header; pages of other sites can do neither.
@@ -44,7 +45,7 @@ class Sessions:
     """Creates and reads session cookies. One per process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._box = SecretBox(settings.secret_keys) if settings.secret_keys else None
+        self._box = SecretBox(revealed(settings.secret_key)) if settings.secret_key else None
         self._seconds = int(settings.session_hours * HOUR_SECONDS)
         self._public_url = settings.public_url
 
@@ -57,14 +58,14 @@ class Sessions:
     def put(self, request: Request, response: Response, session: Session) -> None:
         """Set the cookies of a session."""
         assert self._box is not None
-        told = {
+        payload = {
             "for": PURPOSE,
             "id": session.id.hex,
             "key": session.digest.hex(),
             "until": session.expires_at,
             "csrf": session.csrf,
         }
-        sealed = self._box.close(json.dumps(told)).decode()
+        sealed = self._box.close(json.dumps(payload)).decode()
         secure = self._secure(request)
         for name, value, hidden in ((COOKIE, sealed, True), (CSRF_COOKIE, session.csrf, False)):
             response.set_cookie(
@@ -98,12 +99,14 @@ class Sessions:
         if not sealed or self._box is None:
             return None
         try:
-            told = json.loads(self._box.open(sealed.encode()))
+            payload = json.loads(self._box.open(sealed.encode()))
         except (ConfigurationError, ValueError):
             raise Unauthenticated("the session is not valid; sign in again") from None
-        if told.get("for") != PURPOSE or "id" not in told or told["until"] <= time.time():
+        if payload.get("for") != PURPOSE or "id" not in payload or payload["until"] <= time.time():
             raise Unauthenticated("the session has expired; sign in again")
-        session = Session(uuid.UUID(hex=told["id"]), bytes.fromhex(told["key"]), told["until"], told["csrf"])
+        session = Session(
+            uuid.UUID(hex=payload["id"]), bytes.fromhex(payload["key"]), payload["until"], payload["csrf"]
+        )
         given = request.headers.get(CSRF_HEADER, "")
         if request.method not in SAFE_METHODS and not hmac.compare_digest(given.encode(), session.csrf.encode()):
             raise Forbidden(f"calls with a session need the header {CSRF_HEADER}")

@@ -84,8 +84,8 @@ class Tokens:
         tenant = claims.get(self._settings.jwt_tenant_claim, self._settings.jwt_tenant)
         if not isinstance(tenant, str) or TENANT_NAME.fullmatch(tenant) is None:
             raise Unauthenticated(f"the token's claim `{self._settings.jwt_tenant_claim}` names no tenant")
-        told = claims.get(self._settings.jwt_scopes_claim, [])
-        named = told.split() if isinstance(told, str) else told if isinstance(told, list) else []
+        claimed = claims.get(self._settings.jwt_scopes_claim, [])
+        named = claimed.split() if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
         scopes = frozenset(scope for scope in Scope if self._settings.jwt_scope_prefix + scope in named)
         subject = f"{claims['iss']}\n{claims['sub']}"
         return Bearer(

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive
 
+from api.http.threads import in_thread, in_thread_at_once
 from common.errors import Unavailable, UploadIncomplete
 
 # Large enough that the thread switch per chunk costs little.
@@ -30,7 +30,7 @@ class OrderedWriter:
     async def put(self, piece: bytes) -> None:
         """Return when the previous chunk is written. Raises what the function raised for that chunk."""
         await self.settle()
-        self._running = asyncio.create_task(run_in_threadpool(self._write, piece))
+        self._running = asyncio.create_task(in_thread(self._write, piece))
 
     async def settle(self) -> None:
         """Return when nothing is being written. Raises what the function raised."""
@@ -81,7 +81,7 @@ class BodyWriter:
                     raise Unavailable("the server is shutting down; continue the upload in a moment")
                 async with self._turn:
                     await self._conveyor.settle()
-                    await run_in_threadpool(self._sink.tend)
+                    await in_thread_at_once(self._sink.tend)
             await reader
         finally:
             reader.cancel()

@@ -12,26 +12,26 @@ from common.errors import all_errors
 
 REQUESTS = Counter(
     "paraqueue_http_requests_total",
-    "Requests by route template; `none` if the path matches no route or the request was rejected before routing.",
+    "Requests; `route` is `none` if none matches or the request was rejected before routing.",
     ["method", "route", "status"],
 )
 DURATION = Histogram(
     "paraqueue_http_request_duration_seconds",
-    "Time from request headers to response headers; includes receiving the body, excludes streaming the response.",
+    "Time from request headers to response headers, including the request body.",
     ["route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900),
 )
-IN_PROGRESS = Gauge("paraqueue_http_requests_in_progress", "Requests in progress, including event streams.")
-BODY_BYTES = Counter("paraqueue_http_request_body_bytes_total", "Bytes received in request bodies.", ["route"])
+IN_PROGRESS = Gauge("paraqueue_http_requests_in_progress", "Requests in progress, with event streams.")
+BODY_BYTES = Counter("paraqueue_http_request_body_bytes_total", "Bytes of request bodies.", ["route"])
 ERRORS = Counter(
     "paraqueue_http_errors_total",
-    "Error responses by error code; `rate_limited` and `quota_exceeded` are rejections by a limit.",
+    "Error responses; `rate_limited` and `quota_exceeded` are rejections by a limit.",
     ["code"],
 )
 for _error in all_errors():
     ERRORS.labels(_error.code)  # exists from the start: a rate must begin at zero
 RATE_LIMITS_LOCAL = Gauge(
-    "paraqueue_rate_limits_local", "1 while each API process counts calls alone because Redis does not respond in time."
+    "paraqueue_rate_limits_local", "1 while this process counts calls alone because Redis does not respond in time."
 )
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 NO_ROUTE = "none"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatch
 from math import isnan
 
+from starlette.datastructures import Headers
+
 from common.errors import NotAcceptable
 from common.transcript.formats import MEDIA_TYPES, Format
 
@@ -13,12 +15,19 @@ BY_MEDIA_TYPE = {media.partition(";")[0]: form for form, media in MEDIA_TYPES.it
     "text/*": Format.TXT,
     "*/*": Format.JSON,
 }
+# For clients that know no audio types and no archives, such as some generated ones.
+OCTETS = "application/octet-stream"
 
 
-def chosen_format(asked: str | None, accept: str | None) -> Format:
+def octets_wanted(headers: Headers) -> bool:
+    """Return whether `Accept` names plain bytes, and so wants them as such."""
+    return any(media == OCTETS and weight > 0 for weight, media in _weighed(headers.get("accept", "")))
+
+
+def chosen_format(parameter: str | None, accept: str | None) -> Format:
     """Return the format of `format=` or else of `Accept`, JSON by default. Raises NotAcceptable."""
-    if asked is not None:
-        return Format(asked)
+    if parameter is not None:
+        return Format(parameter)
     weighed = _weighed(accept or "*/*")
     refused = {media for weight, media in weighed if not weight > 0}
     for weight, media in sorted(weighed, key=lambda pair: -pair[0]):

@@ -6,43 +6,39 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 
-from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UnsupportedLanguage
+from common.errors import AudioEmpty, InvalidRequest, SpeakersUnsupported, UnknownModel, UnsupportedLanguage
 
 PATHS = "/v1/audio/"
 MODELS = "/v1/models"
 # OpenAI's statuses and codes where ours differ.
-STATUS = {InvalidRequest.code: 400, AudioEmpty.code: 400, UnsupportedLanguage.code: 400, UnknownModel.code: 404}
+STATUS = {
+    InvalidRequest.code: 400,
+    SpeakersUnsupported.code: 400,
+    AudioEmpty.code: 400,
+    UnsupportedLanguage.code: 400,
+    UnknownModel.code: 404,
+}
 CODES = {UnknownModel.code: "model_not_found", "unauthenticated": "invalid_api_key"}
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
-# For the OpenAPI document, in place of problem details.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "An error in OpenAI's form",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message", "type", "param", "code", "request_id"],
-                            "properties": {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "param": {"type": ["string", "null"]},
-                                "code": {"type": "string"},
-                                "request_id": {"type": ["string", "null"]},
-                                "transcription_id": {"type": "string"},
-                            },
-                        }
-                    },
-                }
-            }
-        },
-    }
-}
+
+
+class OpenAIErrorDetails(BaseModel):
+    """What went wrong; `transcription_id` is there if a transcription was begun."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+    request_id: str | None
+    transcription_id: str | None = None
+
+
+class OpenAIErrorOut(BaseModel):
+    """An error in OpenAI's form."""
+
+    error: OpenAIErrorDetails
 
 
 def wanted(request: Request) -> bool:

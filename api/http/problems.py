@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from api.http import openai_errors
@@ -21,22 +21,34 @@ from common.telemetry import get_logger
 log = get_logger(__name__)
 
 
+class InvalidField(BaseModel):
+    """What is wrong with a field of the request."""
+
+    field: str
+    message: str
+
+
 class Problem(BaseModel):
     """RFC 9457 problem details."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str | None
-    retryable: bool
+    type: str = Field(examples=["urn:paraqueue:error:not_found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(description="The HTTP status.", examples=[404])
+    detail: str = Field(description="What went wrong, for people.", examples=["not found: 'tr_0'"])
+    code: str = Field(description="Stable; the documentation lists all codes.", examples=["not_found"])
+    request_id: str | None = Field(description="Also in the service's log.", examples=["0197f3c2a1b07c3e"])
+    retryable: bool = Field(description="Whether the same call may succeed later without a change.")
+    errors: list[InvalidField] | None = Field(
+        default=None, description="Only with `invalid_request`, if single fields are invalid: the first of them."
+    )
 
 
 STATUS: dict[type[ParaqueueError], int] = {
     errors.InvalidRequest: 422,
     errors.UnknownModel: 422,
     errors.UnsupportedLanguage: 422,
+    errors.SpeakersUnsupported: 422,
+    errors.NoSpeakers: 409,
     errors.SourceNotAllowed: 422,
     errors.WebhooksNotConfigured: 422,
     errors.TooManyWebhooks: 409,
@@ -92,6 +104,7 @@ TITLES = {
     415: "Unsupported media type",
     422: "Invalid request",
     423: "Locked",
+    429: "Too many requests",
     460: "Checksum mismatch",
     500: "Internal error",
     503: "Unavailable",
@@ -104,23 +117,18 @@ MEDIA_TYPE = "application/problem+json"
 ERRORS_NAMED = 20
 ERROR_CHARACTERS = 500
 FIELD_CHARACTERS = 100
-# For the OpenAPI document, in place of FastAPI's own format of a 422.
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "Problem details (RFC 9457)",
-        "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema()}},
-    }
-}
+# Keeps FastAPI's own format of a 422 out of the OpenAPI document; `api.http.error_responses` replaces it.
+RESPONSES: dict[int | str, dict[str, Any]] = {"default": {"description": "An error"}}
 
 
 def problem(request: Request, status: int, code: str, detail: str, *, retryable: bool, **more: Any) -> JSONResponse:
     """Return a problem-details response; on the paths of OpenAI's SDKs it uses the format that they expect."""
     ERRORS.labels(code).inc()
     if openai_errors.wanted(request):
-        told = openai_errors.answer(request, status, code, detail, retryable=retryable)
-        if told.status_code in CHALLENGE:
-            told.headers["WWW-Authenticate"] = CHALLENGE[told.status_code]
-        return told
+        response = openai_errors.answer(request, status, code, detail, retryable=retryable)
+        if response.status_code in CHALLENGE:
+            response.headers["WWW-Authenticate"] = CHALLENGE[response.status_code]
+        return response
     if openai_errors.understood(request):
         more["error"] = openai_errors.error_of(status, code, detail)
     body = {
@@ -144,10 +152,10 @@ def answer(request: Request, error: ParaqueueError) -> JSONResponse:
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status >= 500:
         log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
-    told = problem(request, status, error.code, error.message, retryable=error.retryable)
+    response = problem(request, status, error.code, error.message, retryable=error.retryable)
     if isinstance(error, errors.RateLimited | errors.QuotaExceeded):
-        told.headers["Retry-After"] = str(error.after_seconds)
-    return told
+        response.headers["Retry-After"] = str(error.after_seconds)
+    return response
 
 
 def install(app: FastAPI) -> None:
@@ -184,22 +192,22 @@ def install(app: FastAPI) -> None:
 def _invalid(request: Request, all_errors: Sequence[Any]) -> JSONResponse:
     """Report the first errors, each truncated: a body may cause thousands, with names of any length."""
     named = all_errors[:ERRORS_NAMED]
-    found = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")[:ERROR_CHARACTERS]) for item in named]
-    detail = "; ".join(f"{field}: {message}" for field, message in found)
-    if len(all_errors) > len(found):
-        detail += f"; and {len(all_errors) - len(found)} more"
-    errors_out = [{"field": field, "message": message} for field, message in found]
+    fields = [(_where(item["loc"]), item["msg"].removeprefix("Value error, ")[:ERROR_CHARACTERS]) for item in named]
+    detail = "; ".join(f"{field}: {message}" for field, message in fields)
+    if len(all_errors) > len(fields):
+        detail += f"; and {len(all_errors) - len(fields)} more"
+    errors_out = [{"field": field, "message": message} for field, message in fields]
     return problem(request, 422, errors.InvalidRequest.code, detail, retryable=False, errors=errors_out)
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
     """Return all methods of a path, as RFC 9110 requires; Starlette lists only those of the first matching route."""
     paths = app.openapi()["paths"]
-    found = {method.upper() for method in paths.get(path, {})}
-    for template, methods in paths.items() if not found else ():
+    methods_here = {method.upper() for method in paths.get(path, {})}
+    for template, methods in paths.items() if not methods_here else ():
         if re.fullmatch(re.sub(r"\{[^/]+\}", "[^/]+", template), path):
-            found |= {method.upper() for method in methods}
-    return sorted(found)
+            methods_here |= {method.upper() for method in methods}
+    return sorted(methods_here)
 
 
 def _where(location: tuple[Any, ...]) -> str:

@@ -25,10 +25,10 @@ def asked_for(header: str | None, size: int) -> Span | None:
 
     Headers that are not a single range also return None, because a server may ignore them. Raises Unsatisfiable.
     """
-    found = ONE_RANGE.fullmatch(header) if header is not None else None
-    if found is None:
+    match = ONE_RANGE.fullmatch(header) if header is not None else None
+    if match is None:
         return None
-    first, last, suffix = found.groups()
+    first, last, suffix = match.groups()
     if suffix is not None:
         start, end = max(0, size - int(suffix)), size
     else:

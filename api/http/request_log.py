@@ -53,17 +53,17 @@ class RequestLog:
                 if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
                     took_ms = round((time.perf_counter() - began) * 1000, 1)
                     # Log the path, never the query: links may carry signatures.
-                    told = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
-                    log.info("request", **told, **_who(scope))
+                    fields = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
+                    log.info("request", **fields, **_who(scope))
 
 
 def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Span]:
     """Start a span in the caller's trace, if it sends one; no span for paths that are polled every few seconds."""
     if scope["path"].startswith(QUIET_PATHS):
         return nullcontext(tracing.Span())
-    told = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
+    attributes = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
     parent = Headers(scope=scope).get("traceparent")
-    return tracing.span(scope["method"], kind="server", parent=parent, attributes=told)
+    return tracing.span(scope["method"], kind="server", parent=parent, attributes=attributes)
 
 
 def _end(span: tracing.Span, scope: Scope, status: int) -> None:

@@ -21,7 +21,7 @@ class LimitsOfKey(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     requests_per_minute: Own = None
-    max_running: Own = Field(None, description="More jobs than these wait in the queue.")
+    max_running: Own = Field(None, description="Further jobs wait in the queue.")
     max_queued: Own = None
     audio_minutes_per_day: Own = None
     audio_minutes_per_month: Own = None
@@ -38,11 +38,16 @@ class KeyCreate(BaseModel):
         None,
         max_length=63,
         pattern=f"^{TENANT_NAME.pattern}$",
-        description="Unset: your own. Only the operator can name another one.",
+        description="Default: the caller's tenant. Only the operator can name another one.",
     )
     scopes: list[Scope] = Field(default_factory=lambda: [Scope.SUBMIT, Scope.READ], min_length=1, max_length=3)
     expires_at: Moment | None = None
     limits: LimitsOfKey = Field(default_factory=LimitsOfKey)
+    max_priority: Annotated[int | None, Field(ge=0, le=9, strict=True)] = Field(
+        None,
+        description="Highest priority that it can request for jobs. Default: 5, or that of the creating key if it is "
+        "lower; only the operator can exceed that of its own key.",
+    )
 
     @field_validator("expires_at")
     @classmethod
@@ -58,7 +63,7 @@ class KeyRotate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     grace_hours: float = Field(
-        24, strict=True, allow_inf_nan=False, ge=0, le=720, description="The old secret works for so long."
+        24, strict=True, allow_inf_nan=False, ge=0, le=720, description="Hours that the old secret stays valid."
     )
 
 
@@ -70,13 +75,16 @@ class KeyOut(BaseModel):
     name: str
     tenant: str
     scopes: list[Scope]
-    hint: str = Field(description="How the key begins.")
+    hint: str = Field(description="First characters of the key.")
     limits: LimitsOfKey
+    max_priority: int = Field(description="Highest priority that it can request for jobs.")
     created_at: datetime
     last_used_at: datetime | None = Field(description="To the minute.")
     expires_at: datetime | None
     revoked_at: datetime | None
-    previous_until: datetime | None = Field(description="So long the secret before the last rotation works.")
+    previous_until: datetime | None = Field(
+        description="Until then, the secret from before the last rotation is also valid."
+    )
 
 
 class KeyWithSecret(KeyOut):
@@ -89,12 +97,12 @@ class KeyList(BaseModel):
     """Some keys, newest first; revoked ones too, for a month."""
 
     data: list[KeyOut]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
-def limits_in(asked: LimitsOfKey) -> OwnLimits:
+def limits_in(limits: LimitsOfKey) -> OwnLimits:
     """The limits as the rules take them."""
-    return OwnLimits(**asked.model_dump())
+    return OwnLimits(**limits.model_dump())
 
 
 def key_out(key: ApiKey) -> KeyOut:
@@ -115,6 +123,7 @@ def _fields(key: ApiKey) -> dict[str, object]:
         "scopes": sorted(key.scopes),
         "hint": key.hint,
         "limits": {name: getattr(key.limits, name) for name in LimitsOfKey.model_fields},
+        "max_priority": key.max_priority,
         "created_at": key.created_at,
         "last_used_at": key.last_used_at,
         "expires_at": key.expires_at,

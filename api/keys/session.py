@@ -9,7 +9,9 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from api.auth.identities import credential_of
-from api.deps import CallerDep, ServiceDep, v1_router
+from api.deps import AuthenticatorDep, CallerDep, SettingsDep, v1_router
+from api.http.error_responses import errors_of
+from common import errors
 from common.errors import Forbidden
 from common.keys import Scope, digest_of
 
@@ -26,21 +28,21 @@ class SessionOut(BaseModel):
 
 
 class CallerOut(BaseModel):
-    """Who calls, and what it may do."""
+    """The caller and its permissions."""
 
-    authentication: Literal["on", "off"] = Field(description="`off`: nobody needs a key here.")
-    name: str = Field(description="Of the key or token; empty without authentication.")
+    authentication: Literal["on", "off"] = Field(description="`off`: no key is required.")
+    name: str = Field(description="Name of the key or token; empty without authentication.")
     tenant: str
     scopes: list[Scope]
-    operator: bool = Field(description="Whether it sees and makes keys of all tenants.")
+    operator: bool = Field(description="Whether the caller can see and create keys of all tenants.")
     max_upload_bytes: int
 
 
 @router.get("")
-async def look(service: ServiceDep, caller: CallerDep) -> CallerOut:
-    """Who calls, by whichever credential; how a page finds out whether it is signed in."""
+async def get_caller(settings: SettingsDep, caller: CallerDep) -> CallerOut:
+    """The caller, whatever its credential. Pages use this to find out whether they are signed in."""
     return CallerOut(
-        authentication=service.settings.auth,
+        authentication=settings.auth,
         name=caller.name,
         tenant=caller.tenant,
         scopes=sorted(caller.scopes),
@@ -49,14 +51,16 @@ async def look(service: ServiceDep, caller: CallerDep) -> CallerOut:
     )
 
 
-@router.post("", status_code=201)
-async def begin(request: Request, response: Response, service: ServiceDep, caller: CallerDep) -> SessionOut:
+@router.post("", status_code=201, responses=errors_of(errors.SessionsNotConfigured))
+async def begin_session(
+    request: Request, response: Response, authenticator: AuthenticatorDep, caller: CallerDep
+) -> SessionOut:
     """Begin a session with an API key. It ends with the key, after some hours, or with DELETE."""
     credential = credential_of(request.headers)
     if not caller.by_key or credential is None:
-        raise Forbidden("a session can only be started with an API key, and is not carried on by itself")
-    session = service.authenticator.sessions.begin(digest_of(credential))
-    service.authenticator.sessions.put(request, response, session)
+        raise Forbidden("a session can be started only with an API key, not with another session")
+    session = authenticator.sessions.begin(digest_of(credential))
+    authenticator.sessions.put(request, response, session)
     response.headers["Cache-Control"] = "no-store"
     expires_at = datetime.fromtimestamp(session.expires_at, UTC)
     return SessionOut(
@@ -65,10 +69,10 @@ async def begin(request: Request, response: Response, service: ServiceDep, calle
 
 
 @router.delete("", status_code=204, response_class=Response)
-async def end(request: Request, service: ServiceDep, _caller: CallerDep) -> Response:
+async def end_session(request: Request, authenticator: AuthenticatorDep, _caller: CallerDep) -> Response:
     """End the session of this browser; a copy of its cookie is then worth nothing either."""
     response = Response(status_code=204)
     if credential_of(request.headers) is None:
-        await service.authenticator.end_session(request)
-    service.authenticator.sessions.remove(request, response)
+        await authenticator.end_session(request)
+    authenticator.sessions.remove(request, response)
     return response

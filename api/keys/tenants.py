@@ -8,7 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.auth.callers import Caller
-from api.deps import AdminCaller, ServiceDep, v1_router
+from api.deps import AdminCaller, DatabaseDep, v1_router
 from api.keys.schemas import Own
 from common import tenants
 from common.errors import Forbidden, NotFound
@@ -24,12 +24,12 @@ class TenantLimits(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     requests_per_minute: Own = None
-    max_running: Own = Field(None, description="More jobs than these wait in the queue.")
+    max_running: Own = Field(None, description="Further jobs wait in the queue.")
     max_queued: Own = None
     audio_minutes_per_day: Own = None
     audio_minutes_per_month: Own = None
     max_upload_bytes: Annotated[int | None, Field(ge=0, le=2**53, strict=True)] = Field(
-        None, description="Of one audio file; never more than the setting."
+        None, description="Maximum size of one audio file; cannot exceed the setting."
     )
 
 
@@ -42,19 +42,19 @@ class TenantOut(BaseModel):
 
 
 @router.get("/{tenant}")
-def get_tenant(service: ServiceDep, caller: AdminCaller, tenant: Name) -> TenantOut:
+def get_tenant(database: DatabaseDep, caller: AdminCaller, tenant: Name) -> TenantOut:
     """A tenant and its limits: any one for the operator, its own for another admin."""
     _check_seen(caller, tenant)
-    return _shown(tenants.get(service.database, tenant))
+    return _shown(tenants.get(database, tenant))
 
 
 @router.patch("/{tenant}")
-def set_limits(service: ServiceDep, caller: AdminCaller, tenant: Name, asked: TenantLimits) -> TenantOut:
+def set_tenant_limits(database: DatabaseDep, caller: AdminCaller, tenant: Name, body: TenantLimits) -> TenantOut:
     """Change those limits of a tenant that are given; they hold within seconds. For the operator."""
     _check_seen(caller, tenant)
     if not caller.operator:
         raise Forbidden("only the operator sets the limits of a tenant")
-    return _shown(tenants.set_limits(service.database, tenant, asked.model_dump(exclude_unset=True)))
+    return _shown(tenants.set_limits(database, tenant, body.model_dump(exclude_unset=True)))
 
 
 def _check_seen(caller: Caller, tenant: str) -> None:

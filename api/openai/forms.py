@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from fastapi.exceptions import RequestValidationError
@@ -17,13 +17,16 @@ from common.transcript.formats import as_srt, as_vtt
 from common.transcript.values import Sentence, needs_space
 
 # Model names that client programs have built in; here they all mean the installation's own model.
-ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+DIARIZING = "gpt-4o-transcribe-diarize"
+ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", DIARIZING)
 LANGUAGE = "chinese"
+LETTERS = 26
 Granularity = Literal["word", "segment"]
-ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt"]
+ResponseFormat = Literal["json", "text", "srt", "verbose_json", "diarized_json", "vtt"]
 MEDIA_TYPES: dict[str, str] = {
     "json": "application/json",
     "verbose_json": "application/json",
+    "diarized_json": "application/json",
     "text": "text/plain; charset=utf-8",
     "srt": "text/plain; charset=utf-8",
     "vtt": "text/vtt; charset=utf-8",
@@ -32,7 +35,7 @@ LISTS = {"timestamp_granularities", "include"}
 
 
 class OpenAIOptions(BaseModel):
-    """The fields beside `file`. Those that change nothing here are taken, so that no program has to be changed."""
+    """The fields besides `file`. Fields without effect are accepted, so that existing clients work unchanged."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -41,10 +44,19 @@ class OpenAIOptions(BaseModel):
     timestamp_granularities: list[Granularity] = Field(default_factory=list)
     stream: bool = False
     language: str | None = Field(
-        None, max_length=32, description="Refused if the model does not recognise it; else the model decides."
+        None, max_length=32, description="Refused if the model does not recognise it. Default: decided by the model."
     )
-    prompt: str | None = Field(None, description="Taken and not used.")
-    temperature: float | None = Field(None, ge=0, le=1, description="Taken and not used: there is no chance in it.")
+    prompt: str | None = Field(None, description="Accepted and ignored.")
+    temperature: float | None = Field(
+        None, ge=0, le=1, description="Accepted and ignored: recognition is deterministic."
+    )
+    itn: bool = Field(False, description="An extension: numbers in digits.")
+    remove_fillers: bool = Field(False, description="An extension: without 嗯, 呃 and stuttered words.")
+
+    @property
+    def speakers(self) -> bool:
+        """Whether speaker diarization is requested."""
+        return self.response_format == "diarized_json"
 
     @property
     def words(self) -> bool:
@@ -62,15 +74,15 @@ def options_of(fields: list[tuple[str, str]]) -> OpenAIOptions:
 
     Raises RequestValidationError, InvalidRequest.
     """
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in fields:
         plain = name.removesuffix("[]")
         if plain in LISTS:
-            told.setdefault(plain, []).append(value)
+            values.setdefault(plain, []).append(value)
         else:
-            told[plain] = value
+            values[plain] = value
     try:
-        options = OpenAIOptions.model_validate(told)
+        options = OpenAIOptions.model_validate(values)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
     if options.timestamp_granularities and options.response_format != "verbose_json":
@@ -78,8 +90,10 @@ def options_of(fields: list[tuple[str, str]]) -> OpenAIOptions:
     return options
 
 
-def render(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
-    """Yield a transcript in pieces of text."""
+def render(
+    options: OpenAIOptions, job: Job, sentences: Iterable[Sentence], named: Mapping[int, str | None]
+) -> Iterator[str]:
+    """Yield a transcript in pieces of text; `named` has the names of speakers by number."""
     channels = job.result.channels if job.result else 1
     match options.response_format:
         case "text":
@@ -90,17 +104,19 @@ def render(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> I
             return as_vtt(sentences, channels=channels)
         case "verbose_json":
             return _verbose(options, job, sentences)
+        case "diarized_json":
+            return _diarized(job, sentences, named)
         case _:
             return _json(job, sentences)
 
 
-def running_text(sentences: Iterable[Sentence], said: str = "") -> Iterator[str]:
-    """Yield the sentences as pieces of one text that continues after `said`."""
+def running_text(sentences: Iterable[Sentence], previous: str = "") -> Iterator[str]:
+    """Yield the sentences as pieces of one text that continues after `previous`."""
     for sentence in sentences:
-        if needs_space(said, sentence.text):
+        if needs_space(previous, sentence.text):
             yield " "
         yield sentence.text
-        said = sentence.text or said
+        previous = sentence.text or previous
 
 
 def usage_of(job: Job) -> dict[str, Any]:
@@ -139,6 +155,29 @@ def _verbose(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) ->
     if options.words:
         yield ', "words": [' + ",\n".join(words) + "]"
     yield f', "text": {_dump("".join(text))}, "usage": {_dump(usage_of(job))}}}\n'
+
+
+def _diarized(job: Job, sentences: Iterable[Sentence], named: Mapping[int, str | None]) -> Iterator[str]:
+    """Yield segments with their speakers as they are read, then the text."""
+    yield _dump({"task": "transcribe", "duration": (job.audio_ms or 0) / 1000})[:-1] + ', "segments": ['
+    text: list[str] = []
+    for number, sentence in enumerate(sentences):
+        text.extend(running_text([sentence], text[-1] if text else ""))
+        yield (",\n" if number else "\n") + _dump(diarized_segment(number, sentence, named))
+    yield f'], "text": {_dump("".join(text))}, "usage": {_dump(usage_of(job))}}}\n'
+
+
+def diarized_segment(number: int, sentence: Sentence, named: Mapping[int, str | None]) -> dict[str, Any]:
+    """Return a sentence as a segment of diarized_json; speakers without a name are called A, B, … as by OpenAI."""
+    speaker = sentence.speaker or 1
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{number}",
+        "start": sentence.start_ms / 1000,
+        "end": sentence.end_ms / 1000,
+        "text": sentence.text,
+        "speaker": named.get(speaker) or (chr(ord("A") + speaker - 1) if speaker <= LETTERS else f"S{speaker}"),
+    }
 
 
 def _word(text: str, start_ms: int, end_ms: int) -> dict[str, Any]:

@@ -4,25 +4,36 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.deps import Service, ServiceDep, SubmitAndReadCaller, public_url, v1_router
 from api.http import openai_errors
-from api.openai.forms import ALIASES, MEDIA_TYPES, OpenAIOptions, options_of, render, running_text, usage_of
+from api.http.error_responses import CODES, OF_STORING, errors_of
+from api.http.threads import in_thread
+from api.openai.forms import (
+    ALIASES,
+    MEDIA_TYPES,
+    OpenAIOptions,
+    diarized_segment,
+    options_of,
+    render,
+    running_text,
+    usage_of,
+)
 from api.transcriptions.accept import served_revisions
 from api.transcriptions.follow import Deadline, follow
-from api.transcriptions.schemas import Options
+from api.transcriptions.options import Options
 from api.transcriptions.submit import Received, discard, known_model, made_of, received
-from api.transcriptions.transcripts import in_blocks
-from common import jobs
-from common.errors import NotFound, Unavailable
+from api.transcriptions.transcripts import in_turns
+from common import errors, jobs
+from common.errors import Expired, NotFound, Unavailable
 from common.job_states import Status
 from common.jobs import Job, Submission
 
@@ -54,25 +65,45 @@ BODY: dict[str, Any] = {
 }
 
 
+ERRORS = errors_of(
+    *OF_STORING,
+    errors.UploadIncomplete,
+    errors.AudioEmpty,
+    errors.UnknownModel,
+    errors.UnsupportedLanguage,
+    errors.SpeakersUnsupported,
+    errors.QuotaExceeded,
+    errors.NotFound,
+)
+# How the job ended, and that it goes on
+ERRORS[400][CODES] += ["canceled"]
+ERRORS[422][CODES] += [STILL_RUNNING]
+PLAIN = ("text/plain; charset=utf-8", "text/vtt; charset=utf-8")
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The transcript, in the form that was asked for; with `stream`, events.",
-        "content": {kind: {} for kind in sorted({*MEDIA_TYPES.values(), "text/event-stream"})},
+        "description": "The transcript in the requested format; with `stream`, events.",
+        "content": {
+            kind.partition(";")[0]: {"schema": {"type": "string"} if kind in PLAIN else {}}
+            for kind in sorted({*MEDIA_TYPES.values(), "text/event-stream"})
+        },
     },
-    **openai_errors.RESPONSES,
+    **ERRORS,
 }
 
 
 @router.post("/transcriptions", response_class=Response, openapi_extra=BODY, responses=ANSWERS)
-async def transcribe(request: Request, service: ServiceDep, caller: SubmitAndReadCaller) -> Response:
-    """As OpenAI's call of the same name. The job goes on also if the client goes away; a repeat finds it."""
+async def create_openai_transcription(request: Request, service: ServiceDep, caller: SubmitAndReadCaller) -> Response:
+    """Same as OpenAI's call of this name. The job continues if the client disconnects; repeating the call finds it.
+
+    If the transcription fails, the error has its code, and the status 400, or 500 if the failure is temporary.
+    """
     storage, database = service.storage, service.database
     file = await received(request, storage, caller.limits.max_upload_bytes)
     try:
         options = options_of(file.fields)
         submission = await _submission(service, caller, options, file)
-        revisions = await run_in_threadpool(served_revisions, database, submission.model)
-        job, fresh = await run_in_threadpool(jobs.find_or_submit, database, submission, revisions=revisions)
+        revisions = await in_thread(served_revisions, database, submission.model)
+        job, fresh = await in_thread(jobs.find_or_submit, database, submission, revisions=revisions)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
     except BaseException:
@@ -89,9 +120,14 @@ async def transcribe(request: Request, service: ServiceDep, caller: SubmitAndRea
 
 
 async def _submission(service: Service, caller: Caller, options: OpenAIOptions, file: Received) -> Submission:
-    asked = None if options.model in ALIASES else options.model
-    model = await known_model(service.database, service.settings.model, asked, options.language or None)
-    return made_of(caller, file.audio, model, Options(priority=service.settings.openai_priority, tags=[TAG]))
+    requested = None if options.model in ALIASES else options.model
+    model = await known_model(
+        service.database, service.settings.model, requested, options.language or None, speakers=options.speakers
+    )
+    chosen = Options(tags=[TAG], speakers=options.speakers, itn=options.itn, remove_fillers=options.remove_fillers)
+    submission = made_of(caller, file.audio, model, chosen)
+    # The operator's choice, and so not bounded by the key.
+    return replace(submission, priority=service.settings.openai_priority)
 
 
 async def _ended(request: Request, service: Service, job: Job) -> Job:
@@ -122,15 +158,21 @@ def _steps(service: Service, job: Job, deadline: Deadline) -> AsyncGenerator[Job
     )
 
 
+async def _names(service: Service, job: Job) -> dict[int, str | None]:
+    speakers = await in_thread(jobs.speakers, service.database, job) or ()
+    return {speaker.number: speaker.name for speaker in speakers}
+
+
 async def _answer(request: Request, service: Service, options: OpenAIOptions, job: Job) -> Response:
     headers = {"X-Paraqueue-Transcription": job.public_id}
     if job.status is Status.COMPLETED:
-        pieces = render(options, job, jobs.sentences(service.database, job))
-        return StreamingResponse(in_blocks(pieces), headers=headers, media_type=MEDIA_TYPES[options.response_format])
+        named = await _names(service, job)
+        blocks = in_turns(render(options, job, jobs.sentences(service.database, job), named), job.tenant)
+        return StreamingResponse(blocks, headers=headers, media_type=MEDIA_TYPES[options.response_format])
     status, code, message = _trouble(job)
     # Never retried automatically: that would upload hours of audio again.
     response = openai_errors.answer(request, status, code, message, retryable=False, transcription_id=job.public_id)
-    here = f"{public_url(request, service)}/v1/transcriptions/{job.public_id}"
+    here = f"{public_url(request)}/v1/transcriptions/{job.public_id}"
     response.headers.update(headers | {"Location": here})
     return response
 
@@ -148,9 +190,10 @@ def _trouble(job: Job) -> tuple[int, str, str]:
 
 async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
     """Yield the text as it is committed, then all of it. The time limit is for the wait for the next piece of text."""
-    said, reached, silent_since = "", -1, time.monotonic()
+    last_text, reached, silent_since = "", -1, time.monotonic()
     deadline = Deadline.after(service.settings.openai_wait_seconds)
     text: list[str] = []
+    named: Mapping[int, str | None] | None = None
     steps = _steps(service, job, deadline)
     async with aclosing(steps):
         async for step in steps:
@@ -160,19 +203,37 @@ async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
             if step.run != job.run:
                 break
             job = step
-            while found := await run_in_threadpool(jobs.sentences_after, service.database, job, reached):
-                delta = "".join(running_text(found, said))
-                said, reached, silent_since = found[-1].text, reached + len(found), time.monotonic()
+            # Until the end, sentences have no speakers; then they are cut and numbered anew.
+            held_back = job.options.speakers and job.status is not Status.COMPLETED
+            while not held_back and (
+                sentences := await in_thread(jobs.sentences_after, service.database, job, reached)
+            ):
+                delta = "".join(running_text(sentences, last_text))
+                last_text, reached, silent_since = sentences[-1].text, reached + len(sentences), time.monotonic()
                 deadline.at = silent_since + service.settings.openai_wait_seconds
                 text.append(delta)
                 yield _event({"type": "transcript.text.delta", "delta": delta})
+                if job.options.speakers:
+                    if named is None:
+                        named = await _names(service, job)
+                    first = reached + 1 - len(sentences)
+                    for number, sentence in enumerate(sentences, first):
+                        yield _event(diarized_segment(number, sentence, named))
             if not job.terminal and time.monotonic() - silent_since > KEEP_ALIVE_SECONDS:
                 silent_since = time.monotonic()
                 yield b": waiting\n\n"
-    if job.status is Status.COMPLETED:
-        yield _event({"type": "transcript.text.done", "text": "".join(text), "usage": usage_of(job)})
-        return
-    yield _error_event(job, *_trouble(job))
+    yield await _last_event(service, job, "".join(text))
+
+
+async def _last_event(service: Service, job: Job, text: str) -> bytes:
+    """Return the event with all of the text, or with the reason why there is no such text."""
+    if job.status is not Status.COMPLETED:
+        return _error_event(job, *_trouble(job))
+    try:
+        await in_thread(jobs.check_kept, service.database, job)
+    except (NotFound, Expired) as error:
+        return _error_event(job, 404, error.code, error.message)
+    return _event({"type": "transcript.text.done", "text": text, "usage": usage_of(job)})
 
 
 def _error_event(job: Job, status: int, code: str, message: str) -> bytes:

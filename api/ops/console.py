@@ -60,8 +60,8 @@ class Console:
 @cache
 def loaded() -> Console:
     """Load all files, some 300 kB. The version is a digest of every file."""
-    found = [DIRECTORY / INDEX, *(path for name in SERVED for path in _files(DIRECTORY / name))]
-    paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(found)}
+    files = [DIRECTORY / INDEX, *(path for name in SERVED for path in _files(DIRECTORY / name))]
+    paths = {path.relative_to(DIRECTORY).as_posix(): path for path in sorted(files)}
     digest = hashlib.sha256()
     for name, path in paths.items():
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -100,12 +100,12 @@ async def page() -> Response:
 
 @router.api_route("/console/{version}/{name:path}", methods=["GET", "HEAD"])
 async def asset(request: Request, version: str, name: str) -> Response:
-    """A file of the page. Of another version, while an upgrade goes on, this one is better than none."""
+    """A file of the page. During an upgrade the version may differ, which is better than an error."""
     console = loaded()
-    found = console.assets.get(name)
-    if found is None:
+    asset = console.assets.get(name)
+    if asset is None:
         raise NotFound(f"the console has no file {name!r}")
     headers = {"Cache-Control": FOR_GOOD if version == console.version else "no-store", "Vary": "Accept-Encoding"}
-    if found.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(found.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=found.media_type)
-    return Response(found.body, headers=headers, media_type=found.media_type)
+    if asset.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(asset.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=asset.media_type)
+    return Response(asset.body, headers=headers, media_type=asset.media_type)

@@ -6,14 +6,11 @@ import base64
 import hashlib
 import re
 from importlib.resources import files
-from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, Response
 
-from api.auth import gate
 from common.errors import NotFound
 
 router = APIRouter(prefix="/docs", include_in_schema=False)
@@ -23,10 +20,6 @@ ASSETS = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
     "favicon.png": "image/png",
-}
-SECURITY = {
-    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of your identity provider."},
-    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 
@@ -62,26 +55,3 @@ def _policy(page: str) -> str:
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; connect-src 'self'; "
         f"img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self' {hashes}"
     )
-
-
-def describe(app: FastAPI) -> None:
-    """Add authentication to the OpenAPI document: FastAPI does not know about the gate."""
-
-    def document() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            told = get_openapi(
-                title=app.title,
-                version=app.version,
-                description=app.description,
-                routes=app.routes,
-                tags=app.openapi_tags,
-            )
-            told.setdefault("components", {})["securitySchemes"] = SECURITY
-            for path, calls in told["paths"].items():
-                if gate.guarded(path):
-                    for call in calls.values():
-                        call["security"] = [{name: []} for name in SECURITY]
-            app.openapi_schema = told
-        return app.openapi_schema
-
-    app.openapi = document  # type: ignore[method-assign]

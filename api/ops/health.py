@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Lock
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field
 from starlette.datastructures import State
 
 from api.deps import Service, ServiceDep
@@ -21,31 +23,58 @@ REMEMBERED_SECONDS = 2.0
 CHECKING = Lock()
 
 
-@router.get("/live")
-def live() -> dict[str, str]:
+class Liveness(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Checks(BaseModel):
+    """`ok`, or what is wrong."""
+
+    database: str
+    redis: str
+    storage: str
+
+
+class Readiness(BaseModel):
+    """Whether jobs can be accepted and dispatched."""
+
+    status: Literal["ready", "not_ready"]
+    checks: Checks
+    model: str = Field(description="The default model.")
+    workers: int = Field(description="Live workers that serve this model.")
+
+
+@router.get("/live", response_model=Liveness)
+def get_liveness() -> dict[str, str]:
     """200 as long as the process answers at all."""
     return {"status": "alive"}
 
 
-@router.get("/ready")
-def ready(request: Request, response: Response, service: ServiceDep) -> dict[str, object]:
-    """200 if jobs can be taken and handed on, else 503; `workers` may be 0, then jobs wait.
+@router.get(
+    "/ready",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "A server that the service depends on is not available."}},
+)
+def get_readiness(request: Request, response: Response, service: ServiceDep) -> dict[str, object]:
+    """200 if jobs can be accepted and dispatched, otherwise 503. `workers` may be 0: jobs then wait.
 
-    The answer is at most two seconds old, however many ask: the checks write to storage, and anybody may call this.
+    The response is up to two seconds old, because the checks write to storage and need no authentication.
     """
-    found = _remembered(request.app.state, service)
-    response.status_code = 200 if found["status"] == "ready" else 503
-    return found
+    readiness = _remembered(request.app.state, service)
+    response.status_code = 200 if readiness["status"] == "ready" else 503
+    return readiness
 
 
 def _remembered(state: State, service: Service) -> dict[str, object]:
-    """What the last check found; the first that comes after a while checks anew, and the others wait for it."""
+    """Return the latest check result; one caller renews it when it is old, and the others wait."""
     with CHECKING:
-        checked_at, found = getattr(state, "readiness", (0.0, None))
-        if found is None or time.monotonic() - checked_at >= REMEMBERED_SECONDS:
-            found = _checked(service)
-            state.readiness = (time.monotonic(), found)
-        return dict(found)
+        checked_at, readiness = getattr(state, "readiness", (0.0, None))
+        if readiness is None or time.monotonic() - checked_at >= REMEMBERED_SECONDS:
+            readiness = _checked(service)
+            state.readiness = (time.monotonic(), readiness)
+        return dict(readiness)
 
 
 def _checked(service: Service) -> dict[str, object]:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from api.deps import ServiceDep
+from api.deps import ExpositionDep, ReadersDep
 from common.errors import Forbidden, Unauthenticated
 
 router = APIRouter(tags=["health"])
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(request: Request, service: ServiceDep) -> Response:
-    """Prometheus's text form, for those who may read it (`common.telemetry.metrics.Readers`)."""
-    readers = service.readers
+def metrics(request: Request, readers: ReadersDep, exposition: ExpositionDep) -> Response:
+    """Metrics in Prometheus's text format, for permitted readers (`common.telemetry.metrics.Readers`)."""
     if not readers.admit(request.headers, request.client.host if request.client else None):
         if readers.need_token:
             raise Unauthenticated("the token of PARAQUEUE_METRICS_TOKEN is required: `Authorization: Bearer …`")
@@ -21,5 +20,5 @@ def metrics(request: Request, service: ServiceDep) -> Response:
             "without PARAQUEUE_METRICS_TOKEN, metrics are available only to PARAQUEUE_METRICS_NETWORKS "
             "and not through a proxy"
         )
-    text, media_type = service.exposition.render(request.headers.get("accept", ""))
+    text, media_type = exposition.render(request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": media_type, "Cache-Control": "no-store"})

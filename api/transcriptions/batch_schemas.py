@@ -22,7 +22,7 @@ class BatchCounts(BaseModel):
     completed: int
     failed: int
     canceled: int
-    refused: int = Field(description="Links that no transcription was made for.")
+    refused: int = Field(description="Links that were refused.")
     deleted: int = Field(description="Transcriptions that were deleted.")
 
 
@@ -30,20 +30,22 @@ class BatchItem(BaseModel):
     """One link of a batch, in the order that they were given."""
 
     index: int
-    id: str | None = Field(description="The transcription; null for a link that was refused or deleted.")
+    id: str | None = Field(
+        description="The transcription; null if the link was refused or the transcription was deleted."
+    )
     status: Status | Literal["refused", "deleted"]
     error: Failure | None
 
 
 class BatchLinks(BaseModel):
-    """Where to go on."""
+    """Links to related resources."""
 
     self: str
     transcriptions: str
 
 
 class BatchOut(BaseModel):
-    """Links that were submitted together. `completed` says that no item runs any more, not that none failed."""
+    """Links that were submitted together. `completed` means that no item is running any more, not that none failed."""
 
     id: str
     object: Literal["batch"] = "batch"
@@ -65,7 +67,7 @@ class BatchPageOut(BaseModel):
     """Some batches, newest first."""
 
     data: list[BatchOut]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
 def batch_of(batch: Batch, base_url: str) -> BatchOut:

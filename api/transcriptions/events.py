@@ -13,23 +13,25 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.deps import ReadCaller, Service, ServiceDep, job_uuid, public_url, v1_router
+from api.http.threads import in_thread
 from api.transcriptions.follow import follow
 from api.transcriptions.schemas import transcription_of
 from common import jobs
-from common.errors import Forbidden, RateLimited, Unauthenticated, Unavailable
+from common.errors import Expired, Forbidden, NotFound, NotReady, RateLimited, Unauthenticated, Unavailable
+from common.job_states import Status
 from common.jobs import Job
 from common.keys import Scope
-from common.transcript.formats import sentence_object
+from common.transcript.formats import sentence_object, speakers_json
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 # Proxies close silent connections after 30 to 60 seconds.
 KEEP_ALIVE_SECONDS = 15.0
 RECONNECT_MS = 2000
-POSITION = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})")
+# With `.s`, the number counts the sentences as they are at the end, with speakers.
+POSITION = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})(\.s)?")
 # Runs and sentence numbers are 32-bit, and the query looks for the sentence after the last one.
 LAST_NUMBER = 2_000_000_000
 
@@ -37,30 +39,37 @@ LAST_NUMBER = 2_000_000_000
 @router.get(
     "/{transcription_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}}},
+    response_description="Server-sent events.",
+    responses={200: {"content": {"text/event-stream": {"schema": {}}}}},
 )
-async def events(
+async def stream_events(
     request: Request,
     service: ServiceDep,
     caller: ReadCaller,
     job_id: Annotated[uuid.UUID, Depends(job_uuid)],
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> StreamingResponse:
-    """Events `transcription` (the job, whenever it changed), `sentences` (new ones) and, last, `end`.
+    """Events: `transcription` (the job, after each change), `sentences` (new sentences) and finally `end`.
 
-    Continues behind `Last-Event-ID`, as browsers do by themselves after a broken connection.
+    With speaker diarization, sentences have no speakers until the transcription ends. Then they are split where the
+    speaker changes: an event `speakers` lists the speakers, and all sentences are sent again and replace the earlier
+    ones. Continues after `Last-Event-ID`, which browsers send when they reconnect.
     """
-    await run_in_threadpool(jobs.get, service.database, job_id, tenant=caller.tenant)
-    reader = _Reader(service, request, caller, job_id, public_url(request, service), *_position(last_event_id))
+    await in_thread(jobs.get, service.database, job_id, tenant=caller.tenant)
+    reader = _Reader(service, request, caller, job_id, public_url(request), *_position(last_event_id))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(reader.events(), headers=headers, media_type="text/event-stream")
 
 
-def _position(last_event_id: str | None) -> tuple[int, int]:
-    """Return run and number of the client's last sentence; an id that is not ours starts from the beginning."""
+def _position(last_event_id: str | None) -> tuple[int, int, bool]:
+    """Return run and number of the client's last sentence, and whether its sentences have speakers.
+
+    An unknown id starts from the beginning.
+    """
     match = POSITION.fullmatch(last_event_id or "")
-    run, number = (int(match[1]), int(match[2])) if match else (0, -1)
-    return (run, number) if max(run, number) <= LAST_NUMBER else (0, -1)
+    if match is None or max(int(match[1]), int(match[2])) > LAST_NUMBER:
+        return 0, -1, False
+    return int(match[1]), int(match[2]), match[3] is not None
 
 
 @dataclass
@@ -74,7 +83,8 @@ class _Reader:
     base_url: str
     run: int
     reached: int
-    told: str = ""
+    attributed: bool
+    last_state: str = ""
     checked_at: float = field(default_factory=time.monotonic)
 
     async def events(self) -> AsyncIterator[bytes]:
@@ -96,9 +106,27 @@ class _Reader:
                     news = True
                     yield event
                 if job.terminal:
-                    yield _event("end", {"status": job.status})
+                    if status := await self._ended_as(job):
+                        yield _event("end", {"status": status})
                 elif not news:
                     yield b": still here\n\n"
+
+    async def _ended_as(self, job: Job) -> str | None:
+        """Return how the stream ends: the job's status, or what happened to its sentences while they were read.
+
+        None if the job was retried; the client reconnects and receives the new run.
+        """
+        if job.status is not Status.COMPLETED:
+            return job.status
+        try:
+            await in_thread(jobs.check_kept, self.service.database, job)
+        except NotFound:
+            return "deleted"
+        except Expired:
+            return "expired"
+        except NotReady:
+            return None
+        return job.status
 
     async def _may_read(self) -> bool:
         """Return whether the key or session is still valid. A stream lasts for hours and must not outlive it."""
@@ -115,17 +143,22 @@ class _Reader:
 
     async def _new(self, job: Job) -> AsyncIterator[bytes]:
         if job.run != self.run:
-            self.run, self.reached = job.run, -1
-        estimate = await run_in_threadpool(self.service.estimates.of, job)
+            self.run, self.reached, self.attributed = job.run, -1, False
+        estimate = await in_thread(self.service.estimates.of, job)
         state = transcription_of(job, self.base_url, estimate).model_dump_json()
-        if state != self.told:
-            self.told = state
+        if state != self.last_state:
+            self.last_state = state
             yield _frame("transcription", state)
+        if job.status is Status.COMPLETED and job.options.speakers and not self.attributed:
+            self.reached, self.attributed = -1, True
+            speakers = await in_thread(jobs.speakers, self.service.database, job) or ()
+            yield _event("speakers", {"run": self.run, "speakers": speakers_json(speakers)})
         # Read after the job: a terminal state is only reported once its last sentences can be read.
-        while found := await run_in_threadpool(jobs.sentences_after, self.service.database, job, self.reached):
-            self.reached += len(found)
-            told = [sentence_object(sentence) for sentence in found]
-            yield _event("sentences", {"run": self.run, "sentences": told}, f"{self.run}.{self.reached}")
+        while sentences := await in_thread(jobs.sentences_after, self.service.database, job, self.reached):
+            self.reached += len(sentences)
+            data = [sentence_object(sentence) for sentence in sentences]
+            place = f"{self.run}.{self.reached}{'.s' if self.attributed else ''}"
+            yield _event("sentences", {"run": self.run, "sentences": data}, place)
 
 
 def _event(name: str, data: object, event_id: str | None = None) -> bytes:

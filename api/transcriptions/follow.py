@@ -9,8 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
-from starlette.concurrency import run_in_threadpool
-
+from api.http.threads import in_thread
 from api.job_notifications import JobNotifications
 from common import jobs
 from common.db import Database
@@ -57,7 +56,7 @@ async def follow(
         while True:
             changed.clear()
             try:
-                job = await run_in_threadpool(jobs.get, database, job_id, tenant=tenant)
+                job = await in_thread(jobs.get, database, job_id, tenant=tenant)
             except NotFound:
                 yield None
                 return
@@ -72,7 +71,7 @@ async def follow(
 async def ended_or_later(
     changes: JobNotifications, database: Database, job_id: uuid.UUID, *, tenant: str, seconds: float
 ) -> None:
-    """Return as soon as the job has ended or is gone, and after `seconds` at the latest."""
+    """Return when the job has ended or was deleted, and after `seconds` at the latest."""
     steps = follow(changes, database, job_id, tenant=tenant, deadline=Deadline.after(seconds))
     async with aclosing(steps):
         async for _ in steps:

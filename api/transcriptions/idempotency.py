@@ -8,20 +8,42 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from fastapi import Request, Response
 from pydantic import BaseModel
 from sqlalchemy.orm import Session
-from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.deps import Service
+from api.http.threads import in_thread, in_thread_at_once
 from common import idempotency
 from common.errors import InvalidRequest, ParaqueueError
 from common.idempotency import IdempotencyLease, IdempotencyScope, StoredResponse
 
 ACCEPTED_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 POLL_SECONDS = "2"
+# For the OpenAPI document: routes read the header themselves.
+IDEMPOTENT: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "description": "A value of your choice, such as a UUID. A repeat of the request with the same key within "
+            "24 hours does nothing more and receives the first response, with `Idempotent-Replayed: true`.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+        }
+    ]
+}
+ACCEPTED_HEADERS: dict[str, Any] = {
+    "Location": {"description": "URL of what was created.", "schema": {"type": "string"}},
+    "Retry-After": {"description": "Seconds after which to ask again.", "schema": {"type": "integer"}},
+    "Idempotent-Replayed": {
+        "description": "`true` if this is the response to an earlier request with the same `Idempotency-Key`.",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +97,7 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
     if not ACCEPTED_KEY.fullmatch(given):
         raise InvalidRequest("an Idempotency-Key is 1 to 255 visible ASCII characters without white space")
     scope = IdempotencyScope(caller.tenant, caller.key_id, given)
-    begun = await run_in_threadpool(idempotency.begin, service.database, scope)
+    begun = await in_thread(idempotency.begin, service.database, scope)
     if isinstance(begun, StoredResponse):
         yield Key(answer=begun)
         return
@@ -83,8 +105,8 @@ async def key_of(request: Request, service: Service, caller: Caller) -> AsyncIte
     try:
         yield Key(held=begun)
     except BaseException:
-        with suppress(ParaqueueError):  # the lease expires by itself
-            await run_in_threadpool(idempotency.release, service.database, begun)
+        with suppress(ParaqueueError):  # the lease expires
+            await in_thread(idempotency.release, service.database, begun)
         raise
     finally:
         renewing.cancel()
@@ -94,4 +116,4 @@ async def _renew(service: Service, held: IdempotencyLease) -> None:
     while True:
         await asyncio.sleep(idempotency.RENEW_SECONDS)
         with suppress(ParaqueueError):  # retried before the lease expires
-            await run_in_threadpool(idempotency.renew, service.database, held)
+            await in_thread_at_once(idempotency.renew, service.database, held)

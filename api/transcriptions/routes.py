@@ -8,20 +8,30 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
-from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
-from api.deps import ReadCaller, Service, ServiceDep, SubmitCaller, job_uuid, public_url, service_of, v1_router
+from api.deps import (
+    DatabaseDep,
+    DispatcherDep,
+    EstimatesDep,
+    ReadCaller,
+    Service,
+    ServiceDep,
+    StorageDep,
+    SubmitCaller,
+    job_uuid,
+    public_url,
+    service_of,
+    v1_router,
+)
 from api.http.datetimes import Moment
+from api.http.error_responses import OF_IDEMPOTENCY, OF_STORING, OF_SUBMITTING, errors_of
+from api.http.threads import in_thread
 from api.transcriptions.accept import accepted
 from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
-from api.transcriptions.idempotency import Key, answer_of, key_of, response_of
+from api.transcriptions.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, answer_of, key_of, response_of
 from api.transcriptions.schemas import (
-    Options,
-    SubmitLink,
-    SubmitLinks,
-    SubmitUpload,
     Transcription,
     TranscriptionDetail,
     TranscriptionPage,
@@ -29,7 +39,7 @@ from api.transcriptions.schemas import (
     transcription_of,
 )
 from api.transcriptions.submit import asked_by, fingerprint
-from common import ids, jobs
+from common import errors, ids, jobs
 from common.idempotency import StoredResponse
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job
@@ -38,24 +48,22 @@ from common.keys import Scope
 router = v1_router("/v1/transcriptions", "transcriptions")
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
 POLL_SECONDS = "2"
+OF_USED_UPLOADS = (errors.NotFound, errors.WrongState, errors.UploadLocked, errors.Expired)
 
+# The bodies are read by `api.transcriptions.submit`, not by FastAPI.
 SUBMIT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"anyOf": [shape.model_json_schema() for shape in (SubmitLink, SubmitUpload, SubmitLinks)]}
-            },
-            "multipart/form-data": {
                 "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        **Options.model_json_schema()["properties"],
-                    },
+                    "anyOf": [
+                        {"$ref": f"#/components/schemas/{name}"}
+                        for name in ("SubmitLink", "SubmitUpload", "SubmitLinks")
+                    ]
                 }
             },
+            "multipart/form-data": {"schema": {"$ref": "#/components/schemas/SubmitFile"}},
         },
     }
 }
@@ -65,10 +73,15 @@ SUBMIT_BODY: dict[str, Any] = {
     "",
     status_code=202,
     response_model=Transcription | BatchDetail,
-    openapi_extra=SUBMIT_BODY,
-    responses={200: {"model": Transcription, "description": "With `dedupe`: an earlier transcription"}},
+    openapi_extra=SUBMIT_BODY | IDEMPOTENT,
+    response_description="The transcription, or with `audio_urls` the batch, is queued.",
+    responses={
+        200: {"model": Transcription, "description": "With `dedupe`: an earlier transcription"},
+        202: {"headers": ACCEPTED_HEADERS},
+        **errors_of(*OF_SUBMITTING, *OF_STORING, errors.AudioEmpty, errors.UploadIncomplete, *OF_USED_UPLOADS),
+    },
 )
-async def submit(request: Request, caller: SubmitCaller) -> Response:
+async def submit_transcription(request: Request, caller: SubmitCaller) -> Response:
     """Submit audio: a multipart form with `file`, or JSON with `audio_url`, `audio_urls` or `upload_id`.
 
     The answer comes at once. With an `Idempotency-Key`, a repeat is given the same answer for 24 hours.
@@ -78,14 +91,16 @@ async def submit(request: Request, caller: SubmitCaller) -> Response:
         return await accepted(request, service, caller, await asked_by(request, service.storage, caller), key)
 
 
-@router.get("", response_model=TranscriptionPage)
+@router.get("", response_model=TranscriptionPage, responses=errors_of(errors.NotFound))
 def list_transcriptions(
     request: Request,
     caller: ReadCaller,
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
     batch: Annotated[str | None, Query(max_length=64)] = None,
-    created_from: Annotated[Moment | None, Query(description="Not before this moment.")] = None,
+    created_from: Annotated[
+        Moment | None, Query(description="Only transcriptions created at or after this time.")
+    ] = None,
     created_to: Annotated[Moment | None, Query(description="Before this moment.")] = None,
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -103,7 +118,7 @@ def list_transcriptions(
         after=after,
         limit=limit,
     )
-    base = public_url(request, service)
+    base = public_url(request)
     shown = [transcription_of(job, base, service.estimates.of(job)) for job in page.jobs]
     return _json(TranscriptionPage(data=shown, next=page.next_cursor))
 
@@ -113,15 +128,17 @@ async def get_transcription(
     request: Request,
     caller: ReadCaller,
     transcription_id: str,
-    wait: Annotated[float, Query(allow_inf_nan=False, ge=0, le=60, description="Seconds to wait for the end.")] = 0,
+    wait: Annotated[
+        float, Query(allow_inf_nan=False, ge=0, le=60, description="Seconds to wait for the transcription to end.")
+    ] = 0,
 ) -> Response:
-    """A transcription, whatever its state. With `wait`, the answer comes when it ends, or after that time."""
+    """A transcription in any state. With `wait`, the response is delayed until it ends or that time has passed."""
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
         await ended_or_later(service.notifications, service.database, job_id, tenant=caller.tenant, seconds=wait)
-    job, attempts, estimate = await run_in_threadpool(_look, service, caller.tenant, job_id)
+    job, attempts, estimate = await in_thread(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
-    return _json(detail_of(job, attempts, public_url(request, service), estimate), headers)
+    return _json(detail_of(job, attempts, public_url(request), estimate), headers)
 
 
 def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
@@ -134,12 +151,19 @@ def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[A
     return job, attempts, service.estimates.of(job)
 
 
-@router.post("/{transcription_id}/cancel", status_code=202)
-def cancel(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Transcription:
-    """Cancel a transcription. A worker that has it stops within seconds."""
-    job = jobs.cancel(service.database, job_id, tenant=caller.tenant)
-    service.dispatcher.wake()
-    return _shown_to(caller, job, transcription_of(job, public_url(request, service), service.estimates.of(job)))
+@router.post("/{transcription_id}/cancel", status_code=202, responses=errors_of(errors.WrongState))
+def cancel_transcription(
+    request: Request,
+    database: DatabaseDep,
+    dispatcher: DispatcherDep,
+    estimates: EstimatesDep,
+    caller: SubmitCaller,
+    job_id: JobId,
+) -> Transcription:
+    """Cancel a transcription. A worker that is processing it stops within seconds."""
+    job = jobs.cancel(database, job_id, tenant=caller.tenant)
+    dispatcher.wake()
+    return _shown_to(caller, job, transcription_of(job, public_url(request), estimates.of(job)))
 
 
 def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
@@ -150,21 +174,30 @@ def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
     return shown.model_copy(update={"tags": [], "webhook_url": None, "source": source})
 
 
-@router.post("/{transcription_id}/retry", status_code=202, response_model=Transcription)
-async def retry(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Response:
-    """Start a new run of a failed or canceled transcription. Knows the `Idempotency-Key` too."""
-    asked = fingerprint(request, "")
+@router.post(
+    "/{transcription_id}/retry",
+    status_code=202,
+    response_model=Transcription,
+    openapi_extra=IDEMPOTENT,
+    responses={
+        202: {"headers": ACCEPTED_HEADERS},
+        **errors_of(*OF_IDEMPOTENCY, errors.WrongState, errors.Expired, errors.QuotaExceeded),
+    },
+)
+async def retry_transcription(request: Request, service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> Response:
+    """Start a new run of a failed or canceled transcription. Supports `Idempotency-Key`."""
+    request_hash = fingerprint(request, "")
     async with key_of(request, service, caller) as key:
-        replayed = key.replay(asked)
+        replayed = key.replay(request_hash)
         if replayed is not None:
             return replayed
-        answer = await run_in_threadpool(_retried, service, caller, job_id, key, asked, public_url(request, service))
+        answer = await in_thread(_retried, service, caller, job_id, key, request_hash, public_url(request))
     service.dispatcher.wake()
     return response_of(answer)
 
 
 def _retried(
-    service: Service, caller: Caller, job_id: uuid.UUID, key: Key, asked: bytes, base_url: str
+    service: Service, caller: Caller, job_id: uuid.UUID, key: Key, request_hash: bytes, base_url: str
 ) -> StoredResponse:
     with service.database.transaction() as session:
         # A key that may not read does not become the owner of another key's job: owners see its tags and names.
@@ -175,14 +208,20 @@ def _retried(
             key_id=caller.key_id,
             quota=caller.quota,
             take_over=Scope.READ in caller.scopes,
+            max_priority=caller.max_priority,
         )
         shown = _shown_to(caller, job, transcription_of(job, base_url, Estimate()))
-        answer = answer_of(asked, 202, shown, shown.links.self)
+        answer = answer_of(request_hash, 202, shown, shown.links.self)
         key.keep(session, answer, job_id=job_id)
     return answer
 
 
-@router.delete("/{transcription_id}", status_code=204, response_class=Response)
-def delete(service: ServiceDep, caller: SubmitCaller, job_id: JobId) -> None:
-    """Delete a transcription with its audio and text. One that a worker has must be canceled first."""
-    jobs.delete_job(service.database, service.storage, job_id, tenant=caller.tenant)
+@router.delete(
+    "/{transcription_id}",
+    status_code=204,
+    response_class=Response,
+    responses=errors_of(errors.WrongState, errors.StorageUnavailable),
+)
+def delete_transcription(database: DatabaseDep, storage: StorageDep, caller: SubmitCaller, job_id: JobId) -> None:
+    """Delete a transcription with its audio and text. If it is processing, cancel it first."""
+    jobs.delete_job(database, storage, job_id, tenant=caller.tenant)

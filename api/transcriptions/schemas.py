@@ -1,100 +1,20 @@
-"""Request and response models; the OpenAPI document is generated from them."""
+"""Transcriptions as the API shows them: the job, its history, pages of jobs."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, Field
 
-from api.http.urls import WebhookUrl, checked_link, without_query
-from api.webhooks.schemas import Events
+from api.http.urls import without_query
 from common import ids
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Job
 from common.transcript.recording import tracks_json, warnings_json
+from common.transcription_options import TranscriptionOptions
 
 FAR_END = "1000+"
-SCHEMES = {"http", "https", "s3", "oss"}
-Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
-
-
-def link_of(value: str) -> str:
-    """Return a link to audio. Raises ValueError, with a message for the client, if it cannot be fetched from."""
-    checked_link(value, SCHEMES)
-    parts = urlsplit(value)
-    if parts.scheme in {"s3", "oss"} and not parts.path.strip("/"):
-        raise ValueError("has no object key: use bucket/key")
-    return parts.scheme + value[len(parts.scheme) :]  # in lower case, as all later code expects
-
-
-Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=32)]
-
-
-class Options(BaseModel):
-    """What can be asked of a transcription, whichever way the audio comes."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str | None = Field(None, description="A model of `GET /v1/models`; unset: the default one.", max_length=100)
-    language: Language | None = Field(
-        None,
-        description="The language of the recording, e.g. `zh` or `zh-CN`: refused if the model does not recognise it. "
-        "Unset: whatever the model hears.",
-    )
-    channels: Literal["mix", "split", "auto"] = Field(
-        "mix",
-        description="`split` transcribes each channel by itself, for calls recorded on two channels; `auto` does so "
-        "where the two channels carry different speakers, and mixes them elsewhere.",
-    )
-    audio_track: str = Field(
-        "default",
-        description="Which audio track of a file with several: `default` (the one marked so, else the first), an "
-        "index from 0, a language (`zh`, `chi`, `eng`, …), or `all`, each as a channel.",
-        pattern=r"^(default|all|[0-9]{1,2}|[A-Za-z]{2,3}(-[A-Za-z]{2,4})?)$",
-        examples=["default", "1", "zh", "all"],
-    )
-    priority: int = Field(5, ge=0, le=9, description="9 runs first.")
-    tags: list[Tag] = Field(default_factory=list, max_length=20, description="For finding and counting jobs.")
-    dedupe: bool = Field(
-        False,
-        description="Take an earlier transcript of the same audio, made with the same model and options, if there is "
-        "one: an upload is answered with the earlier transcription, a link's transcription gets a copy.",
-    )
-    webhook_url: WebhookUrl | None = Field(None, description="Is told, signed, when the transcription ends.")
-    webhook_events: Events | None = Field(
-        None, description="What `webhook_url` is told; unset: the end, however it ends, but no progress."
-    )
-
-
-class SubmitLink(Options):
-    """A transcription of audio behind a link."""
-
-    audio_url: str = Field(
-        max_length=4096,
-        description="`http://`, `https://`, `s3://bucket/key` or `oss://bucket/key`.",
-        examples=["https://example.com/meeting.mp3"],
-    )
-
-    @field_validator("audio_url")
-    @classmethod
-    def _fetchable(cls, value: str) -> str:
-        return link_of(value)
-
-
-class SubmitLinks(Options):
-    """Up to 100 transcriptions at once, all with the same options."""
-
-    audio_urls: list[Annotated[str, StringConstraints(max_length=4096)]] = Field(
-        min_length=1, max_length=100, description="Links as in `audio_url`. Bad ones do not keep the others out."
-    )
-
-
-class SubmitUpload(Options):
-    """A transcription of an upload that is complete (see `/v1/uploads`)."""
-
-    upload_id: str = Field(max_length=64, description="Of an upload that is complete. One upload, one transcription.")
 
 
 class Source(BaseModel):
@@ -116,7 +36,7 @@ class Failure(BaseModel):
 
 
 class Links(BaseModel):
-    """Where to go on."""
+    """Links to related resources."""
 
     self: str
     transcript: str
@@ -141,33 +61,33 @@ class TrackOut(BaseModel):
     language: str | None
     title: str | None
     default: bool
-    heard: bool = Field(description="Whether it was transcribed.")
+    transcribed: bool = Field(description="Whether it was transcribed.")
 
 
 class AttemptOut(BaseModel):
-    """One try of a worker at the job."""
+    """One attempt of a worker at the job."""
 
     run: int
     number: int
     worker: str
     started_at: datetime
     ended_at: datetime | None
-    outcome: str | None = Field(description="Null while it runs.")
+    outcome: str | None = Field(description="Null while the attempt is running.")
     error_code: str | None
-    resumed_ms: int | None = Field(description="Audio that earlier attempts had done already.")
+    resumed_ms: int | None = Field(description="Audio already transcribed by earlier attempts.")
     stage_ms: dict[str, int] = Field(description="Milliseconds spent in each stage.")
 
 
 class ResultOut(BaseModel):
-    """What a completed job came to."""
+    """The result of a completed job."""
 
     model: str
     model_revision: str
     precision: str
     channels: int
-    no_speech: bool = Field(description="True where no speech was found; the transcript is then empty.")
+    no_speech: bool = Field(description="True if no speech was found; the transcript is then empty.")
     processing_ms: int
-    rtf: float | None = Field(description="Processing time / audio time.")
+    rtf: float | None = Field(description="Processing time divided by audio duration.")
 
 
 class Transcription(BaseModel):
@@ -176,27 +96,37 @@ class Transcription(BaseModel):
     id: str
     object: Literal["transcription"] = "transcription"
     status: Status
-    stage: Stage | None = Field(description="What a processing job is doing.")
-    progress: float | None = Field(description="Audio done / audio total, 0 to 1; null while the total is unknown.")
+    stage: Stage | None = Field(description="Current stage of a processing job.")
+    progress: float | None = Field(
+        description="Transcribed share of the audio, 0 to 1; null while the duration is unknown."
+    )
     queue_position: int | Literal["1000+"] | None = Field(
-        description="An estimate, 1 for who is next; null for a job that is not waiting for a worker."
+        description="Estimated position in the queue, starting at 1; null if the job is not waiting for a worker."
     )
     eta_seconds: int | None = Field(
-        description="An estimate of the time until it is done, from measured speed; null where nothing was measured."
+        description="Estimated seconds until the job is done, from measured speed; null if no speed was measured yet."
     )
     model: str
     channels: str
     audio_track: str
+    speakers: bool = Field(description="Whether speaker diarization is enabled.")
+    min_speakers: int | None
+    max_speakers: int | None
+    itn: bool
+    remove_fillers: bool
+    masked_words: list[str]
+    hotwords: list[str]
+    script: str | None
     priority: int
     tags: list[str]
-    webhook_url: str | None = Field(description="Without its query, which may hold a token.")
-    batch_id: str | None = Field(description="The batch that it was submitted with.")
-    deduplicated_from: str | None = Field(description="The transcription whose transcript was taken, see `dedupe`.")
+    webhook_url: str | None = Field(description="Without its query, which may contain a token.")
+    batch_id: str | None = Field(description="The batch in which the transcription was submitted.")
+    deduplicated_from: str | None = Field(description="The transcription whose transcript was reused, see `dedupe`.")
     source: Source
-    audio_ms: int | None = Field(description="Length of the audio; known when all of it was read.")
+    audio_ms: int | None = Field(description="Duration of the audio; null until all of it was read.")
     processed_ms: int
-    run: int = Field(description="Goes up with each retry.")
-    attempt: int = Field(description="How often a worker took this run up.")
+    run: int = Field(description="Incremented by each retry.")
+    attempt: int = Field(description="Number of attempts in this run.")
     cancel_requested: bool
     created_at: datetime
     started_at: datetime | None
@@ -204,9 +134,9 @@ class Transcription(BaseModel):
     error: Failure | None
     result: ResultOut | None
     warnings: list[WarningOut] = Field(
-        description="Sound that is missing, cut, or was not heard; complete when the job has ended."
+        description="Audio that is missing, cut off or was not transcribed; complete when the job has ended."
     )
-    tracks: list[TrackOut] = Field(description="The audio tracks of the file, once they are known.")
+    tracks: list[TrackOut] = Field(description="Audio tracks of the file; empty until they are known.")
     links: Links
 
 
@@ -220,34 +150,7 @@ class TranscriptionPage(BaseModel):
     """Some jobs, newest first."""
 
     data: list[Transcription]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
-
-
-class ModelOut(BaseModel):
-    """A model that can be asked for."""
-
-    id: str
-    object: Literal["model"] = "model"
-    created: int = Field(description="Since when it is served, as Unix time; 0 where no live worker serves it.")
-    owned_by: str = "paraqueue"
-    default: bool
-    workers: int = Field(description="Live workers that serve it.")
-    slots: int = Field(description="Jobs they run at the same time.")
-    revisions: list[str]
-    devices: list[str]
-    description: str
-    licence: str
-    languages: list[str] = Field(description="ISO 639 codes; empty where no worker has told them yet.")
-    word_times: bool = Field(description="Whether every word has a time.")
-    speakers: bool = Field(description="Whether it tells speakers apart.")
-    hotwords: bool = Field(description="Whether it takes hotwords.")
-
-
-class ModelList(BaseModel):
-    """The models of this installation."""
-
-    object: Literal["list"] = "list"
-    data: list[ModelOut]
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
 def transcription_of(job: Job, base_url: str, estimate: Estimate) -> Transcription:
@@ -275,6 +178,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "model": job.model,
         "channels": job.channels,
         "audio_track": job.audio_track,
+        **_options(job.options),
         "priority": job.priority,
         "tags": list(job.tags),
         "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
@@ -300,6 +204,19 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "warnings": warnings_json(job.recording.warnings),
         "tracks": tracks_json(job.recording.tracks),
         "links": {"self": here, "transcript": f"{here}/transcript"},
+    }
+
+
+def _options(options: TranscriptionOptions) -> dict[str, object]:
+    return {
+        "speakers": options.speakers,
+        "min_speakers": options.min_speakers,
+        "max_speakers": options.max_speakers,
+        "itn": options.itn,
+        "remove_fillers": options.remove_fillers,
+        "masked_words": list(options.masked_words),
+        "hotwords": list(options.hotwords),
+        "script": options.script,
     }
 
 

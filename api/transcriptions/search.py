@@ -9,7 +9,7 @@ from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
 from api.auth.concurrency import Concurrency
-from api.deps import ReadCaller, ServiceDep, public_url, v1_router
+from api.deps import DatabaseDep, ReadCaller, public_url, v1_router
 from common import jobs
 
 # Include it before the routes with an id in their path: "search" is not an id.
@@ -19,18 +19,22 @@ SEARCHES = Concurrency(3)
 
 
 class HitOut(BaseModel):
-    """A sentence in which all words stand."""
+    """A sentence that contains all words."""
 
     transcription_id: str
     name: str | None = Field(description="The file's name.")
     created_at: datetime = Field(description="When the transcription was submitted.")
-    number: int = Field(description="The sentence's place in the transcript, from 0.")
+    number: int = Field(description="Number of the sentence in the transcript, from 0.")
     start_ms: int
     end_ms: int
     channel: int
+    speaker: int | None = Field(description="The speaker's number; null without speaker diarization.")
+    speaker_name: str | None = Field(description="As a person named the speaker.")
     text: str
-    snippet: str = Field(description="`text`, or of a long one the part around the first match.")
-    matches: list[tuple[int, int]] = Field(description="Where the words stand in `text`: from and before which letter.")
+    snippet: str = Field(description="The sentence's text; for a long sentence, the part around the first match.")
+    matches: list[tuple[int, int]] = Field(
+        description="Matches in `text`: index of the first character, and of the first character after the match."
+    )
     link: str
 
 
@@ -39,24 +43,27 @@ class HitPage(BaseModel):
 
     object: Literal["list"] = "list"
     data: list[HitOut]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    capped: bool = Field(
+        description="Whether only the newest sentences were searched, because the words of `q` have one letter each."
+    )
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
 @router.get("/search")
-def search(
+def search_sentences(
     request: Request,
-    service: ServiceDep,
+    database: DatabaseDep,
     caller: ReadCaller,
     q: Annotated[
-        str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="Words, separated by white space.")
+        str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="Words separated by white space.")
     ],
     after: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> HitPage:
-    """The sentences in which all words of `q` stand."""
+    """Sentences that contain all words of `q`."""
     with SEARCHES.of(caller.tenant):
-        found = jobs.search(service.database, q, tenant=caller.tenant, after=after, limit=limit)
-    base_url = public_url(request, service)
+        results = jobs.search(database, q, tenant=caller.tenant, after=after, limit=limit)
+    base_url = public_url(request)
     data = [
         HitOut(
             transcription_id=hit.transcription_id,
@@ -66,11 +73,13 @@ def search(
             start_ms=hit.start_ms,
             end_ms=hit.end_ms,
             channel=hit.channel,
+            speaker=hit.speaker,
+            speaker_name=hit.speaker_name,
             text=hit.text,
             snippet=hit.snippet,
             matches=list(hit.matches),
             link=f"{base_url}/v1/transcriptions/{hit.transcription_id}",
         )
-        for hit in found.hits
+        for hit in results.hits
     ]
-    return HitPage(data=data, next=found.next_cursor)
+    return HitPage(data=data, capped=results.capped, next=results.next_cursor)

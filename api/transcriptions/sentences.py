@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import ReadCaller, ServiceDep, SubmitAndReadCaller, v1_router
+from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
+from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from common import jobs
+from api.transcriptions.transcript_schemas import TranscriptSentenceOut
+from common import errors, jobs
 from common.job_states import Status
 from common.transcript.formats import sentence_object
 from common.transcript.values import Sentence
@@ -21,16 +22,27 @@ router = v1_router("/v1/transcriptions", "transcriptions")
 # The number of the next page must fit into 32 bits as well.
 LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000
+LONGEST_RECOGNISED = 20_000
 
 
-def _on_one_line(content: str) -> str:
-    """Join lines: a blank line would end a subtitle early, and in a txt each line is a sentence."""
+def one_line(content: str, *, if_empty: str) -> str:
+    """Join lines: a blank line would end a subtitle early, and in a txt each line is a sentence.
+
+    Raises ValueError, for an empty text with the message `if_empty`.
+    """
     joined = " ".join(content.split())
     if not joined:
-        raise ValueError("is empty; null restores the recognised text")
+        raise ValueError(if_empty)
     if re.search(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]", joined):
         raise ValueError("contains control characters")
     return joined
+
+
+CorrectedText = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST),
+    AfterValidator(lambda value: one_line(value, if_empty="is empty; null restores the recognised text")),
+]
 
 
 class Correction(BaseModel):
@@ -38,94 +50,79 @@ class Correction(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: Annotated[str, StringConstraints(max_length=LONGEST), AfterValidator(_on_one_line)] | None = Field(
-        description="White space becomes single spaces. Null: the machine's text again."
+    text: CorrectedText | None = Field(
+        description="White space is normalised to single spaces. Null restores the recognised text."
     )
     revision: int | None = Field(
         None,
         ge=0,
         le=LAST_NUMBER,
         strict=True,
-        description="The `edit.revision` that you saw, 0 where there was none: if it is another by now, the answer is "
-        "409 and nothing is changed. Unset: your text wins.",
+        description="The `edit.revision` that the caller saw, 0 if there was none; if the current revision differs, "
+        "the call returns 409 and changes nothing. Default: overwrite.",
+    )
+    machine_text: str | None = Field(
+        None,
+        max_length=LONGEST_RECOGNISED,
+        description="The recognised text that the caller saw. If the sentence with this number has another by now, for "
+        "example because speakers were assigned or a new run began, the call returns 409 and changes nothing.",
     )
 
 
-class WordOut(BaseModel):
-    """A Chinese character or an English word, as the machine heard it."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-    confidence: float
-
-
-class EditOut(BaseModel):
-    """What a person made of a sentence."""
-
-    text: str | None = Field(description="Null where a person went back to the machine's text.")
-    machine_text: str
-    revision: int
-    edited_at: datetime
-    edited_by: str | None = Field(description="The id of the key.")
-
-
-class SentenceOut(BaseModel):
+class SentenceOut(TranscriptSentenceOut):
     """A sentence. `words` and times are the machine's, also where `text` is a person's."""
 
-    number: int = Field(description="Its place in the transcript, from 0.")
-    text: str
-    start_ms: int
-    end_ms: int
-    channel: int
-    confidence: float
-    words: list[WordOut]
-    edit: EditOut | None = Field(None, description="Not there where nobody changed anything.")
+    number: int = Field(description="Number of the sentence in the transcript, from 0.")
 
 
 class SentencePage(BaseModel):
     """Some sentences of the current run, in their order."""
 
     object: Literal["list"] = "list"
-    status: Status = Field(description="Of the transcription: while it is processing, there will be more.")
+    status: Status = Field(description="Status of the transcription; more sentences follow while it is `processing`.")
     run: int
     data: list[SentenceOut]
-    next: int | None = Field(description="Give it as `after` for the next page; null at the (present) end.")
+    next: int | None = Field(description="Value of `after` for the next page; null at the current end.")
 
 
-Number = Annotated[int, Path(ge=0, le=LAST_NUMBER, description="The sentence's place in the transcript, from 0.")]
+Number = Annotated[int, Path(ge=0, le=LAST_NUMBER, description="Number of the sentence in the transcript, from 0.")]
 
 
-@router.get("/{transcription_id}/sentences", response_model=SentencePage)
-def get_sentences(
-    service: ServiceDep,
+@router.get("/{transcription_id}/sentences", response_model=SentencePage, responses=errors_of(errors.Expired))
+def list_sentences(
+    database: DatabaseDep,
     caller: ReadCaller,
     job_id: JobId,
-    after: Annotated[int, Query(ge=-1, le=LAST_NUMBER, description="The number of the last one that you have.")] = -1,
+    after: Annotated[int, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")] = -1,
     limit: Annotated[int, Query(ge=1, le=1000)] = 200,
 ) -> JSONResponse:
     """A page of sentences as people corrected them, also of a transcription that is still running."""
-    job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=True)
-    found = jobs.sentences_after(service.database, job, after, limit=limit + 1)
-    data = [_shown(after + 1 + place, item) for place, item in enumerate(found[:limit])]
-    more = after + limit if len(found) > limit else None
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
+    sentences = jobs.sentences_after(database, job, after, limit=limit + 1)
+    data = [_shown(after + 1 + place, item) for place, item in enumerate(sentences[:limit])]
+    more = after + limit if len(sentences) > limit else None
     return JSONResponse({"object": "list", "status": job.status, "run": job.run, "data": data, "next": more})
 
 
-@router.get("/{transcription_id}/sentences/{number}", response_model=SentenceOut)
-def get_sentence(service: ServiceDep, caller: ReadCaller, job_id: JobId, number: Number) -> JSONResponse:
+@router.get("/{transcription_id}/sentences/{number}", response_model=SentenceOut, responses=errors_of(errors.Expired))
+def get_sentence(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> JSONResponse:
     """One sentence, as a person corrected it."""
-    job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=True)
-    return JSONResponse(_shown(number, jobs.sentence(service.database, job, number)))
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
+    return JSONResponse(_shown(number, jobs.sentence(database, job, number)))
 
 
-@router.patch("/{transcription_id}/sentences/{number}", response_model=SentenceOut)
+@router.patch(
+    "/{transcription_id}/sentences/{number}",
+    response_model=SentenceOut,
+    responses=errors_of(errors.EditConflict, errors.Expired),
+)
 def correct_sentence(
-    service: ServiceDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, asked: Correction
+    database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, body: Correction
 ) -> JSONResponse:
     """Correct a sentence. The machine's text stays beside it, and its words and times stay as they are."""
-    job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=True)
-    changed = jobs.correct(service.database, job, number, asked.text, seen=asked.revision, key_id=caller.key_id)
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
+    seen, machine_text = body.revision, body.machine_text
+    changed = jobs.correct(database, job, number, body.text, seen=seen, machine_text=machine_text, key_id=caller.key_id)
     return JSONResponse(_shown(number, changed))
 
 

@@ -15,21 +15,22 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from pydantic_core import from_json
-from starlette.concurrency import run_in_threadpool
 
 from api.auth.callers import Caller
 from api.deps import Service
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
-from api.transcriptions.schemas import Options, SubmitLink, SubmitLinks, SubmitUpload, link_of
-from common import audio_keys, ids, jobs, uploads
+from api.http.threads import in_thread
+from api.transcriptions.options import Options, SubmitLink, SubmitLinks, SubmitUpload
+from common import audio_keys, file_names, ids, jobs, uploads
 from common.db import Database
-from common.errors import AudioEmpty, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
+from common.errors import AudioEmpty, Forbidden, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
 from common.jobs import BatchSubmission, Refused, Submission
+from common.links import audio_link
 from common.settings import Settings
 from common.storage import Storage
 
-LIST_FIELDS = {"tags", "webhook_events"}
+LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
 # Each unknown field is a separate error; a body may contain tens of thousands of them.
 UNKNOWN_FIELDS = 20
 
@@ -82,8 +83,8 @@ async def asked_by(request: Request, storage: Storage, caller: Caller) -> Asked:
     except BaseException:
         await discard(storage, file)
         raise
-    told = f"{file.audio.sha256}\n{file.audio.name}\n{options.model_dump_json(exclude_unset=True)}"
-    return Asked(options, file, fingerprint(request, told))
+    content = f"{file.audio.sha256}\n{file.audio.name}\n{options.model_dump_json(exclude_unset=True)}"
+    return Asked(options, file, fingerprint(request, content))
 
 
 async def links_asked_by(request: Request) -> Asked:
@@ -93,7 +94,7 @@ async def links_asked_by(request: Request) -> Asked:
 
 async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
     """Read a JSON body. Unset fields do not count for the fingerprint: a later version may have more of them."""
-    options = await run_in_threadpool(_parsed, await request.body(), shape)
+    options = await in_thread(_parsed, await request.body(), shape)
     return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
 
 
@@ -119,9 +120,9 @@ def _without_surplus(value: Any, shape: type[Options]) -> Any:
     return {name: item for name, item in value.items() if name not in surplus}
 
 
-def fingerprint(request: Request, told: str) -> bytes:
+def fingerprint(request: Request, content: str) -> bytes:
     """Return the hash of a request that is stored with an Idempotency-Key."""
-    return hashlib.sha256(f"{request.method} {request.url.path}\n{told}".encode()).digest()
+    return hashlib.sha256(f"{request.method} {request.url.path}\n{content}".encode()).digest()
 
 
 async def received(request: Request, storage: Storage, limit: int) -> Received:
@@ -131,12 +132,12 @@ async def received(request: Request, storage: Storage, limit: int) -> Received:
     job_id = ids.new_id()
     key = audio_keys.upload(job_id)
     content_type = request.headers.get("content-type", "")
-    writer = await run_in_threadpool(storage.writer, key)
+    writer = await in_thread(storage.writer, key)
     try:
         form = await read_form(content_type, request.stream(), writer, max_bytes=limit)
     except BaseException:
-        await run_in_threadpool(writer.abort)
-        await run_in_threadpool(storage.delete, key)
+        await in_thread(writer.abort)
+        await in_thread(storage.delete, key)
         raise
     return Received(form.fields, _stored(form, job_id, key))
 
@@ -149,36 +150,36 @@ def _stored(form: Form, job_id: uuid.UUID, key: str) -> Audio:
 async def discard(storage: Storage, file: Received | None) -> None:
     """Delete the bytes of a file for which no job was created."""
     if file is not None and file.audio.key is not None:
-        await run_in_threadpool(storage.delete, file.audio.key)
+        await in_thread(storage.delete, file.audio.key)
 
 
 def _options_of(fields: list[tuple[str, str]]) -> Options:
     """Parse the fields of a form: list fields may be repeated, or separated by commas."""
-    told: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in fields:
         if name in LIST_FIELDS:
-            told.setdefault(name, []).extend(item.strip() for item in value.split(",") if item.strip())
-        elif name in told:
+            values.setdefault(name, []).extend(item.strip() for item in value.split(",") if item.strip())
+        elif name in values:
             raise InvalidRequest(f"the form has more than one field {name!r}")
         else:
-            told[name] = value
+            values[name] = value
     try:
-        return Options.model_validate(told)
+        return Options.model_validate(values)
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
 
 
-async def submission_of(service: Service, caller: Caller, asked: Asked) -> Submission:
+async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Submission:
     """Return the submission of a single job. Raises errors for what this installation does not support."""
-    options = asked.options
-    model = await checked_options(service.database, service.settings, options)
+    options = parsed.options
+    model = await checked_options(service, options)
     if isinstance(options, SubmitUpload):
         audio = await _resumed(service.database, service.storage, caller.tenant, options)
     elif isinstance(options, SubmitLink):
         audio = _linked(options.audio_url)
     else:
-        assert asked.file is not None
-        audio = asked.file.audio
+        assert parsed.file is not None
+        audio = parsed.file.audio
     return made_of(caller, audio, model, options)
 
 
@@ -187,10 +188,10 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
     batch_id = ids.new_id()
     refused: list[Refused] = []
     items: dict[int, Submission] = {}
-    model = await checked_options(service.database, service.settings, options)
+    model = await checked_options(service, options)
     for number, url in enumerate(options.audio_urls):
         try:
-            audio = _linked(link_of(url))
+            audio = _linked(audio_link(url))
         except ValueError as error:
             refused.append(Refused(number, InvalidRequest.code, f"audio_urls.{number}: {error}"))
         else:
@@ -201,14 +202,13 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
 
 
 def _linked(url: str) -> Audio:
-    name = url.partition("?")[0].rpartition("/")[2][:255] or None
-    return Audio(ids.new_id(), url.partition(":")[0], name, url=url)
+    return Audio(ids.new_id(), url.partition(":")[0], file_names.of_link(url), url=url)
 
 
-async def _resumed(database: Database, storage: Storage, tenant: str, asked: SubmitUpload) -> Audio:
+async def _resumed(database: Database, storage: Storage, tenant: str, body: SubmitUpload) -> Audio:
     """Return the audio of a completed upload: the job takes over the upload's id and its bytes."""
-    upload = await run_in_threadpool(uploads.get, database, ids.parsed(ids.UPLOAD, asked.upload_id), tenant=tenant)
-    upload = await run_in_threadpool(uploads.ensure_complete, database, storage, upload)
+    upload = await in_thread(uploads.get, database, ids.parsed(ids.UPLOAD, body.upload_id), tenant=tenant)
+    upload = await in_thread(uploads.ensure_complete, database, storage, upload)
     if upload.length == 0:
         raise AudioEmpty("the uploaded file is empty")
     key = audio_keys.upload(upload.id)
@@ -232,7 +232,8 @@ def made_of(
         source_kind=audio.kind,
         channels=options.channels,
         audio_track=options.audio_track.lower(),
-        priority=options.priority,
+        options=options.transcription_options(),
+        priority=_priority(caller, options),
         tags=tuple(options.tags),
         url=audio.url,
         name=audio.name,
@@ -251,32 +252,46 @@ def made_of(
     )
 
 
-async def checked_options(database: Database, settings: Settings, options: Options) -> str:
+def _priority(caller: Caller, options: Options) -> int:
+    """The priority of a job. Raises Forbidden for one that the caller's key may not ask for."""
+    if options.priority > caller.max_priority and "priority" in options.model_fields_set:
+        raise Forbidden(f"the highest priority of this key is {caller.max_priority}; {options.priority} was requested")
+    return min(options.priority, caller.max_priority)
+
+
+async def checked_options(service: Service, options: Options) -> str:
     """Return the model to use. Raises UnknownModel, and errors about the requested webhook."""
-    _check_webhook(settings, options)
-    return await known_model(database, settings.model, options.model, options.language)
+    _check_webhook(service.settings, options)
+    if options.webhook_url is not None:
+        await in_thread(service.receivers.check, options.webhook_url, "webhook_url")
+    default, speakers = service.settings.model, bool(options.speakers)
+    return await known_model(service.database, default, options.model, options.language, speakers=speakers)
 
 
-def _check_webhook(settings: Settings, asked: Options) -> None:
+def _check_webhook(settings: Settings, options: Options) -> None:
     """Reject webhooks that could not be signed or have no receiver."""
-    if asked.webhook_events is not None and asked.webhook_url is None:
+    if options.webhook_events is not None and options.webhook_url is None:
         raise InvalidRequest("`webhook_events` requires `webhook_url`")
-    if asked.webhook_url is not None and not settings.webhook_secrets:
+    if options.webhook_url is not None and not settings.webhook_secret:
         raise WebhooksNotConfigured(
             "webhooks to `webhook_url` are not configured, and none is sent unsigned: set "
             "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
         )
 
 
-async def known_model(database: Database, default: str, asked: str | None, language: str | None) -> str:
-    """Return the requested model, or the default one. Raises UnknownModel and UnsupportedLanguage."""
-    model = asked or default
+async def known_model(
+    database: Database, default: str, requested: str | None, language: str | None, *, speakers: bool = False
+) -> str:
+    """Return the requested model, or the default one. Raises UnknownModel, UnsupportedLanguage, SpeakersUnsupported."""
+    model = requested or default
     if model != default:
-        workers = await run_in_threadpool(jobs.live_workers, database)
-        served = {default, *(worker.model for worker in workers)}
+        # A worker that is silent or draining may be restarting: the job waits for it, like one for the default model.
+        workers = await in_thread(jobs.known_workers, database)
+        served = {default, *(known.worker.model for known in workers)}
         if model not in served:
             raise UnknownModel(f"unknown model {model!r}; available: {', '.join(sorted(served))}")
-    if language is not None:
-        card = await run_in_threadpool(jobs.known_card, database, model)
+    if language is not None or speakers:
+        card = await in_thread(jobs.known_card, database, model)
         card.check_language(model, language)
+        card.check_speakers(model, speakers)
     return model

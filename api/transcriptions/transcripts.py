@@ -2,69 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Literal
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
-from api.deps import ReadCaller, ServiceDep, v1_router
+from api.auth.concurrency import TenantThreads
+from api.deps import DatabaseDep, ReadCaller, v1_router
+from api.http.error_responses import errors_of
 from api.http.negotiation import chosen_format
+from api.http.threads import in_thread
 from api.transcriptions.routes import JobId
-from common import jobs
+from api.transcriptions.transcript_schemas import TranscriptOut
+from common import errors, jobs
+from common.db import Database
 from common.job_states import Status
 from common.jobs import Job
-from common.transcript.formats import MEDIA_TYPES, render
+from common.transcript.formats import MEDIA_TYPES, Format, encoded
 from common.transcript.subtitles import SubtitleOptions
 from common.transcript.values import Transcript
 
 router = v1_router("/v1/transcriptions", "transcriptions")
+FormatName = Literal["json", "txt", "srt", "vtt", "ass", "md", "csv", "docx"]
 WRITE_BYTES = 64 * 1024
+# For the OpenAPI document
+TEXT: dict[str, Any] = {"schema": {"type": "string"}}
+BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+FORMATS: dict[str, dict[str, Any]] = {
+    media.partition(";")[0]: {} if form is Format.JSON else BINARY if form is Format.DOCX else TEXT
+    for form, media in MEDIA_TYPES.items()
+}
+# Threads that make transcripts for one tenant at a time, each with a connection while it reads sentences.
+RENDERING = TenantThreads(4)
 
 
 def subtitle_options(
     max_chars: Annotated[
-        int | None, Query(ge=6, le=100, description="Of a line of subtitles; unset: 16 Chinese characters, 42 letters.")
+        int | None,
+        Query(
+            ge=6,
+            le=100,
+            description="Maximum characters per subtitle line. Default: 16 Chinese characters or 42 letters.",
+        ),
     ] = None,
-    max_lines: Annotated[int, Query(ge=1, le=2, description="Of a subtitle.")] = 1,
-    max_seconds: Annotated[float, Query(ge=1, le=30, description="That a subtitle stands, if it can be broken.")] = 7.0,
+    max_lines: Annotated[int, Query(ge=1, le=2, description="Maximum lines of a subtitle.")] = 1,
+    max_seconds: Annotated[
+        float, Query(ge=1, le=30, description="Maximum seconds for which a subtitle is shown, if it can be split.")
+    ] = 7.0,
     speakers: Annotated[
-        bool | None, Query(description="Whether subtitles name their channel; unset: where there are several.")
+        bool | None,
+        Query(description="Whether subtitles, `txt`, `md` and `docx` name speakers or channels. Default: if known."),
+    ] = None,
+    times: Annotated[
+        bool | None,
+        Query(description="Whether `txt`, `md` and `docx` show times. Default: only `md` and `docx` do."),
     ] = None,
 ) -> SubtitleOptions:
-    """Return the layout options of srt, vtt and ass."""
-    return SubtitleOptions(max_chars, max_lines, max_seconds, speakers)
+    """Return the layout options of the formats that people read."""
+    return SubtitleOptions(max_chars, max_lines, max_seconds, speakers, times)
 
 
 @router.get(
     "/{transcription_id}/transcript",
     response_class=StreamingResponse,
-    responses={200: {"content": {media.partition(";")[0]: {} for media in MEDIA_TYPES.values()}}},
+    response_description="The transcript in the requested format.",
+    responses={
+        200: {"model": TranscriptOut, "content": FORMATS},
+        **errors_of(errors.NotAcceptable, errors.NotReady, errors.NoTranscript, errors.Expired),
+    },
 )
 def get_transcript(
     request: Request,
-    service: ServiceDep,
+    database: DatabaseDep,
     caller: ReadCaller,
     job_id: JobId,
     options: Annotated[SubtitleOptions, Depends(subtitle_options)],
-    form: Annotated[Literal["json", "txt", "srt", "vtt", "ass"] | None, Query(alias="format")] = None,
+    form: Annotated[FormatName | None, Query(alias="format")] = None,
     partial: bool = False,
     text: Annotated[
-        Literal["edited", "machine"], Query(description="`machine`: without what people corrected.")
+        Literal["edited", "machine"], Query(description="`machine`: the recognised text without corrections.")
     ] = "edited",
 ) -> StreamingResponse:
-    """The transcript, in the form that `format` or the `Accept` header asks for, as people corrected it."""
+    """The transcript with corrections, in the format given by `format` or the `Accept` header."""
     chosen = chosen_format(form, request.headers.get("accept"))
-    job = jobs.readable(jobs.get(service.database, job_id, tenant=caller.tenant), partial=partial)
-    sentences = jobs.sentences(service.database, job, machine=text == "machine")
-    pieces = render(chosen, head_of(job), sentences, options)
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=partial)
+    pieces = file_of(database, job, chosen, options, machine=text == "machine")
     headers = {
         "Content-Disposition": _named(job, chosen.value),
         "Vary": "Accept",
         "X-Paraqueue-Model": job.result.model if job.result else job.model,
     }
-    return StreamingResponse(in_blocks(pieces), headers=headers, media_type=MEDIA_TYPES[chosen])
+    blocks = in_turns(pieces, caller.tenant)
+    return StreamingResponse(blocks, headers=headers, media_type=MEDIA_TYPES[chosen])
+
+
+def file_of(
+    database: Database, job: Job, form: Format, options: SubtitleOptions, *, machine: bool = False
+) -> Iterator[bytes]:
+    """Yield the bytes of a transcript's file; `machine`: without corrections."""
+    head = replace(head_of(job), speakers=jobs.speakers(database, job))
+    return encoded(form, head, jobs.sentences(database, job, machine=machine), options)
 
 
 def _named(job: Job, ending: str) -> str:
@@ -87,15 +127,28 @@ def head_of(job: Job) -> Transcript:
         no_speech=result.no_speech if result else False,
         partial=job.status is not Status.COMPLETED,
         warnings=job.recording.warnings,
+        name=job.source.name,
+        created_at=job.created_at,
     )
 
 
-def in_blocks(pieces: Iterator[str]) -> Iterator[bytes]:
+def _in_blocks(pieces: Iterable[str | bytes]) -> Iterator[bytes]:
     """Combine sentences into blocks: each write to the socket costs a thread switch."""
     block = bytearray()
     for piece in pieces:
-        block += piece.encode()
+        block += piece.encode() if isinstance(piece, str) else piece
         if len(block) >= WRITE_BYTES:
             yield bytes(block)
             block.clear()
     yield bytes(block)
+
+
+async def in_turns(pieces: Iterable[str | bytes], tenant: str) -> AsyncIterator[bytes]:
+    """Make blocks in threads, few at a time for each tenant: however many transcripts one reads, others get threads."""
+    blocks, turns = _in_blocks(pieces), RENDERING.of(tenant)
+    while True:
+        async with turns:
+            block = await in_thread(next, blocks, None)
+        if block is None:
+            return
+        yield block

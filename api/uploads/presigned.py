@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import ServiceDep, SubmitCaller, v1_router
+from api.deps import DatabaseDep, SettingsDep, StorageDep, SubmitCaller, v1_router
+from api.http.error_responses import OF_STORING, errors_of
 from api.uploads import tus
 from api.uploads.routes import HOUR_SECONDS, UploadId, room_of
-from common import uploads
+from common import errors, uploads
 from common.errors import UploadTooLarge
 from common.uploads import Upload
 
@@ -24,12 +25,12 @@ class PresignedCreate(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    bytes: int = Field(ge=1, le=2**53, description="Its size: the store takes no other one.")
+    bytes: int = Field(ge=1, le=2**53, description="Exact size of the file; the store accepts no other size.")
     name: Annotated[str, StringConstraints(max_length=1024, pattern=r"^[^\x00]*$")] | None = None
 
 
 class PartOut(BaseModel):
-    """Where so many bytes go, by PUT."""
+    """A PUT request for one part."""
 
     number: int
     bytes: int
@@ -44,35 +45,51 @@ class PresignedUpload(BaseModel):
     bytes: int | None
     complete: bool
     expires_at: datetime
-    parts: list[PartOut] = Field(description="One PUT for each, in any order; none when it is complete.")
+    parts: list[PartOut] = Field(
+        description="One PUT request for each, in any order; empty when the upload is complete."
+    )
 
 
-@router.post("/presigned", status_code=201)
-def begin(service: ServiceDep, caller: SubmitCaller, asked: PresignedCreate) -> PresignedUpload:
+@router.post("/presigned", status_code=201, responses=errors_of(errors.QuotaExceeded, *OF_STORING))
+def create_presigned_upload(
+    database: DatabaseDep, storage: StorageDep, settings: SettingsDep, caller: SubmitCaller, body: PresignedCreate
+) -> PresignedUpload:
     """Addresses to PUT a file to: one up to 64 MiB, else one for each part. Then call `complete`."""
     limit = caller.limits.max_upload_bytes
-    if asked.bytes > limit:
+    if body.bytes > limit:
         raise UploadTooLarge(f"the file is larger than the limit of {limit} bytes")
     upload, parts = uploads.begin_direct(
-        service.database,
-        service.storage,
+        database,
+        storage,
         tenant=caller.tenant,
         key_id=caller.key_id,
-        length=asked.bytes,
-        name=tus.plain_name(asked.name or ""),
-        room=room_of(service, caller),
-        seconds=min(service.settings.upload_retention_hours * HOUR_SECONDS, LONGEST_SECONDS),
+        length=body.bytes,
+        name=tus.plain_name(body.name or ""),
+        room=room_of(settings, caller),
+        seconds=min(settings.upload_retention_hours * HOUR_SECONDS, LONGEST_SECONDS),
     )
     return _shown(upload, [PartOut(number=part.number, bytes=part.size, url=part.url) for part in parts])
 
 
-@router.post("/{upload_id}/complete")
-def complete(service: ServiceDep, caller: SubmitCaller, upload_id: UploadId) -> PresignedUpload:
+@router.post(
+    "/{upload_id}/complete",
+    responses=errors_of(
+        errors.UploadIncomplete,
+        errors.UploadTooLarge,
+        errors.WrongState,
+        errors.UploadLocked,
+        errors.Expired,
+        *OF_STORING,
+    ),
+)
+def complete_presigned_upload(
+    database: DatabaseDep, settings: SettingsDep, storage: StorageDep, caller: SubmitCaller, upload_id: UploadId
+) -> PresignedUpload:
     """After the last PUT: checks that all bytes came, no more and no less. Then `upload_id` can be submitted."""
-    seconds = service.settings.upload_retention_hours * HOUR_SECONDS
+    seconds = settings.upload_retention_hours * HOUR_SECONDS
     upload = uploads.complete_direct(
-        service.database,
-        service.storage,
+        database,
+        storage,
         upload_id,
         tenant=caller.tenant,
         limit=caller.limits.max_upload_bytes,

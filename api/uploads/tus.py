@@ -17,6 +17,13 @@ from common.uploads import ALGORITHMS, Checksum, Upload
 VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,creation-defer-length,termination,expiration,checksum"
 MEDIA_TYPE = "application/offset+octet-stream"
+# For the OpenAPI document
+ABILITY_HEADERS = {
+    "Tus-Version": {"description": "Versions of the protocol.", "schema": {"type": "string"}},
+    "Tus-Extension": {"description": "Supported extensions.", "schema": {"type": "string"}},
+    "Tus-Checksum-Algorithm": {"description": "For `Upload-Checksum`.", "schema": {"type": "string"}},
+    "Tus-Max-Size": {"description": "Maximum size of a file in bytes.", "schema": {"type": "integer"}},
+}
 METADATA_CHARACTERS = 4096
 NAME_CHARACTERS = 255
 
@@ -43,18 +50,18 @@ def abilities(max_bytes: int) -> dict[str, str]:
 
 def standing(upload: Upload) -> dict[str, str]:
     """Return the headers that describe an upload's progress, for HEAD and for the responses to POST and PATCH."""
-    told = {
+    headers = {
         "Upload-Offset": str(upload.received),
         "Upload-Expires": format_datetime(upload.expires_at, usegmt=True),
         "Cache-Control": "no-store",
     }
     if upload.length is None:
-        told["Upload-Defer-Length"] = "1"
+        headers["Upload-Defer-Length"] = "1"
     else:
-        told["Upload-Length"] = str(upload.length)
+        headers["Upload-Length"] = str(upload.length)
     if upload.metadata is not None:
-        told["Upload-Metadata"] = upload.metadata
-    return told
+        headers["Upload-Metadata"] = upload.metadata
+    return headers
 
 
 def number(request: Request, name: str) -> int | None:
@@ -90,17 +97,17 @@ def metadata(request: Request) -> tuple[str | None, str | None]:
         return None, None
     if len(text) > METADATA_CHARACTERS:
         raise InvalidRequest(f"`Upload-Metadata` has more than {METADATA_CHARACTERS} characters")
-    told: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for pair in text.split(","):
         key, _, encoded = pair.strip().partition(" ")
         try:
             value = base64.b64decode(encoded.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             raise InvalidRequest("`Upload-Metadata` is not a list of keys with values in base64") from None
-        if not key or key in told or not key.isascii():
+        if not key or key in fields or not key.isascii():
             raise InvalidRequest("`Upload-Metadata` has a key that is empty, not ASCII, or there twice")
-        told[key] = value
-    return text, plain_name(told.get("filename") or told.get("name") or "")
+        fields[key] = value
+    return text, plain_name(fields.get("filename") or fields.get("name") or "")
 
 
 def plain_name(name: str) -> str | None:

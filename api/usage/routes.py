@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from api.deps import ReadCaller, ServiceDep, v1_router
+from api.deps import DatabaseDep, ReadCaller, v1_router
 from api.http.datetimes import Moment
 from api.usage.schemas import UsageList, UsageOut, usage_out
 from common import jobs, keys
@@ -24,27 +24,31 @@ CSV = "text/csv"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-@router.get("", response_model=UsageList, responses={200: {"content": {CSV: {}}}})
-def usage(
+@router.get("", response_model=UsageList, responses={200: {"content": {CSV: {"schema": {"type": "string"}}}}})
+def get_usage(
     request: Request,
-    service: ServiceDep,
+    database: DatabaseDep,
     caller: ReadCaller,
     group_by: Annotated[str, Query(max_length=100, description="Some of `key,tag,day,model,tenant`.")] = "",
-    start: Annotated[Moment | None, Query(alias="from", description="Unset: this month's first day.")] = None,
+    start: Annotated[
+        Moment | None, Query(alias="from", description="Default: the first day of the current month.")
+    ] = None,
     end: Annotated[Moment | None, Query(alias="to", description="Unset: now.")] = None,
-    all_tenants: Annotated[bool, Query(description="For the operator: of all tenants, not only its own.")] = False,
+    all_tenants: Annotated[
+        bool, Query(description="Report all tenants, not only the caller's; for the operator only.")
+    ] = False,
     form: Annotated[Literal["json", "csv"] | None, Query(alias="format")] = None,
 ) -> Response:
-    """Runs that ended from `from` on and before `to`, in groups. Days are those of UTC."""
+    """Usage of runs that ended between `from` (inclusive) and `to` (exclusive), grouped. Days are UTC."""
     if all_tenants and not caller.operator:
         raise Forbidden("only the operator may see the usage of all tenants")
     now = datetime.now(UTC)
     start = start or now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
     end = end or now
     tenant = None if all_tenants else caller.tenant
-    found = jobs.usage(service.database, tenant, group_by=_dimensions(group_by), start=start, end=end)
-    names = keys.names_of(service.database, {item.key_id for item in found if item.key_id is not None})
-    data = [usage_out(item, names.get(item.key_id) if item.key_id else None) for item in found]
+    rows = jobs.usage(database, tenant, group_by=_dimensions(group_by), start=start, end=end)
+    names = keys.names_of(database, {item.key_id for item in rows if item.key_id is not None})
+    data = [usage_out(item, names.get(item.key_id) if item.key_id else None) for item in rows]
     if form == "csv" or (form is None and CSV in request.headers.get("accept", "")):
         headers = {"Content-Disposition": 'attachment; filename="usage.csv"', "Vary": "Accept"}
         return Response(_csv(data), headers=headers, media_type=f"{CSV}; charset=utf-8")

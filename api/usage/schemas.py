@@ -13,7 +13,7 @@ MILLISECONDS_PER_MINUTE = 60_000
 
 
 class UsageOut(BaseModel):
-    """What the runs of one group came to; what was not grouped by is null."""
+    """Totals of the runs of one group; dimensions that were not grouped by are null."""
 
     tenant: str | None
     key_id: str | None
@@ -21,7 +21,7 @@ class UsageOut(BaseModel):
     tag: str | None
     day: date | None
     model: str | None
-    jobs: int = Field(description="Runs that ended: a retried job counts once for each.")
+    jobs: int = Field(description="Runs that ended; each retry of a job is a run.")
     completed: int
     failed: int
     canceled: int

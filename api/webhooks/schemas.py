@@ -32,19 +32,20 @@ class WebhookCreate(BaseModel):
 
     url: WebhookUrl
     events: Events = Field(
-        default=[event.value for event in DEFAULT_EVENTS], description="`transcription.progress` only if asked for."
+        default=[event.value for event in DEFAULT_EVENTS],
+        description="`transcription.progress` is sent only if listed.",
     )
     description: Description = ""
 
 
 class WebhookUpdate(BaseModel):
-    """What to change; what is missing or null stays as it is."""
+    """Changes of an endpoint; missing and null values leave it unchanged."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: WebhookUrl | None = None
     events: Events | None = None
-    enabled: bool | None = Field(None, description="False gives up the deliveries that wait; they can be replayed.")
+    enabled: bool | None = Field(None, description="False abandons pending deliveries; they can be replayed.")
     description: Description | None = None
 
 
@@ -54,7 +55,11 @@ class SecretRotate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     overlap_hours: float = Field(
-        24, allow_inf_nan=False, ge=0, le=MAX_OVERLAP_HOURS, description="So long both secrets sign."
+        24,
+        allow_inf_nan=False,
+        ge=0,
+        le=MAX_OVERLAP_HOURS,
+        description="Hours during which deliveries are signed with both secrets.",
     )
 
 
@@ -63,8 +68,8 @@ class ReplaySince(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    since: Moment = Field(description="Events from this time on.")
-    only_dead: bool = Field(False, description="Only those that were given up.")
+    since: Moment = Field(description="Replay events from this time on.")
+    only_dead: bool = Field(False, description="Replay only deliveries that were abandoned.")
 
 
 class Webhook(BaseModel):
@@ -76,8 +81,8 @@ class Webhook(BaseModel):
     description: str
     events: list[str]
     enabled: bool
-    disabled_reason: str | None = Field(description="Why the service disabled it; null if a person did.")
-    previous_secret_until: datetime | None = Field(description="Until then two secrets sign.")
+    disabled_reason: str | None = Field(description="Reason if the service disabled the endpoint; null if a user did.")
+    previous_secret_until: datetime | None = Field(description="Until then, deliveries are signed with two secrets.")
     created_at: datetime
     updated_at: datetime
 
@@ -85,7 +90,7 @@ class Webhook(BaseModel):
 class WebhookWithSecret(Webhook):
     """An endpoint with its secret, which is shown this once."""
 
-    secret: str = Field(description="`whsec_…`, for verifying signatures. It cannot be read again.")
+    secret: str = Field(description="`whsec_…`, for verifying signatures. It is shown only once.")
 
 
 class WebhookList(BaseModel):
@@ -98,25 +103,25 @@ class WebhookList(BaseModel):
 class DeliveryOut(BaseModel):
     """One event for one receiver."""
 
-    id: str = Field(description="Also the `webhook-id` of every try.")
+    id: str = Field(description="Also the `webhook-id` header of every attempt.")
     object: Literal["webhook.delivery"] = "webhook.delivery"
     type: str
     webhook_id: str | None = Field(description="Null for a transcription's own `webhook_url`.")
     transcription_id: str | None = Field(
-        description="Null for tests and batches, and after the transcription was deleted."
+        description="Null for tests and batches, and if the transcription was deleted."
     )
     batch_id: str | None = Field(description="The batch, for `batch.completed`.")
     url: str | None = Field(description="A transcription's own `webhook_url`, without its query.")
     status: DeliveryStatus
     attempts: int
-    last_status: int | None = Field(description="HTTP status of the last answer; null if there was none.")
-    last_error: str | None = Field(description="Why the last try failed.")
+    last_status: int | None = Field(description="HTTP status of the last response; null if there was none.")
+    last_error: str | None = Field(description="Reason why the last attempt failed.")
     last_answer: str | None = Field(
-        description="The first bytes of the last answer; null for keys without the scope `admin`."
+        description="First bytes of the last response; null for keys without the scope `admin`."
     )
     created_at: datetime
     last_attempt_at: datetime | None
-    next_attempt_at: datetime | None = Field(description="Null unless it is pending.")
+    next_attempt_at: datetime | None = Field(description="Null unless the delivery is pending.")
     delivered_at: datetime | None
 
 
@@ -124,7 +129,7 @@ class DeliveryList(BaseModel):
     """Some deliveries, newest first."""
 
     data: list[DeliveryOut]
-    next: str | None = Field(description="Give it as `after` for the next page; null at the end.")
+    next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
 class Replayed(BaseModel):
@@ -144,8 +149,8 @@ def with_secret(endpoint: Endpoint, secret: str) -> WebhookWithSecret:
 
 
 def _fields(endpoint: Endpoint) -> dict[str, object]:
-    told = {name: getattr(endpoint, name) for name in Webhook.model_fields if name not in {"id", "object"}}
-    return {**told, "id": endpoint.public_id, "events": list(endpoint.events)}
+    fields = {name: getattr(endpoint, name) for name in Webhook.model_fields if name not in {"id", "object"}}
+    return {**fields, "id": endpoint.public_id, "events": list(endpoint.events)}
 
 
 def delivery_out(delivery: Delivery, *, with_answer: bool) -> DeliveryOut:

@@ -58,19 +58,19 @@ class FunasrOnnx:
         samples = decoded(file, self._ffmpeg)
         started = time.perf_counter()
         segments = sorted(self._vad(samples)[0], key=lambda segment: segment[1] - segment[0])
-        heard: list[tuple[int, str, int]] = []
+        recognised: list[tuple[int, str, int]] = []
         begun = self._note("VAD", started)
         for first in range(0, len(segments), self._batch):
             group = segments[first : first + self._batch]
             pieces = [samples[begin * SAMPLE_RATE // 1000 : end * SAMPLE_RATE // 1000] for begin, end in group]
             results = self._recognise([np.asarray(piece) for piece in pieces])
-            told = [(result["preds"], len(result["timestamp"])) for result in results]
-            heard += [(begin, *one) for (begin, _), one in zip(group, told, strict=True)]
+            batch = [(result["preds"], len(result["timestamp"])) for result in results]
+            recognised += [(begin, *one) for (begin, _), one in zip(group, batch, strict=True)]
         begun = self._note("recognition", begun)
-        plain = " ".join(text for _, text, _ in sorted(heard) if text)
+        plain = " ".join(text for _, text, _ in sorted(recognised) if text)
         text = self._punctuate(plain)[0] if plain else ""
         self._note("punctuation", begun)
-        return text, sum(count for _, _, count in heard)
+        return text, sum(count for _, _, count in recognised)
 
     def _note(self, stage: str, started: float) -> float:
         now = time.perf_counter()

@@ -27,8 +27,8 @@ class FunasrTexts:
 
     def run(self, files: Sequence[str]) -> Outcome:
         """Transcribe random recordings; `files` are their numbers."""
-        found = [self._one(int(number)) for number in files]
-        return Outcome([one["text"] for one in found], 0, {"times": [one["times"] for one in found]})
+        outputs = [self._one(int(number)) for number in files]
+        return Outcome([one["text"] for one in outputs], 0, {"times": [one["times"] for one in outputs]})
 
     def _one(self, number: int) -> Found:
         audio = random_file(number).samples.astype(np.float32) / 32768

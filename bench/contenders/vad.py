@@ -24,17 +24,17 @@ class OurVad:
     def __init__(self, spec: Spec) -> None:
         import torch
 
-        from worker.engine import engine
+        from worker.engine.assembly import vad_of
         from worker.engine.bundles import loading
         from worker.engine.bundles.bundles import from_directory
 
         torch.set_num_threads(spec.threads)
         self._ffmpeg = spec.ffmpeg
-        self._vad = engine._vad(loading.load(from_directory(spec.bundle), spec.device))
+        self._vad = vad_of(loading.load(from_directory(spec.bundle), spec.device))
 
     def run(self, files: Sequence[str]) -> Outcome:
         """Process one file after the other."""
-        found, seconds = [], 0.0
+        per_file, seconds = [], 0.0
         for file in files:
             samples = (decoded(file, self._ffmpeg) * 32768).astype(np.int16)
             started = time.perf_counter()
@@ -44,8 +44,8 @@ class OurVad:
                 segments += stream.accept(samples[first : first + BLOCK_SAMPLES])
             segments += stream.finish()
             seconds += time.perf_counter() - started
-            found.append([list(segment) for segment in segments])
-        return Outcome([], 0, {"seconds": seconds, "segments": found})
+            per_file.append([list(segment) for segment in segments])
+        return Outcome([], 0, {"seconds": seconds, "segments": per_file})
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
         """Measure the endpoint detector alone over hours of decisions, fed as a stream does."""
@@ -77,14 +77,14 @@ class FunasrVad:
 
     def run(self, files: Sequence[str]) -> Outcome:
         """Process one file after the other."""
-        found, seconds = [], 0.0
+        per_file, seconds = [], 0.0
         for file in files:
             samples = decoded(file, self._ffmpeg)
             started = time.perf_counter()
             result = self._model.generate(input=samples, dynamic_silence=False)
             seconds += time.perf_counter() - started
-            found.append([list(map(int, segment)) for segment in result[0]["value"]])
-        return Outcome([], 0, {"seconds": seconds, "segments": found})
+            per_file.append([list(map(int, segment)) for segment in result[0]["value"]])
+        return Outcome([], 0, {"seconds": seconds, "segments": per_file})
 
     def stages(self, _: Sequence[str]) -> dict[str, float]:
         """Not measured: its stages are not accessible from outside."""

@@ -7,11 +7,9 @@ from common.jobs.accounting.quota import Allowance, Quota
 from common.jobs.accounting.usage import Dimension, Usage, usage
 from common.jobs.job import Attempt, Job, JobFailure, Result, Source
 from common.jobs.lifecycle.attempts import (
-    Claim,
     LeaseLost,
     Progress,
     Renewal,
-    claim,
     commit_part,
     give_up_lease,
     record_audio,
@@ -27,13 +25,17 @@ from common.jobs.lifecycle.batches import (
     get_batch,
     submit_batch,
 )
+from common.jobs.lifecycle.claims import Claim, Holder, claim
 from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import complete_from_duplicate, find_duplicate, find_or_submit
+from common.jobs.lifecycle.links import claim_links
 from common.jobs.lifecycle.outcomes import (
+    FetchedAudio,
     Finished,
     abandon_claim,
     complete,
     fail,
+    hand_over,
     release,
     stop_canceled,
     try_again,
@@ -48,6 +50,7 @@ from common.jobs.lifecycle.retention import (
     expire_results,
     expire_usage,
 )
+from common.jobs.lifecycle.speakers import Attributed, speaker_windows
 from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
@@ -55,6 +58,7 @@ from common.jobs.reading.edits import correct
 from common.jobs.reading.read import (
     Page,
     attempts,
+    check_kept,
     get,
     get_with_attempts,
     page,
@@ -64,6 +68,7 @@ from common.jobs.reading.read import (
     sentences_after,
 )
 from common.jobs.reading.search import Hit, Hits, search
+from common.jobs.reading.speakers import assign_sentence, merge_speakers, name_speaker, speakers
 from common.jobs.scheduling.dispatch import dispatch
 from common.jobs.scheduling.dispatcher import Dispatcher
 from common.jobs.scheduling.estimates import Estimate, Estimates
@@ -84,6 +89,7 @@ from common.jobs.scheduling.workers import (
 __all__ = [
     "Allowance",
     "Attempt",
+    "Attributed",
     "Batch",
     "BatchPage",
     "BatchSubmission",
@@ -93,9 +99,11 @@ __all__ = [
     "Drain",
     "Estimate",
     "Estimates",
+    "FetchedAudio",
     "Finished",
     "Hit",
     "Hits",
+    "Holder",
     "Job",
     "JobFailure",
     "LeaseLost",
@@ -118,10 +126,13 @@ __all__ = [
     "WorkerState",
     "abandon_claim",
     "ask_to_drain",
+    "assign_sentence",
     "attempts",
     "batch_page",
     "cancel",
+    "check_kept",
     "claim",
+    "claim_links",
     "commit_part",
     "complete",
     "complete_from_duplicate",
@@ -144,9 +155,12 @@ __all__ = [
     "get_batch",
     "get_with_attempts",
     "give_up_lease",
+    "hand_over",
     "known_card",
     "known_workers",
     "live_workers",
+    "merge_speakers",
+    "name_speaker",
     "page",
     "queue_stats",
     "readable",
@@ -163,6 +177,8 @@ __all__ = [
     "sentence",
     "sentences",
     "sentences_after",
+    "speaker_windows",
+    "speakers",
     "stop_canceled",
     "submit",
     "submit_batch",

@@ -14,13 +14,14 @@ from common import ids
 from common.job_states import TERMINAL, Stage, Status
 from common.models import AttemptRow, JobRow
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_of, warnings_of
+from common.transcription_options import TranscriptionOptions, options_of
 
 # For statements of hot paths, which are built once.
 JOBS = cast(Table, JobRow.__table__)
 # The columns of `Job`, in the order of its fields.
 _OWN = (
     *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "audio_track"),
-    *("priority", "tags"),
+    *("options", "priority", "tags"),
     *("webhook_url", "batch_id", "dedupe", "deduplicated_from"),
 )
 _SOURCE = ("source_kind", "source_url", "source_name", "audio_key", "audio_bytes", "audio_sha256")
@@ -50,7 +51,7 @@ class JobFailure:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the audio comes from and, once it is stored, where its bytes are."""
+    """The origin of the audio and, once it is stored, its storage key."""
 
     kind: str
     url: str | None
@@ -85,6 +86,7 @@ class Job:
     model: str
     channels: str
     audio_track: str
+    options: TranscriptionOptions
     priority: int
     tags: tuple[str, ...]
     webhook_url: str | None
@@ -113,7 +115,7 @@ class Job:
 
     @property
     def terminal(self) -> bool:
-        """Whether the job is in a state that it does not leave by itself."""
+        """Whether the state is terminal."""
         return self.status in TERMINAL
 
     @property
@@ -164,12 +166,12 @@ def _job(values: tuple[Any, ...]) -> Job:
     source, values = values[: len(_SOURCE)], values[len(_SOURCE) :]
     progress, values = values[: len(_PROGRESS)], values[len(_PROGRESS) :]
     failure, (*result, result_deleted_at, tracks, warnings) = values[: len(_FAILURE)], values[len(_FAILURE) :]
-    *first, status, stage, model, channels, audio_track, priority, tags, webhook_url, batch_id, dedupe, copy_of = own
+    first, (status, stage, model, channels, audio_track, options, priority, tags, *others) = own[:4], own[4:]
     fields = [
         *first,
         Status(status),
         Stage(stage) if stage else None,
-        *(model, channels, audio_track, priority, tuple(tags), webhook_url, batch_id, dedupe, copy_of),
+        *(model, channels, audio_track, options_of(options), priority, tuple(tags), *others),
         Source(*source),
         *progress,
         _failure_of(*failure),

@@ -1,4 +1,4 @@
-"""API keys: who may call, for which tenant, and how much. A key is shown once; what is kept is its hash."""
+"""API keys, with their tenant, scopes and limits. A key is shown once; only its hash is stored."""
 
 from common.keys.rows import (
     ADMIN_KEY_ID,
@@ -15,11 +15,22 @@ from common.keys.rows import (
     revoke,
     rotate,
 )
-from common.keys.values import ALL_SCOPES, ApiKey, KeyPage, Maker, NewKey, Scope
+from common.keys.values import (
+    ALL_SCOPES,
+    DEFAULT_PRIORITY,
+    HIGHEST_PRIORITY,
+    ApiKey,
+    KeyPage,
+    Maker,
+    NewKey,
+    Scope,
+)
 
 __all__ = [
     "ADMIN_KEY_ID",
     "ALL_SCOPES",
+    "DEFAULT_PRIORITY",
+    "HIGHEST_PRIORITY",
     "HINT_CHARACTERS",
     "ApiKey",
     "KeyPage",

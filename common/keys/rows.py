@@ -1,4 +1,4 @@
-"""The rows of API keys: made, found, rotated and revoked."""
+"""API keys in the database: create, authenticate, list, rotate, revoke."""
 
 from __future__ import annotations
 
@@ -15,44 +15,53 @@ from sqlalchemy.orm import Session
 from common import cursors, ids, tenants
 from common.db import Database
 from common.errors import NotFound, Unauthenticated, WrongState
-from common.keys.values import ALL_SCOPES, ApiKey, KeyPage, Maker, NewKey, Scope
+from common.keys.values import (
+    ALL_SCOPES,
+    DEFAULT_PRIORITY,
+    HIGHEST_PRIORITY,
+    ApiKey,
+    KeyPage,
+    Maker,
+    NewKey,
+    Scope,
+)
 from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 from common.tenants import OwnLimits
 
 SECRET_BYTES = 32
-# Enough of a key to know it again among others, and no help in guessing the rest of 256 bits.
+# Enough characters to recognise a key, and no help in guessing the remaining 256 bits.
 HINT_CHARACTERS = len(API_KEY_PREFIX) + 4
-# A statement and a dead row for every call would cost more than knowing the second is worth.
+# Exact times would cost an UPDATE and a dead row per call.
 LAST_USED_SECONDS = 60
 MAX_KEYS_OF_TENANT = 1000
 REVOKED_SHOWN_SECONDS = 30 * 24 * 3600
-# The key that stands in the settings; its row has always this id, so that a changed setting replaces it.
+# The key from the settings. Its row has a fixed id, so that a changed setting replaces it.
 ADMIN_KEY_ID = uuid.uuid5(uuid.NAMESPACE_URL, "urn:paraqueue:admin-key")
-# Any number that is not that of another advisory lock.
+# An arbitrary number that no other advisory lock uses.
 ADMIN_KEY_LOCK = 0x7061_6B65
 
 
 def new_secret() -> str:
-    """A key: 256 random bits behind a prefix by which secret scanners find it."""
+    """Return a new key: 256 random bits after a prefix that secret scanners recognise."""
     return API_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest_of(secret: str) -> bytes:
-    """What is kept of a key.
+    """Return the hash under which a key is stored.
 
-    SHA-256 and no slow password hash: those make guessing dear where people choose passwords. Nobody guesses
-    256 random bits, however fast the hash is, and a slow one would be paid for at every call.
+    Plain SHA-256 suffices: slow password hashes protect guessable passwords, but 256 random bits cannot be guessed,
+    and a slow hash would cost time in every call.
     """
     return hashlib.sha256(secret.encode()).digest()
 
 
 def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple[ApiKey, str]:
-    """Make a key, and its tenant if that is new. The secret is returned here and never again.
+    """Create a key, and its tenant if necessary. The secret cannot be read later.
 
-    Raises InvalidRequest for a name that no tenant can have; WrongState where the tenant has too many keys; Forbidden
-    for a key that would outlive or outrank its maker (None: the operator at the machine).
+    Raises InvalidRequest for an invalid tenant name; WrongState if the tenant has too many keys; Forbidden if the key
+    would expire later or have more rights than its maker (None: the operator's command line).
     """
     if maker is not None:
         new = maker.bounded(new)
@@ -68,7 +77,7 @@ def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple
 
 
 def ensure_admin_key(database: Database, secret: str | None) -> None:
-    """Make the key of the settings work, with all scopes for the default tenant; without one, none of them works."""
+    """Store the admin key from the settings, with all scopes for the default tenant; revoke it if it is unset."""
     if secret is None:
         with database.transaction() as session:
             session.execute(
@@ -77,10 +86,11 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
                 .values(revoked_at=func.now())
             )
         return
-    new = NewKey("PARAQUEUE_ADMIN_KEY", DEFAULT_TENANT, ALL_SCOPES)
+    new = NewKey("PARAQUEUE_ADMIN_KEY", DEFAULT_TENANT, ALL_SCOPES, max_priority=HIGHEST_PRIORITY)
     anew = {"hash": digest_of(secret), "hint": secret[:HINT_CHARACTERS], "revoked_at": None, "previous_hash": None}
     with database.transaction() as session:
-        # One at a time: the conflict clause below covers the id only, and two first calls also collide on the hash.
+        # Serialised: the conflict clause below covers only the id, but two concurrent first calls also collide on the
+        # hash.
         session.execute(select(func.pg_advisory_xact_lock(ADMIN_KEY_LOCK)))
         tenants.ensure(session, new.tenant)
         statement = insert(ApiKeyRow).values(**_values(new, secret), id=ADMIN_KEY_ID)
@@ -94,9 +104,9 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
 
 
 def authenticated(database: Database, digest: bytes) -> tuple[ApiKey, OwnLimits]:
-    """The key with this hash, which is noted as used, and its tenant's limits.
+    """Return the key with this hash and its tenant's limits, and record that the key was used.
 
-    Raises Unauthenticated: unknown, revoked or expired.
+    Raises Unauthenticated if the key is unknown, revoked or expired.
     """
     before = (ApiKeyRow.previous_hash == digest) & (ApiKeyRow.previous_until > func.now())
     return _usable(database, or_(ApiKeyRow.hash == digest, before))
@@ -108,10 +118,10 @@ def _usable(database: Database, which: ColumnElement[bool]) -> tuple[ApiKey, Own
     unnoted = ApiKeyRow.last_used_at.is_(None) | (ApiKeyRow.last_used_at < long_ago)
     with database.transaction() as session:
         keys = select(ApiKeyRow, TenantRow, expired, unnoted).join(TenantRow, TenantRow.name == ApiKeyRow.tenant)
-        found = session.execute(keys.where(which)).one_or_none()
-        if found is None:
+        key_row = session.execute(keys.where(which)).one_or_none()
+        if key_row is None:
             raise Unauthenticated("there is no such API key")
-        row, tenant, is_expired, is_unnoted = found
+        row, tenant, is_expired, is_unnoted = key_row
         if row.revoked_at is not None:
             raise Unauthenticated("the API key was revoked")
         if is_expired:
@@ -124,13 +134,13 @@ def _usable(database: Database, which: ColumnElement[bool]) -> tuple[ApiKey, Own
 
 
 def get_key(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """One key. Raises NotFound, also for a key of another tenant than the one named."""
+    """Return a key. Raises NotFound, also if it belongs to another tenant than the given one."""
     with database.transaction() as session:
         return _key_of(_existing(session, key_id, tenant))
 
 
 def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
-    """The keys of a tenant, or of all, newest first; revoked ones too."""
+    """Return the keys of one tenant or of all, newest first, including revoked keys."""
     statement = select(ApiKeyRow).order_by(ApiKeyRow.created_at.desc(), ApiKeyRow.id.desc())
     if tenant is not None:
         statement = statement.where(ApiKeyRow.tenant == tenant)
@@ -139,7 +149,7 @@ def all_keys(database: Database, *, tenant: str | None = None) -> list[ApiKey]:
 
 
 def key_page(database: Database, *, tenant: str | None, after: str | None = None, limit: int = 100) -> KeyPage:
-    """A page of the keys of a tenant, or of all, without those that were revoked long ago.
+    """Return a page of the keys of one tenant or of all, without keys revoked more than a month ago.
 
     Raises InvalidRequest for a cursor that is not ours.
     """
@@ -155,22 +165,22 @@ def key_page(database: Database, *, tenant: str | None, after: str | None = None
     if after is not None:
         statement = statement.where(tuple_(ApiKeyRow.created_at, ApiKeyRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
-        found = [_key_of(row) for row in session.scalars(statement)]
-    more = cursors.encoded(found[limit - 1].created_at, found[limit - 1].id) if len(found) > limit else None
-    return KeyPage(tuple(found[:limit]), more)
+        page = [_key_of(row) for row in session.scalars(statement)]
+    more = cursors.encoded(page[limit - 1].created_at, page[limit - 1].id) if len(page) > limit else None
+    return KeyPage(tuple(page[:limit]), more)
 
 
 def names_of(database: Database, key_ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
-    """What the keys among these ids are called."""
+    """Return the names of the keys with these ids."""
     with database.transaction() as session:
         rows = session.execute(select(ApiKeyRow.id, ApiKeyRow.name).where(ApiKeyRow.id.in_(list(key_ids))))
         return {row.id: row.name for row in rows}
 
 
 def revoke(database: Database, key_id: uuid.UUID, *, tenant: str | None = None) -> ApiKey:
-    """End a key for good, with all keys that were made with it; asking twice is fine.
+    """Revoke a key and all keys created with it, permanently. Idempotent.
 
-    Their jobs and their usage stay. Raises NotFound, WrongState.
+    Their jobs and usage records remain. Raises NotFound, WrongState.
     """
     _not_of_the_settings(key_id)
     ended = {"revoked_at": func.now(), "previous_hash": None, "previous_until": None}
@@ -196,10 +206,12 @@ def rotate(
     tenant: str | None = None,
     maker: Maker | None = None,
 ) -> tuple[ApiKey, str]:
-    """A new secret for a key, returned here and never again; the old one works until the grace time ends.
+    """Replace the secret of a key and return the new one, which cannot be read later.
+
+    The old secret works until the grace time ends.
 
     Rotating again within the grace time ends the oldest secret. Raises NotFound; WrongState for a revoked key;
-    Forbidden for one that outlives or outranks who asks, as its secret would be theirs.
+    Forbidden if the key expires later or has more rights than the caller's key, because the caller receives its secret.
     """
     _not_of_the_settings(key_id)
     secret = new_secret()
@@ -212,7 +224,7 @@ def rotate(
             raise WrongState("the key is revoked; make a new one")
         if maker is not None:
             key = _key_of(row)
-            maker.check(key.scopes, key.expires_at, key.limits)
+            maker.check(key.scopes, key.expires_at, key.limits, key.max_priority)
         return _key_of(_changed(session, key_id, values)), secret
 
 
@@ -229,6 +241,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
         "hint": secret[:HINT_CHARACTERS],
         "scopes": sorted(new.scopes),
         "expires_at": new.expires_at,
+        "max_priority": DEFAULT_PRIORITY if new.max_priority is None else new.max_priority,
         **{name: getattr(new.limits, name) for name in tenants.LIMITS},
     }
 
@@ -258,5 +271,6 @@ def _key_of(row: ApiKeyRow) -> ApiKey:
         revoked_at=row.revoked_at,
         previous_until=row.previous_until,
         made_by=row.made_by,
+        max_priority=row.max_priority,
         limits=tenants.limits_in(row),
     )

@@ -14,7 +14,15 @@ from common.models.jobs import (
 )
 from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
-from common.models.transcripts import EDIT_GRAMS, SENTENCE_GRAMS, EditRow, PartRow, SentenceRow
+from common.models.transcripts import (
+    EDIT_GRAMS,
+    SENTENCE_GRAMS,
+    EditRow,
+    PartRow,
+    SentenceRow,
+    SpeakerRow,
+    SpeakerWindowsRow,
+)
 from common.models.uploads import UploadPartRow, UploadRow
 from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
@@ -43,6 +51,8 @@ __all__ = [
     "RenditionRow",
     "Row",
     "SentenceRow",
+    "SpeakerRow",
+    "SpeakerWindowsRow",
     "TenantRow",
     "Timestamp",
     "UploadPartRow",

@@ -25,7 +25,7 @@ from common.models.base import DEFAULT_TENANT, Row
 
 # The channel of the trigger `jobs_notify` (migrations/sql), which sends the id of each job that changes.
 JOB_CHANGES = "paraqueue_jobs"
-# Stands for "no key" in indexes that are scanned value by value, which NULL would prevent.
+# Replaces NULL ("no key") in indexes that are scanned value by value.
 NO_KEY = uuid.UUID(int=0)
 # After losing this many workers without a part in between, a job runs alone until it has committed one.
 QUARANTINE_CRASHES = 2
@@ -50,6 +50,7 @@ class JobRow(Row):
     model: Mapped[str]
     channels: Mapped[str]
     audio_track: Mapped[str] = mapped_column(server_default=text("'default'"))
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     webhook_url: Mapped[str | None]
@@ -57,7 +58,7 @@ class JobRow(Row):
     request_id: Mapped[str | None]
     traceparent: Mapped[str | None]
 
-    # Where the audio comes from, and where its bytes lie once they are ours
+    # Origin of the audio, and where its bytes are stored
     source_kind: Mapped[str]
     source_url: Mapped[str | None]
     source_name: Mapped[str | None]
@@ -89,7 +90,7 @@ class JobRow(Row):
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
 
-    # Who may work on it
+    # Scheduling and the current holder
     not_before: Mapped[datetime] = mapped_column(server_default=func.now())
     dispatched_at: Mapped[datetime | None]
     cancel_requested: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
@@ -98,7 +99,7 @@ class JobRow(Row):
     lease_expires_at: Mapped[datetime | None]
     isolated: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
 
-    # What came of it
+    # Result
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     error_retryable: Mapped[bool | None]
@@ -124,7 +125,17 @@ class JobRow(Row):
             text(f"coalesce(key_id, '{NO_KEY}'::uuid)"),
             "created_at",
             "id",
-            postgresql_where=text("status = 'queued'"),
+            postgresql_where=text("status = 'queued' AND audio_key IS NOT NULL"),
+        ),
+        Index(
+            "jobs_to_fetch",
+            "model",
+            text("priority DESC"),
+            "tenant",
+            text(f"coalesce(key_id, '{NO_KEY}'::uuid)"),
+            "not_before",
+            "id",
+            postgresql_where=text("status = 'queued' AND audio_key IS NULL"),
         ),
         Index(
             "jobs_announced",

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    SmallInteger,
     func,
     text,
 )
@@ -53,6 +54,7 @@ class ApiKeyRow(Row):
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
     made_by: Mapped[uuid.UUID | None]
+    max_priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     max_running: Mapped[int | None] = mapped_column(Integer)
     max_queued: Mapped[int | None] = mapped_column(Integer)
@@ -70,7 +72,7 @@ class ApiKeyRow(Row):
 
 
 class EndedSessionRow(Row):
-    """A browser session that somebody signed out of, kept until its cookie would be over anyway."""
+    """A browser session that was signed out, kept until its cookie would have expired."""
 
     __tablename__ = "ended_sessions"
 
@@ -107,9 +109,9 @@ class UsageRow(Row):
 
 
 class UsageDailyRow(Row):
-    """The audio of a key's runs that ended on a day (UTC): what quotas are held against, without adding up `usage`.
+    """The audio of a key's runs that ended on a day (UTC), for quotas, so that `usage` need not be summed.
 
-    Each channel that was transcribed by itself counts.
+    Each separately transcribed channel counts.
     """
 
     __tablename__ = "usage_daily"

@@ -1,4 +1,4 @@
-"""The results of a job: parts, sentences, corrections."""
+"""The results of a job: parts, sentences, corrections, speakers."""
 
 from __future__ import annotations
 
@@ -39,12 +39,52 @@ class PartRow(Row):
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="parts_job"),)
 
 
+class SpeakerWindowsRow(Row):
+    """The speaker embeddings of a part (`worker.engine.speakers.windows`), kept only while the job runs."""
+
+    __tablename__ = "speaker_windows"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True)
+    windows: Mapped[bytes]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "run", "part"],
+            ["parts.job_id", "parts.run", "parts.number"],
+            ondelete="CASCADE",
+            name="speaker_windows_part",
+        ),
+    )
+
+
+class SpeakerRow(Row):
+    """A speaker of a job, counted from 1, with the name that people gave it and the sum of its sentences' lengths."""
+
+    __tablename__ = "speakers"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    tenant: Mapped[str]
+    name: Mapped[str | None]
+    speech_ms: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="speakers_job"),)
+
+
 # Defined in migrations/sql/functions.sql.
 SENTENCE_GRAMS = text("search_grams(tenant, text, 1)")
 
 
 class SentenceRow(Row):
-    """A finished sentence with its job's tenant; `words` is a list of [text, start_ms, end_ms, confidence]."""
+    """A finished sentence with its job's tenant.
+
+    `words` is a list of [text, start_ms, end_ms, confidence], with a fifth item, true, for a filler that `text` leaves
+    out, and a sixth, `Word.replaced_from`, where a hotword replaced something. `spoken` is the recognised text where
+    rules changed it. `speaker` counts from 1.
+    """
 
     __tablename__ = "sentences"
 
@@ -57,7 +97,9 @@ class SentenceRow(Row):
     end_ms: Mapped[int] = mapped_column(BigInteger)
     confidence: Mapped[float] = mapped_column(Float)
     text: Mapped[str]
+    spoken: Mapped[str | None]
     words: Mapped[list[Any]] = mapped_column(JSONB)
+    speaker: Mapped[int | None] = mapped_column(SmallInteger)
 
     __table_args__ = (
         ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),
@@ -69,7 +111,10 @@ EDIT_GRAMS = text("search_grams(tenant, text, 1)")
 
 
 class EditRow(Row):
-    """A person's text for a sentence, NULL if the machine's was restored; deleted together with the sentence."""
+    """A person's text for a sentence, NULL if the machine's was restored; deleted together with the sentence.
+
+    `words` is a list of [text, start_ms, end_ms, confidence]: the words of the text with their times.
+    """
 
     __tablename__ = "edits"
 
@@ -78,6 +123,7 @@ class EditRow(Row):
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
     tenant: Mapped[str]
     text: Mapped[str | None]
+    words: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     revision: Mapped[int] = mapped_column(Integer)
     key_id: Mapped[uuid.UUID | None]
     edited_at: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -13,6 +13,7 @@ from common.settings.sources import ObjectStoreSettings, SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import API_KEY_PREFIX, GIBIBYTE, MEBIBYTE
+from common.settings.unknown import UnknownSetting, unknown_settings
 from common.settings.webhooks import SecretSettings, WebhookSettings
 from common.settings.worker import ModelSettings, WorkerSettings
 
@@ -39,7 +40,9 @@ __all__ = [
     "SourceSettings",
     "StorageSettings",
     "TenantLimitSettings",
+    "UnknownSetting",
     "WebhookSettings",
     "WorkerSettings",
     "load_settings",
+    "unknown_settings",
 ]

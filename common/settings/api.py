@@ -14,35 +14,32 @@ class ApiSettings(SettingsGroup):
     port: int = Field(8000, ge=1, le=65535, description="Port the API listens on.")
     openai_wait_seconds: Seconds = Field(
         600,
-        description="How long an OpenAI-compatible call waits for its job, or a streaming call for the next text, "
-        "before it returns `still_running`.",
+        description="How long an OpenAI-compatible call waits for its job, or a stream for the next text, before it "
+        "returns `still_running`.",
     )
-    openai_priority: int = Field(9, ge=0, le=9, description="Priority of jobs created by OpenAI-compatible calls.")
+    openai_priority: int = Field(9, ge=0, le=9, description="Priority of jobs of OpenAI-compatible calls.")
     request_head_seconds: Seconds = Field(10, description="Time limit for receiving request headers.")
     request_idle_seconds: Seconds = Field(
         30, description="Time limit without progress while receiving a request body or sending a response."
     )
-    public_url: str | None = Field(
-        None, description="Public base URL of the API, used in links. Unset: derived from each request."
-    )
+    public_url: str | None = Field(None, description="Public base URL, for links. Unset: derived from each request.")
     trusted_proxies: NetworkNames = Field(
         ("127.0.0.1", "::1"),
-        description="Addresses and networks of trusted proxies, comma-separated, e.g. `10.0.0.0/8`. Their "
-        "`X-Forwarded-For` and `X-Forwarded-Proto` headers are honoured, and failed authentication "
-        "counts against the client address they report.",
+        description="Networks of trusted proxies, e.g. `10.0.0.0/8`. Their `X-Forwarded-For` and `X-Forwarded-Proto` "
+        "headers are honoured, so failed authentication counts against the client they report.",
     )
     cors_origins: Origins = Field(
-        (), description="Origins whose web pages may call the API, comma-separated, e.g. `https://app.corp.example`."
+        (), description="Origins whose web pages may call the API, e.g. `https://app.corp.example`."
     )
 
 
 class LimitSettings(SettingsGroup):
     """Limits"""
 
-    max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Maximum size of an audio file, uploaded or linked.")
+    max_upload_bytes: Count = Field(4 * GIBIBYTE, description="Maximum size of an uploaded or linked audio file.")
     upload_idle_seconds: Seconds = Field(
         30,
-        description="Uploads that receive no data for this long are disconnected; the bytes received so far are kept.",
+        description="An upload that receives no data for this long is disconnected; received bytes are kept.",
     )
     max_audio_hours: Seconds = Field(24, description="Maximum audio duration.")
 

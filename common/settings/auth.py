@@ -24,40 +24,35 @@ class AuthSettings(SettingsGroup):
 
     auth: Literal["on", "off"] = Field(
         "on",
-        description="`off` gives every caller all scopes of the tenant `default`; allowed only while the API "
-        "listens on a loopback address.",
+        description="`off`: every caller has all scopes of the tenant `default`; allowed only while the API listens "
+        "on a loopback address.",
     )
     auth_failures_per_minute: Limit = Field(
         60,
-        description="Failed authentication attempts allowed per minute and client address (IPv6: per /64 "
-        "network); attempts with the same credential prefix are limited to a third of that. Further "
-        "attempts receive 429. 0: unlimited.",
+        description="Failed authentication attempts per minute and client address (IPv6: /64 network), a third of "
+        "that per credential prefix; further ones receive 429. 0: unlimited.",
     )
     admin_key: SecretStr | None = Field(
         None,
-        description="An API key with all scopes for the tenant `default`, valid while it is set: `pq_live_` "
-        "followed by at least 43 random letters, digits, `-` or `_`. Use it to create other keys.",
+        description="An API key with all scopes for the tenant `default`, valid while set: `pq_live_` and at least 43 "
+        "random letters, digits, `-` or `_`.",
     )
     jwt_secret: SecretStr | None = Field(
         None, description="Accept JSON Web Tokens signed with this secret (HS256), at least 32 bytes."
     )
     jwt_jwks_url: str | None = Field(
         None,
-        description="Accept JSON Web Tokens (RS256, ES256) signed by a key of this JWKS: an `https://` URL, or "
-        "http on a loopback address.",
+        description="Accept tokens (RS256, ES256) signed by a key of this JWKS: `https://`, or http on a loopback "
+        "address.",
     )
-    jwt_issuer: str | None = Field(None, description="Required `iss` claim of tokens.")
+    jwt_issuer: str | None = Field(None, description="Required `iss` claim; must be set to accept tokens.")
     jwt_audience: str | None = Field(
-        None, description="Required `aud` claim of tokens; must equal or contain this value."
+        None, description="Value that the `aud` claim must equal or contain; must be set to accept tokens."
     )
-    jwt_tenant_claim: str = Field("tenant", description="Claim that contains the tenant.")
-    jwt_tenant: str | None = Field(
-        None, description="Tenant of tokens without that claim. Unset: such tokens are refused."
-    )
-    jwt_scopes_claim: str = Field(
-        "scope", description="Claim that contains the scopes, as a list or a space-separated string."
-    )
-    jwt_scope_prefix: str = Field("", description="Prefix of scope names in that claim, e.g. `paraqueue:`.")
+    jwt_tenant_claim: str = Field("tenant", description="Claim with the tenant.")
+    jwt_tenant: str | None = Field(None, description="Tenant of tokens without that claim. Unset: they are refused.")
+    jwt_scopes_claim: str = Field("scope", description="Claim with the scopes: a list or a space-separated string.")
+    jwt_scope_prefix: str = Field("", description="Prefix of scopes in that claim, e.g. `paraqueue:`.")
     session_hours: Seconds = Field(12, description="Lifetime of a browser session.")
 
     @field_validator("admin_key")
@@ -84,17 +79,17 @@ class AuthSettings(SettingsGroup):
 class TenantLimitSettings(SettingsGroup):
     """Default limits of a tenant, for all of its keys together (0: unlimited)"""
 
-    tenant_requests_per_minute: Limit = Field(6000, description="Requests per minute; further requests receive 429.")
-    tenant_max_running: Limit = Field(0, description="Jobs running at the same time; further jobs wait in the queue.")
-    tenant_max_queued: Limit = Field(10_000, description="Queued jobs; further submissions receive 429.")
+    tenant_requests_per_minute: Limit = Field(6000, description="Requests per minute; further ones receive 429.")
+    tenant_max_running: Limit = Field(0, description="Jobs running at once; others wait in the queue.")
+    tenant_max_queued: Limit = Field(10_000, description="Queued jobs; further ones receive 429.")
     tenant_audio_minutes_per_day: Limit = Field(0, description="Minutes of audio per day (UTC).")
     tenant_audio_minutes_per_month: Limit = Field(0, description="Minutes of audio per month (UTC).")
     tenant_open_uploads: Limit = Field(
         100,
-        description="Resumable and presigned uploads that are unfinished or not used yet; further ones receive 429.",
+        description="Resumable and presigned uploads that are unfinished or unused; further ones receive 429.",
     )
     tenant_open_upload_bytes: Limit = Field(
         100 * GIBIBYTE,
-        description="Total announced size of those uploads in bytes. An upload of unknown size counts as the largest "
-        "file that is allowed.",
+        description="Total announced size of those uploads. An upload of unknown size counts as the largest file "
+        "allowed.",
     )

@@ -8,50 +8,52 @@ from common.settings.types import Count, Seconds, SettingsGroup
 
 
 class LeaseSettings(SettingsGroup):
-    """Leases"""
+    """Jobs"""
 
     lease_seconds: Seconds = Field(
-        30, description="Lease duration: a job is requeued if its worker does not renew the lease for this long."
+        30, description="A job is requeued if its worker does not renew the lease for this long."
     )
-    renew_seconds: Seconds = Field(1, description="Interval at which a worker renews its leases.")
 
 
 class DispatchSettings(SettingsGroup):
-    """Dispatch"""
+    """Jobs"""
 
     redispatch_seconds: Seconds = Field(
-        15, description="A queued job whose message was not picked up is announced again after this time."
+        15, description="A queued job whose message nobody picked up is announced again after this time."
+    )
+    tenant_slot_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Largest share of a model's slots, but at least one slot, for a tenant while jobs of others wait, "
+        "whatever their priorities. Running jobs are not interrupted. 1: priorities alone decide.",
     )
 
 
 class RetrySettings(SettingsGroup):
-    """Retries"""
+    """Jobs"""
 
-    max_attempts: Count = Field(5, description="Attempts per run before a retryable error becomes final.")
-    max_outage_attempts: Count = Field(
-        100,
-        description="The same limit for errors of the service's own storage or database. With delays of at most "
-        "15 minutes, 100 attempts cover most of a day.",
+    max_attempts: Count = Field(
+        5,
+        description="Attempts since the last committed part before a retryable error becomes final; 100 for an "
+        "outage of database, storage or disk.",
     )
     retry_base_seconds: Seconds = Field(
-        5, description="Delay before the second attempt; doubles with each further attempt."
+        5, description="Delay before the second attempt; doubles with each further one, up to 15 minutes."
     )
-    retry_max_seconds: Seconds = Field(900, description="Maximum delay between two attempts.")
 
 
 class RetentionSettings(SettingsGroup):
     """Retention"""
 
     upload_retention_hours: Seconds = Field(
-        24, description="Resumable uploads that are not continued or used within this time are deleted."
+        24, description="Resumable uploads not continued or used for this long are deleted."
     )
     audio_retention_hours: Seconds = Field(24, description="Audio is deleted this long after its job ended.")
     result_retention_days: Seconds = Field(30, description="Transcripts are deleted this long after the job ended.")
     job_retention_days: Seconds = Field(
         90,
         description="Jobs (file names, links, tags, attempts) and batches are deleted this long after the job ended, "
-        "but not before their audio and transcript.",
+        "but not before audio and transcript.",
     )
-    usage_retention_days: Seconds = Field(
-        400, description="Usage records are deleted after this time; the default covers a year and a month."
-    )
+    usage_retention_days: Seconds = Field(400, description="Usage records are deleted after this time.")

@@ -8,11 +8,11 @@ from common.settings.types import Count, Seconds, SettingsGroup
 
 
 class DatabaseSettings(SettingsGroup):
-    """PostgreSQL"""
+    """Servers"""
 
     database_url: SecretStr = Field(
         SecretStr("postgresql://paraqueue@127.0.0.1:5432/paraqueue"),
-        description="PostgreSQL URL; PostgreSQL holds all state.",
+        description="PostgreSQL, which holds all state.",
     )
     database_pool_size: Count = Field(10, description="Maximum database connections per process.")
 
@@ -37,11 +37,11 @@ class DatabaseSettings(SettingsGroup):
 
 
 class BrokerSettings(SettingsGroup):
-    """Redis and beat"""
+    """Servers"""
 
     redis_url: SecretStr = Field(
         SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis or Valkey URL; carries Celery messages and rate-limit counters.",
+        description="Redis or Valkey, for Celery messages and rate limits.",
     )
     sweep_seconds: Seconds = Field(
         10, description="Interval of the sweep, which recovers expired leases and lost messages."

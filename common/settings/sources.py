@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from common.settings.types import HostList, Names, PortRanges, Seconds, SettingsGroup
+from common.settings.types import HostList, Limit, Names, PortRanges, Seconds, SettingsGroup
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectStoreSettings:
-    """How to reach an object store that clients link to, and which buckets; without a key, none of them."""
+    """Access to an object store for clients' links, and the permitted buckets; disabled without a key."""
 
     endpoint_url: str | None
     region: str
@@ -27,47 +27,47 @@ class SourceSettings(SettingsGroup):
     """Links"""
 
     source_s3_endpoint_url: str | None = Field(None, description="Endpoint for `s3://` links. Unset: AWS.")
-    source_s3_region: str = Field("us-east-1", description="Signing region for `s3://` links.")
+    source_s3_region: str = Field("us-east-1", description="Signing region.")
     source_s3_access_key_id: str | None = Field(
         None,
-        description="Access key id for `s3://` links; separate from the storage key. Unset: no `s3://` links.",
+        description="Access key id, separate from the storage's. Unset: no `s3://` links.",
     )
-    source_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key for `s3://` links.")
+    source_s3_secret_access_key: SecretStr | None = Field(None, description="Secret key.")
     source_s3_buckets: Names = Field(
         (),
-        description="Buckets that `s3://` links may read, comma-separated; `*` stands for any characters. The storage "
-        "bucket is always refused.",
+        description="Buckets that `s3://` links may read; `*` stands for any characters. The storage bucket is always "
+        "refused.",
     )
     oss_endpoint_url: str | None = Field(
         None, description="Alibaba Cloud OSS endpoint for `oss://` links, e.g. `https://oss-cn-hangzhou.aliyuncs.com`."
     )
-    oss_region: str = Field("oss-cn-hangzhou", description="Signing region for OSS.")
-    oss_access_key_id: str | None = Field(None, description="Access key id for OSS. Unset: no `oss://` links.")
-    oss_access_key_secret: SecretStr | None = Field(None, description="Secret key for OSS.")
+    oss_region: str = Field("oss-cn-hangzhou", description="Signing region.")
+    oss_access_key_id: str | None = Field(None, description="Access key id. Unset: no `oss://` links.")
+    oss_access_key_secret: SecretStr | None = Field(None, description="Secret key.")
     oss_buckets: Names = Field(
         (),
-        description="Buckets that `oss://` links may read, comma-separated; `*` stands for any characters. The storage "
-        "bucket is always refused.",
+        description="Buckets that `oss://` links may read, as `PARAQUEUE_SOURCE_S3_BUCKETS`.",
     )
     oss_addressing_style: Literal["path", "virtual"] = Field(
-        "virtual", description="OSS accepts only `virtual`; `path` is for OSS-compatible test servers."
+        "virtual", description="`path`: for OSS-compatible test servers; OSS accepts only `virtual`."
     )
-    fetch_timeout_seconds: Seconds = Field(3600, description="Time limit for downloading one link.")
-    fetch_stall_seconds: Seconds = Field(
-        30, description="Time limit without receiving any data while downloading a link."
+    fetch_timeout_seconds: Seconds = Field(3600, description="Time limit for downloading a link.")
+    fetch_stall_seconds: Seconds = Field(30, description="Time limit without receiving data.")
+    fetch_min_bytes_per_second: Limit = Field(
+        16 * 1024,
+        description="Lowest average rate of a download; a slower one ends with `source_rate_too_low` and is tried "
+        "again later. 0: any rate.",
     )
-    fetch_max_redirects: int = Field(3, ge=0, description="Maximum redirects to follow.")
+    fetch_min_rate_seconds: Seconds = Field(60, description="Time over which that average is taken.")
     fetch_resumes: int = Field(5, ge=0, description="Maximum times that an interrupted download is resumed.")
     fetch_allowed_private: HostList = Field(
         (),
-        description="Private hosts and networks that http links and webhooks may reach, comma-separated, e.g. "
-        "`media.corp.example,10.20.0.0/16`. `host:port` allows one port only; otherwise all ports are "
-        "allowed. All other private addresses are refused.",
+        description="Private hosts and networks that http links and webhooks may reach, e.g. "
+        "`media.corp.example,10.20.0.0/16`; all others are refused. `host:port` allows only that port.",
     )
     fetch_ports: PortRanges = Field(
         (range(80, 81), range(443, 444)),
-        description="Ports that http links and webhooks may use, comma-separated; ranges such as `8000-8999` are "
-        "allowed.",
+        description="Ports that http links and webhooks may use; ranges such as `8000-8999` are allowed.",
     )
 
     @property

@@ -15,19 +15,21 @@ class StorageSettings(SettingsGroup):
 
     storage_url: str = Field(
         "file:.paraqueue/storage",
-        description="Where audio is stored: `file:DIRECTORY`, or `s3://bucket/prefix` for any S3-compatible store.",
+        description="`file:DIRECTORY`, or `s3://bucket/prefix` in any S3-compatible store.",
     )
     s3_endpoint_url: str | None = Field(None, description="Endpoint of the S3 store. Unset: AWS.")
-    s3_region: str = Field("us-east-1", description="Signing region of the S3 store.")
-    s3_access_key_id: str | None = Field(
-        None, description="Access key id of the S3 store. Unset: boto3's default credential chain."
+    s3_public_endpoint_url: str | None = Field(
+        None,
+        description="Endpoint in the URLs of direct uploads, if clients reach the store by another name.",
     )
-    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key of the S3 store.")
+    s3_region: str = Field("us-east-1", description="Signing region.")
+    s3_access_key_id: str | None = Field(None, description="Access key id. Unset: boto3's default credential chain.")
+    s3_secret_access_key: SecretStr | None = Field(None, description="Secret key.")
     s3_addressing_style: Literal["auto", "path", "virtual"] = Field(
-        "path", description="Bucket addressing of the S3 store: in the path or in the host name."
+        "path", description="Bucket name in the path or (`virtual`) in the host name."
     )
     s3_checksums: Literal["when_supported", "when_required"] = Field(
-        "when_supported", description="Set `when_required` for stores that do not support CRC trailers."
+        "when_supported", description="`when_required`: for stores without CRC trailers."
     )
 
     @field_validator("storage_url")
@@ -39,7 +41,7 @@ class StorageSettings(SettingsGroup):
 
 
 class ScratchSettings(SettingsGroup):
-    """Temporary files"""
+    """Storage"""
 
     scratch_dir: Path = Field(
         Path(".paraqueue/scratch"), description="Directory for audio files while they are processed."

@@ -11,23 +11,22 @@ from common.settings.types import METRICS_TOKEN_LENGTH, Networks, SettingsGroup
 
 
 class MetricsSettings(SettingsGroup):
-    """Metrics"""
+    """Metrics, logs and traces"""
 
     metrics_host: str = Field("127.0.0.1", description="Address on which workers serve `/metrics`.")
     metrics_port: int = Field(
         0,
         ge=0,
         le=65535,
-        description="Port on which a worker or light worker serves `/metrics`; 0: disabled. Processes on one "
-        "machine need different ports. The API serves `/metrics` on its own port.",
+        description="Port of a worker's or light worker's `/metrics`; 0: disabled. Processes on one machine need "
+        "different ports; the API uses its own.",
     )
     metrics_token: SecretStr | None = Field(
-        None, description="Bearer token required to read `/metrics` (at least 16 characters), from any address."
+        None, description="Bearer token for `/metrics`, at least 16 characters, valid from any address."
     )
     metrics_networks: Networks = Field(
         (ip_network("127.0.0.0/8"), ip_network("::1/128")),
-        description="Networks that may read `/metrics` while no token is set, comma-separated. Requests through a "
-        "proxy are refused.",
+        description="Networks that may read `/metrics` while no token is set, but not through a proxy.",
     )
 
     @field_validator("metrics_token")
@@ -41,12 +40,12 @@ class MetricsSettings(SettingsGroup):
 
 
 class LogSettings(SettingsGroup):
-    """Logs and traces"""
+    """Metrics, logs and traces"""
 
     otlp_endpoint: str | None = Field(
         None,
-        description="OpenTelemetry collector (OTLP over HTTP) that receives traces, e.g. `http://127.0.0.1:4318`. "
-        "Unset: `OTEL_EXPORTER_OTLP_ENDPOINT`; if that is unset too, tracing is off.",
+        description="OpenTelemetry collector (OTLP over HTTP) for traces, e.g. `http://127.0.0.1:4318`. Unset: "
+        "`OTEL_EXPORTER_OTLP_ENDPOINT`; without either, no tracing.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
-    log_format: Literal["json", "text"] = Field("json", description="`text` is meant for reading at a terminal.")
+    log_format: Literal["json", "text"] = Field("json", description="`text`: for terminals.")

@@ -24,7 +24,7 @@ SIGNING_SECRET_BYTES = range(24, 65)
 
 
 class SettingsGroup(BaseModel):
-    """Settings that belong together. `Settings` has all of them; a class that needs one group asks for that group."""
+    """A group of settings. `Settings` has all groups; a class that needs only one receives that group."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -38,6 +38,11 @@ def _items(value: object) -> list[Any]:
 
 def _each(convert: Callable[[Any], Any]) -> Callable[[object], tuple[Any, ...]]:
     return lambda value: tuple(convert(item) for item in _items(value))
+
+
+def _secrets(value: object) -> tuple[SecretStr, ...]:
+    plain = value.get_secret_value() if isinstance(value, SecretStr) else value or ()
+    return tuple(item if isinstance(item, SecretStr) else SecretStr(item) for item in _items(plain))
 
 
 def _host(item: str) -> str:
@@ -56,17 +61,17 @@ def _port_range(item: str | range) -> range:
     if isinstance(item, range):
         return item
     first, dash, last = item.partition("-")
-    found = range(int(first), int(last if dash else first) + 1)
-    if not 0 < found.start < found.stop <= 65536:
+    ports = range(int(first), int(last if dash else first) + 1)
+    if not 0 < ports.start < ports.stop <= 65536:
         raise ValueError("a port is a number from 1 to 65535")
-    return found
+    return ports
 
 
 def _port_ranges(value: object) -> tuple[range, ...]:
-    found = tuple(_port_range(item) for item in _items(value))
-    if not found:
+    ranges = tuple(_port_range(item) for item in _items(value))
+    if not ranges:
         raise ValueError("names no port")
-    return found
+    return ranges
 
 
 Seconds = Annotated[float, Field(gt=0)]
@@ -78,6 +83,7 @@ NetworkNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(_netwo
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item))]
 Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_each(ipaddress.ip_network))]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_each(lambda item: item.rstrip("/")))]
+Secrets = Annotated[tuple[SecretStr, ...], NoDecode, BeforeValidator(_secrets)]
 PortRanges = Annotated[tuple[range, ...], NoDecode, PlainValidator(_port_ranges)]
 
 
@@ -89,10 +95,9 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def listed(value: SecretStr | None) -> tuple[str, ...]:
-    """Split a comma-separated list of secrets, which is kept as one secret value until here to stay out of logs."""
-    text = value.get_secret_value() if value is not None else ""
-    return tuple(item.strip() for item in text.split(",") if item.strip())
+def revealed(secrets: Iterable[SecretStr]) -> tuple[str, ...]:
+    """Return the values of secrets, which stay wrapped until they are used, to stay out of logs."""
+    return tuple(secret.get_secret_value() for secret in secrets)
 
 
 def decoded(text: str) -> bytes:

@@ -7,56 +7,54 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from common.settings.types import GIBIBYTE, Count, Seconds, SettingsGroup
+from common.settings.types import GIBIBYTE, Count, Names, Seconds, SettingsGroup
 
 
 class ModelSettings(SettingsGroup):
     """Models"""
 
-    model: str = Field(
-        "paraformer-large-zh", description="Model bundle to run; `demo-zh` is included in the repository."
-    )
-    model_source: str = Field(
-        "modelscope,huggingface",
-        description="Hubs (`modelscope`, `huggingface`, comma-separated) to download missing bundles from; "
-        "if one fails, the next is tried. `local`: never download.",
+    model: str = Field("paraformer-large-zh", description="Model bundle; `demo-zh` is in the repository.")
+    model_source: Names = Field(
+        ("modelscope", "huggingface"),
+        description="Hubs to download a missing bundle from, tried in order; `local`: never download.",
     )
     model_repositories: str = Field(
         "",
-        description="Repositories to use instead of those in the bundle's definition, on the first hub: "
+        description="Repositories on the first hub instead of those in the bundle's definition: "
         "`asr=ORG/NAME@REVISION,vad=…,punc=…`.",
     )
     modelscope_url: str = Field("https://www.modelscope.cn", description="URL of ModelScope or a compatible mirror.")
     huggingface_url: str = Field("https://huggingface.co", description="URL of Hugging Face or a compatible mirror.")
     huggingface_token: SecretStr | None = Field(None, description="Token for private repositories on Hugging Face.")
-    models_dir: Path = Field(
-        Path("models"), description="Directory of model bundles, one folder per bundle, and of your own definitions."
-    )
+    models_dir: Path = Field(Path("models"), description="Model bundles, one folder each, and your own definitions.")
 
     @field_validator("model_source")
     @classmethod
-    def _known_hubs(cls, value: str) -> str:
-        hubs = [item.strip() for item in value.split(",")]
-        if hubs != ["local"] and not (set(hubs) <= {"modelscope", "huggingface"} and len(set(hubs)) == len(hubs)):
+    def _known_hubs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = set(value) <= {"modelscope", "huggingface"} and len(set(value)) == len(value) > 0
+        if not known and value != ("local",):
             raise ValueError("is not `local`, or a list of `modelscope` and `huggingface`")
-        return ",".join(hubs)
+        return value
 
     @property
-    def model_hubs(self) -> list[str]:
+    def model_hubs(self) -> tuple[str, ...]:
         """The hubs from which a bundle may be downloaded, in order; if empty, it is never downloaded."""
-        return [] if self.model_source == "local" else self.model_source.split(",")
+        return () if self.model_source == ("local",) else self.model_source
 
 
 class WorkerSettings(SettingsGroup):
     """Worker"""
 
-    device: str = Field(
-        "auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU if there is one, otherwise the CPU."
-    )
+    device: str = Field("auto", description="`cpu`, `cuda:0`, or `auto`: the first GPU, otherwise the CPU.")
     precision: Literal["fp32", "int8", "bf16", "fp16"] = Field(
-        "fp32", description="Numeric precision of recognition: `int8` for CPUs, `bf16` and `fp16` for GPUs."
+        "fp32", description="Numeric precision: `int8` for CPUs, `bf16` and `fp16` for GPUs."
     )
-    worker_slots: Count = Field(4, description="Jobs that one worker process runs concurrently.")
+    worker_slots: Count = Field(4, description="Jobs that a worker process runs concurrently.")
+    fetch_slots: Count | None = Field(
+        None,
+        description="Links that a worker process downloads concurrently, beside its jobs; one tenant gets at most "
+        "half. Unset: twice `PARAQUEUE_WORKER_SLOTS`.",
+    )
     torch_threads: int = Field(0, ge=0, description="CPU threads per operation. 0: one per core.")
     batch_seconds: Seconds | None = Field(
         None, description="Batch budget in seconds of padded audio. Unset: measured at startup."
@@ -64,9 +62,9 @@ class WorkerSettings(SettingsGroup):
     max_segment_seconds: Seconds = Field(30, description="Maximum length of a speech segment; longer ones are split.")
     segmentation: Literal["fixed", "dynamic"] = Field(
         "fixed",
-        description="Voice activity detection mode: `fixed` ends a segment after 0.8 s of silence; `dynamic`, the "
-        "default of FunASR, decides every 60 s between 2 s and 0.2 s (docs/models.md).",
+        description="`fixed` ends a speech segment after 0.8 s of silence; `dynamic` is FunASR's default "
+        "(docs/models.md).",
     )
-    part_seconds: Seconds = Field(300, description="Approximate amount of audio per committed part.")
-    decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding one file.")
+    part_seconds: Seconds = Field(300, description="Approximate audio per committed part.")
+    decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding a file.")
     decode_memory_bytes: Count = Field(2 * GIBIBYTE, description="Address space limit of the decoding process.")

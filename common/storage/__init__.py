@@ -1,5 +1,7 @@
 """Storage of audio: a local directory, or any S3-compatible store."""
 
+from typing import Any
+
 from common.settings import StorageSettings
 from common.storage.direct import Direct
 from common.storage.endpoints import same_bucket
@@ -31,12 +33,17 @@ def make_storage(settings: StorageSettings) -> Storage:
         return LocalStorage(settings.storage_url.removeprefix("file:"))
     bucket, _, prefix = settings.storage_url.removeprefix("s3://").partition("/")
     secret = settings.s3_secret_access_key
-    client = s3_client(
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=secret.get_secret_value() if secret else None,
-        addressing_style=settings.s3_addressing_style,
-        checksums=settings.s3_checksums,
-    )
-    return S3Storage(client, bucket, prefix)
+
+    def client(endpoint_url: str | None) -> Any:
+        return s3_client(
+            endpoint_url=endpoint_url,
+            region=settings.s3_region,
+            access_key_id=settings.s3_access_key_id,
+            secret_access_key=secret.get_secret_value() if secret else None,
+            addressing_style=settings.s3_addressing_style,
+            checksums=settings.s3_checksums,
+        )
+
+    own = client(settings.s3_endpoint_url)
+    public = settings.s3_public_endpoint_url
+    return S3Storage(own, bucket, prefix, signer=client(public) if public else own)

@@ -9,10 +9,11 @@ from common.storage.parts import SentPart
 
 
 class Direct:
-    """Multipart uploads by clients. A URL is valid only for its upload: after completion nobody can change a byte."""
+    """Multipart uploads by clients. A URL is valid only for its upload: nothing can be changed after completion."""
 
-    def __init__(self, client: Any, bucket: str, prefix: str) -> None:
+    def __init__(self, client: Any, signer: Any, bucket: str, prefix: str) -> None:
         self._client = client
+        self._signer = signer
         self._bucket = bucket
         self._prefix = prefix
 
@@ -28,14 +29,14 @@ class Direct:
         """
         with failures.of_s3():
             given = {**self._where(key), "UploadId": upload_id, "PartNumber": number, "ContentLength": size}
-            return str(self._client.generate_presigned_url("upload_part", Params=given, ExpiresIn=seconds))
+            return str(self._signer.generate_presigned_url("upload_part", Params=given, ExpiresIn=seconds))
 
     def sent(self, key: str, upload_id: str) -> tuple[SentPart, ...]:
         """Return the received parts in order. Raises SourceNotFound, StorageUnavailable."""
         with failures.of_s3():
             pages = self._client.get_paginator("list_parts").paginate(**self._where(key), UploadId=upload_id)
-            found = [part for page in pages for part in page.get("Parts", ())]
-        parts = [SentPart(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"])) for part in found]
+            listed = [part for page in pages for part in page.get("Parts", ())]
+        parts = [SentPart(int(part["PartNumber"]), int(part["Size"]), str(part["ETag"])) for part in listed]
         return tuple(sorted(parts, key=lambda part: part.number))
 
     def _where(self, key: str) -> dict[str, str]:

@@ -38,7 +38,7 @@ def _place(endpoint: str | None, bucket: str) -> tuple[str, int]:
 
 def _addresses(host: str, port: int) -> set[tuple[str, int]]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return set()
-    return {(str(entry[4][0]), port) for entry in found}
+    return {(str(entry[4][0]), port) for entry in entries}

@@ -95,8 +95,8 @@ class LocalStorage:
         """Yield the keys with this prefix that sort after `after`; uploads in progress are not listed."""
         directory = self._path(prefix.rpartition("/")[0])
         with failures.of_directories():
-            found = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
-        for key in found:
+            relative = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
+        for key in relative:
             if key.startswith(prefix) and key > after and not key.startswith(INCOMING):
                 with failures.of_directories():
                     try:

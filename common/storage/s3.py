@@ -65,10 +65,14 @@ def s3_client(
 
 
 class S3Storage:
-    """See `Storage`. Objects over 16 MiB are multipart uploads, so memory use does not grow with their size."""
+    """See `Storage`. Objects over 16 MiB are multipart uploads, so memory use does not grow with their size.
 
-    def __init__(self, client: Any, bucket: str, prefix: str = "") -> None:
+    `signer` is the client that signs URLs for direct uploads, with the endpoint that other machines reach.
+    """
+
+    def __init__(self, client: Any, bucket: str, prefix: str = "", *, signer: Any = None) -> None:
         self._client = client
+        self._signer = client if signer is None else signer
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
@@ -100,7 +104,7 @@ class S3Storage:
 
     def direct(self) -> Direct:
         """Return the interface for multipart uploads by clients."""
-        return Direct(self._client, self._bucket, self._prefix)
+        return Direct(self._client, self._signer, self._bucket, self._prefix)
 
     def size(self, key: str) -> int:
         """Return the object's size."""

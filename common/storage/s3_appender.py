@@ -14,6 +14,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from common import audio_keys
 from common.storage import failures
 from common.storage.parts import SentPart
 from common.storage.protocol import PartialObject, Reserve
@@ -34,7 +35,8 @@ class S3Appender:
         self._buffer = bytearray()
         if grown.tail is not None:
             with failures.of_s3():
-                self._buffer += client.get_object(Bucket=bucket, Key=self._beside(grown.tail))["Body"].read()
+                tail = client.get_object(Bucket=bucket, Key=audio_keys.beside(key, grown.tail))
+                self._buffer += tail["Body"].read()
 
     def write(self, data: bytes) -> None:
         """Append; sends each part once it is full."""
@@ -62,7 +64,8 @@ class S3Appender:
     def _keep_tail(self, whole: int) -> None:
         name = f"tail-{uuid.uuid4().hex}"
         with failures.of_s3():
-            self._client.put_object(Bucket=self._bucket, Key=self._beside(name), Body=bytes(self._buffer))
+            key = audio_keys.beside(self._key, name)
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=bytes(self._buffer))
         self._grown = replace(self._grown, size=whole, tail=name)
 
     def safe(self) -> PartialObject:
@@ -82,9 +85,6 @@ class S3Appender:
             answer = self._client.upload_part(**where, UploadId=upload_id, PartNumber=number, Body=body)
         parts = (*self._grown.parts, SentPart(number, len(body), str(answer["ETag"])))
         self._grown = PartialObject(sum(part.size for part in parts), upload_id, parts)
-
-    def _beside(self, name: str) -> str:
-        return f"{self._key.rpartition('/')[0]}/{name}"
 
 
 def abort_multipart(client: Any, bucket: str, key: str, upload_id: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
-from common.settings import LogSettings
+from common.settings import LogSettings, unknown_settings
 from common.telemetry import tracing
 
 # Libraries that log every request or task at `info`; our own events contain the same with ids.
@@ -68,16 +69,22 @@ def configure_logging(settings: LogSettings, *, service: str) -> None:
     logging.captureWarnings(True)
 
 
+def warn_of_unknown_settings() -> None:
+    """Log a warning for each variable that looks like a setting but is none, without its value."""
+    for unknown in unknown_settings(os.environ):
+        get_logger(__name__).warning("unknown_setting", variable=unknown.variable, nearest=unknown.nearest)
+
+
 def bound(name: str) -> str | None:
     """Return the value bound to this name in the current log context; None if there is none."""
-    found = structlog.contextvars.get_contextvars().get(name)
-    return None if found is None else str(found)
+    value = structlog.contextvars.get_contextvars().get(name)
+    return None if value is None else str(value)
 
 
 def _with_trace(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Add the current trace id, under the name that log viewers expect."""
-    found = tracing.trace_id()
-    return event if found is None else {"trace_id": found, **event}
+    trace_id = tracing.trace_id()
+    return event if trace_id is None else {"trace_id": trace_id, **event}
 
 
 def _without_colours(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

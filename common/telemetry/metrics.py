@@ -23,27 +23,25 @@ from common.settings import MetricsSettings
 # These would be a second series per counter with its creation time, which nobody uses.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-JOBS_SUBMITTED = Counter(
-    "paraqueue_jobs_submitted_total", "Accepted jobs, by model and kind of source.", ["model", "source"]
-)
+JOBS_SUBMITTED = Counter("paraqueue_jobs_submitted_total", "Jobs that were accepted.", ["model", "source"])
 RUNS_ENDED = Counter(
     "paraqueue_runs_ended_total",
-    "Runs that ended, by final status and, for failures, error code. Counted by the process that committed the end.",
+    "Runs that ended; `error_code` of failures.",
     ["model", "status", "error_code"],
 )
 AUDIO_TRANSCRIBED = Counter("paraqueue_audio_transcribed_seconds_total", "Audio of completed runs.", ["model"])
 PROCESSING = Counter("paraqueue_processing_seconds_total", "Transcription time of completed runs.", ["model"])
 MESSAGES = Counter(
     "paraqueue_messages_total",
-    "Celery messages by task and outcome: `sent`, or `failed` if Redis did not accept them.",
+    "Celery messages: `sent`, or `failed` if Redis did not accept them.",
     ["task", "outcome"],
 )
-POOL_IN_USE = Gauge("paraqueue_database_pool_in_use", "Pool connections in use.")
-POOL_SIZE = Gauge("paraqueue_database_pool_size", "Maximum size of the connection pool.")
-POOL_TIMEOUTS = Counter("paraqueue_database_pool_timeouts_total", "Timeouts waiting for a pool connection (15 s).")
+POOL_IN_USE = Gauge("paraqueue_database_pool_in_use", "Database connections in use.")
+POOL_SIZE = Gauge("paraqueue_database_pool_size", "Maximum database connections.")
+POOL_TIMEOUTS = Counter("paraqueue_database_pool_timeouts_total", "Timeouts (15 s) waiting for a database connection.")
 DATABASE_ERRORS = Counter(
     "paraqueue_database_errors_total",
-    "Database requests that failed because the server did not respond or the connection was lost.",
+    "Database requests without a response, or whose connection was lost.",
 )
 
 # The possible failure codes of a job. Their series exist from the start, since a rate needs an initial zero.
@@ -109,8 +107,8 @@ class Readers:
 
     def _is_near(self, address: str | None) -> bool:
         try:
-            found = ipaddress.ip_address(address or "")
+            parsed = ipaddress.ip_address(address or "")
         except ValueError:
             return False
-        plain = getattr(found, "ipv4_mapped", None) or found
+        plain = getattr(parsed, "ipv4_mapped", None) or parsed
         return any(plain in network for network in self._networks)

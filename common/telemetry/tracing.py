@@ -115,15 +115,19 @@ def span(
         return
     from opentelemetry import trace
 
-    links = [trace.Link(trace.get_current_span(_context(found)).get_span_context())] if (found := valid(link)) else None
+    links = (
+        [trace.Link(trace.get_current_span(_context(parent_value)).get_span_context())]
+        if (parent_value := valid(link))
+        else None
+    )
     context = _context(parent) if parent else _context(None) if links else None
     started = _tracer.start_span(name, context, trace.SpanKind[kind.upper()], dict(attributes or {}), links)
     with trace.use_span(started, end_on_exit=True, record_exception=False, set_status_on_exception=False):
-        told = Span(started)
+        span = Span(started)
         try:
-            yield told
+            yield span
         except Exception as error:
-            told.fail(error.code if isinstance(error, ParaqueueError) else type(error).__name__)
+            span.fail(error.code if isinstance(error, ParaqueueError) else type(error).__name__)
             raise
 
 
@@ -147,8 +151,8 @@ def current() -> str | None:
 
 def trace_id() -> str | None:
     """Return the id of the current trace."""
-    found = current()
-    return found.split("-")[1] if found else None
+    value = current()
+    return value.split("-")[1] if value else None
 
 
 def valid(traceparent: str | None) -> str | None:

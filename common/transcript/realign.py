@@ -7,40 +7,52 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from common.transcript.values import Word
+from common.transcript.values import Sentence, Word
 
 # A Chinese character, or a run of letters and digits as words are written in other scripts.
 SPOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+(?:['’][^\W\d_]+)?")
 
 # Pairs of equal words, of the machine's and the person's. Ordinary sentences have some hundred.
-MOST_PAIRS = 20_000
+MOST_PAIRS = 4_000
+
+
+def words_of(sentence: Sentence) -> tuple[Word, ...]:
+    """Return the words of a sentence's text, which a person or the options of its job may have changed, with times."""
+    edit = sentence.edit if sentence.edit is not None and sentence.text == sentence.edit.text else None
+    if edit is None and sentence.spoken is None:
+        return sentence.words
+    stored = edit.words if edit is not None else None
+    # A process of an older version replaces the text without its words.
+    if stored is not None and [word.text for word in stored] == SPOKEN.findall(sentence.text):
+        return stored
+    return realigned(sentence.text, sentence.words)
 
 
 def realigned(text: str, words: Sequence[Word]) -> tuple[Word, ...]:
-    """Return the words of `text` in order; those that the machine also heard keep their times and confidence.
+    """Return the words of `text` in order; words that were also recognised keep their times and confidence.
 
-    New words share the time of the words that they replace, or of the pause that they fill; their confidence is 1,
-    since a person wrote them.
+    New words share the time of the words they replace, or of the pause they fill; their confidence is 1, because a
+    person wrote them.
     """
-    said = SPOKEN.findall(text)
-    if not said or not words:
+    letters = SPOKEN.findall(text)
+    if not letters or not words:
         return ()
-    found: list[Word] = []
-    before, after = [word.text.casefold() for word in words], [item.casefold() for item in said]
+    aligned: list[Word] = []
+    before, after = [word.text.casefold() for word in words], [item.casefold() for item in letters]
     for kind, first, behind, start, end in _changes(before, after):
         if kind == "equal":
-            kept = zip(words[first:behind], said[start:end], strict=True)
-            found += [Word(item, word.start_ms, word.end_ms, word.confidence) for word, item in kept]
+            kept = zip(words[first:behind], letters[start:end], strict=True)
+            aligned += [Word(item, word.start_ms, word.end_ms, word.confidence) for word, item in kept]
         elif start < end:
-            found += _shared(said[start:end], *_span(words, first, behind))
-    return tuple(found)
+            aligned += _shared(letters[start:end], *_span(words, first, behind))
+    return tuple(aligned)
 
 
 def _changes(before: Sequence[str], after: Sequence[str]) -> Sequence[tuple[str, int, int, int, int]]:
-    """What became of the words, as `SequenceMatcher.get_opcodes` says it.
+    """Return the differences in the form of `SequenceMatcher.get_opcodes`.
 
-    That takes time by the square of equal pairs, and worse, and texts come from anybody: of a text that says few words
-    very often only the beginning and the end are compared.
+    Its running time is quadratic or worse in equal pairs, and texts are untrusted: of a text with many repetitions only
+    the beginning and the end are compared.
     """
     often = Counter(before)
     if sum(often[word] for word in after) <= MOST_PAIRS:
@@ -64,7 +76,7 @@ def _span(words: Sequence[Word], first: int, behind: int) -> tuple[int, int]:
     return begin_ms, max(begin_ms, end_ms)
 
 
-def _shared(said: Sequence[str], begin_ms: int, end_ms: int) -> list[Word]:
-    width = (end_ms - begin_ms) / len(said)
-    edges = [begin_ms + round(width * place) for place in range(len(said) + 1)]
-    return [Word(item, edges[place], edges[place + 1], 1.0) for place, item in enumerate(said)]
+def _shared(letters: Sequence[str], begin_ms: int, end_ms: int) -> list[Word]:
+    width = (end_ms - begin_ms) / len(letters)
+    edges = [begin_ms + round(width * place) for place in range(len(letters) + 1)]
+    return [Word(item, edges[place], edges[place + 1], 1.0) for place, item in enumerate(letters)]

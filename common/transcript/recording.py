@@ -49,7 +49,7 @@ class RecordingWarning:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """An audio track of a file; `index` counts audio tracks from 0, `heard` means that it was transcribed."""
+    """An audio track of a file; `index` counts audio tracks from 0."""
 
     index: int
     codec: str
@@ -58,7 +58,7 @@ class AudioTrack:
     language: str | None
     title: str | None
     default: bool
-    heard: bool = False
+    transcribed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

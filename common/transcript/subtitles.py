@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 
-from common.transcript.realign import realigned
-from common.transcript.values import Sentence, Word
+from common.transcript.realign import words_of
+from common.transcript.scripts import is_spaced
+from common.transcript.values import Sentence, Word, needs_space
+from common.transcript.word_places import word_places
 
 CHARACTERS_CHINESE, CHARACTERS_LATIN = 16, 42
 LEAST_MS = 1000
@@ -35,16 +37,18 @@ PER_CUE = 0.3
 
 @dataclass(frozen=True, slots=True)
 class SubtitleOptions:
-    """Subtitle layout.
+    """Layout of subtitles, and what lines and paragraphs of other formats begin with.
 
     `max_chars` is per line; None: 16 for Chinese, 42 for Latin letters, which are half as wide. `speakers`: whether
-    cues start with their channel; None: if there are several.
+    they start with their speaker or channel; None: if speakers are known, or there are several channels. `times`:
+    whether lines of txt and paragraphs of md and docx start with their time; None: paragraphs do.
     """
 
     max_chars: int | None = None
     max_lines: int = 1
     max_seconds: float = 7.0
     speakers: bool | None = None
+    times: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,12 @@ class Cue:
     start_ms: int
     end_ms: int
     channel: int = 0
+    speaker: int | None = None
 
     @property
     def text(self) -> str:
         """The lines joined into one."""
-        return " ".join(self.lines) if self.lines and self.lines[0].isascii() else "".join(self.lines)
+        return " ".join(self.lines) if self.lines and all(map(is_spaced, self.lines[0])) else "".join(self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,7 @@ class _Channel:
         self._options = options
         self._block: list[_Piece] = []
         self._channel = 0
+        self._speaker: int | None = None
         self._last: Cue | None = None
         self._shown_until = 0
 
@@ -115,6 +121,9 @@ class _Channel:
         pieces = _pieces(sentence)
         if not pieces:
             return
+        if sentence.speaker != self._speaker:
+            yield from self._flush()
+            self._speaker = sentence.speaker
         if self._block and not (0 <= pieces[0].start_ms - self._block[-1].end_ms < JOIN_MS):
             yield from self._flush()
         self._block += _apart(self._block, pieces)
@@ -130,7 +139,7 @@ class _Channel:
     def _flush(self) -> Iterator[Cue]:
         block, self._block = self._block, []
         for pieces in _broken(block, self._options):
-            cue = _cue(pieces, self._options, self._channel)
+            cue = replace(_cue(pieces, self._options, self._channel), speaker=self._speaker)
             if self._last is not None:
                 yield self._lengthened(self._last, cue)
             self._last = cue
@@ -148,7 +157,7 @@ class _Channel:
 
 def _apart(before: list[_Piece], pieces: list[_Piece]) -> list[_Piece]:
     """Insert a space where two sentences of Latin letters meet."""
-    if before and before[-1].text[-1:].isascii() and pieces[0].text[:1].isascii():
+    if before and needs_space(before[-1].text, pieces[0].text):
         return [replace(pieces[0], text=" " + pieces[0].text), *pieces[1:]]
     return pieces
 
@@ -160,9 +169,7 @@ def _too_short(pieces: list[_Piece]) -> bool:
 
 def _pieces(sentence: Sentence) -> list[_Piece]:
     """Split a sentence into words with punctuation, or into characters if its text does not match its words."""
-    corrected = sentence.edit is not None and sentence.text == sentence.edit.text
-    words = realigned(sentence.text, sentence.words) if corrected else sentence.words
-    parts = _parts(sentence.text, words) or _evenly(sentence)
+    parts = _parts(sentence.text, words_of(sentence)) or _evenly(sentence)
     ends = list(itertools.accumulate(len(text) for text, _, _ in parts))
     inside = _inside_words(sentence.text)
     return [
@@ -172,16 +179,13 @@ def _pieces(sentence: Sentence) -> list[_Piece]:
 
 
 def _parts(text: str, words: Iterable[Word]) -> list[tuple[str, int, int]]:
-    found: list[tuple[int, Word]] = []
-    reached = 0
-    for word in words:
-        place = text.find(word.text, reached)
-        if place < 0:
-            return []
-        found.append((place if found else 0, word))
-        reached = place + len(word.text)
-    ends = [place for place, _ in found[1:]] + [len(text)]
-    return [(text[start:end], word.start_ms, word.end_ms) for (start, word), end in zip(found, ends, strict=True)]
+    placed = list(word_places(words, text))
+    starts = [place[0] for _, place in placed if place is not None]
+    if not placed or len(starts) < len(placed):
+        return []
+    edges = itertools.pairwise([0, *starts[1:], len(text)])
+    bounded = zip(placed, edges, strict=True)
+    return [(text[start:end], word.start_ms, word.end_ms) for (word, _), (start, end) in bounded]
 
 
 def _evenly(sentence: Sentence) -> list[tuple[str, int, int]]:
@@ -212,12 +216,12 @@ def _segmenter() -> Callable[[str], list[str]]:
 
 def width(text: str) -> int:
     """Return the display width in columns; a Chinese character takes two."""
-    return sum(1 if character.isascii() else 2 for character in text)
+    return sum(1 if is_spaced(character) else 2 for character in text)
 
 
 def line_width(text: str, options: SubtitleOptions) -> int:
     """Return the maximum number of columns of a line of such a text."""
-    chinese = sum(not character.isascii() for character in text) * 4 > len(text)
+    chinese = sum(not is_spaced(character) for character in text) * 4 > len(text)
     if chinese:
         return 2 * (options.max_chars or CHARACTERS_CHINESE)
     return options.max_chars or CHARACTERS_LATIN

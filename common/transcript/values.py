@@ -7,26 +7,31 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from common.transcript.recording import NOTHING_KNOWN, Recording, RecordingWarning
+from common.transcript.scripts import is_spaced
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
     """A Chinese character or an English word.
 
-    `confidence` is the geometric mean of its tokens' probabilities, 0 to 1.
+    `confidence` is the geometric mean of its tokens' probabilities, 0 to 1. `filler`: the text of the sentence leaves
+    it out. `replaced_from`: what was recognised where a hotword replaced it; "" for further words of the same place.
     """
 
     text: str
     start_ms: int
     end_ms: int
     confidence: float
+    filler: bool = False
+    replaced_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
     """A person's correction of a sentence; `text` is None if the machine's was restored.
 
-    `revision` counts the changes from 1; `edited_by` is the public id of the key, or None without one.
+    `revision` counts the changes from 1; `edited_by` is the public id of the key, or None without one. `words` are
+    those of `text`, with times from the machine's; None if they were not stored.
     """
 
     text: str | None
@@ -34,13 +39,16 @@ class Edit:
     revision: int
     edited_at: datetime
     edited_by: str | None
+    words: tuple[Word, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
     """Punctuated text with the words it was made of; `channel` counts from 0.
 
-    The words, and so the times, are the machine's, even if `text` is a person's.
+    The words, and so the times, are the machine's, even if `text` is a person's. `speaker` counts from 1; None if the
+    job does not tell speakers apart, or has not ended. `spoken` is the recognised text, None if `text`
+    was not changed by rules (`common.transcript.text_rules`).
     """
 
     text: str
@@ -50,6 +58,22 @@ class Sentence:
     words: tuple[Word, ...]
     channel: int = 0
     edit: Edit | None = None
+    speaker: int | None = None
+    spoken: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Somebody who speaks in a recording: a number from 1, a name if a person gave one, milliseconds of sentences."""
+
+    number: int
+    name: str | None
+    speech_ms: int
+
+    @property
+    def label(self) -> str:
+        """What to call the speaker in a text."""
+        return self.name or f"Speaker {self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +82,8 @@ class Part:
 
     `state` is what a later attempt needs to continue at `end_ms` with exactly the text that an uninterrupted attempt
     would have produced; it is opaque to everything but the pipeline that wrote it. `recording` is what was known of the
-    recording by then.
+    recording by then. `windows` are the speaker embeddings of the part (`worker.engine.speakers.windows`), empty for a
+    job without speakers.
     """
 
     number: int
@@ -68,11 +93,15 @@ class Part:
     state: bytes
     last: bool = False
     recording: Recording = NOTHING_KNOWN
+    windows: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The metadata of a transcript; its sentences are streamed separately, never held as one object."""
+    """The metadata of a transcript; its sentences are streamed separately, never held as one object.
+
+    `speakers` is None for a job that does not tell speakers apart; `name` is that of the recording, if it has one.
+    """
 
     job_id: str
     model: str
@@ -84,6 +113,14 @@ class Transcript:
     no_speech: bool
     partial: bool = False
     warnings: tuple[RecordingWarning, ...] = ()
+    speakers: tuple[Speaker, ...] | None = None
+    name: str | None = None
+    created_at: datetime | None = None
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """What to call each speaker."""
+        return {speaker.number: speaker.label for speaker in self.speakers or ()}
 
 
 def joined_text(sentences: Iterable[Sentence]) -> str:
@@ -93,6 +130,8 @@ def joined_text(sentences: Iterable[Sentence]) -> str:
     """
     pieces: list[str] = []
     for sentence in sentences:
+        if not sentence.text:  # nothing but fillers
+            continue
         if pieces and needs_space(pieces[-1], sentence.text):
             pieces.append(" ")
         pieces.append(sentence.text)
@@ -104,4 +143,4 @@ def needs_space(left: str, right: str) -> bool:
     if not left or not right:
         return False
     last, first = left[-1], right[0]
-    return last.isascii() and first.isascii() and not last.isspace() and first.isalnum()
+    return is_spaced(last) and is_spaced(first) and not last.isspace() and first.isalnum()

@@ -178,9 +178,9 @@ class Append:
         )
         before, self._grown = self._grown, grown
         self._committed_at = time.monotonic()
-        if before.tail not in (None, grown.tail):
+        if before.tail is not None and before.tail != grown.tail:
             with suppress(ParaqueueError):  # it is under the job's prefix, so it is deleted with the job at the latest
-                self._storage.delete(whole.beside(self._held.upload.id, str(before.tail)))
+                self._storage.delete(audio_keys.upload_tail(self._held.upload.id, before.tail))
 
     def _let_go(self) -> None:
         """Release the file before the lock: the next lock holder must find it free."""

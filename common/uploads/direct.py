@@ -1,4 +1,4 @@
-"""Uploads whose bytes go to the object store directly: begin, and complete what has come."""
+"""Uploads whose bytes go directly to the object store: begin and complete."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def begin_direct(
     direct = _direct(storage)
     upload_id = ids.new_id()
     key = audio_keys.upload(upload_id)
-    # Before the store is told: a multipart upload that no row names would have to be found and ended.
+    # Before calling the store: a multipart upload without a row would have to be found and aborted.
     rows.ensure_room(database, tenant, length, room)
     multipart_id = direct.begin(key)
     upload = rows.create(
@@ -71,11 +71,11 @@ def begin_direct(
 def complete_direct(
     database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant: str, limit: int, seconds: float
 ) -> Upload:
-    """Make the object of the parts, if they are as announced; a second time, say that it is made.
+    """Create the object from its parts if they are as announced; idempotent.
 
-    Raises NotFound, Expired, UploadLocked, WrongState for another kind of upload; UploadIncomplete where bytes are
-    missing; UploadTooLarge where there are more than were announced, which ends the upload, or than `limit`, which
-    is the one of the caller: another key of the tenant may be allowed more.
+    Raises NotFound, Expired, UploadLocked; WrongState for another kind of upload; UploadIncomplete if bytes are
+    missing; UploadTooLarge if more bytes arrived than announced, which deletes the upload, or more than `limit`, which
+    is the caller's: another key of the tenant may be allowed more.
     """
     upload = rows.get(database, upload_id, tenant=tenant)
     if not upload.direct:

@@ -19,7 +19,7 @@ from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit
 from common.uploads.upload import Upload, UploadLock, partial_object_of, upload_of
 
-# A holder that is silent for so long is dead; a living one renews every few seconds.
+# A holder that has not renewed its lock for this long is dead; a live one renews every few seconds.
 LOCK_SECONDS = 8.0
 AT_A_TIME = 100
 ROOM_AGAIN_SECONDS = 60
@@ -84,7 +84,7 @@ def create(
 
 
 def _check_room(session: Session, tenant: str, length: int | None, room: Room) -> None:
-    """One upload of a tenant begins after the other: together they must not pass what is left."""
+    """Serialise the creation of a tenant's uploads, so that together they cannot exceed the limit."""
     if not room.uploads and not room.bytes:
         return
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"uploads/{tenant}", 0))))
@@ -92,11 +92,11 @@ def _check_room(session: Session, tenant: str, length: int | None, room: Room) -
     is_open = (UploadRow.tenant == tenant) & UploadRow.used_at.is_(None) & (UploadRow.expires_at > func.now())
     number, announced = session.execute(select(func.count(), func.coalesce(func.sum(size), 0)).where(is_open)).one()
     if room.uploads and number >= room.uploads:
-        told = f"the tenant has {number} uploads that are not finished or not used, and may have {room.uploads}"
-        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+        message = f"the tenant has {number} uploads that are not finished or not used, and may have {room.uploads}"
+        raise QuotaExceeded(message, ROOM_AGAIN_SECONDS)
     if room.bytes and announced + (room.largest_bytes if length is None else length) > room.bytes:
-        told = f"the open uploads of the tenant announce {announced} bytes, and may announce {room.bytes} together"
-        raise QuotaExceeded(told, ROOM_AGAIN_SECONDS)
+        message = f"the open uploads of the tenant announce {announced} bytes, and may announce {room.bytes} together"
+        raise QuotaExceeded(message, ROOM_AGAIN_SECONDS)
 
 
 def ensure_room(database: Database, tenant: str, length: int | None, room: Room) -> None:
@@ -114,9 +114,9 @@ def get(database: Database, upload_id: uuid.UUID, *, tenant: str) -> Upload:
 def lock(
     database: Database, upload_id: uuid.UUID, *, tenant: str, offset: int | None, length: int | None = None
 ) -> UploadLock:
-    """The right to write to an upload that stands at `offset` (None: wherever), and to set its length if unknown.
+    """Acquire the lock of an upload at `offset` (None: any), and set its length if it is unknown.
 
-    Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, and UploadLocked at once: it never waits.
+    Never waits. Raises NotFound, Expired, WrongState, OffsetMismatch, InvalidRequest, UploadLocked.
     """
     token = uuid.uuid4()
     wanted = (
@@ -154,7 +154,7 @@ def _why_not(row: UploadRow, offset: int | None, length: int | None = None) -> E
 
 
 def reserve_part(database: Database, held: UploadLock) -> int:
-    """A part number that nobody else has had; renews the lock. Raises UploadLocked where that was lost."""
+    """Return an unused part number and renew the lock. Raises UploadLocked if the lock was lost."""
     with database.transaction() as session:
         number = session.scalar(
             _of(held)
@@ -175,7 +175,7 @@ def renew(database: Database, held: UploadLock) -> None:
 def commit(
     database: Database, held: UploadLock, grown: PartialObject, *, known_parts: int, retention_seconds: float
 ) -> None:
-    """From here on `grown` is what has come; keeps the lock. Raises UploadLocked where that was lost."""
+    """Commit `grown` as the received state; keeps the lock. Raises UploadLocked if the lock was lost."""
     with database.transaction() as session:
         _change(
             session,
@@ -216,9 +216,9 @@ def remove(database: Database, storage: Storage, upload_id: uuid.UUID, *, tenant
 
 
 def expire(database: Database, storage: Storage, limit: TimeLimit) -> int:
-    """Delete the uploads whose time is over, with their bytes unless a job has those; returns how many.
+    """Delete expired uploads, with their bytes unless a job uses them, and return their number.
 
-    What a failing storage leaves behind, the search for orphans finds.
+    Bytes that remain because the storage fails are later deleted as orphans.
     """
 
     def some() -> int:
@@ -239,15 +239,15 @@ def _take_due(database: Database) -> list[tuple[Upload, PartialObject]]:
         .with_for_update(skip_locked=True)
     )
     with database.transaction() as session:
-        found = [
+        expired = [
             (upload_of(row), partial_object_of(row, _parts(session, row.id))) for row in session.scalars(due).all()
         ]
-        session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload, _ in found])))
-        return found
+        session.execute(delete(UploadRow).where(UploadRow.id.in_([upload.id for upload, _ in expired])))
+        return expired
 
 
 def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
-    """In the transaction that makes a job of it: nobody else can. Raises NotFound, Expired, WrongState."""
+    """Mark the upload as used, in the transaction that creates its job. Raises NotFound, Expired, WrongState."""
     used = session.scalar(
         update(UploadRow)
         .where(UploadRow.id == upload_id, UploadRow.tenant == tenant)
@@ -263,12 +263,12 @@ def consume(session: Session, upload_id: uuid.UUID, *, tenant: str) -> None:
 
 
 def forget(session: Session, upload_id: uuid.UUID) -> None:
-    """In the transaction that deletes the job that was made of it: what the file was called is the job's as well."""
+    """Delete the file name, in the transaction that deletes the upload's job."""
     session.execute(delete(UploadRow).where(UploadRow.id == upload_id, UploadRow.used_at.is_not(None)))
 
 
 def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
-    """Those of these ids under which bytes belong to an upload that no job was made of."""
+    """Return those of these ids that belong to uploads not yet used for a job."""
     return set(session.scalars(select(UploadRow.id).where(UploadRow.id.in_(upload_ids), UploadRow.used_at.is_(None))))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 
 from common import audio_keys
 from common.db import Database
@@ -37,11 +36,6 @@ def ensure_complete(database: Database, storage: Storage, upload: Upload) -> Upl
         rows.unlock(database, held)
         raise
     return rows.get(database, upload.id, tenant=upload.tenant)
-
-
-def beside(upload_id: uuid.UUID, name: str) -> str:
-    """Return the key of an object stored beside the upload's."""
-    return f"{audio_keys.upload(upload_id).rpartition('/')[0]}/{name}"
 
 
 def _sha256(storage: Storage, key: str, size: int) -> str:

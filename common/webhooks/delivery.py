@@ -111,11 +111,11 @@ def delivery_page(
     if after is not None:
         statement = statement.where(tuple_(DeliveryRow.created_at, DeliveryRow.id) < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
-        found = tuple(delivery_of(row) for row in session.scalars(statement))
-    if len(found) <= limit:
-        return DeliveryPage(found, None)
-    last = found[limit - 1]
-    return DeliveryPage(found[:limit], cursors.encoded(last.created_at, last.id))
+        page = tuple(delivery_of(row) for row in session.scalars(statement))
+    if len(page) <= limit:
+        return DeliveryPage(page, None)
+    last = page[limit - 1]
+    return DeliveryPage(page[:limit], cursors.encoded(last.created_at, last.id))
 
 
 def _conditions(only: DeliveryFilter) -> list[ColumnElement[bool]]:
@@ -184,12 +184,12 @@ _ANEW = {
 def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None = None) -> str:
     """Return the tenant of an enabled endpoint and lock it until the commit. Raises NotFound, WrongState."""
     held = select(EndpointRow.enabled, EndpointRow.tenant).where(EndpointRow.id == endpoint_id)
-    found = session.execute(held.with_for_update(read=True)).one_or_none()
-    if found is None or tenant not in (None, found.tenant):
+    row = session.execute(held.with_for_update(read=True)).one_or_none()
+    if row is None or tenant not in (None, row.tenant):
         raise NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
-    if not found.enabled:
+    if not row.enabled:
         raise WrongState("the endpoint is disabled; enable it first")
-    return str(found.tenant)
+    return str(row.tenant)
 
 
 def _existing(session: Session, delivery_id: uuid.UUID, tenant: str | None) -> DeliveryRow:

@@ -123,13 +123,13 @@ def update_endpoint(
     database: Database, endpoint_id: uuid.UUID, change: EndpointChange, *, tenant: str | None = None
 ) -> Endpoint:
     """Change an endpoint; disabling it makes its waiting deliveries dead. Raises NotFound."""
-    told = {
+    changed = {
         "url": change.url,
         "events": list(change.events) if change.events is not None else None,
         "enabled": change.enabled,
         "description": change.description,
     }
-    values: dict[str, Any] = {name: value for name, value in told.items() if value is not None}
+    values: dict[str, Any] = {name: value for name, value in changed.items() if value is not None}
     if change.enabled is not None:
         values["disabled_reason"] = None
     with database.transaction() as session:

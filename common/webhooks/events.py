@@ -34,9 +34,9 @@ EVENT_OF: dict[Status, EventType] = {
 }
 
 
-def wanted(event: EventType, asked: Sequence[str] | None) -> bool:
+def wanted(event: EventType, selected: Sequence[str] | None) -> bool:
     """Return whether a list of event types, or the default list for None, contains this event."""
-    return event in (DEFAULT_EVENTS if asked is None else asked)
+    return event in (DEFAULT_EVENTS if selected is None else selected)
 
 
 def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
@@ -59,13 +59,13 @@ def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
 
 def batch_data_of(batch: BatchRow, public_id: str, counts: Mapping[str, int]) -> dict[str, Any]:
     """Return the data of the end of a batch: the number of jobs per outcome, as counted by `GET /v1/batches/{id}`."""
-    told = {status.value: counts.get(status, 0) for status in Status}
+    by_status = {status.value: counts.get(status, 0) for status in Status}
     refused = len(batch.refused)
     return {
         "id": public_id,
         "status": "completed",
         "total": batch.total,
-        "counts": {**told, "refused": refused, "deleted": batch.total - refused - sum(told.values())},
+        "counts": {**by_status, "refused": refused, "deleted": batch.total - refused - sum(by_status.values())},
         "links": {
             "self": f"/v1/batches/{public_id}",
             "transcriptions": f"/v1/transcriptions?batch={public_id}",

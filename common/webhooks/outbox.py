@@ -48,6 +48,15 @@ class EndedBatch:
     own: OwnUrl
 
 
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """What writing a delivery needs of an endpoint: never its secrets, which a worker may not read."""
+
+    id: uuid.UUID
+    tenant: str
+    events: Sequence[str]
+
+
 def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     """Write the deliveries for the current state of these jobs in the caller's transaction.
 
@@ -59,11 +68,11 @@ def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         .where(JobRow.id.in_(job_ids), JobRow.status != Status.QUEUED)
         .execution_options(populate_existing=True)
     ).scalars()
-    told = list(jobs)
-    if not told:
+    ended = list(jobs)
+    if not ended:
         return
-    endpoints = _listening(session, {job.tenant for job in told})
-    _write(session, [row for job in told for row in _rows(job, endpoints)])
+    endpoints = _listening(session, {job.tenant for job in ended})
+    _write(session, [row for job in ended for row in _rows(job, endpoints)])
 
 
 def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
@@ -80,20 +89,21 @@ def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
     _write(session, rows)
 
 
-def _listening(session: Session, tenants: Iterable[str]) -> Sequence[EndpointRow]:
+def _listening(session: Session, tenants: Iterable[str]) -> list[Subscriber]:
     """Return the enabled endpoints of the tenants, locked so that none is deleted before the commit.
 
     Otherwise their deliveries would refer to nothing, and the job could not end.
     """
-    return session.scalars(
-        select(EndpointRow)
+    rows = session.execute(
+        select(EndpointRow.id, EndpointRow.tenant, EndpointRow.events)
         .where(EndpointRow.enabled, EndpointRow.tenant.in_(tenants))
         .order_by(EndpointRow.id)
         .with_for_update(read=True, key_share=True)
-    ).all()
+    )
+    return [Subscriber(*row) for row in rows]
 
 
-def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]:
+def _rows(job: JobRow, endpoints: Sequence[Subscriber]) -> list[dict[str, Any]]:
     event = EVENT_OF[Status(job.status)]
     payload = data_of(job, ids.shown(ids.JOB, job.id))
     common = {"tenant": job.tenant, "event": event.value, "job_id": job.id, "payload": payload}
@@ -101,7 +111,7 @@ def _rows(job: JobRow, endpoints: Sequence[EndpointRow]) -> list[dict[str, Any]]
 
 
 def _addressed(
-    event: EventType, common: Mapping[str, Any], endpoints: Sequence[EndpointRow], own: OwnUrl
+    event: EventType, common: Mapping[str, Any], endpoints: Sequence[Subscriber], own: OwnUrl
 ) -> list[dict[str, Any]]:
     """Return a row for each receiver subscribed to the event."""
     common = {**common, "traceparent": tracing.current()}

@@ -149,8 +149,10 @@ def claim_deliveries(
     )
     with database.transaction() as session:
         rows = session.scalars(taken).all()
-        asked = {row.endpoint_id for row in rows if row.endpoint_id is not None}
-        endpoints = {row.id: row for row in session.scalars(select(EndpointRow).where(EndpointRow.id.in_(asked)))}
+        endpoint_ids = {row.endpoint_id for row in rows if row.endpoint_id is not None}
+        endpoints = {
+            row.id: row for row in session.scalars(select(EndpointRow).where(EndpointRow.id.in_(endpoint_ids)))
+        }
         now = session.scalar(select(func.now())) if rows else None
         parcels = []
         for row in rows:

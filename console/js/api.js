@@ -12,12 +12,11 @@ const TIMEOUT_MS = 60_000;
 
 // 'ok', or 'lost' while calls are being repeated.
 export const connection = signal('ok');
-// Who calls, as GET /v1/session told; null: nobody yet.
-/** @type {Signal<Caller>} */
-export const caller = signal(null);
+// The signed-in caller, as returned by GET /v1/session; null before the first answer.
+export const caller = signal(/** @type {Caller | null} */ (null));
 
 export class Problem extends Error {
-  /** @param {{ status?: number, code?: string, detail?: string, requestId?: string, retryable?: boolean, after?: number }} told */
+  /** @param {{ status?: number, code?: string, detail?: string, requestId?: string | null, retryable?: boolean, after?: number | null }} fields */
   constructor({ status = 0, code = 'internal', detail = '', requestId = null, retryable = false, after = null }) {
     super(detail || code);
     this.status = status;
@@ -44,8 +43,8 @@ export function explained(error) {
 
 export function csrf() {
   // Over HTTPS the name has the prefix that keeps other hosts from setting it.
-  const found = document.cookie.split('; ').find((item) => /^(__Host-)?paraqueue_csrf=/.test(item));
-  return found ? decodeURIComponent(found.slice(found.indexOf('=') + 1)) : '';
+  const cookie = document.cookie.split('; ').find((item) => /^(__Host-)?paraqueue_csrf=/.test(item));
+  return cookie ? decodeURIComponent(cookie.slice(cookie.indexOf('=') + 1)) : '';
 }
 
 /**
@@ -97,7 +96,7 @@ export async function fetched(url, { method = 'GET', json, headers = {}, abort, 
 /**
  * @param {string | URL} url
  * @param {any} request
- * @param {AbortSignal} abort
+ * @param {AbortSignal | undefined} abort
  * @param {boolean} again
  */
 async function once(url, request, abort, again) {
@@ -117,13 +116,14 @@ async function once(url, request, abort, again) {
 
 /**
  * @param {number} ms
- * @param {AbortSignal} abort
+ * @param {AbortSignal | undefined} abort
+ * @returns {Promise<void>}
  */
 function pause(ms, abort) {
   return new Promise((resolve, reject) => {
     const onAbort = () => {
       clearTimeout(timer);
-      reject(abort.reason);
+      reject(abort?.reason);
     };
     const done = () => {
       abort?.removeEventListener('abort', onAbort);
@@ -146,13 +146,13 @@ async function checked(answer) {
 
 /** @param {Response} answer */
 export async function problemOf(answer) {
-  const told = await answer.json().catch(() => ({}));
+  const body = await answer.json().catch(() => ({}));
   return new Problem({
     status: answer.status,
-    code: told.code,
-    detail: told.detail,
-    retryable: told.retryable,
-    requestId: told.request_id ?? answer.headers.get('X-Request-ID'),
+    code: body.code,
+    detail: body.detail,
+    retryable: body.retryable,
+    requestId: body.request_id ?? answer.headers.get('X-Request-ID'),
     after: Number(answer.headers.get('Retry-After')) || null,
   });
 }

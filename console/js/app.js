@@ -13,7 +13,7 @@ import { Failure, Loading, NotFound } from './ui/states.js';
 import { pageOf } from './pages.js';
 
 export function App() {
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   useEffect(() => {
     find().catch(setFailure);
   }, []);
@@ -48,7 +48,7 @@ function useNewPage(place) {
       return;
     }
     scrollTo(0, 0);
-    document.getElementById('main').focus({ preventScroll: true });
+    document.getElementById('main')?.focus({ preventScroll: true });
   }, [place]);
 }
 
@@ -57,7 +57,7 @@ function SkipLink() {
   /** @param {AnyEvent} event */
   const skip = (event) => {
     event.preventDefault();
-    document.getElementById('main').focus();
+    document.getElementById('main')?.focus();
   };
   return html`<a class="skip" href="#main" onClick=${skip}>${t('shell.skip')}</a>`;
 }

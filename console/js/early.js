@@ -7,7 +7,7 @@
     theme = localStorage.getItem('paraqueue.theme');
     language = localStorage.getItem('paraqueue.language');
   } catch {
-    // Storage is closed to us (a private window): the system's choice stands.
+    // Storage is unavailable (a private window): use the system's setting.
   }
   const system = matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light';
   document.documentElement.dataset.theme = theme === 'light' || theme === 'dark' ? theme : system;

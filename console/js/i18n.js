@@ -9,19 +9,19 @@ const WORDS = { en, zh };
 /** @type {Record<string, string>} */
 const TAGS = { en: 'en', zh: 'zh-CN' };
 
-// `values` stand in braces in the text; with `n`, the plural form is chosen: `key.one`, `key.other`.
+// `values` replace names in braces; `n` also selects the plural form: `key.one`, `key.other`.
 /**
  * @param {string} key
  * @param {Record<string, unknown>} [values]
  */
 export function t(key, values = {}) {
   const words = WORDS[language.value];
-  const found = words[key] ?? ('n' in values ? plural(words, key, Number(values.n)) : undefined);
-  if (found === undefined) {
+  const text = words[key] ?? ('n' in values ? plural(words, key, Number(values.n)) : undefined);
+  if (text === undefined) {
     console.error(`no words for ${key}`); // the tests fail on it
     return key;
   }
-  return found.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) =>
+  return text.replace(/\{(\w+)\}/g, (/** @type {string} */ whole, /** @type {string} */ name) =>
     name in values ? String(values[name]) : whole,
   );
 }

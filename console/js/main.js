@@ -3,4 +3,4 @@
 import { html, render } from './lib.js';
 import { App } from './app.js';
 
-render(html`<${App} />`, document.getElementById('app'));
+render(html`<${App} />`, /** @type {HTMLElement} */ (document.getElementById('app')));

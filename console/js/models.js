@@ -4,17 +4,18 @@ import { signal } from './lib.js';
 import { get } from './api.js';
 import { report } from './ui/announce.js';
 
-/** @type {Signal<{ id: string, default: boolean, workers: number }[]>} */
-export const models = signal(null);
-let asked = false;
+export const models = signal(
+  /** @type {{ id: string, default: boolean, workers: number, speakers: boolean }[] | null} */ (null),
+);
+let requested = false;
 
 export function load() {
-  if (asked) return;
-  asked = true;
+  if (requested) return;
+  requested = true;
   get('v1/models').then(
-    (told) => (models.value = told.data),
+    (page) => (models.value = page.data),
     (error) => {
-      asked = false;
+      requested = false;
       report(error);
     },
   );

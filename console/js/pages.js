@@ -7,7 +7,7 @@ import { Settings } from './settings/page.js';
 import { Transcript } from './transcript/view.js';
 
 // `props` are made from what follows the name in the address; null: there is no such page.
-/** @type {Record<string, { component: any, scope?: string, props?: (parts: string[]) => Record<string, string> }>} */
+/** @type {Record<string, { component: any, scope?: string, props?: (parts: string[]) => Record<string, string> | null }>} */
 const PAGES = {
   '': { component: Home },
   jobs: { component: List, scope: 'read' },

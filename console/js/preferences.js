@@ -1,5 +1,5 @@
 // @ts-check
-// Light or dark, and the language: by the system and the browser until somebody chooses.
+// Theme and language: those of the system and browser until the user chooses.
 import { computed, effect, signal } from './lib.js';
 
 const THEMES = ['auto', 'light', 'dark'];
@@ -30,11 +30,12 @@ function store(name, value) {
 
 function firstLanguage() {
   const chosen = stored('language');
-  if (chosen in LANGUAGES) return chosen;
+  if (chosen !== null && chosen in LANGUAGES) return chosen;
   return (navigator.language || 'en').toLowerCase().startsWith('zh') ? 'zh' : 'en';
 }
 
-export const theme = signal(THEMES.includes(stored('theme')) ? stored('theme') : 'auto');
+const storedTheme = stored('theme') ?? '';
+export const theme = signal(THEMES.includes(storedTheme) ? storedTheme : 'auto');
 export const language = signal(firstLanguage());
 
 const system = matchMedia('(prefers-color-scheme: dark)');

@@ -7,7 +7,7 @@ function decoded(part) {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // a % that somebody typed
+    return part; // a % that is not an escape
   }
 }
 
@@ -33,7 +33,7 @@ export function go(hash) {
   location.hash = hash;
 }
 
-// Changes what stands behind '?' without a new step in the history: filters, a place in a recording.
+// Changes the query without a new history entry: filters, a place in a recording.
 /** @param {Record<string, string>} values */
 export function setQuery(values) {
   const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '' && value != null));

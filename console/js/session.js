@@ -3,7 +3,7 @@
 import { signal } from './lib.js';
 import { BASE, Problem, call, caller, get, problemOf } from './api.js';
 
-// 'asking' until the first answer, then 'known', whether somebody is signed in or not.
+// 'asking' until the first response, then 'known', signed in or not.
 export const state = signal('asking');
 
 /** @param {string} scope */
@@ -19,7 +19,7 @@ export async function find() {
   state.value = 'known';
 }
 
-// The key goes over the wire once; from then on a cookie that scripts cannot read stands for it.
+// The key is sent once; afterwards a cookie that scripts cannot read replaces it.
 /** @param {string} key */
 export async function signIn(key) {
   let answer;

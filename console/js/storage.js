@@ -1,5 +1,5 @@
 // @ts-check
-// What this browser remembers. A browser that remembers nothing (a private window) works all the same.
+// Values stored in this browser; without storage (a private window), they are lost on reload.
 const PREFIX = 'paraqueue.';
 
 /**

@@ -86,7 +86,13 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
             tenant: string;
         };
+        Checks: {
+            database: string;
+            redis: string;
+            storage: string;
+        };
         Correction: {
+            machine_text?: string | null;
             revision?: number | null;
             text: string | null;
         };
@@ -127,6 +133,9 @@ export interface components {
             revision: number;
             text: string | null;
         };
+        Export: {
+            ids: string[];
+        };
         Failure: {
             code: string;
             message: string;
@@ -145,11 +154,14 @@ export interface components {
             name: string | null;
             number: number;
             snippet: string;
+            speaker: number | null;
+            speaker_name: string | null;
             start_ms: number;
             text: string;
             transcription_id: string;
         };
         HitPage: {
+            capped: boolean;
             data: components["schemas"]["HitOut"][];
             next: string | null;
             /**
@@ -158,9 +170,14 @@ export interface components {
              */
             object: "list";
         };
+        InvalidField: {
+            field: string;
+            message: string;
+        };
         KeyCreate: {
             expires_at?: string | null;
             limits?: components["schemas"]["LimitsOfKey"];
+            max_priority?: number | null;
             name: string;
             scopes?: components["schemas"]["Scope"][];
             tenant?: string | null;
@@ -177,6 +194,7 @@ export interface components {
             id: string;
             last_used_at: string | null;
             limits: components["schemas"]["LimitsOfKey"];
+            max_priority: number;
             name: string;
             /**
              * @default api_key
@@ -201,6 +219,7 @@ export interface components {
             key: string;
             last_used_at: string | null;
             limits: components["schemas"]["LimitsOfKey"];
+            max_priority: number;
             name: string;
             /**
              * @default api_key
@@ -223,6 +242,13 @@ export interface components {
         Links: {
             self: string;
             transcript: string;
+        };
+        Liveness: {
+            /**
+             * @default alive
+             * @constant
+             */
+            status: "alive";
         };
         ModelList: {
             data: components["schemas"]["ModelOut"][];
@@ -254,6 +280,18 @@ export interface components {
             word_times: boolean;
             workers: number;
         };
+        OpenAIErrorDetails: {
+            code: string;
+            message: string;
+            param: string | null;
+            request_id: string | null;
+            /** @default null */
+            transcription_id: string | null;
+            type: string;
+        };
+        OpenAIErrorOut: {
+            error: components["schemas"]["OpenAIErrorDetails"];
+        };
         PartOut: {
             bytes: number;
             number: number;
@@ -272,6 +310,13 @@ export interface components {
             /** @default 2 */
             version: number;
         };
+        Preparing: {
+            /**
+             * @default preparing
+             * @constant
+             */
+            status: "preparing";
+        };
         PresignedCreate: {
             bytes: number;
             name?: string | null;
@@ -288,6 +333,24 @@ export interface components {
              */
             object: "upload";
             parts: components["schemas"]["PartOut"][];
+        };
+        Problem: {
+            code: string;
+            detail: string;
+            /** @default null */
+            errors: components["schemas"]["InvalidField"][] | null;
+            request_id: string | null;
+            retryable: boolean;
+            status: number;
+            title: string;
+            type: string;
+        };
+        Readiness: {
+            checks: components["schemas"]["Checks"];
+            model: string;
+            /** @enum {string} */
+            status: "ready" | "not_ready";
+            workers: number;
         };
         Replayed: {
             replayed: number;
@@ -319,8 +382,10 @@ export interface components {
             edit?: components["schemas"]["EditOut"] | null;
             end_ms: number;
             number: number;
+            speaker?: number | null;
             start_ms: number;
             text: string;
+            text_spoken?: string | null;
             words: components["schemas"]["WordOut"][];
         };
         SentencePage: {
@@ -333,6 +398,9 @@ export interface components {
             object: "list";
             run: number;
             status: components["schemas"]["Status"];
+        };
+        SentenceSpeaker: {
+            speaker: number;
         };
         SessionOut: {
             csrf_token: string;
@@ -348,10 +416,179 @@ export interface components {
             sha256: string | null;
             url: string | null;
         };
+        SpeakerList: {
+            data: components["schemas"]["SpeakerOut"][];
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        SpeakerMerge: {
+            into: number;
+        };
+        SpeakerName: {
+            name: string | null;
+        };
+        SpeakerOut: {
+            name: string | null;
+            number: number;
+            share: number;
+            speech_ms: number;
+        };
         /** @enum {string} */
         Stage: "fetching" | "transcribing" | "finishing";
         /** @enum {string} */
         Status: "queued" | "processing" | "completed" | "failed" | "canceled";
+        SubmitFile: {
+            /** @default default */
+            audio_track: string;
+            /**
+             * @default mix
+             * @enum {string}
+             */
+            channels: "mix" | "split" | "auto";
+            /** @default false */
+            dedupe: boolean;
+            /** Format: binary */
+            file: string;
+            hotwords?: string[];
+            /** @default false */
+            itn: boolean;
+            /** @default null */
+            language: string | null;
+            masked_words?: string[];
+            /** @default null */
+            max_speakers: number | null;
+            /** @default null */
+            min_speakers: number | null;
+            /** @default null */
+            model: string | null;
+            /** @default 5 */
+            priority: number;
+            /** @default false */
+            remove_fillers: boolean;
+            /** @default null */
+            script: "traditional" | null;
+            /** @default false */
+            speakers: boolean | number;
+            tags?: string[];
+            /** @default null */
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            /** @default null */
+            webhook_url: string | null;
+        };
+        SubmitLink: {
+            /** @default default */
+            audio_track: string;
+            audio_url: string;
+            /**
+             * @default mix
+             * @enum {string}
+             */
+            channels: "mix" | "split" | "auto";
+            /** @default false */
+            dedupe: boolean;
+            hotwords?: string[];
+            /** @default false */
+            itn: boolean;
+            /** @default null */
+            language: string | null;
+            masked_words?: string[];
+            /** @default null */
+            max_speakers: number | null;
+            /** @default null */
+            min_speakers: number | null;
+            /** @default null */
+            model: string | null;
+            /** @default 5 */
+            priority: number;
+            /** @default false */
+            remove_fillers: boolean;
+            /** @default null */
+            script: "traditional" | null;
+            /** @default false */
+            speakers: boolean | number;
+            tags?: string[];
+            /** @default null */
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            /** @default null */
+            webhook_url: string | null;
+        };
+        SubmitLinks: {
+            /** @default default */
+            audio_track: string;
+            audio_urls: string[];
+            /**
+             * @default mix
+             * @enum {string}
+             */
+            channels: "mix" | "split" | "auto";
+            /** @default false */
+            dedupe: boolean;
+            hotwords?: string[];
+            /** @default false */
+            itn: boolean;
+            /** @default null */
+            language: string | null;
+            masked_words?: string[];
+            /** @default null */
+            max_speakers: number | null;
+            /** @default null */
+            min_speakers: number | null;
+            /** @default null */
+            model: string | null;
+            /** @default 5 */
+            priority: number;
+            /** @default false */
+            remove_fillers: boolean;
+            /** @default null */
+            script: "traditional" | null;
+            /** @default false */
+            speakers: boolean | number;
+            tags?: string[];
+            /** @default null */
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            /** @default null */
+            webhook_url: string | null;
+        };
+        SubmitUpload: {
+            /** @default default */
+            audio_track: string;
+            /**
+             * @default mix
+             * @enum {string}
+             */
+            channels: "mix" | "split" | "auto";
+            /** @default false */
+            dedupe: boolean;
+            hotwords?: string[];
+            /** @default false */
+            itn: boolean;
+            /** @default null */
+            language: string | null;
+            masked_words?: string[];
+            /** @default null */
+            max_speakers: number | null;
+            /** @default null */
+            min_speakers: number | null;
+            /** @default null */
+            model: string | null;
+            /** @default 5 */
+            priority: number;
+            /** @default false */
+            remove_fillers: boolean;
+            /** @default null */
+            script: "traditional" | null;
+            /** @default false */
+            speakers: boolean | number;
+            tags?: string[];
+            upload_id: string;
+            /** @default null */
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            /** @default null */
+            webhook_url: string | null;
+        };
         TenantLimits: {
             audio_minutes_per_day?: number | null;
             audio_minutes_per_month?: number | null;
@@ -373,11 +610,11 @@ export interface components {
             channels: number;
             codec: string;
             default: boolean;
-            heard: boolean;
             index: number;
             language: string | null;
             sample_rate: number;
             title: string | null;
+            transcribed: boolean;
         };
         Transcription: {
             attempt: number;
@@ -392,8 +629,13 @@ export interface components {
             error: components["schemas"]["Failure"] | null;
             eta_seconds: number | null;
             finished_at: string | null;
+            hotwords: string[];
             id: string;
+            itn: boolean;
             links: components["schemas"]["Links"];
+            masked_words: string[];
+            max_speakers: number | null;
+            min_speakers: number | null;
             model: string;
             /**
              * @default transcription
@@ -404,9 +646,12 @@ export interface components {
             processed_ms: number;
             progress: number | null;
             queue_position: number | "1000+" | null;
+            remove_fillers: boolean;
             result: components["schemas"]["ResultOut"] | null;
             run: number;
+            script: string | null;
             source: components["schemas"]["Source"];
+            speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
             started_at: string | null;
             status: components["schemas"]["Status"];
@@ -429,8 +674,13 @@ export interface components {
             error: components["schemas"]["Failure"] | null;
             eta_seconds: number | null;
             finished_at: string | null;
+            hotwords: string[];
             id: string;
+            itn: boolean;
             links: components["schemas"]["Links"];
+            masked_words: string[];
+            max_speakers: number | null;
+            min_speakers: number | null;
             model: string;
             /**
              * @default transcription
@@ -441,9 +691,12 @@ export interface components {
             processed_ms: number;
             progress: number | null;
             queue_position: number | "1000+" | null;
+            remove_fillers: boolean;
             result: components["schemas"]["ResultOut"] | null;
             run: number;
+            script: string | null;
             source: components["schemas"]["Source"];
+            speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
             started_at: string | null;
             status: components["schemas"]["Status"];
@@ -455,6 +708,33 @@ export interface components {
         TranscriptionPage: {
             data: components["schemas"]["Transcription"][];
             next: string | null;
+        };
+        TranscriptOut: {
+            audio_ms: number;
+            channels: number;
+            id: string;
+            model: string;
+            model_revision: string;
+            no_speech: boolean;
+            partial: boolean;
+            precision: string;
+            processing_ms: number;
+            rtf: number | null;
+            sentences: components["schemas"]["TranscriptSentenceOut"][];
+            speakers: components["schemas"]["SpeakerOut"][] | null;
+            text: string;
+            warnings: components["schemas"]["WarningOut"][];
+        };
+        TranscriptSentenceOut: {
+            channel: number;
+            confidence: number;
+            edit?: components["schemas"]["EditOut"] | null;
+            end_ms: number;
+            speaker?: number | null;
+            start_ms: number;
+            text: string;
+            text_spoken?: string | null;
+            words: components["schemas"]["WordOut"][];
         };
         UsageList: {
             data: components["schemas"]["UsageOut"][];
@@ -554,6 +834,10 @@ export interface components {
         WordOut: {
             confidence: number;
             end_ms: number;
+            /** @default false */
+            filler: boolean;
+            replaced_from?: string | null;
+            speaker?: number | null;
             start_ms: number;
             text: string;
         };

@@ -5,6 +5,7 @@ type Job = Schemas['Transcription'];
 type JobError = Schemas['Failure'];
 type Sentence = Schemas['SentenceOut'];
 type Word = Schemas['WordOut'];
+type Speaker = Schemas['SpeakerOut'];
 type Hit = Schemas['HitOut'];
 type Batch = Schemas['BatchDetail'];
 type Caller = Schemas['CallerOut'];
@@ -14,10 +15,11 @@ type Delivery = Schemas['DeliveryOut'];
 type UsageRow = Schemas['UsageOut'];
 type Peaks = Schemas['PeaksOut'];
 type RecordingWarning = Schemas['WarningOut'];
+type AudioTrack = Schemas['TrackOut'];
 
 type Model = import('../js/transcript/model.js').Model;
-type Player = import('../js/transcript/player.js').Player;
-type Scroller = import('../js/transcript/scroller.js').Scroller;
+type Player = import('../js/player/player.js').Player;
+type Scroller = import('../js/list/scroller.js').Scroller;
 type Problem = import('../js/api.js').Problem;
 
 /** What can be explained to a person: a Problem, a job's own error, or a code that the console made up. */
@@ -25,7 +27,7 @@ interface Explainable {
   code?: string;
   detail?: string;
   message?: string;
-  requestId?: string;
+  requestId?: string | null;
 }
 
 type Signal<T> = import('@preact/signals').Signal<T>;
@@ -56,11 +58,11 @@ type Children = import('preact').ComponentChildren;
 /** A job that is watched (js/jobs/live.js). */
 interface Entry {
   id: string;
-  job: Signal<Job>;
+  job: Signal<Job | null>;
   sentences: Signal<Sentence[]>;
-  gone: Signal<Problem>;
+  gone: Signal<Problem | null>;
   users: number;
-  stream: EventSource;
+  stream: EventSource | null;
   run: number;
 }
 
@@ -72,15 +74,15 @@ interface Upload {
   name: string;
   size: number;
   sent: number;
-  rate: number;
+  rate: number | null;
   state: 'waiting' | 'uploading' | 'submitting' | 'failed';
-  problem: Problem;
+  problem: Problem | null;
 }
 
 /** An upload that a reload interrupted. */
 interface InterruptedUpload {
   name: string;
-  size: number;
+  size: number | null;
   urlStorageKey: string;
 }
 

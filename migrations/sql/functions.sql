@@ -1,4 +1,4 @@
--- Wakes who waits for a job (see api/job_notifications.py).
+-- Notifies requests that wait for a job (see api/job_notifications.py).
 CREATE FUNCTION notify_job() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('paraqueue_jobs', OLD.id::text);
@@ -9,7 +9,7 @@ END $$;
 CREATE FUNCTION jobs_note_tags() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO job_tags (job_id, tag, tenant, created_at)
-    SELECT NEW.id, tag, NEW.tenant, NEW.created_at FROM (SELECT DISTINCT unnest(NEW.tags) AS tag) AS told;
+    SELECT NEW.id, tag, NEW.tenant, NEW.created_at FROM (SELECT DISTINCT unnest(NEW.tags) AS tag) AS distinct_tags;
     RETURN NULL;
 END $$;
 
@@ -17,7 +17,7 @@ END $$;
 CREATE FUNCTION search_folded(content text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN lower(normalize(content, NFKC) COLLATE "pg_c_utf8");
 
--- What a text is found by: a number for each two letters that stand side by side and, with shortest = 1, for each
+-- The search keys of a text: a number for each two adjacent letters and, with shortest = 1, for each
 -- single one. From high to low: 21 bits of the tenant's hash, 21 bits of the first letter (0 for a single one),
 -- 21 bits of the second. It names no function of ours, because maintenance such as VACUUM runs it where only
 -- PostgreSQL's own are in sight.

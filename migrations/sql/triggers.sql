@@ -1,4 +1,4 @@
--- Not at INSERT: nobody can wait for a job before it is there.
+-- Not at INSERT: no request can wait for a job before it exists.
 CREATE TRIGGER jobs_notify AFTER UPDATE ON jobs FOR EACH ROW
 WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.stage IS DISTINCT FROM NEW.stage
       OR OLD.processed_ms IS DISTINCT FROM NEW.processed_ms OR OLD.run IS DISTINCT FROM NEW.run

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from paraqueue.client import Client
 from paraqueue.errors import (
     ApiError,
     AuthenticationFailed,
@@ -18,6 +19,9 @@ from paraqueue.errors import (
     ParaqueueError,
     WaitedTooLong,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 OK = 0
 FAILED = 1
@@ -30,7 +34,13 @@ NOT_FOUND = 5
 STILL_RUNNING = 6
 INTERRUPTED = 130
 
-errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+@cache
+def errors() -> Console:
+    """Standard error. rich is imported only when something is printed: the help needs none of it."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def status_of(error: BaseException) -> int:
@@ -53,7 +63,7 @@ def status_of(error: BaseException) -> int:
     raise error
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Describe an error in one line, with advice on what to do about it."""
     match error:
         case AuthenticationFailed(status=401):
@@ -73,7 +83,15 @@ def reported() -> Iterator[None]:
     try:
         yield
     except (ParaqueueError, OSError) as error:
-        errors.print(f"paraqueue: {told(error)}", markup=False)
+        errors().print(f"paraqueue: {error_text(error)}", markup=False)
         sys.exit(status_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+@contextmanager
+def connected() -> Iterator[Client]:
+    """A client of a service that responds: one that is away is reported at once, later failures are retried first."""
+    with reported(), Client() as client:
+        client.reach()
+        yield client

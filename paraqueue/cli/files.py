@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
+from paraqueue.audio_sources import is_link
 from paraqueue.errors import ConfigurationError
-from paraqueue.operations import is_link
-
-# File extensions searched for in a folder; a file given by name is accepted whatever its extension.
-AUDIO = frozenset(
-    {".aac", ".ac3", ".aif", ".aiff", ".amr", ".ape", ".caf", ".flac", ".m4a", ".m4b", ".mka", ".mkv", ".mov", ".mp2"}
-    | {".mp3", ".mp4", ".mpga", ".oga", ".ogg", ".opus", ".wav", ".webm", ".wma", ".wv"}
-)
+from paraqueue.extensions import EXTENSIONS
 
 
-def expanded(sources: Iterable[str]) -> list[str]:
-    """Files and links unchanged, folders replaced by the audio files in them. Raises ConfigurationError, OSError."""
+@dataclass(frozen=True)
+class Sources:
+    """What to submit, and the files of folders that are left out because of their extension."""
+
+    found: list[str]
+    skipped: list[str]
+
+
+def expanded(sources: Iterable[str]) -> Sources:
+    """Files and links unchanged, folders replaced by the audio and video in them.
+
+    A file given by name is taken whatever its extension. Raises ConfigurationError, OSError.
+    """
     found: list[str] = []
+    skipped: list[str] = []
     for source in sources:
         path = Path(source)
         if is_link(source):
             found.append(source)
         elif path.is_dir():
-            inside = sorted(item for item in path.rglob("*") if item.suffix.lower() in AUDIO and item.is_file())
-            if not inside:
-                raise ConfigurationError(f"there is no audio in {source}")
-            found += map(str, inside)
+            inside = sorted(item for item in path.rglob("*") if item.is_file())
+            fitting = [item for item in inside if _is_media(item)]
+            if not fitting:
+                raise ConfigurationError(f"there is no audio or video in {source} (other files: {len(inside)})")
+            found += map(str, fitting)
+            skipped += [str(item) for item in inside if not _is_media(item)]
         else:
             with path.open("rb"):  # fail now if it cannot be read, not after other files were uploaded
                 found.append(source)
-    return found
+    return Sources(found, skipped)
+
+
+def _is_media(path: Path) -> bool:
+    """Whether a file's extension is one that the service decodes. macOS puts a `._a.mp3` without sound beside files."""
+    return path.suffix.lower().removeprefix(".") in EXTENSIONS and not path.name.startswith("._")
 
 
 def output_paths(sources: list[str], directory: Path, form: str) -> list[Path]:
@@ -47,9 +62,9 @@ def output_paths(sources: list[str], directory: Path, form: str) -> list[Path]:
     return paths
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(content)
     temporary.replace(path)

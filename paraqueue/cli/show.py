@@ -1,20 +1,30 @@
-"""Terminal output; with `--json`, the service's response is printed as one JSON document instead."""
+"""Output: tables on a terminal, TSV for programs; with `--json`, the service's response as JSON instead."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console
 
-from paraqueue.models import RecordingWarning, Transcription
+    from paraqueue.models import AudioTrack, RecordingWarning, Transcription
 
-out = Console(highlight=False)
+# Columns that are not cut
+WHOLE = ("id", "status", "audio", "submitted")
 COLOURS = {"completed": "green", "failed": "red", "canceled": "yellow", "processing": "cyan", "queued": "blue"}
+
+
+@cache
+def out() -> Console:
+    """Standard output."""
+    from rich.console import Console
+
+    return Console(highlight=False)
 
 
 def as_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:
@@ -23,7 +33,7 @@ def as_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
+    if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
@@ -46,12 +56,12 @@ def moment(when: datetime | None) -> str:
 
 def state(job: Transcription) -> str:
     """The status with its details, in colour."""
-    told = job.status
+    text: str = job.status
     if job.status == "processing":
-        told += f" {job.progress:.0%}" if job.progress is not None else f" ({job.stage})"
+        text += f" {job.progress:.0%}" if job.progress is not None else f" ({job.stage})"
     elif job.status == "queued" and job.queue_position is not None:
-        told += f" #{job.queue_position}"
-    return f"[{COLOURS.get(job.status, 'white')}]{told}[/]"
+        text += f" #{job.queue_position}"
+    return f"[{COLOURS.get(job.status, 'white')}]{text}[/]"
 
 
 def name(job: Transcription) -> str:
@@ -60,13 +70,26 @@ def name(job: Transcription) -> str:
 
 
 def transcriptions(jobs: Iterable[Transcription]) -> None:
-    """Print a table of transcriptions."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("id", "status", "audio", "submitted", "name"):
-        table.add_column(title, overflow="fold" if title == "name" else "ellipsis", no_wrap=title != "name")
-    for job in jobs:
-        table.add_row(job.id, state(job), duration(job.audio_ms), moment(job.created_at), _escaped(name(job)))
-    out.print(table)
+    """Print transcriptions, names first; with the reason where one failed."""
+    table(
+        ("name", "status", "audio", "submitted", "id", "reason"),
+        (
+            {
+                "name": name(job),
+                "status": (state(job), job.status),
+                "audio": (duration(job.audio_ms), job.audio_ms),
+                "submitted": (moment(job.created_at), job.created_at.isoformat()),
+                "id": job.id,
+                "reason": reason(job),
+            }
+            for job in jobs
+        ),
+    )
+
+
+def reason(job: Transcription) -> str | None:
+    """Why a transcription failed."""
+    return f"{job.error.message} ({job.error.code})" if job.error else None
 
 
 def details(job: Transcription) -> None:
@@ -86,16 +109,26 @@ def details(job: Transcription) -> None:
         rows["done in"] = f"about {duration(round(job.eta_seconds * 1000))}"
     if job.result and job.result.rtf:
         rows["speed"] = f"{1 / job.result.rtf:.0f} x real time"
+    if len(job.tracks) > 1:
+        rows["audio tracks"] = "\n".join(_track(item) for item in job.tracks)
     if job.warnings:
         rows["warnings"] = "\n".join(_warning(item) for item in job.warnings)
     if job.error:
         rows["error"] = f"[red]{_escaped(job.error.message)}[/] ({job.error.code})"
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    from rich.table import Table
+
+    shown = Table(box=None, show_header=False, pad_edge=False)
+    shown.add_column(style="bold")
+    shown.add_column(overflow="fold")
     for title, value in rows.items():
-        table.add_row(title, value)
-    out.print(table)
+        shown.add_row(title, value)
+    out().print(shown)
+
+
+def _track(track: AudioTrack) -> str:
+    parts = [str(track.index), track.language, track.title, f"{track.channels} ch"]
+    what = "transcribed" if track.transcribed else "not transcribed"
+    return _escaped(", ".join([*filter(None, parts), what]))
 
 
 def _warning(warning: RecordingWarning) -> str:
@@ -104,22 +137,46 @@ def _warning(warning: RecordingWarning) -> str:
 
 
 def rows(items: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
-    """Print a table of plain rows."""
-    titles = list(columns)
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in titles:
-        table.add_column(title.replace("_", " "))
+    """Print plain rows."""
+    table(tuple(columns), items)
+
+
+def table(columns: tuple[str, ...], items: Iterable[dict[str, Any]]) -> None:
+    """Print rows as a table on a terminal, and otherwise as TSV without a heading.
+
+    A cell is a value, or a pair: marked-up text for people, and the value for programs.
+    """
+    if not out().is_terminal:
+        for item in items:
+            print("\t".join(_field(item.get(column)) for column in columns))
+        return
+    from rich.table import Table
+
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for number, column in enumerate(columns):
+        whole = column in WHOLE
+        shown.add_column(column.replace("_", " "), overflow="fold" if number == 0 else "ellipsis", no_wrap=whole)
     for item in items:
-        table.add_row(*[_escaped(_cell(item.get(title))) for title in titles])
-    out.print(table)
+        shown.add_row(*[_cell(item.get(column)) for column in columns])
+    out().print(shown)
+
+
+def _field(value: Any) -> str:
+    """Return a cell of TSV: without tabs and line breaks, empty for None."""
+    if isinstance(value, tuple):
+        value = value[1]
+    if value is None:
+        return ""
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return " ".join(text.split())
 
 
 def _cell(value: Any) -> str:
+    if isinstance(value, tuple):
+        return str(value[0])
     if value is None:
         return "–"
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+    return _escaped(", ".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _escaped(text: str) -> str:

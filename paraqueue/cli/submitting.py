@@ -13,7 +13,8 @@ from paraqueue.cli import exits, files, show
 from paraqueue.cli.memory import UploadFiles
 from paraqueue.client import Client
 from paraqueue.errors import JobEnded, ParaqueueError
-from paraqueue.models import COMPLETED, Transcription
+from paraqueue.models import Transcription
+from paraqueue.statuses import COMPLETED
 
 # Uploads share the network bandwidth, so few run at once; waiting costs nothing, so many may.
 UPLOADS_AT_ONCE = 4
@@ -33,7 +34,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Done:
-    """The result for one source; one of the last two fields is None."""
+    """The result for one source: `text`, unless it was written to `path`."""
 
     source: str
     job: Transcription | None
@@ -53,7 +54,7 @@ def submit_all(client: Client, sources: list[str], wish: Wish, *, quiet: bool) -
         TaskProgressColumn(),
         TextColumn("{task.fields[doing]}", markup=False),
     )
-    with Progress(*columns, console=exits.errors, disable=quiet, transient=True) as progress:
+    with Progress(*columns, console=exits.errors(), disable=quiet, transient=True) as progress:
         bars = [progress.add_task("", name=_short(source), doing="waiting", total=None) for source in sources]
         with ThreadPoolExecutor(UPLOADS_AT_ONCE) as uploads, ThreadPoolExecutor(WAITS_AT_ONCE) as waits:
             try:
@@ -78,7 +79,7 @@ class _Bar:
         self.progress.update(self.task, completed=sent, total=max(total, 1), doing="uploading")
 
     def working(self, job: Transcription) -> None:
-        doing = job.stage or job.status
+        doing: str = job.stage or job.status
         if job.status == "queued" and job.queue_position is not None:
             doing = f"queued, place {job.queue_position}"
         if job.eta_seconds is not None and not job.ended:
@@ -107,11 +108,11 @@ def _seen_through(client: Client, submitted: Future[Done], wish: Wish, path: Pat
         job = client.wait(done.job.id, timeout=wish.timeout, on_change=bar.working)
         if job.status != COMPLETED:
             raise JobEnded(job)
-        text = client.text(job.id, wish.form)  # type: ignore[arg-type]
+        content = client.export(job.id, wish.form)  # type: ignore[arg-type]
         if path is not None:
-            files.write_whole(path, text)
+            files.write_whole(path, content)
         bar.ended("done")
-        return Done(done.source, job, None, text, path)
+        return Done(done.source, job, None, None if path else content.decode(), path)
     except (ParaqueueError, OSError) as error:
         bar.ended("failed")
         return Done(done.source, done.job, error)

@@ -1,8 +1,9 @@
-"""The API on a real socket, with the parts it stands on. For the tests of the API."""
+"""The API on a real socket with its database and storage, for tests of the API."""
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import threading
@@ -19,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from admin.roles import API
 from api.deps import Service
 from api.main import create_app
 from common import keys
@@ -29,13 +31,14 @@ from dev.postgres import Postgres
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.db.job_cases import database_of, emptied, storage_of
+from tests.roles import as_role
 from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database
 from tests.waiting import until
 
 
 @dataclass(frozen=True)
 class Api:
-    """A running API, a client of it, and the database and storage behind it."""
+    """A running API with a client, and its database and storage."""
 
     settings: Settings
     port: int
@@ -99,14 +102,31 @@ def _quiet(_: object, __: str, event: Any) -> Any:
     return event["event"]
 
 
+class Documented:
+    """Checks that every response the tests receive has a status that the OpenAPI document lists for its operation."""
+
+    def __init__(self, app: FastAPI) -> None:
+        paths = sorted(app.openapi()["paths"].items(), key=lambda item: item[0].count("{"))
+        self._calls = [(re.compile(re.sub(r"{[^}]+}", "[^/]+", path)), calls) for path, calls in paths]
+
+    def check(self, response: httpx.Response) -> None:
+        """Raise AssertionError for a status that is not documented."""
+        path, method = response.request.url.path, response.request.method.lower()
+        calls: dict[str, Any] = next((calls for pattern, calls in self._calls if pattern.fullmatch(path)), {})
+        if method in calls:
+            documented = calls[method]["responses"]
+            assert str(response.status_code) in documented, f"{method} {path} answered {response.status_code}"
+
+
 @contextmanager
 def running_api(settings: Settings) -> Iterator[Api]:
-    """uvicorn in a thread of this process."""
+    """uvicorn in a thread of this process; only the API has its role, the tests are the owner."""
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory(), processors=[_quiet])
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
-        app = create_app(settings)
+        own = as_role(settings.database_url.get_secret_value(), API)
+        app = create_app(settings.model_copy(update={"database_url": SecretStr(own)}))
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -121,7 +141,10 @@ def running_api(settings: Settings) -> Iterator[Api]:
         database = database_of(settings)
         try:
             base_url = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=base_url, headers=WITH_KEY, timeout=30, trust_env=False) as client:
+            hooks = {"response": [Documented(app).check]}
+            with httpx.Client(
+                base_url=base_url, headers=WITH_KEY, timeout=30, trust_env=False, event_hooks=hooks
+            ) as client:
                 yield Api(settings, port, client, database, storage_of(settings), app)
         finally:
             database.close()

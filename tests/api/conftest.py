@@ -7,6 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from api.auth import rate_limits
+from dev.postgres import Postgres
+from dev.valkey import Valkey
+from tests.api.api_cases import Api, shared_api
+from tests.roles import in_roles
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,3 +19,23 @@ def patient_rate_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rate_limits, "PATIENCE_SECONDS", 3.0)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def roles_of_processes() -> Iterator[None]:
+    """A missing grant in migrations/roles.sql fails the test of whatever lacks it."""
+    with in_roles():
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """An API with the usual settings; a module that needs others has a fixture of its own."""
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
+        yield api
+
+
+@pytest.fixture
+def api(shared: Api) -> Api:
+    """The API without the rows of earlier tests."""
+    return shared.emptied()

@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from common import jobs
 from common.ids import JOB, parsed
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
+from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import claimed, completed, execute, fail, one, storage_of, submitted
 
 GOOD = [f"https://example.com/{n}.mp3" for n in range(3)]
 MIXED = [GOOD[0], "ftp://example.com/a", GOOD[1], "s3://bucket", "http://u:p@example.com/a"]
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
 
 
 def submit(api: Api, urls: list[Any], path: str = "/v1/batches", **options: Any) -> dict[str, Any]:
@@ -129,14 +115,15 @@ def test_the_list_can_be_that_of_a_batch_or_a_time(api: Api) -> None:
 
 def test_search_shows_the_sentence_and_the_way_to_it(api: Api) -> None:
     job = completed(api.database, submitted(api.database, name="会议.mp3"), "大家好。", "ＧＰＵ 的预算通过了。")
-    found = api.get("/search", params={"q": "预算 gpu"}).json()
-    assert found["next"] is None
-    [hit] = found["data"]
+    hits = api.get("/search", params={"q": "预算 gpu"}).json()
+    assert hits["next"] is None
+    [hit] = hits["data"]
     assert hit["link"].endswith(f"/v1/transcriptions/{job.public_id}")
     assert (hit["transcription_id"], hit["name"], hit["number"]) == (job.public_id, "会议.mp3", 1)
     assert (hit["start_ms"], hit["channel"], hit["text"]) == (1000, 0, "ＧＰＵ 的预算通过了。")
     assert [hit["text"][first:behind] for first, behind in hit["matches"]] == ["ＧＰＵ", "预算"]
-    assert api.get("/search", params={"q": "成本"}).json() == {"object": "list", "data": [], "next": None}
+    nothing: dict[str, Any] = {"object": "list", "data": [], "next": None, "capped": False}
+    assert api.get("/search", params={"q": "成本"}).json() == nothing
 
 
 def test_search_pages(api: Api) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -20,24 +19,11 @@ from api.transcriptions import submit
 from common import keys
 from common.keys import NewKey, Scope
 from common.settings import Settings
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
+from tests.api.api_cases import Api, problem_of
 
 SUBMIT = "/v1/transcriptions"
 LINK = "https://example.com/meeting.mp3"
 NOWHERE = "00000000-0000-7000-8000-000000000000"
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
 
 
 @pytest.mark.parametrize("name", ["upload_id", "audio_urls", 'a"upload_id"b', "audio_url"])
@@ -129,7 +115,7 @@ def refused_at_once(api: Api, method: str, route: RouteContext, scopes: frozense
     path = str(route.path).replace("{number}", "0").replace("{", "").replace("}", "")
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n"
     with socket.create_connection(("127.0.0.1", api.port), timeout=20) as client:
-        # The body is announced and never comes: who waits for it, waits in vain.
+        # The announced body never arrives: the server must not wait for it.
         client.sendall((head + "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n").encode())
         assert client.recv(64).startswith(b"HTTP/1.1 403"), path
 

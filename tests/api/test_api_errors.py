@@ -15,32 +15,21 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from jsonschema import Draft202012Validator
 
 from api.ops import health
 from common.settings import Settings
 from common.storage import LocalStorage
-from dev.postgres import Postgres, start_postgres
+from dev.postgres import start_postgres
 from dev.process import Child, free_port, spawn
 from dev.stack import REPOSITORY, alembic
 from dev.valkey import Valkey
-from tests.api.api_cases import Api, api_settings, form, problem_of, running_api, shared_api
+from tests import roles
+from tests.api.api_cases import Api, api_settings, form, problem_of, running_api
 from tests.db.job_cases import execute, with_worker
 from tests.servers import ADMIN_KEY, WITH_KEY
 from tests.waiting import until
 
 MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
 
 
 @pytest.fixture
@@ -188,6 +177,7 @@ def test_postgres_that_comes_back_is_ready_again(
     try:
         with running_api(api_settings(server.url("postgres"), redis_url, tmp_path)) as api:
             alembic(["upgrade", "head"], server.url("postgres"), tmp_path / "logs", REPOSITORY)
+            roles.create(server, "postgres")
             assert api.client.get("/health/ready").json()["checks"]["database"] == "ok"
             server.child.stop(seconds=5)
             assert api.client.get("/health/ready").status_code == 503
@@ -195,23 +185,6 @@ def test_postgres_that_comes_back_is_ready_again(
             assert api.client.get("/health/ready").json()["checks"]["database"] == "ok"
     finally:
         server.child.stop(seconds=5)
-
-
-def test_the_openapi_document_is_valid(api: Api) -> None:
-    document = api.client.get("/openapi.json").json()
-    assert document["openapi"].startswith("3.1")
-    for path, operations in document["paths"].items():
-        named = set(re.findall(r"{(\w+)}", path))
-        for operation in operations.values():
-            told = {item["name"] for item in operation.get("parameters", []) if item["in"] == "path"}
-            assert told == named, path
-            assert operation["responses"]
-    for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
-        node = document
-        for step in reference.split("/"):
-            node = node[step]
-    for schema in schemas_in(document):
-        Draft202012Validator.check_schema(schema)
 
 
 def test_the_page_of_the_documentation_loads_nothing_from_elsewhere(api: Api) -> None:
@@ -225,50 +198,6 @@ def test_the_page_of_the_documentation_loads_nothing_from_elsewhere(api: Api) ->
     assert "http" not in policy
     assert "script-src 'self' 'sha256-" in policy
     assert api.client.get("/docs/assets/core.py").status_code == 404
-
-
-def test_the_document_says_how_to_authenticate(api: Api) -> None:
-    document = api.client.get("/openapi.json").json()
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
-    assert document["paths"]["/v1/transcriptions"]["post"]["security"] == [{"bearer": []}, {"key": []}]
-    assert "security" not in document["paths"]["/health/live"]["get"]
-
-
-def schemas_in(node: Any) -> Iterator[Any]:
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name == "schema":
-                yield value
-            elif name == "schemas":
-                yield from value.values()
-            yield from schemas_in(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from schemas_in(value)
-
-
-def test_the_openapi_document_names_both_request_bodies_and_the_errors(api: Api) -> None:
-    document = api.client.get("/openapi.json").json()
-    submit = document["paths"]["/v1/transcriptions"]["post"]
-    link, upload = (
-        submit["requestBody"]["content"][kind]["schema"] for kind in ("application/json", "multipart/form-data")
-    )
-    link, resumed, several = link["anyOf"]
-    assert set(link["properties"]) - {"audio_url"} == set(upload["properties"]) - {"file"}
-    assert set(resumed["properties"]) - {"upload_id"} == set(upload["properties"]) - {"file"}
-    assert set(several["properties"]) - {"audio_urls"} == set(upload["properties"]) - {"file"}
-    assert link["required"] == ["audio_url"]
-    assert upload["required"] == ["file"]
-    assert Draft202012Validator(link).is_valid({"audio_url": "https://e.com/a", "tags": ["a"], "priority": 3})
-    assert not Draft202012Validator(link).is_valid({"audio_url": "https://e.com/a", "priority": 11})
-    assert "HTTPValidationError" not in json.dumps(document), "errors are problem details"
-    for path, operations in document["paths"].items():
-        if path.startswith("/v1/"):
-            for operation in operations.values():
-                told = json.dumps(operation["responses"])
-                openai = path == "/v1/audio/transcriptions"  # errors there have the shape that its SDKs know
-                assert ("application/problem+json" in told) is not openai, path
-                assert ('"required": ["error"]' in told) is openai, path
 
 
 def test_the_process_says_that_it_started(process: tuple[Child, httpx.Client]) -> None:

@@ -102,15 +102,15 @@ def test_a_broken_connection_continues_behind_the_last_event(base_url: str, data
     reached = named(events, "sentences").id
     events.close()  # type: ignore[attr-defined]
     jobs.complete(database, held, cases.part(1, "三。", last=True), cases.FINISHED, first_sentence=2, stage_ms={})
-    told = [event for event in read_events(base_url, held.job, reached) if event.name == "sentences"]
-    assert [sentence["text"] for event in told for sentence in event.data["sentences"]] == ["三。"]
+    later = [event for event in read_events(base_url, held.job, reached) if event.name == "sentences"]
+    assert [sentence["text"] for event in later for sentence in event.data["sentences"]] == ["三。"]
 
 
 def test_a_last_event_id_of_another_run_starts_anew(base_url: str, database: Database) -> None:
     job = cases.completed(database, None, "一。", "二。")
     for foreign in ("7.1", "nonsense", "1.x"):
-        told = [event for event in read_events(base_url, job, foreign) if event.name == "sentences"]
-        assert len(told[0].data["sentences"]) == 2, foreign
+        events = [event for event in read_events(base_url, job, foreign) if event.name == "sentences"]
+        assert len(events[0].data["sentences"]) == 2, foreign
 
 
 def test_deleting_the_job_ends_the_stream(base_url: str, database: Database, settings: Settings) -> None:
@@ -119,6 +119,12 @@ def test_deleting_the_job_ends_the_stream(base_url: str, database: Database, set
     named(events, "transcription")
     jobs.delete_job(database, cases.storage_of(settings), job.id)
     assert named(events, "end").data == {"status": "deleted"}
+
+
+def test_a_stream_of_an_expired_transcript_says_so(base_url: str, database: Database) -> None:
+    job = cases.completed(database, None, "一。", "二。")
+    cases.execute(database, "UPDATE jobs SET result_deleted_at = now(); DELETE FROM sentences")
+    assert named(read_events(base_url, job), "end").data == {"status": "expired"}
 
 
 def test_listening_survives_a_cut_connection(base_url: str, database: Database) -> None:
@@ -150,9 +156,9 @@ def test_a_long_poll_answers_when_the_job_ends(base_url: str, database: Database
 def in_progress(base_url: str) -> int:
     """How many requests the API is serving."""
     text = httpx.get(f"{base_url}/metrics", headers=WITH_KEY).text
-    found = re.search(r"^paraqueue_http_requests_in_progress (\d+)", text, re.MULTILINE)
-    assert found is not None
-    return int(found[1])
+    match = re.search(r"^paraqueue_http_requests_in_progress (\d+)", text, re.MULTILINE)
+    assert match is not None
+    return int(match[1])
 
 
 def test_many_long_polls_hold_nobody_up(base_url: str, database: Database) -> None:

@@ -1,6 +1,6 @@
-"""Requests that nobody thought of: schemathesis over the OpenAPI document, and hypothesis on what it does not say.
+"""Unexpected requests: schemathesis over the OpenAPI document, and hypothesis for what the document does not cover.
 
-The bounded run is the same each time; `pytest -m slow -k fuzz` looks further, with other seeds.
+The bounded run uses fixed seeds; `pytest -m slow -k fuzz` searches further, with other seeds.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def api(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFac
 
 
 def schemathesis(api: Api, place: Path, phases: str, *arguments: str) -> None:
-    """Run its command line, as anybody would, with every check."""
+    """Run schemathesis' command line with all checks."""
     config = place / "schemathesis.toml"
     config.write_text(f'[parameters]\n"query.wait" = 0\n{FORMS if "fuzzing" in phases else ""}')
     command = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config), "run"]
@@ -58,6 +58,7 @@ def schemathesis(api: Api, place: Path, phases: str, *arguments: str) -> None:
     assert re.search(r"\d+ generated|\d+ passed|No issues found", ended.stdout), ended.stdout[-1000:]
 
 
+@pytest.mark.timeout(1500)
 def test_every_documented_call_keeps_to_the_document(api: Api, tmp_path: Path) -> None:
     schemathesis(api, tmp_path, "examples,coverage", "--generation-deterministic", "--max-examples", "3")
     _still_well(api)
@@ -71,7 +72,7 @@ def test_long_runs_in_any_order_keep_to_the_document(api: Api, tmp_path: Path) -
 
 
 def _still_well(api: Api) -> None:
-    """No job is stuck in a state that nobody works on, and the service still takes one."""
+    """No job is stuck in an unattended state, and the service still accepts one."""
     assert not rows(api.database, "SELECT id FROM jobs WHERE status = 'processing'")
     assert not api.half_written()
     assert api.submit_link().status_code == 202
@@ -116,12 +117,12 @@ RANGES = st.from_regex(r"\A(bytes|items|)=?-?[0-9]{0,30}-[0-9]{0,30}(, ?[0-9]{0,
 
 
 @EXAMPLES
-@given(asked=RANGES)
-@example(asked="bytes=0-" + "9" * 400)
-def test_no_range_crashes_a_read(api: Api, asked: str) -> None:
+@given(range_header=RANGES)
+@example(range_header="bytes=0-" + "9" * 400)
+def test_no_range_crashes_a_read(api: Api, range_header: str) -> None:
     job_id = api.submit_file(b"RIFF audio").json()["id"] if not _JOBS else _JOBS[0]
     _JOBS[:] = [job_id]
-    headers = [(b"Range", asked.encode("latin-1"))]
+    headers = [(b"Range", range_header.encode("latin-1"))]
     never_crashes(api.get(f"/{job_id}/audio", headers=headers))
     never_crashes(api.get(f"/{job_id}/transcript", headers=headers))
 
@@ -147,15 +148,17 @@ PART = st.tuples(st.binary(max_size=120), st.binary(max_size=200))
 @given(
     boundary=st.from_regex(r"\A[ -~]{0,75}\Z"),
     parts=st.lists(PART, max_size=6),
-    said=st.sampled_from([b'form-data; name="file"; filename="a.wav"', b'form-data; name="model"', b"form-data", b""]),
+    disposition=st.sampled_from(
+        [b'form-data; name="file"; filename="a.wav"', b'form-data; name="model"', b"form-data", b""]
+    ),
     ending=st.sampled_from([b"--\r\n", b"\r\n", b"", b"--"]),
 )
 def test_no_form_crashes_an_upload(
-    api: Api, boundary: str, parts: list[tuple[bytes, bytes]], said: bytes, ending: bytes
+    api: Api, boundary: str, parts: list[tuple[bytes, bytes]], disposition: bytes, ending: bytes
 ) -> None:
     mark = b"--" + boundary.encode()
     body = b"".join(
-        mark + b"\r\nContent-Disposition: " + said + b"\r\n" + head + b"\r\n\r\n" + content + b"\r\n"
+        mark + b"\r\nContent-Disposition: " + disposition + b"\r\n" + head + b"\r\n\r\n" + content + b"\r\n"
         for head, content in parts
     )
     headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}

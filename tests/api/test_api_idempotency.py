@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -10,26 +9,13 @@ import pytest
 
 from common import jobs
 from common.ids import JOB, parsed
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, RawClient, problem_of, shared_api
+from tests.api.api_cases import Api, RawClient, problem_of
 from tests.db.job_cases import at_once, canceled, completed, execute, one
 from tests.servers import ADMIN_KEY
 from tests.waiting import until
 
 URL = "/v1/transcriptions"
 LINK = {"audio_url": "https://example.com/a.mp3", "tags": ["x"]}
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
 
 
 def link(api: Api, key: str = "k1", **changes: Any) -> httpx.Response:
@@ -57,7 +43,7 @@ def test_a_repeated_link_gets_the_first_answer(api: Api) -> None:
     first = link(api)
     assert first.status_code == 202
     completed(api.database, jobs.get(api.database, parsed(JOB, first.json()["id"])))
-    same_answer(first, link(api))  # as it was, whatever became of the job
+    same_answer(first, link(api))  # unchanged, whatever happened to the job
     assert count(api) == 1
 
 
@@ -151,11 +137,15 @@ def test_a_batch_can_be_repeated(api: Api) -> None:
 def test_dedupe_answers_an_upload_with_the_earlier_transcription(api: Api) -> None:
     first = file(api, key=None)
     job = completed(api.database, jobs.get(api.database, parsed(JOB, first.json()["id"])))
-    found = file(api, key="k9", dedupe="true")
-    assert (found.status_code, found.json()["id"], found.json()["status"]) == (200, job.public_id, "completed")
-    assert found.headers["location"] == first.headers["location"]
+    duplicate = file(api, key="k9", dedupe="true")
+    assert (duplicate.status_code, duplicate.json()["id"], duplicate.json()["status"]) == (
+        200,
+        job.public_id,
+        "completed",
+    )
+    assert duplicate.headers["location"] == first.headers["location"]
     again = file(api, key="k9", dedupe="true")
-    assert (again.status_code, again.content) == (200, found.content)
+    assert (again.status_code, again.content) == (200, duplicate.content)
     assert count(api) == len(api.objects()) == 1
     assert file(api, key=None, dedupe="true", channels="split").status_code == 202
     assert file(api, b"other audio", key=None, dedupe="true").status_code == 202

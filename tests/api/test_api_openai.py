@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import threading
@@ -13,6 +14,7 @@ import openai
 import pytest
 from openai import OpenAI
 
+from api.openai.routes import _events as openai_events
 from common import jobs
 from common.job_states import Status
 from common.jobs import Claim
@@ -21,10 +23,12 @@ from dev.valkey import Valkey
 from tests.api.api_cases import Api, shared_api
 from tests.db.job_cases import (
     FINISHED,
+    NO_LIMIT,
     at_once,
     claimed,
     complete,
     completed,
+    execute,
     fail,
     one,
     part,
@@ -78,6 +82,11 @@ def waiting(api: Api) -> Claim:
     """The job that a call has made, taken by a worker."""
     [[job_id]] = until(lambda: rows(api.database, "SELECT id FROM jobs WHERE status = 'queued'"))
     return claimed(api.database, jobs.get(api.database, job_id))
+
+
+def waiters(api: Api) -> int:
+    """How many calls wait for a job."""
+    return sum(len(events) for events in list(api.service.notifications._waiting.values()))
 
 
 def played(api: Api, act: Callable[[Api, Claim], None]) -> threading.Thread:
@@ -156,7 +165,7 @@ def test_a_stream_tells_each_part_when_it_is_committed(api: Api) -> None:
     seen = []
     for event in sdk(api).audio.transcriptions.create(file=audio(), model="gpt-4o-transcribe", stream=True):
         seen.append(event)
-        go_on.set()  # what was committed came before the end
+        go_on.set()  # committed text arrived before the end
     worker.join(30)
     assert [event.type for event in seen] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
     assert [getattr(event, "delta", None) for event in seen[:2]] == ["你好，世界。Hello world.", " Goodbye."]
@@ -200,6 +209,19 @@ def test_past_the_wait_it_answers_what_no_sdk_retries(impatient: Api) -> None:
     assert sdk(api).audio.transcriptions.create(file=audio(), model="whisper-1").text == SAID
 
 
+def test_a_stream_does_not_end_well_without_the_transcript(api: Api) -> None:
+    """A transcript whose retention period ends after the call found its job."""
+    job = completed(api.database, None, *TEXTS)
+
+    async def sent() -> list[bytes]:
+        return [event async for event in openai_events(api.service, job)]
+
+    assert b"transcript.text.done" in asyncio.run(sent())[-1]
+    execute(api.database, "UPDATE jobs SET finished_at = now() - interval '2 days' WHERE id = :id", id=job.id)
+    assert jobs.expire_results(api.database, NO_LIMIT, after_seconds=3600) == 1
+    assert [json.loads(event.removeprefix(b"data: "))["error"]["code"] for event in asyncio.run(sent())] == ["expired"]
+
+
 def test_a_stream_past_the_wait_ends_with_what_no_sdk_retries(impatient: Api) -> None:
     impatient.emptied()
     with pytest.raises(openai.APIError) as raised:
@@ -221,12 +243,12 @@ def test_a_stream_that_goes_on_is_not_cut_off(patient: Api) -> None:
             jobs.commit_part(api.database, held, part(number, words), first_sentence=number)
 
     worker = played(patient.emptied(), slowly)
-    said: list[str] = []
+    deltas: list[str] = []
     with pytest.raises(openai.APIError) as raised:
         stream = sdk(patient).audio.transcriptions.create(model="whisper-1", file=audio(), stream=True)
-        said.extend(getattr(item, "delta", "") for item in stream)
+        deltas.extend(getattr(item, "delta", "") for item in stream)
     worker.join(20)
-    assert "".join(said) == SAID
+    assert "".join(deltas) == SAID
     body: Any = raised.value.body
     assert body["code"] == "still_running"
 
@@ -262,16 +284,16 @@ def test_forty_calls_wait_and_hold_nobody_up(api: Api) -> None:
     ("options", "status", "code"),
     [
         ({"model": "gpt-9"}, 404, "model_not_found"),
-        ({"response_format": "diarized_json"}, 400, "invalid_request"),
+        ({"response_format": "yaml"}, 400, "invalid_request"),
         ({"timestamp_granularities": ["word"]}, 400, "invalid_request"),
         ({"temperature": 7}, 400, "invalid_request"),
         ({"file": b""}, 400, "audio_empty"),
     ],
 )
 def test_what_is_refused_and_how(api: Api, options: dict[str, Any], status: int, code: str) -> None:
-    asked: dict[str, Any] = {"file": audio(options.pop("file", b"RIFF")), "model": "whisper-1"} | options
+    arguments: dict[str, Any] = {"file": audio(options.pop("file", b"RIFF")), "model": "whisper-1"} | options
     with pytest.raises(openai.APIStatusError) as caught:
-        sdk(api).audio.transcriptions.create(**asked)
+        sdk(api).audio.transcriptions.create(**arguments)
     error = caught.value
     assert (error.status_code, error.code) == (status, code)
     assert error.response.headers["content-type"] == "application/json"
@@ -302,7 +324,7 @@ def test_models_are_listed_and_found(api: Api) -> None:
 
 def test_two_repeats_at_once_share_a_job(api: Api) -> None:
     def slowly(api: Api, held: Claim) -> None:
-        time.sleep(1)
+        until(lambda: waiters(api) == 5)
         complete(api.database, held, *TEXTS)
 
     worker = played(api, slowly)

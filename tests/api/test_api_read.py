@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -12,9 +12,7 @@ from common import jobs
 from common.db import Database
 from common.jobs import Job
 from common.transcript.recording import AudioTrack, Recording, RecordingWarning
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
+from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import (
     NO_LIMIT,
     canceled,
@@ -27,17 +25,6 @@ from tests.db.job_cases import (
     uploaded,
     with_worker,
 )
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
 
 
 def test_a_job_is_shown_in_every_state(api: Api) -> None:
@@ -163,7 +150,7 @@ def test_a_transcript_that_is_not_there_yet(api: Api, make: Callable[[Database],
 
 @pytest.mark.parametrize("make", [failed, canceled])
 def test_a_transcript_that_will_never_be_there(api: Api, make: Callable[[Database], Job]) -> None:
-    """A client that polls while the answer is retryable comes to an end."""
+    """A client that polls while the response is retryable terminates."""
     path = f"/{make(api.database).public_id}/transcript"
     assert problem_of(api.get(path), 409, "no_transcript")["retryable"] is False
     assert api.get(path, params={"partial": "true"}).status_code == 200
@@ -178,12 +165,12 @@ def test_warnings_and_tracks_are_told_from_the_first_part_on(api: Api) -> None:
     jobs.commit_part(
         api.database, held, replace(part(0, "一。"), recording=Recording((track,), (gap,))), first_sentence=0
     )
-    told = {"code": "audio_gap", "message": "A hole.", "start_ms": 2000, "end_ms": 5000}
-    assert api.get(path).json()["warnings"] == [told]
+    warning = {"code": "audio_gap", "message": "A hole.", "start_ms": 2000, "end_ms": 5000}
+    assert api.get(path).json()["warnings"] == [warning]
     assert api.get(path).json()["tracks"][0]["language"] == "zh"
-    assert api.get(f"{path}/transcript", params={"partial": "true"}).json()["warnings"] == [told]
+    assert api.get(f"{path}/transcript", params={"partial": "true"}).json()["warnings"] == [warning]
     jobs.fail(api.database, held, code="internal", message="", retryable=True, stage_ms={})
-    assert api.get(path).json()["warnings"] == [told]
+    assert api.get(path).json()["warnings"] == [warning]
     jobs.retry(api.database, held.job.id)
     assert api.get(path).json()["warnings"] == []
 
@@ -254,18 +241,18 @@ def test_models(api: Api) -> None:
     assert (default["id"], default["default"], default["workers"]) == ("demo-zh", True, 0)
     with_worker(api.database, slots=3)
     with_worker(api.database, model="other", worker="b")
-    told = {model["id"]: model for model in api.client.get("/v1/models").json()["data"]}
-    assert (told["demo-zh"]["slots"], told["other"]["default"]) == (3, False)
+    models = {model["id"]: model for model in api.client.get("/v1/models").json()["data"]}
+    assert (models["demo-zh"]["slots"], models["other"]["default"]) == (3, False)
 
 
 def test_models_tell_what_they_can_do(api: Api) -> None:
     assert api.client.get("/v1/models/demo-zh").json()["languages"] == []
     with_worker(api.database, languages=("zh", "en"))
-    told = api.client.get("/v1/models/demo-zh").json()
-    assert told["languages"] == ["zh", "en"]
-    assert told["word_times"] is True
-    assert told["speakers"] is False
-    assert told["hotwords"] is False
+    model = api.client.get("/v1/models/demo-zh").json()
+    assert model["languages"] == ["zh", "en"]
+    assert model["word_times"] is True
+    assert model["speakers"] is False
+    assert model["hotwords"] is False
     # What a worker said is remembered while it is away; a worker of an older version says nothing.
     execute(api.database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
     assert api.client.get("/v1/models/demo-zh").json()["languages"] == ["zh", "en"]

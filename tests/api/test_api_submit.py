@@ -16,7 +16,7 @@ from common.job_states import Status
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, RawClient, api_settings, form, problem_of, running_api, shared_api
-from tests.db.job_cases import one, rows, with_worker
+from tests.db.job_cases import execute, one, rows, with_worker
 from tests.waiting import until
 
 LIMIT = 2 * 1024 * 1024
@@ -171,8 +171,19 @@ def test_a_model_that_nobody_serves_is_refused(api: Api) -> None:
     nothing_is_left(api)
 
 
+def test_a_model_whose_workers_are_silent_is_waited_for(api: Api) -> None:
+    with_worker(api.database, model="other-zh", worker="other")
+    silence = "UPDATE workers SET heartbeat_at = now() - interval '1 hour', draining = true WHERE model = 'other-zh'"
+    execute(api.database, silence)
+    try:
+        assert api.submit_link(model="other-zh").json()["status"] == "queued"
+    finally:
+        execute(api.database, "DELETE FROM workers WHERE model = 'other-zh'")
+    problem_of(api.submit_link(model="other-zh"), 422, "unknown_model")
+
+
 def test_a_language_that_the_model_does_not_know_is_refused(api: Api) -> None:
-    assert api.submit_link(language="fr").status_code == 202  # no worker has told its languages yet
+    assert api.submit_link(language="fr").status_code == 202  # no worker has reported its languages yet
     with_worker(api.database, languages=("zh", "en"))
     for known in ("zh", "ZH-cn", "en_US", "zh-Hans-CN"):
         assert api.submit_link(language=known).status_code == 202
@@ -276,7 +287,7 @@ def test_a_chunked_body_is_refused_when_it_passes_the_limit(api: Api) -> None:
 
 @pytest.mark.parametrize("where", ["before the form", "after the form"])
 def test_a_chunked_body_that_never_ends_is_refused_too(api: Api, where: str) -> None:
-    """What stands around the parts of a form is no file, but it is bytes all the same."""
+    """Bytes outside the parts of a form are not part of a file, but count towards the limit."""
     client = RawClient(api.port)
     kind, body = form(AUDIO)
     client.head(Content_Type=kind, Transfer_Encoding="chunked")
@@ -331,7 +342,7 @@ def test_uploads_at_once_do_not_mix(api: Api) -> None:
 
 def test_submit_wakes_the_dispatcher(api: Api) -> None:
     with_worker(api.database)
-    api.submit_link()
+    api.submit_file(b"audio")
     until(lambda: one(api.database, "SELECT dispatched_at IS NOT NULL FROM jobs"))
 
 
@@ -345,9 +356,9 @@ def test_submit_does_not_wait_for_the_announcement(api: Api, monkeypatch: pytest
     monkeypatch.setattr(api.service.dispatcher, "_publish", hang)
     with_worker(api.database)
     try:
-        assert api.submit_link().status_code == 202
+        assert api.submit_file(b"audio").status_code == 202
         assert announcing.wait(60)
-        assert api.submit_link().status_code == 202
+        assert api.submit_file(b"audio").status_code == 202
     finally:
         go_on.set()
     until(lambda: one(api.database, "SELECT count(*) FROM jobs WHERE dispatched_at IS NULL") == 0)
@@ -356,7 +367,7 @@ def test_submit_does_not_wait_for_the_announcement(api: Api, monkeypatch: pytest
 def test_submit_works_while_redis_is_away_and_the_job_is_announced_later(database_url: str, tmp_path: Any) -> None:
     with running_api(api_settings(database_url, "redis://127.0.0.1:1/0", tmp_path)) as api:
         with_worker(api.database)
-        answers = [api.submit_link() for _ in range(5)]
+        answers = [api.submit_file(b"audio") for _ in range(5)]
         assert {answer.status_code for answer in answers} == {202}
         until(lambda: one(api.database, "SELECT count(*) FROM jobs WHERE dispatched_at IS NULL") == 5)
     announced: list[object] = []

@@ -101,7 +101,7 @@ def test_ranges(api: Api, recordings: Path) -> None:
     content = (recordings / "a.wav").read_bytes()
     size = len(content)
     path = uploaded(api, content, "a.wav")
-    for asked, start, end in [
+    for range_header, start, end in [
         ("bytes=0-0", 0, 1),
         ("bytes=0-", 0, size),
         ("bytes=100-199", 100, 200),
@@ -110,12 +110,12 @@ def test_ranges(api: Api, recordings: Path) -> None:
         (f"bytes=-{size * 2}", 0, size),
         (f"bytes={size - 1}-", size - 1, size),
     ]:
-        answer = api.client.get(path, headers={"Range": asked})
-        assert answer.status_code == 206, asked
+        answer = api.client.get(path, headers={"Range": range_header})
+        assert answer.status_code == 206, range_header
         assert answer.content == content[start:end]
         assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/{size}"
         assert int(answer.headers["Content-Length"]) == end - start
-        head = api.client.head(path, headers={"Range": asked})
+        head = api.client.head(path, headers={"Range": range_header})
         assert (head.status_code, head.headers["Content-Range"]) == (206, answer.headers["Content-Range"])
     for beyond in (f"bytes={size}-", f"bytes={size + 5}-{size + 9}", "bytes=-0"):
         answer = api.client.get(path, headers={"Range": beyond})
@@ -201,7 +201,7 @@ def test_a_maker_that_died_is_replaced(api: Api, recordings: Path) -> None:
 
 
 def test_a_link_that_is_not_fetched_has_no_audio_yet(api: Api) -> None:
-    job = submitted(api.database)
+    job = submitted(api.database, audio_key=None)
     problem_of(api.client.get(f"/v1/transcriptions/{job.public_id}/audio"), 409, "not_ready")
     problem_of(api.client.get(f"/v1/transcriptions/tr_{'0' * 32}/audio"), 404, "not_found")
 

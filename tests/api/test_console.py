@@ -72,7 +72,7 @@ def test_nothing_else_is_served(api: Api, path: str) -> None:
 
 def test_who_calls_is_told(api: Api) -> None:
     problem_of(ask(api, "/v1/session"), 401, "unauthenticated")
-    told = api.client.get("/v1/session").json()
-    assert told["authentication"] == "on"
-    assert told["operator"] is True
-    assert (told["tenant"], told["scopes"]) == ("default", ["admin", "read", "submit"])
+    session = api.client.get("/v1/session").json()
+    assert session["authentication"] == "on"
+    assert session["operator"] is True
+    assert (session["tenant"], session["scopes"]) == ("default", ["admin", "read", "submit"])

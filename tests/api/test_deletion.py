@@ -45,7 +45,7 @@ def tables(api: Api) -> dict[str, str]:
 
 
 def tracks(api: Api, job_id: str) -> set[str]:
-    """The tables that know of the job, by its id in one of its forms, or by what was said or told in it."""
+    """Return the tables that contain the job's id in any form, or its text or metadata."""
     plain = job_id.partition("_")[2]
     dashed = str(parsed(JOB, job_id))
     marks = (plain, dashed, "绝密", "token=hidden")
@@ -56,8 +56,8 @@ def test_nothing_of_a_deleted_job_is_left(api: Api) -> None:
     webhooks.create_endpoint(api.database, SEAL, NewEndpoint("https://one.example.com", TERMINAL_EVENTS))
     url = begun(api, len(AUDIO), NAME)
     assert patched(api, url, AUDIO, 0).status_code == 204
-    asked = {"upload_id": url.rpartition("/")[2], "tags": [TAG], "webhook_url": "https://h.example.com/?token=hidden"}
-    answer = api.client.post("/v1/transcriptions", json=asked, headers={"Idempotency-Key": "once"})
+    body = {"upload_id": url.rpartition("/")[2], "tags": [TAG], "webhook_url": "https://h.example.com/?token=hidden"}
+    answer = api.client.post("/v1/transcriptions", json=body, headers={"Idempotency-Key": "once"})
     assert answer.status_code == 202, answer.text
     job_id = answer.json()["id"]
     held = claimed(api.database, jobs.get(api.database, parsed(JOB, job_id)))
@@ -66,9 +66,9 @@ def test_nothing_of_a_deleted_job_is_left(api: Api) -> None:
         assert api.get(f"/{job_id}/{path}").status_code == 202
     assert api.client.patch(f"/v1/transcriptions/{job_id}/sentences/0", json={"text": CORRECTED}).status_code == 200
     execute(api.database, "UPDATE deliveries SET answer = '绝密', error = NULL")
-    found = tracks(api, job_id)
+    tables = tracks(api, job_id)
     expected = {"jobs", "job_tags", "attempts", "parts", "sentences", "edits", "uploads", "renditions", "peaks"}
-    assert expected | {"deliveries", "idempotency_keys", "usage"} <= found, "else this test would say nothing"
+    assert expected | {"deliveries", "idempotency_keys", "usage"} <= tables, "else this test would say nothing"
     assert [key for key in api.objects() if job_id.partition("_")[2] in key]
     assert api.client.delete(f"/v1/transcriptions/{job_id}").status_code == 204
     assert tracks(api, job_id) == STAYS

@@ -1,4 +1,4 @@
-"""Who may call what: keys, scopes, tenants, on a real API."""
+"""Authorization on a real API: keys, scopes, tenants."""
 
 from __future__ import annotations
 
@@ -71,20 +71,20 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 def ask(api: Api, **headers: str) -> httpx.Response:
-    """A call with these headers and no others of ours."""
+    """A call with exactly these headers."""
     return httpx.get(f"http://127.0.0.1:{api.port}/v1/transcriptions", headers=headers, trust_env=False)
 
 
 def scope_of(route: RouteContext) -> list[tuple[Scope, ...]]:
-    """The scopes that each of a route's dependencies requires; one of them asks for a caller."""
-    found = []
+    """The scopes that each dependency of a route requires; one of them requires a caller."""
+    scopes = []
     waiting = [route.dependant]
     while waiting:
         dependant = waiting.pop()
         waiting += dependant.dependencies
         if isinstance(dependant.call, Requires):
-            found.append(dependant.call.scopes)
-    return found
+            scopes.append(dependant.call.scopes)
+    return scopes
 
 
 def test_there_are_routes() -> None:
@@ -213,6 +213,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "batch_id": ids.shown(ids.BATCH, batch.id),
         "upload_id": ids.shown(ids.UPLOAD, upload.id),
         "number": "0",
+        "speaker": "1",
         "tenant": tenant,
     }
 
@@ -223,6 +224,9 @@ OPERATORS = {("PATCH", "/v1/tenants/{tenant}")}
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"description": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
+    ("PATCH", "/v1/transcriptions/{transcription_id}/speakers/{speaker}"): {"name": "taken over"},
+    ("POST", "/v1/transcriptions/{transcription_id}/speakers/{speaker}/merge"): {"into": 2},
+    ("PUT", "/v1/transcriptions/{transcription_id}/sentences/{number}/speaker"): {"speaker": 2},
     ("PATCH", "/v1/uploads/{upload_id}"): b"12345",
     ("POST", "/v1/uploads/{upload_id}"): b"12345",
     ("POST", "/v1/webhooks/{webhook_id}/replay"): {"since": "2020-01-01T00:00:00Z"},
@@ -259,23 +263,24 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
 
 def snapshot(api: Api) -> list[Any]:
     """Every row that a call could have changed."""
-    tables = ("api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads", "sentences", "edits", "peaks")
+    tables = ["api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads"]
+    tables += ["sentences", "edits", "speakers", "peaks"]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
 
 
 def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
     theirs, ours = belongings(api, "theirs"), belongings(api, "ours")
     _, secret = key_of(api, "ours")
-    told = "".join(
+    responses = "".join(
         api.client.get(path, headers=bearer(secret)).text
         for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries")
     )
     assert all(
-        thing in told
+        thing in responses
         for name, thing in ours.items()
-        if name not in {"upload_id", "key_id", "batch_id", "number", "tenant"}
+        if name not in {"upload_id", "key_id", "batch_id", "number", "speaker", "tenant"}
     )
-    assert not any(thing in told for name, thing in theirs.items() if name != "number")
+    assert not any(thing in responses for name, thing in theirs.items() if name not in {"number", "speaker"})
     by_job = {"transcription_id": theirs["transcription_id"]}
     assert api.client.get("/v1/webhooks/deliveries", params=by_job, headers=bearer(secret)).json()["data"] == []
 

@@ -96,7 +96,7 @@ def test_where_redis_is_away_calls_within_the_limit_go_on_and_nobody_waits(
 def test_a_limit_holds_while_redis_does_not_answer_in_time(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    """What made Redis late, or our own loop, were the callers: that must not open the limit for them."""
+    """Callers who delay Redis or the event loop must not lift their own limits."""
     with running_valkey(tmp_path) as valkey, running_api(api_settings(database_url, valkey.url(), tmp_path)) as api:
         within_one_minute()
         _, headers = key_of(api, requests_per_minute=10)
@@ -126,6 +126,19 @@ def test_calls_that_redis_missed_still_count_when_it_is_back(api: Api, monkeypat
     assert answers == [200] * 10 + [429] * 10
 
 
+def test_a_refusal_is_remembered_so_that_the_next_ones_cost_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    within_one_minute()
+    monkeypatch.setattr(rate_limits, "TOGETHER_SECONDS", 3600.0)
+    _, headers = key_of(api, requests_per_minute=5)
+    assert [api.client.get("/v1/models", headers=headers).status_code for _ in range(6)] == [200] * 5 + [429]
+    counted: list[object] = []
+    monkeypatch.setattr(api.service.rates, "_count", lambda *arguments: counted.append(arguments))
+    refused = api.client.get("/v1/models", headers=headers)
+    assert problem_of(refused, 429, "rate_limited")["retryable"]
+    assert refused.headers["ratelimit-policy"] == '"calls";q=5;w=60'
+    assert not counted
+
+
 def test_calls_that_are_refused_use_up_nothing(api: Api, valkey: Valkey) -> None:
     """Neither what Redis refuses in this process, nor what this process refuses in Redis."""
     limit = 10
@@ -144,6 +157,8 @@ def test_calls_that_are_refused_use_up_nothing(api: Api, valkey: Valkey) -> None
         numbers = [await allowed(one, limit), await allowed(other, 3 * limit)]
         with redis.Redis.from_url(valkey.url()) as client:
             client.flushall()  # as after the window
+        for tally in [*one._tallies.values(), *other._tallies.values()]:
+            tally.refused_until = 0.0
         return [*numbers, await allowed(one, 3 * limit), await allowed(other, 4), await allowed(third, limit)]
 
     within_one_minute()
@@ -207,12 +222,12 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeyp
 
     async def called() -> tuple[int, int]:
         counters = [rate_limits.RateLimits(api.service.settings) for _ in range(processes)]
-        asked = 0
+        queries = 0
 
         def counted(ask: Any) -> Any:
             async def one(*arguments: Any) -> Any:
-                nonlocal asked
-                asked += 1
+                nonlocal queries
+                queries += 1
                 return await ask(*arguments)
 
             return one
@@ -223,10 +238,10 @@ def test_calls_that_are_counted_together_do_not_pass_the_limit(api: Api, monkeyp
         for number in range(3 * limit):
             with suppress(RateLimited):
                 allowed += bool(await counters[number % processes].count(caller))
-        return allowed, asked
+        return allowed, queries
 
     began = time.time()
-    allowed, asked = asyncio.run(called())
+    allowed, queries = asyncio.run(called())
     windows = 1 + (time.time() - began) / rate_limits.WINDOW_SECONDS  # the window slides while the calls are made
     assert 0.9 * limit <= allowed <= windows * limit
-    assert asked < 3 * limit - allowed / 2, "most calls that went through asked nobody"
+    assert queries < 3 * limit - allowed / 2, "most calls that went through asked nobody"

@@ -50,8 +50,8 @@ def bearer(secret: str) -> dict[str, str]:
 
 
 def test_a_key_from_its_making_to_its_end(api: Api) -> None:
-    asked = {"name": "reports", "scopes": ["read"], "limits": {"max_queued": 7}}
-    made = api.client.post("/v1/keys", json=asked)
+    body = {"name": "reports", "scopes": ["read"], "limits": {"max_queued": 7}}
+    made = api.client.post("/v1/keys", json=body)
     assert made.status_code == 201, made.text
     assert made.headers["cache-control"] == "no-store"
     key = made.json()
@@ -60,8 +60,8 @@ def test_a_key_from_its_making_to_its_end(api: Api) -> None:
     assert made.headers["location"].endswith(path)
     assert key["key"].startswith(key["hint"])
     assert api.client.get("/v1/transcriptions", headers=bearer(key["key"])).status_code == 200
-    told = api.client.get("/v1/keys").text + api.client.get(path).text
-    assert key["key"] not in told
+    responses = api.client.get("/v1/keys").text + api.client.get(path).text
+    assert key["key"] not in responses
     assert api.client.get(path).json()["last_used_at"]
 
     rotated = api.client.post(f"{path}/rotate", json={"grace_hours": 1}).json()
@@ -106,12 +106,12 @@ def test_admins_of_tenants_and_the_operator(api: Api) -> None:
 
 
 def booked(api: Api, key: ApiKey, tags: str, status: str, code: str | None, day: int) -> None:
-    told = f"'{code}'" if code else "NULL"
+    error_code = f"'{code}'" if code else "NULL"
     execute(
         api.database,
         "INSERT INTO usage (job_id, run, ended_at, tenant, key_id, model, tags, status, error_code, audio_ms, "
         f"processing_ms) VALUES (gen_random_uuid(), 1, '2026-03-0{day}T23:30:00Z', '{key.tenant}', '{key.id}', "
-        f"'demo-zh', '{tags}', '{status}', {told}, 90000, 1500)",
+        f"'demo-zh', '{tags}', '{status}', {error_code}, 90000, 1500)",
     )
 
 

@@ -1,4 +1,4 @@
-"""JSON Web Tokens: a secret of ours, and the key set of an issuer."""
+"""JSON Web Tokens: with a shared secret, and with an issuer's key set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OTHER = rsa.generate_private_key(65537, 2048)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
-    told = {
+    defaults = {
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "anna",
@@ -40,7 +40,7 @@ def claims(**changes: Any) -> dict[str, Any]:
         "tenant": "acme",
         "scope": "openid submit read",
     }
-    return {name: value for name, value in (told | changes).items() if value is not None}
+    return {name: value for name, value in (defaults | changes).items() if value is not None}
 
 
 def ask(api: Api, token: str, path: str = "/v1/transcriptions") -> httpx.Response:
@@ -132,9 +132,9 @@ def checking(server: HttpServer) -> Iterator[tokens.Tokens]:
 
 def test_the_key_set_of_an_issuer(http_server: HttpServer) -> None:
     key_set(http_server, jwk(RSA, "r"), jwk(EC, "e"))
-    with checking(http_server) as found:
+    with checking(http_server) as checker:
         for key, algorithm, kid in ((RSA, "RS256", "r"), (EC, "ES256", "e")):
-            bearer = found.bearer(jwt.encode(claims(), key, algorithm, headers={"kid": kid}))
+            bearer = checker.bearer(jwt.encode(claims(), key, algorithm, headers={"kid": kid}))
             assert (bearer.tenant, sorted(bearer.scopes)) == ("acme", ["read", "submit"])
         assert len(http_server.requests) == 1, "kept"
         public = RSA.public_key().public_bytes(
@@ -149,7 +149,7 @@ def test_the_key_set_of_an_issuer(http_server: HttpServer) -> None:
             jwt.encode(claims(), RSA, "RS256"),
         ):
             with pytest.raises(Unauthenticated):
-                found.bearer(token)
+                checker.bearer(token)
 
 
 def _hs256_with(secret: bytes) -> str:
@@ -169,20 +169,20 @@ def _hs256_with(secret: bytes) -> str:
 def test_a_new_key_is_fetched_but_not_at_every_call(http_server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokens, "REFRESH_SECONDS", 3600.0)
     key_set(http_server, jwk(RSA, "r"))
-    with checking(http_server) as found:
-        found.bearer(jwt.encode(claims(), RSA, "RS256", headers={"kid": "r"}))
+    with checking(http_server) as checker:
+        checker.bearer(jwt.encode(claims(), RSA, "RS256", headers={"kid": "r"}))
         key_set(http_server, jwk(RSA, "r"), jwk(EC, "new"))
         token = jwt.encode(claims(), EC, "ES256", headers={"kid": "new"})
         for _ in range(10):
             with pytest.raises(Unauthenticated):
-                found.bearer(token)
+                checker.bearer(token)
         assert len(http_server.requests) == 1
     monkeypatch.setattr(tokens, "REFRESH_SECONDS", 0.0)
     key_set(http_server, jwk(RSA, "r"))
-    with checking(http_server) as found:
-        found.bearer(jwt.encode(claims(), RSA, "RS256", headers={"kid": "r"}))
+    with checking(http_server) as checker:
+        checker.bearer(jwt.encode(claims(), RSA, "RS256", headers={"kid": "r"}))
         key_set(http_server, jwk(RSA, "r"), jwk(EC, "new"))
-        assert found.bearer(token).tenant == "acme"
+        assert checker.bearer(token).tenant == "acme"
         assert len(http_server.requests) == 3
 
 
@@ -198,12 +198,12 @@ def test_an_issuer_that_is_away_is_503_and_a_redirect_is_not_followed(http_serve
         handler.end_headers()
 
     http_server.routes["/jwks.json"] = elsewhere
-    with checking(http_server) as found:
+    with checking(http_server) as checker:
         with pytest.raises(Unavailable):
-            found.bearer(token)
+            checker.bearer(token)
         assert "/real.json" not in {request.path for request in http_server.requests}
         http_server.routes["/jwks.json"] = lambda handler: send_file(handler, http_server.directory / "real.json")
-        assert found.bearer(token).tenant == "acme"
+        assert checker.bearer(token).tenant == "acme"
 
 
 @pytest.mark.parametrize(

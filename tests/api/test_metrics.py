@@ -1,11 +1,10 @@
-"""The metrics of the API: what they count, who may read them, and what they cost."""
+"""The metrics of the API: values, access, and cost."""
 
 from __future__ import annotations
 
 import re
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from dev.valkey import Valkey
 from tests.api.api_cases import Api, api_settings, problem_of, running_api, shared_api
 from tests.db.job_cases import MODEL, execute, submission, with_worker
 from tests.servers import ADMIN_KEY, fresh_database
+from tests.waiting import until_blocked_in
 
 TOKEN = "a-token-for-prometheus"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -46,7 +46,7 @@ def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
 
 
 def scraped(port: int, **headers: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port}/metrics", headers=headers, trust_env=False, timeout=20)
+    return httpx.get(f"http://127.0.0.1:{port}/metrics", headers=headers, trust_env=False, timeout=60)
 
 
 def samples(port: int, **headers: str) -> Samples:
@@ -56,8 +56,8 @@ def samples(port: int, **headers: str) -> Samples:
     return {(item.name, frozenset(item.labels.items())): item.value for family in families for item in family.samples}
 
 
-def value(found: Samples, name: str, **labels: str) -> float:
-    return found.get((name, frozenset(labels.items())), 0.0)
+def value(metrics: Samples, name: str, **labels: str) -> float:
+    return metrics.get((name, frozenset(labels.items())), 0.0)
 
 
 def test_the_queue_by_model_and_priority(api: Api) -> None:
@@ -67,16 +67,16 @@ def test_the_queue_by_model_and_priority(api: Api) -> None:
     execute(api.database, "UPDATE jobs SET not_before = now() - interval '90 s' WHERE priority = 9")
     paused = jobs.submit(api.database, submission(priority=1))
     execute(api.database, f"UPDATE jobs SET not_before = now() + interval '90 s' WHERE id = '{paused.id}'")
-    found = samples(api.port)
-    assert value(found, "paraqueue_database_up") == value(found, "paraqueue_redis_up") == 1
-    depth = [value(found, "paraqueue_queue_jobs", model=MODEL, priority=str(level)) for level in range(10)]
+    metrics = samples(api.port)
+    assert value(metrics, "paraqueue_database_up") == value(metrics, "paraqueue_redis_up") == 1
+    depth = [value(metrics, "paraqueue_queue_jobs", model=MODEL, priority=str(level)) for level in range(10)]
     assert depth == [0, 1, 0, 0, 0, 2, 0, 0, 0, 1]
-    assert 90 <= value(found, "paraqueue_queue_oldest_seconds", model=MODEL, priority="9") < 120
-    assert value(found, "paraqueue_queue_oldest_seconds", model=MODEL, priority="1") == 0, "it waits for its pause"
-    assert value(found, "paraqueue_queue_paused_jobs", model=MODEL, priority="1") == 1
-    assert value(found, "paraqueue_jobs", model=MODEL, state="queued") == 4
-    assert value(found, "paraqueue_slots", model=MODEL) == 3
-    assert value(found, "paraqueue_workers", model=MODEL, state="ready") == 1
+    assert 90 <= value(metrics, "paraqueue_queue_oldest_seconds", model=MODEL, priority="9") < 120
+    assert value(metrics, "paraqueue_queue_oldest_seconds", model=MODEL, priority="1") == 0, "it waits for its pause"
+    assert value(metrics, "paraqueue_queue_paused_jobs", model=MODEL, priority="1") == 1
+    assert value(metrics, "paraqueue_jobs", model=MODEL, state="queued") == 4
+    assert value(metrics, "paraqueue_slots", model=MODEL) == 3
+    assert value(metrics, "paraqueue_workers", model=MODEL, state="ready") == 1
 
 
 def test_a_job_is_counted_when_it_was_committed_and_by_how_it_ended(api: Api) -> None:
@@ -129,9 +129,9 @@ def test_late_webhooks(api: Api) -> None:
         "INSERT INTO deliveries (id, event, lane, url, payload, next_attempt_at) SELECT gen_random_uuid(), 'e', 'l', "
         "'https://example.com', '{}', now() + make_interval(secs => n) FROM unnest(ARRAY[-50, -5, 60]) n",
     )
-    found = samples(api.port)
-    assert (value(found, "paraqueue_webhooks_pending"), value(found, "paraqueue_webhooks_due")) == (3, 2)
-    assert value(found, "paraqueue_webhook_lag_seconds") >= 50
+    metrics = samples(api.port)
+    assert (value(metrics, "paraqueue_webhooks_pending"), value(metrics, "paraqueue_webhooks_due")) == (3, 2)
+    assert value(metrics, "paraqueue_webhook_lag_seconds") >= 50
 
 
 def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,11 +139,12 @@ def test_many_readers_cost_one_look(shared: Api, monkeypatch: pytest.MonkeyPatch
 
     def slowly(database: Database) -> QueueStats:
         looks.append(database)
-        time.sleep(0.2)
+        until_blocked_in(queue_metrics.QueueMetrics.look, threads=8)
         return queue_stats(database)
 
     monkeypatch.setattr(queue_metrics, "queue_stats", slowly)
     monkeypatch.setattr(queue_metrics, "FRESH_SECONDS", 30.0)
+    monkeypatch.setattr(queue_metrics, "PATIENCE_SECONDS", 60.0)
     shared.service.queue_metrics._last = None
     readers = [threading.Thread(target=samples, args=(shared.port,)) for _ in range(8)]
     for reader in readers:
@@ -161,10 +162,10 @@ def test_without_the_database_the_metrics_still_come(away: str, valkey: Valkey, 
         port = silent.getsockname()[1] if away == "silent" else free_port()
         settings = api_settings(f"postgresql://paraqueue@127.0.0.1:{port}/none", valkey.url(), tmp_path)
         with running_api(settings) as api:
-            found = samples(api.port)
-            assert value(found, "paraqueue_database_up") == 0
-            assert not [name for name, _ in found if name.startswith("paraqueue_queue")], "old figures would be a lie"
-            assert ("paraqueue_http_requests_in_progress", frozenset()) in found
+            metrics = samples(api.port)
+            assert value(metrics, "paraqueue_database_up") == 0
+            assert not [name for name, _ in metrics if name.startswith("paraqueue_queue")], "old figures would be a lie"
+            assert ("paraqueue_http_requests_in_progress", frozenset()) in metrics
 
 
 def test_redis_away(postgres: Postgres, tmp_path: Path) -> None:
@@ -172,9 +173,9 @@ def test_redis_away(postgres: Postgres, tmp_path: Path) -> None:
         settings = api_settings(url, f"redis://127.0.0.1:{free_port()}/0", tmp_path)
         with running_api(settings) as api:
             api.client.get("/v1/transcriptions")
-            found = samples(api.port)
-            assert (value(found, "paraqueue_redis_up"), value(found, "paraqueue_database_up")) == (0, 1)
-            assert value(found, "paraqueue_rate_limits_local") == 1
+            metrics = samples(api.port)
+            assert (value(metrics, "paraqueue_redis_up"), value(metrics, "paraqueue_database_up")) == (0, 1)
+            assert value(metrics, "paraqueue_rate_limits_local") == 1
 
 
 def test_a_reader_without_a_token_is_near_and_comes_directly(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""Forms that nobody thought of, to the call that OpenAI's SDKs make. Nothing waits here for longer than a moment."""
+"""Unexpected forms for the OpenAI-compatible call. Waits are limited to a moment."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def api(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFac
 
 
 def checked(api: Api, answer: httpx.Response) -> None:
-    """An error in OpenAI's form, or a stream that ends with one: nobody works on jobs here."""
+    """The response is an error in OpenAI's format, or a stream that ends with one: no worker runs here."""
     if answer.status_code == 200:
         assert answer.headers["content-type"].startswith("text/event-stream")
         error = json.loads(answer.text.strip().rpartition("data: ")[2])["error"]
@@ -73,7 +73,7 @@ def checked(api: Api, answer: httpx.Response) -> None:
 @example(fields=[("temperature", None, "NaN")], whole=True)
 @example(fields=[("file", "b.wav", "")], whole=False)
 def test_no_field_crashes_it(api: Api, fields: list[tuple[str, str | None, str]], whole: bool) -> None:
-    """With `whole`, a file and a model stand before what was thought up, so that it gets as far as a job."""
+    """With `whole`, a valid file and model precede the generated fields, so that the call gets as far as a job."""
     parts = [(name, file, value.encode()) for name, file, value in [*(GOOD if whole else []), *fields]]
     kind, body = form(*parts)
     checked(api, api.client.post(PATH, content=body, headers={"Content-Type": kind}))

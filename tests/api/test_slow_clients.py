@@ -65,7 +65,7 @@ def connected(port: int, first: str, *, small: bool = False) -> socket.socket:
 
 
 def slow_crowd(port: int, transcript: str) -> dict[str, list[socket.socket]]:
-    """Clients that never end a head, never say anything, never go on with a body, and never read an answer."""
+    """Clients that never finish a head, send nothing, never continue a body, or never read a response."""
     head = f"POST /v1/transcriptions HTTP/1.1\r\nHost: x\r\n{KEY_LINE}"
     body = f"{head}Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n--b\r\nContent"
     read = f"GET {transcript} HTTP/1.1\r\nHost: x\r\n{KEY_LINE}\r\n"
@@ -130,10 +130,10 @@ def test_200_slow_clients_hold_nobody_up_and_are_let_go(slow_settings: Settings,
         assert held(slow_settings.port) > EACH, "the polls were answered only after the slow clients were let go"
         until(lambda: held(slow_settings.port) <= 1, 90)  # the client for polls has one
         deadline = time.monotonic() + 60
-        said = {kind: [ended(slow, deadline) for slow in crowd[kind]] for kind in ("head", "silent", "body")}
+        answers = {kind: [ended(slow, deadline) for slow in crowd[kind]] for kind in ("head", "silent", "body")}
         for kind in ("head", "silent"):
-            assert {answer.split(b"\r\n")[0] for answer in said[kind]} == {b"HTTP/1.1 408 Request Timeout"}, kind
-        assert all(answer.startswith(b"HTTP/1.1 408") and b"request_timeout" in answer for answer in said["body"])
+            assert {answer.split(b"\r\n")[0] for answer in answers[kind]} == {b"HTTP/1.1 408 Request Timeout"}, kind
+        assert all(answer.startswith(b"HTTP/1.1 408") and b"request_timeout" in answer for answer in answers["body"])
         whole = len(client.get(f"{path}/transcript").content)
         assert all(len(ended(slow, deadline)) < whole for slow in crowd["reader"]), (
             "an answer that nobody read is whole"

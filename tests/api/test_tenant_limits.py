@@ -48,8 +48,8 @@ def key_of(api: Api, **more: Any) -> tuple[ApiKey, dict[str, str]]:
     return key, {"Authorization": f"Bearer {secret}"}
 
 
-def made_by(api: Api, maker: dict[str, str], **asked: Any) -> httpx.Response:
-    return api.client.post("/v1/keys", json={"name": "made", **asked}, headers=maker)
+def made_by(api: Api, maker: dict[str, str], **fields: Any) -> httpx.Response:
+    return api.client.post("/v1/keys", json={"name": "made", **fields}, headers=maker)
 
 
 def test_what_is_not_said_of_a_key_is_as_with_its_maker(api: Api) -> None:
@@ -62,7 +62,7 @@ def test_what_is_not_said_of_a_key_is_as_with_its_maker(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "fields",
     [
         {"scopes": ["read"], "expires_at": (SOON + timedelta(seconds=1)).isoformat()},
         {"scopes": ["read"], "limits": {"max_queued": 6}},
@@ -71,10 +71,10 @@ def test_what_is_not_said_of_a_key_is_as_with_its_maker(api: Api) -> None:
     ],
     ids=["longer", "wider", "all scopes", "another scope"],
 )
-def test_no_key_outlives_or_outranks_its_maker(api: Api, asked: dict[str, Any]) -> None:
+def test_no_key_outlives_or_outranks_its_maker(api: Api, fields: dict[str, Any]) -> None:
     scopes = frozenset({Scope.ADMIN, Scope.READ})
     _, maker = key_of(api, scopes=scopes, expires_at=SOON, limits=OwnLimits(max_queued=5))
-    problem_of(made_by(api, maker, **asked), 403, "forbidden")
+    problem_of(made_by(api, maker, **fields), 403, "forbidden")
     assert made_by(api, maker, scopes=["read"]).status_code == 201
 
 
@@ -221,7 +221,7 @@ def test_a_search_that_takes_too_long_is_broken_off(api: Api, monkeypatch: pytes
         "FROM jobs, generate_series(1, 2000) n",
     )
     monkeypatch.setattr(transcript_search, "TIMEOUT_MS", 1)
-    broad = problem_of(api.get("/search", params={"q": "好"}), 422, "invalid_request")
+    broad = problem_of(api.get("/search", params={"q": "好的"}), 422, "invalid_request")
     assert "longer words" in broad["detail"]
 
 
@@ -242,3 +242,41 @@ def test_keys_are_listed_by_pages_and_old_revoked_ones_are_not(api: Api) -> None
     assert made[0] in api.client.get("/v1/keys", headers=headers).text, "just now"
     execute(api.database, "UPDATE api_keys SET revoked_at = now() - interval '31 days' WHERE revoked_at IS NOT NULL")
     assert made[0] not in api.client.get("/v1/keys", headers=headers).text
+
+
+def test_a_key_asks_for_no_higher_priority_than_it_may(api: Api) -> None:
+    _, usual = key_of(api)
+    _, low = key_of(api, max_priority=3)
+    body = {"audio_url": "https://e.com/a.mp3"}
+    for headers, priority, status in ((usual, 6, 403), (usual, 5, 202), (low, 4, 403), (low, 0, 202)):
+        answer = api.client.post("/v1/transcriptions", json=body | {"priority": priority}, headers=headers)
+        assert answer.status_code == status
+    batch = {"audio_urls": ["https://e.com/a.mp3"], "priority": 9}
+    refused = problem_of(api.client.post("/v1/batches", json=batch, headers=usual), 403, "forbidden")
+    assert "highest priority of this key is 5" in refused["detail"]
+    # Without a priority, a job gets what its key may have.
+    assert api.client.post("/v1/transcriptions", json=body, headers=low).json()["priority"] == 3
+    assert one(api.database, "SELECT count(*) FROM jobs") == 3
+
+
+def test_only_the_operator_gives_a_key_a_higher_priority_than_its_own(api: Api) -> None:
+    _, admin = key_of(api)
+    problem_of(made_by(api, admin, max_priority=6), 403, "forbidden")
+    assert made_by(api, admin).json()["max_priority"] == 5
+    _, low = key_of(api, max_priority=2)
+    assert made_by(api, low).json()["max_priority"] == 2
+    made = api.client.post("/v1/keys", json={"name": "urgent", "tenant": "acme", "max_priority": 8}).json()
+    urgent = {"Authorization": f"Bearer {made['key']}"}
+    job = api.client.post("/v1/transcriptions", json={"audio_url": "https://e.com/a", "priority": 8}, headers=urgent)
+    assert job.json()["priority"] == 8
+
+
+def test_a_retry_keeps_no_higher_priority_than_the_key_that_asks_may_have(api: Api) -> None:
+    body = {"audio_url": "https://e.com/a.mp3", "priority": 5}
+    _, usual = key_of(api)
+    _, low = key_of(api, max_priority=2)
+    job = api.client.post("/v1/transcriptions", json=body, headers=usual).json()["id"]
+    for headers, priority in ((usual, 5), (low, 2), (usual, 2)):
+        assert api.client.post(f"/v1/transcriptions/{job}/cancel", headers=usual).status_code == 202
+        retried = api.client.post(f"/v1/transcriptions/{job}/retry", headers=headers)
+        assert (retried.status_code, retried.json()["priority"]) == (202, priority)

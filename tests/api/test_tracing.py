@@ -1,4 +1,4 @@
-"""Which trace work belongs to, told to a real receiver of OTLP."""
+"""Trace context of work, as exported to a real OTLP receiver."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_a_collector_that_is_away_costs_no_work() -> None:
 def test_the_last_request_before_the_end_is_told_too(environment: dict[str, str], tmp_path: Path) -> None:
     port = free_port()
     with running_collector() as receiver:
-        told = {"PARAQUEUE_OTLP_ENDPOINT": receiver.url, "PARAQUEUE_PORT": str(port)}
+        variables = {"PARAQUEUE_OTLP_ENDPOINT": receiver.url, "PARAQUEUE_PORT": str(port)}
         api = spawn(
-            "api", [sys.executable, "-m", "api.main"], tmp_path / "api.log", env=environment | told, cwd=REPOSITORY
+            "api", [sys.executable, "-m", "api.main"], tmp_path / "api.log", env=environment | variables, cwd=REPOSITORY
         )
         try:
             wait_until(lambda: answers(port), [api], 60, "the API did not answer")

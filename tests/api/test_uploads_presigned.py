@@ -49,7 +49,7 @@ def begun(api: Api, size: int) -> dict[str, Any]:
 
 
 def put(part: dict[str, Any], content: bytes) -> None:
-    """As a client that has no key of ours, but only the address."""
+    """As a client that has only the URL and no API key."""
     answer = httpx.put(part["url"], content=content, timeout=60)
     assert answer.status_code == 200, answer.text
 
@@ -72,7 +72,7 @@ def test_a_small_file_is_one_put(api: Api) -> None:
     job = api.client.post("/v1/transcriptions", json={"upload_id": upload["id"]}).json()
     assert job["source"]["name"] == "会议.mp3"
     assert job["source"]["sha256"] == hashlib.sha256(content).hexdigest()
-    # The address is dead now: nobody changes the bytes behind our back.
+    # The URL is invalid now: the bytes can no longer be changed.
     assert httpx.put(upload["parts"][0]["url"], content=b"x" * len(content), timeout=60).status_code >= 400
     key = audio_keys.upload(uuid.UUID(upload["id"].partition("_")[2]))
     assert b"".join(api.storage.read(key, 0, len(content))) == content
@@ -90,7 +90,7 @@ def test_a_large_file_is_a_put_for_each_part_in_any_order(api: Api) -> None:
 
 
 def test_more_bytes_than_announced_end_the_upload(api: Api) -> None:
-    """By the store's own list: a store that does not check what was signed may have taken anything."""
+    """Sizes come from the store's own list: a store that does not check signed sizes may have accepted anything."""
     upload = begun(api, 10)
     stored = smuggled(api, upload, b"x" * 11)
     problem_of(completed(api, upload), 413, "upload_too_large")
@@ -151,11 +151,24 @@ def smuggled(api: Api, upload: dict[str, Any], content: bytes) -> Callable[[], b
     client.upload_part(**where, UploadId=multipart_id, PartNumber=1, Body=content)
 
     def stored() -> bool:
-        found = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
-        return multipart_id in {item["UploadId"] for item in found}
+        uploads = client.list_multipart_uploads(Bucket=bucket).get("Uploads", [])
+        return multipart_id in {item["UploadId"] for item in uploads}
 
     assert stored()
     return stored
+
+
+def test_urls_name_the_endpoint_that_clients_reach(
+    postgres: Postgres, valkey: Valkey, s3_server: S3, tmp_path: Any
+) -> None:
+    public = s3_server.endpoint_url.replace("127.0.0.1", "localhost")
+    assert public != s3_server.endpoint_url
+    more = bucket_settings(s3_server) | {"s3_public_endpoint_url": public}
+    with shared_api(postgres, valkey, tmp_path, **more) as api:
+        upload = begun(api, 10)
+        assert upload["parts"][0]["url"].startswith(public + "/")
+        put(upload["parts"][0], b"x" * 10)
+        assert completed(api, upload).json()["complete"] is True
 
 
 def test_a_directory_has_no_addresses(postgres: Postgres, valkey: Valkey, tmp_path: Any) -> None:

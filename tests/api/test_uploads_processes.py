@@ -44,10 +44,10 @@ class Replica:
     def mebibytes(self) -> tuple[int, int]:
         """Memory that is in use now, and the most that ever was."""
         status = Path(f"/proc/{self.child.process.pid}/status").read_text()
-        return tuple(int(found) // 1024 for found in re.findall(r"Vm(?:RSS|HWM):\s+(\d+) kB", status))[::-1]  # type: ignore[return-value]
+        return tuple(int(kibibytes) // 1024 for kibibytes in re.findall(r"Vm(?:RSS|HWM):\s+(\d+) kB", status))[::-1]  # type: ignore[return-value]
 
     def forget_peak(self) -> None:
-        """Count the peak anew."""
+        """Reset the peak."""
         Path(f"/proc/{self.child.process.pid}/clear_refs").write_text("5")
 
 
@@ -175,8 +175,8 @@ def test_two_replicas_take_turns(stored: Settings, tmp_path: Path) -> None:
             assert offset_of(both[turn % 2], path) == reached
         assert turn > 4
         assert kept(make_storage(stored), path) == hashlib.sha256(content).hexdigest()
-        asked = {"upload_id": path.rpartition("/")[2]}
-        answer = httpx.post(f"{both[0].url}/v1/transcriptions", json=asked, headers=WITH_KEY, timeout=30)
+        body = {"upload_id": path.rpartition("/")[2]}
+        answer = httpx.post(f"{both[0].url}/v1/transcriptions", json=body, headers=WITH_KEY, timeout=30)
         assert answer.json()["source"]["sha256"] == hashlib.sha256(content).hexdigest()
 
 
@@ -187,15 +187,15 @@ def test_tus_js_client_killed_half_way_goes_on(settings: Settings, tmp_path: Pat
     with replicas(settings, tmp_path, 1) as (api,):
         endpoint = f"{api.url}/v1/uploads"
         first = node("upload.mjs", endpoint, str(file), str(MEBIBYTE), str(5 * MEBIBYTE), API_KEY=ADMIN_KEY)
-        told, said = first.communicate(timeout=120)
-        assert first.returncode == -signal.SIGKILL, said
-        url = told.split()[0]
+        stdout, stderr = first.communicate(timeout=120)
+        assert first.returncode == -signal.SIGKILL, stderr
+        url = stdout.split()[0]
         path = url.partition("/v1/")[2]
         reached = until(lambda: offset_of(api, path))
         assert 0 < reached < len(content)
         second = node("upload.mjs", endpoint, str(file), str(4 * MEBIBYTE), "0", url, API_KEY=ADMIN_KEY)
-        _, said = second.communicate(timeout=120)
-        assert second.returncode == 0, said
+        _, stderr = second.communicate(timeout=120)
+        assert second.returncode == 0, stderr
         assert kept(make_storage(settings), path) == hashlib.sha256(content).hexdigest()
 
 
@@ -206,7 +206,7 @@ def zeros(size: int) -> Iterator[bytes]:
 
 
 def peak_of(api: Replica, size: int) -> int:
-    """The most memory, in MiB, that the API takes while so many bytes arrive."""
+    """The most memory, in MiB, that the API uses while that many bytes arrive."""
     api.forget_peak()
     path = create(api, size)
     assert append(api, path, zeros(size), 0).status_code == 204

@@ -288,7 +288,7 @@ def test_a_second_writer_is_told_at_once(api: Api) -> None:
     until(lambda: one(api.database, "SELECT lock_token IS NOT NULL FROM uploads"))
     problem_of(patched(api, url, b"x", 0), 423, "upload_locked")
     problem_of(api.client.delete(url, headers=TUS), 423, "upload_locked")
-    # What came is kept when the line breaks, or when nothing comes for too long.
+    # Received bytes are kept when the connection breaks, or when nothing arrives for too long.
     slow.close()
     until(lambda: one(api.database, "SELECT lock_token IS NULL FROM uploads"))
     assert standing(api, url) == 3
@@ -315,7 +315,7 @@ def test_who_sends_nothing_is_broken_off(api: Api) -> None:
 
 
 def test_many_writers_at_once_write_each_byte_once(api: Api) -> None:
-    """Each asks where the upload stands and sends from there; whoever loses the race asks again."""
+    """Each client asks for the offset and sends from there; the one that loses the race asks again."""
     content = content_of(6 * MEBIBYTE, seed=5)
     url = begun(api, len(content))
     refused: list[int] = []

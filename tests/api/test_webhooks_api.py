@@ -29,8 +29,9 @@ URL = "https://hooks.example.com/in"
 
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    secrets = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET)}
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), **secrets) as api:
+    changes = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET)}
+    allowed = {"fetch_allowed_private": ("127.0.0.1", "10.9.0.0/16")}
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), **changes, **allowed) as api:
         yield api
 
 
@@ -129,7 +130,7 @@ def test_there_is_a_limit_to_endpoints(api: Api) -> None:
 
 
 def test_without_their_secrets_webhooks_are_refused(shared: Api) -> None:
-    bare = shared.settings.model_copy(update={"secret_key": None, "webhook_secret": None})
+    bare = shared.settings.model_copy(update={"secret_key": (), "webhook_secret": ()})
     with running_api(bare) as api:
         refused = problem_of(api.client.post("/v1/webhooks", json={"url": URL}), 422, "webhooks_not_configured")
         assert "PARAQUEUE_SECRET_KEY" in refused["detail"]
@@ -147,14 +148,48 @@ def test_a_job_has_its_own_url(api: Api) -> None:
         webhook_url=f"{URL}?token=abc", webhook_events="transcription.completed,transcription.progress"
     ).json()
     assert file["webhook_url"] == URL
-    told = "SELECT webhook_url, webhook_events FROM jobs ORDER BY created_at"
-    assert [tuple(row) for row in rows(api.database, told)] == [
+    query = "SELECT webhook_url, webhook_events FROM jobs ORDER BY created_at"
+    assert [tuple(row) for row in rows(api.database, query)] == [
         (f"{URL}?token=abc", ["transcription.failed"]),
         (f"{URL}?token=abc", ["transcription.completed", "transcription.progress"]),
     ]
     problem_of(api.submit_link(webhook_url="file:///etc/passwd"), 422, "invalid_request")
     problem_of(api.submit_link(webhook_events=["transcription.failed"]), 422, "invalid_request")
     problem_of(api.submit_link(webhook_url=URL, webhook_events=["nothing"]), 422, "invalid_request")
+
+
+REFUSED = [
+    "http://10.0.0.1/hook",
+    "https://169.254.169.254/latest",
+    "http://[::1]/",
+    "http://0x7f.1/",
+    "http://2130706434/",
+    "http://localhost/hook",  # a name that resolves to loopback, of which only the literal 127.0.0.1 is allowed
+    "http://8.8.8.8:22/",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED)
+def test_a_receiver_that_no_delivery_would_reach_is_refused_at_once(api: Api, url: str) -> None:
+    link = "https://example.com/a.mp3"
+    made = created(api)
+    for answer in (
+        api.submit_link(webhook_url=url),
+        api.submit_file(webhook_url=url),
+        api.client.post("/v1/batches", json={"audio_urls": [link], "webhook_url": url}),
+        api.client.post("/v1/webhooks", json={"url": url}),
+        api.client.patch(f"/v1/webhooks/{made['id']}", json={"url": url}),
+    ):
+        refused = problem_of(answer, 422, "invalid_request")
+        assert "port 22" in refused["detail"] if ":22" in url else "private address" in refused["detail"]
+    assert api.get("").json()["data"] == []
+    assert api.objects() == []
+
+
+def test_a_receiver_that_the_operator_allows_or_that_cannot_be_resolved_yet_is_accepted(api: Api) -> None:
+    for url in ("http://10.9.1.1:8000/hook", "https://8.8.8.8/", "https://no-such-host.invalid/hook"):
+        assert api.submit_link(webhook_url=url).status_code == 202
+        created(api, url)
 
 
 def test_the_log_tells_what_became_of_each(api: Api, receiver: Receiver) -> None:

@@ -28,7 +28,9 @@ from common.errors import SourceNotAllowed, SourceUnreachable
 from common.webhooks import ClaimedDelivery
 from tests.servers import HttpServer, running_http_server, send_file
 from worker.light.sender import Sender, SendResult
-from worker.transcription.download import FetchLimits, HttpSource, download
+from worker.transcription.fetching.download import download
+from worker.transcription.fetching.http_source import HttpSource
+from worker.transcription.fetching.limits import FetchLimits
 
 ALLOWED = "127.0.0.1"
 INTRANET = "127.0.0.2"
@@ -61,7 +63,7 @@ class Names(BaseResolver):  # type: ignore[misc]
 
     def __init__(self) -> None:
         self.answers: dict[str, list[list[str]]] = {}
-        self.asked: Counter[str] = Counter()
+        self.queries: Counter[str] = Counter()
 
     def resolve(self, request: DNSRecord, handler: object) -> DNSRecord:  # noqa: ARG002 (dnslib passes it)
         reply = request.reply()
@@ -71,8 +73,8 @@ class Names(BaseResolver):  # type: ignore[misc]
         if answers is None:
             reply.header.rcode = 3
             return reply
-        now = answers[min(self.asked[f"{name} {kind}"], len(answers) - 1)]
-        self.asked[f"{name} {kind}"] += 1
+        now = answers[min(self.queries[f"{name} {kind}"], len(answers) - 1)]
+        self.queries[f"{name} {kind}"] += 1
         for record in self._records(name, now):
             if QTYPE[record.rtype] in {kind, "CNAME"}:
                 reply.add_answer(record)
@@ -107,7 +109,7 @@ def resolver() -> Iterator[Names]:
 @pytest.fixture
 def names(resolver: Names) -> Names:
     resolver.answers.clear()
-    resolver.asked.clear()
+    resolver.queries.clear()
     _connects.clear()
     return resolver
 
@@ -165,7 +167,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_called(
     names.answers["rebind.test"] = [[ALLOWED], [INTRANET]]
     assert fetch("http://rebind.test/a.mp3", tmp_path / "got") == CONTENT
     assert _connects == [(ALLOWED, 80)]
-    assert names.asked == {"rebind.test A": 1, "rebind.test AAAA": 1}
+    assert names.queries == {"rebind.test A": 1, "rebind.test AAAA": 1}
     assert allowed.requests[0].headers["Host"] == "rebind.test"
 
 
@@ -192,7 +194,7 @@ def test_a_name_is_checked_again_after_a_redirect(names: Names, allowed: HttpSer
     with pytest.raises(SourceNotAllowed, match="private address"):
         fetch("http://rebind.test/a.mp3", tmp_path / "got")
     assert _connects == [(ALLOWED, 80)]
-    assert names.asked["rebind.test A"] == 2
+    assert names.queries["rebind.test A"] == 2
 
 
 PRIVATE = {
@@ -331,7 +333,7 @@ def test_a_webhook_goes_to_the_address_that_was_checked_and_is_checked_at_each_t
     allowed.routes["/hook"] = lambda handler: send_file(handler, allowed.directory / "a.mp3")
     names.answers["rebind.test"] = [[ALLOWED], [INTRANET]]
     assert send("http://rebind.test/hook").delivered
-    assert names.asked["rebind.test A"] == 1
+    assert names.queries["rebind.test A"] == 1
     again = send("http://rebind.test/hook")
     assert again.report.error == "address_not_allowed"
     assert again.final

@@ -1,4 +1,4 @@
-"""What PostgreSQL did for a call, told by its auto_explain. For the tests of plans."""
+"""What PostgreSQL did for a call, according to auto_explain. For tests of query plans."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import psycopg
 from sqlalchemy import event
 
 from common.db import Database
+from tests.db.job_cases import BY_A_TEST
 
 # So often that psycopg prepares a statement and PostgreSQL considers a plan without the parameters.
 REPEATS = 12
@@ -16,25 +17,26 @@ TABLES = ("jobs", "job_tags", "batches", "attempts", "parts", "sentences", "edit
 
 
 class Plans:
-    """Collects the plan of each statement, with what came of it."""
+    """Collects the plan of each statement with its actual rows, except for queries of the test itself."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.notices: list[str] = []
 
     def __call__(self, notice: psycopg.errors.Diagnostic) -> None:
-        if (notice.message_primary or "").startswith("duration"):
-            self.told.append(notice.message_primary or "")
+        message = notice.message_primary or ""
+        if message.startswith("duration") and BY_A_TEST not in message:
+            self.notices.append(message)
 
     def indexes(self) -> set[str]:
-        return set(re.findall(r"Index(?: Only)? Scan (?:Backward )?(?:using|on) (\w+)", "\n".join(self.told)))
+        return set(re.findall(r"Index(?: Only)? Scan (?:Backward )?(?:using|on) (\w+)", "\n".join(self.notices)))
 
     def sequential(self) -> list[str]:
         """The plans that read a whole table, other than that of the workers."""
-        return [plan for plan in self.told if re.search(rf"Seq Scan on ({'|'.join(TABLES)})\b", plan)]
+        return [plan for plan in self.notices if re.search(rf"Seq Scan on ({'|'.join(TABLES)})\b", plan)]
 
     def most_rows(self) -> int:
         """The most rows that one step of a plan gave or threw away."""
-        text = "\n".join(self.told)
+        text = "\n".join(self.notices)
         given = [float(rows) * int(loops) for rows, loops in re.findall(r"rows=([\d.]+) loops=(\d+)\)", text)]
         removed = [float(rows) for rows in re.findall(r"Rows Removed by [\w ]+: (\d+)", text)]
         return int(max([*given, *removed]))
@@ -68,7 +70,7 @@ def told_by(filled: Watched, call: Callable[[Database], object]) -> Plans:
     database, plans = filled
     for _ in range(REPEATS):
         call(database)
-    plans.told.clear()
+    plans.notices.clear()
     call(database)
-    assert plans.told
+    assert plans.notices
     return plans

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL where the other side is silent, read-only, or somebody else's process is frozen."""
+"""The connection to PostgreSQL if the server is silent or read-only, or another process is frozen."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_who_is_silent_in_a_transaction_loses_its_locks(database: Database, monk
 
     thread = threading.Thread(target=freeze)
     thread.start()
-    holding.wait(10)
+    holding.wait(120)
     try:
         with database.transaction() as session:
             session.execute(text("SELECT pg_advisory_xact_lock(4711)"))  # else it ends with the lock time-out

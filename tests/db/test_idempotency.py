@@ -1,4 +1,4 @@
-"""The keys of requests that may be repeated: one answer, whoever asks at the same time, whatever dies in between."""
+"""Idempotency keys: one response, also with concurrent requests and dying processes."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_an_answer_is_kept_for_a_day(database: Database) -> None:
     assert idempotency.expire(database, NO_LIMIT) == 0
     assert idempotency.begin(database, MINE) == FIRST
     execute(database, "UPDATE idempotency_keys SET created_at = now() - interval '24 hours 1 minute'")
-    held(database)  # also where nobody cleaned up yet
+    held(database)  # also before clean-up
     execute(database, "UPDATE idempotency_keys SET created_at = now() - interval '24 hours 1 minute'")
     assert idempotency.expire(database, NO_LIMIT) == 1
 

@@ -27,13 +27,13 @@ from tests.db.job_cases import (
 def batch(database: Database, good: int = 3, bad: int = 0, **changes: Any) -> Batch:
     """A batch whose bad items come last."""
     batch_id = ids.new_id()
-    asked = BatchSubmission(
+    batch = BatchSubmission(
         batch_id,
         {n: submission(batch_id=batch_id, batch_number=n, **changes) for n in range(good)},
         tuple(Refused(good + n, "invalid_request", "has no host or bucket") for n in range(bad)),
     )
     with database.transaction() as session:
-        jobs.submit_batch(session, asked)
+        jobs.submit_batch(session, batch)
     return jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[0]
 
 

@@ -106,7 +106,7 @@ def test_job_that_completes_after_a_cancel_keeps_its_transcript(database: Databa
 
 @pytest.mark.parametrize("ending", ["release", "try_again"])
 def test_cancel_asked_for_before_a_job_goes_back_to_the_queue_is_kept(database: Database, ending: str) -> None:
-    """The worker had not heard of it yet when it shut down: nobody may be left with a job that waits for ever."""
+    """The worker was not yet aware of it when it shut down: the job must not wait forever."""
     held = claimed(database)
     jobs.cancel(database, held.job.id)
     if ending == "release":
@@ -172,8 +172,8 @@ def test_retry_starts_a_new_run_and_keeps_the_history(database: Database, status
     again = claimed(database, job)
     assert (again.attempt, again.failures, again.resume, again.sentences) == (1, 0, None, 0)
     complete(database, again, "新。")
-    told = [item.text for item in jobs.sentences(database, jobs.get(database, job.id))]
-    assert told == ["新。"]
+    texts = [item.text for item in jobs.sentences(database, jobs.get(database, job.id))]
+    assert texts == ["新。"]
     history = [(item.run, item.number, item.outcome) for item in jobs.attempts(database, job.id)]
     assert history == [(1, 1, status.value), (2, 1, "completed")]
 
@@ -207,6 +207,20 @@ def test_retry_after_the_result_expired_has_a_result_again(database: Database, s
     execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days'")
     assert jobs.expire_results(database, NO_LIMIT, after_seconds=3600) == 1
     jobs.expire_audio(database, storage, NO_LIMIT, after_seconds=3600)
+
+
+def test_a_link_without_its_query_is_not_retried(database: Database) -> None:
+    links = [
+        failed(database, submitted(database, url=url, audio_key=None))
+        for url in ("https://h/a?", "https://h/a?secret=1", "https://h/a")
+    ]
+    assert jobs.retry(database, links[0].id).status is Status.QUEUED
+    execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days' WHERE status = 'failed'")
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=3600) == 2
+    with pytest.raises(Expired):
+        jobs.retry(database, links[1].id)
+    assert "secret" not in one(database, "SELECT source_url FROM jobs WHERE id = :id", id=links[1].id)
+    assert jobs.retry(database, links[2].id).source.url == "https://h/a"
 
 
 def test_retries_at_once_make_one_run(database: Database) -> None:
@@ -281,6 +295,7 @@ def test_transitions_are_those_that_are_written_down(own_database: Database, sto
     execute(
         database,
         "CREATE TABLE seen (before text, after text); "
+        "GRANT INSERT ON seen TO PUBLIC; "
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
         "INSERT INTO seen VALUES (OLD.status, NEW.status); RETURN NEW; END $$; "
         "CREATE TRIGGER note AFTER UPDATE ON jobs FOR EACH ROW WHEN (OLD.status <> NEW.status) "

@@ -26,7 +26,7 @@ INTERVAL = 15.0
 
 
 class Announced:
-    """Notes what is published; can be told to break."""
+    """Records what is published; can be made to fail."""
 
     def __init__(self) -> None:
         self.ids: list[uuid.UUID] = []
@@ -96,8 +96,8 @@ def test_a_slot_that_gets_free_takes_the_next_job(database: Database) -> None:
 
 def test_highest_priority_first_then_oldest(database: Database) -> None:
     with_worker(database, slots=5)
-    asked = [3, 9, 5, 9, 0, 5, 9]
-    made = [submitted(database, priority=priority) for priority in asked]
+    priorities = [3, 9, 5, 9, 0, 5, 9]
+    made = [submitted(database, priority=priority) for priority in priorities]
     announced = Announced()
     dispatch(database, announced)
     assert announced.ids == [made[index].id for index in (1, 3, 6, 2, 5)]
@@ -190,12 +190,12 @@ def test_waking_a_dispatcher_many_times_is_one_dispatch(database: Database) -> N
         nonlocal calls
         calls += 1
         entered.set()
-        go_on.wait(10)
+        go_on.wait(120)
 
     dispatcher = Dispatcher(database, publish, redispatch_seconds=INTERVAL)
     dispatcher.start()
     try:
-        assert entered.wait(10)
+        assert entered.wait(120)
         made = submitted(database)
         for _ in range(50):
             dispatcher.wake()

@@ -37,7 +37,7 @@ def earlier(database: Database, **changes: Any) -> Job:
     return completed(database, submitted(database, **AUDIO | changes), *TEXTS)
 
 
-def found(database: Database, **changes: Any) -> Job | None:
+def duplicate(database: Database, **changes: Any) -> Job | None:
     return jobs.find_duplicate(database, submission(**AUDIO | changes))
 
 
@@ -50,7 +50,7 @@ def taken(database: Database, held: Claim, revision: str = "r1", precision: str 
 def test_the_newest_is_found(database: Database) -> None:
     earlier(database)
     newer = earlier(database)
-    assert found(database) == newer
+    assert duplicate(database) == newer
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_the_newest_is_found(database: Database) -> None:
 )
 def test_what_differs_is_not_the_same(database: Database, changes: dict[str, Any]) -> None:
     earlier(database)
-    completed(database)  # a link whose hash nobody knows
-    assert found(database, **changes) is None
+    completed(database)  # a link whose hash is unknown
+    assert duplicate(database, **changes) is None
 
 
 def test_only_a_transcript_that_is_there(database: Database) -> None:
     failed(database, submitted(database, **AUDIO))
     canceled(database, submitted(database, **AUDIO))
     submitted(database, **AUDIO)
-    assert found(database) is None
+    assert duplicate(database) is None
     gone = earlier(database)
     execute(database, "UPDATE jobs SET result_deleted_at = now() WHERE id = :id", id=gone.id)
-    assert found(database) is None
+    assert duplicate(database) is None
 
 
 def test_a_running_job_or_a_new_one(database: Database) -> None:
@@ -90,17 +90,17 @@ def test_a_running_job_or_a_new_one(database: Database) -> None:
 
 
 def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
-    asked = [submission(**AUDIO) for _ in range(15)]
-    found = at_once([partial(jobs.find_or_submit, database, item) for item in asked])
-    assert len({job.id for job, _ in found}) == 1
-    assert sum(fresh for _, fresh in found) == 1
+    submissions = [submission(**AUDIO) for _ in range(15)]
+    results = at_once([partial(jobs.find_or_submit, database, item) for item in submissions])
+    assert len({job.id for job, _ in results}) == 1
+    assert sum(fresh for _, fresh in results) == 1
 
 
 def test_another_revision_is_another_transcript(database: Database) -> None:
     made = earlier(database)
-    asked = submission(**AUDIO)
-    assert jobs.find_duplicate(database, asked, revisions=["r2"]) is None
-    assert jobs.find_duplicate(database, asked, revisions=["r2", "r1"]) == made
+    wanted = submission(**AUDIO)
+    assert jobs.find_duplicate(database, wanted, revisions=["r2"]) is None
+    assert jobs.find_duplicate(database, wanted, revisions=["r2", "r1"]) == made
 
 
 def test_a_job_takes_the_earlier_transcript(database: Database) -> None:
@@ -144,7 +144,7 @@ def test_who_lost_the_job_completes_nothing(database: Database) -> None:
 
 
 def test_the_earlier_job_is_not_deleted_under_the_copy(database: Database, settings: Settings) -> None:
-    """Either all sentences are copied or the job is found to be gone, never half of them."""
+    """Either all sentences are copied or the job is found to be deleted, never half of them."""
     for _ in range(5):
         first = earlier(database)
         held = claimed(database, submitted(database, dedupe=True, **AUDIO))

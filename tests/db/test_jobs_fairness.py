@@ -1,4 +1,4 @@
-"""Turns between tenants, and limits of keys: who has 10,000 jobs in the queue holds nobody up."""
+"""Scheduling between tenants and limits of keys: a tenant with 10,000 queued jobs delays no other."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tests.db.job_cases import (
 
 def announced(database: Database, tenant_max_running: int = 0) -> list[uuid.UUID]:
     """What one dispatch announces, in order."""
-    found: list[uuid.UUID] = []
+    announced: list[uuid.UUID] = []
     jobs.dispatch(
         database,
-        lambda job_id, _model: found.append(job_id),
+        lambda job_id, _model: announced.append(job_id),
         redispatch_seconds=15,
         tenant_max_running=tenant_max_running,
     )
-    return found
+    return announced
 
 
 def tenants_of(database: Database, job_ids: list[uuid.UUID]) -> list[str]:
@@ -41,16 +41,16 @@ def tenants_of(database: Database, job_ids: list[uuid.UUID]) -> list[str]:
 
 
 def served(database: Database, number: int, slots: int = 1, **limits: int) -> list[str]:
-    """The tenants of the next `number` jobs on so many slots, of which the oldest always ends first."""
+    """The tenants of the next `number` jobs with that many slots, of which the oldest always ends first."""
     with_worker(database, slots=slots)
     running: list[jobs.Claim] = []
-    told: list[str] = []
-    while len(told) < number:
+    tenants: list[str] = []
+    while len(tenants) < number:
         for job_id in announced(database, **limits):
             running.append(claimed(database, jobs.get(database, job_id)))
-            told.append(running[-1].job.tenant)
+            tenants.append(running[-1].job.tenant)
         complete(database, running.pop(0))
-    return told[:number]
+    return tenants[:number]
 
 
 def key(database: Database, tenant: str = "default", max_running: int | None = None) -> uuid.UUID:
@@ -71,8 +71,8 @@ def key(database: Database, tenant: str = "default", max_running: int | None = N
 def many(database: Database, tenant: str, number: int, key_id: uuid.UUID | None = None) -> None:
     execute(
         database,
-        "INSERT INTO jobs (id, tenant, key_id, model, channels, source_kind, source_url) "
-        "SELECT gen_random_uuid(), :tenant, CAST(:key_id AS uuid), 'demo-zh', 'mix', 'https', 'https://example.com' "
+        "INSERT INTO jobs (id, tenant, key_id, model, channels, source_kind, audio_key) "
+        "SELECT gen_random_uuid(), :tenant, CAST(:key_id AS uuid), 'demo-zh', 'mix', 'upload', 'audio/x/upload' "
         "FROM generate_series(1, :number)",
         tenant=tenant,
         number=number,
@@ -91,9 +91,9 @@ def test_tenants_take_turns_on_one_slot(database: Database) -> None:
     for tenant in ("a", "b", "c"):
         for _ in range(4):
             submitted(database, tenant=tenant)
-    told = served(database, 9)
-    assert Counter(told) == {"a": 3, "b": 3, "c": 3}
-    assert all(set(told[start : start + 3]) == {"a", "b", "c"} for start in (0, 3, 6))
+    tenants = served(database, 9)
+    assert Counter(tenants) == {"a": 3, "b": 3, "c": 3}
+    assert all(set(tenants[start : start + 3]) == {"a", "b", "c"} for start in (0, 3, 6))
 
 
 def test_who_comes_later_does_not_catch_up_on_turns_it_never_waited_for(database: Database) -> None:
@@ -160,8 +160,8 @@ def test_a_tenant_without_a_limit_of_its_own_has_that_of_the_settings(database: 
     many(database, "unknown", 5)
     announced(database, tenant_max_running=3)
     assert announced(database, tenant_max_running=3) == [], "what is announced counts as running"
-    found = dict(rows(database, "SELECT tenant, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
-    assert found == {"usual": 3, "generous": 4, "unlimited": 5, "narrow": 1, "unknown": 3}
+    dispatched = dict(rows(database, "SELECT tenant, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
+    assert dispatched == {"usual": 3, "generous": 4, "unlimited": 5, "narrow": 1, "unknown": 3}
 
 
 def test_keys_only_narrow_the_limit_of_their_tenant(database: Database) -> None:
@@ -170,9 +170,9 @@ def test_keys_only_narrow_the_limit_of_their_tenant(database: Database) -> None:
     for key_id in (narrow, wide, unlimited):
         many(database, "default", 5, key_id)
     announced(database, tenant_max_running=6)
-    found = dict(rows(database, "SELECT key_id, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
-    assert found[narrow] <= 1
-    assert sum(found.values()) == 6
+    dispatched = dict(rows(database, "SELECT key_id, count(*) FROM jobs WHERE dispatched_at IS NOT NULL GROUP BY 1"))
+    assert dispatched[narrow] <= 1
+    assert sum(dispatched.values()) == 6
 
 
 def test_a_full_key_does_not_hold_up_its_tenant_nor_lower_priorities(database: Database) -> None:
@@ -250,3 +250,39 @@ def test_paused_tenants_do_not_hold_up_others(database: Database) -> None:
         submitted(database, tenant=f"t{number:03}")
     execute(database, "UPDATE jobs SET not_before = now() + interval '1 hour' WHERE tenant < 't118'")
     assert sorted(tenants_of(database, announced(database))) == ["t118", "t119"]
+
+
+def test_high_priorities_get_no_more_than_their_share_while_others_wait(database: Database) -> None:
+    with_worker(database, slots=4)
+    for _ in range(8):
+        submitted(database, tenant="loud", priority=9)
+    others = [submitted(database, tenant=name, priority=0) for name in ("a", "b", "a")]
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    names = [jobs.get(database, job_id).tenant for job_id in chosen]
+    assert sorted(names) == ["a", "b", "loud", "loud"]
+    assert others[0].id in chosen
+
+
+def test_slots_that_nobody_else_wants_go_to_whoever_has_jobs(database: Database) -> None:
+    with_worker(database, slots=4)
+    for _ in range(8):
+        submitted(database, tenant="loud", priority=9)
+    submitted(database, tenant="a")
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    assert len(set(chosen)) == 4
+    assert sorted(jobs.get(database, job_id).tenant for job_id in chosen) == ["a", "loud", "loud", "loud"]
+
+
+def test_a_tenant_alone_gets_all_slots_beside_its_quarantined_jobs(database: Database) -> None:
+    for name in ("a", "b"):
+        with_worker(database, slots=2, worker=name)
+    alone = submitted(database)
+    execute(database, "UPDATE jobs SET crashes = 2 WHERE id = :id", id=alone.id)
+    for _ in range(5):
+        submitted(database)
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    assert len(chosen) == 3
+    assert chosen[0] == alone.id

@@ -46,9 +46,9 @@ def database(pool: Database) -> Database:
 
 
 def announced(database: Database) -> list[uuid.UUID]:
-    found: list[uuid.UUID] = []
-    jobs.dispatch(database, lambda job_id, _model: found.append(job_id), redispatch_seconds=15)
-    return found
+    announced: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _model: announced.append(job_id), redispatch_seconds=15)
+    return announced
 
 
 def heartbeat(database: Database, *, draining: bool = False) -> Drain | None:
@@ -56,8 +56,8 @@ def heartbeat(database: Database, *, draining: bool = False) -> Drain | None:
 
 
 def stuck(database: Database) -> list[tuple[StuckKind, str, int]]:
-    found = jobs.find_stuck(database, progress_seconds=900, redispatch_seconds=15)
-    return [(item.kind, item.subject, item.count) for item in found]
+    stuck = jobs.find_stuck(database, progress_seconds=900, redispatch_seconds=15)
+    return [(item.kind, item.subject, item.count) for item in stuck]
 
 
 def test_a_waiting_job_is_announced_anew_and_free_of_suspicion(database: Database) -> None:
@@ -146,10 +146,10 @@ def test_a_silent_worker_is_known_but_not_alive(database: Database) -> None:
     jobs.register_worker(database, ME)
     jobs.register_worker(database, replace(ME, id="worker-2"))
     execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour' WHERE id = 'worker-2'")
-    told = {
+    workers = {
         state.worker.id: (state.alive, round(state.silent_seconds / 3600)) for state in jobs.known_workers(database)
     }
-    assert told == {WORKER: (True, 0), "worker-2": (False, 1)}
+    assert workers == {WORKER: (True, 0), "worker-2": (False, 1)}
 
 
 def test_nothing_is_stuck_where_all_moves(database: Database) -> None:
@@ -184,6 +184,13 @@ def test_an_announced_job_that_nobody_takes(database: Database) -> None:
     assert stuck(database) == [], "the workers of the model take jobs"
     execute(database, "UPDATE attempts SET started_at = now() - interval '80 seconds'")
     assert stuck(database) == [(StuckKind.NOT_TAKEN, job.public_id, 1)]
+    claimed(database, submitted(database, audio_key=None))
+    failing = claimed(database, submitted(database, audio_key=None))
+    jobs.try_again(database, failing, code="source_denied", message="no", pause_seconds=600, stage_ms={})
+    fetched = claimed(database, submitted(database, audio_key=None))
+    jobs.hand_over(database, fetched, jobs.FetchedAudio("audio/x/y", 5, "ab"), stage_ms={})
+    jobs.cancel(database, fetched.job.id)
+    assert stuck(database) == [(StuckKind.NOT_TAKEN, job.public_id, 1)], "downloads are no slots"
     execute(database, "UPDATE jobs SET dispatched_at = now() - interval '80 seconds' WHERE status = 'queued'")
     assert stuck(database) == [], "all slots are taken, and nothing is announced"
 
@@ -192,9 +199,9 @@ def test_a_job_without_progress(database: Database) -> None:
     jobs.register_worker(database, ME)
     held = claimed(database, lease_seconds=600)
     execute(database, "UPDATE attempts SET started_at = now() - interval '1 hour'")
-    [found] = jobs.find_stuck(database, progress_seconds=900, redispatch_seconds=15)
-    assert (found.kind, found.subject, found.worker) == (StuckKind.NO_PROGRESS, held.job.public_id, WORKER)
-    assert 3500 < found.seconds < 3700
+    [item] = jobs.find_stuck(database, progress_seconds=900, redispatch_seconds=15)
+    assert (item.kind, item.subject, item.worker) == (StuckKind.NO_PROGRESS, held.job.public_id, WORKER)
+    assert 3500 < item.seconds < 3700
     jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
     assert stuck(database) == []
 

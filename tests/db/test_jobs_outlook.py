@@ -53,7 +53,7 @@ def measured(database: Database, *runs: tuple[int, int], model: str = MODEL) -> 
         )
 
 
-def told(database: Database, held: jobs.Claim, processed_ms: int, declared_ms: int | None) -> None:
+def report_progress(database: Database, held: jobs.Claim, processed_ms: int, declared_ms: int | None) -> None:
     progress = Progress(held.token, Stage.TRANSCRIBING, processed_ms, declared_ms)
     worker = Worker(WORKER, MODEL, "r1", "fp32", "cpu", 2)
     jobs.renew(database, worker, [progress], lease_seconds=600, draining=False)
@@ -62,8 +62,8 @@ def told(database: Database, held: jobs.Claim, processed_ms: int, declared_ms: i
 def many(database: Database, number: int, tenant: str = "default") -> None:
     execute(
         database,
-        "INSERT INTO jobs (id, tenant, created_at, model, channels, source_kind, source_url) "
-        "SELECT gen_random_uuid(), :tenant, now() - interval '1 hour', 'demo-zh', 'mix', 'https', 'https://a.example' "
+        "INSERT INTO jobs (id, tenant, created_at, model, channels, source_kind, audio_key) "
+        "SELECT gen_random_uuid(), :tenant, now() - interval '1 hour', 'demo-zh', 'mix', 'upload', 'audio/x/upload' "
         "FROM generate_series(1, :number)",
         number=number,
         tenant=tenant,
@@ -90,9 +90,9 @@ def test_positions_are_the_order_of_dispatch(database: Database) -> None:
     expected = {position(database, job): job.id for job in made}
     assert sorted(expected) == list(range(1, 9))  # type: ignore[type-var]
     with_worker(database, slots=20)
-    found: list[uuid.UUID] = []
-    jobs.dispatch(database, lambda job_id, _model: found.append(job_id), redispatch_seconds=15)
-    assert [expected[place] for place in range(1, 9)] == found
+    announced_ids: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _model: announced_ids.append(job_id), redispatch_seconds=15)
+    assert [expected[place] for place in range(1, 9)] == announced_ids
 
 
 def test_announced_jobs_are_before_all_others(database: Database) -> None:
@@ -163,7 +163,7 @@ def test_a_running_job_counts_with_what_it_has_left(database: Database) -> None:
     held = claimed(database)
     waiting = submitted(database)
     assert eta(database, held.job) == 6
-    told(database, held, 100_000, 300_000)
+    report_progress(database, held, 100_000, 300_000)
     execute(database, "UPDATE workers SET slots = 1")
     assert eta(database, held.job) == 20
     assert eta(database, waiting) == 26
@@ -173,7 +173,7 @@ def test_a_job_that_is_longer_than_was_thought_has_no_time(database: Database) -
     with_worker(database)
     measured(database, (60_000, 6_000))
     held = claimed(database)
-    told(database, held, 61_000, None)
+    report_progress(database, held, 61_000, None)
     assert eta(database, held.job) is None
 
 
@@ -188,8 +188,8 @@ def test_many_questions_are_one_look(database: Database, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "_look", counted)
     made = [submitted(database) for _ in range(8)]
     estimates = Estimates(database)
-    found = at_once([lambda job=job: estimates.of(job).position for job in made])  # type: ignore[misc]
-    assert found == list(range(1, 9))
+    positions = at_once([lambda job=job: estimates.of(job).position for job in made])  # type: ignore[misc]
+    assert positions == list(range(1, 9))
     assert looks == [MODEL]
     monkeypatch.setattr(module, "FRESH_SECONDS", 0.0)
     complete(database, claimed(database, made[0]))

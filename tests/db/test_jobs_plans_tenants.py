@@ -1,6 +1,6 @@
-"""Many tenants in one database: what one of them asks for costs what it has, and not what all have.
+"""Many tenants in one database: the cost of a tenant's call depends on its own data, not on that of all tenants.
 
-All tenants use the same tags and states, so an index that lacks the tenant finds the jobs of all of them.
+All tenants use the same tags and states, so an index without the tenant would find the jobs of all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.db.plan_cases import Watched, told_by, watched
 
 TENANTS, EACH = 300, 60
 ONE_OF_THEM = "tenant-77"
-# A page, and one row behind it. Looking at the jobs of all tenants would be tens of thousands.
+# A page and one more row. Reading the jobs of all tenants would be tens of thousands.
 PAGE, ENOUGH = 20, 3 * EACH
 FILL = f"""
 INSERT INTO tenants (name) SELECT 'tenant-' || n FROM generate_series(1, {TENANTS}) n;
@@ -49,28 +49,28 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
         yield watched(database)
 
 
-def page(**asked: object) -> Callable[[Database], object]:
+def page(**filters: object) -> Callable[[Database], object]:
     def call(database: Database) -> object:
-        found = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **asked)  # type: ignore[arg-type]
-        assert found.jobs
-        assert {job.tenant for job in found.jobs} == {ONE_OF_THEM}
-        return found
+        page_read = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **filters)  # type: ignore[arg-type]
+        assert page_read.jobs
+        assert {job.tenant for job in page_read.jobs} == {ONE_OF_THEM}
+        return page_read
 
     return call
 
 
-def second_page(**asked: object) -> Callable[[Database], object]:
+def second_page(**filters: object) -> Callable[[Database], object]:
     def call(database: Database) -> object:
-        first = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **asked)  # type: ignore[arg-type]
+        first = jobs.page(database, tenant=ONE_OF_THEM, limit=PAGE, **filters)  # type: ignore[arg-type]
         assert first.next_cursor is not None
-        return page(after=first.next_cursor, **asked)(database)
+        return page(after=first.next_cursor, **filters)(database)
 
     return call
 
 
 def search(database: Database) -> None:
-    found = jobs.search(database, "预算", tenant=ONE_OF_THEM)
-    assert found.hits
+    results = jobs.search(database, "预算", tenant=ONE_OF_THEM)
+    assert results.hits
 
 
 CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
@@ -98,5 +98,5 @@ def test_it_reads_the_rows_of_its_tenant(filled: Watched, name: str) -> None:
     call, wanted = CALLS[name]
     plans = told_by(filled, call)
     assert not plans.sequential(), "\n".join(plans.sequential())
-    assert wanted <= plans.indexes(), "\n".join(plans.told)
-    assert plans.most_rows() <= ENOUGH, "\n".join(plans.told)
+    assert wanted <= plans.indexes(), "\n".join(plans.notices)
+    assert plans.most_rows() <= ENOUGH, "\n".join(plans.notices)

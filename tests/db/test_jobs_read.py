@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import uuid
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 
 from common import ids, jobs
 from common.db import Database
-from common.errors import InvalidRequest, NotReady
+from common.errors import Expired, InvalidRequest, NotFound, NotReady
 from common.job_states import Status
+from common.storage import LocalStorage
 from tests.db.job_cases import (
+    NO_LIMIT,
     canceled,
     claimed,
     completed,
@@ -128,8 +132,8 @@ def test_transcript_longer_than_one_fetch_is_whole_and_in_order(database: Databa
     spoken = [f"第{number}句。" for number in range(450)]
     jobs.commit_part(database, held, part(0, *spoken[:201]), first_sentence=0)
     jobs.commit_part(database, held, part(1, *spoken[201:]), first_sentence=201)
-    told = [sentence.text for sentence in jobs.sentences(database, jobs.get(database, held.job.id))]
-    assert told == spoken
+    texts = [sentence.text for sentence in jobs.sentences(database, jobs.get(database, held.job.id))]
+    assert texts == spoken
 
 
 @pytest.mark.parametrize("number", [0, 1, 199, 200, 201, 400])
@@ -137,6 +141,37 @@ def test_transcript_ends_at_the_edge_of_a_fetch(database: Database, number: int)
     held = claimed(database)
     jobs.commit_part(database, held, part(0, *["句。"] * number), first_sentence=0)
     assert len(list(jobs.sentences(database, held.job))) == number
+
+
+@pytest.mark.parametrize("read", [0, 1, 200])
+@pytest.mark.parametrize("number", [200, 400])
+def test_transcript_that_is_deleted_while_it_is_read_does_not_seem_whole(
+    database: Database, tmp_path: Path, number: int, read: int
+) -> None:
+    job = completed(database, None, *["句。"] * number)
+    reader = jobs.sentences(database, job)
+    assert len([next(reader) for _ in range(read)]) == read
+    jobs.delete_job(database, LocalStorage(tmp_path), job.id)
+    with pytest.raises(NotFound):
+        list(reader)
+
+
+def test_transcript_that_expires_while_it_is_read_does_not_seem_whole(database: Database) -> None:
+    job = completed(database, None, *["句。"] * 300)
+    reader = jobs.sentences(database, job)
+    next(reader)
+    execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days' WHERE id = :id", id=job.id)
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=3600) == 1
+    with pytest.raises(Expired):
+        list(reader)
+
+
+def test_transcript_whose_job_is_retried_while_it_is_read_does_not_seem_whole(database: Database) -> None:
+    held = claimed(database)
+    jobs.commit_part(database, held, part(0, *["句。"] * 300), first_sentence=0)
+    job = replace(jobs.get(database, held.job.id), run=0)  # a run whose sentences are gone
+    with pytest.raises(NotReady, match="retried"):
+        list(jobs.sentences(database, job))
 
 
 def test_no_connection_is_held_between_fetches(database: Database) -> None:

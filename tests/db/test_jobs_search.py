@@ -14,6 +14,7 @@ from common import jobs
 from common.db import BoundedConnection, Database
 from common.errors import InvalidRequest
 from common.jobs import Hit
+from common.jobs.reading import search_newest
 from common.models import DEFAULT_TENANT
 from common.settings import Settings
 from tests.db.job_cases import (
@@ -29,7 +30,7 @@ from tests.db.job_cases import (
 )
 
 
-def found(database: Database, query: str, tenant: str = DEFAULT_TENANT) -> list[str]:
+def hits(database: Database, query: str, tenant: str = DEFAULT_TENANT) -> list[str]:
     return [hit.text for hit in jobs.search(database, query, tenant=tenant).hits]
 
 
@@ -63,7 +64,7 @@ def test_a_sentence_is_found_with_its_time_and_job(database: Database) -> None:
         ("表 算", True),
         ("预算表，gpu", True),
         ("C++", True),
-        ("表gpu", False),  # a comma stands between them
+        ("表gpu", False),  # separated by a comma
         ("算预", False),
         ("预表", False),
         ("预算 成本", False),
@@ -73,7 +74,7 @@ def test_a_sentence_is_found_with_its_time_and_job(database: Database) -> None:
 )
 def test_what_counts_as_the_same(database: Database, query: str, is_found: bool) -> None:
     completed(database, None, "今年的预算表，GPU 要 ＣＵＤＡ 12 和 C++。", "别的。")
-    assert len(found(database, query)) == is_found
+    assert len(hits(database, query)) == is_found
 
 
 def test_each_match_is_shown(database: Database) -> None:
@@ -93,7 +94,7 @@ def test_a_long_sentence_is_cut_around_the_match(database: Database) -> None:
 @pytest.mark.parametrize("query", ["", "  ", "，。", "++", "\u3000"])
 def test_a_query_without_a_letter_is_refused(database: Database, query: str) -> None:
     with pytest.raises(InvalidRequest):
-        found(database, query)
+        hits(database, query)
 
 
 @pytest.mark.parametrize("after", ["x", "%", "AAAA", "MTIzfDE", "ä"])
@@ -105,22 +106,22 @@ def test_a_cursor_of_somebody_else_is_refused(database: Database, after: str) ->
 def test_nobody_finds_the_sentences_of_others(database: Database) -> None:
     completed(database, submitted(database, tenant="a"), "甲的预算。")
     completed(database, submitted(database, tenant="b"), "乙的预算。")
-    assert found(database, "预算", "a") == ["甲的预算。"]
-    assert found(database, "预算", "b") == ["乙的预算。"]
-    assert found(database, "预算") == []
+    assert hits(database, "预算", "a") == ["甲的预算。"]
+    assert hits(database, "预算", "b") == ["乙的预算。"]
+    assert hits(database, "预算") == []
 
 
 def test_an_earlier_run_and_what_was_deleted_stay_out_of_sight(database: Database, settings: Settings) -> None:
     held = claimed(database)
     jobs.commit_part(database, held, part(0, "旧的预算。"), first_sentence=0)
-    assert found(database, "预算") == ["旧的预算。"]  # also before the job is completed
+    assert hits(database, "预算") == ["旧的预算。"]  # also before the job is completed
     fail(database, held)
     jobs.retry(database, held.job.id)
-    assert found(database, "预算") == []
+    assert hits(database, "预算") == []
     job = completed(database, jobs.get(database, held.job.id), "新的预算。")
-    assert found(database, "预算") == ["新的预算。"]
+    assert hits(database, "预算") == ["新的预算。"]
     jobs.delete_job(database, storage_of(settings), job.id)
-    assert found(database, "预算") == []
+    assert hits(database, "预算") == []
 
 
 def test_pages_hold_each_hit_once_newest_jobs_first(database: Database) -> None:
@@ -134,6 +135,31 @@ def test_pages_hold_each_hit_once_newest_jobs_first(database: Database) -> None:
         if (after := page.next_cursor) is None:
             break
     assert seen == [f"预算第{job}号{n}句。" for job in (2, 1, 0) for n in range(5)]
+
+
+def test_single_letters_are_looked_for_in_the_newest_sentences(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for job in range(3):
+        completed(database, None, *(f"第{job}号{n}句会。" for n in range(5)))
+    corrected = completed(database, None, "好的。")
+    jobs.correct(database, corrected, 0, "会的。")
+    completed(database, submitted(database, tenant="other"), "会。")
+    whole = jobs.search(database, "会", tenant=DEFAULT_TENANT, limit=100)
+    assert (len(whole.hits), whole.capped, whole.hits[0].text) == (16, False, "会的。")
+    monkeypatch.setattr(search_newest, "NEWEST_SENTENCES", 8)
+    seen: list[str] = []
+    after = None
+    while True:
+        page = jobs.search(database, "会", tenant=DEFAULT_TENANT, after=after, limit=3)
+        assert page.capped
+        seen += [hit.text for hit in page.hits]
+        if (after := page.next_cursor) is None:
+            break
+    assert seen == ["会的。", *(f"第2号{n}句会。" for n in range(5)), "第1号0句会。", "第1号1句会。"]
+    assert jobs.search(database, "没", tenant=DEFAULT_TENANT).hits == ()
+    assert not jobs.search(database, "句会", tenant=DEFAULT_TENANT).capped
+    assert jobs.search(database, "会 2", tenant=DEFAULT_TENANT).capped
 
 
 # A tenth of them says 我们; 预算 is rare; one tenant of a hundred has a thousandth of them.
@@ -153,8 +179,8 @@ def fill(database: Database, sentences: int) -> None:
     execute(database, FILL, jobs=count)
     chance = random.Random(5)
     weights = [1 / (n + 10) for n in range(len(LETTERS))]
-    said = ["".join(chance.choices(LETTERS, weights, k=chance.randint(8, 30))) + "。" for _ in range(20_000)]
-    said = [text + "我们走。" if n % 10 == 0 else text for n, text in enumerate(said)]
+    texts = ["".join(chance.choices(LETTERS, weights, k=chance.randint(8, 30))) + "。" for _ in range(20_000)]
+    texts = [text + "我们走。" if n % 10 == 0 else text for n, text in enumerate(texts)]
     job_ids = [row[0] for row in rows(database, "SELECT id FROM jobs ORDER BY id")]
     tenants = {row[0]: row[1] for row in rows(database, "SELECT id, tenant FROM jobs")}
     columns = "job_id, run, number, tenant, channel, start_ms, end_ms, confidence, text, words"
@@ -165,7 +191,7 @@ def fill(database: Database, sentences: int) -> None:
         with driver.cursor().copy(f"COPY sentences ({columns}) FROM STDIN") as copy:
             for place, job_id in enumerate(job_ids):
                 for number in range(SENTENCES_OF_A_JOB):
-                    text = said[(place * 7919 + number * 13) % len(said)]
+                    text = texts[(place * 7919 + number * 13) % len(texts)]
                     if number == 500 and place % 10 == 0:
                         text = f"第{place}次预算。"
                     copy.write_row((job_id, 1, number, tenants[job_id], 0, 0, 1, 1.0, text, "[]"))
@@ -184,11 +210,11 @@ def without_limits(connection: Connection) -> None:
 
 
 def plan_of(database: Database, query: str, tenant: str = DEFAULT_TENANT) -> tuple[str, float]:
-    """How PostgreSQL finds it, told by the call itself, and the median time of the call in milliseconds."""
-    told: list[str] = []
+    """Return how PostgreSQL finds it, according to the plan, and the median time of the call in milliseconds."""
+    notices: list[str] = []
 
     def hear(notice: psycopg.errors.Diagnostic) -> None:
-        told.append(notice.message_primary or "")
+        notices.append(notice.message_primary or "")
 
     explained = Database(database.url, 1)
     try:
@@ -202,11 +228,11 @@ def plan_of(database: Database, query: str, tenant: str = DEFAULT_TENANT) -> tup
             driver.commit()
         times = []
         for _ in range(12):  # psycopg prepares it on the way
-            told.clear()
+            notices.clear()
             began = time.perf_counter()
             jobs.search(explained, query, tenant=tenant)
             times.append((time.perf_counter() - began) * 1000)
-        return "\n".join(plan for plan in told if "sentences" in plan), sorted(times)[len(times) // 2]
+        return "\n".join(plan for plan in notices if "sentences" in plan), sorted(times)[len(times) // 2]
     finally:
         explained.close()
 
@@ -216,7 +242,7 @@ def test_two_letters_are_looked_up_and_never_read_through(database: Database) ->
     plan, _ = plan_of(database, "预算")
     assert "sentences_search" in plan, plan
     assert "Seq Scan on sentences" not in plan
-    assert len(found(database, "预算")) == 5
+    assert len(hits(database, "预算")) == 5
     # What people wrote is looked up too, where they wrote much.
     execute(
         database,
@@ -229,7 +255,7 @@ def test_two_letters_are_looked_up_and_never_read_through(database: Database) ->
     assert {"sentences_search", "edits_search"} <= set(re.findall(r"\w+_search", plan)), plan
     assert "Seq Scan on edits" not in plan, plan
     assert "Seq Scan on sentences" not in plan, plan
-    assert len(found(database, "质检")) == 20
+    assert len(hits(database, "质检")) == 20
     execute(database, "DELETE FROM jobs")
 
 

@@ -35,9 +35,9 @@ def taken(database: Database, job: Job, worker: str = WORKER) -> jobs.Claim | No
 
 def announced(database: Database) -> list[uuid.UUID]:
     """What one dispatch announces, in order."""
-    found: list[uuid.UUID] = []
-    jobs.dispatch(database, lambda job_id, _model: found.append(job_id), redispatch_seconds=15)
-    return found
+    announced_ids: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _model: announced_ids.append(job_id), redispatch_seconds=15)
+    return announced_ids
 
 
 def reserved(database: Database) -> dict[str, uuid.UUID]:
@@ -173,12 +173,12 @@ def test_other_workers_go_on_while_one_is_kept_free(database: Database) -> None:
     suspects = [submitted(database) for _ in range(6)]
     execute(database, "UPDATE jobs SET crashes = 2 WHERE status = 'queued'")
     usual = [submitted(database) for _ in range(10)]
-    found = announced(database)
+    announced_ids = announced(database)
     kept = reserved(database)
     assert len(kept) == 2
     assert "a" not in kept
     assert set(kept.values()) == {suspects[0].id, suspects[1].id}
-    assert found == [suspects[0].id, suspects[1].id, usual[0].id, usual[1].id, usual[2].id]
+    assert announced_ids == [suspects[0].id, suspects[1].id, usual[0].id, usual[1].id, usual[2].id]
 
 
 @pytest.mark.parametrize("end", ["canceled", "worker gone"])
@@ -206,8 +206,8 @@ def test_eight_dispatchers_at_once_reserve_one_worker_for_a_suspect(database: Da
         with_worker(database, slots=2, worker=name)
     job = submitted(database)
     execute(database, "UPDATE jobs SET crashes = 2")
-    found = at_once([lambda: announced(database)] * 8)
-    assert [job_id for batch in found for job_id in batch] == [job.id]
+    batches = at_once([lambda: announced(database)] * 8)
+    assert [job_id for batch in batches for job_id in batch] == [job.id]
     assert list(reserved(database).values()) == [job.id]
 
 

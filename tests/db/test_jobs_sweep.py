@@ -25,12 +25,14 @@ from tests.db.job_cases import (
     completed,
     execute,
     expire_lease,
+    fail,
     failed,
     one,
     part,
     rows,
     s3_that_is_away,
     snapshot,
+    submitted,
     uploaded,
     with_worker,
 )
@@ -96,8 +98,8 @@ def test_many_leases_at_once_are_each_taken_back_once(database: Database) -> Non
     for item in held[:20]:
         expire_lease(database, item.job.id)
     taken = at_once([lambda: jobs.rescue_expired(database)] * 4)
-    found = [lost.job_id for batch in taken for lost in batch]
-    assert sorted(found) == sorted(item.job.id for item in held[:20])
+    job_ids = [lost.job_id for batch in taken for lost in batch]
+    assert sorted(job_ids) == sorted(item.job.id for item in held[:20])
     assert dict(rows(database, "SELECT status, count(*) FROM jobs GROUP BY 1")) == {
         "queued": 20,
         "processing": 10,
@@ -198,7 +200,7 @@ def test_results_expire_and_the_job_stays(database: Database) -> None:
 
 def test_a_link_that_is_retried_meanwhile_keeps_its_new_audio(database: Database, tmp_path: Path) -> None:
     class Fetched(LocalStorage):
-        """When the old audio is deleted, a worker has fetched the link anew."""
+        """A worker has fetched the link again when the old audio is deleted."""
 
         def delete(self, key: str) -> None:
             if not self.new:
@@ -252,6 +254,7 @@ def test_a_job_that_cannot_be_cleaned_holds_up_no_other(database: Database) -> N
 def test_more_than_a_page_expires_in_one_go(database: Database) -> None:
     for _ in range(3):
         completed(database)
+    execute(database, "UPDATE jobs SET audio_key = NULL")
     execute(
         database,
         "INSERT INTO jobs (id, model, channels, source_kind, status, finished_at)"
@@ -264,6 +267,14 @@ def test_more_than_a_page_expires_in_one_go(database: Database) -> None:
     for table in ("jobs", "attempts", "sentences", "parts"):
         assert one(database, f"SELECT count(*) FROM {table}") == 0
     assert one(database, "SELECT count(*) FROM usage") == 3
+
+
+def test_the_signature_of_a_failed_jobs_link_goes_with_the_results(database: Database) -> None:
+    job = submitted(database, url="https://bucket.example/a.mp3?X-Amz-Signature=secret")
+    fail(database, claimed(database, job))
+    ended_long_ago(database)
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=HOUR) == 1
+    assert jobs.get(database, job.id).source.url == "https://bucket.example/a.mp3?"
 
 
 def test_jobs_go_after_their_audio_and_transcript_only(database: Database, storage: LocalStorage) -> None:
@@ -301,11 +312,11 @@ def test_a_search_for_orphans_goes_on_where_it_ended(
     monkeypatch.setattr(retention, "KEYS_AT_A_TIME", 2)
     for _ in range(5):
         write(storage, f"{audio_keys.prefix(ids.new_id())}upload", age_hours=25)
-    found = jobs.delete_orphans(database, storage, TimeLimit(0))
-    assert (found.deleted, len(keys(storage))) == (2, 3)
-    assert found.reached
-    found = jobs.delete_orphans(database, storage, NO_LIMIT, after=found.reached)
-    assert (found.deleted, found.reached, keys(storage)) == (3, "", [])
+    deleted = jobs.delete_orphans(database, storage, TimeLimit(0))
+    assert (deleted.deleted, len(keys(storage))) == (2, 3)
+    assert deleted.reached
+    deleted = jobs.delete_orphans(database, storage, NO_LIMIT, after=deleted.reached)
+    assert (deleted.deleted, deleted.reached, keys(storage)) == (3, "", [])
 
 
 def test_results_expire_in_two_processes_at_once(database: Database) -> None:

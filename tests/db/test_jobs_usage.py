@@ -1,4 +1,4 @@
-"""The ledger: what each run came to is booked once, whoever ends it, and outlives the job."""
+"""Usage records: each run is recorded once, whichever process ends it, and its record outlives the job."""
 
 from __future__ import annotations
 
@@ -49,8 +49,10 @@ def half_done(database: Database, job: Job | None = None) -> jobs.Claim:
     """A claim whose job has a part of 10 s, and whose worker says that it is at 12 s."""
     held = claimed(database, job)
     jobs.commit_part(database, held, part(0, "一。"), first_sentence=0)
-    told = Progress(held.token, Stage.TRANSCRIBING, 12_000, None)
-    jobs.renew(database, Worker("worker-1", MODEL, "r1", "fp32", "cpu", 2), [told], lease_seconds=60, draining=False)
+    progress = Progress(held.token, Stage.TRANSCRIBING, 12_000, None)
+    jobs.renew(
+        database, Worker("worker-1", MODEL, "r1", "fp32", "cpu", 2), [progress], lease_seconds=60, draining=False
+    )
     return held
 
 
@@ -107,8 +109,8 @@ def test_a_job_that_no_worker_ever_had_is_booked_with_nothing(database: Database
 
 def test_a_failed_run_is_booked_with_its_code_and_the_time_of_all_attempts(database: Database) -> None:
     held = half_done(database)
-    said = {"code": "storage_unavailable", "message": "m", "stage_ms": {"transcribing": 300}}
-    jobs.try_again(database, held, pause_seconds=0, **said)  # type: ignore[arg-type]
+    failure = {"code": "storage_unavailable", "message": "m", "stage_ms": {"transcribing": 300}}
+    jobs.try_again(database, held, pause_seconds=0, **failure)  # type: ignore[arg-type]
     assert booked(database) == []
     again = claimed(database, held.job)
     jobs.fail(database, again, code="audio_invalid", message="m", retryable=False, stage_ms={"transcribing": 40})
@@ -166,10 +168,10 @@ def test_without_groups_everything_is_one_sum_even_of_nothing(database: Database
         completed(database)
     fail(database, half_done(database))
     canceled(database)
-    [told] = used(database)
-    assert (told.runs, told.completed, told.failed, told.canceled) == (4, 2, 1, 1)
-    assert (told.audio_ms, told.processing_ms) == (32_000, 1000)
-    assert told.failures == {"audio_empty": 1}
+    [usage] = used(database)
+    assert (usage.runs, usage.completed, usage.failed, usage.canceled) == (4, 2, 1, 1)
+    assert (usage.audio_ms, usage.processing_ms) == (32_000, 1000)
+    assert usage.failures == {"audio_empty": 1}
 
 
 def test_groups_by_key_model_and_tag(database: Database) -> None:
@@ -230,8 +232,8 @@ def test_states_that_are_booked_are_the_terminal_ones(database: Database) -> Non
     claimed(database)
     for make in (completed, failed, canceled):
         make(database)
-    found = {status for _, status, *_ in booked(database)}
-    assert found == {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+    statuses = {status for _, status, *_ in booked(database)}
+    assert statuses == {Status.COMPLETED, Status.FAILED, Status.CANCELED}
     assert one(database, "SELECT count(*) FROM usage u JOIN jobs j ON j.id = u.job_id") == 3
 
 

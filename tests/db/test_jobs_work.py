@@ -57,8 +57,8 @@ def claim(database: Database, job_id: uuid.UUID, worker: str = WORKER) -> Claim 
 
 
 def renew(database: Database, held: Claim, processed_ms: int = 0, declared_ms: int | None = None) -> Any:
-    told = [Progress(held.token, Stage.TRANSCRIBING, processed_ms, declared_ms)]
-    return jobs.renew(database, ME, told, lease_seconds=LONG, draining=False).held
+    progress = [Progress(held.token, Stage.TRANSCRIBING, processed_ms, declared_ms)]
+    return jobs.renew(database, ME, progress, lease_seconds=LONG, draining=False).held
 
 
 def texts(database: Database, job_id: uuid.UUID) -> list[str]:
@@ -126,20 +126,20 @@ def test_renew_of_many_tells_each_job_its_own(database: Database) -> None:
     held = [claimed(database) for _ in range(3)]
     jobs.cancel(database, held[1].job.id)
     lost = uuid.uuid4()
-    told = [Progress(item.token, Stage.TRANSCRIBING, 1000 * i, None) for i, item in enumerate(held)]
-    told.append(Progress(lost, Stage.FETCHING, 9, None))
-    answer = jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
+    progress = [Progress(item.token, Stage.TRANSCRIBING, 1000 * i, None) for i, item in enumerate(held)]
+    progress.append(Progress(lost, Stage.FETCHING, 9, None))
+    answer = jobs.renew(database, ME, progress, lease_seconds=LONG, draining=False)
     assert answer.held == {held[0].token: False, held[1].token: True, held[2].token: False}
     assert [jobs.get(database, item.job.id).processed_ms for item in held] == [0, 1000, 2000]
 
 
 def test_a_number_that_cannot_be_stored_costs_nobody_a_lease(database: Database) -> None:
     healthy, hostile = claimed(database), claimed(database)
-    told = [
+    progress = [
         Progress(healthy.token, Stage.TRANSCRIBING, 2500, 10_000),
         Progress(hostile.token, Stage.TRANSCRIBING, 2500, 2**70),
     ]
-    answer = jobs.renew(database, ME, told, lease_seconds=LONG, draining=False)
+    answer = jobs.renew(database, ME, progress, lease_seconds=LONG, draining=False)
     assert answer.held == {healthy.token: False, hostile.token: False}
 
 
@@ -176,8 +176,8 @@ def test_parts_add_up_to_the_transcript(database: Database) -> None:
     jobs.commit_part(database, held, part(1, "三。"), first_sentence=2)
     assert texts(database, held.job.id) == ["一。", "二。", "三。"]
     assert jobs.get(database, held.job.id).processed_ms == 20_000
-    told = list(jobs.sentences(database, jobs.get(database, held.job.id)))
-    assert told[2] == part(1, "三。").sentences[0]
+    sentences = list(jobs.sentences(database, jobs.get(database, held.job.id)))
+    assert sentences[2] == part(1, "三。").sentences[0]
 
 
 def test_next_attempt_resumes_behind_the_last_part(database: Database) -> None:
@@ -275,6 +275,15 @@ def test_complete_stores_everything_at_once(database: Database) -> None:
     assert texts(database, job.id) == ["你好。"]
 
 
+def test_a_completed_job_keeps_no_signature_of_its_link(database: Database) -> None:
+    signed = "https://bucket.example/a.mp3?X-Amz-Signature=secret"
+    done, waiting = submitted(database, url=signed), submitted(database, url=signed)
+    complete(database, claimed(database, done))
+    fail(database, claimed(database, waiting))
+    assert jobs.get(database, done.id).source.url == "https://bucket.example/a.mp3"
+    assert jobs.get(database, waiting.id).source.url == signed, "it may be retried"
+
+
 def test_complete_is_all_or_nothing(own_database: Database) -> None:
     database = own_database
     held = claimed(database)
@@ -329,8 +338,11 @@ def test_next_try_waits_for_its_pause(database: Database) -> None:
 def test_short_pause_ends_by_itself(database: Database) -> None:
     held = claimed(database)
     jobs.try_again(database, held, code="c", message="m", pause_seconds=0.3, stage_ms={})
-    assert claim(database, held.job.id) is None
+    due = one(database, "SELECT not_before FROM jobs")
     until(lambda: claim(database, held.job.id))
+    first, second = jobs.attempts(database, held.job.id)
+    assert first.ended_at is not None
+    assert first.ended_at < due <= second.started_at
 
 
 def test_release_is_no_failure(database: Database) -> None:
@@ -400,11 +412,11 @@ def test_full_pool_is_said_as_unavailable(settings: Settings) -> None:
         with database.transaction() as session:
             session.connection()
             entered.set()
-            leave.wait(10)
+            leave.wait(120)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    entered.wait(10)
+    entered.wait(120)
     try:
         with pytest.raises(Unavailable):
             jobs.page(database)

@@ -16,6 +16,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from admin.roles import LIGHT
 from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Status
@@ -27,6 +28,7 @@ from dev.process import Child, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from tests.conftest import variables
 from tests.e2e.service import processes_of
+from tests.roles import as_role
 from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.main import HOUR_SECONDS, LightTasks
@@ -55,9 +57,8 @@ def light_tasks(settings: Settings) -> Iterator[LightTasks]:
 
 def submitted(database: Database, storage: Storage | None = None) -> Job:
     job_id = ids.new_id()
-    key = None
+    key = f"{audio_keys.prefix(job_id)}upload"
     if storage is not None:
-        key = f"{audio_keys.prefix(job_id)}upload"
         writer = storage.writer(key)
         writer.write(b"audio")
         writer.commit()
@@ -65,7 +66,7 @@ def submitted(database: Database, storage: Storage | None = None) -> Job:
 
 
 def with_expired_lease(database: Database) -> Job:
-    """A job whose worker was never heard of again."""
+    """A job whose worker never responded again."""
     job = submitted(database)
     claim = jobs.claim(database, job.id, worker="gone", model="demo-zh", lease_seconds=0.001)
     assert claim is not None
@@ -153,11 +154,11 @@ def test_what_is_away_is_said_in_a_line_for_each_step(light_tasks: LightTasks) -
     with capture_logs() as logs:
         away.sweep()
         away.clean()
-    told = [(line["event"], line["step"], line["error_code"]) for line in logs]
+    events = [(line["event"], line["step"], line["error_code"]) for line in logs]
     cleaning = ["audio", "results", "jobs", "batches", "usage", "deliveries", "idempotency_keys", "sessions"]
     cleaning += ["uploads", "orphans"]
     steps = ["take_back", "forget_dead_workers", "dispatch", *cleaning]
-    assert told == [("step_postponed", step, "unavailable") for step in steps]
+    assert events == [("step_postponed", step, "unavailable") for step in steps]
 
 
 def test_a_step_that_crashes_does_not_hold_up_the_others_and_is_told_with_its_traceback(
@@ -184,6 +185,8 @@ def test_the_light_worker_imports_no_torch() -> None:
 
 def start(name: str, settings: Settings, place: Path, *command: str) -> Child:
     environment = dict(os.environ) | variables(settings)
+    if command[0] == "worker.light":
+        environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], LIGHT)
     return spawn(name, [sys.executable, "-m", *command], place / f"{name}.log", env=environment, cwd=REPOSITORY)
 
 

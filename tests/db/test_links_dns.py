@@ -1,7 +1,7 @@
-"""Links and webhooks against a DNS server that lies, through the system's own resolver.
+"""Links and webhooks against a lying DNS server, through the system's own resolver.
 
-The system reads /etc/resolv.conf, where a name server has no port but 53. So lying_names.py runs in a mount and a
-network namespace of its own: it needs no rights, and there is no network in it besides loopback.
+The system reads /etc/resolv.conf, where name servers have port 53 only. So lying_names.py runs in its own mount and
+network namespace: it needs no privileges, and the only network in it is loopback.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The port of a worker's metrics: taken at first, asked by clients that say nothing, and gone in the end."""
+"""The metrics port of a worker: in use at first, then queried by silent clients, and closed at the end."""
 
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from common.settings import Settings
 from common.telemetry.metrics import Exposition
@@ -38,11 +38,11 @@ def answered(port: int) -> int | None:
 
 
 def test_a_port_that_another_has_is_waited_for(server: MetricsServer, port: int) -> None:
-    with socket.socket() as other:
+    with socket.socket() as other, capture_logs() as logs:
         other.bind(("127.0.0.1", port))
         other.listen()
         server.start()
-        time.sleep(0.4)
+        until(lambda: "metrics_port_taken" in [line["event"] for line in logs])
     until(lambda: answered(port) == 200)
 
 

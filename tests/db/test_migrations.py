@@ -21,36 +21,36 @@ Schema = dict[str, dict[str, tuple[str, bool, bool]]]
 
 def schema(url: str) -> Schema:
     """Tables with their columns: type, whether NULL is taken, whether there is a default."""
-    found: Schema = {}
+    schema: Schema = {}
     with psycopg.connect(url) as connection:
         for table, column, *rest in connection.execute(COLUMNS).fetchall():
-            found.setdefault(table, {})[column] = (rest[0], rest[1], rest[2])
-    return found
+            schema.setdefault(table, {})[column] = (rest[0], rest[1], rest[2])
+    return schema
 
 
 def problems(before: Schema, after: Schema) -> list[str]:
     """What code that was written for `before` would stumble over."""
-    found = [f"{table} is gone" for table in before if table not in after]
+    differences = [f"{table} is gone" for table in before if table not in after]
     for table in before.keys() & after.keys():
         old, new = before[table], after[table]
-        found += [f"{table}.{column} is gone" for column in old if column not in new]
+        differences += [f"{table}.{column} is gone" for column in old if column not in new]
         for column, (kind, nullable, default) in new.items():
             if column not in old:
                 if not (nullable or default):
-                    found.append(f"{table}.{column} is new, and an INSERT that does not know it fails")
+                    differences.append(f"{table}.{column} is new, and an INSERT that does not know it fails")
             elif kind != old[column][0]:
-                found.append(f"{table}.{column} is {kind} now")
+                differences.append(f"{table}.{column} is {kind} now")
             elif old[column][1] and not nullable:
-                found.append(f"{table}.{column} does not take NULL any more")
+                differences.append(f"{table}.{column} does not take NULL any more")
             elif old[column][2] and not (default or nullable):
-                found.append(f"{table}.{column} has no default any more")
-    return sorted(found)
+                differences.append(f"{table}.{column} has no default any more")
+    return sorted(differences)
 
 
 def test_every_migration_suits_the_code_before_it(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config(REPOSITORY / "alembic.ini")
     revisions = [item.revision for item in ScriptDirectory.from_config(config).walk_revisions()][::-1]
-    found: dict[str, list[str]] = {}
+    by_revision: dict[str, list[str]] = {}
     with fresh_database(postgres) as url:
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("DROP SCHEMA public CASCADE")
@@ -61,9 +61,9 @@ def test_every_migration_suits_the_code_before_it(postgres: Postgres, monkeypatc
             command.upgrade(config, revision)
             after = schema(url)
             if wrong := problems(before, after):
-                found[revision] = wrong
+                by_revision[revision] = wrong
             before = after
-    assert found == {}
+    assert by_revision == {}
 
 
 def test_a_change_that_breaks_running_code_would_be_noticed() -> None:

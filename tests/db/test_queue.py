@@ -1,4 +1,4 @@
-"""Messages on a real Valkey: what stands in them, and what happens without it."""
+"""Messages on a real Valkey: their content, and behaviour without it."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from common.settings import Settings
 from dev.process import free_port, spawn, wait_until
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey, start_valkey
+from tests.broken_valkey import REFUSALS
 from tests.conftest import variables
 from tests.db.job_cases import MODEL, database_of, execute, submitted, with_worker
 
@@ -128,10 +129,16 @@ def test_valkey_that_comes_back_gets_the_jobs(settings: Settings, database: Data
 def test_valkey_that_takes_no_more_is_unavailable(settings: Settings, tmp_path: Path) -> None:
     server = start_valkey(tmp_path / "valkey", tmp_path / "logs", "secret")
     try:
+        publish = Publisher(make_app(with_redis(settings, server.url())))
         with redis.Redis.from_url(server.url()) as client:
-            client.config_set("maxmemory", 1)
-        with pytest.raises(Unavailable):
-            Publisher(make_app(with_redis(settings, server.url())))(uuid.uuid4(), MODEL)
+            for refusal in REFUSALS:
+                with refusal.on(client):
+                    with pytest.raises(redis.RedisError, match=refusal.pattern):
+                        client.set("key", "value")
+                    with pytest.raises(Unavailable):
+                        publish(uuid.uuid4(), MODEL)
+                publish(uuid.uuid4(), MODEL)
+            assert len(messages(client)) == len(REFUSALS)
     finally:
         server.child.stop(seconds=5)
 
@@ -169,8 +176,8 @@ def test_beat_logs_as_the_others_do_and_says_in_a_line_that_valkey_is_away(setti
         beat.stop(10)
         server.child.stop(10)
     log = beat.log.read_text()
-    told = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-    assert {line["service"] for line in told} == {"beat"}
-    assert any("sweep" in line["event"] and "Connection refused" in line["event"] for line in told)
+    records = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    assert {line["service"] for line in records} == {"beat"}
+    assert any("sweep" in line["event"] and "Connection refused" in line["event"] for line in records)
     assert "Traceback" not in log
     assert "not-told" not in log

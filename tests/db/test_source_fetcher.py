@@ -9,7 +9,8 @@ import random
 import subprocess
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,11 @@ from common.settings import Settings
 from common.storage import Storage, make_storage
 from common.tenants import OwnLimits
 from dev.postgres import Postgres
-from tests.db.job_cases import emptied, pool_on
+from tests.db.job_cases import claimed, emptied, expire_lease, pool_on
+from tests.db.test_source_http import status
 from tests.db.test_source_object import client
 from tests.servers import S3, HttpServer
-from worker.transcription.source import Fetcher
+from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 CONTENT = random.Random(7).randbytes(2_500_000)
@@ -69,13 +71,20 @@ def link(database: Database, url: str | None, *, key: str | None = None, key_id:
     """A claimed job for a link, or for an upload under `key`."""
     kind = url.partition(":")[0] if url else "upload"
     job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", kind, url=url, audio_key=key, key_id=key_id))
-    return again(database, job.id)
+    return claimed(database, job)
 
 
-def again(database: Database, job_id: object) -> Claim:
-    claim = jobs.claim(database, job_id, worker="w", model="demo-zh", lease_seconds=30)  # type: ignore[arg-type]
-    assert claim is not None
-    return claim
+def again(database: Database, job_id: uuid.UUID) -> Claim:
+    return claimed(database, jobs.get(database, job_id))
+
+
+@contextmanager
+def local(fetcher: Fetcher, claim: Claim, check: Callable[[], None]) -> Iterator[Path]:
+    """What becomes of a claimed link: copied, handed over, claimed again for a slot, and there as a file."""
+    audio = fetcher.copy_link(claim, check)
+    jobs.hand_over(fetcher.database, claim, audio, stage_ms={})
+    with fetcher.fetch(again(fetcher.database, claim.job.id), check) as path:
+        yield path
 
 
 def scratch_is_empty(settings: Settings) -> bool:
@@ -93,7 +102,7 @@ def nothing() -> None:
 def test_a_link_is_copied_and_recorded(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
     claim = link(database, http_server.url("a.mp3"))
-    with fetcher.fetch(claim, nothing) as path:
+    with local(fetcher, claim, nothing) as path:
         assert path.read_bytes() == CONTENT
         source = jobs.get(database, claim.job.id).source
         assert (source.audio_bytes, source.audio_sha256) == (len(CONTENT), SHA256)
@@ -102,14 +111,25 @@ def test_a_link_is_copied_and_recorded(fetcher: Fetcher, database: Database, htt
     assert scratch_is_empty(fetcher.settings)
 
 
+def test_the_name_is_the_servers_if_it_gives_one(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
+    headers = {"Content_Disposition": "attachment; filename*=UTF-8''%E4%BC%9A%E8%AE%AE.mp3"}
+    http_server.routes["/download"] = status(200, CONTENT, **headers)
+    http_server.routes["/plain"] = status(200, CONTENT)
+    for path, name in (("download", "会议.mp3"), ("plain", "before.mp3")):
+        url = http_server.url(path)
+        job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", "http", url=url, name="before.mp3"))
+        with local(fetcher, again(database, job.id), nothing):
+            assert jobs.get(database, job.id).source.name == name
+
+
 def test_a_second_attempt_reads_the_copy(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:
     path = http_server.directory / "a.mp3"
     path.write_bytes(CONTENT)
     first = link(database, http_server.url("a.mp3"))
-    with fetcher.fetch(first, nothing):
-        pass
-    jobs.release(database, first, stage_ms={})
-    path.unlink()
+    with local(fetcher, first, nothing):
+        path.unlink()
+    expire_lease(database, first.job.id)
+    jobs.rescue_expired(database)
     with fetcher.fetch(again(database, first.job.id), nothing) as copy:
         assert copy.read_bytes() == CONTENT
     assert len(http_server.requests) == 1
@@ -126,9 +146,10 @@ def test_an_upload_is_read_where_it_lies(fetcher: Fetcher, database: Database) -
 
 
 def test_deleted_audio_is_said_so(fetcher: Fetcher, database: Database) -> None:
-    for claim in (link(database, None, key="audio/00/gone"), link(database, None)):
-        with pytest.raises(SourceNotFound), fetcher.fetch(claim, nothing):
-            pytest.fail("there is nothing to fetch")
+    with pytest.raises(SourceNotFound), fetcher.fetch(link(database, None, key="audio/00/gone"), nothing):
+        pytest.fail("there is nothing to fetch")
+    with pytest.raises(SourceNotFound):
+        fetcher.copy_link(link(database, None), nothing)
     assert scratch_is_empty(fetcher.settings)
 
 
@@ -147,8 +168,8 @@ def test_nothing_stays_behind_after_an_error(
 ) -> None:
     (http_server.directory / "large.mp3").write_bytes(CONTENT * 2)
     claim = link(database, url.format(server=http_server.url().rstrip("/")))
-    with pytest.raises(error), fetcher.fetch(claim, nothing):
-        pytest.fail("there is nothing to fetch")
+    with pytest.raises(error):
+        fetcher.copy_link(claim, nothing)
     assert scratch_is_empty(fetcher.settings)
     assert keys(fetcher.storage) == []
     assert jobs.get(database, claim.job.id).source.audio_key is None
@@ -161,7 +182,7 @@ def test_a_key_has_no_more_fetched_than_it_may_upload(
 
     def fetched_by(limit: int | None) -> bytes:
         key, _ = api_keys.create(database, NewKey("test", limits=OwnLimits(max_upload_bytes=limit)))
-        with fetcher.fetch(link(database, http_server.url("a.mp3"), key_id=key.id), nothing) as path:
+        with local(fetcher, link(database, http_server.url("a.mp3"), key_id=key.id), nothing) as path:
             return path.read_bytes()
 
     for limit in (None, 0, len(CONTENT), 10 * len(CONTENT)):
@@ -182,8 +203,8 @@ def test_nothing_stays_behind_after_a_stop(fetcher: Fetcher, database: Database,
             signal.request(StopReason.SHUTDOWN)
         signal.check()
 
-    with pytest.raises(Stopped), fetcher.fetch(claim, check):
-        pytest.fail("it was told to stop")
+    with pytest.raises(Stopped):
+        fetcher.copy_link(claim, check)
     assert scratch_is_empty(fetcher.settings)
     assert not keys_in_progress(fetcher)
     assert keys(fetcher.storage) == []
@@ -198,7 +219,7 @@ def test_an_error_of_the_caller_passes_through_and_leaves_nothing(
     fetcher: Fetcher, database: Database, http_server: HttpServer
 ) -> None:
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
-    with pytest.raises(ZeroDivisionError), fetcher.fetch(link(database, http_server.url("a.mp3")), nothing):
+    with pytest.raises(ZeroDivisionError), local(fetcher, link(database, http_server.url("a.mp3")), nothing):
         raise ZeroDivisionError
     assert scratch_is_empty(fetcher.settings)
 
@@ -208,9 +229,9 @@ def test_a_fenced_off_worker_records_nothing(fetcher: Fetcher, database: Databas
     claim = link(database, http_server.url("a.mp3"))
     jobs.release(database, claim, stage_ms={})
     new = again(database, claim.job.id)
-    with fetcher.fetch(new, nothing):
+    with local(fetcher, new, nothing):
         pass
-    with pytest.raises(LeaseLost), fetcher.fetch(claim, nothing):
+    with pytest.raises(LeaseLost), local(fetcher, claim, nothing):
         pytest.fail("the job is another's")
     source = jobs.get(database, claim.job.id).source
     assert source.audio_key is not None
@@ -225,7 +246,7 @@ def test_many_fetch_at_once(fetcher: Fetcher, database: Database, http_server: H
     got: list[bytes] = []
 
     def fetch(claim: Claim) -> None:
-        with fetcher.fetch(claim, nothing) as path:
+        with local(fetcher, claim, nothing) as path:
             got.append(path.read_bytes())
 
     threads = [threading.Thread(target=fetch, args=(claim,)) for claim in claims]
@@ -257,8 +278,8 @@ def test_a_full_disk_is_said_so(
     place = {"scratch_dir": small_disk} if full == "scratch" else {"storage_url": f"file:{small_disk}"}
     changed = settings.model_copy(update=place)
     claim = link(database, http_server.url("a.mp3"))
-    with pytest.raises(StorageFull), Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing):
-        pytest.fail("there was no room for it")
+    with pytest.raises(StorageFull):
+        Fetcher(changed, database, make_storage(changed)).copy_link(claim, nothing)
     assert not [path for path in small_disk.rglob("*") if path.is_file()]
     assert scratch_is_empty(changed)
     assert jobs.get(database, claim.job.id).source.audio_key is None
@@ -284,7 +305,7 @@ def test_object_links_use_their_own_settings(
     client(s3).put_object(Bucket=s3.bucket, Key=name, Body=CONTENT)
     written = name.replace("%", "%25").replace(" ", "%20")
     claim = link(database, f"{scheme}://{s3.bucket}/{written}")
-    with Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing) as path:
+    with local(Fetcher(changed, database, make_storage(changed)), claim, nothing) as path:
         assert path.read_bytes() == CONTENT
     assert jobs.get(database, claim.job.id).source.audio_sha256 == SHA256
     assert scratch_is_empty(changed)
@@ -295,11 +316,8 @@ def test_wrong_credentials_are_a_refusal_and_not_told(settings: Settings, databa
     values = object_settings(s3) | {"oss_access_key_secret": SecretStr("a-wrong-secret")}
     changed = settings.model_copy(update=values)
     claim = link(database, f"oss://{s3.bucket}/a")
-    with (
-        pytest.raises(SourceDenied) as denied,
-        Fetcher(changed, database, make_storage(changed)).fetch(claim, nothing),
-    ):
-        pytest.fail("the store must refuse")
+    with pytest.raises(SourceDenied) as denied:
+        Fetcher(changed, database, make_storage(changed)).copy_link(claim, nothing)
     assert "secret" not in denied.value.message
     assert scratch_is_empty(changed)
 
@@ -317,7 +335,7 @@ def test_storage_may_be_an_object_store(
     (http_server.directory / "a.mp3").write_bytes(CONTENT)
     claim = link(database, http_server.url("a.mp3"))
     storage = make_storage(changed)
-    with Fetcher(changed, database, storage).fetch(claim, nothing) as path:
+    with local(Fetcher(changed, database, storage), claim, nothing) as path:
         assert path.read_bytes() == CONTENT
         assert changed.scratch_dir in path.parents
     assert scratch_is_empty(changed)
@@ -337,3 +355,23 @@ def object_settings(store: S3) -> dict[str, object]:
         "oss_access_key_secret": SecretStr(store.secret_access_key),
         "oss_addressing_style": "path",
     }
+
+
+@pytest.mark.parametrize("endpoint", ["http://s3.internal:8333", "https://audio.example"])
+def test_a_link_to_the_storage_itself_is_refused_by_either_of_its_names(
+    endpoint: str, settings: Settings, database: Database
+) -> None:
+    changed = settings.model_copy(
+        update={
+            "storage_url": "s3://audio/prefix",
+            "s3_endpoint_url": "http://s3.internal:8333",
+            "s3_public_endpoint_url": "https://audio.example",
+            "source_s3_endpoint_url": endpoint,
+            "source_s3_access_key_id": "key",
+            "source_s3_secret_access_key": SecretStr("secret"),
+            "source_s3_buckets": ("*",),
+        }
+    )
+    fetcher = Fetcher(changed, database, make_storage(changed))
+    with pytest.raises(SourceNotAllowed, match="storage of this installation"):
+        fetcher.copy_link(link(database, "s3://audio/other.mp3"), nothing)

@@ -25,7 +25,9 @@ from common.errors import (
     SourceUnreachable,
 )
 from tests.servers import HttpServer, Route
-from worker.transcription.download import FetchLimits, HttpSource, download
+from worker.transcription.fetching.download import download
+from worker.transcription.fetching.http_source import HttpSource
+from worker.transcription.fetching.limits import FetchLimits
 
 LIMITS = FetchLimits(
     max_bytes=4_000_000,
@@ -81,10 +83,10 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
 def test_a_file_comes_whole(http_server: HttpServer, target: Path) -> None:
     (http_server.directory / "会议 一.mp3").write_bytes(CONTENT)
     assert fetch(http_server.url("会议 一.mp3?signature=a%2Fb&x=1"), target) == CONTENT
-    asked = http_server.requests[0]
-    assert asked.path.endswith("?signature=a%2Fb&x=1")
-    assert asked.headers["Host"] == f"127.0.0.1:{http_server.port}"
-    assert asked.headers["Accept-Encoding"] == "identity"
+    request = http_server.requests[0]
+    assert request.path.endswith("?signature=a%2Fb&x=1")
+    assert request.headers["Host"] == f"127.0.0.1:{http_server.port}"
+    assert request.headers["Accept-Encoding"] == "identity"
 
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
@@ -157,7 +159,7 @@ def test_https_never_becomes_http(
 ) -> None:
     (http_server.directory / "plain").write_bytes(CONTENT)
     port, certificate = tls_server(tmp_path, http_server.url("plain"))
-    with pytest.raises(SourceUnreachable):  # nobody vouches for that server
+    with pytest.raises(SourceUnreachable):  # that server is not trusted
         fetch(f"https://127.0.0.1:{port}/", target, replace(LIMITS, resumes=0))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     with pytest.raises(SourceNotAllowed, match="https to http"):

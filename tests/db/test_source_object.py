@@ -25,7 +25,9 @@ from common.errors import (
 )
 from common.storage import s3_client
 from tests.servers import S3
-from worker.transcription.download import FetchLimits, ObjectSource, download
+from worker.transcription.fetching.download import download
+from worker.transcription.fetching.limits import FetchLimits
+from worker.transcription.fetching.object_source import ObjectSource
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 LIMITS = FetchLimits(
@@ -53,10 +55,10 @@ def fetch(source: ObjectSource, target: Path, limits: FetchLimits = LIMITS) -> b
 
 @contextmanager
 def broken_line(endpoint: str, after: int, times: int) -> Iterator[tuple[str, list[bytes]]]:
-    """A proxy before a server: cuts the first `times` long answers after so many bytes; also gives what was asked."""
+    """A proxy that cuts the first `times` long responses of a server after `after` bytes; also yields the requests."""
     there = urlsplit(endpoint)
     listener = socket.create_server(("127.0.0.1", 0))
-    asked: list[bytes] = []
+    requests: list[bytes] = []
     left = [times]
 
     def carry(here: socket.socket) -> None:
@@ -74,7 +76,7 @@ def broken_line(endpoint: str, after: int, times: int) -> Iterator[tuple[str, li
     def ask(here: socket.socket, beyond: socket.socket) -> None:
         try:
             while data := here.recv(65536):
-                asked.append(data)
+                requests.append(data)
                 beyond.sendall(data)
         except OSError:
             return
@@ -88,7 +90,7 @@ def broken_line(endpoint: str, after: int, times: int) -> Iterator[tuple[str, li
 
     threading.Thread(target=serve, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", requests
     finally:
         listener.close()
 
@@ -141,9 +143,9 @@ def test_too_large_and_empty(s3: S3, tmp_path: Path) -> None:
 
 def test_a_broken_download_is_continued(s3: S3, tmp_path: Path) -> None:
     client(s3).put_object(Bucket=s3.bucket, Key="a", Body=CONTENT)
-    with broken_line(s3.endpoint_url, after=1_000_000, times=2) as (endpoint, asked):
+    with broken_line(s3.endpoint_url, after=1_000_000, times=2) as (endpoint, requests):
         assert fetch(ObjectSource(client(s3, endpoint_url=endpoint), s3.bucket, "a"), tmp_path / "x") == CONTENT
-    starts = [line for line in b"".join(asked).split(b"\r\n") if line.lower().startswith(b"range: bytes=")]
+    starts = [line for line in b"".join(requests).split(b"\r\n") if line.lower().startswith(b"range: bytes=")]
     offsets = [int(line.partition(b"=")[2].rstrip(b"-")) for line in starts]
     assert len(offsets) == 2
     assert 500_000 < offsets[0] < offsets[1] < 2_100_000

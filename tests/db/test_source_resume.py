@@ -14,7 +14,8 @@ import pytest
 from common.errors import SourceTooSlow, SourceUnreachable
 from tests.db.test_source_http import CONTENT, LIMITS, fetch, hang_up, status
 from tests.servers import HttpServer, Route, send_file
-from worker.transcription.download import HttpSource, download
+from worker.transcription.fetching.download import download
+from worker.transcription.fetching.http_source import HttpSource
 from worker.transcription.stop import Stopped, StopReason, StopSignal
 
 
@@ -29,8 +30,8 @@ def breaking(path: Path, *, after: int, etag: str | None = '"one"', times: int =
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         content = path.read_bytes()
-        asked = handler.headers.get("Range")
-        first = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        range_header = handler.headers.get("Range")
+        first = int(range_header.removeprefix("bytes=").rstrip("-")) if range_header else 0
         if handler.headers.get("If-Range", etag) != etag:
             first = 0
         handler.send_response(206 if first else 200)
@@ -178,7 +179,7 @@ def test_a_rest_of_something_else_is_not_taken(http_server: HttpServer, target: 
 
 
 def test_a_break_at_the_very_end_is_no_failure(http_server: HttpServer, target: Path) -> None:
-    """A chunked body that breaks before its last, empty chunk: there is no rest to ask for."""
+    """A chunked body that breaks before its last, empty chunk: there is nothing left to request."""
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
         if handler.headers.get("Range"):

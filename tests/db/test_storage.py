@@ -276,7 +276,7 @@ def test_s3_with_a_wrong_secret_is_unavailable_and_keeps_it(bucket: S3, scratch:
 
 
 def test_s3_without_its_bucket_is_unavailable_not_missing_audio(bucket: S3) -> None:
-    """A defect of the installation is not told to the client as the fault of the audio."""
+    """A defect of the installation is not reported to the client as a problem of the audio."""
     storage = S3Storage(client_of(bucket), "no-such-bucket-at-all")
     with pytest.raises(StorageUnavailable):
         list(storage.keys("audio/"))

@@ -1,4 +1,4 @@
-"""The end of a batch is told once, in the transaction that ends the last of its jobs."""
+"""The event of a batch's end is written once, in the transaction that ends its last job."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def batch(database: Database, good: int = 2, bad: int = 0, **changes: Any) -> li
     refused = tuple(Refused(good + n, "invalid_request", "has no host") for n in range(bad))
     with database.transaction() as session:
         jobs.submit_batch(session, BatchSubmission(batch_id, items, refused))
-    found = jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[1]
-    return [found[n] for n in range(good)]
+    members = jobs.get_batch(database, batch_id, tenant=changes.get("tenant", DEFAULT_TENANT))[1]
+    return [members[n] for n in range(good)]
 
 
-def told(database: Database) -> list[dict[str, Any]]:
+def payloads(database: Database) -> list[dict[str, Any]]:
     """What the news of batches say, oldest first."""
-    found = rows(database, f"SELECT payload FROM deliveries WHERE event = '{EVENT}' ORDER BY created_at, id")
-    return [payload for (payload,) in found]
+    payloads = rows(database, f"SELECT payload FROM deliveries WHERE event = '{EVENT}' ORDER BY created_at, id")
+    return [payload for (payload,) in payloads]
 
 
 def cancel(database: Database, _storage: LocalStorage, job: Job) -> None:
@@ -77,7 +77,7 @@ def cancel(database: Database, _storage: LocalStorage, job: Job) -> None:
 def cancel_while_it_runs(database: Database, _storage: LocalStorage, job: Job) -> None:
     held = claimed(database, job)
     jobs.cancel(database, job.id)
-    job_cases.lose(database, held)  # its worker is gone as well: the sweep ends it
+    job_cases.lose(database, held)  # its worker died as well: the sweep ends it
 
 
 def delete(database: Database, storage: LocalStorage, job: Job) -> None:
@@ -110,16 +110,16 @@ def test_however_its_last_job_ends_the_batch_is_told_of_once(
     first, second, last = batch(database, good=3, bad=2)
     failed(database, first)
     completed(database, second)
-    assert told(database) == []
+    assert payloads(database) == []
     end(database, storage, last)
     counts = {"queued": 0, "processing": 0, "completed": 1, "failed": 1, "canceled": 0, "deleted": 0, "refused": 2}
     counts[state] += 1
     batch_id = f"batch_{(first.batch_id or uuid.UUID(int=0)).hex}"
     links = {"self": f"/v1/batches/{batch_id}", "transcriptions": f"/v1/transcriptions?batch={batch_id}"}
-    assert told(database) == [{"id": batch_id, "status": "completed", "total": 5, "counts": counts, "links": links}]
+    assert payloads(database) == [{"id": batch_id, "status": "completed", "total": 5, "counts": counts, "links": links}]
     for job in (first, second):
         jobs.delete_job(database, storage, job.id)
-    assert len(told(database)) == 1, "what is deleted later is no news"
+    assert len(payloads(database)) == 1, "what is deleted later is no news"
 
 
 def test_a_job_that_is_to_be_tried_again_keeps_its_batch_open(database: Database) -> None:
@@ -145,7 +145,7 @@ def test_two_last_jobs_that_end_at_the_same_moment_are_told_of_once(database: Da
         other.join(0.5)
         assert other.is_alive(), "it waits for the first one"
     other.join(30)
-    [news] = told(database)
+    [news] = payloads(database)
     assert (news["counts"]["completed"], news["counts"]["canceled"]) == (1, 1)
 
 
@@ -164,7 +164,7 @@ def test_workers_that_race_for_the_end_tell_it_once_each_time(database: Database
             worker.start()
         for worker in workers:
             worker.join(30)
-        assert [news["counts"]["completed"] for news in told(database)] == [4] * (number + 1)
+        assert [news["counts"]["completed"] for news in payloads(database)] == [4] * (number + 1)
 
 
 def test_no_news_means_no_end(database: Database) -> None:
@@ -179,7 +179,7 @@ def test_no_news_means_no_end(database: Database) -> None:
     finally:
         execute(database, "ALTER TABLE deliveries DROP CONSTRAINT broken")
     job_cases.complete(database, held)
-    assert len(told(database)) == 1
+    assert len(payloads(database)) == 1
 
 
 def test_a_batch_that_goes_on_after_a_retry_ends_again(database: Database) -> None:
@@ -189,7 +189,7 @@ def test_a_batch_that_goes_on_after_a_retry_ends_again(database: Database) -> No
     completed(database, second)
     jobs.retry(database, first.id)
     completed(database, jobs.get(database, first.id))
-    assert [news["counts"]["completed"] for news in told(database)] == [1, 2]
+    assert [news["counts"]["completed"] for news in payloads(database)] == [1, 2]
 
 
 def test_who_is_told(database: Database) -> None:
@@ -202,8 +202,8 @@ def test_who_is_told(database: Database) -> None:
     for events in (None, (EVENT,), ("transcription.completed",)):
         [job] = batch(database, good=1, webhook_url=URL, webhook_events=events)
         completed(database, job)
-    found = [(item.endpoint_id, item.url) for item in log_of(database) if item.event == EVENT]
-    assert sorted(found, key=str) == sorted([(wanting.id, None)] * 3 + [(None, URL)] * 2, key=str)
+    deliveries = [(item.endpoint_id, item.url) for item in log_of(database) if item.event == EVENT]
+    assert sorted(deliveries, key=str) == sorted([(wanting.id, None)] * 3 + [(None, URL)] * 2, key=str)
 
 
 def test_the_message_that_goes_out(database: Database, http_server: HttpServer) -> None:
@@ -219,7 +219,7 @@ def test_the_message_that_goes_out(database: Database, http_server: HttpServer) 
 
 
 def quota(database: Database, limit: int, waiting: int) -> Callable[[int], list[Job]]:
-    """Submits a batch of so many links of a key that has `waiting` jobs in the queue and may have `limit`."""
+    """Submits a batch of that many links with a key that has `waiting` queued jobs and a limit of `limit`."""
     key_id = ids.new_id()
     values: dict[str, Any] = {"key_id": key_id, "quota": Quota(key=Allowance(max_queued=limit))}
     for _ in range(waiting):
@@ -260,16 +260,16 @@ def test_batches_at_the_same_time_do_not_pass_the_limit_together(database: Datab
 
 def test_the_quota_of_a_batch_is_asked_about_once(database: Database) -> None:
     """And not with two counts for each of a hundred links."""
-    asked: list[str] = []
+    statements: list[str] = []
     submit = quota(database, limit=10_000, waiting=0)
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if "count(" in statement and "jobs" in statement and "key_id" in statement:
-            asked.append(statement)
+            statements.append(statement)
 
     event.listen(database.engine, "before_cursor_execute", note)
     try:
         submit(50)
     finally:
         event.remove(database.engine, "before_cursor_execute", note)
-    assert 1 <= len(asked) <= 2
+    assert 1 <= len(statements) <= 2

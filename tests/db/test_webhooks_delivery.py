@@ -68,7 +68,7 @@ def receiver(http_server: HttpServer) -> Iterator[Receiver]:
     receiver.let_go.set()
 
 
-def told(database: Database, url: str | None = None) -> Job:
+def job_with_webhook(database: Database, url: str | None = None) -> Job:
     """A completed job, with news for its own URL and for every endpoint."""
     return completed(database, submitted(database, webhook_url=url, tags=("board",)))
 
@@ -100,7 +100,7 @@ def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Po
             threading.Timer(1.5, come_back).start()
             status(204)(handler)
 
-        told(database, receiver.url("hook", go_away))
+        job_with_webhook(database, receiver.url("hook", go_away))
         with delivering(database):
             assert back.wait(60)
             until(lambda: only(log_of(database)).status is DeliveryStatus.DELIVERED)
@@ -111,7 +111,7 @@ def test_what_arrived_while_the_database_was_away_is_not_sent_again(postgres: Po
 def test_a_client_can_verify_it(database: Database, receiver: Receiver) -> None:
     url = receiver.url("hook", status(200, b"thanks"))
     _, secret = registered(database, url)
-    job = told(database)
+    job = job_with_webhook(database)
     sent = only(deliver(database))
     message = only_message(receiver)
     assert message.verified(secret) == {
@@ -147,7 +147,7 @@ def only_message(receiver: Receiver) -> Message:
 
 
 def test_a_jobs_own_url_is_signed_with_every_secret_of_the_installation(database: Database, receiver: Receiver) -> None:
-    told(database, receiver.url("own?token=abc", status(204)))
+    job_with_webhook(database, receiver.url("own?token=abc", status(204)))
     newer = webhooks.new_secret()
     sent = only(deliver(database, own_secrets=(newer, OWN_SECRET)))
     assert sent.status is DeliveryStatus.DELIVERED
@@ -159,7 +159,7 @@ def test_a_jobs_own_url_is_signed_with_every_secret_of_the_installation(database
 def test_without_its_secret_nothing_is_sent(database: Database, receiver: Receiver) -> None:
     url = receiver.url("hook", status(200))
     registered(database, url)
-    told(database, url)
+    job_with_webhook(database, url)
     for sent in deliver(database, own_secrets=(), seal=None):
         assert (sent.status, sent.error) == (DeliveryStatus.PENDING, "configuration")
     make_due(database)
@@ -183,7 +183,7 @@ def test_a_failure_is_tried_again_later_with_the_same_id(
 ) -> None:
     url = receiver.url("hook", answer)
     _, secret = registered(database, url)
-    told(database)
+    job_with_webhook(database)
     failed = only(deliver(database))
     assert (failed.status, failed.attempts, failed.last_status) == (DeliveryStatus.PENDING, 1, last_status)
     assert failed.error in error.split("|")
@@ -202,7 +202,7 @@ def test_a_failure_is_tried_again_later_with_the_same_id(
 def test_a_redirect_is_a_failure_and_is_not_followed(database: Database, receiver: Receiver) -> None:
     elsewhere = receiver.url("elsewhere", status(200))
     registered(database, receiver.url("hook", status(307, Location=elsewhere)))
-    told(database)
+    job_with_webhook(database)
     failed = only(deliver(database))
     assert (failed.status, failed.last_status, failed.error) == (DeliveryStatus.PENDING, 307, "redirect")
     assert receiver.to("elsewhere") == []
@@ -210,13 +210,13 @@ def test_a_redirect_is_a_failure_and_is_not_followed(database: Database, receive
 
 def test_a_slow_answer_within_the_time_is_a_success(database: Database, receiver: Receiver) -> None:
     registered(database, receiver.url("hook", after(0.6, status(201))))
-    told(database)
+    job_with_webhook(database)
     assert only(deliver(database, timeout_seconds=10.0)).status is DeliveryStatus.DELIVERED
 
 
 def test_only_the_first_bytes_of_an_answer_are_kept(database: Database, receiver: Receiver) -> None:
     registered(database, receiver.url("hook", status(500, b"a\x00\xff" + b"x" * 5_000_000)))
-    told(database)
+    job_with_webhook(database)
     answer = only(deliver(database)).answer
     assert answer is not None
     assert answer.startswith("a\ufffd\ufffdx")
@@ -229,7 +229,7 @@ def test_retry_after_is_honoured_within_bounds(database: Database, receiver: Rec
     later = datetime.now(UTC) + timedelta(hours=1)
     date = later.strftime("%a, %d %b %Y %H:%M:%S GMT")
     registered(database, receiver.url("date", status(503, Retry_After=date)))
-    told(database)
+    job_with_webhook(database)
     pauses = sorted(
         (item.next_attempt_at - item.last_attempt_at).total_seconds()
         for item in deliver(database)
@@ -241,9 +241,9 @@ def test_retry_after_is_honoured_within_bounds(database: Database, receiver: Rec
 def test_gone_disables_the_endpoint(database: Database, receiver: Receiver) -> None:
     gone, _ = registered(database, receiver.url("gone", status(410)))
     kept, _ = registered(database, receiver.url("kept", status(200)))
-    told(database)
+    job_with_webhook(database)
     deliver(database)
-    told(database)
+    job_with_webhook(database)
     by_endpoint = {item.endpoint_id: item for item in deliver(database)}
     assert by_endpoint[gone.id].status is DeliveryStatus.DEAD
     assert by_endpoint[gone.id].last_status == 410
@@ -259,10 +259,10 @@ def test_gone_disables_the_endpoint(database: Database, receiver: Receiver) -> N
 
 def test_gone_gives_up_what_else_waits_for_it(database: Database, receiver: Receiver) -> None:
     gone, _ = registered(database, receiver.url("gone", status(500)))
-    told(database)
+    job_with_webhook(database)
     deliver(database)  # waits for its second try
     receiver.url("gone", status(410))
-    told(database)
+    job_with_webhook(database)
     assert [(item.status.value, item.error) for item in deliver(database)] == [
         ("dead", "endpoint_disabled"),
         ("dead", "http_status"),
@@ -271,13 +271,13 @@ def test_gone_gives_up_what_else_waits_for_it(database: Database, receiver: Rece
 
 
 def test_gone_from_a_jobs_own_url_ends_that_delivery_only(database: Database, receiver: Receiver) -> None:
-    told(database, receiver.url("own", status(410)))
+    job_with_webhook(database, receiver.url("own", status(410)))
     assert only(deliver(database)).status is DeliveryStatus.DEAD
 
 
 def test_an_endpoint_disabled_while_a_job_ended_gets_nothing(database: Database, receiver: Receiver) -> None:
     endpoint, _ = registered(database, receiver.url("hook", status(200)))
-    told(database)
+    job_with_webhook(database)
     execute(database, "UPDATE webhook_endpoints SET enabled = false WHERE id = :id", id=endpoint.id)
     assert only(deliver(database)).error == "endpoint_disabled"
     assert receiver.messages == []
@@ -286,7 +286,7 @@ def test_an_endpoint_disabled_while_a_job_ended_gets_nothing(database: Database,
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254"])
 def test_private_addresses_are_refused(database: Database, receiver: Receiver, host: str) -> None:
     receiver.url("hook", status(200))
-    told(database, f"http://{host}:{receiver.server.port}/hook")
+    job_with_webhook(database, f"http://{host}:{receiver.server.port}/hook")
     refused = only(deliver(database, allowed_private=()))
     assert (refused.status, refused.error) == (DeliveryStatus.DEAD, "address_not_allowed")
     assert receiver.server.requests == []
@@ -298,12 +298,12 @@ def test_a_hanging_receiver_holds_nobody_else_up(database: Database, receiver: R
     for url in hanging:
         registered(database, url)
     for _ in range(10):
-        told(database)
+        job_with_webhook(database)
     assert len(log_of(database)) == 40
     registered(database, receiver.url("well", status(200)))
     execute(database, "UPDATE webhook_endpoints SET enabled = (url LIKE '%well')")
     for _ in range(15):
-        told(database)
+        job_with_webhook(database)
     execute(database, "UPDATE webhook_endpoints SET enabled = true")
     with delivering(database, timeout_seconds=3600.0):  # no try of a hanging receiver ends before the others came
         until(lambda: len(receiver.to("well")) == 15)
@@ -315,11 +315,11 @@ def test_a_crash_between_sending_and_recording_sends_it_again_with_the_same_id(
     database: Database, receiver: Receiver
 ) -> None:
     registered(database, receiver.url("hook", status(200)))
-    told(database)
+    job_with_webhook(database)
     due = webhooks.due(database, full=(), per_lane=4)
     parcels = webhooks.claim_deliveries(database, [item.id for item in due], lease_seconds=60)
     assert a_sender().send(parcels[0]).delivered
-    # Here the worker dies. Nobody touches the delivery until its lease ends.
+    # Here the worker dies. The delivery stays claimed until its lease ends.
     assert not webhooks.any_due(database)
     assert webhooks.claim_deliveries(database, [item.id for item in due], lease_seconds=60) == []
     make_due(database)
@@ -332,7 +332,7 @@ def test_a_late_failure_changes_nothing_for_who_took_it_over_but_a_late_success_
     database: Database, receiver: Receiver
 ) -> None:
     registered(database, receiver.url("hook", status(200)))
-    told(database)
+    job_with_webhook(database)
     ids = [item.id for item in webhooks.due(database, full=(), per_lane=4)]
     (first,) = webhooks.claim_deliveries(database, ids, lease_seconds=60)
     make_due(database)
@@ -347,7 +347,7 @@ def test_a_late_failure_changes_nothing_for_who_took_it_over_but_a_late_success_
 def test_several_deliverers_send_each_once(database: Database, receiver: Receiver) -> None:
     registered(database, receiver.url("hook", status(200)))
     for _ in range(24):
-        told(database)
+        job_with_webhook(database)
     with ExitStack() as stack:
         for _ in range(3):
             stack.enter_context(delivering(database, timeout_seconds=10.0))
@@ -359,7 +359,7 @@ def test_several_deliverers_send_each_once(database: Database, receiver: Receive
 def test_after_the_last_try_it_is_dead_and_can_be_replayed(database: Database, receiver: Receiver) -> None:
     plan = RetrySchedule(0.001, 0.003)
     registered(database, receiver.url("hook", status(500)))
-    told(database)
+    job_with_webhook(database)
     tries = len(plan.pauses()) + 1
     with delivering(database, plan) as deliverer:
 
@@ -379,7 +379,7 @@ def test_after_the_last_try_it_is_dead_and_can_be_replayed(database: Database, r
 
 def test_a_replay_begins_a_new_plan_also_for_what_waits(database: Database, receiver: Receiver) -> None:
     registered(database, receiver.url("hook", status(500)))
-    told(database)
+    job_with_webhook(database)
     for _ in range(4):
         deliver(database)
         make_due(database)
@@ -392,7 +392,7 @@ def test_a_replay_begins_a_new_plan_also_for_what_waits(database: Database, rece
 def test_replay_since_a_time(database: Database, receiver: Receiver) -> None:
     endpoint, _ = registered(database, receiver.url("hook", status(200)))
     other, _ = registered(database, receiver.url("other", status(200)))
-    old, dead, new = told(database), told(database), told(database)
+    old, dead, new = job_with_webhook(database), job_with_webhook(database), job_with_webhook(database)
     deliver(database)
     execute(database, "UPDATE deliveries SET created_at = now() - interval '2 h' WHERE job_id = :id", id=old.id)
     execute(database, "UPDATE deliveries SET status = 'dead' WHERE job_id = :id", id=dead.id)
@@ -414,20 +414,20 @@ def test_while_a_secret_rotates_both_sign(database: Database, receiver: Receiver
     endpoint, old = registered(database, receiver.url("hook", status(200)))
     rotated, new = webhooks.rotate_secret(database, SEAL, endpoint.id, overlap_seconds=3600)
     assert rotated.previous_secret_until is not None
-    told(database)
+    job_with_webhook(database)
     deliver(database)
     message = only_message(receiver)
     assert len(message.headers["webhook-signature"].split(" ")) == 2
     assert message.verified(old) == message.verified(new)
     execute(database, "UPDATE webhook_endpoints SET previous_secret_until = now() - interval '1 second'")
-    told(database)
+    job_with_webhook(database)
     deliver(database)
     late = receiver.messages[-1]
     late.verified(new)
     with pytest.raises(WebhookVerificationError):
         late.verified(old)
     _, newest = webhooks.rotate_secret(database, SEAL, endpoint.id, overlap_seconds=0)
-    told(database)
+    job_with_webhook(database)
     deliver(database)
     receiver.messages[-1].verified(newest)
     with pytest.raises(WebhookVerificationError):
@@ -454,13 +454,13 @@ def test_secrets_are_encrypted_and_move_to_a_new_key(database: Database, receive
     webhooks.rotate_secret(database, SEAL, endpoint.id, overlap_seconds=3600)
     assert webhooks.reseal(database, both) == 2
     assert webhooks.reseal(database, both) == 0
-    told(database)
+    job_with_webhook(database)
     deliver(database, seal=SecretBox((newer,)))
     only_message(receiver).verified(secret)
 
 
 def test_an_answer_that_comes_after_the_job_was_deleted_leaves_no_trace(database: Database, receiver: Receiver) -> None:
-    job = told(database, receiver.url("own", after(0.5, status(200, b"left-behind"))))
+    job = job_with_webhook(database, receiver.url("own", after(0.5, status(200, b"left-behind"))))
     with delivering(database, timeout_seconds=10.0):
         until(lambda: receiver.messages)
         with database.transaction() as session:

@@ -107,7 +107,7 @@ def test_it_arrives_soon_after_the_end_and_again_if_the_sender_is_killed(
         until(lambda: {item.status for item in log_of(database)} == {DeliveryStatus.DELIVERED})
         assert receiver.messages[1].id == receiver.messages[2].id == log_of(database)[1].public_id
 
-        # A worker that is told to stop finishes what it is sending.
+        # A worker that receives SIGTERM finishes its current deliveries.
         receiver.url("hook", after(1.5, status(200)))
         completed(database, submitted(database))
         dispatcher.wake()
@@ -120,6 +120,6 @@ def test_it_arrives_soon_after_the_end_and_again_if_the_sender_is_killed(
     finally:
         dispatcher.stop()
         stop_all(workers, 0)
-    said = "".join(worker.log.read_text() for worker in workers)
-    assert secret.removeprefix("whsec_") not in said
-    assert KEY not in said
+    logs = "".join(worker.log.read_text() for worker in workers)
+    assert secret.removeprefix("whsec_") not in logs
+    assert KEY not in logs

@@ -52,7 +52,7 @@ class Message:
         return json.loads(self.body)["data"]
 
     def verified(self, secret: str) -> Any:
-        """The message, as a client of ours verifies it. Raises where the signature is wrong."""
+        """The message, verified as a client does. Raises if the signature is wrong."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
@@ -61,7 +61,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 @dataclass
 class Receiver:
-    """Answers each path as `answer` says, and remembers what came."""
+    """Answers each path according to `answer`, and records requests."""
 
     server: HttpServer
     messages: list[Message] = field(default_factory=list)
@@ -80,7 +80,7 @@ class Receiver:
         return self.server.url(path)
 
     def to(self, path: str) -> list[Message]:
-        """What came to a path."""
+        """The requests to a path."""
         return [message for message in self.messages if message.path == f"/{path}"]
 
     def hang(self, handler: BaseHTTPRequestHandler) -> None:
@@ -111,7 +111,7 @@ def reset(handler: BaseHTTPRequestHandler) -> None:
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:
-    """A header line every now and then, for ever: no single read is slow."""
+    """A header line every now and then, without end: no single read is slow."""
     handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
     try:
         for number in range(200):

@@ -15,6 +15,7 @@ CHART = REPOSITORY / "deploy" / "helm" / "paraqueue"
 NEEDED = {"secrets": {"database_url": "postgresql://u:p@db/x", "redis_url": "redis://:p@valkey:6379/0"}}
 EVERYTHING: dict[str, Any] = {
     "existingSecret": "mine",
+    "databaseSecrets": {"api": "as-api", "workers": "as-worker", "light": "as-light"},
     "settings": {"storage_url": "s3://b", "worker_slots": 8, "max_upload_bytes": 10**10, "tenant_max_running": 2.0},
     "storageVolume": {"enabled": True},
     "modelsVolume": {"storageClassName": "fast"},
@@ -61,8 +62,8 @@ def rendered(case: str) -> list[Manifest]:
 def render(values: dict[str, Any]) -> list[Manifest]:
     with helm_python.Chart.load(str(CHART)) as chart:
         texts = chart.render(values, name="speech", namespace="prod")
-    found = [yaml.safe_load_all(text) for name, text in texts.items() if name.endswith(".yaml")]
-    return [manifest for documents in found for manifest in documents if manifest]
+    documents_of = [yaml.safe_load_all(text) for name, text in texts.items() if name.endswith(".yaml")]
+    return [manifest for documents in documents_of for manifest in documents if manifest]
 
 
 def of_kind(case: str, *kinds: str) -> list[Manifest]:
@@ -70,8 +71,8 @@ def of_kind(case: str, *kinds: str) -> list[Manifest]:
 
 
 def named(case: str, kind: str, name: str) -> Manifest:
-    [found] = [item for item in of_kind(case, kind) if item["metadata"]["name"] == name]
-    return found
+    [manifest] = [item for item in of_kind(case, kind) if item["metadata"]["name"] == name]
+    return manifest
 
 
 def pods(case: str) -> Iterator[tuple[str, Manifest]]:
@@ -86,10 +87,10 @@ def containers(case: str) -> Iterator[tuple[str, Manifest]]:
 
 def variables(case: str, container: Manifest) -> dict[str, str]:
     """What a container sees; later ones win, as in Kubernetes."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for source in container.get("envFrom", ()):
         if "configMapRef" in source:
-            found |= named(case, "ConfigMap", source["configMapRef"]["name"])["data"]
+            variables |= named(case, "ConfigMap", source["configMapRef"]["name"])["data"]
         elif CASES[case].get("existingSecret") is None:
-            found |= named(case, "Secret", source["secretRef"]["name"])["stringData"]
-    return found | {item["name"]: item["value"] for item in container.get("env", ()) if "value" in item}
+            variables |= named(case, "Secret", source["secretRef"]["name"])["stringData"]
+    return variables | {item["name"]: item["value"] for item in container.get("env", ()) if "value" in item}

@@ -24,7 +24,7 @@ VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<kind>[-?])(?P<rest>[^}]*))
 
 @dataclass
 class Stage:
-    """One FROM with what follows it; `parent` is the name of an earlier stage, or an image."""
+    """One FROM and its instructions; `parent` is the name of an earlier stage, or an image."""
 
     name: str
     parent: str
@@ -43,7 +43,7 @@ class Dockerfile:
     stages: dict[str, Stage]
 
     def lineage(self, stage: str) -> list[Stage]:
-        """A stage and those it stands on, the lowest first."""
+        """A stage and its ancestors, the lowest first."""
         line: list[Stage] = []
         while stage in self.stages:
             line.insert(0, self.stages[stage])
@@ -96,8 +96,8 @@ def exec_form(value: str) -> list[str]:
 @cache
 def services() -> dict[str, dict[str, Any]]:
     """The services of the compose file, with variables as they are written."""
-    found: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
-    return found
+    compose_services: dict[str, dict[str, Any]] = yaml.safe_load(COMPOSE.read_text())["services"]
+    return compose_services
 
 
 def ours() -> dict[str, dict[str, Any]]:
@@ -111,9 +111,9 @@ def filled(text: str, given: dict[str, str]) -> str:
     def value(match: re.Match[str]) -> str:
         if match["name"] is None:
             return "$"
-        found = given.get(match["name"], "")
-        if found:
-            return found
+        value = given.get(match["name"], "")
+        if value:
+            return value
         if match["kind"] == "?":
             raise KeyError(match["name"])
         return match["rest"] or ""
@@ -123,16 +123,16 @@ def filled(text: str, given: dict[str, str]) -> str:
 
 def example() -> dict[str, tuple[str, bool]]:
     """The variables of .env.example: value, and whether the line is a comment."""
-    found = {}
+    variables = {}
     for line in EXAMPLE.read_text().splitlines():
         match = re.fullmatch(r"(#?)([A-Z][A-Z0-9_]*)=(.*)", line)
         if match:
-            found[match[2]] = (match[3], bool(match[1]))
-    return found
+            variables[match[2]] = (match[3], bool(match[1]))
+    return variables
 
 
 def ignored(source: str) -> bool:
-    """Whether .dockerignore keeps a path out of the build, for the kind of patterns that ours has."""
+    """Whether .dockerignore excludes a path from the build, for the kinds of patterns in our file."""
     kept = False
     for line in (REPOSITORY / ".dockerignore").read_text().splitlines():
         if line.startswith("!"):

@@ -10,6 +10,7 @@ import redis
 from typer.testing import CliRunner, Result
 
 from admin.cli import app
+from admin.roles import API
 from common import jobs, keys
 from common.db import Database
 from common.errors import Unauthenticated
@@ -18,6 +19,7 @@ from common.jobs import Worker
 from common.keys import Scope
 from common.settings import Settings
 from tests.db.job_cases import claimed, completed, database_of, execute, submitted
+from tests.roles import as_role
 
 Run = Callable[..., Result]
 
@@ -33,11 +35,25 @@ def database(settings: Settings) -> Iterator[Database]:
 def run(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Run:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    # As in the API's container, where the API has a database role of its own.
+    monkeypatch.setenv("PARAQUEUE_DATABASE_URL", as_role(environment["PARAQUEUE_DATABASE_URL"], API))
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
 def with_worker(database: Database, name: str = "w-1") -> None:
     jobs.register_worker(database, Worker(name, "demo-zh", "r1", "fp32", "cpu", 4))
+
+
+def test_a_setting_with_a_typing_error_is_told_beside_the_output(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("workers", "--json").stderr == ""
+    monkeypatch.setenv("PARAQUEUE_DATABSE_URL", "postgresql://secret@nowhere/x")
+    monkeypatch.setenv("PARAQUEUE_XYZZY", "1")
+    ran = run("workers", "--json")
+    assert (ran.exit_code, json.loads(ran.stdout)) == (0, [])
+    assert ran.stderr.splitlines() == [
+        "paraqueue: PARAQUEUE_DATABSE_URL is not a setting; did you mean PARAQUEUE_DATABASE_URL?",
+        "paraqueue: PARAQUEUE_XYZZY is not a setting",
+    ]
 
 
 def test_a_key_is_made_listed_rotated_and_revoked(run: Run, database: Database) -> None:
@@ -92,14 +108,14 @@ def test_workers_are_listed_and_drained(run: Run, database: Database) -> None:
     execute(database, "UPDATE workers SET heartbeat_at = now() - interval '3 hours' WHERE id = 'w-2'")
     claimed(database, worker="w-1")
     assert run("drain", "w-1").stdout == "w-1 draining\n"
-    told = {line.split()[0]: line.split() for line in run("workers").stdout.splitlines()[1:]}
-    assert told["w-1"][1] == "draining"
-    assert "1/4" in told["w-1"]
-    assert (told["w-2"][1], told["w-2"][-3:]) == ("silent", ["3", "h", "ago"])
+    lines = {line.split()[0]: line.split() for line in run("workers").stdout.splitlines()[1:]}
+    assert lines["w-1"][1] == "draining"
+    assert "1/4" in lines["w-1"]
+    assert (lines["w-2"][1], lines["w-2"][-3:]) == ("silent", ["3", "h", "ago"])
     [first, second] = json.loads(run("workers", "--json").stdout)
     assert (first["worker"]["id"], first["running"], first["drain"], second["drain"]) == ("w-1", 1, "stay", None)
     late = run("drain", "w-1", "--wait", "--timeout", "0")
-    assert (late.exit_code, late.stderr) == (1, "paraqueue: w-1 still has 1 jobs; it goes on draining\n")
+    assert (late.exit_code, late.stderr) == (1, "paraqueue: w-1 still has 1 jobs and is still draining\n")
     assert run("undrain", "w-1").exit_code == 0
     assert [worker.id for worker in jobs.live_workers(database)] == ["w-1"]
     assert run("drain", "nobody").exit_code == 1
@@ -116,8 +132,8 @@ def test_what_is_stuck_is_told_with_why_and_what_to_do(run: Run, database: Datab
     assert no_worker.startswith("demo-zh  ")
     assert no_worker.endswith("→ start a worker with PARAQUEUE_MODEL=demo-zh, or undrain one")
     assert expired.startswith(f"{held.public_id}  60 min: w-9 is silent")
-    told = json.loads(run("stuck", "--json").stdout)
-    assert [item["kind"] for item in told] == ["no_worker", "lease_expired"]
+    stuck = json.loads(run("stuck", "--json").stdout)
+    assert [item["kind"] for item in stuck] == ["no_worker", "lease_expired"]
 
 
 def test_the_model_is_where_the_settings_say(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

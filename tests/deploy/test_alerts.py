@@ -1,6 +1,6 @@
-"""The alert rules and the dashboard: what they name is exported, and each alert fires when it should.
+"""The alert rules and the dashboard: the metrics they name exist, and each alert fires when it should.
 
-`tests/e2e/test_operations.py` asks a real Prometheus that scrapes a real service.
+`tests/e2e/test_operations.py` queries a real Prometheus that scrapes a real service.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ API, WORKER, LIGHT = '{job="paraqueue-api"}', '{job="paraqueue-worker"}', '{job=
 M = 'model="m"'
 Series = dict[str, str]
 
-# What each alert fires on, and what it keeps quiet on: a value a minute, looked at after half an hour.
+# Values for which each alert fires and does not fire: a value per minute, evaluated after half an hour.
 CASES: dict[str, tuple[Series, Series]] = {
     "ParaqueueApiDown": ({f"up{API}": "0x60"}, {f"up{API}": "1x60"}),
     "ParaqueueApiMissing": ({f"up{WORKER}": "1x60"}, {f"up{API}": "0x60"}),
@@ -127,17 +127,17 @@ CASES: dict[str, tuple[Series, Series]] = {
 
 
 def exported() -> dict[str, set[str]]:
-    """Each series of ours, and of the library, with its labels."""
-    found: dict[str, set[str]] = {}
+    """Each series of the project and of the library, with its labels."""
+    series: dict[str, set[str]] = {}
     for family in (item for section in families().values() for item in section):
         labels = set(labels_of(family)) | OF_PROMETHEUS
         names = [name_of(family)]
         if isinstance(family, Histogram):
             names = [f"{names[0]}{ending}" for ending in ("_bucket", "_sum", "_count")]
             labels |= {"le"}
-        found |= dict.fromkeys(names, labels)
+        series |= dict.fromkeys(names, labels)
     library = {sample.name for item in REGISTRY.collect() for sample in item.samples if item.name[:9] != "paraqueue"}
-    return found | dict.fromkeys({*library, "up"}, OF_PROMETHEUS)
+    return series | dict.fromkeys({*library, "up"}, OF_PROMETHEUS)
 
 
 @pytest.mark.parametrize("query", queries(), ids=lambda query: query.where)
@@ -178,10 +178,10 @@ def test_the_runbook_tells_of_no_other_alert() -> None:
 
 
 def promtool() -> str:
-    found = subprocess.run([REPOSITORY / "dev" / "prometheus.sh"], capture_output=True, text=True)
-    if found.returncode != 0:
-        pytest.skip(f"there is no promtool here, and none to be had from apt: {found.stderr}")
-    return f"{found.stdout.strip()}/promtool"
+    completed = subprocess.run([REPOSITORY / "dev" / "prometheus.sh"], capture_output=True, text=True)
+    if completed.returncode != 0:
+        pytest.skip(f"there is no promtool here, and apt has none either: {completed.stderr}")
+    return f"{completed.stdout.strip()}/promtool"
 
 
 def case(alert: str, series: Series, firing: int) -> dict[str, Any]:
@@ -198,8 +198,8 @@ def case(alert: str, series: Series, firing: int) -> dict[str, Any]:
 def test_each_alert_fires_when_it_should_and_else_not(tmp_path: Path) -> None:
     tests = [case(alert, bad, 1) for alert, (bad, _) in CASES.items()]
     tests += [case(alert, good, 0) for alert, (_, good) in CASES.items()]
-    told = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
-    (tmp_path / "tests.yml").write_text(yaml.safe_dump(told))
+    document = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": tests}
+    (tmp_path / "tests.yml").write_text(yaml.safe_dump(document))
     ran = subprocess.run([promtool(), "test", "rules", tmp_path / "tests.yml"], capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

@@ -41,7 +41,7 @@ def running(arguments: list[str], environment: dict[str, str]) -> Iterator[None]
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=180)
 
 
 def test_worker_is_alive_while_its_heartbeat_is_fresh(settings: Settings, database: Database) -> None:

@@ -22,30 +22,30 @@ PROGRAMS = {"postgres", "valkey-server", "worker.transcription", "worker.light",
 
 
 class Run:
-    """One `python -m dev`, with what it said so far."""
+    """One `python -m dev` with its output so far."""
 
     def __init__(self, data: Path, *arguments: str, under_shell: bool = False) -> None:
         self.data = data
         self.port = free_port()
-        self.said = data.parent / "stdout.txt"
-        self.complained = data.parent / "stderr.txt"
+        self.stdout = data.parent / "stdout.txt"
+        self.stderr = data.parent / "stderr.txt"
         command = [sys.executable, "-m", "dev", "--data", str(data), f"--port={self.port}", *arguments]
         if under_shell:
             # As make does: a process of its own that waits for the stack.
             command = ["sh", "-c", '"$@" & wait', "sh", *command]
-        with self.said.open("w") as stdout, self.complained.open("w") as stderr:
+        with self.stdout.open("w") as stdout, self.stderr.open("w") as stderr:
             self.process = subprocess.Popen(command, cwd=REPOSITORY, stdout=stdout, stderr=stderr)
 
     def wait_for(self, text: str, seconds: float = 90) -> None:
-        until(lambda: text in self.said.read_text() or self.process.poll() is not None, max(60, seconds), text)
-        assert text in self.said.read_text(), self.said.read_text() + self.complained.read_text()
+        until(lambda: text in self.stdout.read_text() or self.process.poll() is not None, max(60, seconds), text)
+        assert text in self.stdout.read_text(), self.stdout.read_text() + self.stderr.read_text()
 
     def wait_until_nothing_is_left(self, seconds: float = 30) -> None:
         until(lambda: not self.left(), max(60, seconds), f"{self.left()} left")
 
     def left(self) -> dict[int, str]:
         """Processes that were started for this data directory: each of them names it somewhere."""
-        found = {}
+        commands = {}
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit() or entry.name == str(os.getpid()):
                 continue
@@ -56,8 +56,8 @@ class Run:
             except OSError:
                 continue
             if os.fsencode(self.data) in everything:
-                found[int(entry.name)] = command.replace(b"\0", b" ").decode()
-        return found
+                commands[int(entry.name)] = command.replace(b"\0", b" ").decode()
+        return commands
 
     def running(self) -> set[str]:
         """Which of PROGRAMS run."""
@@ -79,6 +79,12 @@ def running(data: Path, *arguments: str, under_shell: bool = False) -> Iterator[
         run.wait_until_nothing_is_left()
 
 
+def operate(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dev.operate", *arguments]
+    environment = dict(os.environ) | {"PARAQUEUE_DATA": str(data)}
+    return subprocess.run(command, cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One data directory for the whole file: each start finds what the one before left."""
@@ -94,16 +100,20 @@ def test_a_killed_stack_leaves_nothing_behind_and_starts_again(data: Path) -> No
         run.wait_until_nothing_is_left(seconds=10)
     with running(data, "--no-demo") as run:
         run.wait_for("serving")
-        assert "bringing the database up to date" not in run.said.read_text()
-        shown = re.search(r"pq_live_[\w-]{43}", run.said.read_text())
+        assert "bringing the database up to date" not in run.stdout.read_text()
+        shown = re.search(r"pq_live_[\w-]{43}", run.stdout.read_text())
         assert shown is not None, "the first key is made and told"
         url, header = f"http://127.0.0.1:{run.port}/v1/keys", {"Authorization": f"Bearer {shown[0]}"}
         calls = [httpx.get(url, headers=headers, timeout=30, trust_env=False) for headers in (header, {})]
         assert [answer.status_code for answer in calls] == [200, 401]
+        doctor = operate(data, "doctor")
+        assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+        assert "ok    api       ready" in doctor.stdout
+        assert (data / "settings.json").stat().st_mode & 0o777 == 0o600
         run.process.send_signal(signal.SIGINT)
-        assert run.process.wait(timeout=60) == 0
+        assert run.process.wait(timeout=300) == 0
         assert run.left() == {}
-        assert run.complained.read_text() == ""
+        assert run.stderr.read_text() == ""
 
 
 def test_a_service_that_dies_ends_the_stack_with_its_last_words(data: Path) -> None:
@@ -111,21 +121,27 @@ def test_a_service_that_dies_ends_the_stack_with_its_last_words(data: Path) -> N
         run.wait_for("serving")
         assert httpx.get(f"http://127.0.0.1:{run.port}/health/live").status_code == 200
         os.kill(run.pid_of("api.main"), signal.SIGKILL)
-        assert run.process.wait(timeout=60) == 1
+        assert run.process.wait(timeout=300) == 1
         assert run.left() == {}
-        first, *rest = run.complained.read_text().splitlines()
+        first, *rest = run.stderr.read_text().splitlines()
         assert re.fullmatch(rf"paraqueue: api ended with signal SIGKILL \({data}/logs/api\.log\); .*", first)
         assert rest
         assert all(line.startswith("    ") for line in rest)
+
+
+def test_an_operator_command_without_a_stack_says_so(tmp_path: Path) -> None:
+    ran = operate(tmp_path, "doctor")
+    assert ran.returncode == 1
+    assert ran.stderr == f"There is no stack in {tmp_path} (No such file or directory); start one with make run.\n"
 
 
 def test_ctrl_c_while_starting_ends_everything(data: Path) -> None:
     with running(data, "--no-demo") as run:
         run.wait_for("starting the API")
         run.process.send_signal(signal.SIGINT)
-        code = run.process.wait(timeout=60)
+        code = run.process.wait(timeout=300)
         # On a fast machine it may just have got ready, and ends then as it does later.
-        assert code == (0 if "] ready" in run.said.read_text() else 128 + signal.SIGINT)
+        assert code == (0 if "] ready" in run.stdout.read_text() else 128 + signal.SIGINT)
         assert run.left() == {}
 
 

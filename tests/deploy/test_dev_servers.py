@@ -47,7 +47,7 @@ time.sleep(60)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory that the tests of this file use one after the other, as starts of one stack would."""
+    """A data directory that the tests of this file share in turn, as consecutive starts of one stack would."""
     return tmp_path_factory.mktemp("stack")
 
 
@@ -182,7 +182,7 @@ def test_an_ordinary_user_runs_both_servers() -> None:
 
 def _servers_of(place: Path) -> list[int]:
     """Processes that were started for a place: their working directory is inside it."""
-    found = []
+    pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -190,5 +190,5 @@ def _servers_of(place: Path) -> list[int]:
             except OSError:
                 continue
             if inside:
-                found.append(int(entry.name))
-    return found
+                pids.append(int(entry.name))
+    return pids

@@ -66,7 +66,7 @@ def test_a_missing_model_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
 
 def test_a_missing_sample_is_one_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "dev", "--data", str(tmp_path), "--audio", "/nowhere/a.wav"]
-    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert_one_line(ended, "there is no audio file /nowhere/a.wav")
 
 

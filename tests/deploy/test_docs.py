@@ -13,10 +13,10 @@ from common.errors import all_errors
 from common.settings import Settings
 from common.version import VERSION
 from docs import generate
-from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, URL_VARIABLE
+from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, PROFILE_VARIABLE, URL_VARIABLE
 from tests.deploy.images import example, ours, path_of
 
-CLIENT_VARIABLES = {URL_VARIABLE, KEY_VARIABLE, FILE_VARIABLE}
+CLIENT_VARIABLES = {URL_VARIABLE, KEY_VARIABLE, FILE_VARIABLE, PROFILE_VARIABLE}
 PAGES = [
     "README.md",
     "README.zh-CN.md",
@@ -48,13 +48,13 @@ def test_a_stale_page_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_setting_is_told() -> None:
-    told = re.findall(r"^\| `PARAQUEUE_(\w+)` \|", read("docs/configuration.md"), re.MULTILINE)
-    assert sorted(told) == sorted(field.upper() for field in Settings.model_fields)
+    listed = re.findall(r"^\| `PARAQUEUE_(\w+)` \|", read("docs/configuration.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(field.upper() for field in Settings.model_fields)
 
 
 def test_every_error_is_told() -> None:
-    told = re.findall(r"^\| `(\w+)` \| *\d* *\| (?:yes|no) \|", read("docs/errors.md"), re.MULTILINE)
-    assert sorted(told) == sorted(error.code for error in all_errors())
+    listed = re.findall(r"^\| `(\w+)` \| \d* \| (?:yes)? \|", read("docs/errors.md"), re.MULTILINE)
+    assert sorted(listed) == sorted(error.code for error in all_errors())
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -62,10 +62,10 @@ def test_links_lead_somewhere(page: str) -> None:
     for target in re.findall(r"\]\(([^)]+)\)", read(page)):
         file, _, anchor = target.partition("#")
         assert "://" not in target, "no host is named but in examples"
-        found = path_of(page).parent / file if file else path_of(page)
-        assert found.exists(), target
+        linked = path_of(page).parent / file if file else path_of(page)
+        assert linked.exists(), target
         if anchor:
-            titles = re.findall(r"^#+ (.+)$", found.read_text("utf-8"), re.MULTILINE)
+            titles = re.findall(r"^#+ (.+)$", linked.read_text("utf-8"), re.MULTILINE)
             assert anchor in [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles], target
 
 
@@ -97,7 +97,8 @@ def test_every_call_is_shown_and_no_other() -> None:
         ):
             variable, _, prefix = pattern.partition("|")
             path = re.sub(rf"\${variable}|{prefix}_[0-9a-f]{{32}}", f"{{{name}}}", path)
-        path = re.sub(r"/sentences/\d+$", "/sentences/{number}", path)
+        path = re.sub(r"/sentences/\d+(?=$|/)", "/sentences/{number}", path)
+        path = re.sub(r"/speakers/\d+(?=$|/)", "/speakers/{speaker}", path)
         path = path.replace("/v1/tenants/acme", "/v1/tenants/{tenant}")
         shown.add(path.replace("/v1/models/demo-zh", "/v1/models/{model}"))
     assert shown == paths
@@ -142,7 +143,7 @@ def test_both_readmes_say_the_same() -> None:
         return found
 
     def bare(text: str) -> list[list[str]]:
-        """The commands, without what is said behind them."""
+        """The commands without their comments."""
         return [
             [line.partition("#")[0].strip() for line in block.splitlines()]
             for block in blocks(text)

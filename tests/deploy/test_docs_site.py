@@ -30,8 +30,8 @@ Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda _loader, suffix
 
 
 def configuration() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.load(path_of("mkdocs.yml").read_text("utf-8"), Loader)
-    return found
+    settings: dict[str, Any] = yaml.load(path_of("mkdocs.yml").read_text("utf-8"), Loader)
+    return settings
 
 
 def leaves(nav: Any) -> list[str]:
@@ -69,10 +69,10 @@ def test_links_of_the_repository_become_links_of_the_site() -> None:
 
 
 def test_nothing_is_configured_to_come_from_another_host() -> None:
-    found = configuration()
-    assert found["theme"]["font"] is False
-    assert all((DOCS / script).is_file() for script in found["extra"]["polyfills"])
-    assert found["strict"] is True
+    settings = configuration()
+    assert settings["theme"]["font"] is False
+    assert all((DOCS / script).is_file() for script in settings["extra"]["polyfills"])
+    assert settings["strict"] is True
 
 
 def test_its_packages_are_not_those_of_the_services() -> None:
@@ -89,7 +89,7 @@ def test_the_site_is_built_whole_searchable_and_self_contained(tmp_path: Path) -
     for file in (*pages, *tmp_path.rglob("*.css")):
         assert not OUTSIDE.search(file.read_text("utf-8")), file
     index = json.loads((tmp_path / "search" / "search_index.json").read_text("utf-8"))
-    found = {entry["location"].partition("#")[0] for entry in index["docs"] if "lease" in entry["text"]}
-    assert {"architecture.html", "configuration.html"} <= found
+    locations = {entry["location"].partition("#")[0] for entry in index["docs"] if "lease" in entry["text"]}
+    assert {"architecture.html", "configuration.html"} <= locations
     # Opened as a file, the search has no server to ask: the index is a script.
     assert (tmp_path / "search" / "search_index.js").is_file()

@@ -42,9 +42,9 @@ KUBERNETES = ("1.37", "1.29")
 
 
 def test_helm_has_nothing_to_say() -> None:
-    told = helm_python.lint(str(CHART), values=NEEDED)
-    assert told["errors"] == []
-    assert [item["error"] for item in told["messages"]] == ["icon is recommended"]
+    report = helm_python.lint(str(CHART), values=NEEDED)
+    assert report["errors"] == []
+    assert [item["error"] for item in report["messages"]] == ["icon is recommended"]
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
@@ -79,7 +79,7 @@ def test_scaling_fits_the_schema_of_keda(tmp_path: Path) -> None:
     wrong[0]["spec"]["minReplicaCount"] = "1"
     wrong[1]["spec"]["secretTargetRef"] = {}
     assert [line.split()[0] for line in keda_says(wrong, tmp_path).splitlines()] == [item["kind"] for item in objects]
-    # The schema lets names pass that KEDA does not know.
+    # The schema accepts names that KEDA does not know.
     scaled = objects[0]["spec"]
     assert set(scaled) <= keda_knows("ScaledObjectSpec")
     assert set(scaled["triggers"][0]) <= keda_knows("ScaleTriggers")
@@ -228,6 +228,13 @@ def test_pods_have_no_rights_but_their_own(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_services_of_the_namespace_add_no_variables(case: str) -> None:
+    """A Service `paraqueue` would set PARAQUEUE_PORT=tcp://…, which is no port, and others would look like settings."""
+    for name, pod in pods(case):
+        assert pod["enableServiceLinks"] is False, name
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_what_the_code_writes_to_is_mounted(case: str) -> None:
     for name, pod in pods(case):
         volumes = {volume["name"] for volume in pod["volumes"]}
@@ -281,6 +288,37 @@ def test_migration_is_before_everything_and_knows_the_database() -> None:
     assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "PARAQUEUE_DATABASE_URL"}
 
 
+def test_a_component_with_a_database_role_gets_its_url_and_others_do_not() -> None:
+    def secrets(case: str) -> dict[str, str]:
+        return {
+            name: variable["valueFrom"]["secretKeyRef"]["name"]
+            for name, container in containers(case)
+            for variable in container.get("env", ())
+            if variable["name"] == "PARAQUEUE_DATABASE_URL" and name != "migration"
+        }
+
+    workers = {"worker-gpu": "as-worker", "worker-cpu": "as-worker"}
+    assert secrets("everything") == {"api": "as-api", "light": "as-light"} | workers
+    assert secrets("default") == {}
+    [trigger] = of_kind("everything", "TriggerAuthentication")
+    assert trigger["spec"]["secretTargetRef"][0]["name"] == "as-worker"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_beat_and_flower_get_no_secret_but_the_address_of_redis(case: str) -> None:
+    flower = {"FLOWER_BASIC_AUTH": "flower"} if case == "everything" else {}
+    secret = CASES[case].get("existingSecret", "speech-paraqueue")
+    seen = set()
+    for name, container in containers(case):
+        if name not in {"beat", "flower"}:
+            continue
+        seen.add(name)
+        assert [list(source) for source in container["envFrom"]] == [["configMapRef"]]
+        references = {item["name"]: item["valueFrom"]["secretKeyRef"]["name"] for item in container["env"]}
+        assert references == {"PARAQUEUE_REDIS_URL": secret} | (flower if name == "flower" else {})
+    assert seen == ({"beat", "flower"} if case == "everything" else {"beat"})
+
+
 def test_disruptions_take_one_at_a_time() -> None:
     budgets = of_kind("everything", "PodDisruptionBudget")
     of = {item["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"]: item["spec"] for item in budgets}
@@ -297,6 +335,23 @@ def test_only_api_and_flower_can_be_called() -> None:
     assert expression["values"] == ["api", "flower"]
     assert opened["spec"]["ingress"][0]["from"] == EVERYTHING["networkPolicy"]["apiFrom"]
     assert "10.0.0.0/8" in internet["spec"]["egress"][0]["to"][0]["ipBlock"]["except"]
+
+
+def test_egress_is_limited_unless_it_is_switched_off() -> None:
+    def egress(case: str) -> list[Manifest]:
+        return list(named(case, "NetworkPolicy", "speech-paraqueue")["spec"]["egress"])
+
+    dns, servers = egress("default")
+    assert {port["port"] for port in dns["ports"]} == {53}
+    assert {5432, 6379, 443} <= {port["port"] for port in servers["ports"]}
+    assert 80 not in {port["port"] for port in servers["ports"]}
+    assert egress("everything")[1:] == EVERYTHING["networkPolicy"]["egress"]["servers"]
+    internet = named("default", "NetworkPolicy", "speech-paraqueue-internet")["spec"]
+    [rule] = internet["egress"]
+    assert {"10.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"} <= set(
+        rule["to"][0]["ipBlock"]["except"]
+    )
+    assert "api" in internet["podSelector"]["matchExpressions"][0]["values"]
 
 
 @pytest.fixture
@@ -344,20 +399,26 @@ def test_the_query_of_keda_counts_the_workers_that_have_something_to_do(database
     assert wanted_workers(database) == 2, "what runs keeps its workers: nine jobs on eight slots each"
     submitted(database, model="another")
     assert wanted_workers(database) == 2
+    execute(database, "DELETE FROM jobs")
+    for _ in range(16):
+        claimed(database)
+    execute(database, "UPDATE jobs SET audio_key = NULL")
+    assert wanted_workers(database) == 1, "one worker downloads sixteen links beside its eight slots"
 
 
 def test_the_query_of_keda_reads_indexes(database: Database) -> None:
     execute(
         database,
-        "INSERT INTO jobs (id, model, channels, source_kind, status, finished_at)"
-        " SELECT gen_random_uuid(), 'demo-zh', 'mix', 'https', CASE n % 100 WHEN 0 THEN 'queued' ELSE 'completed' END,"
-        " now() FROM generate_series(1, 20000) AS n",
+        "INSERT INTO jobs (id, model, channels, source_kind, audio_key, status, finished_at)"
+        " SELECT gen_random_uuid(), 'demo-zh', 'mix', 'https', CASE n % 200 WHEN 0 THEN 'audio/x/y' END,"
+        " CASE n % 100 WHEN 0 THEN 'queued' ELSE 'completed' END, now() FROM generate_series(1, 20000) AS n",
     )
     execute(database, "ANALYZE jobs")
     with database.engine.connect() as connection:
-        told = connection.exec_driver_sql(f"EXPLAIN {keda_query()}").scalars().all()
-    assert any("jobs_waiting" in line or "jobs_announced" in line for line in told), told
-    assert not [line for line in told if "Seq Scan on jobs" in line]
+        plan = connection.exec_driver_sql(f"EXPLAIN {keda_query()}").scalars().all()
+    for index in ("jobs_waiting", "jobs_to_fetch"):  # each covers a part of the queued jobs
+        assert any(index in line for line in plan), plan
+    assert not [line for line in plan if "Seq Scan on jobs" in line]
 
 
 def test_readme_of_the_chart_shows_values_that_render() -> None:

@@ -1,4 +1,4 @@
-"""The folders of the tests keep what they promise."""
+"""The folders of the tests contain what their names promise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ sys.exit(code)
 
 
 def test_unit_tests_load_no_torch() -> None:
-    """What they do while they run, tests/unit/conftest.py watches."""
+    """tests/unit/conftest.py checks what they do at run time."""
     ran = subprocess.run([sys.executable, "-c", COLLECT], cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
     assert ran.returncode == 0, ran.stdout
     assert ran.stdout.splitlines()[-1].strip() == "loaded:", ran.stdout.splitlines()[-1]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.process import Child, StackError, port_is_free, spawn, stop_all
+from dev.process import Child, StackError, port_is_free, spawn, stop_all, wait_for
 from dev.stack import REPOSITORY
 from tests.waiting import until
 
@@ -64,7 +64,7 @@ def test_what_ignores_sigterm_is_killed_with_its_own_children(tmp_path: Path) ->
 
 
 def test_several_are_stopped_at_once_not_one_after_the_other(tmp_path: Path) -> None:
-    """Each ends only once all of them have been told to: were they stopped in turn, the first would be killed."""
+    """Each ends only when all have been asked to end: stopped in turn, the first would be killed."""
     code = f"""
 import os, signal, sys, time
 from pathlib import Path
@@ -150,3 +150,22 @@ def test_a_child_writes_on_after_its_log_was_cut(tmp_path: Path, monkeypatch: py
 def test_a_low_port_needs_rights() -> None:
     with pytest.raises(StackError, match="rights"):
         port_is_free(80)
+
+
+def test_waiting_reports_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dev.process.REPORT_SECONDS", 0.0)
+    child = start(tmp_path, "input()")
+    answers = iter(["the database", "the worker", "the worker", ""])
+    reports: list[str] = []
+    wait_for(lambda: next(answers), [], 60.0, reports.append)
+    assert reports == ["the database", "the worker", "the worker"]
+    child.process.wait()
+    with pytest.raises(StackError, match="ended with"):
+        wait_for(lambda: "the worker", [child], 60.0)
+
+
+def test_waiting_ends_with_what_is_still_missing(tmp_path: Path) -> None:
+    child = start(tmp_path, "import time; time.sleep(600)")
+    with pytest.raises(StackError, match=f"the worker within 0 s; the logs are in {tmp_path}"):
+        wait_for(lambda: "the worker", [child], 0.0)
+    stop_all([child], 0.0)

@@ -12,11 +12,13 @@ PROMISED = {"lost", "differing", "webhooks_lost", "orphans", "left_behind", "stu
 
 def test_the_numbers_are_those_of_the_run() -> None:
     measured = json.loads(path_of("bench/results/soak.json").read_text("utf-8"))
-    told = dict(
+    figures = dict(
         re.findall(r"^\| [^|]+ \| `(\w+)` \| ([\d,.]+) \|", path_of("docs/reliability.md").read_text("utf-8"), re.M)
     )
-    assert told.keys() >= PROMISED | {"jobs", "faults", "recovery_p50_s", "recovery_max_s", "audio_twice_share"}
-    assert {key: float(value.replace(",", "")) for key, value in told.items()} == {key: measured[key] for key in told}
+    assert figures.keys() >= PROMISED | {"jobs", "faults", "recovery_p50_s", "recovery_max_s", "audio_twice_share"}
+    assert {key: float(value.replace(",", "")) for key, value in figures.items()} == {
+        key: measured[key] for key in figures
+    }
 
 
 def test_the_run_lost_nothing_and_caused_every_fault() -> None:

@@ -37,11 +37,11 @@ def test_the_workflow_runs_what_people_run() -> None:
 
 @pytest.mark.parametrize("form", ["bug.yml", "feature.yml"])
 def test_issue_forms_have_what_github_needs(form: str) -> None:
-    found = read(f".github/ISSUE_TEMPLATE/{form}")
-    assert {"name", "description", "body"} <= set(found)
-    ids = [item["id"] for item in found["body"] if item["type"] != "markdown"]
+    content = read(f".github/ISSUE_TEMPLATE/{form}")
+    assert {"name", "description", "body"} <= set(content)
+    ids = [item["id"] for item in content["body"] if item["type"] != "markdown"]
     assert len(ids) == len(set(ids))
-    for item in found["body"]:
+    for item in content["body"]:
         assert item["type"] in {"markdown", "textarea", "input", "dropdown", "checkboxes"}
         assert ("value" if item["type"] == "markdown" else "label") in item["attributes"]
 

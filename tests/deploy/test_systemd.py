@@ -27,13 +27,13 @@ STAYING = ("api", "worker@", "light", "beat")
 
 
 def unit(name: str) -> dict[str, list[str]]:
-    """The settings of a unit; one that stands several times has several values."""
-    found: dict[str, list[str]] = {}
+    """The settings of a unit; a repeated one has several values."""
+    options: dict[str, list[str]] = {}
     for line in (UNITS / f"paraqueue-{name}.service").read_text().splitlines():
         key, given, value = line.partition("=")
         if given and not line.startswith("#"):
-            found.setdefault(key, []).append(value)
-    return found
+            options.setdefault(key, []).append(value)
+    return options
 
 
 def environment(name: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ def verified(folder: Path) -> str:
     if program is None:
         pytest.skip("systemd-analyze is not installed (package systemd)")
     units = sorted(str(path) for path in folder.glob("paraqueue*"))
-    ran = subprocess.run([program, "verify", "--man=no", *units], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([program, "verify", "--man=no", *units], capture_output=True, text=True, timeout=300)
     return ran.stderr + ran.stdout
 
 
@@ -133,6 +133,16 @@ def test_settings_exist_and_lie_where_the_units_may_write() -> None:
     assert environment("worker@")["NUMBA_CACHE_DIR"].removeprefix("/var/cache/") in unit("worker@")["CacheDirectory"][0]
 
 
+def test_each_process_can_have_its_own_database_role() -> None:
+    """The later file wins, and a file that does not exist is no error."""
+    own = {"api": "api", "worker@": "worker", "light": "light", "migrate": "migrate"}
+    page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
+    for name, file in own.items():
+        first, second, *_ = unit(name)["EnvironmentFile"]
+        assert (first, second) == ("/etc/paraqueue/paraqueue.env", f"-/etc/paraqueue/{file}.env")
+        assert f"`{file}.env`" in page
+
+
 def test_nothing_secret_stands_in_the_example() -> None:
     given = env_file()
     for name, field in Settings.model_fields.items():
@@ -174,7 +184,7 @@ def test_nginx_takes_the_file(tmp_path: Path) -> None:
         pytest.skip("nginx is not installed")
     made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
     made += ["-keyout", str(tmp_path / "privkey.pem"), "-out", str(tmp_path / "fullchain.pem")]
-    subprocess.run(made, check=True, capture_output=True, timeout=60)
+    subprocess.run(made, check=True, capture_output=True, timeout=300)
     (tmp_path / "site.conf").write_text(NGINX.read_text().replace("/etc/ssl/paraqueue", str(tmp_path)))
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = " ".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
@@ -182,6 +192,6 @@ def test_nginx_takes_the_file(tmp_path: Path) -> None:
     whole = f"pid {tmp_path}/pid; error_log stderr; events {{}} {http}"
     (tmp_path / "nginx.conf").write_text(whole)
     ran = subprocess.run(
-        [program, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, timeout=60
+        [program, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, timeout=300
     )
     assert ran.returncode == 0, ran.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.installed import install, make_wheelhouse
-from tests.e2e.recordings import Recording, spoken, write
+from tests.e2e.recordings import Recording, spoken
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +16,6 @@ def long_recording() -> Recording:
     recording = spoken(112, seed=112)
     assert recording.duration_ms >= 600_000
     return recording
-
-
-@pytest.fixture(scope="session")
-def long_mp3(long_recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same as a client would send it."""
-    return write(long_recording.samples, tmp_path_factory.mktemp("audio") / "meeting.mp3", "-b:a", "48k")
 
 
 @pytest.fixture(scope="session")

@@ -17,21 +17,28 @@ import httpx
 import psycopg
 import redis
 
+from admin.roles import API, LIGHT, WORKER
 from common.settings import Settings
 from common.transcript.values import Word
 from dev.process import Child, free_port, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
 from tests.conftest import variables
+from tests.roles import as_role
 from tests.servers import ADMIN_KEY, WITH_KEY, fresh_database, running_valkey
 
 Answer = dict[str, Any]
+ROLES = {
+    "api.main": API,
+    "worker.light": LIGHT,
+    **dict.fromkeys(("worker.transcription", "tests.e2e.crashing_worker", "tests.e2e.device_losing_worker"), WORKER),
+}
 TERMINAL = {"completed", "failed", "canceled"}
 READY_SECONDS = 180.0
 DONE_SECONDS = 500.0
 # For what tests wait for; leases are short only where a test loses one, and workers slower than that are none.
 SHORT_TIMES = {"sweep_seconds": 1.0, "redispatch_seconds": 4.0, "retry_base_seconds": 0.5, "part_seconds": 30.0}
-SHORT_LEASES = {"lease_seconds": 3.0, "renew_seconds": 0.5}
+SHORT_LEASES = {"lease_seconds": 3.0}
 
 
 @dataclass
@@ -56,8 +63,10 @@ class Service:
         return httpx.Client(base_url=self.url, headers=WITH_KEY, timeout=60, trust_env=False)
 
     def start(self, name: str, *command: str) -> Child:
-        """Start a process of ours: `python -m command`."""
+        """Start `python -m command`, with the database role that it has for operators who set these up."""
         environment = dict(os.environ) | variables(self.settings) | {"PYTHONUNBUFFERED": "1"}
+        if command[0] in ROLES:
+            environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], ROLES[command[0]])
         environment |= self.more_environment.get(name, {})
         log = self.place / "logs" / f"{name}.log"
         child = spawn(name, [sys.executable, "-m", *command], log, env=environment, cwd=REPOSITORY)
@@ -88,7 +97,7 @@ class Service:
 
     def _serves(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/health/live", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/health/live", timeout=5, verify=False).status_code == 200
         except httpx.TransportError:
             return False
 
@@ -104,12 +113,12 @@ class Service:
 
     def _accepted(self, answer: httpx.Response) -> str:
         assert answer.status_code == 202, answer.text
-        found: Answer = answer.json()
-        assert answer.headers["Location"].endswith(f"/v1/transcriptions/{found['id']}")
-        return str(found["id"])
+        job: Answer = answer.json()
+        assert answer.headers["Location"].endswith(f"/v1/transcriptions/{job['id']}")
+        return str(job["id"])
 
     def job(self, job_id: str) -> Answer:
-        """The job as it stands."""
+        """The current job."""
         answer = self.client.get(f"/v1/transcriptions/{job_id}")
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
@@ -141,8 +150,8 @@ class Service:
     def parts(self, job_id: str) -> int:
         """How many parts of a job are committed."""
         with psycopg.connect(self.settings.database_url.get_secret_value()) as connection:
-            found = connection.execute("SELECT count(*) FROM parts WHERE job_id = %s", [job_id.partition("_")[2]])
-            return int((found.fetchone() or (0,))[0])
+            cursor = connection.execute("SELECT count(*) FROM parts WHERE job_id = %s", [job_id.partition("_")[2]])
+            return int((cursor.fetchone() or (0,))[0])
 
     def wait_for_parts(self, job_id: str, number: int) -> None:
         """Until a worker is in the middle of a job."""
@@ -205,23 +214,23 @@ def fresh_service(postgres: Any, place: Path, **changes: Any) -> Iterator[Servic
 
 def processes_of(sessions: set[int]) -> list[str]:
     """The processes that belong to one of the sessions, that is, to a child that we started, or to its children."""
-    found = []
+    commands = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
             state, _, _, session = (directory / "stat").read_text().rpartition(")")[2].split()[:4]
             if int(session) in sessions and state != "Z":
-                found.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
+                commands.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
         except (FileNotFoundError, ProcessLookupError):
             continue
-    return found
+    return commands
 
 
 def peak_mebibytes(child: Child) -> int:
     """The most memory that a process ever held."""
     status = Path(f"/proc/{child.process.pid}/status").read_text()
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) // 1024
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert match is not None
+    return int(match[1]) // 1024
 
 
 def words_of(sentences: list[Answer]) -> list[Word]:

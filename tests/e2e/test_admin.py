@@ -34,22 +34,22 @@ def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 class Gate:
-    """A recording that is not sent before somebody opens the gate."""
+    """A recording that is not sent until the gate is opened."""
 
     def __init__(self, server: HttpServer) -> None:
         self.open = threading.Event()
-        self.asked = 0
+        self.requests = 0
         self.url = server.url("/meeting.mp3")
         server.routes["/meeting.mp3"] = self.answer
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        self.asked += 1
+        self.requests += 1
         assert self.open.wait(300)
         send_file(handler, SAMPLE)
 
 
 def admin(service: Service, *arguments: str) -> Result:
-    """A command, in this process: starting one for each takes longer than what it does."""
+    """Run a command in this process: starting a process for each takes longer than the command."""
     return CliRunner().invoke(app, list(arguments), env=variables(service.settings))
 
 
@@ -68,11 +68,11 @@ def test_a_running_installation_is_well(service: Service) -> None:
         timeout=120,
         check=False,
     )
-    told = {item["name"]: item for item in json.loads(ran.stdout)}
+    results = {item["name"]: item for item in json.loads(ran.stdout)}
     assert ran.returncode == 0, ran.stdout
     may_warn = {"disk", "secrets"}
-    assert {name for name, item in told.items() if item["level"] != "ok"} <= may_warn, ran.stdout
-    assert told["workers"]["message"] == "1 for demo-zh with 4 slots"
+    assert {name for name, item in results.items() if item["level"] != "ok"} <= may_warn, ran.stdout
+    assert results["workers"]["message"] == "1 for demo-zh with 4 slots"
 
 
 def test_a_worker_is_drained_goes_on_and_is_drained_to_its_end(service: Service, http_server: HttpServer) -> None:
@@ -90,16 +90,18 @@ def test_a_worker_is_drained_goes_on_and_is_drained_to_its_end(service: Service,
         client.lpush("transcribe.demo-zh", "not even read")
         time.sleep(1.5)
         assert client.llen("transcribe.demo-zh") == 1, "it still reads its queue"
-        # Nor after it had to connect anew.
+        # Nor after it had to reconnect.
         for kind in ("normal", "pubsub"):
             client.client_kill_filter(_type=kind, skipme=True)
         time.sleep(3)
         assert client.llen("transcribe.demo-zh") == 1, "it reads its queue again"
         client.delete("transcribe.demo-zh")
     gate.open.set()
-    service.finished(running)
+    # Its link is downloaded to the end; then it waits for a slot, as others do.
+    service.wait(running, lambda job: job["status"] == "queued")
     assert service.job(waiting)["status"] == "queued"
     assert admin(service, "undrain", worker).exit_code == 0
+    service.finished(running)
     service.finished(waiting)
     ended = admin(service, "drain", worker, "--end", "--wait", "--timeout", "120")
     assert (ended.exit_code, ended.stdout) == (0, f"{worker} drained\n")
@@ -112,13 +114,13 @@ def test_a_worker_is_drained_goes_on_and_is_drained_to_its_end(service: Service,
 def test_a_job_is_taken_from_its_worker(service: Service, http_server: HttpServer) -> None:
     gate = Gate(http_server)
     job = service.link(gate.url)
-    service.wait(job, lambda _: gate.asked == 1)
+    service.wait(job, lambda _: gate.requests == 1)
     worker = worker_of(service)
     ran = admin(service, "requeue", job)
     assert ran.stdout == f"{job} queued; taken from {worker}\n"
     gate.open.set()
     done = service.finished(job)
-    assert [attempt["outcome"] for attempt in done["attempts"]] == ["released", "completed"]
+    assert [attempt["outcome"] for attempt in done["attempts"]] == ["released", "fetched", "completed"]
 
 
 def test_stuck_names_what_waits_for_a_worker(service: Service) -> None:

@@ -14,7 +14,7 @@ from dev.process import free_port
 from dev.stack import REPOSITORY
 
 SAMPLE = REPOSITORY / "samples" / "meeting.mp3"
-# An address for documentation: nobody has it, and here not even a way leads there.
+# An address reserved for documentation; here not even a route leads to it.
 OUTSIDE = "import socket; socket.create_connection(('192.0.2.1', 80), timeout=5)"
 pytestmark = pytest.mark.timeout(600)
 

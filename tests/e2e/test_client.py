@@ -72,7 +72,7 @@ def test_a_file_becomes_text(client: Client) -> None:
     sent: list[tuple[int, int]] = []
     seen: list[str] = []
     transcript = client.transcribe(
-        SAMPLE, on_upload=lambda *told: sent.append(told), on_change=lambda job: seen.append(job.status)
+        SAMPLE, on_upload=lambda *progress: sent.append(progress), on_change=lambda job: seen.append(job.status)
     )
     expected = json.loads((REPOSITORY / "samples" / "meeting.json").read_text("utf-8"))
     assert abs(transcript.audio_ms - 227_677) < 100
@@ -154,10 +154,10 @@ def test_what_fails_does_not_stop_the_others(service: Service, tmp_path: Path) -
     (tmp_path / "noise.mp3").write_bytes(b"this is no audio" * 1000)
     ran = command(service, tmp_path, "submit", str(tmp_path / "noise.mp3"), str(SAMPLE), "--wait", "--json")
     assert ran.returncode == 1
-    told = json.loads(ran.stdout)
-    assert [item["transcription"]["status"] if item["transcription"] else None for item in told][1] == "completed"
-    assert told[0]["error"]
-    assert told[1]["text"]
+    results = json.loads(ran.stdout)
+    assert [item["transcription"]["status"] if item["transcription"] else None for item in results][1] == "completed"
+    assert results[0]["error"]
+    assert results[1]["text"]
 
 
 def test_status_list_get_watch_and_delete(service: Service, tmp_path: Path, done: str) -> None:
@@ -212,8 +212,8 @@ def test_the_installed_command_does_its_work(installed: Path, service: Service, 
     assert ran.stdout.startswith("1\n00:00:0")
     [job] = json.loads(run(program, "list", "--limit", "1", "--json", cwd=tmp_path, env=known).stdout)
     watched = run(program, "watch", job["id"], "--json", cwd=tmp_path, env=known).stdout.splitlines()
-    told = json.loads(run(program, "get", job["id"], "--format", "json", cwd=tmp_path, env=known).stdout)
-    assert len(watched) == len(told["sentences"]) > 10
+    transcript = json.loads(run(program, "get", job["id"], "--format", "json", cwd=tmp_path, env=known).stdout)
+    assert len(watched) == len(transcript["sentences"]) > 10
     assert all(json.loads(line)["words"] for line in watched)
     made = json.loads(
         run(program, "keys", "create", "app", "--scope", "read", "--json", cwd=tmp_path, env=known).stdout

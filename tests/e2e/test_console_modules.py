@@ -7,7 +7,7 @@ from tests.js import node
 
 def test_pure_modules() -> None:
     run = node("--test", "--test-reporter=tap", "console.test.mjs")
-    told, complaints = run.communicate(timeout=120)
-    assert run.returncode == 0, told + complaints
-    assert "# fail 0" in told, told
-    assert "# pass 8" in told, told
+    output, complaints = run.communicate(timeout=120)
+    assert run.returncode == 0, output + complaints
+    assert "# fail 0" in output, output
+    assert "# pass 8" in output, output

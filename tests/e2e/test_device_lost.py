@@ -1,4 +1,4 @@
-"""A device that does not work any more: its worker ends, and another one finishes the job."""
+"""A device that no longer works: its worker ends, and another one finishes the job."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.e2e.service import READY_SECONDS, fresh_service
 from worker.transcription.main import EXIT_DEVICE_LOST
 
 pytestmark = pytest.mark.timeout(600)
-# A lease is long: that the job goes on shows that the worker gave it up.
-SETTINGS = {"lease_seconds": 500.0, "renew_seconds": 0.5, "sweep_seconds": 0.5, "worker_slots": 3}
+# A long lease: the job continues only because the worker gave it up.
+SETTINGS = {"lease_seconds": 500.0, "sweep_seconds": 0.5, "worker_slots": 3}
 
 
 def test_a_worker_without_a_device_ends_and_its_job_goes_on(

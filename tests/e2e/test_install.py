@@ -33,9 +33,9 @@ def test_the_command_helps_and_completes(installed: Path, tmp_path: Path) -> Non
     version = run(installed / "paraqueue", "--version", cwd=tmp_path, env=known)
     assert re.fullmatch(r"paraqueue \d+\.\d+\.\d+\n", version.stdout)
     for shell in ("bash", "zsh", "fish"):
-        asked = {"_PARAQUEUE_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": "paraqueue su"}
-        asked |= {"COMP_WORDS": "paraqueue su", "COMP_CWORD": "1", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-        completed = run(installed / "paraqueue", cwd=tmp_path, env=known | asked)
+        variables = {"_PARAQUEUE_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_ARGS": "paraqueue su"}
+        variables |= {"COMP_WORDS": "paraqueue su", "COMP_CWORD": "1", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        completed = run(installed / "paraqueue", cwd=tmp_path, env=known | variables)
         assert "submit" in completed.stdout, (shell, completed.stderr)
         assert "usage" not in completed.stdout
 

@@ -17,7 +17,7 @@ ALLOWED_MEBIBYTES = 200
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_memory_does_not_grow_with_the_audio(postgres: Postgres, long_recording: Recording, tmp_path: Path) -> None:
-    """The same worker, first with ten minutes: what it then needs more, it needs for the length."""
+    """The same worker, first with ten minutes: additional memory after that is due to the length."""
     ten = long_recording.samples[: 600 * 16_000]
     peaks: dict[int, int] = {}
     with fresh_service(postgres, tmp_path, part_seconds=300.0) as service:

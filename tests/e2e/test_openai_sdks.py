@@ -1,4 +1,4 @@
-"""OpenAI's official SDKs against the whole service with the bundled model; only the base URL and the key are ours."""
+"""OpenAI's official SDKs against the whole service with the bundled model; only base URL and key are changed."""
 
 from __future__ import annotations
 

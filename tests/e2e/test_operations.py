@@ -50,9 +50,9 @@ class Scene:
 
 
 def prometheus_directory() -> Path | None:
-    """Where Prometheus is; None where it is neither installed nor to be had."""
-    found = subprocess.run([REPOSITORY / "dev" / "prometheus.sh"], capture_output=True, text=True)
-    return Path(found.stdout.strip()) if found.returncode == 0 else None
+    """The path of Prometheus; None if it is neither installed nor available."""
+    completed = subprocess.run([REPOSITORY / "dev" / "prometheus.sh"], capture_output=True, text=True)
+    return Path(completed.stdout.strip()) if completed.returncode == 0 else None
 
 
 @contextmanager
@@ -62,13 +62,13 @@ def running_prometheus(ports: dict[str, int], place: Path) -> Iterator[str | Non
     if programs is None:
         yield None
         return
-    told = yaml.safe_load(SCRAPING.read_text())
-    told["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
-    for job in told["scrape_configs"]:
+    configuration = yaml.safe_load(SCRAPING.read_text())
+    configuration["global"] = {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"}
+    for job in configuration["scrape_configs"]:
         job["static_configs"] = [{"targets": [f"127.0.0.1:{ports[job['job_name']]}"]}]
         job["authorization"] = {"credentials": TOKEN}
     place.mkdir()
-    (place / "prometheus.yml").write_text(yaml.safe_dump(told))
+    (place / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     shutil.copy(RULES, place)
     port = free_port()
     command = [
@@ -112,7 +112,7 @@ def scene(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 def _played(service: Service, collector: Collector, prometheus: str | None) -> Scene:
     flower_port = free_port()
-    celery = ("celery", "-A", "common.queue", "flower", "--address=127.0.0.1", f"--port={flower_port}")
+    celery = ("celery", "-A", "common.flower", "flower", "--address=127.0.0.1", f"--port={flower_port}")
     flower = service.start("flower", *celery)
     url = f"http://127.0.0.1:{flower_port}/healthcheck"
     wait_until(lambda: _answers(url), [flower], 60, "Flower did not answer")
@@ -133,8 +133,8 @@ def _played(service: Service, collector: Collector, prometheus: str | None) -> S
 
 
 def named(spans: list[Seen], name: str) -> Seen:
-    [found] = [item for item in spans if item.name == name]
-    return found
+    [span] = [item for item in spans if item.name == name]
+    return span
 
 
 def test_one_trace_from_the_request_to_the_webhook(scene: Scene) -> None:
@@ -167,16 +167,16 @@ def test_one_trace_from_the_request_to_the_webhook(scene: Scene) -> None:
 
 def test_what_failed_is_marked_and_says_no_more_than_a_code(scene: Scene) -> None:
     def attempts() -> list[Seen]:
-        found = [item for item in scene.collector.spans if item.attributes.get("paraqueue.job_id") == scene.failed]
-        return [item for item in found if item.name == "transcribe"]
+        spans = [item for item in scene.collector.spans if item.attributes.get("paraqueue.job_id") == scene.failed]
+        return [item for item in spans if item.name == "transcribe"]
 
     scene.collector.wait(lambda: len(attempts()) == 1, "the failed attempt")
     [attempt] = attempts()
     assert attempt.failed
     assert attempt.attributes["paraqueue.outcome"] == "failed"
-    told = json.dumps([item.attributes for item in scene.collector.spans])
+    attributes = json.dumps([item.attributes for item in scene.collector.spans])
     for secret in (scene.service.client.headers["Authorization"], WEBHOOK_SECRET, "broken.mp3", TOKEN):
-        assert secret not in told
+        assert secret not in attributes
 
 
 def lines(scene: Scene, process: str, event: str) -> list[dict[str, Any]]:
@@ -196,16 +196,16 @@ def test_every_log_says_whose_work_it_is(scene: Scene) -> None:
 def ask(scene: Scene, query: str) -> list[dict[str, Any]]:
     assert scene.prometheus is not None
     answer = CLIENT.get(f"{scene.prometheus}/api/v1/query", params={"query": query})
-    told = answer.json()
-    assert told["status"] == "success", f"{query}: {told}"
-    return list(told["data"]["result"])
+    body = answer.json()
+    assert body["status"] == "success", f"{query}: {body}"
+    return list(body["data"]["result"])
 
 
 @pytest.fixture(scope="module")
 def scraped(scene: Scene) -> Scene:
     """When Prometheus has read all processes after the last job."""
     if scene.prometheus is None:
-        pytest.skip("there is no Prometheus here, and none to be had from apt; names are checked in test_alerts.py")
+        pytest.skip("there is no Prometheus here, and apt has none either; names are checked in test_alerts.py")
     seen = 'sum(increase(paraqueue_runs_ended_total{status="completed"}[5m])) > 0'
     sent = 'sum(paraqueue_webhook_deliveries_total{outcome="delivered"}) >= 2'
     until(
@@ -229,8 +229,8 @@ def test_each_query_suits_what_is_really_scraped(scraped: Scene) -> None:
 
 def test_the_metrics_say_what_happened(scraped: Scene) -> None:
     def number(query: str) -> float:
-        [found] = ask(scraped, query)
-        return float(found["value"][1])
+        [sample] = ask(scraped, query)
+        return float(sample["value"][1])
 
     assert number('sum(paraqueue_runs_ended_total{status="completed"})') == 1
     assert number('sum(paraqueue_runs_ended_total{error_code="audio_not_decodable"})') == 1
@@ -253,10 +253,10 @@ def test_the_metrics_say_what_happened(scraped: Scene) -> None:
 
 def test_no_alert_fires_on_a_service_that_is_well(scraped: Scene) -> None:
     rules = httpx.get(f"{scraped.prometheus}/api/v1/rules", timeout=30, trust_env=False).json()["data"]["groups"]
-    told = [rule for group in rules for rule in group["rules"]]
-    assert len(told) > 15
-    assert {rule["health"] for rule in told} == {"ok"}
-    assert not [rule["name"] for rule in told if rule["state"] == "firing"]
+    alert_rules = [rule for group in rules for rule in group["rules"]]
+    assert len(alert_rules) > 15
+    assert {rule["health"] for rule in alert_rules} == {"ok"}
+    assert not [rule["name"] for rule in alert_rules if rule["state"] == "firing"]
 
 
 def test_workers_ask_for_the_token_too(scene: Scene) -> None:
@@ -270,7 +270,7 @@ def test_workers_ask_for_the_token_too(scene: Scene) -> None:
 
 def test_flower_asks_who_you_are_and_names_tasks_and_jobs(scene: Scene) -> None:
     url = f"http://127.0.0.1:{scene.flower_port}"
-    for path in ("/", "/api/tasks", "/api/workers", "/tasks"):
+    for path in ("/", "/api/tasks", "/api/workers", "/tasks", "/metrics", "/static/css/flower.css", "/login"):
         assert httpx.get(url + path, trust_env=False).status_code == 401, path
         assert httpx.get(url + path, auth=("paraqueue", "wrong"), trust_env=False).status_code == 401, path
 
@@ -286,7 +286,13 @@ def test_flower_asks_who_you_are_and_names_tasks_and_jobs(scene: Scene) -> None:
 
     until(lambda: {scene.done, scene.failed} <= named(), what=tasks)
     assert SWEEP in {task["name"] for task in tasks().values()}
-    assert {task["state"] for task in tasks().values() if task["name"] == TRANSCRIBE} == {"SUCCESS"}
+    states = {
+        task["args"].strip("()',[]"): (task["state"], task["exception"])
+        for task in tasks().values()
+        if task["name"] == TRANSCRIBE
+    }
+    assert states[scene.done] == ("SUCCESS", None)
+    assert states[scene.failed] == ("FAILURE", "AttemptFailed('failed')")
 
 
 def test_tracing_costs_no_import_where_it_is_off() -> None:
@@ -296,11 +302,13 @@ def test_tracing_costs_no_import_where_it_is_off() -> None:
         "from common.telemetry.tracing import configure_tracing\n"
         "configure_tracing(Settings(), service='test')\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])\n"
-        # FastAPI and the client of Redis import what they find of it, but nothing that sends.
+        # FastAPI and the Redis client import the parts of it that they find, but nothing that sends.
         "import api.main\n"
         "sending = ('opentelemetry.sdk.trace', 'opentelemetry.exporter')\n"
         "print([name for name in sys.modules if name.startswith(sending)])"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=REPOSITORY)
-    assert told.stdout.split() == ["[]", "[]"], told.stdout + told.stderr
+    completed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=REPOSITORY
+    )
+    assert completed.stdout.split() == ["[]", "[]"], completed.stdout + completed.stderr

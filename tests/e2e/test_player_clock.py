@@ -16,9 +16,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from common.transcript.recording import Recording, plays_on_its_clock
-from tests.e2e.console.browser import HOW_TO_GET_IT, found, running
+from tests.e2e.console.browser import HOW_TO_GET_IT, chromium_path, running
 from tests.e2e.console.voice import spoken_wav
-from tests.engine.recordings import BEEPS, KINDS, beeping, ffmpeg, heard
+from tests.engine.recordings import BEEPS, KINDS, beeping, decode, ffmpeg
 from worker.engine.decoding.messages import SOUND
 from worker.engine.decoding.process import Child, Order
 
@@ -53,7 +53,7 @@ Make = Callable[[Path], Path]
 
 
 def late_video(path: Path) -> Path:
-    """Whose sound begins two seconds behind its picture, which has b-frames."""
+    """A file whose sound begins two seconds after its video, which has b-frames."""
     codecs = ("-c:v", "libx264", "-bf", "2", "-pix_fmt", "yuv420p", "-c:a", "aac")
     ffmpeg(*VIDEO, *LATE, "-f", "lavfi", "-i", BEEPS, *codecs, path)
     return path
@@ -89,7 +89,7 @@ RENDERED: dict[str, Make] = {
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    if not found():
+    if not chromium_path():
         pytest.skip(HOW_TO_GET_IT)
     with running(spoken_wav(tmp_path_factory.mktemp("voice"))) as browser:
         yield browser
@@ -148,7 +148,7 @@ def beeps_of_player(page: Page, path: Path) -> list[int]:
 @pytest.mark.parametrize("name", [*PLAYED, *RENDERED])
 def test_the_transcript_and_the_player_have_one_clock(name: str, page: Page, place: Path) -> None:
     path = {**PLAYED, **RENDERED}[name](place / name)
-    sound = heard(path)
+    sound = decode(path)
     served = plays_on_its_clock(Recording(sound.tracks, sound.warnings)) and name in PLAYED
     assert served == (name in PLAYED)
     player = beeps_of_player(page, path if served else rendition(path))

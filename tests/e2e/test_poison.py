@@ -1,4 +1,4 @@
-"""A file that kills every worker that touches it: it fails, and takes nobody along."""
+"""A file that kills every worker that processes it: it fails, and no other job does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.e2e.recordings import spoken, write
 from tests.e2e.service import READY_SECONDS, TERMINAL, Answer, Service, fresh_service, without_confidence
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-SETTINGS = {"lease_seconds": 3.0, "renew_seconds": 0.5, "part_seconds": 10.0, "sweep_seconds": 0.5, "worker_slots": 3}
+SETTINGS = {"lease_seconds": 3.0, "part_seconds": 10.0, "sweep_seconds": 0.5, "worker_slots": 3}
 CRASH_MS = 45_000
 
 

@@ -63,7 +63,7 @@ def bodies(service: Service, given: dict[str, SecretStr], link: str, spoken: lis
     """What the API answers to calls that hold secrets, most of which fail."""
     key = {"Authorization": f"Bearer {given['admin_key'].get_secret_value()}"}
     wrong = {"Authorization": f"Bearer {spoken[0]}"}
-    said = []
+    bodies = []
     with httpx.Client(base_url=service.url, timeout=60, trust_env=False) as client:
         calls = [
             ("GET", "/v1/transcriptions", wrong, None),
@@ -77,7 +77,7 @@ def bodies(service: Service, given: dict[str, SecretStr], link: str, spoken: lis
         ]
         for method, path, headers, body in calls:
             answer = client.request(method, path, headers=headers, json=body)
-            said.append(answer.text + str(answer.headers))
+            bodies.append(answer.text + str(answer.headers))
         job_id = (
             client.post("/v1/transcriptions", headers=key, json={"audio_url": link}).raise_for_status().json()["id"]
         )
@@ -86,10 +86,10 @@ def bodies(service: Service, given: dict[str, SecretStr], link: str, spoken: lis
         while job["status"] not in {"failed", "completed"} and time.monotonic() < deadline:
             answer = client.get(f"/v1/transcriptions/{job_id}", headers=key, params={"wait": 5})
             job = answer.json()
-            said.append(answer.text)
+            bodies.append(answer.text)
         assert job["status"] == "failed", job
-        said.append(client.get(f"/v1/transcriptions/{job_id}/events", headers=key).text)
-    return said
+        bodies.append(client.get(f"/v1/transcriptions/{job_id}/events", headers=key).text)
+    return bodies
 
 
 def with_credentials(service: Service, given: dict[str, SecretStr]) -> tuple[list[str], list[str]]:
@@ -121,12 +121,12 @@ def with_credentials(service: Service, given: dict[str, SecretStr]) -> tuple[lis
             (200, "GET", "/v1/webhooks", admin, None),
             (200, "GET", "/v1/keys", admin, None),
         ]
-        said = []
+        responses = []
         for status, method, path, headers, body in calls:
             answer = client.request(method, path, headers=headers, json=body)
             assert answer.status_code == status, (path, answer.text)
-            said.append(answer.text + str(answer.headers))
-    return [token, token.rpartition(".")[2], cookie, csrf, key, signing, signing.removeprefix("whsec_")], said
+            responses.append(answer.text + str(answer.headers))
+    return [token, token.rpartition(".")[2], cookie, csrf, key, signing, signing.removeprefix("whsec_")], responses
 
 
 def in_database(service: Service) -> dict[str, str]:
@@ -140,14 +140,14 @@ def in_database(service: Service) -> dict[str, str]:
 
 
 def in_redis(service: Service) -> bytes:
-    """Every key and value of Celery's, as they lie in Valkey."""
-    found = b""
+    """Every key and value of Celery in Valkey."""
+    content = b""
     with redis.Redis.from_url(service.valkey.url()) as client:
         for key in client.scan_iter():
             readers = {b"string": client.get, b"list": lambda k: client.lrange(k, 0, -1), b"hash": client.hgetall}
             readers |= {b"set": client.smembers, b"zset": lambda k: client.zrange(k, 0, -1)}
-            found += key + repr(readers[client.type(key)](key)).encode()
-    return found
+            content += key + repr(readers[client.type(key)](key)).encode()
+    return content
 
 
 def command_lines() -> str:
@@ -163,26 +163,28 @@ def command_lines() -> str:
 
 @dataclass(frozen=True)
 class Scene:
-    """A running stack, and where everything lies that somebody could read."""
+    """A running stack, and the places where its data could be read."""
 
     service: Service
     tasks: httpx.Client
     logs: Path
-    said: list[str]
+    responses: list[str]
 
     def places(self) -> dict[str, str]:
-        """Every place with all that stands there."""
-        found = {f"answer {number}": text for number, text in enumerate(self.said)}
-        found |= {path.name: path.read_text() for path in self.logs.glob("*.log")}
-        found["Valkey"] = in_redis(self.service).decode("utf-8", "replace")
-        found["Flower"] = self.tasks.get("/api/tasks").raise_for_status().text + self.tasks.get("/tasks").text
-        found["process list"] = command_lines()
-        return found | {f"table {name}": text for name, text in in_database(self.service).items()}
+        """Every place with its content."""
+        texts = {f"answer {number}": text for number, text in enumerate(self.responses)}
+        texts |= {path.name: path.read_text() for path in self.logs.glob("*.log")}
+        texts["Valkey"] = in_redis(self.service).decode("utf-8", "replace")
+        texts["Flower"] = self.tasks.get("/api/tasks").raise_for_status().text + self.tasks.get("/tasks").text
+        texts["process list"] = command_lines()
+        return texts | {f"table {name}": text for name, text in in_database(self.service).items()}
 
 
 def seen_in(places: dict[str, str], never: set[str], *, kept: set[str]) -> set[str]:
-    """Where one of the secrets stands. What is `kept` may stand in a table: without a link's signature no worker
-    could fetch it."""
+    """Where one of the secrets appears.
+
+    `kept` secrets may be in a table: without a link's signature no worker could fetch it.
+    """
     return {
         place
         for place, text in places.items()
@@ -192,9 +194,9 @@ def seen_in(places: dict[str, str], never: set[str], *, kept: set[str]) -> set[s
 
 
 def planted(scene: Scene, secret: str) -> Iterator[str]:
-    """Leaks of a secret that we make ourselves, one after the other; yields the place."""
-    scene.said.append(f'{{"detail": "the key {secret} is wrong"}}')
-    yield f"answer {len(scene.said) - 1}"
+    """Deliberate leaks of a secret, one after the other; yields the place."""
+    scene.responses.append(f'{{"detail": "the key {secret} is wrong"}}')
+    yield f"answer {len(scene.responses) - 1}"
     with (scene.logs / "worker.log").open("a") as log:
         log.write(f'{{"event": "request", "key": "{secret}"}}\n')
     yield "worker.log"
@@ -220,15 +222,15 @@ def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatc
     with fresh_service(postgres, tmp_path, **changes, **given) as service:
         port = free_port()
         flower = service.start(
-            "flower", "celery", "-A", "common.queue", "flower", "--address=127.0.0.1", f"--port={port}"
+            "flower", "celery", "-A", "common.flower", "flower", "--address=127.0.0.1", f"--port={port}"
         )
         tasks = httpx.Client(base_url=f"http://127.0.0.1:{port}", auth=("flower", flower_password), trust_env=False)
         wait_until(lambda: _answers(tasks), [flower], 90, "Flower did not answer")
         service.lose_all_messages()
-        shown_once, said = with_credentials(service, given)
-        said += bodies(service, given, link, spoken)
+        shown_once, responses = with_credentials(service, given)
+        responses += bodies(service, given, link, spoken)
         never = told_apart(service, given, [*spoken, *shown_once, flower_password])
-        scene = Scene(service, tasks, tmp_path / "logs", said)
+        scene = Scene(service, tasks, tmp_path / "logs", responses)
         places = scene.places()
         assert {"api.log", "worker.log", "light.log", "beat.log", "flower.log", "table jobs"} <= set(places)
         assert "request" in places["api.log"]
@@ -238,9 +240,9 @@ def test_secrets_are_seen_nowhere(postgres: Postgres, tmp_path: Path, monkeypatc
         assert seen_in(places, never, kept={spoken[2]}) == set()
         # And now with leaks of our own, so that the search is known to find what is there.
         for number, place in enumerate(planted(scene, secret := next(iter(never - {spoken[2]}))), start=1):
-            found = seen_in(scene.places(), {secret}, kept=set())
-            assert place in found
-            assert len(found) == number
+            seen_places = seen_in(scene.places(), {secret}, kept=set())
+            assert place in seen_places
+            assert len(seen_places) == number
         tasks.close()
 
 

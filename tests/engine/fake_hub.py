@@ -19,7 +19,7 @@ COMMIT = "c0ffee" + "0" * 34
 
 @dataclass
 class Faults:
-    """What goes wrong, by the name of a file."""
+    """Faults by file name."""
 
     broken_after: dict[str, int] = field(default_factory=dict)
     """The connection ends after so many bytes, once."""
@@ -35,7 +35,7 @@ class Faults:
 
 @dataclass
 class Request:
-    """A request for a file, as it came: the first byte that was asked for and the client's port."""
+    """A received request for a file: the first requested byte and the client's port."""
 
     hub: str
     repository: str
@@ -53,7 +53,7 @@ class FakeHub:
         self.lock = threading.Lock()
         self.url = ""
 
-    def asked(self, name: str) -> list[Request]:
+    def requests_for(self, name: str) -> list[Request]:
         """The requests for a file, of whatever repository."""
         with self.lock:
             return [request for request in self.requests if request.name == name]

@@ -73,7 +73,7 @@ UNTOLD_MS = {
 
 @dataclass(frozen=True)
 class Sound:
-    """What came of a file."""
+    """The result of decoding a file."""
 
     samples: npt.NDArray[np.int16]
     warnings: tuple[RecordingWarning, ...]
@@ -103,13 +103,13 @@ def onsets(samples: npt.NDArray[np.float64], rate: int = SAMPLE_RATE) -> list[in
     step = rate // 200
     levels = np.abs(samples[: len(samples) // step * step]).reshape(-1, step).max(1)
     loud = levels > 0.3 * levels.max()
-    found: list[int] = []
+    beeps_ms: list[int] = []
     last = -1000
     for index in np.flatnonzero(loud):
         if index * 5 - last > 150:
-            found.append(int(index) * 5)
+            beeps_ms.append(int(index) * 5)
         last = int(index) * 5
-    return found
+    return beeps_ms
 
 
 def ffmpeg(*arguments: str | Path) -> None:
@@ -119,18 +119,18 @@ def ffmpeg(*arguments: str | Path) -> None:
 
 
 def beeping(path: Path, *options: str | Path, before: tuple[str, ...] = (), sound: str = BEEPS) -> Path:
-    """A file of beeps; `before` stands before the input."""
+    """A file of beeps; `before` are ffmpeg's options before the input."""
     ffmpeg(*before, "-f", "lavfi", "-i", sound, *options, path)
     return path
 
 
-def heard(path: Path, *, channels: str = "mix", track: str = "default", block: int = 16_000) -> Sound:
+def decode(path: Path, *, channels: str = "mix", track: str = "default", block: int = 16_000) -> Sound:
     """The whole of a file."""
     with AudioReader(path, limits=LIMITS, channels=channels, track=track) as reader:
         samples = np.concatenate(list(reader.blocks(block)), axis=1)
         return Sound(samples, reader.warnings, reader.tracks)
 
 
-def near(found: list[int], wanted: tuple[int, ...] | list[int], tolerance_ms: int = 50) -> bool:
+def near(actual: list[int], wanted: tuple[int, ...] | list[int], tolerance_ms: int = 50) -> bool:
     """Whether all are there, and near enough."""
-    return len(found) == len(wanted) and all(abs(a - b) <= tolerance_ms for a, b in zip(found, wanted, strict=True))
+    return len(actual) == len(wanted) and all(abs(a - b) <= tolerance_ms for a, b in zip(actual, wanted, strict=True))

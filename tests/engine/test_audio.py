@@ -1,4 +1,4 @@
-"""Decoding with the real ffmpeg: formats, lengths, refusals, limits, and what is left behind."""
+"""Decoding: formats, lengths, refusals, limits, and leftovers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import struct
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -30,6 +31,8 @@ from common.errors import (
 from tests.waiting import until
 from training import speech
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
+from worker.engine.decoding import process
+from worker.engine.decoding.process import Child, Order
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
 LIMITS = DecodeLimits(max_duration_ms=None, cpu_seconds=60, memory_bytes=1 << 30, idle_timeout_seconds=20.0)
@@ -58,9 +61,9 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def similarity(found: Block, expected: Block) -> float:
+def similarity(actual: Block, expected: Block) -> float:
     """Best correlation of the 10 ms envelopes over shifts up to 100 ms, which codecs and resampling cause."""
-    left, right = (np.abs(one[0, : one.shape[1] // 160 * 160].astype(float)) for one in (found, expected))
+    left, right = (np.abs(one[0, : one.shape[1] // 160 * 160].astype(float)) for one in (actual, expected))
     left, right = left.reshape(-1, 160).mean(1), right.reshape(-1, 160).mean(1)
     size = min(len(left), len(right)) - 20
     return max(float(np.corrcoef(left[shift : shift + size], right[10 : 10 + size])[0, 1]) for shift in range(21))
@@ -99,10 +102,10 @@ def test_formats(suffix: str, options: list[str], spoken: Path, tmp_path: Path) 
     path = tmp_path / f"file.{suffix}"
     ffmpeg("-i", spoken, *options, path)
     expected = read(spoken)
-    found = read(path)
-    assert found.dtype == np.int16
-    assert abs(found.shape[1] - expected.shape[1]) < 0.15 * SAMPLE_RATE
-    assert similarity(found, expected) > 0.9
+    block = read(path)
+    assert block.dtype == np.int16
+    assert abs(block.shape[1] - expected.shape[1]) < 0.15 * SAMPLE_RATE
+    assert similarity(block, expected) > 0.9
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm", "avi", "mov", "flv"])
@@ -146,21 +149,21 @@ def _stereo(spoken: Path, path: Path) -> None:
 def test_split_channels(suffix: str, spoken: Path, tmp_path: Path) -> None:
     path = tmp_path / f"stereo.{suffix}"
     _stereo(spoken, path)
-    found = read(path, split=True)
-    assert found.shape[0] == 2
-    assert similarity(found[:1], read(spoken)) > 0.95
-    assert similarity(found[1:, 8000:], read(spoken)) > 0.95
+    block = read(path, split=True)
+    assert block.shape[0] == 2
+    assert similarity(block[:1], read(spoken)) > 0.95
+    assert similarity(block[1:, 8000:], read(spoken)) > 0.95
     if suffix == "wav":
         mixed = read(path)
         assert mixed.shape[0] == 1
-        assert np.abs(mixed[0].astype(int) - found.astype(int).sum(0) // 2).max() <= 1
+        assert np.abs(mixed[0].astype(int) - block.astype(int).sum(0) // 2).max() <= 1
 
 
 def test_six_channels_are_split(spoken: Path, tmp_path: Path) -> None:
     path = tmp_path / "six.wav"
     ffmpeg("-i", spoken, "-af", "pan=6c|c0=0*c0|c1=0*c0|c2=0*c0|c3=0*c0|c4=0*c0|c5=c0", path)
-    found = read(path, split=True)
-    assert [bool(channel.any()) for channel in found] == [False] * 5 + [True]
+    block = read(path, split=True)
+    assert [bool(channel.any()) for channel in block] == [False] * 5 + [True]
 
 
 @pytest.mark.parametrize("name", ["file.mp3", "file.txt", "file", "file.m3u8", "-i", "concat:file.wav", "a b'c.wav"])
@@ -380,14 +383,47 @@ def test_memory_is_limited(spoken: Path) -> None:
         read(spoken, limits=limits)
 
 
-def test_a_child_that_says_nothing_is_ended(spoken: Path, tmp_path: Path) -> None:
+@contextmanager
+def child_of(path: Path) -> Iterator[tuple[Child, Iterator[tuple[bytes, bytes]]]]:
+    """A decoding process that has started and sent its first message, on a machine of any speed."""
+    with path.open("rb", buffering=0) as file:
+        child = Child(file, Order("pcm"), cpu_seconds=60, memory_bytes=1 << 30, idle_seconds=120.0)
+    try:
+        messages = child.messages()
+        next(messages)
+        yield child, messages
+    finally:
+        child.close()
+
+
+def test_a_child_that_waits_without_end_is_ended_as_stalled(spoken: Path, tmp_path: Path) -> None:
     long = tmp_path / "long.wav"
     ffmpeg("-stream_loop", "200", "-i", spoken, long)
-    with AudioReader(long, limits=replace(LIMITS, idle_timeout_seconds=10)) as reader:
-        os.kill(reader.pid, signal.SIGSTOP)
+    with child_of(long) as (child, messages):
+        os.kill(child.pid, signal.SIGSTOP)
+        child.idle_seconds = 0.1
         with pytest.raises(DecodeStalled):
-            list(reader.blocks(16_000))
-    assert not _alive(reader.pid)
+            list(messages)
+    assert not _alive(child.pid)
+
+
+ENDLESS = """
+import os
+os.write(1, b"H" + (2).to_bytes(4, "little") + b"{}")
+while True: pass
+"""
+
+
+def test_a_child_that_computes_without_end_is_ended_as_too_expensive(
+    spoken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program replaces a decoder that a file keeps busy; everything else is real."""
+    monkeypatch.setattr(process, "_LAUNCHER", ENDLESS)
+    with child_of(spoken) as (child, messages):
+        child.idle_seconds = 0.1
+        with pytest.raises(DecodeLimit, match="at work"):
+            list(messages)
+    assert not _alive(child.pid)
 
 
 def test_a_file_with_endless_complaints_does_not_block(spoken: Path, tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_a_ratio_compares_the_runs_of_a_round() -> None:
     def runs(*walls: float) -> list[Run]:
         return [Run(wall, 1.0, 0.0, None, 0, [], {}) for wall in walls]
 
-    found = ratio(runs(10, 30, 12), runs(5, 10, 4))
-    assert found is not None
-    assert (found.median, found.least, found.most) == (3.0, 2.0, 3.0)
+    result = ratio(runs(10, 30, 12), runs(5, 10, 4))
+    assert result is not None
+    assert (result.median, result.least, result.most) == (3.0, 2.0, 3.0)
     assert ratio(runs(1), None) is None

@@ -27,6 +27,23 @@ def test_results_take_their_place_in_a_page(tmp_path: Path) -> None:
     assert filled(made, tmp_path) == made
 
 
+def test_a_page_leaves_out_details_and_what_was_not_measured(tmp_path: Path) -> None:
+    report = Report("trial", {"machine": "this", "took": "9 s"}, warmup="none")
+    whole = report.table("Whole pipeline", Column("who"), Column("wall", digits=1), Column("gpu"), Column("padding"))
+    whole.add(who="ours", wall=2.0, padding=1.5)
+    report.table("Time per stage", Column("who"), Column("encoder")).add(who="ours", encoder=7.0)
+    report.bar("ratio", 1.5, bar=1.7)
+    report.bar("ratio_by_cpu", 1.25)
+    report.write(tmp_path)
+    made = filled("<!-- results trial -->\n<!-- end -->\n", tmp_path)
+    assert "| who | wall |\n| --- | ---: |\n| ours | 2.0 |" in made
+    assert "Time per stage" not in made
+    assert "- machine: this" in made
+    assert "took" not in made
+    assert "`ratio`" in made
+    assert "`ratio_by_cpu`" not in made
+
+
 @pytest.mark.parametrize("path", [PAGE, SIZING], ids=lambda path: path.name)
 def test_the_pages_show_the_results_that_are_stored(path: Path) -> None:
     page = path.read_text("utf-8")

@@ -74,10 +74,10 @@ def test_every_contender_runs_with_what_is_there(bare_machine: dict[str, str], t
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    said = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
-    assert said["ours"] == said["funasr"]
-    assert len(said["ours"]) > 10
-    assert said["vad"] == said["speech"] == "True"
+    lines = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    assert lines["ours"] == lines["funasr"]
+    assert len(lines["ours"]) > 10
+    assert lines["vad"] == lines["speech"] == "True"
 
 
 def test_the_first_part_is_written_by_the_command(bare_machine: dict[str, str], tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_part_measured_again_leaves_the_other_parts_with_their_conditions(tmp_
     later.bar("overhead", 0.01, bar=0.05, at_most=True)
     content = json.loads(later.write(tmp_path, keep=True).read_text("utf-8"))
     assert (content["ratio"], content["overhead"]) == (1.8, 0.01)
-    audio = [told["audio"] for told in content["conditions"]]
+    audio = [conditions["audio"] for conditions in content["conditions"]]
     assert audio == ["10 min", "1 h"]
     assert content["bars"]["ratio"]["conditions"] == 0
     assert content["bars"]["overhead"] == {"bar": 0.05, "at_most": True, "held": True, "conditions": 1}

@@ -21,8 +21,8 @@ def test_a_random_file_depends_on_its_number_alone() -> None:
     files = [random_file(number) for number in range(6)]
     assert np.array_equal(random_file(3).samples, files[3].samples)
     assert all(1 <= len(file.samples) / audio.SAMPLE_RATE <= 60 for file in files)
-    assert any(file.said for file in files)
-    assert any(file.said is None for file in files)
+    assert any(file.script for file in files)
+    assert any(file.script is None for file in files)
 
 
 def test_the_vocabularies_have_the_size_of_the_production_model() -> None:

@@ -82,9 +82,9 @@ def test_running_out_of_memory_while_trying_ends_the_growth(device: FakeDevice) 
 def test_the_model_is_found_again_and_never_negative() -> None:
     true = MemoryModel(5e6, 3e5, 2e4)
     trials = [Trial(n, s, 1.0, true.bytes(n * s, s)) for n, s in ((4, 5.0), (16, 5.0), (4, 30.0), (64, 5.0))]
-    found = fit(trials)
+    fitted = fit(trials)
     np.testing.assert_allclose(
-        [found.base, found.linear, found.square], [true.base, true.linear, true.square], rtol=1e-6
+        [fitted.base, fitted.linear, fitted.square], [true.base, true.linear, true.square], rtol=1e-6
     )
     shrinking = [Trial(4, 5.0, 1.0, 100.0), Trial(8, 5.0, 1.0, 50.0)]
     assert min(fit(shrinking).base, fit(shrinking).linear, fit(shrinking).square) >= 0

@@ -25,7 +25,8 @@ def copied(demo_bundle: Path, tmp_path: Path) -> Path:
 
 def test_shipped_definitions_are_pinned() -> None:
     large = bundle_spec("paraformer-large-zh")
-    assert {sources[0].revision for sources in large.sources.values()} == {"v2.0.4"}
+    revisions = {part: sources[0].revision for part, sources in large.sources.items()}
+    assert revisions == {"asr": "v2.0.4", "vad": "v2.0.4", "punc": "v2.0.4", "spk": "v2.0.2"}
     assert "vocab272727" in large.sources["punc"][0].repository
     default = bundle_spec("paraformer-zh")
     assert "seaco" in default.sources["asr"][0].repository
@@ -53,10 +54,10 @@ def test_locate_names_every_missing_file(copied: Path) -> None:
 def test_an_operator_adds_a_bundle_by_a_file(copied: Path) -> None:
     (copied.parent / "house.toml").write_text('name = "house"\nlanguages = ["ZH"]\nhotwords = true\n')
     copied.rename(copied.parent / "house")
-    found = locate(bundle_spec("house", copied.parent), copied.parent)
-    assert found.name == "house"
-    assert found.card.languages == ("zh",)
-    assert found.card.hotwords
+    bundle = locate(bundle_spec("house", copied.parent), copied.parent)
+    assert bundle.name == "house"
+    assert bundle.card.languages == ("zh",)
+    assert bundle.card.hotwords
 
 
 def test_revision_follows_the_content(copied: Path) -> None:

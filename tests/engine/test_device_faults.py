@@ -1,4 +1,4 @@
-"""Out of memory, a lost device, a device that hangs: what becomes of the work and of who waits for it."""
+"""Out of memory, a lost device, a hanging device: what happens to the work and to its callers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from worker.engine.device.torch_faults import is_out_of_memory, torch_fault_rule
 
 
 class Memory:
-    """A device's memory of so many seconds of audio, which is free again when nobody refers to what lies in it."""
+    """Device memory for a number of seconds of audio, freed when nothing refers to it any more."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self.used = 0.0
         self.batches: list[list[float]] = []
-        self.asked = 0
+        self.calls = 0
 
     def run(self, items: list[float]) -> list[float]:
-        self.asked += 1
+        self.calls += 1
         held = Tensor(self, max(items) * len(items))
         if self.used > self.seconds:
             raise MemoryError
@@ -66,7 +66,7 @@ def make() -> Iterator[Callable[..., Batcher[float, float]]]:
 
 
 def queued(batcher: Any, count: int, seconds: float) -> list[Any]:
-    """So many segments that are queued together, because the device's thread is busy with a call meanwhile."""
+    """That many segments queued together, because the device's thread is busy with a call."""
     entered, free = threading.Event(), threading.Event()
 
     def busy(arguments: list[int]) -> list[int]:
@@ -155,12 +155,12 @@ def test_a_single_segment_or_call_is_tried_again(make: Callable[..., Any]) -> No
 
 
 def test_a_lost_device_is_told_to_everybody_and_once_to_the_process(make: Callable[..., Any]) -> None:
-    told: list[DeviceLost] = []
+    lost: list[DeviceLost] = []
 
     def run(items: list[float]) -> list[float]:
         raise Sticky(f"CUDA error: an illegal memory access ({len(items)})")
 
-    batcher = make(run, budget=8.0, on_lost=told.append, faults=STICKY)
+    batcher = make(run, budget=8.0, on_lost=lost.append, faults=STICKY)
     for future in queued(batcher, 10, 4.0):
         with pytest.raises(DeviceLost):
             future.result(60)
@@ -168,10 +168,8 @@ def test_a_lost_device_is_told_to_everybody_and_once_to_the_process(make: Callab
         batcher.submit("later", 1.0, 1.0)
     with pytest.raises(DeviceLost):
         batcher.call(lambda arguments: arguments, 1)
-    assert [str(error) for error in told] == [
-        "The device does not work any more: CUDA error: an illegal memory access (2)"
-    ]
-    assert isinstance(told[0].__cause__, Sticky)
+    assert [str(error) for error in lost] == ["The device no longer works: CUDA error: an illegal memory access (2)"]
+    assert isinstance(lost[0].__cause__, Sticky)
 
 
 def test_an_error_that_is_not_sticky_stays_with_its_segment(make: Callable[..., Any]) -> None:
@@ -180,58 +178,58 @@ def test_an_error_that_is_not_sticky_stays_with_its_segment(make: Callable[..., 
             raise RuntimeError("this one")
         return items
 
-    told: list[DeviceLost] = []
-    batcher = make(run, on_lost=told.append, faults=STICKY)
+    lost: list[DeviceLost] = []
+    batcher = make(run, on_lost=lost.append, faults=STICKY)
     bad, good = batcher.submit("a", 3.0, 3.0), batcher.submit("b", 4.0, 4.0)
     with pytest.raises(RuntimeError, match="this one"):
         bad.result(60)
     assert good.result(60) == 4.0
-    assert told == []
+    assert lost == []
 
 
 @pytest.mark.parametrize("kind", ["segment", "call"])
 def test_a_call_that_hangs_is_noticed(make: Callable[..., Any], kind: str) -> None:
-    told: list[DeviceLost] = []
+    lost: list[DeviceLost] = []
     free = threading.Event()
 
     def hang(items: list[float]) -> list[float]:
         free.wait(120)
         return items
 
-    batcher = make(hang, on_lost=told.append, hang_seconds=0.2, watchdog_seconds=0.02)
+    batcher = make(hang, on_lost=lost.append, hang_seconds=0.2, watchdog_seconds=0.02)
     try:
         with pytest.raises(DeviceLost, match="has not ended"):
             batcher.call(hang, 1.0) if kind == "call" else batcher.submit("job", 1.0, 1.0).result(60)
-        assert len(told) == 1
+        assert len(lost) == 1
         batcher.close()  # does not wait for the thread that hangs
     finally:
         free.set()
 
 
 def test_many_calls_that_end_are_not_a_hang(make: Callable[..., Any]) -> None:
-    told: list[DeviceLost] = []
+    lost: list[DeviceLost] = []
     pause = threading.Event()
 
     def slow(items: list[float]) -> list[float]:
         pause.wait(0.01)
         return items
 
-    batcher = make(slow, on_lost=told.append, hang_seconds=60.0, watchdog_seconds=0.001)
+    batcher = make(slow, on_lost=lost.append, hang_seconds=60.0, watchdog_seconds=0.001)
     assert [batcher.call(slow, number) for number in range(50)] == list(range(50))
-    assert told == []
+    assert lost == []
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_that_dies_leaves_nobody_waiting(make: Callable[..., Any]) -> None:
-    told: list[DeviceLost] = []
+    lost: list[DeviceLost] = []
 
     def die(_items: list[float]) -> list[float]:
         raise KeyboardInterrupt
 
-    batcher = make(die, on_lost=told.append)
+    batcher = make(die, on_lost=lost.append)
     with pytest.raises(DeviceLost, match="KeyboardInterrupt"):
         batcher.submit("job", 1.0, 1.0).result(60)
-    assert len(told) == 1
+    assert len(lost) == 1
 
 
 def test_the_lines_of_an_error_stay_for_the_log() -> None:

@@ -31,8 +31,8 @@ def recording() -> Int16:
 def funasr_features(samples: Int16, **options: object) -> torch.Tensor:
     frontend = WavFrontend(dither=0.0, **options)
     wave = torch.from_numpy(samples.astype(np.float32) / 32_768)[None]
-    found: torch.Tensor = frontend(wave, torch.tensor([len(samples)]))[0][0]
-    return found
+    features: torch.Tensor = frontend(wave, torch.tensor([len(samples)]))[0][0]
+    return features
 
 
 def random_cuts(count: int) -> list[Int16]:
@@ -45,11 +45,11 @@ def random_cuts(count: int) -> list[Int16]:
 
 def test_log_mel_energies_are_kaldis() -> None:
     wave = torch.from_numpy(recording().astype(np.float32))
-    found = fbank(wave[None], torch.tensor([len(wave)]))[0]
+    actual = fbank(wave[None], torch.tensor([len(wave)]))[0]
     expected = funasr_features(recording())
-    assert found.shape == expected.shape
+    assert actual.shape == expected.shape
     # Cells 90 dB below their frame's loudest are rounding noise of the float32 FFT, in Kaldi's as in ours.
-    error, depth = (found - expected).abs(), expected.amax(1, keepdim=True) - expected
+    error, depth = (actual - expected).abs(), expected.amax(1, keepdim=True) - expected
     assert float(error[depth < 18].max()) < 1e-3
     assert float(error.max()) < 5e-3
     assert float((error < 1e-3).float().mean()) > 0.99999
@@ -66,16 +66,16 @@ def test_odd_signals(kind: str) -> None:
         "one": generator.integers(-1, 2, 8000),
     }
     samples = signals[kind].astype(np.int16)
-    found, _ = AsrFrontend(None, m=1, n=1)([samples])
-    assert float((found[0] - funasr_features(samples)).abs().max()) < 1e-3
+    actual, _ = AsrFrontend(None, m=1, n=1)([samples])
+    assert float((actual[0] - funasr_features(samples)).abs().max()) < 1e-3
 
 
 def test_asr_features_are_funasrs_for_every_segment_of_a_batch() -> None:
     segments = [*random_cuts(40), recording()[:300], recording()[:400]]
     cmvn = MODELS / "asr" / "am.mvn"
-    found, lengths = AsrFrontend(load_cmvn(cmvn))(segments)
-    assert found.dtype == torch.float32
-    for segment, item, length in zip(segments, found, lengths.tolist(), strict=True):
+    actual, lengths = AsrFrontend(load_cmvn(cmvn))(segments)
+    assert actual.dtype == torch.float32
+    for segment, item, length in zip(segments, actual, lengths.tolist(), strict=True):
         expected = funasr_features(segment, cmvn_file=str(cmvn), lfr_m=7, lfr_n=6)
         assert length == len(expected)
         assert float((item[:length] - expected).abs().max()) < 1e-3
@@ -96,8 +96,8 @@ def test_batched_fbank_is_padded_with_zeros_and_equal_to_each_alone() -> None:
     waves = torch.zeros(4, 16_000)
     for wave, length in zip(waves, lengths, strict=True):
         wave[:length] = torch.from_numpy(recording()[20_000 : 20_000 + length].astype(np.float32))
-    found = fbank(waves, torch.tensor(lengths))
-    for item, wave, length in zip(found, waves, lengths, strict=True):
+    actual = fbank(waves, torch.tensor(lengths))
+    for item, wave, length in zip(actual, waves, lengths, strict=True):
         count = frame_count(length)
         alone = fbank(wave[None, :length], torch.tensor([length]))[0]
         assert torch.equal(item[:count], alone)
@@ -109,8 +109,8 @@ def test_stacking_is_funasrs_at_every_length(m: int, n: int) -> None:
     for frames in range(1, 40):
         samples = recording()[50_000 : 50_000 + 400 + 160 * (frames - 1)]
         plain = funasr_features(samples)
-        found, counts = lfr(plain[None], torch.tensor([frames]), m, n)
-        assert torch.equal(found[0, : int(counts[0])], funasr_features(samples, lfr_m=m, lfr_n=n))
+        stacked, counts = lfr(plain[None], torch.tensor([frames]), m, n)
+        assert torch.equal(stacked[0, : int(counts[0])], funasr_features(samples, lfr_m=m, lfr_n=n))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -130,9 +130,9 @@ def test_a_stream_of_blocks_gives_what_funasrs_online_frontend_gives(seed: int) 
         stream.restore(saved)
     parts.append(stream.accept(np.zeros(0, np.int16), final=True))
     assert torch.equal(torch.cat(parts), FeatureStream(5).accept(samples, final=True))
-    found = load_cmvn(cmvn).apply(torch.cat(parts))
-    assert found.shape == expected.shape
-    assert float((found - expected).abs().max()) < 1e-3
+    actual = load_cmvn(cmvn).apply(torch.cat(parts))
+    assert actual.shape == expected.shape
+    assert float((actual - expected).abs().max()) < 1e-3
 
 
 def test_float_and_int16_samples_give_the_same() -> None:
@@ -142,8 +142,8 @@ def test_float_and_int16_samples_give_the_same() -> None:
 
 
 def test_no_segments() -> None:
-    found, lengths = AsrFrontend(None)([])
-    assert found.shape == (0, 0, 560)
+    actual, lengths = AsrFrontend(None)([])
+    assert actual.shape == (0, 0, 560)
     assert lengths.shape == (0,)
 
 

@@ -1,4 +1,4 @@
-"""What runs on a GPU, here on the CPU: padded networks, one thread for every call, and 16-bit arithmetic."""
+"""The GPU code paths, here on the CPU: padded networks, one thread for every call, and 16-bit arithmetic."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ def test_the_text_is_that_of_the_cpu(
     stops = [None, 400_000, None, 250_000]
     try:
         with ThreadPoolExecutor(4) as threads:
-            found = [text(each) for each in threads.map(lambda *job: run(engine, *job), recordings, stops)]
+            texts = [text(each) for each in threads.map(lambda *job: run(engine, *job), recordings, stops)]
         assert engine.stats().device_calls > 4  # VAD and punctuation go through the device's thread
     finally:
         engine.close()
     assert min(map(len, cpu_texts)) > 50
     if precision == "fp32":
-        assert found == cpu_texts
+        assert texts == cpu_texts
     else:  # the rate of difference is measured by `python -m bench.gpu`; here the arithmetic must work at all
-        for ours, expected in zip(found, cpu_texts, strict=True):
+        for ours, expected in zip(texts, cpu_texts, strict=True):
             assert SequenceMatcher(None, ours, expected, autojunk=False).ratio() > 0.97
 
 
@@ -101,8 +101,8 @@ def test_a_lost_device_ends_all_streams_and_is_told_once(
         "worker.engine.engine.torch_fault_rules", lambda _device: FaultRules(is_lost=lambda error: "CUDA" in str(error))
     )
     engine = gpu_engine(demo_bundle)
-    told: list[DeviceLost] = []
-    engine.on_device_lost(told.append)
+    lost: list[DeviceLost] = []
+    engine.on_device_lost(lost.append)
 
     def fail(*_arguments: object) -> None:
         raise RuntimeError("CUDA error: an illegal memory access was encountered")
@@ -118,7 +118,7 @@ def test_a_lost_device_ends_all_streams_and_is_told_once(
         other.accept(recordings[1])
         other.finish()
     assert engine.lost
-    assert len(told) == 1
-    engine.on_device_lost(told.append)  # late, and told at once
-    assert len(told) == 2
+    assert len(lost) == 1
+    engine.on_device_lost(lost.append)  # late, and reported at once
+    assert len(lost) == 2
     engine.close()

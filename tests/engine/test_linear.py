@@ -29,10 +29,10 @@ def test_a_loud_row_makes_no_other_row_coarser() -> None:
     torch.manual_seed(7)
     rows = torch.cat([torch.randn(5, 64), 1000 * torch.randn(1, 64)])
     layer = torch.nn.Linear(64, 48)
-    exact, found = layer(rows), Int8Linear(layer)(quantised(rows))
-    error = (found - exact).norm(dim=1) / exact.norm(dim=1)
+    exact, approximate = layer(rows), Int8Linear(layer)(quantised(rows))
+    error = (approximate - exact).norm(dim=1) / exact.norm(dim=1)
     assert error.max() < LARGEST_ERROR[max_magnitude()]
-    np.testing.assert_array_equal(found[:5].numpy(), Int8Linear(layer)(quantised(rows[:5])).numpy())
+    np.testing.assert_array_equal(approximate[:5].numpy(), Int8Linear(layer)(quantised(rows[:5])).numpy())
 
 
 def test_products_of_the_largest_values_are_exact() -> None:
@@ -67,9 +67,9 @@ def test_a_processor_that_multiplies_wrongly_is_refused(monkeypatch: pytest.Monk
 @pytest.mark.skipif(WITH_AVX2, reason="this is the child process")
 def test_the_same_on_a_processor_with_avx2_only() -> None:
     """oneDNN and torch read these variables once, when they are loaded; so the tests run again in a child."""
-    asked = [sys.executable, "-m", "pytest", __file__, "-q", "-rs", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", __file__, "-q", "-rs", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        asked,
+        command,
         env=os.environ | AVX2,
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections import Counter, namedtuple
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from common.errors import ConfigurationError, ModelUnavailable
 from tests.engine.fake_hub import COMMIT, FakeHub, fake_hub
+from tests.waiting import until
 from worker.engine.bundles import files
 from worker.engine.bundles.bundles import BundlePaths, locate
 from worker.engine.bundles.definitions import PARTS, BundleSpec, bundle_spec
@@ -47,9 +47,11 @@ def models_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def get(hub: FakeHub, models_dir: Path, *hubs: str, said: list[str] | None = None, mirrors: str = "") -> BundlePaths:
+def get(
+    hub: FakeHub, models_dir: Path, *hubs: str, messages: list[str] | None = None, mirrors: str = ""
+) -> BundlePaths:
     spec: BundleSpec = bundle_spec(NAME, models_dir)
-    say = (said if said is not None else []).append
+    say = (messages if messages is not None else []).append
     return download(spec, hubs or ("modelscope",), models_dir, HubAccess(hub.url, hub.url), say, mirrors)
 
 
@@ -65,13 +67,13 @@ def same(hub: FakeHub, paths: BundlePaths) -> bool:
 
 
 def test_a_download_is_whole_and_stamped(hub: FakeHub, models_dir: Path) -> None:
-    said: list[str] = []
-    paths = get(hub, models_dir, said=said)
+    messages: list[str] = []
+    paths = get(hub, models_dir, messages=messages)
     assert same(hub, paths)
     assert paths.revision == "v1"
     assert paths.card.languages == ("zh",)
-    assert [line for line in said if "ModelScope" in line] == said
-    assert len(said) == 3
+    assert [line for line in messages if "ModelScope" in line] == messages
+    assert len(messages) == 3
     manifest = json.loads((paths.asr / ".files.json").read_text())
     weights = (paths.asr / "model.pt").read_bytes()
     assert manifest["model.pt"] == {"size": len(weights), "sha256": hashlib.sha256(weights).hexdigest()}
@@ -89,24 +91,24 @@ def test_hugging_face_gives_the_commit(hub: FakeHub, models_dir: Path) -> None:
     assert paths.revision == COMMIT
     shutil.rmtree(paths.asr.parent)
     again = get(hub, models_dir, "huggingface", mirrors="asr=org/asr@main,vad=org/vad@main,punc=org/punc@main")
-    assert again.revision == COMMIT  # a branch is resolved, and its commit downloaded and told
+    assert again.revision == COMMIT  # a branch is resolved, and its commit downloaded and reported
 
 
 @pytest.mark.parametrize("stop", [0, 1, 1000, 200_000])
 def test_a_broken_download_is_continued(hub: FakeHub, models_dir: Path, stop: int) -> None:
     hub.faults.broken_after["model.pt"] = stop
     assert same(hub, get(hub, models_dir))
-    first, second = hub.asked("model.pt")[:2]
+    first, second = hub.requests_for("model.pt")[:2]
     assert (first.begun, second.begun) == (0, stop)
 
 
 def test_a_wrong_file_is_named_and_never_stands_in_its_place(hub: FakeHub, models_dir: Path) -> None:
     hub.faults.wrong.add("model.pt")
-    with pytest.raises(ModelUnavailable, match=r"model\.pt: its sha256 is [0-9a-f]{64} instead of") as told:
+    with pytest.raises(ModelUnavailable, match=r"model\.pt: its sha256 is [0-9a-f]{64} instead of") as raised:
         get(hub, models_dir)
-    assert "asr from ModelScope, org/asr at v1" in told.value.message
-    assert "by hand" in told.value.message
-    assert len(hub.asked("model.pt")) == files.TRIES
+    assert "asr from ModelScope, org/asr at v1" in raised.value.message
+    assert "by hand" in raised.value.message
+    assert len(hub.requests_for("model.pt")) == files.TRIES
     assert not (models_dir / NAME / "asr" / "model.pt").exists()
     with pytest.raises(ModelUnavailable, match=r"asr/model\.pt is missing"):
         locate(bundle_spec(NAME, models_dir), models_dir)
@@ -125,18 +127,18 @@ def test_a_missing_file_and_a_hub_that_is_away_lead_to_the_next_source(hub: Fake
         hub.faults.missing.add("am.mvn")
         get(hub, models_dir)
     hub.faults.missing.clear()
-    said: list[str] = []
+    messages: list[str] = []
     down = HubAccess("http://127.0.0.1:9", hub.url)
-    paths = download(bundle_spec(NAME, models_dir), ("modelscope", "huggingface"), models_dir, down, said.append)
+    paths = download(bundle_spec(NAME, models_dir), ("modelscope", "huggingface"), models_dir, down, messages.append)
     assert paths.revision == COMMIT
     assert same(hub, paths)
-    assert [line for line in said if "it cannot be reached" in line and "ModelScope" in line]
+    assert [line for line in messages if "it cannot be reached" in line and "ModelScope" in line]
     hub.faults.down = True
     shutil.rmtree(paths.asr.parent)
-    with pytest.raises(ModelUnavailable, match="HTTP 503") as told:
+    with pytest.raises(ModelUnavailable, match="HTTP 503") as raised:
         get(hub, models_dir, "modelscope", "huggingface")
-    assert "ModelScope" in told.value.message
-    assert "Hugging Face" in told.value.message
+    assert "ModelScope" in raised.value.message
+    assert "Hugging Face" in raised.value.message
 
 
 def test_a_source_that_fails_half_way_is_followed_by_the_next(hub: FakeHub, models_dir: Path, tmp_path: Path) -> None:
@@ -149,10 +151,10 @@ def test_a_source_that_fails_half_way_is_followed_by_the_next(hub: FakeHub, mode
     definition.write_text(
         definition.read_text().replace('revision = "v1"\n[vad.files]', 'revision = "v1"\n[vad.files]\n"extra" = {}', 1)
     )
-    said: list[str] = []
-    paths = get(hub, models_dir, "modelscope", "huggingface", said=said)
+    messages: list[str] = []
+    paths = get(hub, models_dir, "modelscope", "huggingface", messages=messages)
     assert paths.revision == f"{COMMIT}+v1"
-    assert [line for line in said if "extra: HTTP 404" in line]
+    assert [line for line in messages if "extra: HTTP 404" in line]
 
 
 def test_no_room_is_said_before(hub: FakeHub, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,10 +178,10 @@ def test_sizes_are_checked_at_every_start(hub: FakeHub, models_dir: Path) -> Non
 def test_two_processes_at_once_download_each_file_once(hub: FakeHub, models_dir: Path) -> None:
     hub.faults.slow_seconds = 0.05
     workers = [_process(hub, models_dir) for _ in range(3)]
-    told = [worker.communicate(timeout=300) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0, 0], told
-    assert {out.splitlines()[-1] for out, _ in told} == {"v1"}
-    assert sum("waiting for another process" in out for out, _ in told) == 2
+    outputs = [worker.communicate(timeout=300) for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0, 0], outputs
+    assert {out.splitlines()[-1] for out, _ in outputs} == {"v1"}
+    assert sum("waiting for another process" in out for out, _ in outputs) == 2
     times = Counter((request.repository, request.name) for request in hub.requests)
     assert set(times.values()) == {1}, times
     assert same(hub, locate(bundle_spec(NAME, models_dir), models_dir))
@@ -188,14 +190,13 @@ def test_two_processes_at_once_download_each_file_once(hub: FakeHub, models_dir:
 def test_a_killed_download_is_continued_by_the_next_process(hub: FakeHub, models_dir: Path) -> None:
     hub.faults.slow_seconds = 1.0
     killed = _process(hub, models_dir)
-    while not [path for path in models_dir.glob(f"{NAME}/asr/.model.pt.*.part") if path.stat().st_size]:
-        assert killed.poll() is None
-        time.sleep(0.01)
+    until(lambda: [path for path in models_dir.glob(f"{NAME}/asr/.model.pt.*.part") if path.stat().st_size])
+    assert killed.poll() is None
     killed.kill()
     killed.communicate()
     hub.faults.slow_seconds = 0.0
     assert same(hub, get(hub, models_dir))
-    assert hub.asked("model.pt")[1].begun > 0
+    assert hub.requests_for("model.pt")[1].begun > 0
 
 
 def _process(hub: FakeHub, models_dir: Path) -> subprocess.Popen[str]:
@@ -241,6 +242,6 @@ def test_mirrors_must_be_readable(hub: FakeHub, models_dir: Path, wrong: str) ->
 )
 def test_a_wrong_definition_is_named_with_its_reason(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "own.toml").write_text(line)
-    with pytest.raises(ConfigurationError, match=reason) as told:
+    with pytest.raises(ConfigurationError, match=reason) as raised:
         bundle_spec("demo-zh", tmp_path)
-    assert "own.toml" in told.value.message
+    assert "own.toml" in raised.value.message

@@ -36,8 +36,8 @@ def segments() -> list[Tensor]:
 
 
 def scores(networks: Any, segments: list[Tensor]) -> Scores:
-    found: Scores = networks(pad_sequence(segments, batch_first=True), torch.tensor([len(s) for s in segments]))
-    return found
+    scores: Scores = networks(pad_sequence(segments, batch_first=True), torch.tensor([len(s) for s in segments]))
+    return scores
 
 
 def test_fp32_equals_funasrs_modules_alone(model: Any, segments: list[Tensor]) -> None:

@@ -71,19 +71,19 @@ def run(
     resume: Part | None = None,
     signal: StopSignal | None = None,
     on_progress: Callable[[int, int | None], None] | None = None,
-    told: Told | None = None,
+    log: Told | None = None,
 ) -> Told:
-    told = told or Told()
+    log = log or Told()
 
     def progress(done: int, total: int | None) -> None:
-        told.progress.append((done, total))
+        log.progress.append((done, total))
         if on_progress:
             on_progress(done, total)
 
-    hooks = Hooks(told.parts.append, progress, signal or StopSignal())
+    hooks = Hooks(log.parts.append, progress, signal or StopSignal())
     request = Request("job", path, LIMITS, part_seconds, resume, channels="split" if split else "mix")
-    told.ending = transcribe(engine, request, hooks)
-    return told
+    log.ending = transcribe(engine, request, hooks)
+    return log
 
 
 def same(got: list[Sentence], wanted: list[Sentence]) -> bool:
@@ -181,12 +181,12 @@ def test_the_text_does_not_depend_on_the_parts(
     engine: Engine, mp3: Path, undisturbed: Told, part_seconds: float
 ) -> None:
     """At two seconds parts also end within words: no pause is as frequent."""
-    told = run(engine, mp3, part_seconds)
-    assert same(told.sentences, undisturbed.sentences)
-    assert (len(told.parts) == 0) == (part_seconds == WHOLE)
+    log = run(engine, mp3, part_seconds)
+    assert same(log.sentences, undisturbed.sentences)
+    assert (len(log.parts) == 0) == (part_seconds == WHOLE)
     if part_seconds == 2:
-        spoken = [(sentence.start_ms, sentence.end_ms) for sentence in told.sentences]
-        assert any(start < part.end_ms < end for part in told.parts for start, end in spoken)
+        spoken = [(sentence.start_ms, sentence.end_ms) for sentence in log.sentences]
+        assert any(start < part.end_ms < end for part in log.parts for start, end in spoken)
 
 
 def test_resuming_behind_any_part_gives_the_same_transcript(engine: Engine, mp3: Path, undisturbed: Told) -> None:
@@ -274,48 +274,48 @@ def test_progress_goes_up_and_stays_within_what_is_declared(undisturbed: Told) -
 def test_progress_knows_no_total_where_the_file_declares_none(
     engine: Engine, recording: Recording, tmp_path: Path
 ) -> None:
-    told = run(engine, write(recording.samples[: 20 * SAMPLE_RATE], tmp_path / "a.aac", "-f", "adts"))
-    assert {total for _, total in told.progress} == {None}
+    log = run(engine, write(recording.samples[: 20 * SAMPLE_RATE], tmp_path / "a.aac", "-f", "adts"))
+    assert {total for _, total in log.progress} == {None}
 
 
 def test_a_shutdown_commits_what_there_is_and_can_be_resumed(engine: Engine, mp3: Path, undisturbed: Told) -> None:
-    signal, told = StopSignal(), Told()
+    signal, log = StopSignal(), Told()
 
     def stop(done: int, _: int | None) -> None:
         if done > 50_000:
             signal.request(StopReason.SHUTDOWN)
 
     with pytest.raises(Stopped) as stopped:
-        run(engine, mp3, WHOLE, signal=signal, on_progress=stop, told=told)
+        run(engine, mp3, WHOLE, signal=signal, on_progress=stop, log=log)
     assert stopped.value.reason is StopReason.SHUTDOWN
-    assert len(told.parts) == 1
-    assert 50_000 < told.parts[0].end_ms < 50_000 + 2 * BLOCK_MS
-    resumed = run(engine, mp3, WHOLE, resume=told.parts[0])
-    assert same([*told.parts[0].sentences, *resumed.sentences], undisturbed.sentences)
+    assert len(log.parts) == 1
+    assert 50_000 < log.parts[0].end_ms < 50_000 + 2 * BLOCK_MS
+    resumed = run(engine, mp3, WHOLE, resume=log.parts[0])
+    assert same([*log.parts[0].sentences, *resumed.sentences], undisturbed.sentences)
 
 
 def test_a_shutdown_before_anything_new_commits_nothing(engine: Engine, mp3: Path, undisturbed: Told) -> None:
-    signal, told = StopSignal(), Told()
+    signal, log = StopSignal(), Told()
     signal.request(StopReason.SHUTDOWN)
     with pytest.raises(Stopped):
-        run(engine, mp3, 15, resume=undisturbed.parts[2], signal=signal, told=told)
-    assert told.parts == []
-    assert told.progress == []
+        run(engine, mp3, 15, resume=undisturbed.parts[2], signal=signal, log=log)
+    assert log.parts == []
+    assert log.progress == []
 
 
 @pytest.mark.parametrize("reason", [StopReason.CANCELED, StopReason.LOST])
 def test_a_hard_stop_commits_nothing(engine: Engine, mp3: Path, reason: StopReason) -> None:
-    signal, told = StopSignal(), Told()
+    signal, log = StopSignal(), Told()
 
     def stop(done: int, _: int | None) -> None:
         if done > 20_000:
             signal.request(reason)
 
     with pytest.raises(Stopped) as stopped:
-        run(engine, mp3, WHOLE, signal=signal, on_progress=stop, told=told)
+        run(engine, mp3, WHOLE, signal=signal, on_progress=stop, log=log)
     assert stopped.value.reason is reason
-    assert told.parts == []
-    assert told.progress[-1][0] <= 20_000 + 2 * BLOCK_MS
+    assert log.parts == []
+    assert log.progress[-1][0] <= 20_000 + 2 * BLOCK_MS
 
 
 def test_a_cancel_stops_a_job_that_waits_for_the_device_and_no_other(
@@ -356,12 +356,12 @@ def test_a_state_of_something_else_is_stale(
     engine: Engine, mp3: Path, undisturbed: Told, changed: dict[str, Any]
 ) -> None:
     part = undisturbed.parts[1]
-    told = json.loads(part.state)
+    state = json.loads(part.state)
     identity = engine.state_identity
-    stream = identity.unpack(base64.b64decode(told["streams"][0]))
-    told["streams"] = [base64.b64encode(replace(identity, **changed).pack(stream)).decode("ascii")]
+    stream = identity.unpack(base64.b64decode(state["streams"][0]))
+    state["streams"] = [base64.b64encode(replace(identity, **changed).pack(stream)).decode("ascii")]
     with pytest.raises(StaleState):
-        run(engine, mp3, 15, resume=replace(part, state=json.dumps(told).encode()))
+        run(engine, mp3, 15, resume=replace(part, state=json.dumps(state).encode()))
 
 
 @pytest.mark.parametrize(
@@ -396,11 +396,11 @@ def test_silence_has_no_sentences(engine: Engine, tmp_path: Path, loudness_db: f
     samples = np.zeros(length, np.int16)
     if loudness_db is not None:
         samples = to_pcm(noise(length, "pink", loudness_db, np.random.default_rng(3)))
-    told = run(engine, write(samples, tmp_path / "silence.wav"), 10)
-    assert told.sentences == []
-    assert told.ending is not None
-    assert told.ending.audio_ms == 30_000
-    assert len(told.parts) >= 2
+    log = run(engine, write(samples, tmp_path / "silence.wav"), 10)
+    assert log.sentences == []
+    assert log.ending is not None
+    assert log.ending.audio_ms == 30_000
+    assert len(log.parts) >= 2
 
 
 def test_an_error_of_the_caller_ends_the_child(engine: Engine, mp3: Path) -> None:
@@ -440,8 +440,8 @@ from dev.stack import REPOSITORY
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
 engine = Engine.load(from_directory(REPOSITORY / "models" / "demo-zh"), "cpu", threads=1)
-told = run(engine, Path(sys.argv[1]), 300)
-print("sentences", len(told.sentences), Path("/proc/self/status").read_text())
+log = run(engine, Path(sys.argv[1]), 300)
+print("sentences", len(log.sentences), Path("/proc/self/status").read_text())
 """
 
 
@@ -452,10 +452,10 @@ def test_memory_does_not_grow_with_the_audio(recording: Recording, tmp_path: Pat
         times = round(minutes * 60_000 / recording.duration_ms)
         path = write(np.tile(recording.samples, times), tmp_path / f"{minutes}.wav")
         command = [sys.executable, "-c", PEAK, str(path)]
-        said = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
-        found = re.search(r"sentences (\d+)[\s\S]*VmHWM:\s+(\d+) kB", said)
-        assert found is not None
-        assert int(found[1]) > minutes
-        peaks[minutes] = int(found[2]) // 1024
+        output = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True).stdout
+        match = re.search(r"sentences (\d+)[\s\S]*VmHWM:\s+(\d+) kB", output)
+        assert match is not None
+        assert int(match[1]) > minutes
+        peaks[minutes] = int(match[2]) // 1024
     print(f"peak memory: {peaks[10]} MiB for 10 minutes, {peaks[60]} MiB for 60 minutes")
     assert peaks[60] - peaks[10] < 100

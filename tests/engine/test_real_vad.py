@@ -14,7 +14,8 @@ from funasr import AutoModel
 from tests.real_vad import NoWheel, real_vad
 from training import speech, text
 from worker.engine.features import load_cmvn
-from worker.engine.vad.detector import DYNAMIC, FIXED, SEGMENTATIONS, Vad, VadConfig, VadStream
+from worker.engine.vad.config import DYNAMIC, FIXED, SEGMENTATIONS, VadConfig
+from worker.engine.vad.detector import Vad, VadStream
 
 Int16 = npt.NDArray[np.int16]
 Segments = list[tuple[int, int]]
@@ -41,9 +42,9 @@ def vad(theirs: Any, folder: Path) -> Vad:
 
 @functools.cache
 def sentences() -> tuple[npt.NDArray[np.float32], ...]:
-    said = text.held_out_sentences(16, seed=4)
+    lines = text.held_out_sentences(16, seed=4)
     voices = speech.HELD_OUT_VOICES
-    return tuple(speech.synthesize(line, voices[i % len(voices)]).samples for i, line in enumerate(said))
+    return tuple(speech.synthesize(line, voices[i % len(voices)]).samples for i, line in enumerate(lines))
 
 
 def mixed(seed: int, seconds: float) -> Int16:
@@ -71,15 +72,15 @@ def mixed(seed: int, seconds: float) -> Int16:
 
 def funasr_segments(model: Any, samples: Int16, segmentation: str) -> Segments:
     audio = samples.astype(np.float32) / 32_768
-    found = model.generate(audio, dynamic_silence=segmentation == DYNAMIC, fs=16_000)
-    return [(start, end) for start, end in found[0]["value"]]
+    result = model.generate(audio, dynamic_silence=segmentation == DYNAMIC, fs=16_000)
+    return [(start, end) for start, end in result[0]["value"]]
 
 
 def in_blocks(stream: VadStream, samples: Int16, size: int) -> Segments:
-    found: Segments = []
+    segments: Segments = []
     for begin in range(0, len(samples), size):
-        found += stream.accept(samples[begin : begin + size])
-    return found + stream.finish()
+        segments += stream.accept(samples[begin : begin + size])
+    return segments + stream.finish()
 
 
 def test_the_published_configuration(vad: Vad, theirs: Any) -> None:
@@ -94,9 +95,9 @@ def test_the_published_configuration(vad: Vad, theirs: Any) -> None:
 def test_segments_are_funasrs(seed: int, segmentation: str, vad: Vad, theirs: Any) -> None:
     seconds = (2.0, 12.3, 59.9, 60.0, 60.02, 61.0, 119.0, 120.0, 125.5, 180.3, 200.0, 241.0)[seed]
     samples = mixed(seed, seconds)
-    found = in_blocks(vad.stream(None, segmentation=segmentation), samples, 16_000 * (1 + 3 * seed))
-    assert found == funasr_segments(theirs, samples, segmentation)
-    assert found
+    actual = in_blocks(vad.stream(None, segmentation=segmentation), samples, 16_000 * (1 + 3 * seed))
+    assert actual == funasr_segments(theirs, samples, segmentation)
+    assert actual
 
 
 def test_the_modes_differ(vad: Vad) -> None:
@@ -112,13 +113,13 @@ def test_blocks_and_restores_change_nothing(limit: int | None, vad: Vad) -> None
     for size in (777, 16_000, 960_000, 960_001):
         assert in_blocks(vad.stream(limit, segmentation=DYNAMIC), samples, size) == whole
     generator = np.random.default_rng(1)
-    stream, found, position = vad.stream(limit, segmentation=DYNAMIC), [], 0
+    stream, segments, position = vad.stream(limit, segmentation=DYNAMIC), [], 0
     while position < len(samples):
         size = int(generator.choice([1000, 40_000, 160_000, 320_000]))
-        found += stream.accept(samples[position : position + size])
+        segments += stream.accept(samples[position : position + size])
         position += size
         stream = vad.restore(stream.state())
-    assert found + stream.finish() == whole
+    assert segments + stream.finish() == whole
 
 
 def test_wrong_settings_are_refused(theirs: Any, vad: Vad) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import AudioNotDecodable, AudioTruncated, ParaqueueError, TrackNotFound
-from tests.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, ffmpeg, heard, near
+from common.errors import AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, ParaqueueError, TrackNotFound
+from tests.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, decode, ffmpeg, near
+from worker.engine.decoding import structure
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=12")
 LATE = ["aac.m4a", "aac.mov", "faststart.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]
@@ -28,7 +29,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_whole_file_is_at_its_time_and_says_nothing(plain: Path, name: str) -> None:
-    sound = heard(plain / name)
+    sound = decode(plain / name)
     assert near(sound.beeps(), BEEPS_MS, max(25, UNTOLD_MS.get(name, 0))), sound.beeps()
     assert abs(sound.length_ms - LENGTH * 1000) < 150
     assert sound.codes == set()
@@ -37,7 +38,7 @@ def test_a_whole_file_is_at_its_time_and_says_nothing(plain: Path, name: str) ->
 @pytest.mark.parametrize("name", LATE)
 def test_a_track_that_starts_late(name: str, tmp_path: Path) -> None:
     path = beeping(tmp_path / name, *KINDS[name], before=("-itsoffset", "5"))
-    assert near(heard(path).beeps(), [5000 + ms for ms in BEEPS_MS], 25)
+    assert near(decode(path).beeps(), [5000 + ms for ms in BEEPS_MS], 25)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "ts", "flv", "webm"])
@@ -49,31 +50,31 @@ def test_a_track_that_starts_later_than_the_picture(suffix: str, tmp_path: Path)
     )
     rate = ("-ar", "44100") if suffix == "flv" else ()
     ffmpeg(*VIDEO, "-itsoffset", "5", "-f", "lavfi", "-i", BEEPS, *codecs, "-pix_fmt", "yuv420p", *rate, path)
-    assert near(heard(path).beeps(), [5000 + ms for ms in BEEPS_MS], 50)
+    assert near(decode(path).beeps(), [5000 + ms for ms in BEEPS_MS], 50)
 
 
 @pytest.mark.parametrize("name", HOLED)
 def test_a_hole_in_the_timestamps(name: str, tmp_path: Path) -> None:
-    sound = heard(beeping(tmp_path / name, "-af", HOLE, *KINDS[name]))
+    sound = decode(beeping(tmp_path / name, "-af", HOLE, *KINDS[name]))
     wanted = [BEEPS_MS[0], BEEPS_MS[1], BEEPS_MS[2] + 8000]
     assert near(sound.beeps(), wanted, 50), sound.beeps()
     if name != "aac.m4a":  # there the hole is a long last sample, and no gap
-        told = sound.warning("audio_gap")
-        assert told.start_ms is not None
-        assert told.end_ms is not None
-        assert abs(told.start_ms - 4000) < 150
-        assert abs(told.end_ms - 12_000) < 150
+        warning = sound.warning("audio_gap")
+        assert warning.start_ms is not None
+        assert warning.end_ms is not None
+        assert abs(warning.start_ms - 4000) < 150
+        assert abs(warning.end_ms - 12_000) < 150
 
 
 def test_a_timestamp_that_cannot_be_is_passed_over(tmp_path: Path) -> None:
     path = beeping(tmp_path / "a.mkv", "-af", r"asetpts=if(gte(T\,4)\,PTS+90000/TB\,PTS)", "-c:a", "aac")
-    sound = heard(path)
+    sound = decode(path)
     assert near(sound.beeps(), BEEPS_MS, 50)
     assert sound.codes == {"timestamps_invalid"}
 
 
 def damaged(path: Path, seed: int = 1) -> Path:
-    """Half a second of the bytes behind the middle are noise."""
+    """Half a second of bytes after the middle is replaced by noise."""
     data = bytearray(path.read_bytes())
     start = len(data) * 4 // 7
     data[start : start + len(data) // 14] = random.Random(seed).randbytes(len(data) // 14)
@@ -82,7 +83,7 @@ def damaged(path: Path, seed: int = 1) -> Path:
     return broken
 
 
-# Half a second of damage at 4 s; behind it, 5.5 s is where it was. Of bare streams the place is an estimate.
+# Half a second of damage at 4 s; the beep at 5.5 s keeps its time. For bare streams the place is an estimate.
 DAMAGED = {
     "cbr.mp3": 120,
     "a.ac3": 120,
@@ -98,7 +99,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_damage_in_the_middle_moves_nothing_behind_it(name: str, plain: Path) -> None:
-    sound = heard(damaged(plain / name))
+    sound = decode(damaged(plain / name))
     assert near([sound.beeps()[0], sound.beeps()[-1]], [BEEPS_MS[0], BEEPS_MS[-1]], DAMAGED[name]), sound.beeps()
     assert sound.codes & {"audio_gap", "audio_damaged"}, sound.warnings
 
@@ -111,12 +112,12 @@ def test_what_can_be_decoded_of_a_recording_that_breaks_off(name: str, plain: Pa
     data = (plain / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(data[: len(data) * 5 // 7 + 3])
-    sound = heard(path)
+    sound = decode(path)
     assert near(sound.beeps()[:2], BEEPS_MS[:2], max(25, UNTOLD_MS.get(name, 0)))
     assert "audio_truncated" in sound.codes
-    told = sound.warning("audio_truncated")
-    assert told.start_ms is not None
-    assert abs(told.start_ms - sound.length_ms) < 50
+    warning = sound.warning("audio_truncated")
+    assert warning.start_ms is not None
+    assert abs(warning.start_ms - sound.length_ms) < 50
 
 
 @pytest.mark.parametrize("name", ["aac.m4a", "aac.mov"])
@@ -124,15 +125,15 @@ def test_a_recording_without_its_index(name: str, plain: Path, tmp_path: Path) -
     path = tmp_path / name
     path.write_bytes((plain / name).read_bytes()[:-500])
     with pytest.raises(AudioTruncated, match="index"):
-        heard(path)
+        decode(path)
 
 
 def test_half_a_second_that_is_missing_of_a_wav(plain: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.wav"
     path.write_bytes((plain / "pcm.wav").read_bytes()[:-48_000])
-    sound = heard(path)
-    told = sound.warning("audio_truncated")
-    assert (sound.length_ms, told.start_ms, told.end_ms) == (6500, 6500, 7000)
+    sound = decode(path)
+    warning = sound.warning("audio_truncated")
+    assert (sound.length_ms, warning.start_ms, warning.end_ms) == (6500, 6500, 7000)
 
 
 def with_length(data: bytes, length: int) -> bytes:
@@ -145,14 +146,14 @@ def test_the_file_is_believed_and_not_the_header(plain: Path, tmp_path: Path) ->
     whole = (plain / "pcm.wav").read_bytes()
     path = tmp_path / "a.wav"
     path.write_bytes(with_length(whole, 2 * 48_000 * 3))
-    sound = heard(path)
+    sound = decode(path)
     assert near(sound.beeps(), BEEPS_MS, 25)
     assert sound.codes == {"length_wrong"}
-    # Chunks behind the samples are no samples.
+    # Chunks after the samples are not samples.
     for chunk in (b"LIST\x10\0\0\0INFOISFT\x04\0\0\0abcd", b"junk" + struct.pack("<I", 9000) + bytes(range(256)) * 36):
         path.write_bytes(whole + chunk[: 8 + struct.unpack("<I", chunk[4:8])[0]])
-        assert heard(path).codes == set()
-        assert heard(path).length_ms == 7000
+        assert decode(path).codes == set()
+        assert decode(path).length_ms == 7000
 
 
 def test_a_chain_of_ogg_streams_with_other_parameters(tmp_path: Path) -> None:
@@ -161,9 +162,101 @@ def test_a_chain_of_ogg_streams_with_other_parameters(tmp_path: Path) -> None:
         two = beeping(tmp_path / "two.ogg", "-c:a", codec, "-ac", "2", "-ar", "24000")
         chain = tmp_path / "chain.ogg"
         chain.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
-        sound = heard(chain)
+        sound = decode(chain)
         assert near(sound.beeps(), [ms + link * 7000 for link in range(3) for ms in BEEPS_MS], 50), sound.beeps()
         assert sound.codes == {"format_changed"}
+
+
+APPENDED = {"pcm.wav": 25, "aac.m4a": 50, "fragmented.m4a": 80, "live.webm": 50, "a.flac": 25, "a.amr": 120}
+
+
+@pytest.mark.parametrize("name", APPENDED)
+def test_files_that_were_appended_to_one_another_are_all_heard(plain: Path, name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes((plain / name).read_bytes() * 2)
+    sound = decode(path)
+    assert near(sound.beeps(), [ms + part * 7000 for part in range(2) for ms in BEEPS_MS], APPENDED[name])
+    assert "audio_truncated" not in sound.codes
+
+
+def test_appended_wavs_of_which_the_last_breaks_off(plain: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes((plain / "pcm.wav").read_bytes() * 2)
+    path.write_bytes(path.read_bytes()[:-48_000])
+    sound = decode(path)
+    assert sound.length_ms == 13_500
+    assert sound.warning("audio_truncated").start_ms == 13_500
+
+
+def test_appended_wavs_of_which_the_last_does_not_know_its_length(plain: Path, tmp_path: Path) -> None:
+    whole = (plain / "pcm.wav").read_bytes()
+    data = whole.index(b"data") + 4
+    path = tmp_path / "a.wav"
+    path.write_bytes(whole + whole[:data] + b"\xff" * 4 + whole[data + 4 :])
+    sound = decode(path)
+    assert sound.length_ms == 14_000
+    assert sound.codes == set()
+
+
+@pytest.mark.parametrize("between", [b"", b"again"])
+def test_what_was_heard_before_an_appended_file_that_cannot_be_opened_counts(
+    plain: Path, between: bytes, tmp_path: Path
+) -> None:
+    whole = (plain / "aac.m4a").read_bytes()
+    assert b"moov" not in whole[: len(whole) // 2]
+    broken = b"\0\0\0\x10ftypisom" + bytes(4) + b"\0\0\0\x08free"
+    path = tmp_path / "a.m4a"
+    path.write_bytes(whole + (broken + whole if between else whole[: len(whole) // 2]))
+    sound = decode(path)
+    wanted = [ms + part * 7000 for part in range(2 if between else 1) for ms in BEEPS_MS]
+    assert near(sound.beeps(), wanted, 50), sound.beeps()
+    assert sound.codes == ({"audio_damaged"} if between else {"audio_truncated"})
+
+
+def test_more_appended_files_than_are_read(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(structure, "MOST_LINKS", 3)
+    for name in ("pcm.wav", "aac.m4a"):
+        for count in (2, 4):
+            path = tmp_path / name
+            path.write_bytes((plain / name).read_bytes() * count)
+            with path.open("rb") as file:
+                inspected = structure.inspect(file.fileno(), path.stat().st_size)
+            assert (len(inspected.links), inspected.broken_off) == (min(count, 3), count > 3)
+
+
+def test_a_bare_stream_that_changes_its_rate(plain: Path, tmp_path: Path) -> None:
+    other = beeping(tmp_path / "other.aac", "-ar", "24000")
+    path = tmp_path / "both.aac"
+    path.write_bytes((plain / "a.aac").read_bytes() + other.read_bytes())
+    sound = decode(path)
+    assert near(sound.beeps(), [ms + part * 7000 for part in range(2) for ms in BEEPS_MS], 150), sound.beeps()
+    assert sound.codes == {"format_changed"}
+
+
+@pytest.mark.parametrize("name", ["eight.wav", "eight.flac"])
+def test_eight_channels(name: str, tmp_path: Path) -> None:
+    path = beeping(tmp_path / name, "-af", "pan=7.1|c6=c0")
+    assert near(decode(path).beeps(), BEEPS_MS, 25)
+    assert near(decode(path, channels="split").beeps(6), BEEPS_MS, 25)
+
+
+# Headers and encodings of telephones, recorders and editors.
+UNUSUAL = {
+    "mulaw.wav": ("-ar", "8000", "-c:a", "pcm_mulaw"),
+    "alaw.wav": ("-ar", "8000", "-c:a", "pcm_alaw"),
+    "96k.wav": ("-ar", "96000", "-c:a", "pcm_f32le"),
+    "rf64.wav": ("-rf64", "always"),
+    "a.dts": ("-c:a", "dca", "-strict", "-2"),
+    "wrap.ts": ("-c:a", "aac", "-output_ts_offset", "95440"),  # 33 bits of 90 kHz end 4 s later
+    "mp4.mp3": ("-f", "mp4", "-c:a", "aac"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_files_are_at_their_time(name: str, tmp_path: Path) -> None:
+    sound = decode(beeping(tmp_path / name, *UNUSUAL[name]))
+    assert near(sound.beeps(), BEEPS_MS, 60), sound.beeps()
+    assert sound.codes == set()
 
 
 TWO_TRACKS = (
@@ -188,31 +281,31 @@ def test_which_track_is_heard(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"tracks.{suffix}"
     marks = ("-disposition:a:0", "0", "-disposition:a:1", "default")
     ffmpeg(*TWO_TRACKS, "-c:a", "aac", *TAGS, *marks, path)
-    default = heard(path)
+    default = decode(path)
     assert near(default.beeps(), BEEPS_MS, 25)
-    assert [(track.index, track.language, track.heard) for track in default.tracks] == [
+    assert [(track.index, track.language, track.transcribed) for track in default.tracks] == [
         (0, "eng", False),
         (1, "chi", True),
     ]
     assert default.codes == {"tracks_not_heard"}
-    assert np.array_equal(heard(path, track="1").samples, default.samples)
-    assert np.array_equal(heard(path, track="zh").samples, default.samples)
-    assert heard(path, track="eng").beeps() != default.beeps()
-    both = heard(path, track="all")
+    assert np.array_equal(decode(path, track="1").samples, default.samples)
+    assert np.array_equal(decode(path, track="zh").samples, default.samples)
+    assert decode(path, track="eng").beeps() != default.beeps()
+    both = decode(path, track="all")
     assert both.samples.shape[0] == 2
     assert near(both.beeps(1), BEEPS_MS, 25)
     assert both.codes == set()
     with pytest.raises(TrackNotFound, match=r"0 \(eng\), 1 \(chi\)"):
-        heard(path, track="fra")
+        decode(path, track="fra")
 
 
 def test_channels_in_opposite_phase_do_not_cancel(tmp_path: Path) -> None:
     path = beeping(tmp_path / "phase.wav", "-af", "pan=stereo|c0=c0|c1=-1*c0")
-    sound = heard(path)
+    sound = decode(path)
     assert near(sound.beeps(), BEEPS_MS, 25)
     assert np.abs(sound.samples).max() > 10_000
     assert sound.codes == {"channels_cancel"}
-    assert "channels_cancel" not in heard(path, channels="split").codes
+    assert "channels_cancel" not in decode(path, channels="split").codes
 
 
 def test_auto_takes_channels_apart_where_they_are_speakers(tmp_path: Path) -> None:
@@ -220,16 +313,16 @@ def test_auto_takes_channels_apart_where_they_are_speakers(tmp_path: Path) -> No
     tone = "0.3*sin(2*PI*440*t)"
     call = f"aevalsrc='{tone}*{one}|{tone}*{other}':d=7:s=16000"
     room = f"aevalsrc='{tone}*({one}+{other})|0.6*{tone}*({one}+{other})':d=7:s=16000"
-    assert heard(beeping(tmp_path / "call.wav", sound=call), channels="auto").samples.shape[0] == 2
-    assert heard(beeping(tmp_path / "room.wav", sound=room), channels="auto").samples.shape[0] == 1
-    assert heard(beeping(tmp_path / "mono.wav"), channels="auto").samples.shape[0] == 1
+    assert decode(beeping(tmp_path / "call.wav", sound=call), channels="auto").samples.shape[0] == 2
+    assert decode(beeping(tmp_path / "room.wav", sound=room), channels="auto").samples.shape[0] == 1
+    assert decode(beeping(tmp_path / "mono.wav"), channels="auto").samples.shape[0] == 1
 
 
 def test_the_level_is_brought_to_what_is_usual(tmp_path: Path) -> None:
-    wanted = heard(beeping(tmp_path / "usual.wav")).samples[0].astype(float)
+    wanted = decode(beeping(tmp_path / "usual.wav")).samples[0].astype(float)
     for name, volume, code in (("quiet.wav", "-60dB", "level_raised"), ("loud.wav", "12dB", "level_lowered")):
         path = beeping(tmp_path / name, "-af", f"volume={volume}:precision=float", "-c:a", "pcm_f32le")
-        sound = heard(path)
+        sound = decode(path)
         assert sound.codes == {code}
         assert 3000 < np.abs(sound.samples).max() < 32_767
         beep = slice(int(1.05 * 16_000), int(1.25 * 16_000))
@@ -239,21 +332,33 @@ def test_the_level_is_brought_to_what_is_usual(tmp_path: Path) -> None:
 def test_blocks_do_not_depend_on_how_they_are_asked_for(plain: Path, tmp_path: Path) -> None:
     path = beeping(tmp_path / "a.mkv", "-af", HOLE, "-c:a", "libopus")
     for file in (path, plain / "vbr.mp3"):
-        wanted = heard(file).samples
+        wanted = decode(file).samples
         for block in (1000, 32_000, 10_000_000):
-            assert np.array_equal(heard(file, block=block).samples, wanted)
+            assert np.array_equal(decode(file, block=block).samples, wanted)
 
 
 NO_RECORDINGS = {
-    b"\x02#!SILK_V3\x0c\0": "SILK",
     b"CTENFDAM\x01\x70": "NetEase",
     b"#EXTM3U\n#EXTINF:10,\na.ts\n": "playlist",
+    b"\xef\xbb\xbf#EXTM3U\r\n": "m3u8",
+    b"[playlist]\nFile1=a.mp3\n": "pls",
     b'{"error": "no such file"}': "JSON",
+    b'\n[{"error": 1}]': "JSON document",
     b'<?xml version="1.0"?><Error/>': "XML",
+    b"<Error><Code>AccessDenied</Code></Error>": "XML document",
     b"\r\n<!DOCTYPE html><html></html>": "HTML",
+    b"\xef\xbb\xbf<html><body>": "HTML page",
+    b"<head><title>": "an HTML page",
+    b"WEBVTT\n\n00:00.000 --> 00:01.000\na": "subtitle",
     b"data:audio/wav;base64,UklGR": "data: link",
     b"%PDF-1.7": "PDF",
+    b"PK\x03\x04\x14\0": "ZIP",
+    b"Rar!\x1a\x07": "RAR",
+    b"7z\xbc\xaf\x27\x1c": "7z",
     b"\x1f\x8b\x08\0": "gzip",
+    b"\0\0\0\x10stypmsdh\0\0\0\0": "segment",
+    b"\x89PNG\r\n\x1a\n": "picture",
+    b"\xff\xd8\xff\xe0\0\x10JFIF": "a picture",
 }
 
 
@@ -261,8 +366,20 @@ NO_RECORDINGS = {
 def test_what_is_no_recording_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "recording.mp3"
     path.write_bytes(content + b" " * 100)
-    with pytest.raises(AudioNotDecodable, match=NO_RECORDINGS[content]):
-        heard(path)
+    error = AudioMissing if "picture" in NO_RECORDINGS[content] else AudioNotDecodable
+    with pytest.raises(error, match=NO_RECORDINGS[content]):
+        decode(path)
+
+
+@pytest.mark.parametrize("name", ["a.opus", "fragmented.m4a"])
+def test_a_recording_of_another_browser_that_has_only_a_header(plain: Path, name: str, tmp_path: Path) -> None:
+    """Firefox writes ogg, Safari fragmented mp4."""
+    data = (plain / name).read_bytes()
+    end = data.index(b"moof") - 4 if name.endswith("m4a") else data.index(b"OggS", data.index(b"OpusTags"))
+    path = tmp_path / name
+    path.write_bytes(data[:end])
+    with pytest.raises(AudioEmpty, match="no samples"):
+        decode(path)
 
 
 def test_a_recording_of_a_browser_that_has_only_a_header(plain: Path, tmp_path: Path) -> None:
@@ -270,7 +387,7 @@ def test_a_recording_of_a_browser_that_has_only_a_header(plain: Path, tmp_path: 
     path = tmp_path / "empty.webm"
     path.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
     with pytest.raises(ParaqueueError, match="empty recording") as caught:
-        heard(path)
+        decode(path)
     assert caught.value.code == "audio_missing"
 
 
@@ -284,6 +401,6 @@ def test_what_a_file_prints_is_believed_by_nobody(tmp_path: Path) -> None:
     path = tmp_path / "tags.mkv"
     ffmpeg("-f", "lavfi", "-i", BEEPS, "-i", meta, "-map_metadata", "1", "-c:a", "libopus", path)
     assert b"Duration: 99999999999" in path.read_bytes()
-    sound = heard(path)
+    sound = decode(path)
     assert near(sound.beeps(), BEEPS_MS, 25)
     assert sound.codes == set()

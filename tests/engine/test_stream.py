@@ -155,4 +155,4 @@ def test_cancel_ends_the_stream(
     stream.cancel()
     with pytest.raises(CancelledError):
         stream.finish()
-    assert engine.stream().finish() == []  # the engine goes on
+    assert engine.stream().finish() == []  # the engine continues

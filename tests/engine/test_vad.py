@@ -20,7 +20,8 @@ from training import speech, text
 from worker.engine.batching.batcher import Batcher, BatcherOptions
 from worker.engine.device.faults import FaultRules, attempt_twice
 from worker.engine.features import FeatureStream, load_cmvn
-from worker.engine.vad.detector import Vad, VadConfig, VadStream
+from worker.engine.vad.config import VadConfig
+from worker.engine.vad.detector import Vad, VadStream
 from worker.engine.vad.network import Caches
 
 DEMO = Path(__file__).parents[2] / "models" / "demo-zh" / "vad"
@@ -42,8 +43,8 @@ def reference(restless: bool) -> Any:
 
 def funasr_segments(model: Any, samples: Int16, **options: Any) -> Segments:
     audio = samples.astype(np.float32) / 32_768
-    found = model.generate(audio, dynamic_silence=False, fs=16_000, **options)
-    return [(start, end) for start, end in found[0]["value"]]
+    result = model.generate(audio, dynamic_silence=False, fs=16_000, **options)
+    return [(start, end) for start, end in result[0]["value"]]
 
 
 def our_vad(model: Any, stretch_ms: int = 10_000) -> Vad:
@@ -71,10 +72,10 @@ def spoken(seed: int, seconds: float) -> Int16:
 
 
 def in_blocks(stream: VadStream, samples: Int16, size: int) -> Segments:
-    found: Segments = []
+    segments: Segments = []
     for begin in range(0, len(samples), size):
-        found += stream.accept(samples[begin : begin + size])
-    return found + stream.finish()
+        segments += stream.accept(samples[begin : begin + size])
+    return segments + stream.finish()
 
 
 @pytest.fixture(autouse=True)
@@ -91,9 +92,9 @@ def test_segments_are_funasrs(seed: int, restless: bool) -> None:
     seconds = float(np.random.default_rng(seed).choice([0.5, 3.3, 12, 25, 60, 60.01, 66]))
     samples = spoken(seed, seconds)
     model = reference(restless)
-    found = in_blocks(our_vad(model).stream(None), samples, 16_000 * (1 + seed))
-    assert found == funasr_segments(model, samples)
-    assert found or seconds < 1
+    actual = in_blocks(our_vad(model).stream(None), samples, 16_000 * (1 + seed))
+    assert actual == funasr_segments(model, samples)
+    assert actual or seconds < 1
 
 
 @pytest.mark.parametrize("samples", [0, 1, 160, 399, 400, 401, 559, 560, 1040, 160_000, 160_080, 960_000])
@@ -108,9 +109,9 @@ def test_a_long_speech_is_cut_hard_at_the_models_own_limit_without_the_cutter() 
     audio = np.concatenate([sentences()[i % len(sentences())] for i in range(40)])[: 16_000 * 80]
     samples = speech.to_pcm(audio)
     model = reference(False)
-    found = in_blocks(our_vad(model).stream(None), samples, 160_000)
-    assert found == funasr_segments(model, samples)
-    assert max(end - start for start, end in found) > 59_000
+    actual = in_blocks(our_vad(model).stream(None), samples, 160_000)
+    assert actual == funasr_segments(model, samples)
+    assert max(end - start for start, end in actual) > 59_000
 
 
 @pytest.mark.parametrize("limit", [None, 8000])
@@ -129,14 +130,14 @@ def test_saved_and_restored_anywhere(seed: int) -> None:
     samples = spoken(seed, 32)
     vad = our_vad(reference(True))
     whole = in_blocks(vad.stream(6000), samples, 160_000)
-    stream, found, position = vad.stream(6000), [], 0
+    stream, segments, position = vad.stream(6000), [], 0
     while position < len(samples):
         size = int(generator.choice([3, 1000, 40_000, 160_000, 320_000]))
-        found += stream.accept(samples[position : position + size])
+        segments += stream.accept(samples[position : position + size])
         position += size
         stream = vad.restore(stream.state())
         assert stream.position_samples == min(position, len(samples))
-    assert found + stream.finish() == whole
+    assert segments + stream.finish() == whole
 
 
 def test_a_state_is_small_and_does_not_grow() -> None:
@@ -174,9 +175,9 @@ def test_pieces_are_short_enough_and_cut_in_pauses() -> None:
     gap = np.zeros(16_000 * 3 // 10, np.float32)  # too short to end a segment
     parts = [part for i in range(40) for part in (sentences()[i % len(sentences())], gap)]
     samples = speech.to_pcm(np.concatenate(parts))
-    found = in_blocks(our_vad(reference(False)).stream(15_000), samples, 160_000)
-    assert all(end - start <= 15_000 for start, end in found)
-    cuts = [end for (_, end), (start, _) in pairwise(found) if end == start]
+    segments = in_blocks(our_vad(reference(False)).stream(15_000), samples, 160_000)
+    assert all(end - start <= 15_000 for start, end in segments)
+    cuts = [end for (_, end), (start, _) in pairwise(segments) if end == start]
     assert len(cuts) > 3
     loud = [np.abs(samples[cut * 16 - 160 : cut * 16 + 160].astype(np.int32)).max() for cut in cuts]
     assert max(loud) < 200
@@ -200,7 +201,7 @@ def test_scores_go_through_the_given_function() -> None:
 
 
 def test_a_call_that_failed_can_be_repeated() -> None:
-    """One stream's error makes the batcher ask for all of them again; no stream's caches may have moved on."""
+    """One stream's error makes the batcher repeat all of them; no stream's caches may have changed."""
     vad = our_vad(reference(True))
     first, second = spoken(2, 45), spoken(3, 45)
     failures = iter([True, False, True])
@@ -223,10 +224,10 @@ def test_a_call_that_failed_can_be_repeated() -> None:
     try:
         with ThreadPoolExecutor(2) as threads:
             streams = [vad.stream(None, score=score) for _ in range(2)]
-            found = list(threads.map(in_blocks, streams, (first, second), (160_000, 160_000)))
+            actual = list(threads.map(in_blocks, streams, (first, second), (160_000, 160_000)))
     finally:
         batcher.close()
-    assert found == [in_blocks(vad.stream(None), samples, 160_000) for samples in (first, second)]
+    assert actual == [in_blocks(vad.stream(None), samples, 160_000) for samples in (first, second)]
     assert batches.count(1) >= 2
 
 

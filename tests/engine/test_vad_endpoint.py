@@ -12,7 +12,7 @@ import pytest
 import torch
 from funasr.models.fsmn_vad_streaming.model import FsmnVADStreaming
 
-from worker.engine.vad.detector import VadConfig
+from worker.engine.vad.config import VadConfig
 from worker.engine.vad.endpoint import NEXT, PIECE, EndpointOptions, advance, best_cut, new_memory
 
 UInt8 = npt.NDArray[np.uint8]
@@ -39,7 +39,7 @@ def funasr_segments(module: FsmnVADStreaming, speech: UInt8, chunk: int) -> Fram
     """FunASR's segments, in frames, of decisions given `chunk` frames at a time."""
     cache: dict[str, Any] = {}
     module.init_cache(cache)
-    found: Frames = []
+    frames: Frames = []
     for begin in range(0, len(speech), chunk):
         part = speech[begin : begin + chunk]
         silence = torch.from_numpy(np.where(part, 0.1, 0.9).astype(np.float32))
@@ -48,21 +48,21 @@ def funasr_segments(module: FsmnVADStreaming, speech: UInt8, chunk: int) -> Fram
         last = begin + chunk >= len(speech)
         with contextlib.redirect_stdout(io.StringIO()):
             segments = module(scores, waveform, cache=cache, is_final=last, is_streaming_input=False)
-        found += [(start // 10, end // 10) for batch in segments for start, end in batch]
-    return found
+        frames += [(start // 10, end // 10) for batch in segments for start, end in batch]
+    return frames
 
 
 def our_segments(options: EndpointOptions, speech: UInt8, borders: list[int]) -> Frames:
-    """The machine's segments when it is run from border to border, forgetting what it may."""
+    """The detector's segments when it runs from boundary to boundary, dropping what it may."""
     memory, window = new_memory(), np.zeros(options.window, np.uint8)
-    found: Frames = []
+    frames: Frames = []
     base = 0
     for stop in [*borders, len(speech)]:
         out = np.empty((stop - base + 2, 2), np.int64)
         count = advance(speech[base:stop], base, stop == len(speech), memory, window, options, out)
-        found += [(int(start), int(end)) for start, end in out[:count]]
+        frames += [(int(start), int(end)) for start, end in out[:count]]
         base = int(memory[PIECE]) if memory[0] else max(0, int(memory[NEXT]) - options.window - options.lookback)
-    return found
+    return frames
 
 
 def random_speech(generator: np.random.Generator, frames: int) -> UInt8:
@@ -96,8 +96,8 @@ def test_the_random_files_have_segments_of_every_kind() -> None:
     lengths = []
     options = VadConfig(max_single_segment_time=7000).endpoint(None)
     for seed in range(20):
-        found = our_segments(options, random_speech(np.random.default_rng(seed), 9000), [])
-        lengths += [end - start for start, end in found]
+        segments = our_segments(options, random_speech(np.random.default_rng(seed), 9000), [])
+        lengths += [end - start for start, end in segments]
     assert len(lengths) > 50
     assert max(lengths) > 700 > 300 > min(lengths)
 

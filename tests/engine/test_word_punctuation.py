@@ -24,24 +24,24 @@ from worker.engine.punctuation.segmenter import Segmenter, TokenStream
 
 VOCABULARY = 471_067
 ENGLISH = ("project", "AI", "deadline", "it's", "API", "ok")
-ODD = ("3", "7", "b2b", "c++", "3.14", "%", "@", "#1", "é", "𠮷", "w", "i", "fi-fi")
+ODD = ("3", "7", "b2b", "c++", "3.14", "%", "@", "#1", "°", "𠮷", "w", "i", "fi-fi")
 HOUSE_WORDS = ("云计算平台 50 n", "人工智能大会", "阿里云 3", "c++ 9 n")
 
 
 def texts_of(count: int, generator: np.random.Generator, words: list[str]) -> list[str]:
     """Texts of words as recognition gives them: characters of dictionary words, English, and odd things."""
-    found: list[str] = []
-    while len(found) < count:
+    texts: list[str] = []
+    while len(texts) < count:
         kind = generator.random()
         if kind < 0.75:
-            found += list(str(generator.choice(words)))
+            texts += list(str(generator.choice(words)))
         elif kind < 0.85:
-            found.append(str(generator.choice(ENGLISH)))
+            texts.append(str(generator.choice(ENGLISH)))
         elif kind < 0.93:
-            found.append(chr(int(generator.integers(0x4E00, 0x9FA5))))
+            texts.append(chr(int(generator.integers(0x4E00, 0x9FA5))))
         else:
-            found.append(str(generator.choice(ODD)))
-    return found[:count]
+            texts.append(str(generator.choice(ODD)))
+    return texts[:count]
 
 
 def timed(texts: list[str]) -> list[Word]:
@@ -118,7 +118,7 @@ def streamed(punctuator: Punctuator, words: list[Word], generator: np.random.Gen
 
 
 def normal(text: str) -> str:
-    """Without the spaces after marks: where a window of FunASR's, or a sentence of ours, begins they differ."""
+    """Without the spaces after marks, which differ at the start of FunASR's windows and of our sentences."""
     return re.sub(r"(?<=[。？，、.?,]) +", "", text).strip()
 
 
@@ -131,15 +131,15 @@ def test_pieces_are_divided_like_the_whole_text(
     for round_ in range(300):
         texts = texts_of(int(generator.integers(1, 120)), generator, dictionary_words)
         expected = split_words(" ".join(texts), jieba_usr_dict=funasr_jieba)
-        stream, found, position = TokenStream(segmenter), [], 0
+        stream, tokens, position = TokenStream(segmenter), [], 0
         while position < len(texts):
             step = int(generator.integers(1, 9))
-            found += stream.accept(timed(texts)[position : position + step])
+            tokens += stream.accept(timed(texts)[position : position + step])
             position += step
             assert sum(len(word.text) for word in stream.state()) <= 60  # a few characters wait, not the text
-        found += stream.finish()
-        assert [token.text for token in found] == expected, round_
-        for token in found:
+        tokens += stream.finish()
+        assert [token.text for token in tokens] == expected, round_
+        for token in tokens:
             assert "".join(word.text for word in token.words) == token.text
 
 
@@ -160,8 +160,8 @@ def test_text_equals_funasr(
                 results, _ = part.module.inference([text], key=["k"], tokenizer=tokenizer, device="cpu")
             sentences = streamed(punctuator, words, generator)
             assert normal(joined_text(sentences)) == normal(results[0]["text"])
-            said = "".join(word.text for sentence in sentences for word in sentence.words)
-            assert said == "".join(word.text for word in words)
+            joined = "".join(word.text for sentence in sentences for word in sentence.words)
+            assert joined == "".join(word.text for word in words)
     finally:
         part.module.jieba_usr_dict = None
 
@@ -179,8 +179,8 @@ def test_a_word_that_tokens_cut_shares_its_time(segmenter: Segmenter) -> None:
 
 def test_text_without_a_safe_place_is_bounded(segmenter: Segmenter) -> None:
     stream = TokenStream(segmenter)
-    found = stream.accept(timed(["7"] * 1000))
-    assert found
+    tokens = stream.accept(timed(["7"] * 1000))
+    assert tokens
     assert sum(len(word.text) for word in stream.state()) <= 200
 
 
@@ -202,3 +202,13 @@ def test_a_dictionary_beside_a_model_that_counts_characters_changes_nothing(
 def test_the_dictionary_of_a_model_stays_its_own(segmenter: Segmenter) -> None:
     assert "云计算平台" in segmenter.words("云计算平台")
     assert jieba.Tokenizer().lcut("云计算平台", HMM=False) != ["云计算平台"]
+
+
+def test_a_word_beyond_ascii_is_written_as_a_latin_word(segmenter: Segmenter, part: loading.ModelPart) -> None:
+    """FunASR joins such a word to its neighbours and gives it full-width marks."""
+    punctuator = Punctuator(part.module, part.tokens, torch.device("cpu"), segmenter)
+    comma = punctuator.marks.index("，")
+    stream = PunctuationStream(punctuator, lambda window: np.array([comma] * len(window)))
+    words = [Word(text, 100 * k, 100 * k + 100, 1.0) for k, text in enumerate(["élan", "café", "好"])]
+    (sentence,) = stream.accept(words) + stream.finish()
+    assert sentence.text == "Élan, café,好。"

@@ -14,7 +14,7 @@ READY_SECONDS = 60.0
 
 
 def fail_over(scene: Scene) -> Injected:
-    """The old primary takes no writes any more, but goes on answering for as long as an outage lasts."""
+    """The old primary stops accepting writes but keeps responding for the length of an outage."""
     with scene.between():
         standby = scene.stack.start_standby()
     scene.load.wait_for_work()
@@ -25,7 +25,7 @@ def fail_over(scene: Scene) -> Injected:
         operator.execute("SELECT pg_reload_conf()")
         scene.outage()
         demoted = _readiness(scene)
-        # Nothing is written any more: the standby has all when it has replayed what there is.
+        # Nothing is written any more: the standby is complete when it has replayed everything.
         reached = operator.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
     assert reached is not None
     with psycopg.connect(standby.url(), autocommit=True) as operator:

@@ -19,7 +19,7 @@ from tests.faults.scene import Fault, Injected, Scene
 CAUGHT_SECONDS = 60.0
 # Far more than the promise of 30 s, for a machine that is busy: the figure is in the facts.
 WENT_ON_SECONDS = 90.0
-# Who waits for our lock of a table while it holds the dispatch lock.
+# The process that waits for our lock of a table while it holds the dispatch lock.
 IN_DISPATCH: LiteralString = f"""
 SELECT client_port FROM pg_stat_activity
 WHERE wait_event_type = 'Lock' AND wait_event = 'relation' AND pid IN (
@@ -35,7 +35,7 @@ WHERE wait_event_type = 'Lock' AND wait_event = 'relation' AND pid IN (
 
 
 def freeze_dispatcher(scene: Scene) -> Injected:
-    """Any process of ours in the middle of choosing what runs next, until others have gone on choosing."""
+    """Freeze any process in the middle of dispatching, until others have dispatched."""
     with _frozen(scene, "tenants", IN_DISPATCH, scene.stack.names) as (name, began):
         dispatched = "SELECT 1 FROM jobs WHERE greatest(dispatched_at, started_at) > to_timestamp(%s)"
         took = _wait(lambda: bool(scene.stack.query(dispatched, began)), "nobody dispatches")
@@ -82,7 +82,7 @@ def _caught(watching: psycopg.Connection, query: LiteralString, pids: dict[str, 
 
 
 def _inode_of(port: int) -> str | None:
-    """The socket of ours that is bound to a local port and connected."""
+    """The socket that is bound to a local port and connected."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, local, _, state, *rest = line.split()
         if int(local.partition(":")[2], 16) == port and state == "01":
@@ -91,12 +91,12 @@ def _inode_of(port: int) -> str | None:
 
 
 def _has_open(pid: int, link: str) -> bool:
-    found = re.compile(re.escape(link))
+    pattern = re.compile(re.escape(link))
     for path in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            if found.fullmatch(str(path.readlink())):
+            if pattern.fullmatch(str(path.readlink())):
                 return True
-        except FileNotFoundError:  # closed meanwhile
+        except FileNotFoundError:  # closed in the meantime
             continue
     return False
 

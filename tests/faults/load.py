@@ -28,10 +28,10 @@ SUBMIT_SECONDS = 60.0
 MINUTE = 60 * SAMPLE_RATE
 # Name and span in minutes of one recording, and how it is encoded.
 CUTS = {
-    "meeting.mp3": (0, 4, ("-b:a", "48k")),
-    "interview.m4a": (3, 6, ("-c:a", "aac", "-b:a", "40k")),
-    "lecture.ogg": (6, 11, ("-c:a", "libopus", "-b:a", "24k")),
-    "call.wav": (5, 8, ("-ar", "8000")),
+    "meeting.mp3": (0, 3, ("-b:a", "48k")),
+    "interview.m4a": (3, 5, ("-c:a", "aac", "-b:a", "40k")),
+    "lecture.ogg": (6, 9, ("-c:a", "libopus", "-b:a", "24k")),
+    "call.wav": (5, 7, ("-ar", "8000")),
 }
 
 
@@ -57,13 +57,13 @@ def make_audio(directory: Path) -> list[Audio]:
 def undisturbed(stack: Stack, files: list[Audio]) -> list[Audio]:
     """The same files with what the stack says while nothing breaks."""
     submitted = [(audio, stack.upload(audio.path)) for audio in files]
-    told = []
+    recordings = []
     for audio, job_id in submitted:
         stack.finished(job_id)
         sentences = tuple(without_confidence(stack.sentences(job_id)))
         assert len(sentences) > 10
-        told.append(Audio(audio.path, audio.duration_ms, sentences))
-    return told
+        recordings.append(Audio(audio.path, audio.duration_ms, sentences))
+    return recordings
 
 
 class Load:
@@ -99,11 +99,18 @@ class Load:
         """How many jobs to have in flight; 0 lets them run out."""
         self.wanted = unfinished
 
-    def wait_for_streaming(self, seconds: float = 30.0) -> None:
-        """Until an upload is under way."""
-        deadline = time.monotonic() + seconds
-        while not self.streaming and time.monotonic() < deadline:
+    def wait_for_streaming(self, seconds: float = 120.0) -> None:
+        """Until an upload is under way.
+
+        Clients upload when a job ends, which takes minutes on a slow machine: while none does, one job more is wanted
+        each second.
+        """
+        wanted = self.wanted
+        started = time.monotonic()
+        while not self.streaming and time.monotonic() < started + seconds:
+            self.wanted = wanted + int(time.monotonic() - started)
             time.sleep(0.005)
+        self.wanted = wanted
         assert self.streaming, "no client is uploading"
 
     def wait_for_work(self, on_worker: str | None = None, seconds: float = 120.0) -> None:
@@ -113,10 +120,10 @@ class Load:
         while time.monotonic() < deadline:
             # On a machine where clients are slower than workers there may never be two.
             wanted = 2 if time.monotonic() < deadline - 0.8 * seconds else 1
-            found = self.stack.query_when_possible(
+            rows = self.stack.query_when_possible(
                 "SELECT lease_worker LIKE %s FROM jobs WHERE status = 'processing' AND processed_ms > 0", place
             )
-            if len(found) >= wanted and (True,) in found:
+            if len(rows) >= wanted and (True,) in rows:
                 return
             time.sleep(0.02)
         raise AssertionError(f"no work begins; the logs are in {self.stack.logs}")
@@ -127,11 +134,13 @@ class Load:
                 self._submit(number)
 
     def _lacking(self) -> bool:
+        if len(self.streaming) >= self.wanted:
+            return False
         try:
             counted = "SELECT count(*) FROM jobs WHERE status NOT IN ('completed', 'failed', 'canceled')"
             return int(self.stack.query(counted)[0][0]) + len(self.streaming) < self.wanted
         except psycopg.OperationalError:
-            return len(self.streaming) < self.wanted
+            return True
 
     def _submit(self, number: int) -> None:
         """One request. A client that is refused, or gets no answer, comes again later with some audio."""

@@ -96,10 +96,10 @@ def keep_logs(stack: Stack) -> None:
 def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
     """The tables and the figures."""
     rows = [row for leg in legs for row in leg.rounds]
-    told = Report(
+    report = Report(
         "soak", _conditions(legs, plan, seconds), warmup="an undisturbed run of each file, and its transcript"
     )
-    table = told.table(
+    table = report.table(
         "Faults under load",
         Column("fault"),
         Column("times"),
@@ -122,31 +122,31 @@ def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
     for row in rows:
         if row.complaint:
             table.note(f"{row.fault}: {row.complaint}")
-    _figures(told, legs, rows)
-    return told
+    _figures(report, legs, rows)
+    return report
 
 
-def _figures(told: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
+def _figures(report: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
     verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
-    told.bar("jobs", sum(item.jobs for item in verdicts))
-    told.bar("faults", sum(not row.complaint for row in rows))
+    report.bar("jobs", sum(item.jobs for item in verdicts))
+    report.bar("faults", sum(not row.complaint for row in rows))
     counted = {name: sum(len(getattr(item, name)) for item in verdicts) for name in NOTHING[:-1]}
     counted["orphans"] += sum(len(row.orphans) for row in rows)
     counted["complaints"] = sum(bool(row.complaint) for row in rows)
     for name in NOTHING:
-        told.bar(name, counted[name], bar=0, at_most=True)
+        report.bar(name, counted[name], bar=0, at_most=True)
     recovered = [row.recovery_seconds for row in rows if row.recovery_seconds is not None]
-    told.bar("recovery_p50_s", round(statistics.median(recovered), 2) if recovered else None)
-    told.bar("recovery_max_s", round(max(recovered), 2) if recovered else None)
+    report.bar("recovery_p50_s", round(statistics.median(recovered), 2) if recovered else None)
+    report.bar("recovery_max_s", round(max(recovered), 2) if recovered else None)
     killed = [value for row in rows if row.fault == "worker killed" for value in row.taken_back_seconds]
     # The promise: lease and sweep interval.
-    told.bar("taken_back_max_s", round(max(killed), 2) if killed else None, bar=LEASE_AND_SWEEP_SECONDS, at_most=True)
+    report.bar("taken_back_max_s", round(max(killed), 2) if killed else None, bar=LEASE_AND_SWEEP_SECONDS, at_most=True)
     audio, twice = sum(leg.audio.seconds for leg in legs), sum(leg.audio.twice_seconds for leg in legs)
-    told.bar("audio_s", round(audio, 1))
-    told.bar("audio_twice_s", round(twice, 1))
-    told.bar("audio_twice_share", round(twice / audio, 4) if audio else None)
-    told.bar("attempts", sum(leg.audio.attempts for leg in legs))
-    told.bar("lost_attempts", sum(leg.audio.lost_attempts for leg in legs))
+    report.bar("audio_s", round(audio, 1))
+    report.bar("audio_twice_s", round(twice, 1))
+    report.bar("audio_twice_share", round(twice / audio, 4) if audio else None)
+    report.bar("attempts", sum(leg.audio.attempts for leg in legs))
+    report.bar("lost_attempts", sum(leg.audio.lost_attempts for leg in legs))
 
 
 def _conditions(legs: Sequence[Leg], plan: Plan, seconds: float) -> dict[str, object]:
@@ -158,7 +158,7 @@ def _conditions(legs: Sequence[Leg], plan: Plan, seconds: float) -> dict[str, ob
             "outage seconds": plan.outage_seconds,
             "jobs in flight": plan.in_flight,
             "settings": "lease 3 s, renewal 0.5 s, sweep 1 s, parts of 30 s, 2 workers of 1 thread, demo-zh",
-            "audio": "mp3, m4a, ogg and wav of 3 to 5 minutes; 3 of 4 uploaded, 1 of 4 by link",
+            "audio": "mp3, m4a, ogg and wav of 2 to 3 minutes; 3 of 4 uploaded, 1 of 4 by link",
             "refused requests": {leg.storage: leg.refused for leg in legs},
         }
     )

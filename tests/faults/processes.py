@@ -67,7 +67,7 @@ def kill_light(scene: Scene) -> Injected:
 
 
 def kill_beat(scene: Scene) -> Injected:
-    """It stays away for a while: meanwhile nobody sweeps, and everybody else goes on."""
+    """It stays away for a while: no sweeps run, and everything else continues."""
     began = time.time()
     scene.stack.kill("beat")
     scene.outage()
@@ -76,7 +76,7 @@ def kill_beat(scene: Scene) -> Injected:
 
 
 def rolling_restart(scene: Scene) -> Injected:
-    """A deployment: every process that runs tasks is told to end, one after the other, and a new one started."""
+    """A deployment: every process that runs tasks is asked to end in turn, and a new one is started."""
     names = list(scene.stack.workers)
     scene.rng.shuffle(names)
     scene.load.wait_for_work(on_worker=names[0])

@@ -36,7 +36,7 @@ class Receiver:
         return self.server.url("/hook")
 
     def taken(self) -> list[Message]:
-        """What it has taken so far."""
+        """The messages received so far."""
         with self._lock:
             return list(self._taken)
 
@@ -46,7 +46,7 @@ class Receiver:
         self.angry.set()
 
     def calm_down(self) -> None:
-        """From now on everything does; whoever hangs is let go."""
+        """From now on everything succeeds; hanging requests are released."""
         self.angry.clear()
         self._calm.set()
 
@@ -72,7 +72,7 @@ class Receiver:
             status(302, Location=self.server.url("/elsewhere"))(handler)
 
     def _elsewhere(self, handler: BaseHTTPRequestHandler) -> None:
-        """Where the redirect leads: nobody should come here."""
+        """The target of the redirect: no request should arrive here."""
         self.misled.append(_read(handler))
         status(204)(handler)
 

@@ -1,4 +1,4 @@
-"""A Valkey that answers but takes no writes: a replica after a fail-over, one without memory, one without replicas."""
+"""A Valkey that answers but takes no writes: a replica after a fail-over, one without memory, replicas or snapshots."""
 
 from __future__ import annotations
 
@@ -7,32 +7,22 @@ import time
 import httpx
 import redis
 
+from tests.broken_valkey import REFUSALS
 from tests.faults.scene import Fault, Injected, Scene, Struck
 
-# How it is made to refuse, and to take writes again.
-WAYS = {
-    "READONLY": (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
-    "OOM": (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
-    "NOREPLICAS": (
-        ("CONFIG", "SET", "min-replicas-to-write", "1"),
-        ("CONFIG", "SET", "min-replicas-to-write", "0"),
-    ),
-}
 READY_SECONDS = 60.0
 
 
 def refuse_writes(scene: Scene) -> Injected:
-    """In each way for a while; processes that end meanwhile are noted."""
+    """In each way for a while; processes that end in the meantime are recorded."""
     began = time.time()
     readiness: dict[str, int] = {}
     with redis.Redis.from_url(scene.stack.valkey.url()) as client:
-        for way, (begin, end) in WAYS.items():
-            client.execute_command(*begin)
-            try:
+        for refusal in REFUSALS:
+            with refusal.on(client):
                 scene.outage()
-                readiness[way] = httpx.get(f"{scene.stack.url}/health/ready", timeout=READY_SECONDS).status_code
-            finally:
-                client.execute_command(*end)
+                answer = httpx.get(f"{scene.stack.url}/health/ready", timeout=READY_SECONDS)
+                readiness[refusal.name] = answer.status_code
     ended = [name for name in scene.stack.names if not scene.stack.children[name].running]
     return Injected(began, time.time(), {"ended": ended, "readiness": readiness})
 

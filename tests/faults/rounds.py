@@ -1,4 +1,4 @@
-"""One fault under load, and how long what it struck took to recover."""
+"""One fault under load, and how long the affected jobs took to recover."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Round:
 
 
 def cause(fault: Fault, scene: Scene) -> Round:
-    """Cause it in the middle of work at a random moment, and wait until all that it struck has gone on."""
+    """Cause the fault at a random moment during work, and wait until all affected jobs have continued."""
     scene.stack.heal()
     scene.load.wait_for_work()
     time.sleep(scene.rng.uniform(*AT_A_RANDOM_MOMENT))
@@ -56,7 +56,7 @@ def _recovered(scene: Scene, injected: Injected) -> Struck:
 
 
 def _struck(scene: Scene, injected: Injected) -> Struck:
-    """Of the jobs that were there, those that somebody worked on at that moment."""
+    """Those of the given jobs that were being processed at that moment."""
     jobs: dict[str, list[Attempt]] = {}
     for job_id, *values in scene.stack.query_when_possible(
         "SELECT job_id, number, worker, extract(epoch FROM started_at)::float, extract(epoch FROM ended_at)::float,"

@@ -1,4 +1,4 @@
-"""What every fault is given, and what it says of itself."""
+"""The environment of a fault, and the values it reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from tests.faults.load import Load
 from tests.faults.stack import Stack
 
-BUSY_SECONDS = 60.0
+BUSY_SECONDS = 180.0
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Scene:
     alone: bool = False
 
     def enough(self) -> None:
-        """The fault has what it needs."""
+        """The fault's dependencies are available."""
         if self.alone:
             self.load.keep(0)
 
@@ -87,7 +87,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Struck:
-    """What came of the jobs that were being worked on when a fault struck: their attempts, oldest first."""
+    """The attempts of the jobs that were being processed when the fault occurred, oldest first."""
 
     attempts: dict[str, list[Attempt]]
     recovery_seconds: dict[str, float]

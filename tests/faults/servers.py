@@ -1,4 +1,4 @@
-"""Faults of what we stand on: PostgreSQL, Valkey, S3, the disk, and receivers of webhooks."""
+"""Faults of the servers: PostgreSQL, Valkey, S3, the disk, and webhook receivers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILL_BYTES = 1024 * 1024
 
 
 def lose_valkey(scene: Scene) -> Injected:
-    """FLUSHALL first, so that also what is popped at that moment is gone; then the server itself, for a while."""
+    """FLUSHALL first, to lose messages that are just being received as well; then the server itself, for a while."""
     began = time.time()
     with redis.Redis.from_url(scene.stack.valkey.url()) as client:
         client.flushall()
@@ -64,7 +64,7 @@ def stop_store(scene: Scene) -> Injected:
 
 
 def fill_disk(scene: Scene) -> Injected:
-    """While somebody uploads. Where we may not mount a small disk, no file may grow beyond a few bytes instead."""
+    """While an upload is running. If a small disk cannot be mounted, no file may grow beyond a few bytes instead."""
     scene.load.wait_for_streaming()
     refused = _refusals(scene)
     began = time.time()

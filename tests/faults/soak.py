@@ -35,9 +35,9 @@ from tests.faults.verdict import Verdict, orphans, settle, verdict
 
 STORAGES = ("disk", "s3")
 ROUNDS = 20
-# Where the tests keep theirs: speaking takes longer than all else before the first fault.
+# The cache of the tests: synthesis takes longer than everything else before the first fault.
 RECORDINGS = REPOSITORY / ".pytest_cache" / "d" / "recordings"
-# Of a soak whose time is limited; the rest starts and stops the stacks and looks at what came of it.
+# The share of a limited soak for faults; the rest is for starting, stopping and checking the stacks.
 SHARE_OF = {"disk": 0.64, "s3": 0.28}
 
 
@@ -63,8 +63,10 @@ class Plan:
     in_flight: int
 
     def of(self, storage: str) -> list[Fault]:
-        """The faults of a leg in their order. Each comes once before any comes twice; what can happen with both
-        kinds of storage is shared between them."""
+        """The faults of a leg in order.
+
+        Each occurs once before any is repeated; faults that suit both kinds of storage are divided between the legs.
+        """
         rng = random.Random(f"{self.seed} {storage}")
         own = [fault for fault in FAULTS if fault.storage == storage]
         shared = [fault for fault in FAULTS if fault.storage == "any"]
@@ -79,7 +81,7 @@ class Plan:
 
 
 def main() -> int:
-    """Run it, print what came of it, write bench/results/soak.json; 1 if anything was lost."""
+    """Run the soak, print its results, write bench/results/soak.json; returns 1 if anything was lost."""
     plan = _plan(sys.argv[1:])
     signal.signal(signal.SIGTERM, _stop)
     print(f"seed {plan.seed}", flush=True)
@@ -109,7 +111,7 @@ def _plan(arguments: list[str]) -> Plan:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the form of signal handlers)
-    """End as with Ctrl-C: what was started is stopped on the way out."""
+    """End as with Ctrl-C: everything started is stopped on the way out."""
     raise KeyboardInterrupt
 
 
@@ -159,7 +161,7 @@ def _until_time_is_up(plan: Plan, storage: str, began: float) -> Iterator[Fault]
 
 
 def _round(fault: Fault, scene: Scene) -> measures.Row:
-    """One fault; what went wrong is noted, and the soak goes on."""
+    """One fault; failures are recorded, and the soak continues."""
     began = time.monotonic()
     row = measures.Row(fault.name)
     try:

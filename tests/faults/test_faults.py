@@ -24,7 +24,7 @@ def test_nothing_is_lost(scene_on: Callable[[str], Scene], fault: Fault) -> None
     scene.load.keep(IN_FLIGHT)
     survived = cause(fault, scene)
     settle(scene.stack, scene.load)
-    found = verdict(scene.stack, scene.load, since=before)
-    print(f"{fault.name}: {found.jobs} jobs, recovered after {survived.recovery_seconds} s, {scene.load.refused}")
-    assert found.jobs >= 2
-    assert not found.complaints(), f"{found.complaints()}; the logs are in {scene.stack.logs}"
+    result = verdict(scene.stack, scene.load, since=before)
+    print(f"{fault.name}: {result.jobs} jobs, recovered after {survived.recovery_seconds} s, {scene.load.refused}")
+    assert result.jobs >= 2
+    assert not result.complaints(), f"{result.complaints()}; the logs are in {scene.stack.logs}"

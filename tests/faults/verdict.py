@@ -34,7 +34,7 @@ class Verdict:
     def complaints(self) -> dict[str, list[str]]:
         """What is wrong, by kind."""
         named = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "jobs"}
-        return {name: found for name, found in named.items() if found}
+        return {name: items for name, items in named.items() if items}
 
 
 def settle(stack: Stack, load: Load) -> None:
@@ -72,14 +72,14 @@ def _is_the_same(stack: Stack, load: Load, job_id: str, name: str) -> bool:
 
 def _missing_webhooks(stack: Stack, jobs: list[str]) -> list[str]:
     """Each job's end arrived at least once, and always under one id. The receiver has checked the signatures."""
-    heard: dict[str, Counter[str]] = {}
+    notified: dict[str, Counter[str]] = {}
     for message in stack.receiver.taken():
-        heard.setdefault(message.data["id"], Counter())[message.id] += 1
-    return [f"{job_id} {dict(heard.get(job_id, {}))}" for job_id in jobs if len(heard.get(job_id, {})) != 1]
+        notified.setdefault(message.data["id"], Counter())[message.id] += 1
+    return [f"{job_id} {dict(notified.get(job_id, {}))}" for job_id in jobs if len(notified.get(job_id, {})) != 1]
 
 
 def orphans(stack: Stack) -> list[str]:
-    """Processes that a dead one left behind."""
+    """Processes left behind by a dead one."""
     living = {child.process.pid for child in stack.children.values() if child.running}
     return processes_of(stack.sessions - living)
 
@@ -91,14 +91,14 @@ def _idle_children(stack: Stack) -> list[str]:
 
 
 def _left_behind(stack: Stack) -> list[str]:
-    found: list[str] = []
+    leftovers: list[str] = []
 
     def look() -> bool:
-        found[:] = [*_idle_children(stack), *_scratch(stack)]
-        return not found
+        leftovers[:] = [*_idle_children(stack), *_scratch(stack)]
+        return not leftovers
 
     _eventually(look, "", seconds=10)
-    return found + _storage(stack)
+    return leftovers + _storage(stack)
 
 
 def _scratch(stack: Stack) -> list[str]:

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 const HERE = new URL('../../console/js/transcript/', import.meta.url);
 const load = (name) => import(new URL(name, HERE));
 const { Timeline, wordAt } = await load('timeline.js');
-const { Heights } = await load('heights.js');
+const { Heights } = await load('../list/heights.js');
 const { matchesIn, findAll } = await load('matches.js');
 const { cutByMatches, piecesOf } = await load('pieces.js');
 

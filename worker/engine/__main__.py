@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ParaqueueError
-from common.transcript.formats import Format, render
+from common.transcript.formats import TEXT_FORMATS, Format, render
 from common.transcript.values import Sentence, Transcript
 from worker.engine.audio import AudioReader, DecodeLimits
 from worker.engine.bundles.bundles import BundlePaths, bundle_spec, from_directory, locate
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="fp32", help="fp32; int8 on a CPU; bf16 or fp16 on a GPU")
     parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
     parser.add_argument("--batch-seconds", type=float, help="padded seconds per batch; default: measured")
-    parser.add_argument("--format", type=Format, choices=list(Format), help="default: lines with times, as they come")
+    parser.add_argument("--format", type=Format, choices=TEXT_FORMATS, help="default: lines with times, as they come")
     options = parser.parse_args(arguments)
     try:
         paths, seconds = _paths(options.model), options.batch_seconds

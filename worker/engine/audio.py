@@ -53,7 +53,7 @@ class AudioReader:
                 raise AudioEmpty("the file has no bytes")
             self._child = Child(
                 file,
-                Order("pcm", track, channels),
+                Order("pcm", track, channels, limit_ms=limits.max_duration_ms),
                 cpu_seconds=limits.cpu_seconds,
                 memory_bytes=limits.memory_bytes,
                 idle_seconds=limits.idle_timeout_seconds,
@@ -63,7 +63,7 @@ class AudioReader:
             head = self._head()
             self.channels, self.duration_ms, self.tracks = head.channels, head.declared_ms, head.tracks
             limit = limits.max_duration_ms
-            # If the length is exact, the file fails anyway; if it is not, only the samples count.
+            # If the length is exact, the file would fail anyway; if it is not, only the samples count.
             if limit is not None and head.exact and (head.declared_ms or 0) > limit:
                 raise _too_long(limit)
         except BaseException:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -12,28 +13,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from common.errors import ConfigurationError
+from common.errors import ModelUnavailable
 from common.model_cards import ModelCard
 from common.transcript.values import Word
+from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
 from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budget
 from worker.engine.batching.packing import HORIZON_BUDGETS
-from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths
-from worker.engine.bundles.loading import LoadedBundle, ModelPart, load
+from worker.engine.bundles.bundles import BundlePaths
+from worker.engine.bundles.loading import LoadedBundle, load
+from worker.engine.device.choice import chosen_device
 from worker.engine.device.faults import DeviceLost, attempt_twice
 from worker.engine.device.torch_faults import torch_fault_rules
-from worker.engine.features import AsrFrontend, load_cmvn
-from worker.engine.punctuation.punctuator import Labels, Punctuator
-from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
-from worker.engine.recognition.linear import FLOAT, INT8
-from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
-from worker.engine.recognition.paraformer import Paraformer
-from worker.engine.recognition.words import Vocabulary
 from worker.engine.resume_state import StateIdentity
+from worker.engine.speakers.campplus import Embedder, Embeddings
 from worker.engine.stopwatch import Stopwatch
 from worker.engine.stream import SAMPLE_RATE, RecognitionStream
-from worker.engine.vad.detector import FIXED, Vad, VadConfig, VadStream
+from worker.engine.vad.config import FIXED
+from worker.engine.vad.detector import VadStream
 from worker.engine.vad.network import Caches
 
 Segment = NDArray[np.int16]
@@ -71,14 +70,15 @@ class Engine:
 
     def __init__(self, bundle: LoadedBundle, options: EngineOptions) -> None:
         self._bundle = bundle
+        self._options = options
         self.max_segment_ms = options.max_segment_ms
         self.segmentation = options.segmentation
         gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
-        self._recogniser = _recogniser(bundle, gpu_layout)
-        self._vad = _vad(bundle)
+        self._recogniser = recogniser_of(bundle, gpu_layout)
+        self._vad = vad_of(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
-        self.punctuator = _punctuator(bundle)
+        self.punctuator = punctuator_of(bundle)
         self._faults = torch_fault_rules(bundle.device)
         self._lost: DeviceLost | None = None
         self._on_lost: list[Callable[[DeviceLost], None]] = []
@@ -97,11 +97,18 @@ class Engine:
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
-        self._vad_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
+        self._side_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
+        self._embedder = Embedder(bundle.spk.module, bundle.device, self._side_threads) if bundle.spk else None
         self._helper: Batcher[Any, Any] | None = None
+        self._speakers: Batcher[Any, Any] | None = None
         if not gpu_layout:
-            calls = BatcherOptions(1.0, 1.0, hang_seconds=options.hang_seconds, faults=self._faults)
-            self._helper = Batcher(lambda items: items, calls, on_lost=self._device_lost, name="helper")
+            self._helper = self._beside("helper")
+            self._speakers = self._beside("speakers") if self._embedder else None
+
+    def _beside(self, name: str) -> Batcher[Any, Any]:
+        """A thread for device calls of one kind beside the recogniser's batches."""
+        calls = BatcherOptions(1.0, 1.0, hang_seconds=self._options.hang_seconds, faults=self._faults)
+        return Batcher(lambda items: items, calls, on_lost=self._device_lost, name=name)
 
     @classmethod
     def load(
@@ -122,10 +129,10 @@ class Engine:
         precision. Sets torch's threads for the whole process.
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
-        bundle = load(paths, _device(device), precision)
+        bundle = load(paths, chosen_device(device), precision)
         options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=segmentation)
         engine = cls(bundle, options)
-        _release(bundle)
+        release(bundle)
         engine.warm_up()
         return engine
 
@@ -165,14 +172,19 @@ class Engine:
         key: Hashable = None,
         state: bytes | None = None,
         stopwatch: Stopwatch | None = None,
+        *,
+        speakers: bool = False,
     ) -> RecognitionStream:
         """A stream for one channel of a job.
 
-        `key` identifies the job for fairness; `stopwatch` measures its stages. With a `state` the stream continues
-        and must be fed from its `resume_sample`; raises StaleState if the state cannot be read or comes from another
-        model, precision or version.
+        `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
+        embeddings of what is said. With a `state` the stream continues and must be fed from its `resume_sample`; raises
+        StaleState if the state cannot be read or comes from another model, precision or version. Raises
+        ModelUnavailable if speakers are asked of a bundle without a speaker model.
         """
-        return RecognitionStream(self, channel, key, state, stopwatch)
+        if speakers and self._embedder is None:
+            raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
+        return RecognitionStream(self, channel, key, state, stopwatch, speakers=speakers)
 
     def stats(self) -> BatcherStats:
         """Counters for metrics."""
@@ -200,12 +212,12 @@ class Engine:
 
     def close(self) -> None:
         """Stop the engine's threads; streams raise Unavailable. Threads of a lost device are abandoned."""
-        self.batcher.close()
-        if self._helper is not None:
-            self._helper.close()
+        for batcher in (self.batcher, self._helper, self._speakers):
+            if batcher is not None:
+                batcher.close()
         if self._lost is not None:
             return
-        self._vad_threads.close()
+        self._side_threads.close()
         self._recogniser.close()
 
     def warm_up(self) -> None:
@@ -216,10 +228,18 @@ class Engine:
         stream.accept(noise)
         stream.finish()
         self.label([0])
+        if self._embedder is not None:
+            self.embed(noise).result()
 
     def label(self, window: list[int]) -> Labels:
         """Punctuation labels of one window, batched with other waiting windows; only one thread uses that model."""
         return (self._helper or self.batcher).call(self.punctuator.label, window)
+
+    def embed(self, segment: Segment) -> Future[Embeddings]:
+        """Begin the embeddings of a segment's windows, float16 [windows, 192], batched with other waiting segments."""
+        if self._embedder is None:
+            raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
+        return (self._speakers or self.batcher).begin(self._embedder.embed, segment)
 
     def _measured_budget(self) -> float:
         """Measure the padded seconds of a batch, before the device thread exists."""
@@ -243,7 +263,7 @@ class Engine:
 
     def _score(self, features: torch.Tensor, caches: Caches) -> Scored:
         if self._helper is not None:
-            return self._vad_threads.call(self._vad.score, features, caches)
+            return self._side_threads.call(self._vad.score, features, caches)
         return self.batcher.call(self._score_all, (features, caches))
 
     def _score_all(self, calls: Sequence[tuple[torch.Tensor, Caches]]) -> list[Scored]:
@@ -266,62 +286,8 @@ class Engine:
                 return
             self._lost = error
             actions = list(self._on_lost)
-        for batcher in (self.batcher, self._helper):
+        for batcher in (self.batcher, self._helper, self._speakers):
             if batcher is not None:
                 batcher.lose(error)
         for action in actions:
             action(error)
-
-
-def _recogniser(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
-    part, model = bundle.asr, bundle.asr.module
-    window, shift = _stacking(part, default=(7, 6))
-    frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
-    networks: Networks
-    if gpu_layout:
-        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision), ComputeThreads(1)
-    else:
-        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
-        threads = ComputeThreads(torch.get_num_threads())
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
-
-
-def _release(bundle: LoadedBundle) -> None:
-    """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
-    if bundle.device.type == "cpu":
-        for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
-            for module in part.modules():
-                if isinstance(module, torch.nn.Linear):
-                    module.weight.data = torch.empty(0)
-
-
-def _punctuator(bundle: LoadedBundle) -> Punctuator:
-    part = bundle.punc
-    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
-    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
-
-
-def _vad(bundle: LoadedBundle) -> Vad:
-    part = bundle.vad
-    window, _ = _stacking(part, default=(5, 1))
-    return Vad(part.module, load_cmvn(part.files["am.mvn"]), VadConfig.of(part.module, window), bundle.device)
-
-
-def _stacking(part: ModelPart, default: tuple[int, int]) -> tuple[int, int]:
-    """The number of frames a model stacks and the stride between stacks (low frame rate)."""
-    frontend = part.config.get("frontend_conf", {})
-    return int(frontend.get("lfr_m", default[0])), int(frontend.get("lfr_n", default[1]))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda:0" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigurationError(f"There is no device {name!r}.") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(f"The device {name!r} is configured, but torch sees {torch.cuda.device_count()} GPUs.")
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
-    return device

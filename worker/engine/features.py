@@ -34,6 +34,9 @@ MEL_BINS = 80
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
 FULL_SCALE = 32_768.0
+HAMMING, POVEY = "hamming", "povey"
+"""Windows over a frame: Hamming for recognition and VAD; Kaldi's default, a Hann window to the power of 0.85, for
+speakers."""
 # Rows of one FFT call. Small enough for a CPU's second-level cache; a GPU needs far larger launches.
 TILE_CPU = 256
 TILE_GPU = 16_384
@@ -91,10 +94,11 @@ class _Tables(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _tables(frame: int, device: str) -> _Tables:
+def _tables(frame: int, device: str, shape: str) -> _Tables:
     fft = 1 << (frame - 1).bit_length()
     angle = 2 * math.pi * torch.arange(frame, dtype=torch.float64) / max(frame - 1, 1)
-    window = (0.54 - 0.46 * torch.cos(angle)).float()
+    hamming, povey = 0.54 - 0.46 * torch.cos(angle), (0.5 - 0.5 * torch.cos(angle)).pow(0.85)
+    window = (hamming if shape == HAMMING else povey).float()
     return _Tables(window.to(device), _mel_filters(fft).repeat_interleave(2, dim=0).to(device), fft)
 
 
@@ -118,12 +122,17 @@ def _mel(hertz: npt.NDArray[np.float32] | np.float32) -> npt.NDArray[np.float32]
     return np.asarray(np.float32(1127) * np.log(np.float32(1) + hertz / np.float32(700)), np.float32)
 
 
-def fbank_frames(frames: torch.Tensor) -> torch.Tensor:
+def frames_of(waveforms: torch.Tensor) -> torch.Tensor:
+    """The frames of equally long waveforms, float32 [B, N] → [B, frame_count(N), 400], as a view."""
+    return waveforms.unfold(1, FRAME_SAMPLES, SHIFT_SAMPLES)
+
+
+def fbank_frames(frames: torch.Tensor, window: str = HAMMING) -> torch.Tensor:
     """Log-mel energies, float32 [N, 80], of float32 frames [N, L] in 16-bit scale (L is 400 except for tiny clips)."""
     if frames.shape[0] == 0:
         return frames.new_empty(0, MEL_BINS)
     tile = TILE_CPU if frames.device.type == "cpu" else TILE_GPU
-    tables = _tables(frames.shape[1], str(frames.device))
+    tables = _tables(frames.shape[1], str(frames.device), window)
     rows = [_tile_fbank(part, tile, tables) for part in torch.split(frames, tile)]
     return rows[0] if len(rows) == 1 else torch.cat(rows)
 
@@ -151,7 +160,7 @@ def fbank(waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     batch, total = waveforms.shape
     if frame_count(total) == 0:
         return waveforms.new_zeros(batch, 0, MEL_BINS)
-    frames = waveforms.unfold(1, FRAME_SAMPLES, SHIFT_SAMPLES)
+    frames = frames_of(waveforms)
     features = fbank_frames(frames.reshape(-1, FRAME_SAMPLES)).view(batch, frames.shape[1], MEL_BINS)
     counts = ((lengths - FRAME_SAMPLES).div(SHIFT_SAMPLES, rounding_mode="floor") + 1).clamp(min=0)
     inside = torch.arange(frames.shape[1], device=features.device) < counts.to(features.device)[:, None]

@@ -52,8 +52,8 @@ def host_seconds_per_word(segments: int = 400, words: int = 25, batch: int = 20)
     times, last = [], 0
     for number in range(max(segments // batch, 3) + 1):
         started = time.perf_counter()
-        for row, found in enumerate(paraformer.recognise(audio)):
-            moved = placed(found, (number * batch + row) * 6000, last)
+        for row, recognised in enumerate(paraformer.recognise(audio)):
+            moved = placed(recognised, (number * batch + row) * 6000, last)
             last = moved[-1].end_ms
             stream.accept(moved)
         times.append((time.perf_counter() - started) / (batch * words))

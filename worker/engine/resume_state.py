@@ -54,9 +54,9 @@ class StateIdentity:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         described = json.loads(arrays.pop("described").tobytes())
-        found = described["identity"]
-        if found != asdict(self):
-            raise StaleState(f"The resume state was made by {found}, this engine is {asdict(self)}.")
+        stored = described["identity"]
+        if stored != asdict(self):
+            raise StaleState(f"The resume state was made by {stored}, this engine is {asdict(self)}.")
         state: dict[str, Any] = _join_arrays(described["state"], arrays)
         return state
 

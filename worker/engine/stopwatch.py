@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-DECODE, VAD, RECOGNISE, PUNCTUATE = "decode", "vad", "recognise", "punctuate"
+DECODE, VAD, RECOGNISE, PUNCTUATE, SPEAKERS = "decode", "vad", "recognise", "punctuate", "speakers"
 Result = TypeVar("Result")
 
 

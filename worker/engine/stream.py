@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,13 +20,17 @@ from common.transcript.values import Sentence, Word
 from worker.engine.batching.batcher import Batcher
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
 from worker.engine.resume_state import StaleState, StateIdentity
-from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, VAD, Stopwatch
+from worker.engine.speakers.windows import Windows, records, spans
+from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, SPEAKERS, VAD, Stopwatch
 from worker.engine.vad.detector import VadStream
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
 Samples = NDArray[np.int16]
+
+MOST_EMBEDDING = 16
+"""Segments of a stream whose embeddings may be outstanding."""
 
 
 class StreamEngine(Protocol):
@@ -49,12 +53,38 @@ class StreamEngine(Protocol):
         """Punctuation labels of one window."""
         ...
 
+    def embed(self, segment: Samples) -> Future[NDArray[np.float16]]:
+        """Begin the embeddings of a segment's windows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A submitted segment: its times in the channel, its length in samples, and its pending results."""
+
+    start_ms: int
+    speech_end_ms: int
+    samples: int
+    words: Future[list[Word]]
+    embeddings: Future[NDArray[np.float16]] | None
+
+    def done(self) -> bool:
+        """Whether nothing has to be waited for."""
+        return self.words.done() and (self.embeddings is None or self.embeddings.done())
+
 
 class RecognitionStream:
     """Created by `Engine.stream`. Not thread-safe, except `cancel`."""
 
     def __init__(
-        self, engine: StreamEngine, channel: int, key: Hashable, state: bytes | None, stopwatch: Stopwatch | None = None
+        self,
+        engine: StreamEngine,
+        channel: int,
+        key: Hashable,
+        state: bytes | None,
+        stopwatch: Stopwatch | None = None,
+        *,
+        speakers: bool = False,
     ) -> None:
         self._engine = engine
         self._watch = stopwatch or Stopwatch()
@@ -62,7 +92,9 @@ class RecognitionStream:
         self._channel = channel
         self._vad = engine.vad_stream(None)
         self._punctuation = PunctuationStream(engine.punctuator, engine.label, channel)
-        self._outstanding: deque[tuple[int, int, Future[list[Word]]]] = deque()
+        self._outstanding: deque[_Segment] = deque()
+        self._speakers = speakers
+        self._windows: list[Windows] = []
         self._ready: list[Sentence] = []
         self._audio = np.zeros(0, np.int16)
         self._audio_start = 0
@@ -119,12 +151,19 @@ class RecognitionStream:
         self._audio_start, self._audio = self.position_samples, self._audio[:0]
         return self._take_ready()
 
+    def take_windows(self) -> list[Windows]:
+        """The windows of the segments that are finished since the last call, with their embeddings."""
+        taken, self._windows = self._windows, []
+        return taken
+
     def cancel(self) -> None:
         """Drop everything queued; callable from any thread. A blocked or later call raises CancelledError."""
         self._cancelled = True
         self._engine.batcher.withdraw(self._key)
-        for _, _, future in list(self._outstanding):
-            future.cancel()
+        for segment in list(self._outstanding):
+            segment.words.cancel()
+            if segment.embeddings is not None:
+                segment.embeddings.cancel()
 
     def state(self) -> bytes:
         """The state for `Engine.stream(state=…)`, which must then be fed from `resume_sample` on.
@@ -171,7 +210,11 @@ class RecognitionStream:
             self.segments += 1
             with self._watch.time(RECOGNISE):
                 future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
-            self._outstanding.append((start_ms, end_ms - self._engine.vad_lookahead_ms, future))
+            embeddings = self._engine.embed(samples) if self._speakers else None
+            speech_end_ms = end_ms - self._engine.vad_lookahead_ms
+            self._outstanding.append(_Segment(start_ms, speech_end_ms, len(samples), future, embeddings))
+            if self._speakers and len(self._outstanding) > MOST_EMBEDDING:
+                self._take(self._outstanding[0])
             self._collect(wait=False)
 
     def _check_wanted(self) -> None:
@@ -188,14 +231,21 @@ class RecognitionStream:
     def _collect(self, wait: bool) -> None:
         """Pass words of finished segments to punctuation, in order."""
         self._check_wanted()
-        while self._outstanding and (wait or self._outstanding[0][2].done()):
-            start_ms, speech_end_ms, future = self._outstanding[0]
-            words = placed(self._watch.call(RECOGNISE, future.result), start_ms, self._last_end_ms)
-            self._outstanding.popleft()
-            if words:
-                self._last_end_ms = words[-1].end_ms
-                self._speech_ends[words[-1].end_ms] = speech_end_ms
-                self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
+        while self._outstanding and (wait or self._outstanding[0].done()):
+            self._take(self._outstanding[0])
+
+    def _take(self, segment: _Segment) -> None:
+        """Wait for the first outstanding segment, and pass on its words."""
+        if segment.embeddings is not None:
+            embeddings = self._watch.call(SPEAKERS, segment.embeddings.result)
+        words = placed(self._watch.call(RECOGNISE, segment.words.result), segment.start_ms, self._last_end_ms)
+        self._outstanding.popleft()
+        if segment.embeddings is not None:
+            self._windows.append(records(self._channel, segment.start_ms, spans(segment.samples), embeddings))
+        if words:
+            self._last_end_ms = words[-1].end_ms
+            self._speech_ends[words[-1].end_ms] = segment.speech_end_ms
+            self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
 
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
         """Sentences that end a segment end where VAD detected the end of speech.

@@ -62,12 +62,12 @@ class Cleaner:
                 went_well = one_step(name, partial(_take_turn, name, step, limit, deleted), failures)
                 if not went_well or deleted[name] == before:
                     del waiting[name]
-        if found := {name: number for name, number in deleted.items() if number}:
-            log.info("cleaned", **found)
+        if counts := {name: number for name, number in deleted.items() if number}:
+            log.info("cleaned", **counts)
         if waiting and not self._stopping.is_set():
             log.warning("cleaning_unfinished", steps=list(waiting))
         if failures:
-            raise ExceptionGroup("not every step could be done", failures)
+            raise ExceptionGroup("some steps failed", failures)
 
     def _steps(self) -> dict[str, Step]:
         database, storage, settings = self._database, self._storage, self._settings
@@ -90,9 +90,9 @@ class Cleaner:
 
     def _delete_orphans(self, limit: TimeLimit) -> int:
         """Delete orphaned objects; a large storage is scanned over several turns and calls."""
-        found = jobs.delete_orphans(self._database, self._storage, limit, after=self._orphans_after)
-        self._orphans_after = found.reached
-        return found.deleted
+        orphans = jobs.delete_orphans(self._database, self._storage, limit, after=self._orphans_after)
+        self._orphans_after = orphans.reached
+        return orphans.deleted
 
 
 def _take_turn(name: str, step: Step, limit: TimeLimit, deleted: Counter[str]) -> None:

@@ -112,7 +112,7 @@ class Deliverer(Background):
                 time.sleep(RECORD_PAUSE_SECONDS)
 
     def _record(self, parcel: ClaimedDelivery, sent: SendResult, took_seconds: float) -> None:
-        told = {
+        fields = {
             "delivery_id": parcel.public_id,
             "event_type": parcel.event,
             "attempt": parcel.attempt,
@@ -122,17 +122,17 @@ class Deliverer(Background):
         if sent.delivered:
             webhooks.record_delivered(self._database, parcel, sent.report)
             outcome = "delivered"
-            log.info("webhook_delivered", **told)
+            log.info("webhook_delivered", **fields)
         elif sent.gone:
             webhooks.record_gone(self._database, parcel, sent.report)
             outcome = "gone"
-            log.warning("webhook_gone", **told)
+            log.warning("webhook_gone", **fields)
         else:
             pause = None if sent.final else self._pause(parcel, sent)
             webhooks.record_failed(self._database, parcel, sent.report, pause_seconds=pause)
             outcome = "dead" if pause is None else "retrying"
             again_in = None if pause is None else round(pause, 1)
-            log.warning("webhook_failed", error=sent.report.error, again_in_seconds=again_in, **told)
+            log.warning("webhook_failed", error=sent.report.error, again_in_seconds=again_in, **fields)
         age = (datetime.now(UTC) - parcel.created_at).total_seconds()
         count_delivery(outcome, sent.report.error, took_seconds=took_seconds, age_seconds=age)
 

@@ -20,8 +20,9 @@ from common.errors import ParaqueueError
 from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, consume, make_app
 from common.secret_box import SecretBox
 from common.settings import Settings, load_settings
+from common.settings.types import revealed
 from common.storage import Storage, make_storage
-from common.telemetry import configure_logging, get_logger
+from common.telemetry import configure_logging, get_logger, warn_of_unknown_settings
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from worker.light.cleaner import Cleaner
@@ -76,6 +77,7 @@ class LightTasks:
             self.publish,
             redispatch_seconds=self.settings.redispatch_seconds,
             tenant_max_running=self.settings.tenant_max_running,
+            tenant_slot_share=self.settings.tenant_slot_share,
         )
 
     def render(self) -> None:
@@ -99,6 +101,7 @@ def main() -> int:
         print(f"paraqueue light worker: {error.message}", file=sys.stderr)
         return 2
     configure_logging(settings, service="light")
+    warn_of_unknown_settings()
     configure_tracing(settings, service="light")
     try:
         serve(settings)
@@ -156,10 +159,10 @@ def _work(settings: Settings) -> None:
 
 def _renew_seals(settings: Settings, database: Database) -> None:
     """Re-encrypt secrets if PARAQUEUE_SECRET_KEY has a new first key; start even if the database is unavailable."""
-    if not settings.secret_keys:
+    if not settings.secret_key:
         return
     try:
-        renewed = webhooks.reseal(database, SecretBox(settings.secret_keys))
+        renewed = webhooks.reseal(database, SecretBox(revealed(settings.secret_key)))
     except ParaqueueError as error:
         log.warning("secrets_not_renewed", error_code=error.code, reason=error.message)
     else:

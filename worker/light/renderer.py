@@ -105,7 +105,7 @@ class Renderer(Background):
                 if time.monotonic() - kept_at > KEEP_SECONDS:
                     kept_at = time.monotonic()
                     if self.stopping or not renditions.keep(self._database, order):
-                        raise Unavailable("this worker is shutting down or was too slow")
+                        raise Unavailable("this worker is shutting down or exceeded the time limit")
         finally:
             child.close()
         if not size:

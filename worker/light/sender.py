@@ -18,11 +18,13 @@ import httpx
 from standardwebhooks import Webhook
 
 from common.errors import ConfigurationError, SourceNotAllowed, SourceUnreachable
+from common.links import STANDARD_PORTS, Ports, checked_url
 from common.secret_box import SecretBox
 from common.settings import Settings
+from common.settings.types import revealed
 from common.telemetry import tracing
 from common.webhooks import ClaimedDelivery, EventType, Report
-from worker.net.ssrf import STANDARD_PORTS, GuardedBackend, Ports, fetchable
+from worker.net.ssrf import GuardedBackend
 
 ANSWER_BYTES = 1024
 CONNECT_SECONDS = 5.0
@@ -111,8 +113,8 @@ class Sender:
     def of(cls, settings: Settings) -> Sender:
         """A sender with the secrets and limits of the settings."""
         return cls(
-            seal=SecretBox(settings.secret_keys) if settings.secret_keys else None,
-            own_secrets=settings.webhook_secrets,
+            seal=SecretBox(revealed(settings.secret_key)) if settings.secret_key else None,
+            own_secrets=revealed(settings.webhook_secret),
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
             allowed_private=settings.fetch_allowed_private,
             timeout_seconds=settings.webhook_timeout_seconds,
@@ -153,7 +155,7 @@ class Sender:
         return [self.seal.open(sealed) for sealed in parcel.sealed_secrets]
 
     def _post(self, address: str, headers: dict[str, str], body: bytes) -> SendResult:
-        url = fetchable(httpx.URL(address))
+        url = checked_url(httpx.URL(address))
         deadline = time.monotonic() + self.timeout_seconds
 
         def check() -> None:
@@ -204,8 +206,8 @@ def judged(response: httpcore.Response, answer: bytes) -> SendResult:
     succeeded = 200 <= response.status < 300
     error = None if succeeded else "redirect" if 300 <= response.status < 400 else "http_status"
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
-    asked = retry_after(headers.get(b"retry-after"), datetime.now(UTC))
-    return SendResult(Report(response.status, text, error), asked)
+    retry_after_seconds = retry_after(headers.get(b"retry-after"), datetime.now(UTC))
+    return SendResult(Report(response.status, text, error), retry_after_seconds)
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

@@ -42,7 +42,7 @@ def each_step(*steps: Callable[[], None]) -> None:
     for step in steps:
         one_step(step.__name__.strip("_"), step, failures)
     if failures:
-        raise ExceptionGroup("not every step could be done", failures)
+        raise ExceptionGroup("some steps failed", failures)
 
 
 def one_step(name: str, step: Callable[[], object], failures: list[Exception]) -> bool:

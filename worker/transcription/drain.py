@@ -36,7 +36,7 @@ class Draining:
         """Set Celery's consumer once it is consuming the queue."""
         self._consumer = consumer
 
-    def told(self, drain: Drain | None, running: int) -> None:
+    def requested(self, drain: Drain | None, running: int) -> None:
         """Apply the drain state and the number of running jobs that each renewal reports."""
         if (drain is not None) != self._drained:
             self._drained = drain is not None

@@ -9,18 +9,21 @@ import socket
 import sys
 import threading
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
+from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
 
 from common import jobs
+from common.background import Background
 from common.db import Database
 from common.errors import ConfigurationError, ParaqueueError
 from common.jobs import Dispatcher, Worker
-from common.queue import TRANSCRIBE, Publisher, consume, make_app, transcribe_queue
+from common.queue import FETCH, TRANSCRIBE, Publisher, consume, make_app, transcribe_queue
 from common.settings import Settings, load_settings
 from common.storage import make_storage
-from common.telemetry import configure_logging, get_logger
+from common.telemetry import configure_logging, get_logger, warn_of_unknown_settings
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from worker.engine.device.faults import DeviceLost
@@ -28,12 +31,14 @@ from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
 from worker.metrics_server import MetricsServer
 from worker.scratch import scratch_directory
+from worker.transcription.attempt import Attempts
 from worker.transcription.drain import Draining
+from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.lease import LeaseKeeper
+from worker.transcription.link_downloads import LinkDownloads
 from worker.transcription.models import ensure_bundle
 from worker.transcription.retry import RetryPolicy
-from worker.transcription.source import Fetcher
-from worker.transcription.tasks import Transcriber
+from worker.transcription.tasks import AttemptFailed, Transcriber
 
 log = get_logger(__name__)
 
@@ -50,6 +55,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings, service="worker")
+        warn_of_unknown_settings()
         configure_tracing(settings, service="worker")
         engine = load_engine(settings)
         serve(settings, engine)
@@ -114,52 +120,33 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
     database.measure_pool()
     queue = make_app(settings)
     draining = Draining(transcribe_queue(worker.model))
-    leases = LeaseKeeper(
-        database,
-        worker,
-        lease_seconds=settings.lease_seconds,
-        renew_seconds=settings.renew_seconds,
-        on_drain=draining.told,
-    )
-    publisher = Publisher(queue)
-    dispatcher = Dispatcher(
-        database,
-        publisher,
-        redispatch_seconds=settings.redispatch_seconds,
-        tenant_max_running=settings.tenant_max_running,
-        wake_deliverers=publisher.wake_deliverers,
-    )
+    leases = LeaseKeeper(database, worker, lease_seconds=settings.lease_seconds, on_drain=draining.requested)
+    dispatcher = Dispatcher.of(settings, database, Publisher(queue))
+    attempts = Attempts(database, RetryPolicy.of(settings), leases, settings.lease_seconds, worker.id, worker.model)
+    fetcher = Fetcher(settings, database, make_storage(settings))
     transcriber = Transcriber(
         settings=settings,
         database=database,
         engine=engine,
-        fetcher=Fetcher(settings, database, make_storage(settings)),
+        fetcher=fetcher,
         leases=leases,
-        retries=RetryPolicy(
-            settings.max_attempts,
-            settings.retry_base_seconds,
-            settings.retry_max_seconds,
-            settings.max_outage_attempts,
-        ),
-        worker=worker.id,
+        attempts=attempts,
         wake_dispatcher=dispatcher.wake,
     )
-    queue.task(name=TRANSCRIBE)(transcriber.run)
-    _on_signals(worker, leases, dispatcher, draining)
+    slots = settings.fetch_slots or 2 * settings.worker_slots
+    downloads = LinkDownloads(database, fetcher, leases, attempts, slots=slots, wake_dispatcher=dispatcher.wake)
+    # `throws`: an expected failure, which Celery logs without a traceback.
+    queue.task(name=TRANSCRIBE, throws=(AttemptFailed,))(transcriber.task)
+    queue.task(name=FETCH)(downloads.wake)
+    _on_signals(worker, leases, [dispatcher, downloads], draining)
     engine.on_device_lost(lambda error: _stop_on_device_lost(error, leases))
     metrics = _metrics(settings, engine, worker, leases)
     metrics.start()
-    dispatcher.start()
     try:
-        consume(
-            queue,
-            hostname=f"transcribe@{worker.id}",
-            concurrency=settings.worker_slots,
-            queues=[transcribe_queue(worker.model)],
-            loglevel=settings.log_level.upper(),
-            optimization="fair",
-        )
+        _consume(queue, settings, worker)
     finally:
+        leases.shut_down()
+        downloads.stop()
         dispatcher.stop()
         leases.end()
         metrics.stop()
@@ -169,10 +156,22 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
         log.info("worker_stopped")
 
 
+def _consume(queue: Celery, settings: Settings, worker: Worker) -> None:
+    """Consume the queue of the worker's model until shutdown."""
+    consume(
+        queue,
+        hostname=f"transcribe@{worker.id}",
+        concurrency=settings.worker_slots,
+        queues=[transcribe_queue(worker.model)],
+        loglevel=settings.log_level.upper(),
+        optimization="fair",
+    )
+
+
 def _metrics(settings: Settings, engine: Engine, worker: Worker, leases: LeaseKeeper) -> MetricsServer:
     prepare(worker.model)
     prepare_attempts(worker.model)
-    collector = WorkerCollector(worker, engine, leases.running, settings.scratch_dir)
+    collector = WorkerCollector(worker, engine, leases, settings.scratch_dir)
     return MetricsServer(settings, Exposition([collector]))
 
 
@@ -184,13 +183,14 @@ def _say_goodbye(database: Database, worker: Worker) -> None:
         log.warning("goodbye_unsaid", error_code=error.code)
 
 
-def _on_signals(worker: Worker, leases: LeaseKeeper, dispatcher: Dispatcher, draining: Draining) -> None:
+def _on_signals(worker: Worker, leases: LeaseKeeper, threads: Sequence[Background], draining: Draining) -> None:
     """Connect to Celery's signals: only they tell reliably when the queue is being consumed."""
 
     def ready(sender: Any, **_: Any) -> None:
         draining.attach(sender)
         leases.start()
-        dispatcher.wake()
+        for thread in threads:
+            thread.start()
         log.info("worker_ready", worker=worker.id, model=worker.model, slots=worker.slots)
 
     def shutting_down(**_: Any) -> None:

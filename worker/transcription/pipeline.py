@@ -16,11 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from common.transcript.recording import Recording, RecordingWarning, WarningCode
+from common.transcript.text_rules import NO_RULES, TextRules, finished
 from common.transcript.values import Part, Sentence
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
 from worker.engine.decoding import DECODING_VERSION
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
+from worker.engine.speakers.windows import packed
 from worker.engine.stopwatch import DECODE, Stopwatch
 from worker.engine.stream import RecognitionStream
 from worker.transcription.stop import Stopped, StopReason, StopSignal
@@ -44,6 +46,8 @@ class Request:
     resume: Part | None = None
     channels: str = "mix"
     track: str = "default"
+    speakers: bool = False
+    rules: TextRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class _Run:
     def __init__(self, engine: Engine, request: Request, hooks: Hooks, reader: AudioReader) -> None:
         self._engine = engine
         self._hooks = hooks
+        self._rules = request.rules
         self._reader = reader
         self._part_samples = int(request.part_seconds * SAMPLE_RATE)
         self._decoded = 0
@@ -115,7 +120,8 @@ class _Run:
         if resume is not None:
             self._part_start, states = _unpack(resume.state, reader.channels)
         self._streams = [
-            engine.stream(channel, request.key, state, hooks.stopwatch) for channel, state in enumerate(states)
+            engine.stream(channel, request.key, state, hooks.stopwatch, speakers=request.speakers)
+            for channel, state in enumerate(states)
         ]
         # The sample from which each channel is fed; it needs some audio from before the end of the last part.
         self._feed_from = [stream.resume_sample for stream in self._streams]
@@ -160,10 +166,12 @@ class _Run:
 
     def _part(self, state: bytes, *, last: bool = False) -> Part:
         """Build a part from the sentences since the last one, in the order they were spoken."""
-        ordered = tuple(sorted(self._sentences, key=lambda item: (item.start_ms, item.channel)))
+        in_order = sorted(self._sentences, key=lambda item: (item.start_ms, item.channel))
+        ordered = tuple(finished(sentence, self._rules) for sentence in in_order)
         start_ms, end_ms = self._part_start // SAMPLES_PER_MS, self._decoded // SAMPLES_PER_MS
         recording = Recording(self._reader.tracks, self._reader.warnings)
-        part = Part(self._number, start_ms, end_ms, ordered, state, last, recording)
+        windows = packed([each for stream in self._streams for each in stream.take_windows()])
+        part = Part(self._number, start_ms, end_ms, ordered, state, last, recording, windows)
         self._sentences = []
         self._number += 1
         self._part_start = self._decoded
@@ -172,8 +180,8 @@ class _Run:
 
 def with_no_speech(last: Part) -> Part:
     """Add the no-speech warning to the last part of a recording without speech."""
-    told = RecordingWarning(WarningCode.NO_SPEECH.value, "No speech was found in the recording; the text is empty.")
-    recording = replace(last.recording, warnings=(*last.recording.warnings, told))
+    warning = RecordingWarning(WarningCode.NO_SPEECH.value, "No speech was found in the recording; the text is empty.")
+    recording = replace(last.recording, warnings=(*last.recording.warnings, warning))
     return replace(last, recording=recording)
 
 

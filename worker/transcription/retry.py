@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from common.errors import DecodeStalled, ParaqueueError, StorageFull, StorageUnavailable, Unavailable
+from common.settings.lifecycle import RetrySettings
 
 # A dependency is unavailable: the job is not to blame, and no other job would succeed.
 OUTAGES = (DecodeStalled, StorageFull, StorageUnavailable, Unavailable)
+LONGEST_PAUSE_SECONDS = 900.0
+# With pauses of at most 15 minutes, most of a day.
+MAX_OUTAGE_ATTEMPTS = 100
 
 
 def is_outage(error: ParaqueueError) -> bool:
@@ -25,8 +29,13 @@ class RetryPolicy:
 
     max_attempts: int
     base_seconds: float
-    longest_seconds: float
-    max_outage_attempts: int
+    longest_seconds: float = LONGEST_PAUSE_SECONDS
+    max_outage_attempts: int = MAX_OUTAGE_ATTEMPTS
+
+    @classmethod
+    def of(cls, settings: RetrySettings) -> RetryPolicy:
+        """Return the policy according to the settings."""
+        return cls(settings.max_attempts, settings.retry_base_seconds)
 
     def pause(self, error: ParaqueueError, failures: int, outages: int = 0, *, jitter: float) -> float | None:
         """Seconds until the next attempt, or None if the error is final.

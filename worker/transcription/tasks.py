@@ -3,46 +3,44 @@
 from __future__ import annotations
 
 import math
-import random
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from common import ids, jobs
 from common.db import Database
-from common.errors import Internal, ParaqueueError, Unavailable
+from common.errors import ParaqueueError, Unavailable
 from common.job_states import Stage
-from common.jobs import Claim, Finished, LeaseLost
+from common.jobs import Attributed, Claim, Finished
 from common.settings import Settings
-from common.telemetry import get_logger, tracing
+from common.telemetry import get_logger
+from common.transcript.text_rules import as_spoken, finished
 from common.transcript.values import Part
 from worker.engine.audio import DecodeLimits
-from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
-from worker.metrics import AUDIO_DECODED, count_attempt
+from worker.engine.speakers.clustering import Wanted
+from worker.engine.speakers.turns import attribute, find_turns, numbered
+from worker.engine.speakers.windows import unpacked
+from worker.metrics import AUDIO_DECODED
+from worker.transcription.attempt import FAILED, Attempts
 from worker.transcription.attempt_timer import AttemptTimer
+from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.lease import LeaseKeeper, RunningJob
 from worker.transcription.pipeline import Hooks, PipelineResult, Request, transcribe, with_no_speech
-from worker.transcription.retry import RetryPolicy, is_outage
-from worker.transcription.source import Fetcher
-from worker.transcription.stop import Stopped, StopReason
 
 log = get_logger(__name__)
 T = TypeVar("T")
-# Outcomes that a trace shows as errors.
-FAILED = {"failed", "retrying", "lost", "unsaid"}
 DECODE_STALL_SECONDS = 60.0
-PERSIST_PAUSE_SECONDS = 0.5
 # A quarantined job commits parts early to prove progress, so that other jobs may run beside it again.
 QUARANTINE_PART_SECONDS = 30.0
+
+
+class AttemptFailed(Exception):
+    """The attempt failed, so that Celery and Flower show its task as failed; the job's row has the reason."""
 
 
 @dataclass
@@ -61,9 +59,15 @@ class Transcriber:
     engine: Engine
     fetcher: Fetcher
     leases: LeaseKeeper
-    retries: RetryPolicy
-    worker: str
+    attempts: Attempts
     wake_dispatcher: Callable[[], None]
+
+    def task(self, transcription_id: str) -> str:
+        """Handle one message as a Celery task. Returns the outcome; raises AttemptFailed if the attempt failed."""
+        outcome = self.run(transcription_id)
+        if outcome in FAILED:
+            raise AttemptFailed(outcome)
+        return outcome
 
     def run(self, transcription_id: str) -> str:
         """Handle one message: claim the job if it is still available and run it. Returns the outcome."""
@@ -72,7 +76,7 @@ class Transcriber:
             claim = jobs.claim(
                 self.database,
                 job_id,
-                worker=self.worker,
+                worker=self.attempts.worker,
                 model=self.engine.bundle,
                 lease_seconds=self.settings.lease_seconds,
                 token=token,
@@ -85,8 +89,8 @@ class Transcriber:
         if claim is None:
             self.wake_dispatcher()  # the job may need a worker without other jobs
             return "not_to_be_had"
-        with self._told_of(claim) as span, self.leases.hold(claim) as hold:
-            outcome = self._attempt(hold)
+        with self.attempts.told_of(claim, "transcribe") as span, self.leases.hold(claim) as hold:
+            outcome = self.attempts.run(hold, lambda course: self._work(hold, course))
             span.tell({"paraqueue.outcome": outcome})
             if outcome in FAILED:
                 span.fail(outcome)
@@ -96,39 +100,9 @@ class Transcriber:
     def _abandon(self, job_id: uuid.UUID, token: uuid.UUID) -> None:
         """Undo a claim that may have been committed although no confirmation arrived."""
         try:
-            self._persist(lambda: jobs.abandon_claim(self.database, job_id, token))
+            self.attempts.persist(lambda: jobs.abandon_claim(self.database, job_id, token))
         except ParaqueueError as error:
             log.warning("claim_not_undone", job_id=ids.shown(ids.JOB, job_id), error_code=error.code)
-
-    @contextmanager
-    def _told_of(self, claim: Claim) -> Iterator[tracing.Span]:
-        """Bind the job and the request that submitted it to the log and the trace."""
-        job = claim.job
-        names = {"job_id": job.public_id, "attempt": claim.attempt}
-        asked_by = {"request_id": claim.request_id} if claim.request_id else {}
-        asked_at = job.created_at if job.run == 1 else job.not_before
-        attributes: tracing.Attributes = {
-            "paraqueue.job_id": job.public_id,
-            "paraqueue.attempt": claim.attempt,
-            "paraqueue.model": self.engine.bundle,
-            "paraqueue.worker": self.worker,
-            "paraqueue.waited_seconds": max(0.0, (datetime.now(UTC) - job.not_before).total_seconds()),
-        }
-        to = tracing.relation(claim.traceparent, asked_at)
-        traced = tracing.span("transcribe", kind="consumer", parent=to.parent, link=to.link, attributes=attributes)
-        with structlog.contextvars.bound_contextvars(**names, **asked_by), traced as span:
-            yield span
-
-    def _attempt(self, hold: RunningJob) -> str:
-        course = AttemptTimer()
-        error: Exception | None = None
-        try:
-            outcome = self._work(hold, course)
-        except Exception as caught:
-            error = caught
-            outcome = self._end_early(hold, course, caught)
-        self._log_line(hold, course, outcome, error)
-        return outcome
 
     def _work(self, hold: RunningJob, course: AttemptTimer) -> str:
         committed = Committed(hold.claim.sentences)
@@ -145,7 +119,7 @@ class Transcriber:
 
     def _done_before(self, claim: Claim, course: AttemptTimer) -> bool:
         """Complete the job from an earlier transcript of the same audio; False if there is none."""
-        return self._persist(
+        return self.attempts.persist(
             lambda: jobs.complete_from_duplicate(
                 self.database,
                 claim,
@@ -160,7 +134,9 @@ class Transcriber:
 
         def commit(part: Part) -> None:
             with course.commit():
-                self._persist(lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences))
+                self.attempts.persist(
+                    lambda: jobs.commit_part(self.database, claim, part, first_sentence=committed.sentences)
+                )
             committed.sentences += len(part.sentences)
             hold.progressed = True
 
@@ -176,13 +152,15 @@ class Transcriber:
             resume=claim.resume,
             channels=claim.job.channels,
             track=claim.job.audio_track,
+            speakers=claim.job.options.speakers,
+            rules=claim.job.options.text_rules,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
             return transcribe(self.engine, request, hooks)
         except StaleState as error:
             log.info("run_restarted", reason=str(error))
-            self._persist(lambda: jobs.restart(self.database, claim))
+            self.attempts.persist(lambda: jobs.restart(self.database, claim))
             committed.sentences = 0
             return transcribe(self.engine, replace(request, resume=None), hooks)
 
@@ -195,9 +173,10 @@ class Transcriber:
         )
 
     def _complete(self, claim: Claim, ending: PipelineResult, committed: Committed, course: AttemptTimer) -> None:
+        attributed = self._attributed(claim, ending.last) if claim.job.options.speakers else None
         no_speech = committed.sentences + len(ending.last.sentences) == 0
         last = with_no_speech(ending.last) if no_speech else ending.last
-        finished = Finished(
+        result = Finished(
             model=self.engine.bundle,
             revision=self.engine.revision,
             precision=self.engine.precision,
@@ -206,98 +185,24 @@ class Transcriber:
             processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
             no_speech=no_speech,
         )
-        self._persist(
+        self.attempts.persist(
             lambda: jobs.complete(
                 self.database,
                 claim,
                 last,
-                finished,
+                result,
                 first_sentence=committed.sentences,
                 stage_ms=course.stage_ms,
+                attributed=attributed,
             )
         )
 
-    def _end_early(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
-        """Record how the attempt ended; if that fails, the sweep rescues the job when the lease expires."""
-        try:
-            return self._outcome(hold, course, error)
-        except LeaseLost:
-            return "lost"
-        except ParaqueueError as unsaid:
-            log.warning("outcome_not_recorded", error_code=unsaid.code, reason=unsaid.message)
-            return "unsaid"
-
-    def _outcome(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
-        database, stage_ms, claim = self.database, course.stage_ms, hold.claim
-        if isinstance(error, LeaseLost):
-            return "lost"
-        if isinstance(error, Stopped):
-            if error.reason is StopReason.CANCELED:
-                self._persist(lambda: jobs.stop_canceled(database, claim, stage_ms=stage_ms))
-            elif error.reason is StopReason.SHUTDOWN:
-                self._persist(lambda: jobs.release(database, claim, stage_ms=stage_ms))
-            return error.reason.value
-        if isinstance(error, DeviceLost):
-            # Not counted as a failed attempt, because another job may have caused the loss of the device. A job that
-            # loses every device it runs on must still be detected: quarantine does that by counting lost attempts.
-            self._persist(lambda: jobs.give_up_lease(database, claim))
-            return "lost"
-        return self._failure(hold, course, error)
-
-    def _failure(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:
-        told = error if isinstance(error, ParaqueueError) else Internal("an internal error; the log has it")
-        if told is not error:
-            log.error("attempt_crashed", exc_info=error)
-        said = {"code": told.code, "message": told.message}
-        claim = hold.claim
-        counted = (0, 0) if hold.progressed else (claim.failures, claim.outages)
-        pause = self.retries.pause(told, *counted, jitter=random.random())
-        if pause is None:
-            self._persist(
-                lambda: jobs.fail(self.database, claim, **said, retryable=told.retryable, stage_ms=course.stage_ms)
-            )
-            return "failed"
-        self._persist(
-            lambda: jobs.try_again(
-                self.database, claim, **said, pause_seconds=pause, stage_ms=course.stage_ms, outage=is_outage(told)
-            )
-        )
-        return "retrying"
-
-    def _persist(self, write: Callable[[], T]) -> T:
-        """Write, retrying while the database is unavailable for less than a lease."""
-        deadline = time.monotonic() + self.settings.lease_seconds
-        while True:
-            try:
-                return write()
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(PERSIST_PAUSE_SECONDS)
-
-    def _log_line(self, hold: RunningJob, course: AttemptTimer, outcome: str, error: Exception | None) -> None:
-        """Log one line per attempt, with its measurements."""
-        took_ms = course.stage_ms.get(Stage.TRANSCRIBING, 0)
-        resumed_ms = hold.claim.resume.end_ms if hold.claim.resume else 0
-        done_ms = hold.processed_ms - resumed_ms
-        rtf = round(took_ms / done_ms, 5) if done_ms > 0 else None
-        code = error.code if isinstance(error, ParaqueueError) else None
-        count_attempt(
-            self.engine.bundle,
-            outcome=outcome,
-            error_code=code,
-            stage_seconds=course.stage_seconds,
-            real_time_factor=rtf,
-        )
-        log.info(
-            "attempt_ended",
-            outcome=outcome,
-            run=hold.claim.job.run,
-            model=self.engine.bundle,
-            audio_ms=hold.processed_ms,
-            resumed_ms=resumed_ms,
-            stage_ms=course.stage_ms,
-            rtf=rtf,
-            error_code=code,
-            error_type=type(error).__name__ if error else None,
-        )
+    def _attributed(self, claim: Claim, last: Part) -> Attributed:
+        """Find the speakers of the whole recording, and give its sentences to them."""
+        windows = self.attempts.persist(lambda: jobs.speaker_windows(self.database, claim))
+        committed = self.attempts.persist(lambda: list(jobs.sentences(self.database, claim.job, machine=True)))
+        options = claim.job.options
+        turns = find_turns(unpacked([*windows, last.windows]), Wanted(options.min_speakers, options.max_speakers))
+        stored = [*(replace(sentence, edit=None) for sentence in committed), *last.sentences]
+        cut = numbered(attribute([as_spoken(sentence) for sentence in stored], turns))
+        return Attributed([[finished(piece, options.text_rules) for piece in pieces] for pieces in cut])

@@ -17,18 +17,18 @@ from common.errors import InvalidRequest, QuotaExceeded
 
 MINUTE_MS = 60_000
 QUEUE_AGAIN_SECONDS = 30
-# Closer to the limit than so many of them, submits go one after the other: they cannot pass it together.
+# Within this many submissions of the limit, they are serialised, so that concurrent ones cannot exceed it.
 CLOSE = 100
 OWNERS = {"tenant": "tenant = :owner", "key": "key_id = :owner"}
-# Channels that are transcribed one by one cost as much as that many recordings. Of a job that is not complete, those
-# are known on which something was heard.
+# Channels that are transcribed separately cost as much as that many recordings. For an unfinished job, only channels
+# with recognised sentences are known.
 CHANNELS = """CASE WHEN channels = 'split' THEN coalesce(
     result_channels,
     (SELECT max(channel) + 1 FROM sentences WHERE sentences.job_id = jobs.id AND sentences.run = jobs.run),
     1
 ) ELSE 1 END"""
 
-# As text, because the states must stand in the statement: an index of open jobs serves no plan for any state.
+# The states are literals: with parameters, PostgreSQL cannot use the partial index of open jobs.
 WAITING = {
     owner: text(f"SELECT count(*) FROM (SELECT FROM jobs WHERE {its} AND status = 'queued' LIMIT :number) AS waiting")
     for owner, its in OWNERS.items()
@@ -45,7 +45,7 @@ SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE {its} AND day >
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What one tenant or key may use; 0 is no limit."""
+    """Limits of one tenant or key; 0 means unlimited."""
 
     max_queued: int = 0
     audio_minutes_per_day: int = 0
@@ -54,7 +54,7 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a submission is held against: what all keys of the tenant may use together, and what its own key may."""
+    """The limits of a submission: those of the tenant, for all its keys together, and those of its key."""
 
     tenant: Allowance = Allowance()
     key: Allowance = Allowance()
@@ -65,7 +65,7 @@ NO_QUOTA = Quota()
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """Whose jobs are counted."""
+    """The tenant or key whose jobs are counted."""
 
     kind: Literal["tenant", "key"]
     id: str | uuid.UUID
@@ -73,14 +73,14 @@ class _Owner:
 
 
 def check(session: Session, tenant: str, key_id: uuid.UUID | None, quota: Quota, *, adding: int = 1) -> None:
-    """Raise QuotaExceeded if the tenant or the key has no room for so many more jobs, or has used up its minutes.
+    """Raise QuotaExceeded if the tenant or key may not queue that many more jobs or has used up its minutes.
 
     `adding` is 0 where the caller's transaction has queued them already. Raises InvalidRequest for more jobs at once
     than it may ever have in the queue. Without a key nothing is checked.
 
-    What counts: the audio of runs that ended since the day or month began (UTC), once for each channel that was
-    transcribed, and what running jobs have done so far, or declared to be. How long the audio of a waiting job is,
-    nobody knows yet; it does not count.
+    Counted are the audio of runs that ended in the current day or month (UTC), once for each channel that was
+    transcribed, and the processed or declared duration of running jobs. Waiting jobs do not count, because the
+    duration of their audio is not known yet.
     """
     if key_id is None:
         return
@@ -109,8 +109,8 @@ def _check_queue(session: Session, owner: _Owner, adding: int) -> None:
         waiting = _waiting(session, owner)
     if waiting + adding > limit:
         more = "" if adding <= 1 else f": there is no room for {adding} more, so none was taken"
-        told = f"the {owner.kind} has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
-        raise QuotaExceeded(told, QUEUE_AGAIN_SECONDS)
+        message = f"the {owner.kind} has {min(waiting, limit)} jobs in the queue, and may have {limit}{more}"
+        raise QuotaExceeded(message, QUEUE_AGAIN_SECONDS)
 
 
 def _waiting(session: Session, owner: _Owner) -> int:

@@ -81,7 +81,7 @@ def usage(
         groups.setdefault(tuple(row[: len(dimensions)]), []).append(row)
     if not groups and not dimensions:
         return (Usage(),)
-    return tuple(_added_up(dimensions, values, found) for values, found in groups.items())
+    return tuple(_added_up(dimensions, values, group) for values, group in groups.items())
 
 
 def _statement(dimensions: list[Dimension]) -> Select[Any]:
@@ -95,13 +95,13 @@ def _statement(dimensions: list[Dimension]) -> Select[Any]:
         Dimension.MODEL: UsageRow.model,
     }
     by = [columns[dimension].label(dimension.value) for dimension in dimensions]
-    told = (UsageRow.status, UsageRow.error_code)
+    outcome = (UsageRow.status, UsageRow.error_code)
     statement = select(
-        *by, *told, func.count().label("runs"), func.sum(UsageRow.audio_ms), func.sum(UsageRow.processing_ms)
+        *by, *outcome, func.count().label("runs"), func.sum(UsageRow.audio_ms), func.sum(UsageRow.processing_ms)
     )
     if Dimension.TAG in dimensions:
         statement = statement.select_from(UsageRow).outerjoin(tags, true())
-    return statement.group_by(*by, *told).order_by(*by)
+    return statement.group_by(*by, *outcome).order_by(*by)
 
 
 def _added_up(dimensions: list[Dimension], values: tuple[Any, ...], rows: list[Row[Any]]) -> Usage:
@@ -109,15 +109,15 @@ def _added_up(dimensions: list[Dimension], values: tuple[Any, ...], rows: list[R
 
     `rows` end in: status, error code, runs, milliseconds of audio, milliseconds of processing.
     """
-    told = [tuple(row[len(dimensions) :]) for row in rows]
-    runs = {status: sum(item[2] for item in told if item[0] == status) for status in Status}
+    numbers = [tuple(row[len(dimensions) :]) for row in rows]
+    runs = {status: sum(item[2] for item in numbers if item[0] == status) for status in Status}
     return Usage(
         **dict(zip((FIELDS[dimension] for dimension in dimensions), values, strict=True)),
-        runs=sum(item[2] for item in told),
+        runs=sum(item[2] for item in numbers),
         completed=runs[Status.COMPLETED],
         failed=runs[Status.FAILED],
         canceled=runs[Status.CANCELED],
-        audio_ms=int(sum(item[3] for item in told)),
-        processing_ms=int(sum(item[4] for item in told)),
-        failures={item[1]: item[2] for item in told if item[0] == Status.FAILED and item[1] is not None},
+        audio_ms=int(sum(item[3] for item in numbers)),
+        processing_ms=int(sum(item[4] for item in numbers)),
+        failures={item[1]: item[2] for item in numbers if item[0] == Status.FAILED and item[1] is not None},
     )

@@ -1,4 +1,4 @@
-"""Operations of a worker on a job that it holds: claim, renew, commit a part.
+"""Operations of a worker on a job that it holds: renew, commit a part.
 
 Every write is conditional on the lease token issued at the claim. A worker that lost its lease because it was frozen,
 cut off or slow changes nothing: it gets LeaseLost and stops. Times come from PostgreSQL's clock, never from a worker's.
@@ -20,7 +20,6 @@ from sqlalchemy import (
     column,
     delete,
     func,
-    select,
     update,
     values,
 )
@@ -31,45 +30,19 @@ from sqlalchemy.orm import Session
 from common import webhooks
 from common.db import Database
 from common.job_states import Stage, Status
-from common.jobs.job import Job, job_of
-from common.jobs.scheduling.quarantine import has_room
+from common.jobs.lifecycle.claims import Claim
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat
 from common.leases import from_now
-from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow, SentenceRow
+from common.models import JobRow, PartRow, SentenceRow, SpeakerWindowsRow
 from common.telemetry import get_logger
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json
-from common.transcript.values import Part, Sentence
+from common.transcript.values import Part, Sentence, Word
 
 log = get_logger(__name__)
-# An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.
-CLAIM_LOCK = 0x7061_7263
 
 
 class LeaseLost(Exception):
     """The worker no longer holds the job; its uncommitted work on it is void."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """The right to work on a job until the lease expires.
-
-    `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
-    that part without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier
-    attempts of this run spent on transcribing; `isolated`: the worker runs nothing else until the next part is
-    committed. `request_id` and `traceparent` are those of the API call that requested this run.
-    """
-
-    job: Job
-    token: uuid.UUID
-    attempt: int
-    failures: int
-    outages: int
-    resume: Part | None
-    sentences: int
-    spent_ms: int
-    isolated: bool = False
-    request_id: str | None = None
-    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,112 +64,6 @@ class Renewal:
 
     held: Mapping[uuid.UUID, bool]
     drain: Drain | None
-
-
-def claim(
-    database: Database,
-    job_id: uuid.UUID,
-    *,
-    worker: str,
-    model: str,
-    lease_seconds: float,
-    token: uuid.UUID | None = None,
-) -> Claim | None:
-    """Claim a queued job; None if it is missing, not queued, not due, canceled or for another model.
-
-    Also None if the worker has no room for it: a job suspected of killing workers runs alone. Such a job may be
-    announced again at once. Raises Unavailable; a caller that passed `token` can then undo a claim that may have been
-    committed (`abandon_claim`).
-    """
-    token = token or uuid.uuid4()
-    statement = (
-        update(JobRow)
-        .where(
-            JobRow.id == job_id,
-            JobRow.status == Status.QUEUED,
-            JobRow.model == model,
-            JobRow.not_before <= func.now(),
-            JobRow.cancel_requested.is_(False),
-            has_room(worker),
-        )
-        .values(
-            status=Status.PROCESSING,
-            isolated=JobRow.crashes >= QUARANTINE_CRASHES,
-            stage=Stage.FETCHING,
-            attempts=JobRow.attempts + 1,
-            started_at=func.coalesce(JobRow.started_at, func.now()),
-            dispatched_at=None,
-            lease_token=token,
-            lease_worker=worker,
-            lease_expires_at=from_now(lease_seconds),
-        )
-        .returning(JobRow)
-    )
-    with database.transaction() as session:
-        # One claim per worker at a time, since two concurrent ones could each find the worker idle.
-        session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
-        row = session.scalars(statement).one_or_none()
-        if row is None:
-            _let_go(session, job_id, model)
-            return None
-        last = _last_part(session, row)
-        session.execute(
-            insert(AttemptRow).values(
-                job_id=job_id,
-                token=token,
-                run=row.run,
-                number=row.attempts,
-                worker=worker,
-                isolated=row.isolated,
-                resumed_ms=last.end_ms if last else 0,
-            )
-        )
-        return Claim(
-            job=job_of(row),
-            token=token,
-            attempt=row.attempts,
-            failures=row.failures,
-            outages=row.outages,
-            resume=last,
-            sentences=_sentence_count(session, row),
-            spent_ms=_spent_ms(session, row),
-            isolated=row.isolated,
-            request_id=row.request_id,
-            traceparent=row.traceparent,
-        )
-
-
-def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
-    """Clear the announcement of a job that could not be claimed.
-
-    Its message is used up, so a job that is still queued needs another one.
-    """
-    session.execute(
-        update(JobRow)
-        .where(JobRow.id == job_id, JobRow.status == Status.QUEUED, JobRow.model == model)
-        .values(dispatched_at=None)
-    )
-
-
-def _last_part(session: Session, job: JobRow) -> Part | None:
-    row = session.scalars(
-        select(PartRow).where(PartRow.job_id == job.id, PartRow.run == job.run).order_by(PartRow.number.desc()).limit(1)
-    ).one_or_none()
-    return Part(row.number, row.start_ms, row.end_ms, (), row.state or b"") if row else None
-
-
-def _sentence_count(session: Session, job: JobRow) -> int:
-    statement = select(func.coalesce(func.sum(PartRow.sentences), 0)).where(
-        PartRow.job_id == job.id, PartRow.run == job.run
-    )
-    return int(session.scalar(statement) or 0)
-
-
-def _spent_ms(session: Session, job: JobRow) -> int:
-    """Sum the transcription time of the run's attempts; that of lost attempts is unknown, as it was never reported."""
-    spent = AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()
-    statement = select(func.coalesce(func.sum(spent), 0)).where(AttemptRow.job_id == job.id, AttemptRow.run == job.run)
-    return int(session.scalar(statement) or 0)
 
 
 def renew(
@@ -223,7 +90,7 @@ def _renew(
         drain = heartbeat(session, worker, draining=draining)
         if not items:
             return Renewal({}, drain)
-        told = values(
+        progress = values(
             column("token", Uuid),
             column("stage", Text),
             column("processed_ms", BigInteger),
@@ -232,13 +99,13 @@ def _renew(
         ).data([(item.token, item.stage.value, item.processed_ms, item.declared_ms) for item in items])
         statement = (
             update(JobRow)
-            .where(JobRow.lease_token == told.c.token, JobRow.status == Status.PROCESSING)
+            .where(JobRow.lease_token == progress.c.token, JobRow.status == Status.PROCESSING)
             .values(
                 lease_expires_at=from_now(lease_seconds),
-                stage=told.c.stage,
-                processed_ms=func.greatest(JobRow.processed_ms, told.c.processed_ms),
+                stage=progress.c.stage,
+                processed_ms=func.greatest(JobRow.processed_ms, progress.c.processed_ms),
                 # PostgreSQL needs the cast: it takes a column of nothing but NULLs for text.
-                declared_ms=func.coalesce(told.c.declared_ms.cast(BigInteger), JobRow.declared_ms),
+                declared_ms=func.coalesce(progress.c.declared_ms.cast(BigInteger), JobRow.declared_ms),
             )
             .returning(JobRow.lease_token, JobRow.cancel_requested)
         )
@@ -247,7 +114,7 @@ def _renew(
 
 
 def record_audio(database: Database, held: Claim, *, key: str, size: int, sha256: str) -> None:
-    """Record where the copy of linked audio is stored, so that a later attempt reads the same bytes."""
+    """Record the size and hash of an upload, which the first worker that reads it as a whole finds out."""
     with database.transaction() as session:
         change(session, held, audio_key=key, audio_bytes=size, audio_sha256=sha256)
 
@@ -265,8 +132,8 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
     with database.transaction() as session:
         processed_ms = func.greatest(JobRow.processed_ms, part.end_ms)
         counters = dict.fromkeys(("failures", "outages", "crashes", "isolated_crashes"), 0)
-        found = found_columns(part.recording)
-        change(session, held, processed_ms=processed_ms, isolated=False, **counters, **found)
+        recording_values = found_columns(part.recording)
+        change(session, held, processed_ms=processed_ms, isolated=False, **counters, **recording_values)
         if append_part(session, held, part, first_sentence):
             webhooks.announce(session, [held.job.id])
 
@@ -308,13 +175,17 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
         .on_conflict_do_nothing()
         .returning(PartRow.number)
     )
-    rows = [_sentence_values(held, first_sentence + i, item) for i, item in enumerate(part.sentences)]
+    if part.windows and not part.last:
+        windows = {"job_id": held.job.id, "run": held.job.run, "part": part.number, "windows": part.windows}
+        session.execute(insert(SpeakerWindowsRow).values(windows).on_conflict_do_nothing())
+    rows = [sentence_values(held, first_sentence + i, item) for i, item in enumerate(part.sentences)]
     if rows:
         session.execute(insert(SentenceRow).on_conflict_do_nothing(), rows)
     return new is not None
 
 
-def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, Any]:
+def sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, Any]:
+    """Return the columns of a sentence's row."""
     return {
         "job_id": held.job.id,
         "run": held.job.run,
@@ -325,8 +196,17 @@ def _sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, 
         "confidence": round(sentence.confidence, 4),
         "text": sentence.text,
         "tenant": held.job.tenant,
-        "words": [[word.text, word.start_ms, word.end_ms, round(word.confidence, 4)] for word in sentence.words],
+        "speaker": sentence.speaker,
+        "spoken": sentence.spoken,
+        "words": [_word_values(word) for word in sentence.words],
     }
+
+
+def _word_values(word: Word) -> list[Any]:
+    values = [word.text, word.start_ms, word.end_ms, round(word.confidence, 4)]
+    if word.replaced_from is not None:
+        return [*values, word.filler, word.replaced_from]
+    return [*values, True] if word.filler else values
 
 
 def give_up_lease(database: Database, held: Claim) -> None:

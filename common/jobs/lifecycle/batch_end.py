@@ -21,12 +21,12 @@ def held_batches(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UU
     later one wait for the earlier one's commit, after which it sees both. Call this before webhook endpoints are
     locked.
     """
-    found = session.execute(
+    rows = session.execute(
         select(JobRow.batch_id, JobRow.webhook_url, JobRow.webhook_events).where(
             JobRow.id.in_(job_ids), JobRow.batch_id.is_not(None), JobRow.status.in_(TERMINAL)
         )
     ).all()
-    held = {batch_id: OwnUrl(url, events) for batch_id, url, events in found if batch_id is not None}
+    held = {batch_id: OwnUrl(url, events) for batch_id, url, events in rows if batch_id is not None}
     if held:  # always in the same order: the sweep ends jobs of several batches
         lock = select(BatchRow.id).where(BatchRow.id.in_(held)).order_by(BatchRow.id)
         session.execute(lock.with_for_update(key_share=True)).all()

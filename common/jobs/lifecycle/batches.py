@@ -61,7 +61,7 @@ class Batch:
 
     @property
     def done(self) -> bool:
-        """Whether none of its jobs will change state by itself any more."""
+        """Whether all jobs of the batch are in a terminal state."""
         return all(status in TERMINAL for status, number in self.counts.items() if number)
 
 
@@ -73,24 +73,24 @@ class BatchPage:
     next_cursor: str | None
 
 
-def submit_batch(session: Session, asked: BatchSubmission) -> tuple[Batch, Mapping[int, Job]]:
+def submit_batch(session: Session, submission: BatchSubmission) -> tuple[Batch, Mapping[int, Job]]:
     """Store all jobs of a batch as queued within the caller's transaction; wake the dispatcher after the commit.
 
     Returns the batch and its jobs by number. Raises QuotaExceeded if the key has no room for all of them;
     InvalidRequest if it never will.
     """
-    first = next(iter(asked.items.values()))
-    check(session, first.tenant, first.key_id, first.quota, adding=len(asked.items))
+    first = next(iter(submission.items.values()))
+    check(session, first.tenant, first.key_id, first.quota, adding=len(submission.items))
     row = BatchRow(
-        id=asked.id,
+        id=submission.id,
         tenant=first.tenant,
         key_id=first.key_id,
-        total=len(asked.items) + len(asked.refused),
-        refused=[[item.number, item.code, item.message] for item in asked.refused],
+        total=len(submission.items) + len(submission.refused),
+        refused=[[item.number, item.code, item.message] for item in submission.refused],
     )
     session.add(row)
     session.flush()
-    made = {number: submit_in(session, item, checked=True) for number, item in sorted(asked.items.items())}
+    made = {number: submit_in(session, item, checked=True) for number, item in sorted(submission.items.items())}
     session.refresh(row)
     return _batch_of(row, {Status.QUEUED: len(made)}, None), made
 

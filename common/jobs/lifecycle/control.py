@@ -1,11 +1,12 @@
-"""What a client does to a job after submitting it: cancel, retry, delete.
+"""Operations of a client on its jobs after submission: cancel, retry, delete.
 
-With `tenant`, a job of another tenant is as if it were not there.
+With `tenant`, a job of another tenant is treated as missing.
 """
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -22,15 +23,21 @@ from common.models import JobRow
 from common.storage import Storage
 from common.telemetry import bound, tracing
 
+# A link can be fetched again, unless its query was deleted with the result; an upload cannot be restored after its
+# audio was deleted.
+HAS_AUDIO = JobRow.audio_key.is_not(None) | (
+    JobRow.source_url.is_not(None) & (JobRow.result_deleted_at.is_(None) | JobRow.source_url.not_like("%?"))
+)
+
 
 def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """End a queued job at once; ask the worker of a processing one to stop. Asking twice is fine.
+    """End a queued job at once; ask the worker of a processing job to stop. Idempotent.
 
-    Raises NotFound; WrongState where the job has completed or failed.
+    Raises NotFound; WrongState if the job has completed or failed.
     """
     waits = JobRow.status == Status.QUEUED
     # One statement for both: between two of them a worker may claim the job, or give it back.
-    asked = (
+    statement = (
         update(JobRow)
         .where(_is(job_id, tenant), JobRow.status.in_((Status.QUEUED, Status.PROCESSING)))
         .values(
@@ -41,7 +48,7 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
         )
     )
     with database.transaction() as session:
-        row = _changed(session, asked)
+        row = _changed(session, statement)
         if row is None:
             row = _existing(session, job_id, tenant)
             if row.status != Status.CANCELED:
@@ -52,7 +59,7 @@ def cancel(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) 
 
 
 def retry(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
-    """As `retry_in`, in a transaction of its own, and by nobody who has a quota."""
+    """Call `retry_in` in a transaction of its own, for an operator without a quota."""
     with database.transaction() as session:
         return retry_in(session, job_id, tenant=tenant)
 
@@ -65,45 +72,27 @@ def retry_in(
     key_id: uuid.UUID | None = None,
     quota: Quota = NO_QUOTA,
     take_over: bool = True,
+    max_priority: int | None = None,
 ) -> Job:
     """Start a new run of a failed or canceled job, within the caller's transaction.
 
-    With `take_over` the job belongs to the key that asks from then on and counts for it; without, it stays with its key
-    and only the tenant's quota bounds such retries. Raises NotFound; WrongState in any other state;
-    Expired where an upload's audio is deleted already; QuotaExceeded as a submission does.
+    The job's priority is lowered to `max_priority`, the highest that the requesting key may ask for, if given.
+
+    With `take_over` the job belongs to the requesting key from then on and counts for it; without it, the job stays
+    with its key, and only the tenant's quota limits such retries. Raises NotFound; WrongState in any other state;
+    Expired if the audio of an upload, or the query of a link, was already deleted; QuotaExceeded as for a submission.
     """
     again = (
         update(JobRow)
         .where(
             _is(job_id, tenant),
             JobRow.status.in_(sources_of(Status.QUEUED, retry=True)),
-            # A link can be fetched anew, an upload is gone with its audio.
-            JobRow.audio_key.is_not(None) | JobRow.source_url.is_not(None),
+            HAS_AUDIO,
         )
         .values(
-            status=Status.QUEUED,
-            run=JobRow.run + 1,
-            attempts=0,
-            failures=0,
-            outages=0,
-            crashes=0,
-            isolated_crashes=0,
-            processed_ms=0,
-            tracks=[],
-            warnings=[],
-            cancel_requested=False,
-            not_before=func.now(),
-            dispatched_at=None,
-            request_id=bound("request_id"),
-            traceparent=tracing.current(),
+            **_new_run(),
+            priority=JobRow.priority if max_priority is None else func.least(JobRow.priority, max_priority),
             key_id=key_id if take_over and key_id is not None else JobRow.key_id,
-            started_at=None,
-            finished_at=None,
-            audio_deleted_at=None,
-            result_deleted_at=None,
-            error_code=None,
-            error_message=None,
-            error_retryable=None,
         )
     )
     row = _changed(session, again)
@@ -116,13 +105,40 @@ def retry_in(
     return job_of(row)
 
 
+def _new_run() -> dict[str, Any]:
+    """Return the columns of a job as they are at the start of its next run."""
+    return {
+        "status": Status.QUEUED,
+        "run": JobRow.run + 1,
+        "attempts": 0,
+        "failures": 0,
+        "outages": 0,
+        "crashes": 0,
+        "isolated_crashes": 0,
+        "processed_ms": 0,
+        "tracks": [],
+        "warnings": [],
+        "cancel_requested": False,
+        "not_before": func.now(),
+        "dispatched_at": None,
+        "request_id": bound("request_id"),
+        "traceparent": tracing.current(),
+        "started_at": None,
+        "finished_at": None,
+        "audio_deleted_at": None,
+        "result_deleted_at": None,
+        "error_code": None,
+        "error_message": None,
+        "error_retryable": None,
+    }
+
+
 def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenant: str | None = None) -> None:
-    """Wipe everything of a job: its rows first, so that nobody finds half of it, then its audio.
+    """Delete a job completely: first its rows, so that no reader finds half of it, then its audio.
 
-    The log of its webhooks stays, without what they said; those not sent yet are dead. Its usage stays.
-
-    Raises NotFound; WrongState while a worker has the job. Audio that could not be deleted, because
-    the storage is away, is found by the sweep: no row names it any more.
+    Its webhook deliveries remain without their content; unsent ones become dead. Its usage remains. Raises NotFound;
+    WrongState while a worker holds the job. Audio that cannot be deleted because the storage is unavailable is deleted
+    by the sweep as an orphan.
     """
     with database.transaction() as session:
         held = select(JobRow.status).where(_is(job_id, tenant), JobRow.status != Status.PROCESSING)
@@ -133,7 +149,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
         if status == Status.QUEUED:  # its run ends here, and may have done some of its work
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
             book(session, [job_id])
-        # What ended before was told then; a batch ends also when the last of its jobs that waits is deleted.
+        # Events of ended jobs were written when they ended; but deleting its last waiting job also ends a batch.
         batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
         uploads.forget(session, job_id)

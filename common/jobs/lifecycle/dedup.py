@@ -10,57 +10,46 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
-from common.jobs.lifecycle.attempts import Claim, change
-from common.jobs.lifecycle.outcomes import NO_LEASE, end_attempt
+from common.jobs.lifecycle.attempts import change
+from common.jobs.lifecycle.claims import Claim
+from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
 from common.jobs.lifecycle.submit import Submission, submit_in
-from common.models import JobRow, PartRow, SentenceRow
+from common.models import JobRow, PartRow, SentenceRow, SpeakerRow
+from common.transcription_options import TranscriptionOptions
 
-COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "words")
+COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "spoken", "words", "speaker")
 
 
-def find_duplicate(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> Job | None:
+def find_duplicate(database: Database, submission: Submission, *, revisions: Collection[str] = ()) -> Job | None:
     """Return the tenant's newest job with a transcript of the same audio, made by the same model with the same options.
 
     With `revisions`, transcripts of other revisions of the model do not count.
     """
-    if asked.audio_sha256 is None:
+    if submission.audio_sha256 is None:
         return None
     with database.transaction() as session:
-        row = session.scalar(_found(asked, (Status.COMPLETED,), revisions))
+        row = session.scalar(_found(submission, (Status.COMPLETED,), revisions))
         return job_of(row) if row is not None else None
 
 
-def find_or_submit(database: Database, asked: Submission, *, revisions: Collection[str] = ()) -> tuple[Job, bool]:
+def find_or_submit(database: Database, submission: Submission, *, revisions: Collection[str] = ()) -> tuple[Job, bool]:
     """Return a running or completed job for the same audio, or else a new one; and whether it is new.
 
     Concurrent requests get the same job.
     """
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{asked.tenant}/{asked.audio_sha256}", 0))
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{submission.tenant}/{submission.audio_sha256}", 0))
     with database.transaction() as session:
         session.execute(select(lock))
-        found = session.scalar(_found(asked, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
-        return (job_of(found), False) if found is not None else (submit_in(session, asked), True)
+        row = session.scalar(_found(submission, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
+        return (job_of(row), False) if row is not None else (submit_in(session, submission), True)
 
 
 def complete_from_duplicate(
     database: Database, held: Claim, *, revision: str, precision: str, stage_ms: Mapping[str, int]
 ) -> bool:
     """Change processing → completed with a copy of an earlier transcript of the same audio; False if there is none."""
-    job = held.job
-    # The hash of linked audio is known only after it was fetched, which is after the claim.
-    own = select(JobRow.audio_sha256).where(JobRow.id == job.id)
     with database.transaction() as session:
-        sha256 = session.scalar(own)
-        if sha256 is None:
-            return False
-        statement = _same(job.tenant, sha256, job.model, job.channels, job.audio_track).where(
-            JobRow.status == Status.COMPLETED,
-            JobRow.result_revision == revision,
-            JobRow.result_precision == precision,
-            JobRow.id != job.id,
-        )
-        # Prevents the sentences from being deleted while they are copied.
-        earlier = session.scalar(statement.with_for_update(read=True))
+        earlier = _completed_before(session, held.job, revision, precision)
         if earlier is None:
             return False
         result = ("audio_ms", "result_model", "result_revision", "result_precision", "result_channels", "no_speech")
@@ -75,6 +64,7 @@ def complete_from_duplicate(
             processed_ms=earlier.audio_ms,
             processing_ms=0,
             deduplicated_from=earlier.id,
+            source_url=LINK_WITHOUT_QUERY,
             error_code=None,
             error_message=None,
             error_retryable=None,
@@ -84,18 +74,41 @@ def complete_from_duplicate(
         return True
 
 
-def _found(asked: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
-    """Select jobs with the same audio as a submission whose hash is known."""
-    assert asked.audio_sha256 is not None
-    statement = _same(asked.tenant, asked.audio_sha256, asked.model, asked.channels, asked.audio_track).where(
-        JobRow.status.in_([status.value for status in statuses])
+def _completed_before(session: Session, job: Job, revision: str, precision: str) -> JobRow | None:
+    """Return a completed job with the same audio, options, model and precision, and lock it."""
+    # The hash of linked audio is known only after fetching, that is, after the claim.
+    sha256 = session.scalar(select(JobRow.audio_sha256).where(JobRow.id == job.id))
+    if sha256 is None:
+        return None
+    statement = _same(job.tenant, sha256, job.model, job.channels, job.audio_track, job.options).where(
+        JobRow.status == Status.COMPLETED,
+        JobRow.result_revision == revision,
+        JobRow.result_precision == precision,
+        JobRow.id != job.id,
     )
+    # Prevents the sentences from being deleted while they are copied.
+    return session.scalar(statement.with_for_update(read=True))
+
+
+def _found(submission: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
+    """Select jobs with the same audio as a submission whose hash is known."""
+    assert submission.audio_sha256 is not None
+    statement = _same(
+        submission.tenant,
+        submission.audio_sha256,
+        submission.model,
+        submission.channels,
+        submission.audio_track,
+        submission.options,
+    ).where(JobRow.status.in_([status.value for status in statuses]))
     if revisions:
         statement = statement.where(JobRow.result_revision.is_(None) | JobRow.result_revision.in_(revisions))
     return statement
 
 
-def _same(tenant: str, sha256: str, model: str, channels: str, audio_track: str) -> Select[JobRow]:
+def _same(
+    tenant: str, sha256: str, model: str, channels: str, audio_track: str, options: TranscriptionOptions
+) -> Select[JobRow]:
     return (
         select(JobRow)
         .where(
@@ -104,6 +117,7 @@ def _same(tenant: str, sha256: str, model: str, channels: str, audio_track: str)
             JobRow.model == model,
             JobRow.channels == channels,
             JobRow.audio_track == audio_track,
+            JobRow.options == options.stored(),
             JobRow.result_deleted_at.is_(None),
             JobRow.cancel_requested.is_(False),
         )
@@ -113,12 +127,17 @@ def _same(tenant: str, sha256: str, model: str, channels: str, audio_track: str)
 
 
 def _copy_sentences(session: Session, held: Claim, earlier: JobRow) -> None:
-    """Copy the sentences, replacing any from an earlier attempt."""
+    """Copy the sentences and speakers, replacing any from an earlier attempt; names that people gave stay behind."""
     job = held.job
-    for row in (SentenceRow, PartRow):
+    for row in (SentenceRow, PartRow, SpeakerRow):
         session.execute(delete(row).where(row.job_id == job.id, row.run == job.run))
     ours = (literal(job.id), literal(job.run), literal(job.tenant))
     copies = select(*ours, *(getattr(SentenceRow, name) for name in COPIED)).where(
         SentenceRow.job_id == earlier.id, SentenceRow.run == earlier.run
     )
     session.execute(insert(SentenceRow).from_select(["job_id", "run", "tenant", *COPIED], copies))
+    heard = select(*ours, SpeakerRow.number, SpeakerRow.speech_ms).where(
+        SpeakerRow.job_id == earlier.id, SpeakerRow.run == earlier.run
+    )
+    columns = ["job_id", "run", "tenant", "number", "speech_ms"]
+    session.execute(insert(SpeakerRow).from_select(columns, heard))

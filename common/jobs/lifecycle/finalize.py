@@ -1,4 +1,4 @@
-"""What every run that ends leaves behind: a row of usage, and the news for webhooks. One place, for each path."""
+"""The side effects of every run that ends: usage records and webhook events."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from sqlalchemy import BigInteger, Date, Integer, case, func, literal_column, select
+from sqlalchemy import BigInteger, Date, Integer, case, delete, func, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.accounting.quota import CHANNELS
 from common.jobs.lifecycle.batch_end import held_batches, tell_ends
-from common.models import AttemptRow, JobRow, UsageDailyRow, UsageRow
+from common.models import AttemptRow, JobRow, SpeakerWindowsRow, UsageDailyRow, UsageRow
 from common.telemetry.metrics import AUDIO_TRANSCRIBED, PROCESSING, RUNS_ENDED
 
 COUNTED = (UsageRow.model, UsageRow.status, UsageRow.error_code, UsageRow.audio_ms, UsageRow.processing_ms)
@@ -25,15 +25,22 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Book what these jobs came to and tell who wants to know, in the transaction that changed their states.
+    """Record usage and webhook events of jobs that ended, in the transaction that changed their states.
 
-    Call it last in every transaction that may end a job: a job that was queued again instead is passed over.
+    Call it last in every transaction that may end a job. Jobs that were queued again instead are ignored.
     """
     session.flush()
     book(session, job_ids)
+    _forget_windows(session, job_ids)
     batches = held_batches(session, job_ids)
     webhooks.announce(session, job_ids)
     tell_ends(session, batches)
+
+
+def _forget_windows(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
+    """Delete the speaker embeddings of those of these jobs that have ended: nothing needs them any more."""
+    over = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
+    session.execute(delete(SpeakerWindowsRow).where(SpeakerWindowsRow.job_id.in_(over)))
 
 
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
@@ -52,8 +59,8 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         literal_column(CHANNELS, Integer),
     ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
     columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms", "channels"]
-    told = (UsageRow.tenant, UsageRow.key_id, UsageRow.channels, *COUNTED)
-    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*told)
+    returned = (UsageRow.tenant, UsageRow.key_id, UsageRow.channels, *COUNTED)
+    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*returned)
     by_key: Counter[uuid.UUID] = Counter()
     tenants: dict[uuid.UUID, str] = {}
     for run in session.execute(booking):
@@ -66,9 +73,9 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 
 
 def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int], tenants: Mapping[uuid.UUID, str]) -> None:
-    """A sum for each key and day (UTC), which quotas are held against; each split channel counts.
+    """Return the sums per key and day (UTC) that quotas are checked against; each split channel counts.
 
-    In the order of the keys, so that nobody waits for somebody who waits for them.
+    Ordered by key, so that concurrent transactions lock rows in the same order.
     """
     rows = [
         {"key_id": key_id, "tenant": tenants[key_id], "day": TODAY, "audio_ms": by_key[key_id]}

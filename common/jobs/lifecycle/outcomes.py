@@ -12,8 +12,10 @@ from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Outcome, Status
-from common.jobs.lifecycle.attempts import Claim, append_part, change, found_columns
+from common.jobs.lifecycle.attempts import append_part, change, found_columns
+from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.finalize import ended
+from common.jobs.lifecycle.speakers import Attributed, write_speakers
 from common.leases import from_now
 from common.models import AttemptRow, JobRow
 from common.transcript.values import Part
@@ -32,6 +34,16 @@ class Finished:
     no_speech: bool
 
 
+@dataclass(frozen=True, slots=True)
+class FetchedAudio:
+    """The copy of a link in storage; `name` is the file name that its server gave, if any."""
+
+    key: str
+    size: int
+    sha256: str
+    name: str | None = None
+
+
 def complete(
     database: Database,
     held: Claim,
@@ -40,13 +52,18 @@ def complete(
     *,
     first_sentence: int,
     stage_ms: Mapping[str, int],
+    attributed: Attributed | None = None,
 ) -> None:
-    """Change processing → completed together with the last part, so that a job is never half finished."""
+    """Change processing → completed together with the last part, so that a job is never half finished.
+
+    `attributed` holds all sentences of the run with their speakers, for a job that tells speakers apart.
+    """
     with database.transaction() as session:
         change(
             session,
             held,
             **_end(Status.COMPLETED),
+            source_url=LINK_WITHOUT_QUERY,
             audio_ms=finished.audio_ms,
             processed_ms=finished.audio_ms,
             result_model=finished.model,
@@ -61,6 +78,8 @@ def complete(
             error_retryable=None,
         )
         append_part(session, held, last, first_sentence)
+        if attributed is not None:
+            write_speakers(session, held, attributed)
         end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
 
 
@@ -109,6 +128,28 @@ def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> 
         end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
 
 
+def hand_over(database: Database, held: Claim, audio: FetchedAudio, *, stage_ms: Mapping[str, int]) -> None:
+    """Change processing → queued because the link is in storage: the job now waits for a slot, on any worker.
+
+    The transcription is the second half of the same attempt, so its number does not change.
+    """
+    named = {"source_name": audio.name} if audio.name else {}
+    with database.transaction() as session:
+        change(
+            session,
+            held,
+            **waiting(),
+            **named,
+            audio_key=audio.key,
+            audio_bytes=audio.size,
+            audio_sha256=audio.sha256,
+            attempts=JobRow.attempts - 1,
+            failures=0,
+            outages=0,
+        )
+        end_attempt(session, held, Outcome.FETCHED, stage_ms=stage_ms)
+
+
 def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> None:
     """Undo a claim whose response was lost: if it was committed, change processing → queued as if it had not been.
 
@@ -128,6 +169,8 @@ def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int
         end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
 
 
+# A completed job is never fetched again: the signature of its link has no further use.
+LINK_WITHOUT_QUERY = func.split_part(JobRow.source_url, "?", 1)
 NO_LEASE: dict[str, Any] = {
     "stage": None,
     "lease_token": None,

@@ -30,11 +30,11 @@ class Requeued:
 
 
 def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
-    """Make a job run as soon as there is a free slot, whatever held it up.
+    """Make a job run as soon as there is a free slot, regardless of its delay or quarantine.
 
     A waiting job is announced again at once and is no longer a suspect. A processing job is taken from its worker,
-    which finds its lease lost and stops; the next worker continues after the last part. A failed or canceled job starts
-    a new run. Raises NotFound; WrongState for a completed job; Expired if an upload's audio was already deleted.
+    which stops when it finds its lease lost; the next worker continues after the last part. A failed or canceled job
+    starts a new run. Raises NotFound; WrongState for a completed job; Expired if an upload's audio was already deleted.
     """
     with database.transaction() as session:
         row = session.get(JobRow, job_id, with_for_update=True)

@@ -27,7 +27,7 @@ POISON_CRASHES = 2
 
 @dataclass(frozen=True, slots=True)
 class RescuedJob:
-    """A job whose worker was silent for longer than its lease, and its new state."""
+    """A job whose worker did not renew its lease in time, and its new state."""
 
     job_id: uuid.UUID
     worker: str
@@ -78,7 +78,8 @@ def _lost_values() -> dict[str, Any]:
             (poison, Status.FAILED.value),
             else_=Status.QUEUED.value,
         ),
-        "crashes": JobRow.crashes + 1,
+        # Downloading a link kills no worker.
+        "crashes": JobRow.crashes + case((JobRow.audio_key.is_(None), 0), else_=1),
         "isolated_crashes": JobRow.isolated_crashes + isolated,
         "dispatched_at": None,
         "finished_at": case((JobRow.cancel_requested | poison, func.now())),

@@ -35,7 +35,8 @@ KEYS_AT_A_TIME = 500
 MOST_FAILURES = 5
 # An upload that is still streaming has no row yet; nothing in the service takes longer than this.
 ORPHAN_AGE = timedelta(hours=24)
-# One round trip, and one job at a time: ten hours of audio have ten thousand sentences.
+# One statement per job: ten hours of audio have ten thousand sentences. The question mark stays, so that a retry does
+# not take the rest of a link for the whole.
 DELETE_RESULT = text("""
 WITH due AS (
     SELECT id FROM jobs
@@ -43,8 +44,10 @@ WITH due AS (
     AND finished_at < now() - make_interval(secs => :after_seconds)
     FOR UPDATE SKIP LOCKED
 ), said AS (DELETE FROM sentences USING due WHERE job_id = due.id),
-   made AS (DELETE FROM parts USING due WHERE job_id = due.id)
-UPDATE jobs SET result_deleted_at = now() FROM due WHERE jobs.id = due.id RETURNING jobs.id
+   made AS (DELETE FROM parts USING due WHERE job_id = due.id),
+   heard AS (DELETE FROM speakers USING due WHERE job_id = due.id)
+UPDATE jobs SET result_deleted_at = now(), source_url = regexp_replace(source_url, '[?].*', '?')
+FROM due WHERE jobs.id = due.id RETURNING jobs.id
 """)
 
 
@@ -83,8 +86,8 @@ def expire_results(database: Database, limit: TimeLimit, *, after_seconds: float
 
     def wipe(job_id: uuid.UUID) -> bool:
         with database.transaction() as session:
-            found = session.scalar(DELETE_RESULT, {"job_id": job_id, "after_seconds": after_seconds})
-            return found is not None
+            deleted = session.scalar(DELETE_RESULT, {"job_id": job_id, "after_seconds": after_seconds})
+            return deleted is not None
 
     return _each(database, _ended_before(after_seconds), JobRow.result_deleted_at.is_(None), wipe, limit)
 
@@ -155,9 +158,9 @@ def _each(
     act: Callable[[uuid.UUID], bool],
     limit: TimeLimit,
 ) -> int:
-    """Call `act` for every job that is due, those that ended first first; returns how often it succeeded.
+    """Call `act` for every due job, oldest end first, and return how often it succeeded.
 
-    A job for which `act` fails is skipped. Raises the error if it fails again and again.
+    A job for which `act` fails is skipped. Raises the error after repeated failures.
     """
     done = failures = 0
     for job_id in _due(database, ended & due, limit):
@@ -205,9 +208,9 @@ def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, af
     deleted = 0
     if not after:
         deleted += storage.delete_unfinished(too_old, keep=lambda key: _is_growing(database, key))
-    found = storage.keys(audio_keys.ROOT, after=after)
+    keys = storage.keys(audio_keys.ROOT, after=after)
     reached = after
-    while page := list(islice(found, KEYS_AT_A_TIME)):
+    while page := list(islice(keys, KEYS_AT_A_TIME)):
         old = [key for key, changed_at in page if changed_at <= too_old]
         for key in _orphans(database, old):
             storage.delete(key)
@@ -219,7 +222,7 @@ def delete_orphans(database: Database, storage: Storage, limit: TimeLimit, *, af
 
 
 def _orphans(database: Database, keys: Iterable[str]) -> list[str]:
-    """Return the keys that no row refers to, except those of objects that are not ours."""
+    """Return the keys that no row refers to, except keys of foreign objects."""
     jobs = {key: job_id for key in keys if (job_id := audio_keys.job_of(key)) is not None}
     if not jobs:
         return []

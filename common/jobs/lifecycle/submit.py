@@ -15,6 +15,7 @@ from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.models import DEFAULT_TENANT
 from common.telemetry import bound, tracing
 from common.telemetry.metrics import JOBS_SUBMITTED
+from common.transcription_options import NO_OPTIONS, TranscriptionOptions
 
 INSERT = insert(JOBS).returning(*SHOWN)
 
@@ -31,6 +32,7 @@ class Submission:
     source_kind: str
     channels: str = "mix"
     audio_track: str = "default"
+    options: TranscriptionOptions = NO_OPTIONS
     priority: int = 5
     tags: tuple[str, ...] = ()
     url: str | None = None
@@ -71,6 +73,7 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
         model=submission.model,
         channels=submission.channels,
         audio_track=submission.audio_track,
+        options=submission.options.stored(),
         priority=submission.priority,
         tags=list(submission.tags),
         source_kind=submission.source_kind,

@@ -11,11 +11,16 @@ from common.db import Database
 from common.jobs.scheduling.workers import ALIVE_SQL
 
 STATEMENT_TIMEOUT_MS = 5000
-# A paused job waits for its next attempt, not for a worker.
+# A paused job waits for its next attempt, not for a worker. Each half of the queue has an index of its own, and only a
+# query with that index's condition can use it.
 WAITING = text("""
 SELECT model, priority, count(*), count(*) FILTER (WHERE not_before > now()),
        extract(epoch FROM now() - min(not_before))
-FROM jobs WHERE status = 'queued' GROUP BY model, priority
+FROM (
+    SELECT model, priority, not_before FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
+    UNION ALL
+    SELECT model, priority, not_before FROM jobs WHERE status = 'queued' AND audio_key IS NULL
+) AS queued GROUP BY model, priority
 """)
 RUNNING = text("SELECT model, stage, count(*) FROM jobs WHERE status = 'processing' GROUP BY model, stage")
 WORKERS = text(f"""
@@ -77,7 +82,7 @@ class QueueStats:
 
 
 def queue_stats(database: Database) -> QueueStats:
-    """Read a snapshot of what is open. Raises Unavailable."""
+    """Read a snapshot of the open jobs. Raises Unavailable."""
     with database.transaction() as session:
         session.execute(text(f"SET LOCAL statement_timeout = {STATEMENT_TIMEOUT_MS}"))
         pending, due, lag = session.execute(DELIVERIES).one()

@@ -42,20 +42,36 @@ LIVE = f"""
 SELECT DISTINCT model FROM workers
 WHERE NOT draining AND {ALIVE_SQL}
 """
+# Each half of the queue has an index of its own, and only a query with that index's condition can use it.
 NO_WORKER = text(f"""
-SELECT model, count(*) AS number, extract(epoch FROM now() - min(created_at)) AS age
-FROM jobs WHERE status = 'queued' AND model NOT IN ({LIVE}) GROUP BY model ORDER BY model
+SELECT model, count(*) AS number, extract(epoch FROM now() - min(created_at)) AS age FROM (
+    SELECT model, created_at FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
+    UNION ALL
+    SELECT model, created_at FROM jobs WHERE status = 'queued' AND audio_key IS NULL
+) AS queued WHERE model NOT IN ({LIVE}) GROUP BY model ORDER BY model
 """)
+# The models of which an attempt in a slot started recently: downloads of links do not show that anybody reads the
+# queue. Attempts have no index by time; such an attempt's job is still processing, has just ended, or is queued again,
+# and each of these has an index.
+STARTED = """
+SELECT begun.model FROM (
+    SELECT id, model FROM jobs WHERE status = 'processing' AND audio_key IS NOT NULL
+    UNION ALL
+    SELECT id, model FROM jobs WHERE result_deleted_at IS NULL AND finished_at > now() - make_interval(secs => :silence)
+    AND (audio_key IS NOT NULL OR status = 'completed')
+    UNION ALL
+    SELECT id, model FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL AND attempts > 0
+) AS begun
+WHERE (SELECT max(started_at) FROM attempts WHERE job_id = begun.id AND outcome IS DISTINCT FROM 'fetched')
+    > now() - make_interval(secs => :silence)
+"""
 # Announced recently, so slots are free (a job is announced repeatedly while they are), yet no worker of the model has
 # started anything, not even a later job.
 NOT_TAKEN = text(f"""
 SELECT id, extract(epoch FROM now() - greatest(created_at, not_before)) AS age, NULL AS worker FROM jobs
 WHERE status = 'queued' AND dispatched_at > now() - make_interval(secs => :silence) AND model IN ({LIVE})
 AND greatest(created_at, not_before) < now() - make_interval(secs => :silence)
-AND NOT EXISTS (
-    SELECT FROM attempts JOIN jobs AS begun ON begun.id = attempts.job_id
-    WHERE begun.model = jobs.model AND attempts.started_at > now() - make_interval(secs => :silence)
-)
+AND model NOT IN ({STARTED})
 ORDER BY age DESC LIMIT :limit
 """)
 # A part is some minutes of audio; between two parts nothing else shows that a worker makes progress.
@@ -103,10 +119,10 @@ def find_stuck(
         StuckKind.SUSPECT: SUSPECTS,
     }
     with database.transaction() as session:
-        found = _without_workers(session)
+        stuck = _without_workers(session)
         for kind, statement in jobs.items():
-            found += [_of(kind, row) for row in session.execute(statement, values)]
-    return found
+            stuck += [_of(kind, row) for row in session.execute(statement, values)]
+    return stuck
 
 
 def _without_workers(session: Session) -> list[Stuck]:

@@ -49,8 +49,12 @@ SAME_SENTENCE = (
 NEAR = (EDITS.c.number > bindparam("number")) & (EDITS.c.number <= bindparam("number") + bindparam("limit"))
 SENTENCES = (
     select(
-        *(SPOKEN.c[name] for name in ("text", "start_ms", "end_ms", "confidence", "words", "channel")),
+        *(
+            SPOKEN.c[name]
+            for name in ("text", "start_ms", "end_ms", "confidence", "words", "channel", "speaker", "spoken")
+        ),
         EDITS.c.text.label("edited_text"),
+        EDITS.c.words.label("edited_words"),
         EDITS.c.revision,
         EDITS.c.key_id,
         EDITS.c.edited_at,
@@ -170,36 +174,48 @@ def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterato
     """Iterate over the sentences of a job's current run in order, fetched a few hundred at a time.
 
     Returns the corrected text or, with `machine`, the recognized text. No connection is held between two fetches, so a
-    slow reader blocks nobody.
+    slow reader blocks nobody. Raises NotFound, Expired or NotReady if the sentences were deleted meanwhile, so that
+    nobody takes the first of them for the transcript.
     """
     reached = -1
-    while found := sentences_after(database, job, reached, machine=machine):
-        yield from found
-        reached += len(found)
+    while sentences := sentences_after(database, job, reached, machine=machine):
+        yield from sentences
+        reached += len(sentences)
+        if len(sentences) < SENTENCES_AT_A_TIME:
+            return
+    # Sentences are deleted all at once. So only an empty fetch may be something else than the end.
+    check_kept(database, job)
+
+
+def check_kept(database: Database, job: Job) -> None:
+    """Raise NotFound, Expired or NotReady if the sentences of the job's run were deleted since the job was read."""
+    if readable(get(database, job.id), partial=True).run != job.run:
+        raise NotReady("the job was retried while its transcript was read")
 
 
 def sentences_after(
     database: Database, job: Job, number: int, *, limit: int = SENTENCES_AT_A_TIME, machine: bool = False
 ) -> list[Sentence]:
     """Return up to `limit` sentences after `number`, which counts from 0; empty at the (current) end."""
-    asked = {"id": job.id, "run": job.run, "number": number, "limit": limit}
+    parameters = {"id": job.id, "run": job.run, "number": number, "limit": limit}
     with database.transaction() as session:
-        return [_sentence_of(row, machine=machine) for row in session.execute(SENTENCES, asked)]
+        return [_sentence_of(row, machine=machine) for row in session.execute(SENTENCES, parameters)]
 
 
 def sentence(database: Database, job: Job, number: int, *, machine: bool = False) -> Sentence:
     """Return one sentence of a job's current run. Raises NotFound."""
-    found = sentences_after(database, job, number - 1, limit=1, machine=machine) if number >= 0 else []
-    if not found:
+    sentences = sentences_after(database, job, number - 1, limit=1, machine=machine) if number >= 0 else []
+    if not sentences:
         raise NotFound(f"{job.public_id} has no sentence {number}")
-    return found[0]
+    return sentences[0]
 
 
 def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
     edit = None
     if row.revision is not None:
         by = ids.shown(ids.KEY, row.key_id) if row.key_id is not None else None
-        edit = Edit(row.edited_text, row.text, row.revision, row.edited_at, by)
+        words = tuple(Word(*word) for word in row.edited_words) if row.edited_words is not None else None
+        edit = Edit(row.edited_text, row.text, row.revision, row.edited_at, by, words)
     return Sentence(
         text=row.text if machine or row.edited_text is None else row.edited_text,
         start_ms=row.start_ms,
@@ -208,4 +224,6 @@ def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
         words=tuple(Word(*word) for word in row.words),
         channel=row.channel,
         edit=edit,
+        speaker=row.speaker,
+        spoken=row.spoken,
     )

@@ -1,12 +1,10 @@
-"""Finding sentences by what was said.
+"""Full-text search in transcripts.
 
-A sentence that a person corrected is found by the person's text, not by the machine's.
-
-The index `sentences_search` holds, of each sentence, every pair of letters that stand side by side and every single
-letter, each together with the tenant; the functions `search_folded` and `search_grams` (migrations/sql) say
-which. `edits_search` holds the same of what people wrote. So two Chinese characters, which no trigram serves, are one
-look-up; a word that everybody says costs a tenant that said it twice two rows. What the indexes find is then compared
-with the words that were asked for.
+A corrected sentence is found by the corrected text only. The index `sentences_search` contains every pair of adjacent
+letters and every single letter of each sentence, combined with the tenant; the functions `search_folded` and
+`search_grams` (migrations/sql) define them. `edits_search` does the same for corrected texts. Two Chinese characters,
+for which trigrams are useless, are thus one look-up, and a common word costs a tenant only its own rows. Matches of the
+index are then compared with the words of the query.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ import base64
 import binascii
 import unicodedata
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,14 +28,25 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest
-from common.models import EditRow, JobRow, SentenceRow
+from common.jobs.reading.search_newest import newest_matches
+from common.models import EditRow, JobRow, SentenceRow, SpeakerRow
 
 SNIPPET_WIDTH = 80
-# One letter may stand in every sentence of a tenant: a search must not keep PostgreSQL busy for as long as it likes.
+# A single letter may occur in every sentence of a tenant: a search must not occupy PostgreSQL without a limit.
 TIMEOUT_MS = 2000
 # The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
 EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
+SPEAKER_NAME = (
+    select(SpeakerRow.name)
+    .where(
+        SpeakerRow.job_id == SentenceRow.job_id,
+        SpeakerRow.run == SentenceRow.run,
+        SpeakerRow.number == SentenceRow.speaker,
+    )
+    .scalar_subquery()
+    .label("speaker_name")
+)
 SAME_SENTENCE = and_(
     EditRow.job_id == SentenceRow.job_id, EditRow.run == SentenceRow.run, EditRow.number == SentenceRow.number
 )
@@ -52,6 +61,8 @@ class Hit:
     job_created_at: datetime
     number: int
     channel: int
+    speaker: int | None
+    speaker_name: str | None
     start_ms: int
     end_ms: int
     text: str
@@ -59,12 +70,12 @@ class Hit:
 
     @property
     def transcription_id(self) -> str:
-        """The job's id as clients know it."""
+        """The job's id in the form that the API shows."""
         return ids.shown(ids.JOB, self.job_id)
 
     @property
     def snippet(self) -> str:
-        """The part of a long sentence that the first match stands in."""
+        """The part of a long sentence around its first match."""
         if len(self.text) <= SNIPPET_WIDTH:
             return self.text
         first, behind = self.matches[0] if self.matches else (0, 0)
@@ -75,18 +86,22 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Some sentences, those of the newest jobs first, and the cursor behind them; None where there are no more."""
+    """Some sentences, those of the newest jobs first.
+
+    `next_cursor`: where to continue; None if there are no more. `capped`: only the newest sentences were searched.
+    """
 
     hits: tuple[Hit, ...]
     next_cursor: str | None
+    capped: bool = False
 
 
 def search(database: Database, query: str, *, tenant: str, after: str | None = None, limit: int = 20) -> Hits:
-    """The sentences of a tenant's transcripts in which all words of the query stand.
+    """Return the sentences of a tenant's transcripts that contain all words of the query.
 
-    Words are separated by white space and may be parts of longer ones. Upper and lower case are the same, and so are
-    full-width and half-width letters. Raises InvalidRequest for a query without letters or digits, for one that stands
-    in so many sentences that they cannot be gone through in time, and for a cursor that is not ours.
+    Words are separated by white space and match inside longer words; case and full-width forms are ignored. Raises
+    InvalidRequest for a query without letters or digits, for one that matches too many sentences to search in time, and
+    for an invalid cursor.
     """
     position = _decoded(after) if after is not None else None
     with database.transaction() as session, _in_time():
@@ -94,8 +109,12 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
         # A plan that knows the letters: how common they are decides how to look for them.
         session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
         words = [session.scalar(select(func.search_folded(word))) or "" for word in query.split()]
-        statement = _statement(tenant, words, _grams(session, tenant, words), position)
-        rows = session.execute(statement.limit(limit + 1)).all()
+        grams, has_pairs = _grams(session, tenant, words)
+        rows: Sequence[Any]
+        if has_pairs:
+            rows, capped = session.execute(_statement(tenant, words, grams, position).limit(limit + 1)).all(), False
+        else:
+            rows, capped = newest_matches(session, tenant, words, position, limit + 1)
     hits = tuple(
         Hit(
             job_id=row.job_id,
@@ -103,6 +122,8 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
             job_created_at=row.created_at,
             number=row.number,
             channel=row.channel,
+            speaker=row.speaker,
+            speaker_name=row.speaker_name,
             start_ms=row.start_ms,
             end_ms=row.end_ms,
             text=row.text,
@@ -111,8 +132,8 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
         for row in rows[:limit]
     )
     if len(rows) <= limit:
-        return Hits(hits, None)
-    return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number))
+        return Hits(hits, None, capped)
+    return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number), capped)
 
 
 @contextmanager
@@ -125,28 +146,33 @@ def _in_time() -> Iterator[None]:
         raise
 
 
-def _grams(session: Session, tenant: str, words: list[str]) -> list[int]:
-    """What the index is asked for: the pairs of each word, or its single letters where there is no pair."""
+def _grams(session: Session, tenant: str, words: list[str]) -> tuple[list[int], bool]:
+    """Return the index keys of a query: the pairs of each word, or its single letters if it has no pairs.
+
+    Also whether any word has pairs: single letters stand in too many sentences for an index to help.
+    """
     grams: set[int] = set()
+    has_pairs = False
     for word in words:
         for shortest in (2, 1):
-            found = session.scalar(select(func.search_grams(tenant, word, shortest)))
-            if found:
-                grams.update(found)
+            word_grams = session.scalar(select(func.search_grams(tenant, word, shortest)))
+            if word_grams:
+                grams.update(word_grams)
+                has_pairs = has_pairs or shortest == 2
                 break
     if not grams:
         raise InvalidRequest("`q` contains no letter or digit")
-    return sorted(grams)
+    return sorted(grams), has_pairs
 
 
 def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None) -> Select[Any]:
-    """What the machine heard and nobody corrected, and what people put in its place."""
-    asked = literal(grams, ARRAY(BigInteger))
+    """Select the matches in uncorrected sentences and in corrections."""
+    needed = literal(grams, ARRAY(BigInteger))
     corrected = exists().where(SAME_SENTENCE, EditRow.text.is_not(None))
-    heard = _found(SentenceRow.text, tenant, words, position).where(GRAMS.contains(asked), ~corrected)
+    recognised = _found(SentenceRow.text, tenant, words, position).where(GRAMS.contains(needed), ~corrected)
     edited = _found(EditRow.text, tenant, words, position).join(EditRow, SAME_SENTENCE)
-    found = union_all(heard, edited.where(EDIT_GRAMS.contains(asked))).subquery()
-    return select(found).order_by(found.c.job_id.desc(), found.c.number)
+    matches = union_all(recognised, edited.where(EDIT_GRAMS.contains(needed))).subquery()
+    return select(matches).order_by(matches.c.job_id.desc(), matches.c.number)
 
 
 def _found(
@@ -158,6 +184,8 @@ def _found(
         JobRow.created_at,
         SentenceRow.number,
         SentenceRow.channel,
+        SentenceRow.speaker,
+        SPEAKER_NAME,
         SentenceRow.start_ms,
         SentenceRow.end_ms,
         content.label("text"),
@@ -172,22 +200,22 @@ def _found(
 
 
 def _matches(content: str, words: list[str]) -> tuple[tuple[int, int], ...]:
-    """Where the words stand, in the order of the text, without those that begin inside another."""
+    """Return the matches in text order, without those that begin inside another."""
     folded: list[str] = []
-    places: list[int] = []  # which letter of the sentence a folded one comes from
+    places: list[int] = []  # index of the sentence's letter from which each folded letter comes
     for place, letter in enumerate(content):
         for part in unicodedata.normalize("NFKC", letter).lower():
             folded.append(part)
             places.append(place)
     flat = "".join(folded)
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for word in words:
         start = flat.find(word)
         while start >= 0:
-            found.append((places[start], places[start + len(word) - 1] + 1))
+            spans.append((places[start], places[start + len(word) - 1] + 1))
             start = flat.find(word, start + len(word))
     apart: list[tuple[int, int]] = []
-    for first, behind in sorted(found):
+    for first, behind in sorted(spans):
         if not apart or first >= apart[-1][1]:
             apart.append((first, behind))
     return tuple(apart)

@@ -1,11 +1,12 @@
-"""Which queued jobs go to the workers next.
+"""Dispatch: selects the queued jobs that run next and announces them.
 
-Postgres decides, a Celery message only wakes a worker up: no more jobs are announced than there are free
-slots, so that everything else waits where it can still be reordered. A message that is lost is announced
-again after `redispatch_seconds`; one that arrives twice finds its job claimed.
+PostgreSQL holds the decision; a Celery message only wakes a worker. No more jobs are announced than there are free
+slots, so that all others can still be reordered. A lost message is sent again after `redispatch_seconds`; a duplicate
+finds its job claimed.
 
-The order: highest priority first; inside one priority the tenant with the fewest jobs running, among equals the one
-that was served longest ago; of a tenant, its oldest job whose key is below its limit.
+Order: highest priority first; within a priority the tenant with the fewest running jobs, on a tie the one served
+longest ago; of a tenant, its oldest job whose key is below its limit. A tenant that holds its share of the slots is
+skipped, whatever the priority of its jobs, while jobs of others wait.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Status
-from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
+from common.jobs.scheduling.fairness import QueuedJob, Share, schedule_fairly
 from common.jobs.scheduling.quarantine import WorkerLoad, reserve_workers, worker_loads
 from common.jobs.scheduling.queue_queries import (
     DispatchLimits,
@@ -33,9 +34,9 @@ from common.jobs.scheduling.queue_queries import (
 )
 from common.models import JobRow
 
-# Any number, the same in every process: the advisory lock under which one dispatcher at a time chooses.
+# An arbitrary number, the same in every process: the advisory lock that serialises dispatchers.
 DISPATCH_LOCK = 0x7061_7261
-# Choosing takes milliseconds. Whoever holds the lock for longer is frozen, and the server ends its session soon.
+# Selecting takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session.
 LOCK_TIMEOUT_MS = 2_000
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
@@ -59,16 +60,25 @@ class Chosen:
     model: str
 
 
-def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float, tenant_max_running: int = 0) -> int:
-    """Announce the jobs that should run next; returns how many. Safe to call from anywhere, any time.
+def dispatch(
+    database: Database,
+    publish: Publish,
+    *,
+    redispatch_seconds: float,
+    tenant_max_running: int = 0,
+    tenant_slot_share: float = 1.0,
+) -> int:
+    """Announce the jobs that should run next and return their number. Can be called concurrently, at any time.
 
-    `tenant_max_running` is how many jobs run at once of a tenant that has no limit of its own; 0: any number. Raises
-    Unavailable where the broker or the database does not respond, or another dispatcher does not come to its end; the
-    jobs concerned are then announced by the next call.
+    `tenant_max_running` limits the running jobs of a tenant without a limit of its own; 0: unlimited.
+    `tenant_slot_share` is the largest part of a model's slots that one tenant gets while others wait. Raises
+    Unavailable if the broker or the database does not respond, or another dispatcher does not finish; the next call
+    then announces the jobs.
     """
-    limits = DispatchLimits(redispatch_seconds, tenant_max_running)
+    limits = DispatchLimits(redispatch_seconds, tenant_max_running, tenant_slot_share)
     with database.transaction() as session:
-        # Waiting, not trying: a dispatcher that gave way to another might have seen a job that one had not.
+        # Wait for the lock instead of skipping: its holder may have read the queue before this caller's job was
+        # committed.
         session.execute(TAKE_LOCK)
         chosen = _choose(session, limits)
     sent = 0
@@ -83,56 +93,91 @@ def dispatch(database: Database, publish: Publish, *, redispatch_seconds: float,
 
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     chosen: list[Chosen] = []
-    found = running_counts(session, limits)
-    full = full_keys(session, found.of_key)
+    counts = running_counts(session, limits)
+    full = full_keys(session, counts.of_key)
     by_model: dict[str, list[WorkerLoad]] = {}
     for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
         seated = reserve_workers(session, model, all_seats, full, limits)
         for suspect in seated.ready:
-            if suspect.key_id not in full and suspect.tenant not in full_tenants(session, found.of_tenant, limits):
-                found.of_tenant[suspect.tenant] += 1
+            if suspect.key_id not in full and suspect.tenant not in full_tenants(session, counts.of_tenant, limits):
+                counts.of_tenant[suspect.tenant] += 1
+                counts.of_model[model][suspect.tenant] += 1
                 if suspect.key_id is not None:
-                    found.of_key[suspect.key_id] += 1
-                    full = full_keys(session, found.of_key)
+                    counts.of_key[suspect.key_id] += 1
+                    full = full_keys(session, counts.of_key)
                 chosen.append(Chosen(suspect.job_id, model))
-        free = sum(max(0, seat.slots - seat.running) for seat in seated.open) - found.announced[model]
+        free = sum(max(0, seat.slots - seat.running) for seat in seated.open) - counts.announced[model]
         if free > 0:
-            taken = _taken(session, model, free, found, limits)
-            full = full_keys(session, found.of_key)
+            slots = sum(seat.slots for seat in seated.open)
+            taken = _taken(session, Room(model, slots, free), counts, limits)
+            full = full_keys(session, counts.of_key)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
     return _announced(session, chosen)
 
 
-def _taken(session: Session, model: str, free: int, found: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
-    """The jobs of a model that get its free slots: highest priority first, and fair within one."""
-    taken: list[QueuedJob] = []
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The slots of a model's workers that accept any job: the total, and the free ones."""
+
+    model: str
+    slots: int
+    free: int
+
+
+def _taken(session: Session, room: Room, counts: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
+    """Return the jobs that get the free slots: first no tenant more than its share, then whoever has jobs left."""
+    share = Share(max(1, int(room.slots * limits.tenant_slot_share)), counts.of_model[room.model])
+    taken = _by_priority(session, room, counts, limits, share=share, taken=[])
+    if len(taken) < room.free:
+        taken = _by_priority(session, room, counts, limits, share=None, taken=taken)
+    return taken
+
+
+def _by_priority(
+    session: Session,
+    room: Room,
+    counts: RunningCounts,
+    limits: DispatchLimits,
+    *,
+    share: Share | None,
+    taken: list[QueuedJob],
+) -> list[QueuedJob]:
+    """Add jobs to those already taken: highest priority first, and fair between tenants within one priority."""
+    model = room.model
     for priority in priorities(session, model):
-        full = full_keys(session, found.of_key)
-        closed = full_tenants(session, found.of_tenant, limits)
-        waiting = [name for name in tenants(session, model, priority, found.of_tenant) if name not in closed]
+        gone = {job.job_id for job in taken}
+        full = full_keys(session, counts.of_key)
+        closed = full_tenants(session, counts.of_tenant, limits)
+        if share is not None:
+            closed |= {name for name, held in share.held.items() if held >= share.slots}
+        waiting = [name for name in tenants(session, model, priority, counts.of_tenant) if name not in closed]
         open_lines: dict[str, list[QueuedJob]] = {}
-        # Some tenants at a time: who is behind those that take all slots need not be asked.
-        while waiting and len(open_lines) < free - len(taken):
-            asked, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
-            open_lines |= next_jobs(session, model, priority, asked, slots=free - len(taken), full=full, limits=limits)
-        taken += schedule_fairly(open_lines, free - len(taken), running=found.of_tenant, of_key=found.of_key)
-        if len(taken) == free:
+        # A few tenants at a time: tenants behind those that take all slots need not be read.
+        while waiting and len(open_lines) < room.free - len(taken):
+            page, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
+            lines = next_jobs(session, model, priority, page, slots=room.free, full=full, limits=limits)
+            left = {name: [job for job in line if job.job_id not in gone] for name, line in lines.items()}
+            open_lines |= {name: line for name, line in left.items() if line}
+        taken = taken + schedule_fairly(
+            open_lines, room.free - len(taken), running=counts.of_tenant, of_key=counts.of_key, share=share
+        )
+        if len(taken) == room.free:
             break
     return taken
 
 
 def _note_turns(session: Session, served: Sequence[str]) -> None:
-    """Remember who was served last: by the clock of the moment, as a transaction that waited began before its turn."""
+    """Store when a tenant was served, by the current clock: a transaction that waited began before its turn."""
     last = {tenant: place for place, tenant in enumerate(served)}
     if last:
         session.execute(NOTE_TURNS, {"tenants": list(last), "places": list(last.values())})
 
 
 def _announced(session: Session, chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Mark the chosen jobs; without those that somebody is changing in this moment, which wait for the next time."""
+    """Mark the selected jobs, except those locked by another transaction, which wait for the next dispatch."""
     if not chosen:
         return []
     free = (

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from common import webhooks
 from common.background import Background
 from common.db import Database
 from common.errors import Unavailable
 from common.jobs.scheduling.dispatch import Publish, dispatch
+from common.jobs.scheduling.queue_queries import models_with_links
+from common.settings import Settings
 from common.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from common.queue import Publisher
 
 log = get_logger(__name__)
 # One dispatch serves all submissions of this period; the first one after a pause is dispatched at once.
@@ -27,16 +33,44 @@ class Dispatcher(Background):
         *,
         redispatch_seconds: float,
         tenant_max_running: int = 0,
+        tenant_slot_share: float = 1.0,
         wake_deliverers: Callable[[], None] | None = None,
+        wake_fetchers: Callable[[str], None] | None = None,
     ) -> None:
-        """Create the thread; `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep."""
+        """Create the thread.
+
+        `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep; `wake_fetchers` with each
+        model for which links wait, which workers otherwise find within a second.
+        """
         super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
         self._database = database
         self._publish = publish
         self._redispatch_seconds = redispatch_seconds
         self._tenant_max_running = tenant_max_running
+        self._tenant_slot_share = tenant_slot_share
         self._wake_deliverers = wake_deliverers
+        self._wake_fetchers = wake_fetchers
         self._postponed = False
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        database: Database,
+        publisher: Publisher,
+        *,
+        wake_fetchers: Callable[[str], None] | None = None,
+    ) -> Dispatcher:
+        """A dispatcher with the limits of the settings, which also wakes those who deliver webhooks."""
+        return cls(
+            database,
+            publisher,
+            redispatch_seconds=settings.redispatch_seconds,
+            tenant_max_running=settings.tenant_max_running,
+            tenant_slot_share=settings.tenant_slot_share,
+            wake_deliverers=publisher.wake_deliverers,
+            wake_fetchers=wake_fetchers,
+        )
 
     def work(self) -> None:
         """Run one dispatch."""
@@ -46,7 +80,13 @@ class Dispatcher(Background):
                 self._publish,
                 redispatch_seconds=self._redispatch_seconds,
                 tenant_max_running=self._tenant_max_running,
+                tenant_slot_share=self._tenant_slot_share,
             )
+            if self._wake_fetchers is not None:
+                with self._database.transaction() as session:
+                    models = models_with_links(session)
+                for model in models:
+                    self._wake_fetchers(model)
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
         except Unavailable as error:

@@ -1,7 +1,7 @@
-"""How long a job will take: its position in the queue and when it will be done. Cheap estimates.
+"""Estimates of a job's position in the queue and its completion time.
 
-All answers for a model come from one look at its line, which is some seconds old at most: the line is played through
-as dispatch would, and jobs of the median length run on the slots that there are at the speed last measured.
+All answers for a model come from one snapshot of its queue, at most a few seconds old: the queue is simulated as
+dispatch would order it, with jobs of the median length on the current slots at the speed last measured.
 """
 
 from __future__ import annotations
@@ -23,17 +23,26 @@ from common.errors import Unavailable
 from common.job_states import Status
 from common.jobs.job import Job
 from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
-from common.jobs.scheduling.queue_queries import DispatchLimits, next_jobs, priorities, running_counts, tenants
+from common.jobs.scheduling.queue_queries import (
+    READY,
+    TO_FETCH,
+    DispatchLimits,
+    next_jobs,
+    priorities,
+    running_counts,
+    tenants,
+)
 from common.jobs.scheduling.workers import alive
 from common.models import JobRow, WorkerRow
 
 FAR_END = 1000
+BOTH_LINES = (READY, TO_FETCH)
 FRESH_SECONDS = 2.0
 ROUNDS = 4
 # No announced job counts as waiting again, and no key is full.
 NO_LIMITS = DispatchLimits(redispatch_seconds=1e9, tenant_max_running=0)
 CLOCK_SLACK = timedelta(seconds=1)
-# What the speed and the median length are taken from: the newest runs of the model that completed.
+# Speed and median length come from the newest completed runs of the model.
 MEASURED = text("""
 SELECT sum(audio_ms)::float8 / sum(processing_ms),
        percentile_cont(0.5) WITHIN GROUP (ORDER BY audio_ms)
@@ -46,8 +55,8 @@ WHERE status = 'completed' AND audio_ms > 0 AND processing_ms > 0
 class Estimate:
     """The estimate for one job.
 
-    `position` is 1 for the next job and None for a job that is not queued; `far` is set behind the first 1000.
-    `eta_seconds` is the time until the job is done; None: not known.
+    `position` is 1 for the next job and None for a job that is not queued; `far` is set beyond the first 1000.
+    `eta_seconds` is the time until the job is done; None: unknown.
     """
 
     position: int | None = None
@@ -57,7 +66,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class QueueSnapshot:
-    """A look at the line of a model. Speed is audio time / processing time of one slot."""
+    """A snapshot of a model's queue. Speed is audio time / processing time of one slot."""
 
     looked_at: float
     places: Mapping[uuid.UUID, int]
@@ -75,7 +84,7 @@ class Estimates:
         self._locks: dict[str, threading.Lock] = {}
 
     def of(self, job: Job) -> Estimate:
-        """What can be said of a job. Nothing where it has ended, or where the database does not respond now."""
+        """Return the estimate for a job; empty if it has ended or the database does not respond."""
         if job.terminal or _pausing(job):
             return Estimate()
         line = self._line(job.model)
@@ -87,12 +96,12 @@ class Estimates:
         if place is not None:
             start_ms = line.starts_ms[place] if line.starts_ms else None
             return Estimate(place + 1, eta_seconds=_seconds(start_ms, job, line))
-        # Not among the first 1000: behind them, or so new that this look at the line did not see it.
+        # Not among the first 1000: further back, or too new for this snapshot.
         far = len(line.places) >= FAR_END
         return Estimate(None if far else len(line.places) + 1, far)
 
     def _line(self, model: str) -> QueueSnapshot | None:
-        """The last look, or a new one where that is old; while somebody looks, all others get the old one."""
+        """Return the latest snapshot, or a new one if it is old; while one thread reads, others get the old one."""
         last = self._lines.get(model)
         if last is not None and time.monotonic() - last.looked_at < FRESH_SECONDS:
             return last
@@ -101,7 +110,7 @@ class Estimates:
             return last
         try:
             current = self._lines.get(model)
-            if current is last:  # else another looked while we waited
+            if current is last:  # otherwise another thread has read it in the meantime
                 self._lines[model] = current = _look(self._database, model)
             return current
         except Unavailable:
@@ -111,7 +120,7 @@ class Estimates:
 
 
 def _pausing(job: Job) -> bool:
-    """Whether a job waits for the next attempt. By our clock: it is an estimate, and nothing depends on it."""
+    """Whether a job waits for its next attempt. Uses this process' clock, which is sufficient for an estimate."""
     return job.status is Status.QUEUED and job.not_before > datetime.now(UTC) + CLOCK_SLACK
 
 
@@ -141,39 +150,56 @@ def _in_turn(session: Session, model: str, number: int) -> list[QueuedJob]:
     """The next jobs in the order in which dispatch would take them, if no key had a limit."""
     running = running_counts(session, NO_LIMITS).of_tenant
     taken: list[QueuedJob] = []
-    for priority in priorities(session, model):
+    levels = {level for line in BOTH_LINES for level in priorities(session, model, line)}
+    for priority in sorted(levels, reverse=True):
         if len(taken) < number:
             taken += _of_priority(session, model, priority, number - len(taken), running)
     return taken
 
 
 def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[QueuedJob]:
-    """Reads about as many jobs as it returns: some of each tenant, then more of those that have more."""
-    order = tenants(session, model, priority, running)
-    found: dict[str, list[QueuedJob]] = {}
+    """Read about as many jobs as it returns: a few of each tenant, then more of those that have more."""
+    order = [name for line in BOTH_LINES for name in tenants(session, model, priority, running, line)]
+    order = sorted(dict.fromkeys(order), key=lambda name: running[name])
+    queues: dict[str, list[QueuedJob]] = {}
     deep, depth = order, 0
     for _ in range(ROUNDS):
-        missing = number - sum(len(line) for line in found.values())
+        missing = number - sum(len(line) for line in queues.values())
         if not deep or missing <= 0:
             break
         depth += -(-missing // len(deep))
-        read = next_jobs(session, model, priority, deep, slots=depth, full=(), limits=NO_LIMITS)
-        found |= {tenant: [replace(job, key_limit=0, tenant_limit=0) for job in line] for tenant, line in read.items()}
-        deep = [tenant for tenant in deep if len(found.get(tenant, ())) >= depth]
-    in_order = {tenant: found[tenant] for tenant in order if tenant in found}
+        read = _in_both_lines(session, model, priority, deep, depth)
+        queues |= {tenant: [replace(job, key_limit=0, tenant_limit=0) for job in line] for tenant, line in read.items()}
+        deep = [tenant for tenant in deep if len(queues.get(tenant, ())) >= depth]
+    in_order = {tenant: queues[tenant] for tenant in order if tenant in queues}
     return schedule_fairly(in_order, number, running=running, of_key=Counter())
+
+
+def _in_both_lines(
+    session: Session, model: str, priority: int, listed: list[str], depth: int
+) -> dict[str, list[QueuedJob]]:
+    """The next jobs of each tenant, oldest first (ids grow with time), whether their links are fetched yet or not."""
+    queues: dict[str, list[QueuedJob]] = {}
+    for line in BOTH_LINES:
+        read = next_jobs(session, model, priority, listed, slots=depth, full=(), limits=NO_LIMITS, line=line)
+        for name, queued in read.items():
+            both = sorted(queues[name] + queued, key=lambda job: job.job_id) if name in queues else queued
+            queues[name] = both[:depth]
+    return queues
 
 
 def _running(session: Session, model: str, median_ms: float) -> list[float]:
     """Audio that the running jobs have left."""
     rows = session.execute(
-        select(JobRow.declared_ms, JobRow.processed_ms).where(text("jobs.status = 'processing'"), JobRow.model == model)
+        select(JobRow.declared_ms, JobRow.processed_ms).where(
+            text("jobs.status = 'processing' AND jobs.audio_key IS NOT NULL"), JobRow.model == model
+        )
     )
     return [max(0.0, (declared_ms or median_ms) - processed_ms) for declared_ms, processed_ms in rows]
 
 
 def _starts(left: list[float], slots: int, each: float, number: int) -> tuple[float, ...]:
-    """When the jobs of the line start, in milliseconds from now, if each takes the slot that is free first."""
+    """Return when the queued jobs start, in milliseconds from now, if each takes the slot that is free first."""
     free = sorted(left)[-slots:] + [0.0] * max(0, slots - len(left))
     heapq.heapify(free)
     starts = []
@@ -188,6 +214,6 @@ def _seconds(start_ms: float | None, job: Job, line: QueueSnapshot) -> int | Non
     if start_ms is None or line.speed is None:
         return None
     left_ms = (job.declared_ms or line.median_ms) - job.processed_ms
-    if left_ms < 0:  # longer than was thought: nobody knows
+    if left_ms < 0:  # longer than estimated: unknown
         return None
     return round((start_ms + left_ms / line.speed) / 1000)

@@ -1,4 +1,4 @@
-"""Whose turn it is among jobs of one priority: fair between tenants, within the limit of each key. Pure."""
+"""Scheduling order among jobs of one priority: fair between tenants, within the limit of each key. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job that could be announced. The limits are how many jobs of its key, or tenant, run at once; 0: any number."""
+    """A job that could be announced. The limits are the running jobs of its key and tenant; 0: unlimited."""
 
     job_id: uuid.UUID
     tenant: str
@@ -20,18 +20,27 @@ class QueuedJob:
     tenant_limit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The slots of a model that a tenant gets while others wait, and how many each tenant holds."""
+
+    slots: int
+    held: Counter[str]
+
+
 def schedule_fairly(
     lines: Mapping[str, Sequence[QueuedJob]],
     slots: int,
     *,
     running: Counter[str],
     of_key: Counter[uuid.UUID],
+    share: Share | None = None,
 ) -> list[QueuedJob]:
-    """The jobs that get the slots, in order: next is always the tenant that has the fewest jobs running.
+    """Return the jobs that get the slots, in order: next is always the tenant with the fewest running jobs.
 
-    `lines` holds each tenant's jobs, oldest first, the tenant that was served longest ago before all others: among
-    those that have equally many running, its turn is first. A job whose key is at its limit lets those behind it
-    pass. `running`, by tenant, and `of_key` count what runs; what is taken is added to them.
+    `lines` holds each tenant's jobs, oldest first; tenants are ordered by the time they were last served, which breaks
+    ties. A job whose key is at its limit is skipped. `running`, by tenant, and `of_key` count running jobs and are
+    updated. With `share`, a tenant that holds that many slots is skipped.
     """
     left = {tenant: list(reversed(line)) for tenant, line in lines.items()}
     turns = [(running[tenant], place, tenant) for place, tenant in enumerate(lines)]
@@ -40,11 +49,15 @@ def schedule_fairly(
     taken: list[QueuedJob] = []
     while turns and len(taken) < slots:
         _, _, tenant = heapq.heappop(turns)
+        if share is not None and share.held[tenant] >= share.slots:
+            continue
         job = _next(left[tenant], of_key)
         if job is None or (job.tenant_limit and running[tenant] >= job.tenant_limit):
             continue
         taken.append(job)
         running[tenant] += 1
+        if share is not None:
+            share.held[tenant] += 1
         if job.key_id is not None:
             of_key[job.key_id] += 1
         place += 1
@@ -53,7 +66,7 @@ def schedule_fairly(
 
 
 def _next(line: list[QueuedJob], of_key: Counter[uuid.UUID]) -> QueuedJob | None:
-    """Take the first job off a line, which is in reverse, whose key has room."""
+    """Pop the first job whose key has room from a queue, which is in reverse order."""
     while line:
         job = line.pop()
         if not job.key_limit or job.key_id is None or of_key[job.key_id] < job.key_limit:

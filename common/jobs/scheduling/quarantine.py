@@ -20,6 +20,8 @@ from common.jobs.scheduling.workers import alive
 from common.leases import ago
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, WorkerRow
 
+# A job that is being fetched takes no slot, and cannot kill its worker.
+IN_SLOT = "status = 'processing' AND {table}.audio_key IS NOT NULL"
 SEATS = (
     select(
         WorkerRow.id,
@@ -29,7 +31,7 @@ SEATS = (
         func.count(JobRow.id),
         func.coalesce(func.bool_or(JobRow.isolated), False),
     )
-    .outerjoin(JobRow, (JobRow.lease_worker == WorkerRow.id) & text("jobs.status = 'processing'"))
+    .outerjoin(JobRow, (JobRow.lease_worker == WorkerRow.id) & text("jobs." + IN_SLOT.format(table="jobs")))
     .where(alive())
     .group_by(WorkerRow.id)
 )
@@ -103,6 +105,7 @@ def _waiting(
         .where(
             text(f"jobs.status = 'queued' AND jobs.crashes >= {QUARANTINE_CRASHES}"),
             JobRow.model == model,
+            JobRow.audio_key.is_not(None),
             JobRow.not_before <= func.now(),
             JobRow.key_id.is_(None) | JobRow.key_id.not_in(full) | announced,
         )
@@ -125,7 +128,7 @@ def has_room(worker: str) -> ColumnElement[bool]:
     beside = (
         select(other.id)
         .where(
-            text("other.status = 'processing'"),
+            text("other." + IN_SLOT.format(table="other")),
             other.lease_worker == worker,
             other.isolated | (JobRow.crashes >= QUARANTINE_CRASHES),
         )

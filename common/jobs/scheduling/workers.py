@@ -73,7 +73,7 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | No
 
     Returns the operator's drain request, if any.
     """
-    told: dict[str, Any] = {
+    values: dict[str, Any] = {
         "model": worker.model,
         "revision": worker.revision,
         "precision": worker.precision,
@@ -83,14 +83,14 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | No
         "heartbeat_at": func.now(),
         "draining": draining,
     }
-    kept = told | {"draining": literal(draining) | WorkerRow.drain.is_not(None)}
-    asked = session.scalar(
+    kept = values | {"draining": literal(draining) | WorkerRow.drain.is_not(None)}
+    requested = session.scalar(
         insert(WorkerRow)
-        .values(id=worker.id, **told)
+        .values(id=worker.id, **values)
         .on_conflict_do_update(index_elements=["id"], set_=kept)
         .returning(WorkerRow.drain)
     )
-    return Drain(asked) if asked else None
+    return Drain(requested) if requested else None
 
 
 def unregister_worker(database: Database, worker: str) -> None:
@@ -108,8 +108,8 @@ def forget_dead_workers(database: Database) -> None:
 def ask_to_drain(database: Database, worker: str, drain: Drain | None) -> None:
     """Request that a worker accept no new jobs from now on, or, with None, accept jobs again. Raises NotFound."""
     with database.transaction() as session:
-        asked = update(WorkerRow).where(WorkerRow.id == worker).values(drain=drain, draining=drain is not None)
-        if session.scalar(asked.returning(WorkerRow.id)) is None:
+        statement = update(WorkerRow).where(WorkerRow.id == worker).values(drain=drain, draining=drain is not None)
+        if session.scalar(statement.returning(WorkerRow.id)) is None:
             raise NotFound(f"there is no worker {worker!r}")
 
 
@@ -139,8 +139,8 @@ def live_workers(database: Database) -> list[Worker]:
 def known_card(database: Database, model: str) -> ModelCard:
     """Return the model card that the most recently seen worker reported; empty if none of the last day serves it."""
     with database.transaction() as session:
-        told = select(WorkerRow.card).where(WorkerRow.model == model).order_by(WorkerRow.heartbeat_at.desc()).limit(1)
-        return card_of(session.scalar(told))
+        newest = select(WorkerRow.card).where(WorkerRow.model == model).order_by(WorkerRow.heartbeat_at.desc()).limit(1)
+        return card_of(session.scalar(newest))
 
 
 def _worker_of(row: WorkerRow) -> Worker:

@@ -13,7 +13,7 @@ import { nameOf } from './name.js';
 // `onGone` is called when the job was deleted.
 /** @param {{ job: Job, onGone: () => void }} props */
 export function Actions({ job, onGone }) {
-  const [asking, setAsking] = useState(null);
+  const [asking, setAsking] = useState(/** @type {'cancel' | 'delete' | null} */ (null));
   if (!may('submit')) return null;
   const name = nameOf(job);
   const close = () => setAsking(null);

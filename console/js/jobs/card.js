@@ -6,6 +6,7 @@ import { link } from '../router.js';
 import { Icon } from '../ui/icon.js';
 import { Failure, Loading } from '../ui/states.js';
 import { Actions } from './actions.js';
+import { Findings } from './findings.js';
 import { isOver } from './live.js';
 import { nameOf } from './name.js';
 import { Progress, toldProgress } from './progress.js';
@@ -39,6 +40,7 @@ export function JobCard({ id, known, onGone, onOver }) {
       <${Progress} job=${job} name=${name} />
       <p class="hint" aria-live=${isOver(job) ? 'polite' : 'off'}>${toldProgress(job)}</p>
       ${job.error && html`<${Failure} error=${job.error} />`}
+      <${Findings} job=${job} />
       ${!isOver(job) && entry.sentences.value.length > 0 && html`<${Growing} sentences=${entry.sentences.value} />`}
       ${
         job.status === 'completed' &&
@@ -51,13 +53,13 @@ export function JobCard({ id, known, onGone, onOver }) {
 // The end of the text, which moves on as sentences come.
 /** @param {{ sentences: Sentence[] }} props */
 function Growing({ sentences }) {
-  const box = useRef(null);
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
-    box.current.scrollTop = box.current.scrollHeight;
+    if (box.current) box.current.scrollTop = box.current.scrollHeight;
   }, [sentences.length]);
   return html`
     <div class="growing" ref=${box} tabindex="0" role="log" aria-live="off" aria-label=${t('jobs.so_far')}>
-      ${sentences.slice(-LAST_SENTENCES).map((said) => html`<p key=${said.start_ms}>${said.text}</p>`)}
+      ${sentences.slice(-LAST_SENTENCES).map((sentence) => html`<p key=${sentence.start_ms}>${sentence.text}</p>`)}
     </div>
   `;
 }

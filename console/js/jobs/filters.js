@@ -7,15 +7,16 @@ const STATUSES = ['queued', 'processing', 'completed', 'failed', 'canceled'];
 
 /** @param {URLSearchParams} query */
 export function filtersOf(query) {
-  const status = STATUSES.includes(query.get('status')) ? query.get('status') : '';
+  const wanted = query.get('status') ?? '';
+  const status = STATUSES.includes(wanted) ? wanted : '';
   /** @param {string} name */
-  const day = (name) => (/^\d{4}-\d{2}-\d{2}$/.test(query.get(name)) ? query.get(name) : '');
+  const day = (name) => query.get(name)?.match(/^\d{4}-\d{2}-\d{2}$/)?.[0] ?? '';
   return { status, tag: query.get('tag') ?? '', from: day('from'), to: day('to') };
 }
 
 // As the API takes them. Days are this browser's; `to` is meant with the whole of its day.
 /** @param {{ status: string, tag: string, from: string, to: string }} props */
-export function askedOf({ status, tag, from, to }) {
+export function parametersOf({ status, tag, from, to }) {
   /**
    * @param {any} day
    * @param {number} [later]

@@ -29,7 +29,8 @@ export function List() {
           : html`<${Empty} icon="wave" title=${t('jobs.none')}><a href="#/">${t('submit.title')}</a><//>`)
       }
       ${
-        jobs?.length > 0 &&
+        jobs &&
+        jobs.length > 0 &&
         html`<ul class="card rows">
         ${jobs.map((/** @type {Job} */ job) => html`<${Row} key=${job.id} job=${job} onGone=${() => dropped(job.id)} />`)}
       </ul>`

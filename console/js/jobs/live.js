@@ -17,25 +17,29 @@ export const isOver = (job) => TERMINAL.has(job.status);
 // By id: { job, sentences, gone: signals, users, stream }.
 /** @type {Map<string, Entry>} */
 const watched = new Map();
-/** @type {ReturnType<typeof setTimeout>} */
-let timer = null;
+/** @type {ReturnType<typeof setTimeout> | undefined} */
+let timer;
 
-// Watches a job until `leave` is called. `known` is the job as somebody read it already.
+// Watches a job until `leave` is called. `known` is the job if it was read before.
 /**
  * @param {string} id
- * @param {Job} [known]
+ * @param {Job | null} [known]
  */
 export function watch(id, known = null) {
-  let entry = watched.get(id);
-  if (!entry) {
-    entry = { id, job: signal(known), sentences: signal([]), gone: signal(null), users: 0, stream: null, run: 0 };
-    watched.set(id, entry);
-  } else if (known && !entry.job.value) {
-    entry.job.value = known;
-  }
+  const entry = watched.get(id) ?? newEntry(id);
+  watched.set(id, entry);
+  if (known && !entry.job.value) entry.job.value = known;
   entry.users += 1;
   schedule(0);
   return { ...entry, leave: () => leave(entry) };
+}
+
+/**
+ * @param {string} id
+ * @returns {Entry}
+ */
+function newEntry(id) {
+  return { id, job: signal(null), sentences: signal([]), gone: signal(null), users: 0, stream: null, run: 0 };
 }
 
 /** @param {Entry} entry */
@@ -78,7 +82,7 @@ function assignStreams(open) {
   /** @param {Entry} entry */
   const soon = (entry) => {
     const job = entry.job.value;
-    return job.status === 'processing' ? 0 : Number.parseInt(String(job.queue_position), 10) || PAGE * 100;
+    return job?.status === 'processing' ? 0 : Number.parseInt(String(job?.queue_position), 10) || PAGE * 100;
   };
   const chosen = [...open].sort((a, b) => soon(a) - soon(b)).slice(0, STREAMS);
   for (const entry of open) {
@@ -97,24 +101,28 @@ function stop(entry) {
 function follow(entry) {
   const stream = new EventSource(new URL(`v1/transcriptions/${entry.id}/events`, BASE));
   entry.stream = stream;
-  let first = true; // a new stream tells all sentences again; one that was broken goes on
+  // A new stream sends all sentences again, and so does one after `speakers`; a reconnected one continues.
+  let first = true;
   stream.addEventListener('transcription', (event) => {
     connection.value = 'ok';
     entry.job.value = { ...entry.job.value, ...JSON.parse(event.data) };
   });
   stream.addEventListener('sentences', (event) => {
-    const told = JSON.parse(event.data);
-    const before = told.run === entry.run && !first ? entry.sentences.value : [];
-    entry.run = told.run;
+    const data = JSON.parse(event.data);
+    const before = data.run === entry.run && !first ? entry.sentences.value : [];
+    entry.run = data.run;
     first = false;
-    entry.sentences.value = [...before, ...told.sentences];
+    entry.sentences.value = [...before, ...data.sentences];
+  });
+  stream.addEventListener('speakers', () => {
+    first = true;
   });
   stream.addEventListener('end', (event) => {
     stop(entry);
     if (JSON.parse(event.data).status === 'deleted') entry.gone.value = new Problem({ status: 404, code: 'not_found' });
   });
   stream.addEventListener('error', () => {
-    // The browser connects again by itself, unless the answer was an error: then asking goes on, and a later round
+    // The browser reconnects unless the response was an error: then polling continues, and a later round
     // opens a new stream.
     if (stream.readyState === EventSource.CLOSED) stop(entry);
     probe();
@@ -140,13 +148,13 @@ async function probe() {
 async function ask(entries) {
   if (!entries.length) return;
   try {
-    const found = new Map();
+    const byId = new Map();
     if (entries.length > 1) {
       const page = await get('v1/transcriptions', { limit: PAGE });
-      page.data.forEach((/** @type {Job} */ job) => found.set(job.id, job));
+      page.data.forEach((/** @type {Job} */ job) => byId.set(job.id, job));
     }
     for (const entry of entries) {
-      entry.job.value = found.get(entry.id) ?? (await one(entry)) ?? entry.job.value;
+      entry.job.value = byId.get(entry.id) ?? (await one(entry)) ?? entry.job.value;
     }
   } catch (error) {
     // Repeated with the next round; what a person must know of it (a session that ended) the shell shows.

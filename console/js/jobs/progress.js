@@ -15,11 +15,11 @@ export function toldProgress(job) {
   if (job.status === 'processing') {
     parts.push(t(`stage.${job.stage ?? 'fetching'}`));
     if (job.progress !== null) parts.push(percent(job.progress));
-    if (job.processed_ms) parts.push(t('jobs.heard', { time: clock(job.processed_ms) }));
+    if (job.processed_ms) parts.push(t('jobs.transcribed', { time: clock(job.processed_ms) }));
   }
   if (!isOver(job) && job.eta_seconds !== null) parts.push(t('jobs.eta', { time: duration(job.eta_seconds) }));
   if (job.status === 'completed') {
-    parts.push(t('jobs.length', { time: clock(job.audio_ms) }));
+    if (job.audio_ms !== null) parts.push(t('jobs.length', { time: clock(job.audio_ms) }));
     if (job.result?.no_speech) parts.push(t('jobs.no_speech'));
     else if (job.result) parts.push(t('jobs.took', { time: duration(job.result.processing_ms / 1000) }));
   }

@@ -14,8 +14,8 @@ const AROUND = 60; // letters before the first match of a long sentence
 
 export function Search() {
   useTitle(t('search.title'));
-  const asked = route.value.query.get('q') ?? '';
-  const timer = useRef(null);
+  const query = route.value.query.get('q') ?? '';
+  const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   /** @param {string} text */
   const ask = (text) => setQuery({ q: text.trim() });
   /** @param {AnyEvent} event */
@@ -42,27 +42,37 @@ export function Search() {
           name="q"
           maxlength=${LONGEST}
           placeholder=${t('search.words')}
-          defaultValue=${asked}
+          defaultValue=${query}
           onInput=${typed}
         />
         <button class="primary" type="submit">${t('search.do')}</button>
       </form>
-      ${asked ? html`<${Hits} key=${asked} words=${asked} />` : null}
+      ${query ? html`<${Hits} key=${query} words=${query} />` : null}
     </div>
   `;
 }
 
 /** @param {{ words: string }} props */
 function Hits({ words }) {
-  const [state, setState] = useState({ hits: null, next: null, failure: null });
+  const [state, setState] = useState(
+    /** @type {{ hits: Hit[] | null, next: string | null, failure: unknown }} */ ({
+      hits: null,
+      next: null,
+      failure: null,
+    }),
+  );
   /**
-   * @param {string} after
+   * @param {string | null} after
    * @param {AbortSignal} [abort]
    */
   const read = async (after, abort) => {
     try {
       const page = await get('v1/transcriptions/search', { q: words, after, limit: 50 }, { signal: abort });
-      setState((before) => ({ hits: [...(after ? before.hits : []), ...page.data], next: page.next, failure: null }));
+      setState((before) => ({
+        hits: [...((after && before.hits) || []), ...page.data],
+        next: page.next,
+        failure: null,
+      }));
     } catch (failure) {
       if (!abort?.aborted) setState((before) => ({ ...before, failure }));
     }
@@ -83,12 +93,14 @@ function Hits({ words }) {
   `;
 }
 
-// Hits of one transcript stand together already.
+// Hits of one transcript are already adjacent.
 /** @param {Hit[]} hits */
 function grouped(hits) {
+  /** @type {Hit[][]} */
   const groups = [];
   for (const hit of hits) {
-    if (groups.at(-1)?.[0].transcription_id === hit.transcription_id) groups.at(-1).push(hit);
+    const last = groups.at(-1);
+    if (last?.[0].transcription_id === hit.transcription_id) last.push(hit);
     else groups.push([hit]);
   }
   return groups;

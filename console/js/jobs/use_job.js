@@ -3,10 +3,10 @@
 import { useEffect, useMemo } from '../lib.js';
 import { watch } from './live.js';
 
-// Answers { job, sentences, gone }: signals. `sentences` are told only by the event stream, while the job runs.
+// Returns the signals { job, sentences, gone }. `sentences` come only from the event stream, while the job runs.
 /**
  * @param {string} id
- * @param {Job} [known]
+ * @param {Job | null} [known]
  */
 export function useJob(id, known = null) {
   const entry = useMemo(() => watch(id, known), [id]);

@@ -2,11 +2,11 @@
 // The list of jobs in pages, its top looked at again every few seconds.
 import { useEffect, useRef, useState } from '../lib.js';
 import { get } from '../api.js';
-import { askedOf } from './filters.js';
+import { parametersOf } from './filters.js';
 
 const PAGE = 25;
 const AGAIN_MS = 5000;
-/** @type {{ jobs: Job[], next: string, failure: Problem }} */
+/** @type {{ jobs: Job[] | null, next: string | null, failure: unknown }} */
 const START = { jobs: null, next: null, failure: null };
 
 // The top page replaces what stood in its place; what is older stays.
@@ -23,13 +23,13 @@ function merged(before, page) {
 /** @param {JobFilters} filters */
 export function useJobs(filters) {
   const [state, setState] = useState(START);
-  const asked = JSON.stringify(askedOf(filters));
-  const stop = useRef(null);
+  const filterKey = JSON.stringify(parametersOf(filters));
+  const stop = useRef(/** @type {AbortController | null} */ (null));
 
   /** @param {AbortSignal} abort */
   const top = async (abort) => {
     try {
-      const page = await get('v1/transcriptions', { ...JSON.parse(asked), limit: PAGE }, { signal: abort });
+      const page = await get('v1/transcriptions', { ...JSON.parse(filterKey), limit: PAGE }, { signal: abort });
       setState((before) => {
         const jobs = merged(before.jobs ?? [], page);
         return { jobs, next: jobs.length > page.data.length ? before.next : page.next, failure: null };
@@ -40,8 +40,9 @@ export function useJobs(filters) {
   };
   const begin = () => {
     stop.current?.abort();
-    stop.current = new AbortController();
-    top(stop.current.signal);
+    const abort = new AbortController();
+    stop.current = abort;
+    top(abort.signal);
   };
   useEffect(() => {
     setState(START);
@@ -49,20 +50,20 @@ export function useJobs(filters) {
     const timer = setInterval(() => document.hidden || begin(), AGAIN_MS);
     return () => {
       clearInterval(timer);
-      stop.current.abort();
+      stop.current?.abort();
     };
-  }, [asked]);
+  }, [filterKey]);
 
   const more = async () => {
     try {
-      const page = await get('v1/transcriptions', { ...JSON.parse(asked), limit: PAGE, after: state.next });
-      setState((before) => ({ jobs: [...before.jobs, ...page.data], next: page.next, failure: null }));
+      const page = await get('v1/transcriptions', { ...JSON.parse(filterKey), limit: PAGE, after: state.next });
+      setState((before) => ({ jobs: [...(before.jobs ?? []), ...page.data], next: page.next, failure: null }));
     } catch (failure) {
       setState((before) => ({ ...before, failure }));
     }
   };
   /** @param {string} id */
   const dropped = (id) =>
-    setState((before) => ({ ...before, jobs: before.jobs.filter((/** @type {Job} */ job) => job.id !== id) }));
+    setState((before) => ({ ...before, jobs: before.jobs?.filter((job) => job.id !== id) ?? null }));
   return { ...state, more, dropped, again: begin };
 }

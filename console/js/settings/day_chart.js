@@ -1,6 +1,5 @@
 // @ts-check
-// Minutes of audio by day, one bar a day, its parts in the colours of the keys. The same stands in a table for who cannot
-// see it.
+// Minutes of audio by day, one bar a day, its parts in the colours of the keys, with a table for screen readers.
 import { html } from '../lib.js';
 import { day, number } from '../format.js';
 import { t } from '../i18n.js';
@@ -14,7 +13,7 @@ const DAY_MS = 86_400_000;
 /** @param {number} most */
 function ceiling(most) {
   const power = 10 ** Math.floor(Math.log10(Math.max(most, 1)));
-  return [1, 2, 5, 10].map((factor) => factor * power).find((value) => value >= most);
+  return [1, 2, 5].map((factor) => factor * power).find((value) => value >= most) ?? 10 * power;
 }
 
 /**
@@ -29,10 +28,11 @@ function daysOf(rows, keys, count) {
     const date = new Date(today - (count - 1 - n) * DAY_MS).toISOString().slice(0, 10);
     return { date, minutes: Array(SERIES).fill(0) };
   });
-  const found = new Map(days.map((one) => [one.date, one]));
+  const byDate = new Map(days.map((one) => [one.date, one]));
   for (const row of rows) {
-    const one = found.get(row.day);
-    if (one) one.minutes[series.get(row.key_id ?? '')] += row.audio_minutes;
+    const one = byDate.get(row.day ?? '');
+    const place = series.get(row.key_id ?? '');
+    if (one && place !== undefined) one.minutes[place] += row.audio_minutes;
   }
   return days.map((one) => ({ ...one, total: one.minutes.reduce((sum, value) => sum + value, 0) }));
 }
@@ -51,7 +51,7 @@ export function DayChart({ rows, keys, days: count }) {
         ${days.map((one, n) => html`<${Bar} key=${one.date} day=${one} x=${n * STEP} top=${top} />`)}
       </svg>
       <div class="chart-days" aria-hidden="true">
-        <span>${day(days[0].date)}</span><span>${day(days[Math.floor(count / 2)].date)}</span><span>${day(days.at(-1).date)}</span>
+        <span>${day(days[0].date)}</span><span>${day(days[Math.floor(count / 2)].date)}</span><span>${day(days[count - 1].date)}</span>
       </div>
       <${AsTable} days=${days} />
     </figure>

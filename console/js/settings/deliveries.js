@@ -71,7 +71,7 @@ function Line({ delivery, done }) {
     <li class="setting">
       <div class="line-main">
         <p class="setting-name">${eventName(delivery.type)}</p>
-        <p class="hint">${told(delivery)}</p>
+        <p class="hint">${describe(delivery)}</p>
         ${
           delivery.transcription_id &&
           html`<a class="hint" href=${link('t', delivery.transcription_id)}>${t('deliveries.of')}</a>`
@@ -93,7 +93,7 @@ function Line({ delivery, done }) {
 }
 
 /** @param {Delivery} delivery */
-function told(delivery) {
+function describe(delivery) {
   const parts = [moment(delivery.created_at), t('deliveries.tries', { n: delivery.attempts })];
   if (delivery.last_status) parts.push(`HTTP ${delivery.last_status}`);
   if (delivery.last_error) parts.push(delivery.last_error);

@@ -50,17 +50,17 @@ export function Endpoint({ id }) {
 
 /** @param {{ endpoint: Webhook, path: string, done: () => void }} props */
 function Doings({ endpoint, path, done }) {
-  const [asking, setAsking] = useState(null);
-  const [secret, setSecret] = useState(null);
+  const [asking, setAsking] = useState(/** @type {'rotate' | 'delete' | null} */ (null));
+  const [secret, setSecret] = useState(/** @type {string | null} */ (null));
   const close = () => setAsking(null);
   /**
    * @param {() => Promise<any>} what
-   * @param {(told: any) => string} words
+   * @param {(result: any) => string} words
    */
   const doing = (what, words) => async () => {
     try {
-      const told = await what();
-      announce(words(told));
+      const result = await what();
+      announce(words(result));
       done();
     } catch (error) {
       report(error);
@@ -76,7 +76,7 @@ function Doings({ endpoint, path, done }) {
   );
   const replay = doing(
     () => post(`${path}/replay`, { since: new Date(Date.now() - REPLAY_DAYS * DAY_MS).toISOString(), only_dead: true }),
-    (told) => t('webhooks.replayed', { n: told.replayed }),
+    (result) => t('webhooks.replayed', { n: result.replayed }),
   );
   const rotate = async () => setSecret((await post(`${path}/rotate`)).secret);
   const erase = async () => {

@@ -18,7 +18,8 @@ const OF_SETTINGS = 'PARAQUEUE_ADMIN_KEY';
 
 export function Keys() {
   useTitle(t('api_keys.title'));
-  const [open, setOpen] = useState(null); // { what: 'new' | 'revoke' | 'rotate' | 'secret', key }
+  /** @typedef {{ what: 'new' } | { what: 'revoke' | 'rotate', key: ApiKey } | { what: 'secret', key: ApiKey & { key?: string } }} Open */
+  const [open, setOpen] = useState(/** @type {Open | null} */ (null));
   const { data, failure, load } = useLoad((abort) => get('v1/keys', { limit: 1000 }, { signal: abort }), []);
   const close = () => setOpen(null);
   /** @param {ApiKey} key */
@@ -57,7 +58,7 @@ function Line({ of: key, ask }) {
     <li class=${over ? 'setting over' : 'setting'}>
       <div class="line-main">
         <p class="setting-name">${key.name} <span class="mono muted">${key.hint}…</span></p>
-        <p class="hint">${told(key)}</p>
+        <p class="hint">${describe(key)}</p>
       </div>
       <span class="row">
         ${
@@ -85,13 +86,14 @@ function Line({ of: key, ask }) {
 }
 
 /** @param {ApiKey} key */
-function told(key) {
+function describe(key) {
   const parts = [];
-  if (caller.value.operator) parts.push(t('api_keys.tenant_of', { tenant: key.tenant }));
+  if (caller.value?.operator) parts.push(t('api_keys.tenant_of', { tenant: key.tenant }));
   parts.push(t('api_keys.since', { time: moment(key.created_at) }));
   parts.push(key.last_used_at ? t('api_keys.used', { time: moment(key.last_used_at) }) : t('api_keys.unused'));
   if (key.expires_at) parts.push(t('api_keys.until', { time: moment(key.expires_at) }));
   const limits = Object.entries(key.limits).filter(([, value]) => value !== null);
+  if (key.max_priority !== 5) parts.push(t('limit.max_priority', { n: key.max_priority }));
   for (const [name, value] of limits) parts.push(t(`limit.${name}`, { n: value }));
   return parts.join(' · ');
 }

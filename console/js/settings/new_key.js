@@ -10,7 +10,7 @@ const LIMITS = ['requests_per_minute', 'max_running', 'max_queued', 'audio_minut
 
 // The form as the API takes it: what is left empty takes the installation's settings.
 /** @param {FormData} form */
-function asked(form) {
+function bodyOf(form) {
   /** @type {Record<string, number>} */
   const limits = {};
   for (const name of LIMITS) {
@@ -21,6 +21,7 @@ function asked(form) {
     name: String(form.get('name')).trim(),
     scopes: form.getAll('scopes'),
     limits,
+    ...(form.get('max_priority') && { max_priority: Number(form.get('max_priority')) }),
     ...(form.get('tenant') && { tenant: String(form.get('tenant')).trim() }),
     ...(ends && { expires_at: new Date(`${ends}T23:59:59`).toISOString() }),
   };
@@ -29,7 +30,7 @@ function asked(form) {
 /** @param {{ made: (made: any) => void, close: () => void }} props */
 export function NewKey({ made, close }) {
   /** @param {FormData} form */
-  const send = async (form) => made(await post('v1/keys', asked(form)));
+  const send = async (form) => made(await post('v1/keys', bodyOf(form)));
   const scopes = SCOPES.map((value) => ({ value, words: t(`scope.${value}`), hint: t(`scope.${value}_why`) }));
   return html`
     <${FormDialog} title=${t('api_keys.new')} doing=${t('api_keys.make')} send=${send} close=${close}>
@@ -37,8 +38,8 @@ export function NewKey({ made, close }) {
       <${Ticks} name="scopes" legend=${t('api_keys.scopes')} items=${scopes} chosen=${['submit', 'read']} />
       <${Field} label=${t('api_keys.expires')} name="expires_on" type="date" hint=${t('api_keys.expires_why')} />
       ${
-        caller.value.operator &&
-        html`<${Field} label=${t('api_keys.tenant')} name="tenant" maxlength="63" placeholder=${caller.value.tenant} />`
+        caller.value?.operator &&
+        html`<${Field} label=${t('api_keys.tenant')} name="tenant" maxlength="63" placeholder=${caller.value?.tenant} />`
       }
       <details>
         <summary>${t('api_keys.limits')}</summary>
@@ -48,6 +49,7 @@ export function NewKey({ made, close }) {
             (name) =>
               html`<${Field} key=${name} label=${t(`limit_name.${name}`)} name=${name} type="number" min="0" step="1" />`,
           )}
+          <${Field} label=${t('api_keys.max_priority')} name="max_priority" type="number" min="0" max="9" step="1" placeholder="5" />
         </div>
       </details>
     <//>

@@ -1,5 +1,5 @@
 // @ts-check
-// Settings: usage, keys, webhooks; each only for who may.
+// Settings: usage, keys, webhooks; each needs its scope.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
 import { link } from '../router.js';
@@ -23,15 +23,15 @@ export function Settings({ section, id }) {
   const allowed = SECTIONS.filter((one) => may(one.scope));
   const shown = section ? allowed.find((one) => one.id === section) : allowed[0];
   if (section && (!shown || (id && !shown.one))) return html`<${NotFound} />`;
-  const component = id ? shown.one : shown?.component;
+  const component = id ? shown?.one : shown?.component;
   return html`
     <div class="page">
       <div class="page-head">
         <div>
           <h1>${t('settings.title')}</h1>
           ${
-            caller.value.authentication === 'on' &&
-            html`<p class="muted">${t('settings.who', { name: caller.value.name, tenant: caller.value.tenant })}</p>`
+            caller.value?.authentication === 'on' &&
+            html`<p class="muted">${t('settings.who', { name: caller.value?.name, tenant: caller.value?.tenant })}</p>`
           }
         </div>
       </div>

@@ -34,13 +34,13 @@ export function Usage() {
     <${Tabs} label=${t('usage.span')} items=${SPANS} chosen=${span} choose=${setSpan}>
       ${failure && html`<${Failure} error=${failure} again=${load} />`}
       ${!data && !failure && html`<${Loading} />`}
-      ${data && html`<${Told} rows=${data.data} days=${Number(span)} table=${table} />`}
+      ${data && html`<${Report} rows=${data.data} days=${Number(span)} table=${table} />`}
     <//>
   `;
 }
 
 /** @param {{ rows: UsageRow[], days: number, table: string }} props */
-function Told({ rows, days, table }) {
+function Report({ rows, days, table }) {
   if (!rows.length) return html`<div class="card"><${Empty} icon="chart" title=${t('usage.none')} /></div>`;
   const keys = byKey(rows);
   return html`
@@ -93,17 +93,17 @@ function speed(rows) {
 // Keys by how much they used, each with the colour of its place.
 /** @param {UsageRow[]} rows */
 function byKey(rows) {
-  const found = new Map();
+  const groups = new Map();
   for (const row of rows) {
     const id = row.key_id ?? '';
-    if (!found.has(id)) {
-      found.set(id, { id, name: row.key_name ?? (row.key_id ? row.key_id : t('usage.no_key')), rows: [] });
+    if (!groups.has(id)) {
+      groups.set(id, { id, name: row.key_name ?? (row.key_id ? row.key_id : t('usage.no_key')), rows: [] });
     }
-    found.get(id).rows.push(row);
+    groups.get(id).rows.push(row);
   }
   /** @param {any} key */
   const minutes = (key) => sum(key.rows, 'audio_minutes');
-  const sorted = [...found.values()].sort((a, b) => minutes(b) - minutes(a));
+  const sorted = [...groups.values()].sort((a, b) => minutes(b) - minutes(a));
   return sorted.map((key, n) => ({ ...key, series: Math.min(n, SERIES - 1) }));
 }
 

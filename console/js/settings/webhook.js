@@ -12,7 +12,7 @@ const NAMES = {
   'batch.completed': 'event.batch_completed',
 };
 export const EVENTS = Object.keys(NAMES);
-// What a new endpoint receives unless somebody chooses otherwise: every end, but no progress.
+// The default events of a new endpoint: every end, but no progress.
 export const USUAL = EVENTS.filter((event) => event !== 'transcription.progress');
 
 /** @param {string} event */

@@ -17,7 +17,7 @@ import { EVENTS, Enabled, USUAL, eventName } from './webhook.js';
 export function Webhooks() {
   useTitle(t('webhooks.title'));
   const [asking, setAsking] = useState(false);
-  const [made, setMade] = useState(null);
+  const [made, setMade] = useState(/** @type {Webhook & { secret?: string } | null} */ (null));
   const { data, failure, load } = useLoad((abort) => get('v1/webhooks', {}, { signal: abort }), []);
   /** @param {Webhook} endpoint */
   const keep = (endpoint) => {
@@ -70,12 +70,12 @@ function List({ endpoints }) {
 function NewEndpoint({ made, close }) {
   /** @param {FormData} form */
   const send = async (form) => {
-    const asked = {
+    const body = {
       url: String(form.get('url')).trim(),
       events: form.getAll('events'),
       description: String(form.get('description')).trim(),
     };
-    made(await post('v1/webhooks', asked));
+    made(await post('v1/webhooks', body));
   };
   const events = EVENTS.map((event) => ({ value: event, words: eventName(event) }));
   return html`

@@ -1,5 +1,5 @@
 // @ts-check
-// Says that the API does not answer, and that the console goes on by itself.
+// Shows that the API does not respond and that the console keeps trying.
 import { html } from '../lib.js';
 import { connection } from '../api.js';
 import { t } from '../i18n.js';

@@ -78,9 +78,9 @@ export function ThemeSwitch() {
 }
 
 function Account() {
-  if (caller.value.authentication === 'off') return null;
+  if (caller.value?.authentication !== 'on') return null;
   const leave = () => signOut().catch(report);
-  const words = t('session.sign_out_of', { name: caller.value.name || caller.value.tenant });
+  const words = t('session.sign_out_of', { name: caller.value?.name || caller.value?.tenant });
   return html`
     <button class="quiet square" aria-label=${words} title=${words} onClick=${leave}><${Icon} name="leave" /></button>
   `;

@@ -9,16 +9,16 @@ import { Brand, LanguageSwitch, ThemeSwitch } from './header.js';
 
 export function SignIn() {
   useTitle(t('session.sign_in'));
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const [busy, setBusy] = useState(false);
-  const field = useRef(null);
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
 
   /** @param {AnyEvent} event */
   const send = async (event) => {
     event.preventDefault();
-    const key = field.current.value.trim();
+    const key = field.current?.value.trim();
     if (!key) {
-      field.current.focus();
+      field.current?.focus();
       return;
     }
     setBusy(true);

@@ -15,7 +15,7 @@ import { mine } from './mine.js';
 import { again, cancel } from './uploads.js';
 
 const SHOWN = 6;
-// What somebody may want to look at stands first.
+// Jobs that need attention come first.
 /** @type {Record<string, number>} */
 const RANK = { failed: 0, processing: 1, queued: 2, completed: 3, canceled: 4 };
 
@@ -109,7 +109,7 @@ function UploadRow({ upload }) {
   return html`
     <li class="batch-row">
       <span class="job-name"><span>${name}</span></span>
-      <span class="hint">${failed ? explained(problem).what : state === 'waiting' ? '' : percent(size ? sent / size : 1)}</span>
+      <span class="hint">${failed && problem ? explained(problem).what : state === 'waiting' ? '' : percent(size ? sent / size : 1)}</span>
       <span class="pill ${failed ? 'bad' : 'busy'}">${t(`upload.${state}`)}</span>
       <span class="job-actions">
         ${failed && html`<button class="quiet small" onClick=${() => again(key)}>${t('state.again')}</button>`}

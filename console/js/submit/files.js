@@ -6,16 +6,17 @@ import { t } from '../i18n.js';
 import { caller } from '../api.js';
 import { announce } from '../ui/announce.js';
 import { Icon } from '../ui/icon.js';
+import { EXTENSIONS } from './extensions.js';
 import { add } from './uploads.js';
 
 // Browsers know no type of some of them; what is in a file the worker finds out by itself.
-const NAMES =
-  /\.(mp3|m4a|m4b|mp4|m4v|mov|wav|ogg|oga|opus|webm|mkv|mka|flac|aac|amr|wma|wmv|asf|aif|aiff|3gp|ape|caf)$/i;
+/** @param {string} name */
+const named = (name) => EXTENSIONS.has(name.slice(name.lastIndexOf('.') + 1).toLowerCase());
 const KINDS = /^(audio|video)\//;
 
 /** @param {File[]} files */
 function sent(files) {
-  const fitting = files.filter((file) => KINDS.test(file.type) || NAMES.test(file.name));
+  const fitting = files.filter((file) => KINDS.test(file.type) || named(file.name));
   // One file that a person chose is sent as it is: if it is no audio, the answer says so.
   const chosen = fitting.length || files.length > 1 ? fitting : files;
   const skipped = files.length - chosen.length;
@@ -64,7 +65,7 @@ function useDrop() {
     };
     /** @param {AnyEvent} event */
     const drop = async (event) => {
-      if (!isFile(event)) return;
+      if (!isFile(event) || !event.dataTransfer) return;
       event.preventDefault();
       setOver(false);
       sent(await filesOf(event.dataTransfer));
@@ -79,8 +80,8 @@ function useDrop() {
 
 export function Files() {
   const over = useDrop();
-  const files = useRef(null);
-  const folder = useRef(null);
+  const files = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const folder = useRef(/** @type {HTMLInputElement | null} */ (null));
   /** @param {AnyEvent} event */
   const take = (event) => {
     sent([...event.target.files]);
@@ -91,10 +92,10 @@ export function Files() {
       <span class="empty-icon"><${Icon} name="upload" /></span>
       <p class="drop-title only-mouse">${t(over ? 'files.let_go' : 'files.drop')}</p>
       <p class="drop-title only-touch">${t('files.title')}</p>
-      <p class="hint">${t('files.kinds', { size: bytes(caller.value.max_upload_bytes) })}</p>
+      <p class="hint">${t('files.kinds', { size: bytes(caller.value?.max_upload_bytes ?? 0) })}</p>
       <div class="row">
-        <button class="primary" onClick=${() => files.current.click()}>${t('files.choose')}</button>
-        <button class="only-mouse" onClick=${() => folder.current.click()}><${Icon} name="folder" />${t('files.folder')}</button>
+        <button class="primary" onClick=${() => files.current?.click()}>${t('files.choose')}</button>
+        <button class="only-mouse" onClick=${() => folder.current?.click()}><${Icon} name="folder" />${t('files.folder')}</button>
       </div>
       <input ref=${files} type="file" multiple hidden onChange=${take} data-kind="files" />
       <input ref=${folder} type="file" multiple hidden webkitdirectory onChange=${take} data-kind="folder" />

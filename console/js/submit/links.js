@@ -7,15 +7,15 @@ import { may } from '../session.js';
 import { announce } from '../ui/announce.js';
 import { Failure } from '../ui/states.js';
 import { mine } from './mine.js';
-import { asked } from './options.js';
+import { chosenOptions } from './options.js';
 
 const MOST = 100;
 
 export function Links() {
   const [text, setText] = useState('');
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState(null);
-  const [refused, setRefused] = useState([]);
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const [refused, setRefused] = useState(/** @type {{ url: string, error: Explainable }[]} */ ([]));
   const links = linesOf(text);
 
   /** @param {AnyEvent} event */
@@ -77,11 +77,11 @@ async function submitted(links) {
   // The same key for a repeat of this call, another one for the next click.
   const headers = { 'Idempotency-Key': onceKey() };
   if (links.length === 1) {
-    mine.add(await post('v1/transcriptions', { audio_url: links[0], ...asked() }, { headers, again: true }));
+    mine.add(await post('v1/transcriptions', { audio_url: links[0], ...chosenOptions() }, { headers, again: true }));
     if (!may('read')) announce(t('upload.sent', { name: links[0] }));
     return [];
   }
-  const batch = await post('v1/batches', { audio_urls: links, ...asked() }, { headers, again: true });
+  const batch = await post('v1/batches', { audio_urls: links, ...chosenOptions() }, { headers, again: true });
   const accepted = batch.items.filter((/** @type {any} */ item) => item.id);
   for (const item of accepted) mine.add({ id: item.id }, batch.id);
   return batch.items

@@ -19,9 +19,9 @@ const REASONS = {
 
 export function Microphone() {
   const [state, setState] = useState(STATES.ready);
-  const [failure, setFailure] = useState(null);
-  const [take, setTake] = useState(null);
-  const recording = useRef(null);
+  const [failure, setFailure] = useState(/** @type {Explainable | null} */ (null));
+  const [take, setTake] = useState(/** @type {File | null} */ (null));
+  const recording = useRef(/** @type {Recording | null} */ (null));
 
   useEffect(() => () => recording.current?.release(), []);
   useLeaveGuard(state === STATES.recording || state === STATES.taken);
@@ -34,10 +34,12 @@ export function Microphone() {
       setState(STATES.recording);
     } catch (error) {
       setState(STATES.ready);
-      setFailure({ code: REASONS[error.name], message: error.message });
+      const { name, message } = error instanceof Error ? error : new Error(String(error));
+      setFailure({ code: REASONS[name], message });
     }
   };
   const stop = async () => {
+    if (!recording.current) return;
     const file = await recording.current.stop(`${t('microphone.name')} ${moment(new Date()).replace(/[/:\\]/g, '-')}`);
     recording.current = null;
     if (file.size === 0) {
@@ -53,7 +55,7 @@ export function Microphone() {
     setState(STATES.ready);
   };
   const send = () => {
-    add([take]);
+    if (take) add([take]);
     discard();
   };
 
@@ -86,9 +88,9 @@ function Ready({ begin, asking }) {
 function Running({ recording, stop }) {
   const [, redraw] = useState(0);
   const levels = useRef(Array(BARS).fill(0));
-  const button = useRef(null);
+  const button = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
-    button.current.focus();
+    button.current?.focus();
     const timer = setInterval(() => {
       levels.current = [...levels.current.slice(1), recording.level()];
       redraw((n) => n + 1);
@@ -109,7 +111,7 @@ function Running({ recording, stop }) {
 
 /** @param {{ file: File, send: () => void, discard: () => void }} props */
 function Take({ file, send, discard }) {
-  const [address, setAddress] = useState(null);
+  const [address, setAddress] = useState(/** @type {string | null} */ (null));
   useEffect(() => {
     const made = URL.createObjectURL(file);
     setAddress(made);

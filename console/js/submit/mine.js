@@ -29,7 +29,7 @@ function keep(list) {
   remember('submitted', groups.value);
 }
 
-// When something is added, the oldest that have ended make room; not while somebody watches them end.
+// Adding removes the oldest ended jobs; they are not removed when they end, while the user looks at them.
 /** @param {Group[]} list */
 function pruned(list) {
   const ended = list.filter(isOver).slice(0, KEPT);
@@ -39,12 +39,12 @@ function pruned(list) {
 /**
  * The groups with one job changed, or left out where `change` gives null.
  * @param {string} id
- * @param {(job: Submitted) => Submitted} change
+ * @param {(job: Submitted) => Submitted | null} change
  */
 function changed(id, change) {
   return groups.value.map((group) =>
     group.jobs.some((job) => job.id === id)
-      ? { ...group, jobs: group.jobs.map((job) => (job.id === id ? change(job) : job)).filter(Boolean) }
+      ? { ...group, jobs: group.jobs.flatMap((job) => (job.id === id ? (change(job) ?? []) : [job])) }
       : group,
   );
 }

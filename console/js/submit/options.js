@@ -5,13 +5,28 @@ import { t } from '../i18n.js';
 import { load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
 
-const DEFAULTS = { model: '', channels: 'mix', priority: 5, tags: '', dedupe: false };
+const DEFAULTS = {
+  model: '',
+  channels: 'mix',
+  track: 'default',
+  which: '',
+  speakers: '',
+  itn: false,
+  fillers: false,
+  traditional: false,
+  priority: 5,
+  tags: '',
+  dedupe: false,
+};
 /** @type {[number, string][]} */
 const PRIORITIES = [
   [8, 'options.priority_high'],
   [5, 'options.priority_normal'],
   [2, 'options.priority_low'],
 ];
+const SPEAKERS = ['auto', '1', '2', '3', '4', '5', '6', '7', '8', '10', '12', '15', '20'];
+// As the API takes an index or a language.
+const TRACK = /^([0-9]{1,2}|[a-z]{2,3}(-[a-z]{2,4})?)$/i;
 const MOST_TAGS = 20;
 const LONGEST_TAG = 64;
 
@@ -29,12 +44,18 @@ export function tagsOf(text) {
   return [...new Set(tags.filter(Boolean))].slice(0, MOST_TAGS);
 }
 
-// The options as the API takes them; what stands at its default is left out.
-export function asked() {
-  const { model, channels, priority, tags, dedupe } = options.peek();
+// The options in the API's form, without defaults.
+export function chosenOptions() {
+  const { model, channels, track, which, speakers, priority, tags, dedupe, itn, fillers, traditional } = options.peek();
+  const wanted = track === 'one' ? which || 'default' : track; // the API refuses what is no track
   return {
     ...(model && { model }),
     ...(channels !== 'mix' && { channels }),
+    ...(wanted !== 'default' && { audio_track: wanted }),
+    ...(speakers && { speakers: speakers === 'auto' ? true : Number(speakers) }),
+    ...(itn && { itn }),
+    ...(fillers && { remove_fillers: true }),
+    ...(traditional && { script: 'traditional' }),
     ...(priority !== 5 && { priority }),
     ...(tagsOf(tags).length && { tags: tagsOf(tags) }),
     ...(dedupe && { dedupe }),
@@ -62,6 +83,17 @@ function Fields() {
       <div class="choices">
         <${Channel} value="mix" chosen=${channels} />
         <${Channel} value="split" chosen=${channels} />
+        <${Channel} value="auto" chosen=${channels} />
+      </div>
+    </fieldset>
+    <${Track} />
+    <${Speakers} />
+    <fieldset>
+      <legend>${t('options.text')}</legend>
+      <div class="choices">
+        <${TextRule} name="itn" />
+        <${TextRule} name="fillers" />
+        <${TextRule} name="traditional" />
       </div>
     </fieldset>
     <label class="field">
@@ -90,6 +122,69 @@ function Channel({ value, chosen }) {
     <label class="choice">
       <input type="radio" name="channels" value=${value} checked=${chosen === value} onChange=${() => change({ channels: value })} />
       <span>${t(`options.channels_${value}`)}<br /><span class="hint">${t(`options.channels_${value}_why`)}</span></span>
+    </label>
+  `;
+}
+
+// Who said what: not for models that cannot tell.
+function Speakers() {
+  const all = models.value ?? [];
+  const chosen = all.find((one) => one.id === options.value.model) ?? all.find((one) => one.default);
+  const able = Boolean(chosen?.speakers);
+  useEffect(() => {
+    if (chosen && !able && options.peek().speakers) change({ speakers: '' });
+  }, [chosen, able]);
+  /** @param {string} value */
+  const words = (value) =>
+    value === 'auto' ? t('options.speakers_auto') : t('options.speakers_n', { n: Number(value) });
+  return html`
+    <label class="field">
+      <span class="label">${t('options.speakers')}</span>
+      <select disabled=${!able} onChange=${(/** @type {AnyEvent} */ event) => change({ speakers: event.target.value })}>
+        <option value="" selected=${!options.value.speakers}>${t('options.speakers_off')}</option>
+        ${SPEAKERS.map(
+          (value) => html`<option value=${value} selected=${value === options.value.speakers}>${words(value)}</option>`,
+        )}
+      </select>
+      ${chosen && !able && html`<span class="hint">${t('options.speakers_unable')}</span>`}
+    </label>
+  `;
+}
+
+const TRACKS = ['default', 'all', 'one'];
+
+// Which sound of a file with several tracks: a film in two languages, a screen recording with two microphones.
+function Track() {
+  const { track, which } = options.value;
+  const wrong = which !== '' && !TRACK.test(which);
+  return html`
+    <label class="field">
+      <span class="label">${t('options.track')}</span>
+      <select onChange=${(/** @type {AnyEvent} */ event) => change({ track: event.target.value })}>
+        ${TRACKS.map(
+          (value) => html`<option value=${value} selected=${value === track}>${t(`options.track_${value}`)}</option>`,
+        )}
+      </select>
+    </label>
+    ${
+      track === 'one' &&
+      html`<label class="field">
+        <span class="label">${t('options.track_which')}</span>
+        <input value=${which} maxlength="8" placeholder="0" aria-invalid=${wrong}
+          onInput=${(/** @type {AnyEvent} */ event) => change({ which: event.target.value.trim() })} />
+        <span class=${wrong ? 'hint warn' : 'hint'} role="status">${t(wrong ? 'options.track_wrong' : 'options.track_which_why')}</span>
+      </label>`
+    }
+  `;
+}
+
+/** @param {{ name: 'itn' | 'fillers' | 'traditional' }} props */
+function TextRule({ name }) {
+  const checked = options.value[name];
+  return html`
+    <label class="choice">
+      <input type="checkbox" checked=${checked} onChange=${(/** @type {AnyEvent} */ event) => change({ [name]: event.target.checked })} />
+      <span>${t(`options.${name}`)}<br /><span class="hint">${t(`options.${name}_why`)}</span></span>
     </label>
   `;
 }

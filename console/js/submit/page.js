@@ -97,17 +97,17 @@ function Recent() {
  */
 function shownGroups(submitted, sending) {
   /** @type {Map<string, { key: string, ids: string[], uploads: Upload[] }>} */
-  const found = new Map();
+  const groups = new Map();
   for (const upload of sending) {
     const key = upload.group ?? `upload-${upload.key}`;
-    if (!found.has(key)) found.set(key, { key, ids: [], uploads: [] });
-    found.get(key).uploads.push(upload);
+    const group = groups.get(key) ?? { key, ids: [], uploads: [] };
+    group.uploads.push(upload);
+    groups.set(key, group);
   }
   for (const { key, jobs } of submitted) {
-    if (!found.has(key)) found.set(key, { key, ids: [], uploads: [] });
-    found.get(key).ids = jobs.map((job) => job.id);
+    groups.set(key, { key, uploads: [], ...groups.get(key), ids: jobs.map((job) => job.id) });
   }
-  return [...found.values()];
+  return [...groups.values()];
 }
 
 /** @param {{ ids: string[], uploads: Upload[] }} props */

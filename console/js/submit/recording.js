@@ -10,7 +10,7 @@ const SLICE_MS = 1000; // what was heard is handed over each second
 const SILENCE_DB = -60;
 
 export function possible() {
-  return Boolean(navigator.mediaDevices?.getUserMedia && globalThis.MediaRecorder);
+  return Boolean(navigator.mediaDevices) && 'MediaRecorder' in globalThis;
 }
 
 export class Recording {
@@ -31,10 +31,6 @@ export class Recording {
     this.recorder.addEventListener('dataavailable', (event) => this.pieces.push(event.data));
     this.recorder.start(SLICE_MS);
     this.startedAt = performance.now();
-    this.listen();
-  }
-
-  listen() {
     this.context = new AudioContext();
     this.analyser = this.context.createAnalyser();
     this.analyser.fftSize = 1024;

@@ -24,15 +24,15 @@ export function UploadCard({ upload }) {
           ? html`<${Failure} error=${problem} again=${() => again(key)} />`
           : html`
             <progress class="progress" max=${size || 1} value=${sent} aria-label=${t('upload.progress', { name })} />
-            <p class="hint">${told(upload)}</p>
+            <p class="hint">${describe(upload)}</p>
           `
       }
     </li>
   `;
 }
 
-/** @param {{ size: number, sent: number, rate: number, state: Upload['state'] }} props */
-function told({ size, sent, rate, state }) {
+/** @param {{ size: number, sent: number, rate: number | null, state: Upload['state'] }} props */
+function describe({ size, sent, rate, state }) {
   if (state === 'waiting') return bytes(size);
   const parts = [t('upload.of', { sent: bytes(sent), size: bytes(size) }), percent(size ? sent / size : 1)];
   if (rate) {

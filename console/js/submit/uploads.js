@@ -1,13 +1,13 @@
 // @ts-check
-// Files on their way: by tus, which goes on where it broke off, also after a reload once the file is chosen again.
-// They go on while other pages are looked at.
+// Uploads by tus, which resume after an interruption, also after a reload once the file is chosen again. They continue
+// while other pages are open.
 import '../../vendor/tus.js'; // makes globalThis.tus
 import { signal } from '../lib.js';
 import { BASE, Problem, caller, connection, csrf, onceKey, post } from '../api.js';
 import { t } from '../i18n.js';
 import { may } from '../session.js';
 import { announce } from '../ui/announce.js';
-import { asked } from './options.js';
+import { chosenOptions } from './options.js';
 import { mine } from './mine.js';
 
 const { tus } = globalThis;
@@ -23,7 +23,7 @@ export const uploads = signal([]);
 // What a reload interrupted: { name, size, urlStorageKey }.
 /** @type {Signal<InterruptedUpload[]>} */
 export const interrupted = signal([]);
-// key → what is not shown: the file, its mark and options, the tus upload, and which one it goes on with.
+// key → internal state: the file, its fingerprint and options, the tus upload, and the upload that it resumes.
 const held = new Map();
 let count = 0;
 
@@ -34,7 +34,7 @@ export function add(files) {
     const mark = fingerprint(file, { endpoint: ENDPOINT });
     if ([...held.values()].some((one) => one.mark === mark)) continue; // on its way already
     count += 1;
-    held.set(count, { file, mark, group, options: asked(), tus: null, resumed: null });
+    held.set(count, { file, mark, group, options: chosenOptions(), tus: null, resumed: null });
     /** @type {Upload} */
     const shown = {
       key: count,
@@ -78,8 +78,8 @@ export async function forget(key) {
 
 export async function findInterrupted() {
   const known = new Set([...held.values()].flatMap((one) => [one.tus?.url, one.resumed]).filter(Boolean));
-  const found = await tus.defaultOptions.urlStorage.findAllUploads();
-  interrupted.value = found
+  const previous = await tus.defaultOptions.urlStorage.findAllUploads();
+  interrupted.value = previous
     .filter((one) => !known.has(one.uploadUrl))
     .map(({ metadata, size, urlStorageKey }) => ({ name: metadata?.filename ?? '', size, urlStorageKey }));
 }
@@ -110,7 +110,7 @@ function advance() {
 // Two files of a folder may have one name; the same file, chosen again after a reload, has the same mark.
 /**
  * @param {File} file
- * @param {{ endpoint?: string }} options
+ * @param {{ endpoint?: string | null }} options
  */
 function fingerprint(file, { endpoint }) {
   return ['paraqueue', file.webkitRelativePath || file.name, file.size, file.lastModified, endpoint].join('|');
@@ -159,9 +159,9 @@ const HERE = {
 // Bytes per second, smoothed, from where this connection began.
 /** @param {number} key */
 function speedometer(key) {
-  /** @type {{ sent: number, at: number }} */
+  /** @type {{ sent: number, at: number } | null} */
   let last = null;
-  /** @type {number} */
+  /** @type {number | null} */
   let rate = null;
   return (/** @type {number} */ sent) => {
     connection.value = 'ok';
@@ -188,7 +188,7 @@ async function submit(key) {
   const job = await post('v1/transcriptions', { upload_id: id, ...one.options }, { headers, again: true });
   drop(key);
   mine.add(job, one.group);
-  if (!may('read')) announce(t('upload.sent', { name: one.file.name })); // who may not look is at least told
+  if (!may('read')) announce(t('upload.sent', { name: one.file.name })); // without the scope `read`, no page shows it
   for (const stored of await one.tus.findPreviousUploads()) {
     await tus.defaultOptions.urlStorage.removeUpload(stored.urlStorageKey);
   }
@@ -213,8 +213,8 @@ function problemOf(error) {
   const answer = error.originalResponse;
   if (!answer) return error instanceof Problem ? error : new Problem({ detail: error.message });
   try {
-    const told = JSON.parse(answer.getBody());
-    return new Problem({ ...told, status: answer.getStatus(), requestId: told.request_id });
+    const body = JSON.parse(answer.getBody());
+    return new Problem({ ...body, status: answer.getStatus(), requestId: body.request_id });
   } catch {
     return new Problem({ status: answer.getStatus(), detail: error.message });
   }

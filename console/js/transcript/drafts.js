@@ -4,11 +4,13 @@
 import { signal } from '../lib.js';
 import { recall, remember } from '../storage.js';
 
+/** @typedef {{ text: string, seen: import('./text.js').Seen }} Draft */
+
 export class Drafts {
   /** @param {string} id the transcription's */
   constructor(id) {
     this.name = `drafts.${id}`;
-    /** @type {Signal<Record<string, { text: string, revision: number }>>} */
+    /** @type {Signal<Record<string, Draft>>} */
     this.all = signal(recall(this.name, {}));
   }
 
@@ -25,13 +27,13 @@ export class Drafts {
   }
 
   /**
-   * `revision` is that of the sentence when it was begun to be edited.
+   * `seen` is what was read of the sentence when it was begun to be edited.
    * @param {number} number
    * @param {string} text
-   * @param {number} revision
+   * @param {import('./text.js').Seen} seen
    */
-  keep(number, text, revision) {
-    this.store({ ...this.all.peek(), [number]: { text, revision } });
+  keep(number, text, seen) {
+    this.store({ ...this.all.peek(), [number]: { text, seen } });
   }
 
   /** @param {number} number */
@@ -42,7 +44,7 @@ export class Drafts {
     this.store(rest);
   }
 
-  /** @param {Record<string, { text: string, revision: number }>} all */
+  /** @param {Record<string, Draft>} all */
   store(all) {
     this.all.value = all;
     remember(this.name, Object.keys(all).length ? all : null);

@@ -2,7 +2,7 @@
 // A sentence that is being corrected, in its place. What is typed is kept as a draft with every key, and saved when the
 // field is left.
 import { html, useLayoutEffect, useRef, useState } from '../lib.js';
-import { explained } from '../api.js';
+import { Problem, explained } from '../api.js';
 import { t } from '../i18n.js';
 import { announce } from '../ui/announce.js';
 import { piecesOf } from './pieces.js';
@@ -11,7 +11,7 @@ const LONGEST = 5000;
 const BACK_MS = 2000;
 
 /**
- * Keys that work while somebody types, with Alt held; by their place on the keyboard, for Alt changes letters on a Mac.
+ * Shortcuts while typing, with Alt; by position on the keyboard, because Alt changes letters on a Mac.
  * @param {Model} view
  * @param {Sentence} item
  * @param {(then: () => void) => void} save
@@ -53,10 +53,10 @@ function selection(view, item, draft) {
 function useDraft(view, number, item) {
   const kept = view.drafts.of(number);
   const [draft, setDraft] = useState(kept?.text ?? item.text);
-  // The revision when the person began: an edit that arrives while they write is a conflict.
-  const [seen, setSeen] = useState(kept?.revision ?? view.text.revision(number));
-  const [failure, setFailure] = useState(null);
-  const [theirs, setTheirs] = useState(null); // what somebody else made of it meanwhile
+  // What the person saw when they began: an edit that arrives while they write is a conflict.
+  const [seen, setSeen] = useState(kept?.seen ?? view.text.seen(number));
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const [theirs, setTheirs] = useState(/** @type {string | null} */ (null)); // the text of a concurrent correction
   const saving = useRef(false);
 
   /** @param {string} text */
@@ -79,13 +79,13 @@ function useDraft(view, number, item) {
         announce(t('edit.saved'));
       }
       view.drafts.drop(number);
-      setSeen(view.text.revision(number));
+      setSeen(view.text.seen(number));
       setTheirs(null);
       then();
     } catch (error) {
-      if (error.code !== 'edit_conflict') return setFailure(error);
+      if (!(error instanceof Problem) || error.code !== 'edit_conflict') return setFailure(error);
       const now = await view.text.reread(number);
-      setSeen(now.edit?.revision ?? 0);
+      setSeen(view.text.seen(number));
       setTheirs(now.text);
     } finally {
       saving.current = false;
@@ -96,8 +96,8 @@ function useDraft(view, number, item) {
 
 /** @param {{ view: Model, number: number, item: Sentence }} props */
 export function Editor({ view, number, item }) {
-  const box = useRef(null);
-  const field = useRef(null);
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
+  const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const { draft, change, save, failure, theirs } = useDraft(view, number, item);
   const leave = () => view.edit(null, number);
   const given = useRef(false); // given up: leaving the field saves nothing
@@ -108,14 +108,16 @@ export function Editor({ view, number, item }) {
 
   // Before the next key is pressed, not after the next frame: what is typed at once goes into the field.
   useLayoutEffect(() => {
-    field.current.focus({ preventScroll: true });
-    field.current.setSelectionRange(...selection(view, item, draft));
+    field.current?.focus({ preventScroll: true });
+    field.current?.setSelectionRange(...selection(view, item, draft));
     if (!view.scroller.isInSight(number)) view.scroller.show(number);
     return () => view.player.endLoop();
   }, []);
   useLayoutEffect(() => {
-    field.current.style.height = 'auto';
-    field.current.style.height = `${field.current.scrollHeight + 2}px`;
+    const area = field.current;
+    if (!area) return;
+    area.style.height = 'auto';
+    area.style.height = `${area.scrollHeight + 2}px`;
   }, [draft]);
 
   /** @param {AnyEvent} event */
@@ -158,7 +160,7 @@ export function Editor({ view, number, item }) {
   `;
 }
 
-// A click on a button leaves the focus in the field, also in browsers that would give it to nobody.
+// A click on a button leaves the focus in the field, also in browsers that would remove it.
 /** @param {Event} event */
 function stay(event) {
   event.preventDefault();

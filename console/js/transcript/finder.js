@@ -12,10 +12,10 @@ export class Finder {
   constructor(text) {
     this.text = text;
     this.open = signal(false);
-    this.asked = signal('');
-    this.found = signal([]);
+    this.query = signal('');
+    this.matches = signal(/** @type {{ number: number, match: number }[]} */ ([]));
     this.place = signal(-1);
-    this.current = signal(null); // { number, match } of the chosen one
+    this.current = signal(/** @type {{ number: number, match: number } | null} */ (null));
   }
 
   // Chooses the first match at or behind a sentence.
@@ -24,17 +24,17 @@ export class Finder {
    * @param {number} [from]
    */
   ask(words, from = 0) {
-    this.asked.value = words.trim();
-    this.found.value = findAll(this.text.sentences, this.asked.value);
-    const behind = this.found.value.findIndex((match) => match.number >= from);
+    this.query.value = words.trim();
+    this.matches.value = findAll(this.text.sentences, this.query.value);
+    const behind = this.matches.value.findIndex((match) => match.number >= from);
     this.choose(behind < 0 ? 0 : behind);
   }
 
   /** @param {number} place */
   choose(place) {
-    const { length } = this.found.value;
+    const { length } = this.matches.value;
     this.place.value = length ? (place + length) % length : -1;
-    this.current.value = this.found.value[this.place.value] ?? null;
+    this.current.value = this.matches.value[this.place.value] ?? null;
   }
 
   /** @param {number} by */
@@ -51,10 +51,10 @@ export class Finder {
 /** @param {{ view: Model }} props */
 export function FindBar({ view }) {
   const { finder, scroller } = view;
-  const field = useRef(null);
-  const timer = useRef(null);
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  const timer = useRef(/** @type {ReturnType<typeof setTimeout> | undefined} */ (undefined));
   useLayoutEffect(() => {
-    field.current.focus();
+    field.current?.focus();
     return () => clearTimeout(timer.current);
   }, []);
   const show = () => {
@@ -84,13 +84,13 @@ export function FindBar({ view }) {
     event.preventDefault();
     event.stopPropagation();
   };
-  const count = finder.found.value.length;
+  const count = finder.matches.value.length;
   return html`
     <div class="find" role="search">
       <input ref=${field} type="search" aria-label=${t('find.label')} placeholder=${t('find.label')}
-        value=${finder.asked.value} onInput=${onInput} onKeyDown=${onKey} />
+        value=${finder.query.value} onInput=${onInput} onKeyDown=${onKey} />
       <span class="find-count" role="status">
-        ${finder.asked.value && (count ? t('find.count', { n: count, place: finder.place.value + 1 }) : t('find.none'))}
+        ${finder.query.value && (count ? t('find.count', { n: count, place: finder.place.value + 1 }) : t('find.none'))}
       </span>
       <${Step} icon="up" words=${t('find.before')} off=${!count} act=${() => step(-1)} />
       <${Step} icon="down" words=${t('find.next')} off=${!count} act=${() => step(1)} />

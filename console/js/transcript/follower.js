@@ -65,8 +65,8 @@ class Marks {
   mark(number, ms) {
     const row = number < 0 ? null : this.view.scroller.row(number);
     const place = row ? wordAt(this.view.text.sentences[number].words, ms) : -1;
-    const word = place < 0 ? null : row.querySelector(`[data-word="${place}"]`);
-    const wanted = ms > 0 ? [row, word].filter(Boolean) : [];
+    const word = place < 0 ? null : row?.querySelector(`[data-word="${place}"]`);
+    const wanted = ms > 0 ? [row, word].filter((element) => element != null) : [];
     for (const element of this.marked) if (!wanted.includes(element)) element.classList.remove('spoken');
     for (const element of wanted) element.classList.add('spoken');
     this.marked = wanted;

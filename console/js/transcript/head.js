@@ -15,7 +15,7 @@ export function Head({ job }) {
     moment(job.created_at),
     job.audio_ms !== null && t('transcript.length', { time: clock(job.audio_ms) }),
     job.result?.model ?? job.model,
-    job.result?.channels > 1 && t('transcript.channels', { n: job.result.channels }),
+    (job.result?.channels ?? 1) > 1 && t('transcript.channels', { n: job.result?.channels }),
   ].filter(Boolean);
   return html`
     <div class="transcript-head">

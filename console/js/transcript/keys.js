@@ -78,10 +78,11 @@ export function useKeys(view, help) {
 
 /** @param {{ open: boolean, onClose: () => void, mayEdit: boolean }} props */
 export function KeysDialog({ open, onClose, mayEdit }) {
-  const dialog = useRef(null);
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
-    if (open && !dialog.current.open) dialog.current.showModal();
-    if (!open && dialog.current.open) dialog.current.close();
+    const { current } = dialog;
+    if (open && !current?.open) current?.showModal();
+    if (!open && current?.open) current.close();
   }, [open]);
   return html`
     <dialog ref=${dialog} aria-labelledby="keys-title" onClose=${onClose}>

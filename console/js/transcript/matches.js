@@ -1,5 +1,5 @@
 // @ts-check
-// Where words stand in a transcript. Pure. Upper and lower case are the same, and so are full and half width.
+// Finds words in a transcript, ignoring case and full-width forms. Pure.
 
 // A text in the form that is compared, and for each of its letters the place in the original.
 /** @param {string} text */
@@ -10,7 +10,7 @@ function folded(text) {
   let flat = '';
   const places = [];
   for (let place = 0; place < text.length;) {
-    const letter = String.fromCodePoint(text.codePointAt(place));
+    const letter = String.fromCodePoint(text.codePointAt(place) ?? 0);
     const form = letter.normalize('NFKC').toLowerCase();
     for (let n = 0; n < form.length; n += 1) places.push(place);
     flat += form;
@@ -22,30 +22,30 @@ function folded(text) {
 
 /**
  * @param {string} text
- * @param {string} asked
+ * @param {string} query
  */
-export function matchesIn(text, asked) {
-  const wanted = asked.normalize('NFKC').toLowerCase();
+export function matchesIn(text, query) {
+  const wanted = query.normalize('NFKC').toLowerCase();
   if (!wanted) return [];
   const { flat, places } = folded(text);
-  const found = [];
+  const matches = [];
   for (let at = flat.indexOf(wanted); at >= 0; at = flat.indexOf(wanted, at + wanted.length)) {
     const behind = at + wanted.length;
-    found.push(places ? [places[at], places[behind]] : [at, behind]);
+    matches.push(places ? [places[at], places[behind]] : [at, behind]);
   }
-  return found;
+  return matches;
 }
 
 // All of them, in the order of the transcript: [{ number, match }], `match` counts within the sentence.
 /**
  * @param {Sentence[]} sentences
- * @param {string} asked
+ * @param {string} query
  */
-export function findAll(sentences, asked) {
+export function findAll(sentences, query) {
   /** @type {{ number: number, match: number }[]} */
-  const found = [];
+  const matches = [];
   sentences.forEach((sentence, number) => {
-    matchesIn(sentence.text, asked).forEach((_, match) => found.push({ number, match }));
+    matchesIn(sentence.text, query).forEach((_, match) => matches.push({ number, match }));
   });
-  return found;
+  return matches;
 }

@@ -1,6 +1,7 @@
 // @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
+import { Problem } from '../api.js';
 import { t } from '../i18n.js';
 import { route } from '../router.js';
 import { may } from '../session.js';
@@ -9,8 +10,9 @@ import { announce, report } from '../ui/announce.js';
 import { copyText } from '../ui/clipboard.js';
 import { Drafts } from './drafts.js';
 import { Finder } from './finder.js';
-import { Player } from './player.js';
-import { Scroller } from './scroller.js';
+import { Player } from '../player/player.js';
+import { Scroller } from '../list/scroller.js';
+import { nameOfSpeaker } from './speakers.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
@@ -24,7 +26,7 @@ export class Model {
     this.scroller = new Scroller();
     this.finder = new Finder(this.text);
     this.following = signal(true);
-    this.editing = signal(null); // the number of the sentence that is being corrected
+    this.editing = signal(/** @type {number | null} */ (null)); // the number of the sentence that is being corrected
     this.low = signal(recall('unsure_below', LOW)); // words with less confidence are tinted; 0: none
     this.channels = computed(() => {
       this.text.version.value;
@@ -32,8 +34,9 @@ export class Model {
     });
     this.mayEdit = may('submit');
     this.drafts = new Drafts(id);
-    /** @type {{ number: number, before?: string, draft?: string }[]} */
+    /** @type {{ number: number, before?: string | null, machine_text?: string, draft?: string }[]} */
     this.history = []; // what was done to the text on this page, the last at the end
+    /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
     this.showOriginal = signal(recall('show_original', false)); // the machine's text below a correction
   }
@@ -72,8 +75,8 @@ export class Model {
 
   // Begins to correct a sentence; null ends it, and the focus goes back to the sentence.
   /**
-   * @param {number} number
-   * @param {number} [from]
+   * @param {number | null} number
+   * @param {number | null} [from]
    */
   edit(number, from = null) {
     if (number !== null) this.player.audio.pause();
@@ -104,7 +107,7 @@ export class Model {
     this.edit(null, number);
   }
 
-  // Somebody else's correction stays.
+  // The other user's correction remains.
   /** @param {number} number */
   takeTheirs(number) {
     this.drafts.drop(number);
@@ -115,12 +118,12 @@ export class Model {
   /**
    * @param {number} number
    * @param {string} text
-   * @param {number} revision
+   * @param {import('./text.js').Seen} seen
    */
-  async correct(number, text, revision) {
+  async correct(number, text, seen) {
     const before = this.text.sentences[number];
-    await this.text.correct(number, text, revision);
-    this.history.push({ number, before: before.edit?.text ?? null });
+    await this.text.correct(number, text, seen);
+    this.history.push({ number, before: before.edit?.text ?? null, machine_text: seen.machine_text });
   }
 
   // The last correction that was made here, or the last text that was given up.
@@ -128,10 +131,10 @@ export class Model {
     const last = this.history.pop();
     if (!last) return;
     if (last.draft !== undefined) {
-      this.drafts.keep(last.number, last.draft, this.text.revision(last.number));
+      this.drafts.keep(last.number, last.draft, this.text.seen(last.number));
       this.edit(last.number);
     } else {
-      await this.change(last.number, last.before);
+      await this.change(last.number, last.before ?? null, last.machine_text);
     }
   }
 
@@ -139,27 +142,29 @@ export class Model {
   /** @param {number} number */
   async restore(number) {
     const before = this.text.sentences[number].edit?.text ?? null;
-    if (await this.change(number, null)) this.history.push({ number, before });
+    const { machine_text } = this.text.seen(number);
+    if (await this.change(number, null)) this.history.push({ number, before, machine_text });
   }
 
   /**
    * @param {number} number
-   * @param {string} text null: the machine's own
+   * @param {string | null} text null restores the recognised text
+   * @param {string} [machine_text] what was recognised where this change belongs; default: what stands there now
    */
-  async change(number, text) {
+  async change(number, text, machine_text = this.text.seen(number).machine_text) {
     try {
-      await this.text.correct(number, text);
+      await this.text.correct(number, text, { ...this.text.seen(number), machine_text });
       announce(t(text === null ? 'edit.undone' : 'edit.saved'));
       this.scroller.focus(number);
       return true;
     } catch (error) {
       report(error);
-      if (error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
       return false;
     }
   }
 
-  // To the next word of little confidence that nobody has looked at: it is selected, and can be typed over.
+  // Goes to the next low-confidence word that was not visited, and selects it.
   /** @param {number} from the sentence before the first that is looked through */
   nextUnsure(from) {
     const { sentences } = this.text;
@@ -189,9 +194,13 @@ export class Model {
 
   copyAll() {
     const several = this.channels.peek() > 1;
-    return this.copy(
-      this.text.sentences.map((said) => `${several ? `[${said.channel + 1}] ` : ''}${said.text}`).join('\n'),
-    );
+    const speakers = this.text.speakers.peek();
+    /** @param {Sentence} sentence */
+    const prefix = (sentence) => {
+      if (sentence.speaker) return t('speaker.says', { name: nameOfSpeaker(speakers, sentence.speaker) });
+      return several ? `[${sentence.channel + 1}] ` : '';
+    };
+    return this.copy(this.text.sentences.map((sentence) => `${prefix(sentence)}${sentence.text}`).join('\n'));
   }
 
   openFind() {

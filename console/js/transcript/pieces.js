@@ -1,5 +1,5 @@
 // @ts-check
-// A sentence's text cut into its words and what stands between them. Pure.
+// Splits a sentence's text into its words and the text between them. Pure.
 
 // [{ text, start, word }]: `start` is the place in the text, `word` the place among the words or -1. Where the text is
 // not made of the words, as a person's is not, it is one piece.
@@ -11,11 +11,11 @@ export function piecesOf(text, words) {
   const pieces = [];
   let reached = 0;
   for (let place = 0; place < words.length; place += 1) {
-    const found = text.indexOf(words[place].text, reached);
-    if (found < 0) return [{ text, start: 0, word: -1 }];
-    if (found > reached) pieces.push({ text: text.slice(reached, found), start: reached, word: -1 });
-    reached = found + words[place].text.length;
-    pieces.push({ text: words[place].text, start: found, word: place });
+    const start = text.indexOf(words[place].text, reached);
+    if (start < 0) return [{ text, start: 0, word: -1 }];
+    if (start > reached) pieces.push({ text: text.slice(reached, start), start: reached, word: -1 });
+    reached = start + words[place].text.length;
+    pieces.push({ text: words[place].text, start, word: place });
   }
   if (reached < text.length) pieces.push({ text: text.slice(reached), start: reached, word: -1 });
   return pieces;

@@ -1,5 +1,5 @@
 // @ts-check
-// What stands in the place of a text that is not there, or not all there.
+// Shown in place of a missing or unfinished text.
 import { html } from '../lib.js';
 import { duration, percent } from '../format.js';
 import { t } from '../i18n.js';

@@ -7,17 +7,21 @@ import { Icon } from '../ui/icon.js';
 import { Editor } from './editor.js';
 import { matchesIn } from './matches.js';
 import { cutByMatches, piecesOf } from './pieces.js';
+import { colourOf, nameOfSpeaker } from './speakers.js';
 
 /** @param {{ number: number, item: Sentence, count: number, current: boolean, view: Model }} props */
 export function Sentence({ number, item, count, current, view }) {
   const editing = view.editing.value === number;
   const corrected = item.edit?.text != null;
   const channel = view.channels.value > 1 ? (item.channel % 4) + 1 : 0;
+  const speakers = view.text.speakers.value;
+  const speaker = item.speaker ?? 0;
+  const before = view.text.sentences[number - 1]?.speaker ?? 0;
   const tab = current ? 0 : -1;
   const draft = useComputed(() => Boolean(view.drafts.all.value[number])).value;
   return html`
     <article
-      class=${`sentence${channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
+      class=${`sentence${speaker ? ` ${colourOf(speaker)}` : channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
       data-row=${number}
       tabindex=${tab}
       aria-posinset=${number + 1}
@@ -31,6 +35,7 @@ export function Sentence({ number, item, count, current, view }) {
         ${clock(item.start_ms)}
       </button>
       <div class="said">
+        ${speaker > 0 && speaker !== before && html`<span class="speaker-name">${nameOfSpeaker(speakers, speaker)}</span>`}
         ${
           editing
             ? html`<${Editor} view=${view} number=${number} item=${item} />`
@@ -47,14 +52,14 @@ export function Sentence({ number, item, count, current, view }) {
 // Words can be clicked; what a person wrote is one piece, and plays from the sentence's start.
 /** @param {{ view: Model, number: number, item: Sentence, text: string, id: string, quiet: boolean }} props */
 function Words({ view, number, item, text, id, quiet }) {
-  const asked = quiet ? '' : view.finder.asked.value;
+  const query = quiet ? '' : view.finder.query.value;
   const low = view.low.value;
-  const matches = asked ? matchesIn(text, asked) : [];
+  const matches = query ? matchesIn(text, query) : [];
   const here = view.finder.current.value;
   const chosen = here?.number === number ? here.match : -1;
   /** @param {AnyEvent} event */
   const play = (event) => {
-    if (getSelection().toString()) return; // somebody marks text to copy it
+    if (getSelection()?.toString()) return; // the user selects text to copy it
     const word = event.target.closest('[data-word]');
     view.playFrom(word ? item.words[Number(word.dataset.word)].start_ms : item.start_ms);
   };
@@ -86,8 +91,8 @@ function marked(piece, matches, chosen) {
 function Heard({ view, number, item }) {
   return html`
     <div class="heard">
-      <span class="heard-label">${t('sentence.heard')}</span>
-      <${Words} view=${view} number=${number} item=${item} text=${item.edit.machine_text} quiet />
+      <span class="heard-label">${t('sentence.original')}</span>
+      <${Words} view=${view} number=${number} item=${item} text=${item.edit?.machine_text} quiet />
     </div>
   `;
 }

@@ -1,10 +1,12 @@
 // @ts-check
-// The sentences of one transcription: read by pages, or told part by part while it runs.
+// The sentences of one transcription: read by pages, or received part by part while it runs.
 import { signal } from '../lib.js';
-import { get, patch } from '../api.js';
+import { get, patch, post } from '../api.js';
 import { Timeline } from './timeline.js';
 
 const PAGE = 1000;
+
+/** @typedef {{ revision: number, machine_text: string }} Seen */
 
 export class Text {
   /** @param {string} id */
@@ -15,6 +17,7 @@ export class Text {
     this.timeline = new Timeline([]);
     // Goes up with every change: components read it to be drawn again.
     this.version = signal(0);
+    this.speakers = signal(/** @type {Speaker[]} */ ([])); // none where they are not told apart, or not yet
     this.loaded = signal(false);
     this.own = new Map(); // what this page corrected: the event stream tells only what was there when it began
     this.abort = new AbortController();
@@ -36,6 +39,33 @@ export class Text {
       this.take(sentences);
     }
     this.loaded.value = true;
+  }
+
+  // Raises Problem.
+  async loadSpeakers() {
+    const page = await get(`v1/transcriptions/${this.id}/speakers`, {}, { signal: this.abort.signal });
+    this.speakers.value = page.data;
+  }
+
+  // Raises Problem.
+  /**
+   * @param {number} number
+   * @param {string | null} name null removes the name
+   */
+  async nameSpeaker(number, name) {
+    const page = await patch(`v1/transcriptions/${this.id}/speakers/${number}`, { name });
+    this.speakers.value = page.data;
+  }
+
+  // The other takes all sentences. Raises Problem.
+  /**
+   * @param {number} number
+   * @param {number} into
+   */
+  async mergeSpeakers(number, into) {
+    const page = await post(`v1/transcriptions/${this.id}/speakers/${number}/merge`, { into });
+    this.speakers.value = page.data;
+    await this.load();
   }
 
   /** @param {Sentence[]} sentences */
@@ -64,19 +94,25 @@ export class Text {
     this.version.value += 1;
   }
 
-  /** @param {number} number */
-  revision(number) {
-    return this.sentences[number].edit?.revision ?? 0;
-  }
-
-  // Raises Problem; `edit_conflict` where somebody else corrected it since.
+  // What was read of a sentence: a correction is refused if another user corrected it since, or if its number belongs
+  // to another sentence by now.
   /**
    * @param {number} number
-   * @param {string} text
-   * @param {number} [revision]
+   * @returns {Seen}
    */
-  async correct(number, text, revision = this.revision(number)) {
-    this.replace(number, await patch(this.path(number), { text, revision }));
+  seen(number) {
+    const { edit, text } = this.sentences[number];
+    return { revision: edit?.revision ?? 0, machine_text: edit?.machine_text ?? text };
+  }
+
+  // Raises Problem; `edit_conflict` if the sentence is no longer as it was seen.
+  /**
+   * @param {number} number
+   * @param {string | null} text null restores the recognised text
+   * @param {Seen} [seen]
+   */
+  async correct(number, text, seen = this.seen(number)) {
+    this.replace(number, await patch(this.path(number), { text, ...seen }));
   }
 
   /** @param {number} number */

@@ -8,7 +8,7 @@ import { isOver } from '../jobs/live.js';
 import { nameOf } from '../jobs/name.js';
 import { Icon } from '../ui/icon.js';
 
-const FORMS = ['txt', 'srt', 'vtt', 'ass', 'json'];
+const FORMS = ['txt', 'srt', 'vtt', 'ass', 'md', 'docx', 'csv', 'json'];
 const CHANNEL_COLOURS = 4;
 
 /** @param {{ view: Model, job: Job }} props */

@@ -2,25 +2,27 @@
 // The transcript of one job beside its recording.
 import { html, useEffect, useMemo, useState } from '../lib.js';
 import { t } from '../i18n.js';
+import { Findings } from '../jobs/findings.js';
 import { isOver } from '../jobs/live.js';
 import { nameOf } from '../jobs/name.js';
 import { useJob } from '../jobs/use_job.js';
 import { Icon } from '../ui/icon.js';
 import { DemoNotice } from '../shell/demo.js';
+import { report } from '../ui/announce.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { FindBar } from './finder.js';
 import { followPlayer } from './follower.js';
 import { Head } from './head.js';
 import { KeysDialog, useKeys } from './keys.js';
-import { LongList } from './list.js';
+import { LongList } from '../list/list.js';
 import { guessHeight } from './guess.js';
 import { Model } from './model.js';
-import { PlayerBar } from './player_bar.js';
+import { PlayerBar } from '../player/bar.js';
 import { Sentence } from './sentence.js';
+import { Speakers } from './speakers.js';
 import { Growing, NoText } from './progress.js';
 import { Tools } from './tools.js';
-import { Warnings } from './warnings.js';
 
 /** @param {{ id: string }} props */
 export function Transcript({ id }) {
@@ -29,7 +31,7 @@ export function Transcript({ id }) {
   useTitle(job ? nameOf(job) : t('transcript.title'));
   if (entry.gone.value) return html`<${Missing} error=${entry.gone.value} />`;
   if (!job) return html`<${Loading} />`;
-  // A retry is another run with another text: everything begins anew.
+  // A retry is another run with another text: start again.
   return html`<${Run} key=${job.run} entry=${entry} job=${job} />`;
 }
 
@@ -62,7 +64,7 @@ function Run({ entry, job }) {
       <${DemoNotice} model=${job.result?.model ?? job.model} />
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
-      <${Warnings} job=${job} />
+      <${Findings} job=${job} card />
       <div class="stage" data-roof>
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}
@@ -72,6 +74,7 @@ function Run({ entry, job }) {
       ${
         sentences.length
           ? html`<${Tools} view=${view} job=${job} />
+            <${Speakers} view=${view} />
             <${Unsaved} view=${view} />
             <${LongList} scroller=${view.scroller} items=${sentences} guess=${guess}
               Row=${Sentence} label=${t('transcript.sentences')} busy=${!isOver(job)} view=${view} />
@@ -90,13 +93,14 @@ function Run({ entry, job }) {
  * @param {Job} job
  */
 function useText(view, entry, job) {
-  const [failure, setFailure] = useState(null);
-  const told = entry.sentences.value;
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const received = entry.sentences.value;
   const over = isOver(job);
   useEffect(() => {
-    if (!over && told.length) view.text.grow(told);
-  }, [told, over]);
+    if (!over && received.length) view.text.grow(received);
+  }, [received, over]);
   useEffect(() => {
+    if (job.status === 'completed' && job.speakers) view.text.loadSpeakers().catch(report);
     if (over) {
       view.text.load().then(
         () => view.start(),

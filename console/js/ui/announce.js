@@ -22,10 +22,10 @@ export function announce(text, { failed = false } = {}) {
   setTimeout(() => dismiss(message.id), failed ? FAILURE_SHOWN_MS : SHOWN_MS);
 }
 
-// For an error of something a person asked for.
-/** @param {Explainable} error */
+// Shows the error of a user's action.
+/** @param {unknown} error */
 export function report(error) {
-  const { what, advice } = explained(error);
+  const { what, advice } = explained(error instanceof Error ? error : { message: String(error) });
   announce(advice ? `${what} ${advice}` : what, { failed: true });
 }
 

@@ -7,11 +7,11 @@ import { Failure } from './states.js';
 // Shown for as long as it is in the page; `close` is called when a person leaves it.
 /** @param {{ title: string, close: () => void, children: Children }} props */
 export function Dialog({ title, close, children }) {
-  const dialog = useRef(null);
+  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
     const before = /** @type {HTMLElement} */ (document.activeElement);
-    dialog.current.showModal();
-    return () => (before?.isConnected ? before : document.getElementById('main')).focus();
+    dialog.current?.showModal();
+    return () => (before?.isConnected ? before : document.getElementById('main'))?.focus();
   }, []);
   return html`
     <dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close}>
@@ -27,7 +27,7 @@ export function Dialog({ title, close, children }) {
 /** @param {{ title: string, words: string, doing: string, danger?: boolean, act: () => Promise<unknown>, close: () => void }} props */
 export function Confirm({ title, words, doing, danger = true, act, close }) {
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const go = async () => {
     setBusy(true);
     try {

@@ -8,7 +8,7 @@ import { Failure } from './states.js';
 /** @param {{ title: string, doing: string, send: (form: FormData) => Promise<unknown>, close: () => void, children: Children }} props */
 export function FormDialog({ title, doing, send, close, children }) {
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState(null);
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   /** @param {AnyEvent} event */
   const go = async (event) => {
     event.preventDefault();

@@ -4,15 +4,18 @@ import { useCallback, useEffect, useRef, useState } from '../lib.js';
 
 // `read(abort)` gives a promise. Answers { data, failure, load }; what was read before stays until there is more.
 /**
- * @param {(abort: AbortSignal) => Promise<any>} read
+ * @template T
+ * @param {(abort: AbortSignal) => Promise<T>} read
  * @param {any[]} depends
  * @param {{ everyMs?: number }} [options]
  */
 export function useLoad(read, depends, { everyMs = 0 } = {}) {
-  const [state, setState] = useState({ data: null, failure: null });
+  const [state, setState] = useState(
+    /** @type {{ data: T | null, failure: unknown }} */ ({ data: null, failure: null }),
+  );
   const latest = useRef(read);
   latest.current = read;
-  const running = useRef(null);
+  const running = useRef(/** @type {AbortController | null} */ (null));
   const load = useCallback(async () => {
     running.current?.abort();
     const stop = new AbortController();

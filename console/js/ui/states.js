@@ -1,5 +1,5 @@
 // @ts-check
-// What stands where there is nothing to show: still loading, empty, failed, not there.
+// Placeholders: loading, empty, failed, not found.
 import { html } from '../lib.js';
 import { explained } from '../api.js';
 import { t } from '../i18n.js';

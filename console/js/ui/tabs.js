@@ -13,7 +13,7 @@ const STEPS = { ArrowRight: 1, ArrowLeft: -1 };
  * @param {{ label: string, items: Tab[], chosen: string, choose: (id: string) => void, children: Children }} props
  */
 export function Tabs({ label, items, chosen, choose, children }) {
-  const list = useRef(null);
+  const list = useRef(/** @type {HTMLElement | null} */ (null));
   /** @param {AnyEvent} event */
   const move = (event) => {
     const here = items.findIndex((item) => item.id === chosen);
@@ -24,7 +24,7 @@ export function Tabs({ label, items, chosen, choose, children }) {
     if (next === here) return;
     event.preventDefault();
     choose(items[next].id);
-    list.current.children[next].focus();
+    /** @type {HTMLElement | undefined} */ (list.current?.children[next])?.focus();
   };
   return html`
     <div class="segments" role="tablist" aria-label=${label} ref=${list} onKeyDown=${move}>

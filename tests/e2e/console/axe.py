@@ -1,4 +1,4 @@
-"""axe-core, which knows what makes a page hard to use for some."""
+"""axe-core, which finds accessibility problems."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ RUN = """async () => {
 
 
 def violations(page: Page) -> list[dict[str, Any]]:
-    """What it finds wrong with the page as it is now. The context needs `bypass_csp`: axe measures with styles."""
+    """Return the violations on the current page. The context needs `bypass_csp`: axe measures with styles."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(js.package("axe-core/axe.min.js").read_text())
-    found: list[dict[str, Any]] = page.evaluate(RUN)
-    return found
+    violations: list[dict[str, Any]] = page.evaluate(RUN)
+    return violations

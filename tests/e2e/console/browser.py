@@ -27,7 +27,7 @@ OPTIONS = [
 ]
 
 
-def found() -> str | None:
+def chromium_path() -> str | None:
     """Where a Chromium is."""
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
@@ -38,7 +38,7 @@ def running(microphone: Path | None = None) -> Iterator[Browser]:
     options = [*OPTIONS, f"--use-file-for-fake-audio-capture={microphone}"] if microphone else OPTIONS
     root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found(), args=[*options, *root])
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=[*options, *root])
         try:
             yield browser
         finally:
@@ -49,7 +49,7 @@ def running(microphone: Path | None = None) -> Iterator[Browser]:
 class Complaints:
     """Errors on the console of the page, exceptions, and what its policy forbade."""
 
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     allowed: list[str] = field(default_factory=list)
 
     def allow(self, text: str) -> None:
@@ -59,17 +59,17 @@ class Complaints:
     def listen(self, page: Page) -> None:
         """Hear a page from its start."""
         page.on("console", self._console)
-        page.on("pageerror", lambda error: self.said.append(f"exception: {error.stack or error}"))
+        page.on("pageerror", lambda error: self.messages.append(f"exception: {error.stack or error}"))
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             where = message.location
-            self.said.append(f"{message.type}: {message.text} ({where.get('url')}:{where.get('lineNumber')})")
+            self.messages.append(f"{message.type}: {message.text} ({where.get('url')}:{where.get('lineNumber')})")
 
     @property
     def unexpected(self) -> list[str]:
         """What no test allowed."""
-        return [text for text in self.said if not any(allowed in text for allowed in self.allowed)]
+        return [text for text in self.messages if not any(allowed in text for allowed in self.allowed)]
 
 
 def until(page: Page, expression: str, seconds: float = 60.0) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from dev.postgres import Postgres
 from tests.db.webhook_cases import KEY
-from tests.e2e.console.browser import HOW_TO_GET_IT, Complaints, found, running, sign_in
+from tests.e2e.console.browser import HOW_TO_GET_IT, Complaints, chromium_path, running, sign_in
 from tests.e2e.console.voice import spoken_wav
 from tests.e2e.service import Service, fresh_service
 from tests.servers import ADMIN_KEY
@@ -18,13 +18,13 @@ from tests.servers import ADMIN_KEY
 DESKTOP = {"width": 1280, "height": 860}
 PHONE = {"width": 360, "height": 740}
 # For what the page waits for on a machine that is busy with other things.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
 class Console:
-    """A page of the console, and the service behind it."""
+    """A page of the console and the service it uses."""
 
     page: Page
     service: Service
@@ -39,7 +39,7 @@ class Console:
 @pytest.fixture(scope="package")
 def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The service of the console's tests. It outlives each of them: tests find their own jobs, by name or tag."""
-    if not found():
+    if not chromium_path():
         pytest.skip(HOW_TO_GET_IT)
     place = tmp_path_factory.mktemp("console")
     with fresh_service(postgres, place, secret_key=KEY, part_seconds=20.0, webhook_timeout_seconds=5.0) as service:
@@ -49,7 +49,7 @@ def service(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.fixture(scope="package")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """Chromium. Not for the session: while it runs, no other test could run an event loop."""
-    if not found():
+    if not chromium_path():
         pytest.skip(HOW_TO_GET_IT)
     with running(spoken_wav(tmp_path_factory.mktemp("voice"))) as browser:
         yield browser
@@ -85,5 +85,5 @@ def new_console(service: Service, browser: Browser) -> Iterator[NewConsole]:
 
 @pytest.fixture
 def console(new_console: NewConsole) -> Console:
-    """A console of a person who is signed in and may do everything, in English, on a desktop."""
+    """The console of a signed-in user with all scopes, in English, on a desktop."""
     return new_console()

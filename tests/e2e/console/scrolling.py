@@ -19,7 +19,7 @@ from playwright.sync_api import Page
 
 from bench.report import Column, Report, conditions, spread
 from tests.db.webhook_cases import KEY
-from tests.e2e.console.browser import HOW_TO_GET_IT, found, running, sign_in
+from tests.e2e.console.browser import HOW_TO_GET_IT, chromium_path, running, sign_in
 from tests.e2e.console.transcripts import put, spoken
 from tests.e2e.service import fresh_service
 from tests.servers import ADMIN_KEY, running_postgres
@@ -84,18 +84,18 @@ def scroll(page: Page) -> Scrolled:
     session = page.context.new_cdp_session(page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
     before = _metrics(session)
-    told: dict[str, Any] = page.evaluate(SCROLL)
+    measured: dict[str, Any] = page.evaluate(SCROLL)
     after = _metrics(session)
     session.send("HeapProfiler.collectGarbage")
     heap = _metrics(session)["JSHeapUsedSize"]
     session.detach()
     return Scrolled(
-        frame_ms=(told["p50"], told["p95"], told["longest"]),
+        frame_ms=(measured["p50"], measured["p95"], measured["longest"]),
         work_ms=1000 * (after["TaskDuration"] - before["TaskDuration"]) / STEPS,
-        holes=told["holes"],
-        rows_inserted=told["inserted"],
-        most_rows=told["mostRows"],
-        most_nodes=told["mostNodes"],
+        holes=measured["holes"],
+        rows_inserted=measured["inserted"],
+        most_rows=measured["mostRows"],
+        most_nodes=measured["mostNodes"],
         layouts=int(after["LayoutCount"] - before["LayoutCount"]),
         style_recalculations=int(after["RecalcStyleCount"] - before["RecalcStyleCount"]),
         heap_mebibytes=heap / 2**20,
@@ -128,7 +128,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.console.scrolling", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often the transcript is scrolled through (5)")
     options = parser.parse_args()
-    if not found():
+    if not chromium_path():
         print(HOW_TO_GET_IT, file=sys.stderr)
         return 1
     where = {

@@ -39,8 +39,8 @@ def call(service: Service) -> Job:
 
 @pytest.fixture(scope="module")
 def endpoint(service: Service) -> str:
-    asked = {"url": "https://example.com/hook", "events": ["transcription.completed"], "description": "nightly"}
-    made = service.client.post("/v1/webhooks", json=asked)
+    body = {"url": "https://example.com/hook", "events": ["transcription.completed"], "description": "nightly"}
+    made = service.client.post("/v1/webhooks", json=body)
     assert made.status_code == 201, made.text
     return f"#/settings/webhooks/{made.json()['id']}"
 
@@ -49,12 +49,12 @@ def endpoint(service: Service) -> str:
 def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: str, look: dict[str, Any]) -> None:
     console = new_console(bypass_csp=True, **look)
     page = console.open()
-    found: dict[str, Any] = {}
+    by_place: dict[str, Any] = {}
     headings: dict[str, str] = {}
 
     def check(place: str) -> None:
         if wrong := violations(page):
-            found[place] = wrong
+            by_place[place] = wrong
 
     for place in [*PLACES, endpoint]:
         page.goto(f"{console.service.url}/{place}")
@@ -83,7 +83,7 @@ def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: st
     page.goto(f"{console.service.url}/?again#/")
     page.locator("input[name=key]").wait_for()
     check("signed out")
-    assert not found
+    assert not by_place
 
 
 def test_what_is_wrong_is_found(new_console: NewConsole) -> None:

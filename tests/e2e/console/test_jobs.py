@@ -1,4 +1,4 @@
-"""Jobs as they move: live, over a reload, while the API is away; the list, the search, what can be done with a job."""
+"""Jobs: live updates, over a reload, while the API is away; the list, the search, actions on a job."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.servers import HttpServer
 
 @contextmanager
 def frozen_worker(service: Service) -> Iterator[None]:
-    """The worker stands still: what is in its hands stays so for as long as a test looks."""
+    """The worker is suspended, so that its jobs do not change while a test looks at them."""
     pid = service.children["worker"].process.pid
     os.kill(pid, signal.SIGSTOP)
     try:
@@ -153,7 +153,7 @@ def test_links_sent_together_are_one_card_and_none_vanishes(
         expect(batch.locator("li")).to_have_count(6)
         batch.get_by_role("button", name="Show all 14").click()
         expect(batch.locator("li")).to_have_count(14)
-        for number in range(13):  # more than are kept of what has ended
+        for number in range(13):  # more than the number of ended jobs that are kept
             page.get_by_label("Links to audio").fill(http_server.url(f"single-{number}.mp3"))
             page.get_by_role("button", name="Transcribe link").click()
             expect(page.locator("li.job").filter(has_text=f"single-{number}.mp3")).to_be_visible()

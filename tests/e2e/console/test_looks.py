@@ -43,20 +43,20 @@ def job(service: Service) -> str:
     service.client.post("/v1/keys", json={"name": "a rather long name of a key that does not fit", "scopes": ["read"]})
     service.client.post("/v1/webhooks", json={"url": f"http://127.0.0.1:9/{'hook' * 30}", "description": "CRM"})
     service.link("http://127.0.0.1:9/a-recording-with-a-long-name-that-is-longer-than-a-phone-is-wide.mp3")
-    found = service.upload(MEETING, tags="meeting,quarter")
-    service.finished(found)
-    return found
+    job = service.upload(MEETING, tags="meeting,quarter")
+    service.finished(job)
+    return job
 
 
 def too_wide(page: Page) -> list[str]:
-    """What stands out to the right of the screen, if the page can be scrolled there."""
-    found: list[str] = page.evaluate(
+    """Elements that extend beyond the right edge of the screen, if the page can be scrolled there."""
+    elements: list[str] = page.evaluate(
         """() => document.documentElement.scrollWidth <= innerWidth ? [] :
             [...document.querySelectorAll('main *, header *')]
                 .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
                 .map((one) => one.outerHTML.slice(0, 150))"""
     )
-    return found
+    return elements
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -89,8 +89,8 @@ def test_the_header_and_the_pages_fit_from_a_small_phone_to_a_wide_screen(
         for width in (320, 390, 480, 600, 735, 740, 768, 800, 820, 900, 960, 1024, 1280, 1600, 1920, 2560):
             page.set_viewport_size({"width": width, "height": 900})
             inside = page.evaluate("document.querySelector('.header-row').scrollWidth <= innerWidth")
-            if (found := too_wide(page)) or not inside:
-                wide[f"{place} at {width}"] = found or ["header"]
+            if (wide_elements := too_wide(page)) or not inside:
+                wide[f"{place} at {width}"] = wide_elements or ["header"]
     assert not wide
 
 

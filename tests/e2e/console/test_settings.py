@@ -16,7 +16,7 @@ from tests.e2e.service import Service
 
 @pytest.fixture
 def receiver() -> Iterator[tuple[str, list[str]]]:
-    """The address of a webhook receiver, and the ids of what it got."""
+    """The URL of a webhook receiver, and the ids it received."""
     got: list[str] = []
 
     class Receiver(BaseHTTPRequestHandler):
@@ -38,11 +38,11 @@ def receiver() -> Iterator[tuple[str, list[str]]]:
 
 def test_usage_is_shown_by_day_and_key(console: Console, service: Service) -> None:
     service.finished(service.upload(MEETING))
-    told = service.client.get("/v1/usage", params={"group_by": "key"}).json()["data"]
+    usage = service.client.get("/v1/usage", params={"group_by": "key"}).json()["data"]
     page = console.open("#/settings")
     row = page.get_by_role("row").filter(has_text="PARAQUEUE_ADMIN_KEY")
     expect(row).to_be_visible()
-    jobs = next(item["jobs"] for item in told if item["key_name"] == "PARAQUEUE_ADMIN_KEY")
+    jobs = next(item["jobs"] for item in usage if item["key_name"] == "PARAQUEUE_ADMIN_KEY")
     expect(row.get_by_role("cell").nth(2)).to_have_text(str(jobs))
     assert page.locator(".chart rect.series-0").count() >= 1
     page.get_by_role("tab", name="7 days").click()

@@ -18,7 +18,7 @@ from tests.servers import ADMIN_KEY
 
 def test_a_key_opens_the_console_and_signing_out_closes_it(new_console: NewConsole) -> None:
     console = new_console(key=None)
-    console.complaints.allow("401")  # the question whether somebody is signed in, and the wrong key
+    console.complaints.allow("401")  # the check for a session, and the wrong key
     page = console.open("#/jobs")
     field = page.get_by_label("API key")
     field.fill("pq_live_wrong")
@@ -91,9 +91,9 @@ def test_language_and_colours_are_the_systems_until_one_chooses(new_console: New
 
 def luminance(page: Page) -> int:
     """The red of the page's background, which is a grey."""
-    found = re.match(r"rgb\((\d+)", page.evaluate("getComputedStyle(document.body).backgroundColor"))
-    assert found is not None
-    return int(found[1])
+    match = re.match(r"rgb\((\d+)", page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert match is not None
+    return int(match[1])
 
 
 def test_the_keyboard_is_enough(console: Console) -> None:

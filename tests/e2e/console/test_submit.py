@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from dev.stack import REPOSITORY
 from tests.e2e.console.browser import until
-from tests.e2e.console.conftest import Console
+from tests.e2e.console.conftest import Console, NewConsole
 from tests.e2e.console.voice import spoken_wav
 from tests.e2e.service import Service
 from tests.servers import HttpServer
@@ -47,8 +50,8 @@ def test_a_file_becomes_text(console: Console) -> None:
     done(page, "meeting.mp3")
     card(page, "meeting.mp3").get_by_role("link", name="Open transcript").click()
     [job] = [job for job in console.service.client.get("/v1/transcriptions").json()["data"] if job["tags"] == []][:1]
-    said = console.service.sentences(job["id"])
-    expect(page.locator("main")).to_contain_text(said[0]["text"])
+    sentences = console.service.sentences(job["id"])
+    expect(page.locator("main")).to_contain_text(sentences[0]["text"])
 
 
 def test_several_files_go_with_the_options_that_were_chosen(console: Console, short: Path, tmp_path: Path) -> None:
@@ -62,9 +65,65 @@ def test_several_files_go_with_the_options_that_were_chosen(console: Console, sh
     jobs = console.service.client.get("/v1/transcriptions", params={"tag": "会议"}).json()["data"]
     assert {job["source"]["name"] for job in jobs} == {"one.wav", "two.wav", "三.wav"}
     assert {(job["channels"], job["priority"], tuple(job["tags"])) for job in jobs} == {("split", 8, ("team", "会议"))}
-    page.reload()  # options are remembered, and so is what was sent
+    page.reload()  # options and submitted jobs are remembered
     expect(page.get_by_label("Tags")).to_have_value("team，会议")
     done(page, "two.wav")
+
+
+def two_tracks(short: Path, target: Path) -> Path:
+    """A tone in English, marked as the default, and speech in Chinese."""
+    tone = ["-f", "lavfi", "-i", "sine=frequency=300:duration=8"]
+    marks = ["-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=chi", "-disposition:a:0", "default"]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *tone, "-i", str(short), "-map", "0", "-map", "1"]
+    subprocess.run([*command, "-c:a", "aac", *marks, str(target)], check=True, timeout=300)
+    return target
+
+
+def test_the_audio_track_is_chosen_and_all_tracks_are_shown(
+    new_console: NewConsole, short: Path, tmp_path: Path
+) -> None:
+    console = new_console()
+    page = console.open()
+    page.get_by_role("radio", name="Auto").check()
+    page.get_by_label("Audio track").select_option(label="One track …")
+    page.get_by_label("Number or language").fill("the second")
+    expect(page.get_by_text("Not a track")).to_be_visible()
+    page.get_by_label("Number or language").fill("zh")
+    expect(page.get_by_text("Not a track")).to_have_count(0)
+    page.set_input_files(FILES, two_tracks(short, tmp_path / "film.mkv"))
+    done(page, "film.mkv")
+    found = card(page, "film.mkv")
+    expect(found).to_contain_text("The file has other audio tracks")
+    expect(found.locator(".tracks li")).to_have_text(
+        [re.compile("Track 0 · English · .*not transcribed"), re.compile("Track 1 · .* · transcribed$")]
+    )
+    (job,) = [
+        job
+        for job in console.service.client.get("/v1/transcriptions").json()["data"]
+        if job["source"]["name"] == "film.mkv"
+    ]
+    assert (job["channels"], job["audio_track"]) == ("auto", "zh")
+    chinese = new_console(locale="zh-CN").open(f"#/t/{job['id']}")
+    expect(chinese.get_by_role("heading", name="音轨")).to_be_visible()
+    expect(chinese.locator(".findings")).to_contain_text("未转写")
+    page.get_by_label("Audio track").select_option(label="All tracks, each as a channel")
+    page.set_input_files(FILES, two_tracks(short, tmp_path / "both.mkv"))
+    done(page, "both.mkv")
+    expect(card(page, "both.mkv").locator(".tracks li").filter(has_text="not transcribed")).to_have_count(0)
+
+
+def test_what_is_no_track_is_refused_and_not_replaced_by_the_default(
+    new_console: NewConsole, short: Path, tmp_path: Path
+) -> None:
+    console = new_console()
+    console.complaints.allow("422")
+    page = console.open()
+    page.get_by_label("Audio track").select_option(label="One track …")
+    page.get_by_label("Number or language").fill("the second")
+    page.set_input_files(FILES, shutil.copy(short, tmp_path / "refused.wav"))
+    expect(card(page, "refused.wav")).to_contain_text("The server did not accept this input.")
+    jobs = console.service.client.get("/v1/transcriptions").json()["data"]
+    assert "refused.wav" not in [job["source"]["name"] for job in jobs]
 
 
 def test_of_a_folder_what_is_no_audio_is_left_out(console: Console, short: Path, tmp_path: Path) -> None:
@@ -126,12 +185,12 @@ def test_the_microphone_is_recorded_heard_and_sent(console: Console) -> None:
     levels = page.locator(".levels rect").evaluate_all("all => all.map((one) => Number(one.getAttribute('height')))")
     assert max(levels) > 10, "the meter hears nothing"
     page.get_by_role("button", name="Stop").click()
-    heard = page.locator("audio")
+    audio = page.locator("audio")
     until(
         page,
         "document.querySelector('audio')?.duration > 3 && Number.isFinite(document.querySelector('audio').duration)",
     )
-    heard.evaluate("audio => audio.play()")
+    audio.evaluate("audio => audio.play()")
     until(page, "document.querySelector('audio').currentTime > 0.3")
     page.get_by_role("button", name="Submit").click()
     done(page, "Recording")
@@ -163,7 +222,7 @@ def slow(page: Page, bytes_per_second: int) -> None:
 def test_an_upload_goes_on_after_a_reload(console: Console, tmp_path: Path) -> None:
     path = tmp_path / "long way.mp3"
     path.write_bytes(MEETING.read_bytes())
-    console.complaints.allow("423")  # until the server has seen that the first page is gone
+    console.complaints.allow("423")  # until the server has noticed that the first page was closed
     page = console.open()
     page.on("dialog", lambda dialog: dialog.accept())  # "leave the page?"
     slow(page, 150_000)

@@ -55,8 +55,8 @@ def playing_ms(page: Page) -> float:
 
 
 def test_a_click_on_a_word_plays_from_there(console: Console, job: Job) -> None:
-    asked: list[str] = []
-    console.page.on("request", lambda request: asked.append(f"{request.headers.get('range')} {request.url}"))
+    requests: list[str] = []
+    console.page.on("request", lambda request: requests.append(f"{request.headers.get('range')} {request.url}"))
     page = opened(console, job)
     page.evaluate(SPOKEN_ROWS)
     for row, word in ((3, 2), (30, 4)):
@@ -75,19 +75,19 @@ def test_a_click_on_a_word_plays_from_there(console: Console, job: Job) -> None:
     page.wait_for_function("() => document.querySelector('.sentence.spoken .words .spoken')")
     page.keyboard.press("k")
     assert page.evaluate("document.querySelector('audio').paused")
-    audio = [request for request in asked if "/audio" in request]
+    audio = [request for request in requests if "/audio" in request]
     assert audio, "never the whole recording at once"
     assert all(request.startswith("bytes=") for request in audio), "never the whole recording at once"
-    assert any("/peaks" in request for request in asked)
+    assert any("/peaks" in request for request in requests)
 
 
 def test_what_the_worker_heard_is_played_where_it_was_said(console: Console, service: Service, tmp_path: Path) -> None:
     """The whole way: uploaded, transcribed, and a word of the machine's own clicked."""
     job_id = service.upload(spoken_wav(tmp_path))
     service.finished(job_id)
-    said = service.sentences(job_id)
-    number = len(said) - 1
-    words = said[number]["words"]
+    sentences = service.sentences(job_id)
+    number = len(sentences) - 1
+    words = sentences[number]["words"]
     page = console.open(f"#/t/{job_id}")
     expect(page.locator(".drawn")).to_be_visible(timeout=PATIENCE_MS)
     page.evaluate("document.querySelector('audio').addEventListener('seeked', (e) => window.at = e.target.currentTime)")
@@ -122,7 +122,7 @@ def test_what_is_spoken_stays_in_sight_until_somebody_scrolls(page: Page) -> Non
     page.get_by_label("Playback speed").select_option("3")
     page.locator('[data-row="0"] .when').click()
     page.mouse.move(600, 700)
-    page.wait_for_function("() => scrollY > 200")  # by itself
+    page.wait_for_function("() => scrollY > 200")  # automatically
     spoken_row = page.locator(".sentence.spoken")
     expect(spoken_row).to_be_in_viewport()
     page.mouse.wheel(0, 2500)
@@ -181,8 +181,8 @@ def test_copies_and_downloads(new_console: NewConsole, job: Job) -> None:
 
 
 def test_unsure_words_and_channels_have_their_colours(console: Console, service: Service) -> None:
-    said = [sentence("甲乙丙丁", 0, low=2), sentence("一二三四", 1000, channel=1)]
-    page = opened(console, put(service.settings, said, MEETING, name="call.mp3"))
+    sentences = [sentence("甲乙丙丁", 0, low=2), sentence("一二三四", 1000, channel=1)]
+    page = opened(console, put(service.settings, sentences, MEETING, name="call.mp3"))
     expect(page.locator(".words .unsure")).to_have_text(["丙"])
     colours = page.locator(".sentence").evaluate_all("all => all.map((row) => getComputedStyle(row).borderLeftColor)")
     assert len(set(colours)) == 2

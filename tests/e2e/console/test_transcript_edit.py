@@ -120,7 +120,7 @@ def test_without_a_mouse(page: Page, service: Service, job: Job) -> None:
     page.keyboard.press("e")
     page.keyboard.press("End")
     page.keyboard.type("对")
-    page.keyboard.press("Enter")  # saves, and goes on with the next one
+    page.keyboard.press("Enter")  # saves, and continues with the next one
     expect(page.get_by_label("Sentence text")).to_have_value(SPOKEN[4].text)
     expect(row.locator(".words").first).to_have_text(f"{HEARD}对")
     page.keyboard.press("Alt+ArrowUp")

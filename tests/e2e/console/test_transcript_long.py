@@ -23,10 +23,10 @@ MOST_MEBIBYTES = 60
 
 @pytest.fixture(scope="module")
 def job(service: Service) -> Job:
-    said = spoken(SENTENCES, 5)
-    assert sum(len(item.words) for item in said) > 80_000
-    assert said[-1].end_ms > 5 * 3600 * 1000 * 0.99
-    return put(service.settings, said, name="five hours.mp3")
+    sentences = spoken(SENTENCES, 5)
+    assert sum(len(item.words) for item in sentences) > 80_000
+    assert sentences[-1].end_ms > 5 * 3600 * 1000 * 0.99
+    return put(service.settings, sentences, name="five hours.mp3")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_the_ends_and_the_middle_are_a_key_away_and_the_focus_stays(page: Page) 
 
 
 def test_the_page_stands_still_where_it_was_scrolled_to(page: Page) -> None:
-    """Rows above turn out higher than guessed; what somebody reads must not move."""
+    """Rows above are higher than estimated; the text being read must not move."""
     page.evaluate("scrollTo(0, 200000)")
     frames(page)
     row = page.locator("[data-row]").nth(15)

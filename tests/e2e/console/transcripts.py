@@ -22,30 +22,30 @@ MIX = ["GPU", "Paraformer", "API", "Kubernetes", "two", "tokens"]
 PER_PART = 500
 
 
-def sentence(said: Sequence[str], start_ms: int, *, word_ms: int = 220, channel: int = 0, low: int = -1) -> Sentence:
-    """Words, each so long, and a full stop; the word at the place `low` is an unsure one."""
+def sentence(tokens: Sequence[str], start_ms: int, *, word_ms: int = 220, channel: int = 0, low: int = -1) -> Sentence:
+    """Words of equal length and a full stop; the word at index `low` has low confidence."""
     words = tuple(
         Word(text, start_ms + word_ms * n, start_ms + word_ms * (n + 1), 0.31 if n == low else 0.97)
-        for n, text in enumerate(said)
+        for n, text in enumerate(tokens)
     )
     text = ""
-    for item in said:
+    for item in tokens:
         text += (" " if text and item.isascii() and text[-1].isascii() else "") + item
     return Sentence(text + "。", start_ms, words[-1].end_ms, 0.95, words, channel)
 
 
 def spoken(count: int, seed: int, *, channels: int = 1, every_ms: int = 2250) -> list[Sentence]:
-    """Sentences of some ten words, one after the other."""
+    """Consecutive sentences of about ten words."""
     chance = random.Random(seed)
-    found = []
+    sentences = []
     for number in range(count):
         size = chance.randint(5, 15) if number % 40 else 60
-        said = [chance.choice(MIX) if chance.random() < 0.05 else chance.choice(SPOKEN) for _ in range(size)]
+        words = [chance.choice(MIX) if chance.random() < 0.05 else chance.choice(SPOKEN) for _ in range(size)]
         low = chance.randrange(size) if chance.random() < 0.3 else -1
         word_ms = min(220, (every_ms - 100) // size)
-        said_at = sentence(said, 200 + number * every_ms, word_ms=word_ms, channel=number % channels, low=low)
-        found.append(said_at)
-    return found
+        said_at = sentence(words, 200 + number * every_ms, word_ms=word_ms, channel=number % channels, low=low)
+        sentences.append(said_at)
+    return sentences
 
 
 def put(settings: Settings, sentences: list[Sentence], audio: Path | None = None, **more: Any) -> Job:

@@ -20,7 +20,7 @@ _real_gmtime, _real_localtime = time.gmtime, time.localtime
 
 
 class _AnyDatetime(type):
-    """Values that C code made are of the real class, and count as ours."""
+    """Values created by C code have the real class and must pass as instances of this one."""
 
     def __instancecheck__(cls, value: object) -> bool:
         return isinstance(value, _real_datetime)

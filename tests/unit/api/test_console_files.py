@@ -23,15 +23,15 @@ WORDS = re.compile(r"^  '((?:[^'\\]|\\.)+)':\s*'((?:[^'\\]|\\.)*)',$", re.MULTIL
 
 
 def words(language: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for path in sorted((DIRECTORY / "js/lang" / language).glob("*.js")):
         text = path.read_text()
         pairs = WORDS.findall(text)
         assert len(pairs) == text.count("\n  '"), f"{path.name}: one entry per line, in the form that we read"
         for key, value in pairs:
-            assert key not in found, f"{key} stands in two files"
-            found[key] = value
-    return found
+            assert key not in files, f"{key} stands in two files"
+            files[key] = value
+    return files
 
 
 def forms(keys: set[str]) -> set[str]:
@@ -82,7 +82,7 @@ def test_every_error_has_words() -> None:
 
 
 def _family(kind: type[errors.ParaqueueError]) -> set[type[errors.ParaqueueError]]:
-    return {found for child in kind.__subclasses__() for found in {child, *_family(child)}}
+    return {member for child in kind.__subclasses__() for member in {child, *_family(child)}}
 
 
 def test_colours_are_tokens() -> None:
@@ -118,20 +118,20 @@ def test_types_are_checked_against_the_libraries_that_are_served() -> None:
 
 
 def _package() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((DIRECTORY / "package.json").read_text())
-    return found
+    manifest: dict[str, Any] = json.loads((DIRECTORY / "package.json").read_text())
+    return manifest
 
 
 def test_every_import_leads_to_a_file() -> None:
     for path in OURS:
-        for found in re.findall(r"(?:from|^import) '([^']+)'", path.read_text(), re.MULTILINE):
-            assert found.startswith("."), f"{path.name}: a browser knows no package {found!r}"
-            assert (path.parent / found).resolve().is_file(), f"{path.name} imports {found}"
+        for imported in re.findall(r"(?:from|^import) '([^']+)'", path.read_text(), re.MULTILINE):
+            assert imported.startswith("."), f"{path.name}: a browser knows no package {imported!r}"
+            assert (path.parent / imported).resolve().is_file(), f"{path.name} imports {imported}"
 
 
 def test_modules_import_one_another_in_no_circle() -> None:
     imports = {
-        path: [(path.parent / found).resolve() for found in re.findall(r"from '(\.[^']+)'", path.read_text())]
+        path: [(path.parent / imported).resolve() for imported in re.findall(r"from '(\.[^']+)'", path.read_text())]
         for path in OURS
     }
     TopologicalSorter(imports).prepare()  # raises CycleError

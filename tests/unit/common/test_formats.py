@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.transcript.formats import MEDIA_TYPES, Format, render, sentence_object
+from common.transcript.formats import MEDIA_TYPES, TEXT_FORMATS, Format, encoded, render, sentence_object
 from common.transcript.values import Sentence, Transcript, Word, joined_text
 
 HEAD = Transcript("tr_1", "demo-zh", "r1", "fp32", 20_000, 1000, channels=1, no_speech=False)
@@ -87,6 +87,12 @@ def test_an_edited_sentence_keeps_its_times_and_its_new_text() -> None:
     assert rendered(Format.SRT, edited) == "1\n00:00:00,000 --> 00:00:01,000\n您好，全世界！\n\n"
 
 
+def test_docx_is_the_only_form_that_is_not_text() -> None:
+    assert set(Format) - set(TEXT_FORMATS) == {Format.DOCX}
+    with pytest.raises(ValueError, match="not text"):
+        rendered(Format.DOCX, CHINESE)
+
+
 def test_every_form_has_a_media_type() -> None:
     assert set(MEDIA_TYPES) == set(Format)
 
@@ -140,6 +146,6 @@ def test_rendering_is_lazy(form: Format) -> None:
             read.append(number)
             yield CHINESE
 
-    pieces = render(form, HEAD, source())  # type: ignore[arg-type]
+    pieces = encoded(form, HEAD, source())  # type: ignore[arg-type]
     next(pieces), next(pieces)
     assert len(read) < 8

@@ -11,12 +11,12 @@ from common.transcript.realign import realigned
 from common.transcript.values import Word
 
 
-def heard(*said: str) -> list[Word]:
-    return [Word(text, 1000 + 100 * place, 1080 + 100 * place, 0.5) for place, text in enumerate(said)]
+def recognised_words(*texts: str) -> list[Word]:
+    return [Word(text, 1000 + 100 * place, 1080 + 100 * place, 0.5) for place, text in enumerate(texts)]
 
 
-def shown(text: str, *said: str) -> list[tuple[str, int, int]]:
-    return [(word.text, word.start_ms, word.end_ms) for word in realigned(text, heard(*said))]
+def shown(text: str, *texts: str) -> list[tuple[str, int, int]]:
+    return [(word.text, word.start_ms, word.end_ms) for word in realigned(text, recognised_words(*texts))]
 
 
 def test_a_replaced_word_takes_the_place_of_the_old_one() -> None:
@@ -47,12 +47,12 @@ def test_case_and_punctuation_move_nothing() -> None:
 
 
 def test_without_words_there_are_no_times() -> None:
-    assert realigned("甲", []) == realigned("……", heard("甲")) == ()
+    assert realigned("甲", []) == realigned("……", recognised_words("甲")) == ()
 
 
 @given(st.text("甲乙丙丁 ab,。"), st.lists(st.sampled_from("甲乙丙丁ab"), max_size=8))
-def test_times_go_forward_and_words_stand_in_the_text(text: str, said: list[str]) -> None:
-    words = realigned(text, heard(*said))
+def test_times_go_forward_and_words_stand_in_the_text(text: str, texts: list[str]) -> None:
+    words = realigned(text, recognised_words(*texts))
     reached = 0
     for word in words:
         reached = text.index(word.text, reached) + len(word.text)
@@ -62,10 +62,10 @@ def test_times_go_forward_and_words_stand_in_the_text(text: str, said: list[str]
 
 def test_few_words_said_very_often_cost_no_square() -> None:
     """Of 150 equal words and a correction of 5,000, the alignment that looks at all pairs takes seconds."""
-    heard = [Word("好", number * 100, number * 100 + 100, 0.5) for number in range(150)]
-    found = realigned("好" * 5000, heard)
-    assert len(found) == 5000
-    assert [word.confidence for word in found[:150]] == [0.5] * 150
-    assert all(one.end_ms <= other.start_ms for one, other in pairwise(found))
-    begun = realigned("不" + "好" * 4000 + "吗", heard)
+    recognised = [Word("好", number * 100, number * 100 + 100, 0.5) for number in range(150)]
+    aligned = realigned("好" * 5000, recognised)
+    assert len(aligned) == 5000
+    assert [word.confidence for word in aligned[:150]] == [0.5] * 150
+    assert all(one.end_ms <= other.start_ms for one, other in pairwise(aligned))
+    begun = realigned("不" + "好" * 4000 + "吗", recognised)
     assert (len(begun), begun[0].start_ms, begun[-1].end_ms) == (4002, 0, 15_000)

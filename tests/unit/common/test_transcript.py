@@ -39,6 +39,7 @@ def test_joined() -> None:
         joined_text(sentences("你好。", "Hello there.", "How are you?", "很好。"))
         == "你好。Hello there. How are you?很好。"
     )
+    assert joined_text(sentences("Hello.", "", "World.")) == "Hello. World."
     assert joined_text([]) == ""
 
 

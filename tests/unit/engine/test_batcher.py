@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from common.errors import OutOfMemory, Unavailable
+from tests.waiting import until, until_blocked_in
 from worker.engine.batching.batcher import Batcher, BatcherOptions
 
 
@@ -25,7 +25,7 @@ class Device:
         self.limit = float("inf")
 
     def __call__(self, items: list[float]) -> list[float]:
-        self.free.wait(10)
+        self.free.wait(120)
         if max(items) * len(items) > self.limit:
             raise MemoryError
         self.batches.append(items)
@@ -54,11 +54,10 @@ def make(device: Device) -> Iterator[Callable[..., Batcher[float, float]]]:
 
 
 def hold(batcher: Batcher[float, float], device: Device) -> Future[float]:
-    """Keep the device busy with a first segment, so that what follows queues up."""
+    """Keep the device busy with a first segment, so that later ones queue up."""
     device.free.clear()
     first = batcher.submit("first", 0.5, 0.5)
-    while batcher.stats().queued_segments:
-        time.sleep(0.001)
+    until(lambda: not batcher.stats().queued_segments)
     return first
 
 
@@ -122,7 +121,7 @@ def test_a_full_queue_blocks_its_own_job_only(make: Callable[..., Any], device: 
     batcher.submit("a", 6.0, 6.0)
     with ThreadPoolExecutor(1) as threads:
         blocked = threads.submit(batcher.submit, "a", 6.0, 6.0)
-        time.sleep(0.05)
+        until_blocked_in(Batcher.submit)
         assert not blocked.done()
         batcher.submit("b", 6.0, 6.0)
         device.free.set()
@@ -135,7 +134,7 @@ def test_all_jobs_together_have_a_bound(make: Callable[..., Any], device: Device
     futures = [batcher.submit(job, 6.0, 6.0) for job in range(4)]
     with ThreadPoolExecutor(2) as threads:
         blocked = threads.submit(batcher.submit, 0, 7.0, 7.0)
-        time.sleep(0.05)
+        until_blocked_in(Batcher.submit)
         assert not blocked.done()
         # A job with nothing queued is not kept waiting by the others.
         futures.append(threads.submit(batcher.submit, "new", 8.0, 8.0).result(10))
@@ -152,7 +151,7 @@ def test_withdraw_forgets_one_job(make: Callable[..., Any], device: Device) -> N
     stays = batcher.submit("b", 6.0, 6.0)
     with ThreadPoolExecutor(1) as threads:
         blocked = threads.submit(batcher.submit, "a", 6.0, 6.0)
-        time.sleep(0.05)
+        until_blocked_in(Batcher.submit)
         assert batcher.withdraw("a") == 1
         with pytest.raises(CancelledError):
             blocked.result(10)
@@ -201,10 +200,10 @@ def test_an_error_stays_with_its_segment(make: Callable[..., Any], device: Devic
 def test_device_calls_go_first_and_together(make: Callable[..., Any], device: Device) -> None:
     batcher = make(budget=1.0)
     hold(batcher, device)
-    asked: list[list[int]] = []
+    batches: list[list[int]] = []
 
     def add_one(numbers: list[int]) -> list[int]:
-        asked.append(sorted(numbers))
+        batches.append(sorted(numbers))
         if 13 in numbers:
             raise ValueError("unlucky")
         return [number + 1 for number in numbers]
@@ -212,12 +211,12 @@ def test_device_calls_go_first_and_together(make: Callable[..., Any], device: De
     segment = batcher.submit("job", 1.0, 1.0)
     with ThreadPoolExecutor(3) as threads:
         answers = [threads.submit(batcher.call, add_one, number) for number in (1, 2, 13)]
-        time.sleep(0.1)
+        until_blocked_in(Batcher.call, threads=3)
         device.free.set()
         assert [answers[0].result(10), answers[1].result(10)] == [2, 3]
         with pytest.raises(ValueError, match="unlucky"):
             answers[2].result(10)
-    assert asked[0] == [1, 2, 13]  # all at once, then each alone because one failed
+    assert batches[0] == [1, 2, 13]  # all at once, then each alone because one failed
     assert segment.result(10) == 2.0
 
 
@@ -227,7 +226,7 @@ def test_closing_leaves_nobody_waiting(make: Callable[..., Any], device: Device)
     waiting = batcher.submit("job", 1.0, 1.0)
     with ThreadPoolExecutor(1) as threads:
         closing = threads.submit(batcher.close)
-        time.sleep(0.05)
+        until_blocked_in(Batcher.close)
         device.free.set()
         closing.result(10)
     with pytest.raises(Unavailable):
@@ -239,7 +238,7 @@ def test_closing_leaves_nobody_waiting(make: Callable[..., Any], device: Device)
 def test_a_free_device_waits_a_moment_for_a_batch_to_fill(make: Callable[..., Any], device: Device) -> None:
     batcher = make(budget=30.0, max_queue_delay_seconds=2.0)
     futures = [batcher.submit("one", float(length), float(length)) for length in (5, 6)]
-    time.sleep(0.05)
+    until_blocked_in(Batcher._wait_to_fill)
     futures += [batcher.submit("two", float(length), float(length)) for length in (4, 7)]
     assert [future.result(20) for future in futures] == [10.0, 12.0, 8.0, 14.0]
     assert [sorted(batch) for batch in device.batches] == [[4.0, 5.0, 6.0, 7.0]]

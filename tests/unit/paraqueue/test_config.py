@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paraqueue.config import DEFAULT_URL, load_config, read_file, write_file
+from paraqueue.config import DEFAULT_URL, change_file, load_config, read_file, read_profiles, write_file
 from paraqueue.errors import ConfigurationError
 
 
@@ -26,8 +26,8 @@ def test_arguments_then_environment_then_file_then_default(file: Path, monkeypat
     monkeypatch.setenv("PARAQUEUE_URL", "https://environment.example")
     monkeypatch.setenv("PARAQUEUE_API_KEY", "pq_live_environment")
     assert (load_config().url, load_config().api_key) == ("https://environment.example", "pq_live_environment")
-    told = load_config(url="http://argument.example", api_key="pq_live_argument")
-    assert (told.url, told.api_key) == ("http://argument.example", "pq_live_argument")
+    config = load_config(url="http://argument.example", api_key="pq_live_argument")
+    assert (config.url, config.api_key) == ("http://argument.example", "pq_live_argument")
 
 
 def test_only_its_owner_reads_the_file(file: Path) -> None:
@@ -49,3 +49,28 @@ def test_what_is_wrong_is_said(file: Path) -> None:
     file.write_text("url = nonsense")
     with pytest.raises(ConfigurationError, match="is not TOML"):
         load_config()
+
+
+def test_profiles_are_services_with_names(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    change_file(file, "url", "https://file.example")
+    change_file(file, "url", "https://test.example", "test")
+    change_file(file, "api_key", "pq_live_test", "test")
+    change_file(file, "url", "https://other.example", "other-1")
+    assert read_profiles(file)["test"] == {"url": "https://test.example", "api_key": "pq_live_test"}
+    assert (load_config().url, load_config().profile) == ("https://file.example", None)
+    monkeypatch.setenv("PARAQUEUE_PROFILE", "other-1")
+    assert (load_config().url, load_config().api_key) == ("https://other.example", None)
+    monkeypatch.setenv("PARAQUEUE_URL", "https://environment.example")
+    assert load_config().url == "https://environment.example"
+    chosen = load_config(profile="test")
+    assert (chosen.url, chosen.api_key) == ("https://test.example", "pq_live_test"), "an argument comes first"
+
+
+def test_wrong_profiles_are_refused(file: Path) -> None:
+    change_file(file, "url", "https://test.example", "test")
+    with pytest.raises(ConfigurationError, match=r"no profile 'tset' in .*; profiles: test"):
+        load_config(profile="tset")
+    with pytest.raises(ConfigurationError, match="letters, digits"):
+        change_file(file, "url", "https://x.example", "a]b")
+    with pytest.raises(ConfigurationError, match="unknown setting"):
+        change_file(file, "colour", "blue")

@@ -8,9 +8,21 @@ import httpx
 import pytest
 
 from paraqueue.errors import ApiError, AuthenticationFailed, ConnectionFailed, NotFound
-from paraqueue.exchange import LONGEST_PAUSE_SECONDS, TRIES, Effect, Operation, Pause, Send, idempotent, request
+from paraqueue.exchange import (
+    LONGEST_PAUSE_SECONDS,
+    MAX_RETRIES,
+    Effect,
+    Operation,
+    Pause,
+    Send,
+    Tries,
+    idempotent,
+    reach,
+    request,
+)
 
 GET = Send("GET", "/x")
+TRIES = 1 + MAX_RETRIES
 PROBLEM = {"code": "unavailable", "detail": "the database is away", "retryable": True, "request_id": "r1"}
 
 
@@ -18,15 +30,20 @@ def answer(status: int, json: Any = None, **headers: str) -> httpx.Response:
     return httpx.Response(status, json=json, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def drive(operation: Operation[Any], *results: httpx.Response | Exception) -> tuple[Any, list[Effect]]:
+def drive(
+    operation: Operation[Any], *results: httpx.Response | Exception, tries: int = TRIES
+) -> tuple[Any, list[Effect]]:
     """Give the results of one request after the other; what the operation returned, and all it asked for."""
     waiting = list(results)
-    asked: list[Effect] = []
+    effects: list[Effect] = []
     effect = next(operation)
     while True:
-        asked.append(effect)
+        if not isinstance(effect, Tries):
+            effects.append(effect)
         try:
-            if isinstance(effect, Pause):
+            if isinstance(effect, Tries):
+                effect = operation.send(tries)
+            elif isinstance(effect, Pause):
                 effect = operation.send(None)
             elif isinstance(result := waiting.pop(0), Exception):
                 effect = operation.throw(result)
@@ -34,24 +51,24 @@ def drive(operation: Operation[Any], *results: httpx.Response | Exception) -> tu
                 effect = operation.send(result)
         except StopIteration as stop:
             assert not waiting, "it did not send all that was expected"
-            return stop.value, asked
+            return stop.value, effects
 
 
-def pauses(asked: list[Effect]) -> list[float]:
-    return [effect.seconds for effect in asked if isinstance(effect, Pause)]
+def pauses(effects: list[Effect]) -> list[float]:
+    return [effect.seconds for effect in effects if isinstance(effect, Pause)]
 
 
 def test_success_is_sent_once() -> None:
-    response, asked = drive(request(GET), answer(200))
+    response, effects = drive(request(GET), answer(200))
     assert response.status_code == 200
-    assert asked == [GET]
+    assert effects == [GET]
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 def test_what_passes_is_tried_again(status: int) -> None:
-    response, asked = drive(request(GET), answer(status, PROBLEM), answer(200))
+    response, effects = drive(request(GET), answer(status, PROBLEM), answer(200))
     assert response.status_code == 200
-    assert len(pauses(asked)) == 1
+    assert len(pauses(effects)) == 1
 
 
 @pytest.mark.parametrize(
@@ -86,11 +103,11 @@ def test_pauses_grow_and_differ() -> None:
 
 
 def test_retry_after_is_kept() -> None:
-    _, asked = drive(request(GET), answer(429, PROBLEM, Retry_After="7"), answer(200))
-    assert pauses(asked) == [7.0]
+    _, effects = drive(request(GET), answer(429, PROBLEM, Retry_After="7"), answer(200))
+    assert pauses(effects) == [7.0]
     dated = {"Date": "Sun, 22 Nov 2026 20:00:00 GMT", "Retry-After": "Sun, 22 Nov 2026 20:00:09 GMT"}
-    _, asked = drive(request(GET), httpx.Response(503, headers=dated), answer(200))
-    assert pauses(asked) == [9.0]
+    _, effects = drive(request(GET), httpx.Response(503, headers=dated), answer(200))
+    assert pauses(effects) == [9.0]
 
 
 def test_a_limit_for_hours_is_told_and_not_waited_for() -> None:
@@ -99,8 +116,8 @@ def test_a_limit_for_hours_is_told_and_not_waited_for() -> None:
 
 
 def test_an_unsafe_request_is_sent_again_only_if_it_never_arrived() -> None:
-    _, asked = drive(request(GET, safe=False), httpx.ConnectError("refused"), answer(200))
-    assert len(asked) == 3
+    _, effects = drive(request(GET, safe=False), httpx.ConnectError("refused"), answer(200))
+    assert len(effects) == 3
     with pytest.raises(ConnectionFailed):
         drive(request(GET, safe=False), httpx.ReadTimeout("no answer"))
     with pytest.raises(ApiError):
@@ -108,11 +125,25 @@ def test_an_unsafe_request_is_sent_again_only_if_it_never_arrived() -> None:
 
 
 def test_an_idempotent_request_keeps_its_key() -> None:
-    busy = answer(409, {"code": "idempotency_in_progress", "detail": "the first one is still running"})
-    _, asked = drive(idempotent(Send("POST", "/x", json={})), httpx.ReadTimeout("no answer"), busy, answer(202))
-    keys = [effect.headers["Idempotency-Key"] for effect in asked if isinstance(effect, Send)]
+    busy = answer(409, {"code": "idempotency_key_in_use", "detail": "the first one is still running"})
+    _, effects = drive(idempotent(Send("POST", "/x", json={})), httpx.ReadTimeout("no answer"), busy, answer(202))
+    keys = [effect.headers["Idempotency-Key"] for effect in effects if isinstance(effect, Send)]
     assert len(keys) == 3
     assert len(set(keys)) == 1
     _, other = drive(idempotent(Send("POST", "/x", json={})), answer(202))
     assert isinstance(other[0], Send)
     assert other[0].headers["Idempotency-Key"] != keys[0]
+
+
+def test_the_client_says_how_often_to_try() -> None:
+    with pytest.raises(ConnectionFailed, match="refused"):
+        drive(request(GET), httpx.ConnectError("refused"), tries=1)
+    _, effects = drive(request(GET), *[answer(503, PROBLEM)] * 8, answer(200), tries=9)
+    assert len(pauses(effects)) == 8
+
+
+def test_reaching_a_service_is_tried_once_and_any_answer_will_do() -> None:
+    with pytest.raises(ConnectionFailed, match="refused"):
+        drive(reach(), httpx.ConnectError("refused"))
+    for status in (200, 404, 503):
+        assert drive(reach(), answer(status)) == (None, [Send("GET", "/health/live", timeout=10.0)])

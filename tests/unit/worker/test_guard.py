@@ -7,8 +7,10 @@ import ipaddress
 import httpcore
 import pytest
 
+from common.addresses import is_public
 from common.errors import SourceNotAllowed, SourceUnreachable
-from worker.net.ssrf import GuardedBackend, checked_addresses, is_public
+from common.links import checked_addresses
+from worker.net.ssrf import GuardedBackend
 
 PRIVATE = {
     "unspecified": "0.0.0.0",
@@ -103,8 +105,8 @@ def test_private_addresses_are_refused(address: str) -> None:
 def test_public_addresses_are_fine(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
     # The resolver may write the same address in another way.
-    found = [ipaddress.ip_address(item) for item in checked_addresses(address, 443, ())]
-    assert found == [ipaddress.ip_address(address)]
+    addresses = [ipaddress.ip_address(item) for item in checked_addresses(address, 443, ())]
+    assert addresses == [ipaddress.ip_address(address)]
 
 
 @pytest.mark.parametrize("host", DISGUISED)

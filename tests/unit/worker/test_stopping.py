@@ -1,4 +1,4 @@
-"""How a job is told to stop."""
+"""Stop requests for jobs."""
 
 from __future__ import annotations
 

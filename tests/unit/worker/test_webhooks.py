@@ -1,4 +1,4 @@
-"""The plan of tries, what an answer asks for, and how a message is written and signed."""
+"""The retry schedule, Retry-After, and the form and signature of messages."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_the_plan_of_the_default_settings() -> None:
     whole=st.floats(0.01, 1e7),
     failures=st.integers(1, 60),
     jitter=st.floats(0, 1),
-    asked=st.none() | st.floats(0, 1e12),
+    retry_after_seconds=st.none() | st.floats(0, 1e12),
 )
 def test_every_plan_ends_and_every_pause_is_bounded(
-    base: float, whole: float, failures: int, jitter: float, asked: float | None
+    base: float, whole: float, failures: int, jitter: float, retry_after_seconds: float | None
 ) -> None:
     plan = RetrySchedule(base, whole)
     pauses = plan.pauses()
     assert sum(pauses) <= whole
     assert pauses == sorted(pauses)
-    pause = plan.pause(EventType.COMPLETED, failures, retry_after=asked, jitter=jitter)
+    pause = plan.pause(EventType.COMPLETED, failures, retry_after=retry_after_seconds, jitter=jitter)
     assert (pause is None) == (failures > len(pauses))
     if pause is not None:
         assert 0.75 * pauses[failures - 1] <= pause <= 1.25 * plan.longest_seconds

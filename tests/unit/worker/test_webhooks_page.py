@@ -26,12 +26,12 @@ def seconds(duration: str) -> int:
 
 
 def test_the_table_of_tries_is_the_plan() -> None:
-    told: list[float] = []
+    pauses: list[float] = []
     for first, last, duration in re.findall(r"^\| (\d+)(?: to (\d+))? \| ([\d hmins]+?)(?: each)? \|$", PAGE, re.M):
-        told += [seconds(duration)] * (int(last or first) - int(first) + 1)
+        pauses += [seconds(duration)] * (int(last or first) - int(first) + 1)
     settings = Settings()
     plan = RetrySchedule(settings.webhook_retry_base_seconds, settings.webhook_retry_hours * 3600)
-    assert told == [0, *plan.pauses()]
+    assert pauses == [0, *plan.pauses()]
     assert f"up to {plan.longest_seconds / 3600:.0f} h" in PAGE
     assert f"attempted only {plan.PROGRESS_TRIES} times" in re.sub(r"\s+", " ", PAGE)
     assert f"within {settings.webhook_timeout_seconds:.0f} seconds" in PAGE

@@ -136,12 +136,16 @@ class Batcher(Generic[Item, Result]):
         Pending arguments for the same `function` are passed to it together. Raises Unavailable, OutOfMemory,
         DeviceLost (the watchdog limits the wait), or what `function` raised for this argument.
         """
+        return self.begin(function, argument).result()
+
+    def begin(self, function: Callable[[list[Argument]], Sequence[Value]], argument: Argument) -> Future[Value]:
+        """Like `call`, without waiting for the value; callers limit what they have pending. Raises Unavailable."""
         future: Future[Value] = Future()
         with self._changed:
             self._check_open()
             self._calls.setdefault(function, []).append((argument, future))
             self._changed.notify_all()
-        return future.result()
+        return future
 
     def withdraw(self, key: Hashable) -> int:
         """Drop the queued segments of a job and wake its blocked submitter; return how many were dropped.

@@ -78,11 +78,11 @@ def fit(trials: list[Trial]) -> MemoryModel:
     weights = 1 / np.maximum(peaks, 1.0)  # relative errors: small batches must not be dominated by large ones
     kept = [0, 1, 2][-len(trials) :]  # too few trials for three coefficients: rather overestimate long segments
     while kept:
-        found = np.linalg.lstsq(rows[:, kept] * weights[:, None], peaks * weights, rcond=None)[0]
-        if (found >= 0).all():
+        solution = np.linalg.lstsq(rows[:, kept] * weights[:, None], peaks * weights, rcond=None)[0]
+        if (solution >= 0).all():
             break
-        kept.pop(int(found.argmin()))
-    values = dict(zip(kept, found, strict=True)) if kept else {}
+        kept.pop(int(solution.argmin()))
+    values = dict(zip(kept, solution, strict=True)) if kept else {}
     return MemoryModel(*(float(values.get(part, 0.0)) for part in range(3)))
 
 

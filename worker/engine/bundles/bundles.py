@@ -1,6 +1,7 @@
-"""Model bundles: matching models for recognition, VAD and punctuation, and where they are stored.
+"""Model bundles: matching models for recognition, VAD, punctuation and speakers, and where they are stored.
 
-A bundle on disk is a directory with the folders `asr`, `vad` and `punc`, each in the layout that FunASR's hubs use.
+A bundle on disk is a directory with the folders `asr`, `vad`, `punc` and, if it can tell speakers apart, `spk`, each in
+the layout that FunASR's hubs use.
 Each bundle has a definition, a TOML file (`worker.engine.bundles.definitions`). Nothing here accesses the network.
 """
 
@@ -9,20 +10,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.errors import ModelUnavailable
 from common.model_cards import ModelCard
-from worker.engine.bundles.definitions import PARTS, SHIPPED, BundleSpec, FileSpec, bundle_spec, known_bundles
+from worker.engine.bundles.definitions import (
+    ALL_PARTS,
+    PARTS,
+    SHIPPED,
+    SPEAKERS,
+    BundleSpec,
+    FileSpec,
+    bundle_spec,
+    known_bundles,
+)
 
 REQUIRED_FILES = {
     "asr": ("config.yaml", "model.pt", "am.mvn", "tokens.json"),
     "vad": ("config.yaml", "model.pt", "am.mvn"),
     "punc": ("config.yaml", "model.pt", "tokens.json"),
+    "spk": ("config.yaml", "model.pt"),
 }
 """What each folder must hold, whatever the model; a definition may name more. A `configuration.json` is read if it is
 there."""
+
+RENAMED = (SPEAKERS,)
+"""Parts whose hubs give the checkpoint another name than `model.pt`: a definition lists all of their files, and their
+`configuration.json` says which is which."""
 
 WORDS_FILE = "jieba_usr_dict"
 """The dictionary of a punctuation model that counts words."""
@@ -34,7 +49,10 @@ MANIFEST = ".files.json"
 
 @dataclass(frozen=True)
 class BundlePaths:
-    """A complete bundle on disk. `revision` goes into transcripts and resume states."""
+    """A complete bundle on disk; `spk` is None if it has no speaker model.
+
+    `revision` goes into transcripts and resume states; `card.speakers` follows from `spk`.
+    """
 
     name: str
     asr: Path
@@ -42,6 +60,7 @@ class BundlePaths:
     punc: Path
     revision: str
     card: ModelCard = field(default_factory=ModelCard)
+    spk: Path | None = None
 
 
 def locate(spec: BundleSpec, models_dir: Path | str) -> BundlePaths:
@@ -56,16 +75,23 @@ def locate(spec: BundleSpec, models_dir: Path | str) -> BundlePaths:
 
 
 def from_directory(directory: Path | str, name: str | None = None, spec: BundleSpec | None = None) -> BundlePaths:
-    """A bundle in a directory with the folders asr, vad and punc; `name` defaults to the directory's name."""
+    """A bundle in a directory with the folders asr, vad, punc and perhaps spk; `name` defaults to the directory's."""
     directory = Path(directory)
     name = name or directory.resolve().name
     spec = spec or known_bundles(None).get(name)
-    problems = [problem for part in PARTS for problem in file_problems(directory, part, spec)]
+    parts = parts_in(directory)
+    problems = [problem for part in parts for problem in file_problems(directory, part, spec)]
     if problems:
         raise ModelUnavailable(f"The model bundle {name} is incomplete in {directory}: {'; '.join(problems)}.")
     folders = {part: directory / part for part in PARTS}
-    card = spec.card if spec else ModelCard()
-    return BundlePaths(name, **folders, revision=_revision(directory), card=card)
+    speakers = directory / SPEAKERS if SPEAKERS in parts else None
+    card = replace(spec.card if spec else ModelCard(), speakers=speakers is not None)
+    return BundlePaths(name, **folders, revision=_revision(directory, parts), card=card, spk=speakers)
+
+
+def parts_in(directory: Path) -> tuple[str, ...]:
+    """The parts that must be complete in a directory: all but the speaker model, and that one if its folder exists."""
+    return ALL_PARTS if (directory / SPEAKERS).is_dir() else PARTS
 
 
 def file_problems(directory: Path, part: str, spec: BundleSpec | None) -> list[str]:
@@ -74,10 +100,12 @@ def file_problems(directory: Path, part: str, spec: BundleSpec | None) -> list[s
     Sizes are compared with those that the download recorded or, for files installed by hand, with the definition.
     """
     folder = directory / part
-    wanted = dict.fromkeys(REQUIRED_FILES[part], FileSpec())
-    wanted |= spec.files(part) if spec else {}
-    wanted |= downloaded_files(folder)
     paths = part_files(folder)
+    named = {path.name: name for name, path in paths.items()}
+    wanted = dict.fromkeys(REQUIRED_FILES[part], FileSpec())
+    # Under their usual names, also where `configuration.json` has others.
+    for specs in (spec.files(part) if spec else {}, downloaded_files(folder)):
+        wanted |= {named.get(name, name): known for name, known in specs.items()}
     problems = []
     for name, expected in wanted.items():
         path = paths.get(name, folder / name)
@@ -105,8 +133,8 @@ def downloaded_files(folder: Path) -> dict[str, FileSpec]:
 def by_hand(spec: BundleSpec, directory: Path) -> str:
     """Instructions for installing the files of a bundle without a network, in a sentence or two."""
     wanted = []
-    for part in PARTS:
-        files = dict.fromkeys(REQUIRED_FILES[part]) | dict.fromkeys(spec.files(part))
+    for part in (*PARTS, SPEAKERS) if SPEAKERS in spec.sources else PARTS:
+        files = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part]) | dict.fromkeys(spec.files(part))
         origin = spec.sources.get(part, ())[:1]
         place = f" (from {origin[0].repository}, {origin[0].revision})" if origin else ""
         wanted.append(f"{directory / part}: {', '.join(files)}{place}")
@@ -132,19 +160,19 @@ def part_files(folder: Path) -> dict[str, Path]:
     return files | {usual: folder / name for usual, name in named.items() if name}
 
 
-def _revision(directory: Path) -> str:
+def _revision(directory: Path, parts: tuple[str, ...]) -> str:
     """The pinned revision of downloaded files, or a short content hash of files installed by hand."""
-    stamps = [directory / part / REVISION_STAMP for part in PARTS]
+    stamps = [directory / part / REVISION_STAMP for part in parts]
     if all(stamp.is_file() for stamp in stamps):
         pinned = {stamp.read_text(encoding="utf-8").strip() for stamp in stamps}
         return "+".join(sorted(pinned))
-    return _content_hash(directory)
+    return _content_hash(directory, parts)
 
 
-def _content_hash(directory: Path) -> str:
+def _content_hash(directory: Path, parts: tuple[str, ...]) -> str:
     """12 hexadecimal digits of a hash over the names and contents of all model files."""
     digest = hashlib.blake2b(digest_size=6)
-    for part in PARTS:
+    for part in parts:
         paths = part_files(directory / part) | {WORDS_FILE: directory / part / WORDS_FILE}
         extra = [WORDS_FILE] if paths[WORDS_FILE].is_file() else []
         for name in [*REQUIRED_FILES[part], *extra]:
@@ -161,10 +189,13 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 __all__ = [
+    "ALL_PARTS",
     "MANIFEST",
     "PARTS",
+    "RENAMED",
     "REQUIRED_FILES",
     "REVISION_STAMP",
+    "SPEAKERS",
     "WORDS_FILE",
     "BundlePaths",
     "BundleSpec",
@@ -175,4 +206,5 @@ __all__ = [
     "from_directory",
     "locate",
     "part_files",
+    "parts_in",
 ]

@@ -26,6 +26,10 @@ from common.errors import ConfigurationError, ModelUnavailable
 from common.model_cards import ModelCard
 
 PARTS = ("asr", "vad", "punc")
+"""The parts that every bundle has."""
+SPEAKERS = "spk"
+"""The part that tells speakers apart; a bundle may lack it."""
+ALL_PARTS = (*PARTS, SPEAKERS)
 HUBS = {"modelscope": "ModelScope", "huggingface": "Hugging Face"}
 
 SHIPPED = Path(__file__).resolve().parents[3] / "models"
@@ -69,13 +73,13 @@ class BundleSpec:
     def files(self, part: str) -> dict[str, FileSpec]:
         """The files that every source of a part has, with sizes and hashes only where all sources agree."""
         sources = self.sources.get(part, ())
-        found: dict[str, FileSpec] = {}
+        specs: dict[str, FileSpec] = {}
         for name in sources[0].files if sources else ():
             if any(name not in source.files for source in sources):
                 continue
-            said = {source.files[name] for source in sources}
-            found[name] = said.pop() if len(said) == 1 else FileSpec()
-        return found
+            candidates = {source.files[name] for source in sources}
+            specs[name] = candidates.pop() if len(candidates) == 1 else FileSpec()
+        return specs
 
 
 def bundle_spec(name: str, models_dir: Path | str | None = None) -> BundleSpec:
@@ -108,7 +112,7 @@ def _read(path: Path) -> BundleSpec:
 
 
 def _parse(table: dict[str, Any]) -> BundleSpec:
-    unknown = table.keys() - {"name", "languages", *_CARD, *PARTS}
+    unknown = table.keys() - {"name", "languages", *_CARD, *ALL_PARTS}
     if unknown:
         raise ValueError(f"{sorted(unknown)[0]!r} is not known")
     if not _NAME.fullmatch(table["name"]):
@@ -118,7 +122,7 @@ def _parse(table: dict[str, Any]) -> BundleSpec:
             raise ValueError(f"{name} must be of type {kind.__name__}")
     languages = tuple(str(language).lower() for language in table.get("languages", []))
     card = ModelCard(languages=languages, **{name: table[name] for name in _CARD if name in table})
-    sources = {part: tuple(_source(entry) for entry in table[part]) for part in PARTS if part in table}
+    sources = {part: tuple(_source(entry) for entry in table[part]) for part in ALL_PARTS if part in table}
     return BundleSpec(table["name"], card, sources)
 
 
@@ -127,15 +131,15 @@ def _source(entry: dict[str, Any]) -> Source:
         raise ValueError(f"the hub {entry['hub']!r} is not one of {', '.join(HUBS)}")
     if entry["hub"] == "huggingface" and not _COMMIT.fullmatch(entry["revision"]):
         raise ValueError(f"{entry['repository']}: a revision on Hugging Face must be a commit of 40 digits")
-    files = {name: _file(name, said) for name, said in entry["files"].items()}
+    files = {name: _file(name, described) for name, described in entry["files"].items()}
     return Source(entry["hub"], str(entry["repository"]), str(entry["revision"]), files)
 
 
-def _file(name: str, said: dict[str, Any]) -> FileSpec:
+def _file(name: str, described: dict[str, Any]) -> FileSpec:
     place = PurePosixPath(name)
     if len(place.parts) != 1 or name.startswith("."):
         raise ValueError(f"{name!r} is not the name of a file")
-    size, sha256 = said.get("size"), said.get("sha256")
+    size, sha256 = described.get("size"), described.get("sha256")
     if size is not None and (not isinstance(size, int) or size < 0):
         raise ValueError(f"{name}: the size {size!r} is not a number of bytes")
     if sha256 is not None and not _SHA256.fullmatch(str(sha256)):

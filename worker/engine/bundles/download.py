@@ -21,6 +21,7 @@ import httpx
 from common.errors import ConfigurationError, ModelUnavailable
 from worker.engine.bundles.bundles import (
     MANIFEST,
+    RENAMED,
     REQUIRED_FILES,
     REVISION_STAMP,
     BundlePaths,
@@ -29,7 +30,7 @@ from worker.engine.bundles.bundles import (
     file_problems,
     from_directory,
 )
-from worker.engine.bundles.definitions import HUBS, PARTS, BundleSpec, FileSpec, Source
+from worker.engine.bundles.definitions import ALL_PARTS, HUBS, PARTS, SPEAKERS, BundleSpec, FileSpec, Source
 from worker.engine.bundles.files import fetch_file, write_whole
 from worker.engine.bundles.hubs import HubAccess, Listing, Published, SourceFailed, headers, list_files
 
@@ -105,7 +106,8 @@ class _Download:
 
     def run(self) -> None:
         """Download the missing parts; all listings come first, so that a lack of disk space is reported early."""
-        wanting = [part for part in PARTS if file_problems(self._directory, part, self._spec)]
+        parts = ALL_PARTS if self._sources[SPEAKERS] or (self._directory / SPEAKERS).is_dir() else PARTS
+        wanting = [part for part in parts if file_problems(self._directory, part, self._spec)]
         plans = [self._planned(part, self._sources[part]) for part in wanting]
         self._check_room(plans)
         for plan in plans:
@@ -144,9 +146,9 @@ class _Download:
         # The folder has no records until every file is complete: a mixture of two revisions must not be taken for one.
         kept = downloaded_files(folder)
         (folder / REVISION_STAMP).unlink(missing_ok=True)
-        asked, written = headers(plan.source, self._access), {}
+        request_headers, written = headers(plan.source, self._access), {}
         for file in plan.files:
-            written[file.name] = fetch_file(self._client, file, folder, kept.get(file.name), asked, self._say)
+            written[file.name] = fetch_file(self._client, file, folder, kept.get(file.name), request_headers, self._say)
         manifest = {name: {"size": spec.size, "sha256": spec.sha256} for name, spec in written.items()}
         write_whole(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
         write_whole(folder / REVISION_STAMP, plan.listing.revision + "\n")
@@ -157,7 +159,7 @@ class _Download:
         for plan in plans:
             folder = self._directory / plan.part
             for file in plan.files:
-                begun = sum(found.stat().st_size for found in folder.glob(f".{file.name}.*.part"))
+                begun = sum(partial.stat().st_size for partial in folder.glob(f".{file.name}.*.part"))
                 needed += 0 if (folder / file.name).is_file() else max((file.size or 0) - begun, 0)
         free = shutil.disk_usage(self._directory.parent).free
         if needed and free < needed + ROOM_BYTES:
@@ -177,31 +179,31 @@ class _Download:
 def _sources(spec: BundleSpec, hubs: Sequence[str], mirrors: str) -> dict[str, list[Source]]:
     """The allowed sources of each part, in the order of the hubs."""
     named = _mirrors(mirrors, hubs)
-    found = {}
-    for part in PARTS:
+    listings = {}
+    for part in ALL_PARTS:
         listed = [source for hub in hubs for source in spec.sources.get(part, ()) if source.hub == hub]
         if part in named:
             files = dict.fromkeys(spec.files(part) or REQUIRED_FILES[part], FileSpec())
             listed = [replace(named[part], files=files)]
-        found[part] = listed
-    return found
+        listings[part] = listed
+    return listings
 
 
 def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
     """Parse `asr=ORG/NAME@REVISION,…` into sources; raises ConfigurationError for anything else."""
-    found = {}
+    sources = {}
     for item in filter(None, (item.strip() for item in text.split(","))):
         part, _, place = item.partition("=")
         repository, _, revision = place.partition("@")
-        if part not in PARTS or not repository or not revision or not hubs:
+        if part not in ALL_PARTS or not repository or not revision or not hubs:
             raise ConfigurationError(f"PARAQUEUE_MODEL_REPOSITORIES: {item!r} is not PART=ORG/NAME@REVISION")
-        found[part] = Source(hubs[0], repository, revision)
-    return found
+        sources[part] = Source(hubs[0], repository, revision)
+    return sources
 
 
 def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Published, ...]:
     """The files of a part, with what definition and hub say about them. Raises SourceFailed if these disagree."""
-    pinned = dict.fromkeys(REQUIRED_FILES[part], FileSpec()) | source.files
+    pinned = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part], FileSpec()) | source.files
     if OPTIONAL_FILE in listing.files:
         pinned.setdefault(OPTIONAL_FILE, FileSpec())
     wanted = []
@@ -223,14 +225,14 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
     The wait has no time limit of its own: the holder gives up when its sources stop responding.
     """
     with path.open("ab") as file:
-        told = float("-inf")
+        reported_at = float("-inf")
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                if time.monotonic() - told > LOCK_TOLD_SECONDS:
-                    told = time.monotonic()
+                if time.monotonic() - reported_at > LOCK_TOLD_SECONDS:
+                    reported_at = time.monotonic()
                     progress(f"waiting for another process that downloads to {path.parent}")
                 time.sleep(LOCK_POLL_SECONDS)
         yield

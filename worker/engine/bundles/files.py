@@ -84,10 +84,10 @@ def _receive(client: httpx.Client, file: Published, partial: Path, headers: Mapp
             return
         partial.unlink()
         begun = 0
-    asked = dict(headers) | ({"Range": f"bytes={begun}-"} if begun else {})
+    request_headers = dict(headers) | ({"Range": f"bytes={begun}-"} if begun else {})
     # With a content encoding, the ranges would refer to the encoded bytes.
-    asked["Accept-Encoding"] = "identity"
-    with client.stream("GET", file.url, headers=asked) as answer:
+    request_headers["Accept-Encoding"] = "identity"
+    with client.stream("GET", file.url, headers=request_headers) as answer:
         answer.raise_for_status()
         continued = answer.status_code == httpx.codes.PARTIAL_CONTENT and _begins_at(answer, begun)
         with partial.open("ab" if continued else "wb") as out:
@@ -102,11 +102,11 @@ def _mismatch(path: Path, file: Published) -> str | None:
     if file.size is not None and size != file.size:
         return f"{size} bytes came instead of {file.size}"
     if file.sha256 is not None:
-        found = _sha256_of(path)
-        return None if found == file.sha256 else f"its sha256 is {found} instead of {file.sha256}"
+        actual = _sha256_of(path)
+        return None if actual == file.sha256 else f"its sha256 is {actual} instead of {file.sha256}"
     if file.git_sha1 is not None:
-        found = _hash_of(path, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False))
-        return None if found == file.git_sha1 else f"its git hash is {found} instead of {file.git_sha1}"
+        actual = _hash_of(path, hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False))
+        return None if actual == file.git_sha1 else f"its git hash is {actual} instead of {file.git_sha1}"
     return None
 
 

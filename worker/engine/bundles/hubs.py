@@ -95,10 +95,10 @@ def _huggingface(client: httpx.Client, source: Source, access: HubAccess) -> Lis
     url = f"{base}/api/models/{quote(source.repository)}/revision/{quote(source.revision, safe='')}"
     answer = client.get(url, params={"blobs": "true"}, headers=headers(source, access))
     answer.raise_for_status()
-    told = answer.json()
-    commit = str(told["sha"])
+    listing = answer.json()
+    commit = str(listing["sha"])
     files = {}
-    for entry in told["siblings"]:
+    for entry in listing["siblings"]:
         name, large = str(entry["rfilename"]), entry.get("lfs") or {}
         files[name] = Published(
             name,

@@ -33,8 +33,8 @@ networks that it has besides (`bias_encoder`, `seaco_decoder`, `hotword_output_l
 WORD_VOCABULARIES = {471_067}
 """Vocabulary sizes of punctuation models that count words: FunASR's `ct-punc`."""
 
-_USED = ("encoder.", "predictor.", "decoder.", "embed.")
-"""Where the weights are that recognition, VAD and punctuation use."""
+_USED = ("encoder.", "predictor.", "decoder.", "embed.", "head.", "xvector.")
+"""Where the weights are that recognition, VAD, punctuation and speakers use."""
 
 _MODULES = (
     "funasr.models.bicif_paraformer.model",
@@ -44,6 +44,7 @@ _MODULES = (
     "funasr.models.fsmn_vad_streaming.model",
     "funasr.models.fsmn_vad_streaming.encoder",
     "funasr.models.ct_transformer.model",
+    "funasr.models.campplus.model",
     # Not needed here, but an AutoModel in the same process (tests, benchmarks) finds its parts this way.
     "funasr.models.specaug.specaug",
     "funasr.frontends.wav_frontend",
@@ -68,7 +69,7 @@ class ModelPart:
 
 @dataclass(frozen=True)
 class LoadedBundle:
-    """The three networks of a bundle on one device."""
+    """The networks of a bundle on one device; `spk` is None if the bundle has no speaker model."""
 
     paths: BundlePaths
     device: torch.device
@@ -76,6 +77,7 @@ class LoadedBundle:
     asr: ModelPart
     vad: ModelPart
     punc: ModelPart
+    spk: ModelPart | None = None
 
 
 def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32") -> LoadedBundle:
@@ -94,7 +96,9 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
                 ("asr", RECOGNISERS),
                 ("vad", {"FsmnVADStreaming": "FsmnVADStreaming"}),
                 ("punc", {"CTTransformer": "CTTransformer"}),
+                ("spk", {"CAMPPlus": "CAMPPlus"}),
             )
+            if getattr(paths, name) is not None
         }
     return LoadedBundle(paths, device, precision, **parts)
 

@@ -5,4 +5,4 @@ other modules run in the child. Data from a file reaches the parent only as vali
 """
 
 # Incremented with each change that may alter a sample: earlier parts can then not be continued.
-DECODING_VERSION = 1
+DECODING_VERSION = 2

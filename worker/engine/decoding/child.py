@@ -14,18 +14,20 @@ import numpy as np
 from common.errors import AudioEmpty, AudioNotDecodable, AudioTruncated, ParaqueueError
 from common.transcript.recording import AudioTrack, WarningCode
 from worker.engine.decoding import messages, mixing
-from worker.engine.decoding.container import chosen
+from worker.engine.decoding.container import Sound, chosen
 from worker.engine.decoding.identify import HEAD_BYTES, named
 from worker.engine.decoding.level import Leveller, gains, pcm16
 from worker.engine.decoding.messages import ALIVE, END, FAILURE, HEAD, SOUND, WARNING, Failure, Head
 from worker.engine.decoding.mp3 import Mp3
 from worker.engine.decoding.reader import File, TrackReader
 from worker.engine.decoding.resample import Samples
+from worker.engine.decoding.silk import Silk
 from worker.engine.decoding.structure import inspect
 from worker.engine.decoding.timeline import Warnings
 
 RATE = 16_000
 STDIN, STDOUT = 0, 1
+ALIVE_PACKETS = 10_000
 
 
 def main(order: dict[str, Any]) -> None:
@@ -50,61 +52,81 @@ def _serve(order: dict[str, Any]) -> None:
     probe = file.opened(file.structure.links[0])
     try:
         tracks = probe.tracks()
-        heard = chosen(tracks, order["track"])
+        selected = chosen(tracks, order["track"])
         estimated = probe.bare and not file.structure.length_stated
-        stated = None if estimated else probe.stated_seconds(heard[0])
+        stated = None if estimated else probe.stated_seconds(selected[0])
         declared_ms = round(stated * 1000) if stated is not None and stated >= 0 else None
-        exact = probe.exact or file.structure.length_stated
+        exact = (probe.exact or file.structure.length_stated) and not file.structure.length_wrong
+        if exact and order["limit_ms"] is not None and (declared_ms or 0) > order["limit_ms"]:
+            exact = _lasts(probe, selected[0], order["limit_ms"] / 1000)
     finally:
         probe.close()
-    tracks = tuple(replace(track, heard=track.index in heard) for track in tracks)
+    tracks = tuple(replace(track, transcribed=track.index in selected) for track in tracks)
     work = {"pcm": _pcm, "mp3": _mp3, "peaks": _peaks}[order["form"]]
-    work(file, tracks, heard, order, (declared_ms, exact and not file.structure.length_wrong))
+    work(file, tracks, selected, order, (declared_ms, exact))
+
+
+def _lasts(probe: Sound | Silk, track: int, seconds: float) -> bool:
+    """Whether a track has more than `seconds` seconds of packets: a header alone must not fail a file."""
+    for number, length in enumerate(probe.lengths(track)):
+        if length > seconds:
+            return True
+        if number % ALIVE_PACKETS == ALIVE_PACKETS - 1:
+            _write(ALIVE, b"")
+    return False
 
 
 def _pcm(
-    file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
+    file: File,
+    tracks: tuple[AudioTrack, ...],
+    selected: tuple[int, ...],
+    order: dict[str, Any],
+    length: tuple[Any, Any],
 ) -> None:
     """Write int16 at 16 kHz, each block preceded by the warnings known so far."""
-    source = _Source(file, tracks, heard, order["channels"])
+    source = _Source(file, tracks, selected, order["channels"])
     channels, scale = source.measured()
     _write(HEAD, messages.dump(Head(channels, *length, tracks)))
     warnings = Warnings()
-    if len(heard) < len(tracks):
+    if len(selected) < len(tracks):
         warnings.add_whole(WarningCode.TRACKS_NOT_HEARD)
     if file.structure.length_wrong:
         warnings.add_whole(WarningCode.LENGTH_WRONG)
     if bool((scale != 1.0).any()):
         warnings.add_whole(WarningCode.LEVEL_RAISED)
     leveller = Leveller(scale, RATE, warnings)
-    told: list[bytes] = []
+    sent: list[bytes] = []
     samples = 0
     for block in leveller.levelled(source.blocks(warnings)):
         samples += block.shape[1]
         _write(SOUND, pcm16(block).tobytes())
-        told = _tell(warnings, told)
+        sent = _tell(warnings, sent)
     if samples == 0:
         raise AudioEmpty("the audio track has no samples")
-    _tell(warnings, told)
+    _tell(warnings, sent)
 
 
-def _tell(warnings: Warnings, told: list[bytes]) -> list[bytes]:
+def _tell(warnings: Warnings, sent: list[bytes]) -> list[bytes]:
     """Write the whole list of warnings whenever it has changed, because a warning may be extended."""
     now = [messages.dump(warning) for warning in warnings.all()]
-    if now != told:
+    if now != sent:
         _write(WARNING, b"[" + b",".join(now) + b"]")
     return now
 
 
 def _mp3(
-    file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
+    file: File,
+    tracks: tuple[AudioTrack, ...],
+    selected: tuple[int, ...],
+    order: dict[str, Any],
+    length: tuple[Any, Any],
 ) -> None:
     """Write mp3 for browsers, on the same clock; several tracks are mixed."""
     rate = order["rate"]
-    stereo = len(heard) == 1 and tracks[heard[0]].channels > 1
+    stereo = len(selected) == 1 and tracks[selected[0]].channels > 1
     encoder = Mp3(2 if stereo else 1, rate)
     _write(HEAD, messages.dump(Head(2 if stereo else 1, *length, tracks)))
-    for block in _for_ears(file, heard, order, "stereo" if stereo else "mono"):
+    for block in _for_ears(file, selected, order, "stereo" if stereo else "mono"):
         for piece in encoder.encode(np.clip(block, -1.0, 1.0)):
             _write(SOUND, piece)
     for piece in encoder.finish():
@@ -112,20 +134,24 @@ def _mp3(
 
 
 def _peaks(
-    file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], order: dict[str, Any], length: tuple[Any, Any]
+    file: File,
+    tracks: tuple[AudioTrack, ...],
+    selected: tuple[int, ...],
+    order: dict[str, Any],
+    length: tuple[Any, Any],
 ) -> None:
     """Write peaks: unsigned bytes of one channel; silence is 128."""
     _write(HEAD, messages.dump(Head(1, *length, tracks)))
     mixer = mixing.Mixer(order["rate"], Warnings())
-    for block in _for_ears(file, heard, order, None):
+    for block in _for_ears(file, selected, order, None):
         mixed = mixer.mix(block)[0]
         _write(SOUND, (np.clip(np.rint(mixed * 128.0), -128, 127) + 128).astype(np.uint8).tobytes())
 
 
-def _for_ears(file: File, heard: tuple[int, ...], order: dict[str, Any], layout: str | None) -> Iterator[Samples]:
+def _for_ears(file: File, selected: tuple[int, ...], order: dict[str, Any], layout: str | None) -> Iterator[Samples]:
     """Blocks of one second, up to the maximum allowed length."""
     rate, most = order["rate"], order["most_seconds"]
-    readers = [TrackReader(file, track, rate, Warnings(), layout) for track in heard]
+    readers = [TrackReader(file, track, rate, Warnings(), layout) for track in selected]
     blocks = [reader.blocks(rate) for reader in readers]
     sounds = blocks[0]
     if len(blocks) > 1:
@@ -138,11 +164,11 @@ def _for_ears(file: File, heard: tuple[int, ...], order: dict[str, Any], layout:
 class _Source:
     """The audio to recognise, as blocks of one second; it can be read repeatedly."""
 
-    def __init__(self, file: File, tracks: tuple[AudioTrack, ...], heard: tuple[int, ...], channels: str) -> None:
-        self._file, self._heard = file, heard
-        self._split = channels == "split" and len(heard) == 1
-        if channels == "auto" and len(heard) == 1 and tracks[heard[0]].channels == 2:
-            blocks = self._looked_through(self._track(heard[0], Warnings()))
+    def __init__(self, file: File, tracks: tuple[AudioTrack, ...], selected: tuple[int, ...], channels: str) -> None:
+        self._file, self._heard = file, selected
+        self._split = channels == "split" and len(selected) == 1
+        if channels == "auto" and len(selected) == 1 and tracks[selected[0]].channels == 2:
+            blocks = self._looked_through(self._track(selected[0], Warnings()))
             self._split = mixing.carries_speakers(islice(blocks, mixing.AUTO_SECONDS))
 
     def measured(self) -> tuple[int, np.ndarray]:
@@ -164,8 +190,10 @@ class _Source:
         # Only the warnings of the first track are kept: the other tracks of a file break in the same places.
         return _together(
             [
-                self._mixed(self._track(track, told), told)
-                for track, told in zip(self._heard, [warnings, *(Warnings() for _ in self._heard[1:])], strict=True)
+                self._mixed(self._track(track, track_warnings), track_warnings)
+                for track, track_warnings in zip(
+                    self._heard, [warnings, *(Warnings() for _ in self._heard[1:])], strict=True
+                )
             ]
         )
 

@@ -16,14 +16,12 @@ from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.stream import Disposition
 
-from common.errors import AudioMissing, AudioNotDecodable, TrackNotFound
+from common.errors import AudioEmpty, AudioMissing, AudioNotDecodable, TrackNotFound
 from common.transcript.recording import AudioTrack
+from worker.engine.decoding.formats import EXTENSIONS
 from worker.engine.decoding.messages import MAX_CHANNELS, MOST_TRACKS
 
-FORMATS = (
-    "wav,w64,aiff,au,caf,flac,mp3,aac,ac3,eac3,amr,amrnb,amrwb,ape,asf,avi,dts,dsf,flv,gsm,loas,matroska,mov,"
-    "mpeg,mpegts,mpc,mpc8,ogg,qcp,rm,tak,tta,voc,wv"
-)
+FORMATS = ",".join(name for name in EXTENSIONS if name != "silk")
 # Containers with their own clock, which players show unchanged; in other containers it may start at any value.
 CLOCKED = frozenset({"mov", "matroska"})
 # Formats without timestamps: the libraries count frames and do not account for skipped bytes.
@@ -58,7 +56,7 @@ Event: TypeAlias = Heard | Damage
 
 
 class Slice:
-    """The bytes from `start` to `end` of the open file, with a position of its own."""
+    """The bytes from `start` to `end` of the open file, with an independent position."""
 
     def __init__(self, descriptor: int, start: int, end: int) -> None:
         self._descriptor, self._start, self._end = descriptor, start, end
@@ -91,6 +89,8 @@ class Sound:
         source = Slice(descriptor, start, end)
         try:
             opened = av.open(source, "r", options=options, buffer_size=BUFFER_BYTES, metadata_errors="replace")
+        except av.error.EOFError as error:
+            raise AudioEmpty("the file ends in its header: the audio track has no samples") from error
         except (av.error.FFmpegError, ValueError) as error:
             raise AudioNotDecodable(f"the file is not audio that can be decoded ({_reason(error)})") from error
         self._container = opened
@@ -128,6 +128,17 @@ class Sound:
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
         return self._container.duration / av.time_base if self._container.duration else None
+
+    def lengths(self, track: int) -> Iterator[float]:
+        """The length of a track up to each of its packets, in seconds, without decoding; nothing else can follow."""
+        stream = self._streams[track]
+        length = 0
+        try:
+            for packet in self._container.demux(stream):
+                length += packet.duration or 0
+                yield float(length * (packet.time_base or 0))
+        except av.error.FFmpegError:
+            return
 
     def events(self, track: int) -> Iterator[Event]:
         """The frames and damaged sections of one track, in order."""
@@ -184,6 +195,7 @@ class Sound:
         """
         shift, good_until, good_place, first_place = 0.0, 0.0, 0, -1
         waiting: list[tuple[Heard, int]] | None = None
+        first_rate, recounted = 0, False
         for event, place in events:
             if isinstance(event, Damage):
                 if waiting is None:
@@ -197,7 +209,11 @@ class Sound:
                     yield from _shifted(waiting, shift)
                     waiting = None
             else:
+                first_rate = first_rate or event.frame.sample_rate
+                recounted |= event.frame.sample_rate != first_rate
                 begin = (event.seconds if event.seconds is not None else good_until - shift) + shift
+                if recounted:  # the libraries count every frame at the rate of the first one
+                    begin = good_until
                 first_place = place if first_place < 0 else first_place
                 good_until, good_place = begin + event.frame.samples / event.frame.sample_rate, place
                 yield Heard(event.frame, begin)
@@ -223,13 +239,13 @@ def chosen(tracks: tuple[AudioTrack, ...], wanted: str) -> tuple[int, ...]:
     if wanted == "default":
         return (next((track.index for track in tracks if track.default), 0),)
     if wanted.isdecimal():
-        found = [track.index for track in tracks if track.index == int(wanted)]
+        matching = [track.index for track in tracks if track.index == int(wanted)]
     else:
-        found = [track.index for track in tracks if same_language(track.language, wanted)]
-    if not found:
+        matching = [track.index for track in tracks if same_language(track.language, wanted)]
+    if not matching:
         there = ", ".join(f"{track.index} ({track.language or 'no language'})" for track in tracks)
         raise TrackNotFound(f"the file has no audio track {wanted!r}; it has {there}")
-    return (found[0],)
+    return (matching[0],)
 
 
 # ISO 639-2 has two codes for these languages; files use either, or the shorter ISO 639-1 code.

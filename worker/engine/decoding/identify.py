@@ -6,15 +6,11 @@ from common.errors import AudioMissing, AudioNotDecodable, ParaqueueError
 
 HEAD_BYTES = 4096
 PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\x00", b"MM\x00*")
+# Boxes with which a segment of an mp4 begins that has no header of its own.
+SEGMENTS = (b"styp", b"moof", b"sidx")
 CLUSTER = b"\x1f\x43\xb6\x75"
-SILK = (
-    "the file is a voice message of WeChat or QQ in the SILK codec, which is not decoded here; save it as AMR or "
-    "mp3 in the app, or convert it first (for example with the Python package pilk)"
-)
 # Leading bytes of a file, and its type.
 KNOWN = (
-    (b"#!SILK", SILK),
-    (b"\x02#!SILK", SILK),
     (b"CTENFDAM", "the file is an encrypted download of NetEase Cloud Music (ncm); only its app can play it"),
     (b"#EXTM3U", "the file is a playlist (m3u8), not a recording; send the recording that it names"),
     (b"[playlist]", "the file is a playlist (pls), not a recording; send the recording that it names"),
@@ -34,6 +30,7 @@ TEXTS = (
     (b"<error", "an XML document"),
     (b"{", "a JSON document"),
     (b"[{", "a JSON document"),
+    (b"webvtt", "a subtitle file"),
 )
 
 
@@ -41,10 +38,13 @@ def named(head: bytes, size: int) -> ParaqueueError | None:
     """The error for a file that is certainly not a recording; None if it may be one."""
     if head.startswith(PICTURES):
         return AudioMissing("the file is a picture")
+    readable = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     for beginning, message in KNOWN:
-        if head.startswith(beginning):
+        if readable.startswith(beginning):
             return AudioNotDecodable(message)
-    text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if head[4:8] in SEGMENTS and b"moov" not in head:
+        return AudioNotDecodable("the file is one segment of a DASH or HLS stream; send the whole recording")
+    text = readable.lower()
     for beginning, kind in TEXTS:
         if text.startswith(beginning) and _is_text(head):
             return AudioNotDecodable(

@@ -48,8 +48,8 @@ def gains(blocks: Iterable[Samples], rate: int, channels: int) -> npt.NDArray[np
             break
     level = loudest[:, 0]
     quiet = (level < QUIET) & (level > NOTHING)
-    found = np.where(quiet, np.minimum(MOST_GAIN, TARGET / np.maximum(level, NOTHING)), 1.0)
-    return found.astype(np.float32)
+    gain = np.where(quiet, np.minimum(MOST_GAIN, TARGET / np.maximum(level, NOTHING)), 1.0)
+    return gain.astype(np.float32)
 
 
 class Leveller:

@@ -61,38 +61,40 @@ def dump(value: Head | Failure | RecordingWarning) -> bytes:
 
 def parse_head(payload: bytes) -> Head:
     """Raises BadMessage."""
-    told = _object(payload)
-    tracks = told.get("tracks")
+    fields = _object(payload)
+    tracks = fields.get("tracks")
     if not isinstance(tracks, list) or not 1 <= len(tracks) <= MOST_TRACKS:
         raise BadMessage("no tracks")
-    declared = told.get("declared_ms")
+    declared = fields.get("declared_ms")
     return Head(
-        channels=whole(told.get("channels"), 1, MAX_CHANNELS),
+        channels=whole(fields.get("channels"), 1, MAX_CHANNELS),
         declared_ms=None if declared is None else whole(declared, 0, MOST_MS),
-        exact=told.get("exact") is True,
+        exact=fields.get("exact") is True,
         tracks=tuple(_track(item) for item in tracks),
     )
 
 
 def parse_warnings(payload: bytes) -> tuple[RecordingWarning, ...]:
     """All warnings so far. Raises BadMessage."""
-    told = _loaded(payload)
-    if not isinstance(told, list) or len(told) > MOST_WARNINGS:
+    items = _loaded(payload)
+    if not isinstance(items, list) or len(items) > MOST_WARNINGS:
         raise BadMessage("no list of warnings")
-    return tuple(_warning(item) for item in told)
+    return tuple(_warning(item) for item in items)
 
 
-def _warning(told: Any) -> RecordingWarning:
-    if not isinstance(told, dict):
+def _warning(fields: Any) -> RecordingWarning:
+    if not isinstance(fields, dict):
         raise BadMessage("no warning")
-    start, end = (None if told.get(name) is None else whole(told[name], 0, MOST_MS) for name in ("start_ms", "end_ms"))
-    return RecordingWarning(text(told.get("code")), text(told.get("message")), start, end)
+    start, end = (
+        None if fields.get(name) is None else whole(fields[name], 0, MOST_MS) for name in ("start_ms", "end_ms")
+    )
+    return RecordingWarning(text(fields.get("code")), text(fields.get("message")), start, end)
 
 
 def parse_failure(payload: bytes) -> Failure:
     """Raises BadMessage."""
-    told = _object(payload)
-    return Failure(text(told.get("code")), text(told.get("message")))
+    fields = _object(payload)
+    return Failure(text(fields.get("code")), text(fields.get("message")))
 
 
 def text(value: object, most: int = TEXT_LENGTH) -> str:
@@ -109,19 +111,19 @@ def whole(value: object, least: int, most: int) -> int:
     return max(least, min(most, value))
 
 
-def _track(told: Any) -> AudioTrack:
-    if not isinstance(told, dict):
+def _track(fields: Any) -> AudioTrack:
+    if not isinstance(fields, dict):
         raise BadMessage("no track")
-    language, title = told.get("language"), told.get("title")
+    language, title = fields.get("language"), fields.get("title")
     return AudioTrack(
-        index=whole(told.get("index"), 0, 1 << 16),
-        codec=text(told.get("codec"), 40),
-        channels=whole(told.get("channels"), 0, 1 << 16),
-        sample_rate=whole(told.get("sample_rate"), 0, 1 << 30),
+        index=whole(fields.get("index"), 0, 1 << 16),
+        codec=text(fields.get("codec"), 40),
+        channels=whole(fields.get("channels"), 0, 1 << 16),
+        sample_rate=whole(fields.get("sample_rate"), 0, 1 << 30),
         language=None if language is None else text(language, 20) or None,
         title=None if title is None else text(title, 100) or None,
-        default=told.get("default") is True,
-        heard=told.get("heard") is True,
+        default=fields.get("default") is True,
+        transcribed=fields.get("transcribed") is True,
     )
 
 
@@ -133,7 +135,7 @@ def _loaded(payload: bytes) -> Any:
 
 
 def _object(payload: bytes) -> dict[str, Any]:
-    told = _loaded(payload)
-    if not isinstance(told, dict):
+    value = _loaded(payload)
+    if not isinstance(value, dict):
         raise BadMessage("no object")
-    return told
+    return value

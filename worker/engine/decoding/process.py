@@ -50,14 +50,14 @@ FAILURES = {
 _LAUNCHER = """
 import ctypes, json, os, resource, sys
 ctypes.CDLL(None).prctl(1, 9)
-told = json.loads(sys.argv[1])
-if os.getppid() != told["parent"]: os._exit(1)
-limits = (("CPU", told["cpu"]), ("AS", told["memory"]), ("FSIZE", 0), ("NOFILE", 64), ("CORE", 0))
+arguments = json.loads(sys.argv[1])
+if os.getppid() != arguments["parent"]: os._exit(1)
+limits = (("CPU", arguments["cpu"]), ("AS", arguments["memory"]), ("FSIZE", 0), ("NOFILE", 64), ("CORE", 0))
 for name, limit in limits: resource.setrlimit(getattr(resource, "RLIMIT_" + name), (limit, limit))
 os.set_blocking(2, False)  # a full pipe is nothing to wait for
-sys.path[:0] = told["path"]
+sys.path[:0] = arguments["path"]
 from worker.engine.decoding.child import main
-main(told["order"])
+main(arguments["order"])
 """
 
 
@@ -67,6 +67,7 @@ class Order:
 
     form: `pcm` is int16 at 16 kHz for recognition, `mp3` is for browsers, `peaks` is unsigned bytes of one channel.
     track: `default`, `all`, an index or a language. channels: `mix`, `split` or `auto`. rate: for mp3 and peaks.
+    most_seconds: where mp3 and peaks end. limit_ms: a stated length over this one is checked before it is reported.
     """
 
     form: Literal["pcm", "mp3", "peaks"]
@@ -74,24 +75,29 @@ class Order:
     channels: str = "mix"
     rate: int = 16_000
     most_seconds: int | None = None
+    limit_ms: int | None = None
 
 
 class Child:
-    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled if the file stalls."""
+    """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled if the file stalls.
+
+    idle_seconds: the longest wait for the next message.
+    """
 
     def __init__(
         self, file: io.FileIO, order: Order, *, cpu_seconds: int, memory_bytes: int, idle_seconds: float
     ) -> None:
-        self._limits = (cpu_seconds, memory_bytes, idle_seconds)
+        self._cpu_seconds, self._memory_bytes = cpu_seconds, memory_bytes
+        self.idle_seconds = idle_seconds
         self._timed_out = self._computing = False
-        told = {
+        arguments = {
             "parent": os.getpid(),
             "cpu": cpu_seconds,
             "memory": memory_bytes,
             "path": [str(ROOT), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))],
             "order": asdict(order),
         }
-        command = [sys.executable, "-I", "-S", "-B", "-c", _LAUNCHER, json.dumps(told)]
+        command = [sys.executable, "-I", "-S", "-B", "-c", _LAUNCHER, json.dumps(arguments)]
         environment = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", env=environment
@@ -142,7 +148,7 @@ class Child:
 
     def _some(self, most: int) -> bytes:
         """The next bytes; empty when the child has ended or has been silent for too long."""
-        while not select.select([self._out], [], [], self._limits[2])[0]:
+        while not select.select([self._out], [], [], self.idle_seconds)[0]:
             if self._give_up():
                 return b""
         return os.read(self._out.fileno(), min(most, PIPE_BYTES))
@@ -163,25 +169,24 @@ class Child:
 
     def _failure(self, payload: bytes) -> ParaqueueError:
         try:
-            said = messages.parse_failure(payload)
+            failure = messages.parse_failure(payload)
         except BadMessage:
             return AudioNotDecodable("the decoder failed over this file")
-        return FAILURES.get(said.code, AudioNotDecodable)(said.message)
+        return FAILURES.get(failure.code, AudioNotDecodable)(failure.message)
 
     def _why_it_ended(self) -> ParaqueueError:
-        cpu_seconds, memory_bytes, idle_seconds = self._limits
         code = self._process.wait()
         if self._timed_out:
-            silence = f"no sound came for {idle_seconds:g} s"
+            silence = f"no sound came for {self.idle_seconds:g} s"
             if self._computing:
                 return DecodeLimit(f"{silence} although the decoder was at work")
             return DecodeStalled(f"{silence}: the decoder waits for the file")
         if code in (-signal.SIGXCPU, -signal.SIGKILL):
-            return DecodeLimit(f"decoding took more than {cpu_seconds} s of processor time")
+            return DecodeLimit(f"decoding took more than {self._cpu_seconds} s of processor time")
         words = self._last_words()
         if "MemoryError" in words or "failed to map segment" in words or "Cannot allocate memory" in words:
-            return DecodeLimit(f"decoding needed more than {memory_bytes} bytes of memory")
-        log.warning("decoder_crashed", exit_status=code, said=words[-1000:])
+            return DecodeLimit(f"decoding needed more than {self._memory_bytes} bytes of memory")
+        log.warning("decoder_crashed", exit_status=code, stderr=words[-1000:])
         return AudioNotDecodable(f"the decoder crashed over this file (exit status {code})")
 
     def _last_words(self) -> str:
@@ -193,10 +198,10 @@ class Child:
 def _is_computing(pid: int) -> bool:
     """Whether a child is running or runnable; otherwise it is waiting or has ended."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    return told.rpartition(")")[2].split()[0] == "R"  # the process name before it may contain any character
+    return stat.rpartition(")")[2].split()[0] == "R"  # the process name before it may contain any character
 
 
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from av.audio.frame import AudioFrame
 
+from common.errors import ParaqueueError
 from common.transcript.recording import WarningCode
 from worker.engine.decoding.container import EXACT, Damage, Event, Heard, Sound
 from worker.engine.decoding.resample import Resampler, Samples, form_of
+from worker.engine.decoding.silk import Silk
 from worker.engine.decoding.structure import Link, Structure
 from worker.engine.decoding.timeline import Timeline, Warnings
 
@@ -26,8 +28,10 @@ class File:
     descriptor: int
     structure: Structure
 
-    def opened(self, link: Link) -> Sound:
+    def opened(self, link: Link) -> Sound | Silk:
         """Open one link of the chain; most files consist of one link."""
+        if self.structure.silk:
+            return Silk(self.descriptor, link.start, link.end)
         return Sound(self.descriptor, link.start, link.end, ignore_length=self.structure.length_wrong)
 
 
@@ -69,7 +73,13 @@ class TrackReader:
 
     def _pieces(self) -> Iterator[Samples]:
         for number, link in enumerate(self._file.structure.links):
-            sound = self._file.opened(link)
+            try:
+                sound = self._file.opened(link)
+            except ParaqueueError:
+                if number == 0:
+                    raise
+                yield from self._take(Damage())  # what was heard before it counts
+                continue
             try:
                 if number == 0:
                     self._timeline = Timeline(self._warnings, sound.start_seconds)
@@ -82,7 +92,7 @@ class TrackReader:
         yield from self._end_run()
         self._judge_end()
 
-    def _link(self, sound: Sound) -> Iterator[Samples]:
+    def _link(self, sound: Sound | Silk) -> Iterator[Samples]:
         track = min(self._track, len(sound.tracks()) - 1)
         for event in sound.events(track):
             yield from self._take(event)
@@ -103,9 +113,9 @@ class TrackReader:
             self._warnings.add(WarningCode.AUDIO_DAMAGED, *self._damage)
             self._damage = None
 
-    def _place(self, heard: Heard, *, tell: bool) -> Iterator[Samples]:
-        frame = heard.frame
-        place = self._timeline.place(heard.seconds, frame.samples / frame.sample_rate, tell=tell)
+    def _place(self, decoded: Heard, *, tell: bool) -> Iterator[Samples]:
+        frame = decoded.frame
+        place = self._timeline.place(decoded.seconds, frame.samples / frame.sample_rate, tell=tell)
         if self._began_at is None:
             self._began_at = place.seconds
             self._channels = LAYOUTS.get(self._layout or "", frame.layout.nb_channels)
@@ -138,10 +148,12 @@ class TrackReader:
             self._written += piece.shape[1]
             yield _fitted(piece, self._channels)
 
-    def _surely_stated(self, sound: Sound) -> float | None:
+    def _surely_stated(self, sound: Sound | Silk) -> float | None:
         structure = self._file.structure
         if structure.stated_seconds is not None:
             return structure.stated_seconds
+        if structure.complete:
+            return None
         sure = sound.format in EXACT or structure.length_stated
         return sound.stated_seconds(self._track) if sure and len(structure.links) == 1 else None
 

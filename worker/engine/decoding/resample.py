@@ -24,7 +24,7 @@ class Resampler:
         self._pushed = 0
         self._graph = av.filter.Graph()
         self._graph.threads = 1
-        wanted = f"sample_fmts=fltp:sample_rates={rate}" + (f":channel_layouts={layout}" if layout else "")
+        wanted = f"sample_fmts=flt:sample_rates={rate}" + (f":channel_layouts={layout}" if layout else "")
         self._source = self._graph.add_abuffer(
             sample_rate=first.sample_rate,
             format=first.format.name,
@@ -63,7 +63,9 @@ class Resampler:
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
             # Float formats may contain NaN and infinity.
-            yield np.nan_to_num(frame.to_ndarray(), copy=True, nan=0.0, posinf=1.0, neginf=-1.0)
+            # Interleaved, because PyAV crashes over eight planes.
+            samples = frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
+            yield np.nan_to_num(np.ascontiguousarray(samples), copy=True, nan=0.0, posinf=1.0, neginf=-1.0)
 
 
 def form_of(frame: AudioFrame) -> tuple[int, str, str]:

@@ -11,12 +11,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from worker.engine.decoding.mp3_tag import length_tag
+
+RIFF = (b"RIFF", b"RF64")
 MOST_BOXES = 1 << 20
 MOST_PAGES = 1 << 24
+# Of files that were appended to one another; demuxers do not read on by themselves, so that the rest is missing.
 MOST_LINKS = 1000
 PCM_SLACK = 4096
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+SILK = (b"#!SILK_V3", b"\x02#!SILK_V3")
 EBML, SEGMENT, CLUSTER = 0x1A45DFA3, 0x18538067, 0x1F43B675
 TOP = {EBML, SEGMENT, 0xEC, 0xBF}
 LEVEL_1 = {0x114D9B74, 0x1549A966, 0x1654AE6B, CLUSTER, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC, 0xBF}
@@ -38,6 +43,8 @@ class Structure:
     length_stated: the length that the libraries report was written by the encoder and is not an estimate.
     stated_seconds: the length in a wav header, where the libraries only see what is there.
     index_missing: it was truncated before the index, without which nothing can be decoded.
+    complete: it has all the bytes that its encoder counted, whatever the stated length.
+    silk: it is in the SILK format, which FFmpeg's libraries do not know.
     """
 
     links: tuple[Link, ...]
@@ -45,7 +52,9 @@ class Structure:
     length_wrong: bool = False
     length_stated: bool = False
     index_missing: bool = False
+    complete: bool = False
     stated_seconds: float | None = None
+    silk: bool = False
 
 
 def inspect(descriptor: int, size: int) -> Structure:
@@ -63,11 +72,21 @@ def inspect(descriptor: int, size: int) -> Structure:
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return Structure((Link(0, size),), broken_off=_matroska_broken(file))
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"styp"):
-        broken, indexed = _boxes(file)
-        return Structure((Link(0, size),), broken_off=broken, index_missing=not indexed)
+        broken, indexed, starts = _boxes(file)
+        broken |= len(starts) == MOST_LINKS
+        return Structure(_links(starts, size), broken_off=broken, index_missing=not indexed)
+    if head.startswith(SILK):
+        return Structure((Link(0, size),), silk=True)
     if head[:1] == b"\x47" and file.at(188, 1) == b"\x47" and file.at(376, 1) == b"\x47":
         return Structure((Link(0, size),), broken_off=size % 188 != 0)
-    return Structure((Link(0, _before_tags(file)),), length_stated=_has_length_tag(file))
+    end = _before_tags(file)
+    tag = length_tag(file.at, end)
+    return Structure(
+        (Link(0, end),),
+        broken_off=tag.whole is False,
+        length_stated=tag.frames,
+        complete=tag.whole is True,
+    )
 
 
 class _Bytes:
@@ -93,6 +112,13 @@ def _wav(file: _Bytes) -> Structure:
     0xFFFFFFFF or a value just below 2 or 4 GiB as the length, which demuxers take as unknown.
     """
     whole = (Link(0, file.size),)
+    starts = _wav_starts(file)
+    if len(starts) > 1:
+        cut = any(
+            place + 8 + length > file.size and not (name == b"data" and _unknown(length))
+            for place, name, length in _chunks(file, starts[-1] + 12)
+        )
+        return Structure(_links(starts, file.size), broken_off=cut or len(starts) == MOST_LINKS)
     long_length = None
     for place, name, length in _chunks(file):
         if name == b"ds64":
@@ -101,7 +127,7 @@ def _wav(file: _Bytes) -> Structure:
             continue
         if long_length is not None and length == 0xFFFFFFFF:
             length = long_length
-        elif length == 0 or length >= 0xFFFF0000 or 0x7FFF0000 <= length <= 0x80000000:
+        elif length == 0 or _unknown(length):
             return Structure(whole, length_wrong=length == 0 and file.size - place > 8 + PCM_SLACK)
         end = place + 8 + length
         if end > file.size:
@@ -109,6 +135,27 @@ def _wav(file: _Bytes) -> Structure:
             return Structure(whole, broken_off=True, stated_seconds=length / rate if rate else None)
         return Structure(whole, length_wrong=file.size - end > PCM_SLACK and not _only_chunks(file, end))
     return Structure(whole)
+
+
+def _unknown(length: int) -> bool:
+    return length >= 0xFFFF0000 or 0x7FFF0000 <= length <= 0x80000000
+
+
+def _wav_starts(file: _Bytes) -> list[int]:
+    """Where wav files begin that were appended to one another; demuxers read the first one only."""
+    starts = [0]
+    while len(starts) < MOST_LINKS:
+        chunks = _chunks(file, starts[-1] + 12)
+        found = (place for place, name, _ in chunks if name in RIFF and file.at(place + 8, 4) == b"WAVE")
+        start = next(found, None)
+        if start is None:
+            break
+        starts.append(start)
+    return starts
+
+
+def _links(starts: list[int], size: int) -> tuple[Link, ...]:
+    return tuple(Link(start, end) for start, end in zip(starts, [*starts[1:], size], strict=True))
 
 
 def _byte_rate(file: _Bytes) -> int:
@@ -159,18 +206,16 @@ def _ogg(file: _Bytes) -> Structure:
         place += 27 + head[26] + sum(table)
         if len(table) < head[26]:
             place = file.size + 1
-    ends = [*links[1:], file.size]
-    found = tuple(Link(start, end) for start, end in zip(links, ends, strict=True))
-    return Structure(found, broken_off=place > file.size)
+    return Structure(_links(links, file.size), broken_off=place > file.size)
 
 
 def _next_page(file: _Bytes, place: int) -> int:
     """The start of the next page after damaged bytes; the end of the file if there is none."""
     while place < file.size:
         data = file.at(place, 1 << 16)
-        found = data.find(b"OggS")
-        if found >= 0:
-            return place + found
+        offset = data.find(b"OggS")
+        if offset >= 0:
+            return place + offset
         place += max(1, len(data) - 3)
     return file.size
 
@@ -182,23 +227,25 @@ def _asf_broken(file: _Bytes) -> bool:
     return data[:16] == ASF_DATA and len(data) == 24 and bool(place + struct.unpack("<Q", data[16:])[0] > file.size)
 
 
-def _boxes(file: _Bytes) -> tuple[bool, bool]:
-    """Whether the last box of an mp4 extends beyond the end of the file, and whether there is an index."""
-    place, indexed = 0, False
+def _boxes(file: _Bytes) -> tuple[bool, bool, list[int]]:
+    """Inspect an mp4: whether its last box is cut off, whether it has an index, and where appended files begin."""
+    place, indexed, starts = 0, False, [0]
     for _ in range(MOST_BOXES):
         head = file.at(place, 16)
         if len(head) < 8:
-            return any(head), indexed
+            return any(head), indexed, starts
         length = struct.unpack(">I", head[:4])[0]
         if length == 1 and len(head) == 16:
             length = struct.unpack(">Q", head[8:])[0]
         if length < 8:  # 0: up to the end of the file
-            return False, indexed or length != 0
+            return False, indexed or length != 0, starts
+        if head[4:8] == b"ftyp" and place and indexed and len(starts) < MOST_LINKS:
+            starts.append(place)
         place += length
         indexed |= head[4:8] == b"moov" and place <= file.size
         if place >= file.size:
-            return place > file.size, indexed
-    return False, True
+            return place > file.size, indexed, starts
+    return False, True, starts
 
 
 def _matroska_broken(file: _Bytes) -> bool:
@@ -250,13 +297,3 @@ def _before_tags(file: _Bytes) -> int:
         else:
             break
     return end if end > 0 else file.size
-
-
-def _has_length_tag(file: _Bytes) -> bool:
-    """Whether an mp3's first frame contains the number of frames."""
-    start = 0
-    head = file.at(0, 10)
-    if head[:3] == b"ID3":
-        start = 10 + sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
-    frame = file.at(start, 512)
-    return frame[:1] == b"\xff" and any(tag in frame for tag in (b"Xing", b"Info", b"VBRI"))

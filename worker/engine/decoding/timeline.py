@@ -117,9 +117,9 @@ class Warnings:
     def all(self) -> list[RecordingWarning]:
         """All warnings so far, by time."""
         whole = [RecordingWarning(code.value, MESSAGES[code]) for code in self._whole]
-        found = [
+        clipped = [
             RecordingWarning(code.value, MESSAGES[code], start, end)
             for code, spans in self._spans.items()
             for start, end in spans
         ]
-        return whole + sorted(found, key=lambda item: (item.start_ms or 0, item.code))
+        return whole + sorted(clipped, key=lambda item: (item.start_ms or 0, item.code))

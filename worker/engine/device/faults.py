@@ -49,7 +49,7 @@ def attempt(rules: FaultRules, call: Callable[[], Value]) -> tuple[Value | None,
     elif isinstance(failure, DeviceLost):
         raise failure
     elif not isinstance(failure, ParaqueueError) and rules.is_lost(failure):
-        raise DeviceLost(f"The device does not work any more: {failure}") from failure
+        raise DeviceLost(f"The device no longer works: {failure}") from failure
     return None, failure
 
 

@@ -47,4 +47,4 @@ def _works(use: Callable[[], object]) -> bool:
 def _use(device: torch.device) -> None:
     torch.cuda.synchronize(device)
     if torch.ones(8, device=device).sum().item() != 8:
-        raise RuntimeError("a sum on the device is wrong")
+        raise RuntimeError("the device computed a wrong sum")

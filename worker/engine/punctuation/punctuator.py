@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.utils.rnn import pad_sequence
 
+from common.transcript.scripts import is_spaced
 from common.transcript.values import Sentence, Word
 from worker.engine.punctuation.segmenter import Segmenter, Token, TokenStream
 
@@ -169,14 +170,14 @@ def _sentence(text: str, words: tuple[Word, ...], channel: int) -> Sentence:
 def _pieces(tokens: Sequence[Token], marks: Sequence[str]) -> list[str]:
     """Each token as written: space before it, capital letter, mark after it.
 
-    There is a space only between ASCII words, a capital only for an ASCII word at the start of a sentence, and a
-    half-width mark after an ASCII word.
+    Words of a script with spaces are separated by one, capitalised at the start of a sentence, and followed by a
+    half-width mark.
     """
     pieces = []
     after_latin, at_start = True, True
     for token, mark in zip(tokens, marks, strict=True):
         text = token.text
-        latin = text[0].isascii()
+        latin = is_spaced(text[0])
         if latin:
             text = text.capitalize() if at_start else text
             text = " " + text if after_latin else text
@@ -194,9 +195,9 @@ def _closed(text: str) -> str:
         return text[:-1] + "。"
     if last == ",":
         return text[:-1] + "."
-    if last in "。？" or (last.isascii() and last in ".?"):
+    if last in "。？.?":
         return text
-    return text + ("." if last.isascii() else "。")
+    return text + ("." if is_spaced(last) else "。")
 
 
 def _words(fields: Sequence[Sequence[Any]]) -> tuple[Word, ...]:

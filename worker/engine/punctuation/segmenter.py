@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import ModelUnavailable
+from common.transcript.scripts import is_spaced
 from common.transcript.values import Word
 
 LONGEST_UNSETTLED = 200
 """So many characters without a safe place are divided as they are: in real text a few settle it."""
 
-_ENGLISH = re.compile(r"[a-zA-Z']+")
 _BLOCK = re.compile(r"[\u4E00-\u9FD5a-zA-Z0-9+#&\._%\-]+")
 """What jieba looks up in its dictionary; every other character is a word (`re_han_default` in jieba)."""
 _JOINED = re.compile(r"[a-zA-Z0-9]")
@@ -33,6 +33,11 @@ class Token:
 
     text: str
     words: tuple[Word, ...]
+
+
+def _is_latin(text: str) -> bool:
+    """Whether a word is a token as it is; FunASR knows ASCII letters only and divides `café`."""
+    return all(is_spaced(char) and (char.isalpha() or char == "'") for char in text)
 
 
 class Segmenter:
@@ -91,7 +96,7 @@ class TokenStream:
             return [Token(word.text, (word,)) for word in words]
         tokens = []
         for word in words:
-            if _ENGLISH.fullmatch(word.text):
+            if _is_latin(word.text):
                 tokens += [*self.finish(), Token(word.text, (word,))]
             else:
                 self._run.append(word)

@@ -109,9 +109,9 @@ class Arithmetic(NamedTuple):
 def quantised(rows: Tensor) -> Quantised:
     """float32 [R, D] → quantised rows."""
     rows = rows.contiguous()
-    found = Quantised(torch.empty(rows.shape, dtype=torch.uint8), torch.empty(len(rows)))
-    kernels.quantise(rows.numpy(), max_magnitude(), found.bytes.numpy(), found.scales.numpy())
-    return found
+    quantised = Quantised(torch.empty(rows.shape, dtype=torch.uint8), torch.empty(len(rows)))
+    kernels.quantise(rows.numpy(), max_magnitude(), quantised.bytes.numpy(), quantised.scales.numpy())
+    return quantised
 
 
 @cache

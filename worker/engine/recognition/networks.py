@@ -98,7 +98,7 @@ class PackedNetworks:
         hidden = self._encoder(rows, bounds)
         segments = [hidden[begin:end] for begin, end in pairwise(bounds.tolist())]
         embeddings = [self._embeddings(segment) for segment in segments]
-        counts = [len(found) for found in embeddings]
+        counts = [len(item) for item in embeddings]
         weights = self._weights(segments, lengths, torch.tensor(counts))
         tokens = torch.cat(embeddings)
         if not len(tokens):
@@ -110,14 +110,14 @@ class PackedNetworks:
         """One segment alone, [T, D] → [N, D]: its number of tokens must not depend on its neighbours."""
         encoded = segment[None]
         mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
-        found, counts = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
-        return found[0, : int(counts)]
+        embeddings, counts = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
+        return embeddings[0, : int(counts)]
 
     def _weights(self, segments: Sequence[Tensor], lengths: Tensor, counts: Tensor) -> list[NDArray[np.float32]]:
         encoded = pad_sequence(list(segments), batch_first=True)
         mask = torch.arange(encoded.shape[1]) < lengths[:, None]
-        found = self._predictor.upsampled(encoded, self._predictor.convolved(encoded), mask, lengths, counts)
-        return _rows(found.numpy(), lengths.tolist())
+        peaks = self._predictor.upsampled(encoded, self._predictor.convolved(encoded), mask, lengths, counts)
+        return _rows(peaks.numpy(), lengths.tolist())
 
 
 def _best(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -157,12 +157,12 @@ def attention(
     places = zip(pairwise(query_bounds.tolist()), pairwise(key_bounds.tolist()), strict=True)
     for (begin, end), (first, last) in places:
         if end > begin:
-            found = functional.scaled_dot_product_attention(
+            attended = functional.scaled_dot_product_attention(
                 _by_head(queries[begin:end], heads),
                 _by_head(keys[first:last], heads),
                 _by_head(values[first:last], heads),
             )
-            out[begin:end] = found[0].transpose(0, 1).flatten(1)
+            out[begin:end] = attended[0].transpose(0, 1).flatten(1)
     return out
 
 

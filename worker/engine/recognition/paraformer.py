@@ -48,8 +48,8 @@ class Paraformer:
         """
         usable = [index for index, segment in enumerate(segments) if len(segment) >= SHORTEST_SAMPLES]
         words: list[list[Word]] = [[] for _ in segments]
-        found = self._threads.run(self._recognise, [segments[index] for index in usable], len)
-        for index, result in zip(usable, found, strict=True):
+        recognised = self._threads.run(self._recognise, [segments[index] for index in usable], len)
+        for index, result in zip(usable, recognised, strict=True):
             words[index] = result
         return words
 

@@ -26,16 +26,16 @@ EDGE_FRAMES = 5
 
 def _fires_loop(weights: NDArray[np.float32], threshold: np.float32) -> NDArray[np.int64]:
     """Frames at which the running sum of `weights` (float32 [frames]) reaches the threshold."""
-    found = np.empty(len(weights), np.int64)
+    fired = np.empty(len(weights), np.int64)
     count = 0
     total = np.float32(0)
     for frame in range(len(weights)):
         total += weights[frame]
         if total >= threshold:
-            found[count] = frame
+            fired[count] = frame
             count += 1
             total -= threshold
-    return found[:count]
+    return fired[:count]
 
 
 try:

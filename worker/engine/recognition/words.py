@@ -1,8 +1,13 @@
 """Joins tokens to words, as FunASR's `sentence_postprocess` does.
 
 A Chinese character is a word. English comes in pieces: `@@` at the end of a piece joins it to the next.
-Consecutive single letters become one upper-case abbreviation. Two bugs of FunASR are not reproduced: after an
-`<unk>`, and after a token that is neither Chinese nor Latin, it gives every following word its neighbour's time.
+Consecutive single letters become one upper-case abbreviation. The result differs where FunASR garbles words:
+
+- After an `<unk>`, and after a token that is neither Chinese nor Latin (`&`, `.`), FunASR gives every following word
+  its neighbour's time, or raises IndexError. Here each word keeps its own time.
+- FunASR writes the joiner of a digit (`1@@`) and a lone `@@` into the text. Here they are left out.
+- FunASR gives characters outside the basic CJK block (`㐀`), and full-width Latin letters, as one word with a piece
+  before them. Here each is a word, as in punctuation; a Latin word beyond ASCII (`café`) is one word in both.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp
 
+from common.transcript.scripts import is_spaced
 from common.transcript.values import Word
 
 _DROPPED, _CHARACTER, _PIECE, _LATIN, _OTHER = range(5)
@@ -23,7 +29,7 @@ def _is_character(char: str) -> bool:
 
 def _kind(token: str) -> int:
     """How a token is joined to its neighbours; FunASR's order of precedence."""
-    if token in _SPECIAL or not token:
+    if token in _SPECIAL or not token.replace("@@", ""):
         return _DROPPED
     if all(map(_is_character, token)):
         return _CHARACTER
@@ -38,8 +44,8 @@ class Vocabulary:
     """The tokens of a recognition model by id, each with its joining rule."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self.tokens = list(tokens)
-        self.kinds = [_kind(token) for token in self.tokens]
+        self.kinds = [_kind(token) for token in tokens]
+        self.tokens = [token.replace("@@", "") for token in tokens]
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -113,7 +119,7 @@ def _join_pieces(
         if pending is None:
             pending = _Span("", start, end, 0.0, 0)
         pending.start_ms = start
-        pending.extend(token.replace("@@", ""), end, log_probability)
+        pending.extend(token, end, log_probability)
         held = (start, end)
         if kind == _LATIN:
             yield pending, True
@@ -136,7 +142,7 @@ def _join_letters(spans: list[tuple[_Span, bool]]) -> list[_Span]:
 
 
 def _as_words(span: _Span) -> Iterator[Word]:
-    """A span as words: one, unless it contains non-ASCII characters; then its time is divided evenly."""
+    """A span as words: one, unless it contains characters that are words; then its time is divided evenly."""
     confidence = min(exp(span.log_probability / span.tokens), 1.0)
     pieces = split_words(span.text)
     if len(pieces) == 1:
@@ -150,12 +156,12 @@ def _as_words(span: _Span) -> Iterator[Word]:
 
 
 def split_words(text: str) -> list[str]:
-    """The words that punctuation counts: each non-ASCII character is one, as is each run of ASCII between spaces."""
+    """The words of a text: each CJK character is one, as is each run of other characters between spaces."""
     words: list[str] = []
     for part in text.split():
         run = ""
         for char in part:
-            if char.isascii():
+            if is_spaced(char):
                 run += char
                 continue
             if run:

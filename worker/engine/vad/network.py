@@ -79,10 +79,10 @@ class _Block:
         """The FIR over [past + count, P] → [count, P]."""
         if joined.device.type != "cpu":  # one launch instead of one for each tap
             kernel = self._taps.t()[:, None]
-            found: torch.Tensor = functional.conv1d(
+            output: torch.Tensor = functional.conv1d(
                 joined.t()[None], kernel, dilation=self._stride, groups=joined.shape[1]
             )
-            return found[0].t()
+            return output[0].t()
         total: torch.Tensor = joined[:count] * self._taps[0]
         for number in range(1, len(self._taps)):
             begin = number * self._stride

@@ -13,7 +13,7 @@ export default {
   'jobs.place': 'number {place} in the queue',
   'jobs.waits': 'waiting in the queue',
   'jobs.canceling': 'canceling …',
-  'jobs.heard': '{time} transcribed',
+  'jobs.transcribed': '{time} transcribed',
   'jobs.eta': 'about {time} left',
   'jobs.length': '{time} long',
   'jobs.no_speech': 'no speech detected',

@@ -13,7 +13,7 @@ export default {
   'jobs.place': '排在第 {place} 位',
   'jobs.waits': '等待中',
   'jobs.canceling': '正在取消……',
-  'jobs.heard': '已完成 {time}',
+  'jobs.transcribed': '已完成 {time}',
   'jobs.eta': '约 {time}后完成',
   'jobs.length': '时长 {time}',
   'jobs.no_speech': '未检测到语音',

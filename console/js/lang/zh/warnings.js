@@ -1,5 +1,5 @@
 // @ts-check
-// What a reader is told of a recording.
+// Warnings about a recording.
 export default {
   'warnings.title': '关于这段录音',
   'warning.audio_truncated': '录音在此中断，后面的内容缺失。',
@@ -12,4 +12,8 @@ export default {
   'warning.channels_cancel': '各声道混合后会相互抵消，因此采用了最响的声道。',
   'warning.level_raised': '录音音量很低，识别前已放大。',
   'warning.level_lowered': '声音超过满刻度，识别前已衰减。',
+  'tracks.title': '音轨',
+  'tracks.index': '音轨 {index}',
+  'tracks.transcribed': '已转写',
+  'tracks.not_transcribed': '未转写',
 };

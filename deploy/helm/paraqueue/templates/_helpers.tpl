@@ -53,10 +53,28 @@ ports:
 - secretRef: {name: {{ include "paraqueue.secretName" . }}}
 {{- end }}
 
+{{/* Beat and Flower only send and watch messages: of the secrets they get the address of Redis alone. */}}
+{{- define "paraqueue.redisEnv" -}}
+- name: PARAQUEUE_REDIS_URL
+  valueFrom:
+    secretKeyRef: {name: {{ include "paraqueue.secretName" . }}, key: PARAQUEUE_REDIS_URL}
+{{- end }}
+
+{{/* The database URL of a component with a role of its own, over that of the release. */}}
+{{- define "paraqueue.databaseEnv" -}}
+{{- with . }}
+- name: PARAQUEUE_DATABASE_URL
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: PARAQUEUE_DATABASE_URL}
+{{- end }}
+{{- end }}
+
 {{/* What every pod of ours has, but for its containers and volumes. */}}
 {{- define "paraqueue.podCommon" -}}
 serviceAccountName: {{ include "paraqueue.serviceAccountName" .root }}
 automountServiceAccountToken: false
+# Kubernetes would add variables for each Service of the namespace, and PARAQUEUE_…_PORT=tcp://… reads like a setting.
+enableServiceLinks: false
 securityContext: {{- toYaml .root.Values.podSecurityContext | nindent 2 }}
 {{- with .root.Values.image.pullSecrets }}
 imagePullSecrets: {{- toYaml . | nindent 2 }}

@@ -1,0 +1,117 @@
+"""Turns of tenants: who may use one of a few places next, so that no tenant's calls keep another's waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+# A tenant counts as present for so long after its last call.
+PRESENT_SECONDS = 5.0
+
+
+class Turns:
+    """So many places, of which one tenant has at most `most`, and at most `share` while others are present.
+
+    A free place goes to the waiting tenant that has the fewest; on a tie, to the one that was served longest ago. The
+    calls of one tenant are served in order of arrival. For one event loop.
+    """
+
+    def __init__(self, places: int, *, most: int, share: int) -> None:
+        self._free = places
+        self._most = most
+        self._share = share
+        self._held: Counter[str] = Counter()
+        # Only tenants that wait; those served longest ago come first.
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        # When each tenant called last, the latest one at the end.
+        self._called_at: OrderedDict[str, float] = OrderedDict()
+        # Set while somebody waits: nobody tells us when a tenant is no longer present.
+        self._look_again: asyncio.TimerHandle | None = None
+
+    @asynccontextmanager
+    async def of(self, tenant: str) -> AsyncIterator[None]:
+        """Hold a place for the tenant; wait for one without a time limit."""
+        await self._take(tenant)
+        try:
+            yield
+        finally:
+            self._give_back(tenant)
+
+    async def _take(self, tenant: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._note(tenant, loop.time())
+        if self._free and tenant not in self._waiting and self._held[tenant] < self._limit(tenant):
+            # Those that wait although a place is free have as many as they may.
+            self._free -= 1
+            self._held[tenant] += 1
+            return
+        served = loop.create_future()
+        self._waiting.setdefault(tenant, deque()).append(served)
+        self._watch(loop)
+        try:
+            await served
+        except asyncio.CancelledError:
+            if served.cancelled():
+                self._leave(tenant, served)
+            else:
+                self._give_back(tenant)
+            raise
+
+    def _note(self, tenant: str, now: float) -> None:
+        self._called_at[tenant] = now
+        self._called_at.move_to_end(tenant)
+        self._forget_absent(now)
+
+    def _forget_absent(self, now: float) -> None:
+        while self._called_at and next(iter(self._called_at.values())) <= now - PRESENT_SECONDS:
+            self._called_at.popitem(last=False)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """While calls wait, serve them again now and then: a tenant that is alone by then may have more places."""
+        if self._waiting and self._look_again is None:
+            self._look_again = loop.call_later(PRESENT_SECONDS, self._serve_again, loop)
+
+    def _serve_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._look_again = None
+        self._forget_absent(loop.time())
+        self._serve()
+        self._watch(loop)
+
+    def _limit(self, tenant: str) -> int:
+        """How many places a tenant may have now."""
+        alone = not (self._called_at.keys() | self._held.keys()) - {tenant}
+        return self._most if alone else self._share
+
+    def _leave(self, tenant: str, served: asyncio.Future[None]) -> None:
+        line = self._waiting.get(tenant)
+        if line is not None and served in line:
+            line.remove(served)
+            if not line:
+                del self._waiting[tenant]
+
+    def _give_back(self, tenant: str) -> None:
+        self._free += 1
+        self._held[tenant] -= 1
+        if not self._held[tenant]:
+            del self._held[tenant]
+        self._serve()
+
+    def _serve(self) -> None:
+        while self._free:
+            below = [tenant for tenant in self._waiting if self._held[tenant] < self._limit(tenant)]
+            if not below:
+                return
+            tenant = min(below, key=lambda name: self._held[name])  # the first of those that have the fewest
+            line = self._waiting[tenant]
+            served = line.popleft()
+            if line:
+                self._waiting.move_to_end(tenant)
+            else:
+                del self._waiting[tenant]
+            if served.cancelled():  # its task has not noticed yet
+                continue
+            self._free -= 1
+            self._held[tenant] += 1
+            served.set_result(None)

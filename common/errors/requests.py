@@ -1,0 +1,201 @@
+"""Errors of requests: refused, conflicting or not possible now."""
+
+from __future__ import annotations
+
+from common.errors.family import ParaqueueError
+
+
+class InvalidRequest(ParaqueueError):
+    """The request is malformed or has invalid parameters."""
+
+    code = "invalid_request"
+
+
+class UnknownModel(ParaqueueError):
+    """The installation does not serve this model."""
+
+    code = "unknown_model"
+
+
+class UnsupportedLanguage(ParaqueueError):
+    """The model does not recognize the requested language."""
+
+    code = "unsupported_language"
+
+
+class SpeakersUnsupported(ParaqueueError):
+    """No worker of the model supports speaker diarization."""
+
+    code = "speakers_unsupported"
+
+
+class NoSpeakers(ParaqueueError):
+    """The transcription was submitted without speaker diarization."""
+
+    code = "no_speakers"
+
+
+class NotFound(ParaqueueError):
+    """The resource does not exist, or belongs to another tenant."""
+
+    code = "not_found"
+
+
+class Unauthenticated(ParaqueueError):
+    """The API key or token is missing, invalid, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(ParaqueueError):
+    """The key or token lacks the required scope."""
+
+    code = "forbidden"
+
+
+class RateLimited(ParaqueueError):
+    """Too many requests of this tenant or key, or failed authentication attempts from this address."""
+
+    code = "rate_limited"
+    retryable = True
+
+    def __init__(self, message: str, after_seconds: int = 60) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
+
+
+class QuotaExceeded(ParaqueueError):
+    """The limit of queued jobs or minutes of audio is reached."""
+
+    code = "quota_exceeded"
+    retryable = True
+
+    def __init__(self, message: str, after_seconds: int = 60) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
+
+
+class SessionsNotConfigured(ParaqueueError):
+    """Browser sessions need `PARAQUEUE_SECRET_KEY`, which is not set."""
+
+    code = "sessions_not_configured"
+
+
+class NotReady(ParaqueueError):
+    """The job is still queued or processing."""
+
+    code = "not_ready"
+    retryable = True
+
+
+class NoTranscript(ParaqueueError):
+    """The job failed or was canceled; unless retried, it will have no transcript."""
+
+    code = "no_transcript"
+
+
+class WrongState(ParaqueueError):
+    """The state of the job or webhook endpoint does not allow the operation."""
+
+    code = "wrong_state"
+
+
+class EditConflict(ParaqueueError):
+    """The sentence was changed since the caller read it, or its number belongs to another; read it again."""
+
+    code = "edit_conflict"
+
+
+class IdempotencyKeyInUse(ParaqueueError):
+    """Another request with this Idempotency-Key is in progress."""
+
+    code = "idempotency_key_in_use"
+    retryable = True
+
+
+class IdempotencyKeyReused(ParaqueueError):
+    """The Idempotency-Key was used for a different request."""
+
+    code = "idempotency_key_reused"
+
+
+class WebhooksNotConfigured(ParaqueueError):
+    """`PARAQUEUE_SECRET_KEY` (for endpoints) or `PARAQUEUE_WEBHOOK_SECRET` (for `webhook_url`) is not set."""
+
+    code = "webhooks_not_configured"
+
+
+class TooManyWebhooks(ParaqueueError):
+    """The maximum number of webhook endpoints is reached."""
+
+    code = "too_many_webhooks"
+
+
+class Expired(ParaqueueError):
+    """The result was deleted after its retention period."""
+
+    code = "expired"
+
+
+class NotAcceptable(ParaqueueError):
+    """The transcript is not available in the requested format."""
+
+    code = "not_acceptable"
+
+
+class UploadTooLarge(ParaqueueError):
+    """The upload exceeds the size limit."""
+
+    code = "upload_too_large"
+
+
+class UploadIncomplete(ParaqueueError):
+    """The connection closed before the upload was complete."""
+
+    code = "upload_incomplete"
+    retryable = True
+
+
+class UploadLocked(ParaqueueError):
+    """Another request is writing to this upload."""
+
+    code = "upload_locked"
+    retryable = True
+
+
+class OffsetMismatch(ParaqueueError):
+    """The request's offset differs from the upload's; get the current offset with HEAD."""
+
+    code = "offset_mismatch"
+
+
+class ChecksumMismatch(ParaqueueError):
+    """The data does not match its checksum and was discarded."""
+
+    code = "checksum_mismatch"
+
+
+class TusVersion(ParaqueueError):
+    """The request lacks `Tus-Resumable: 1.0.0`."""
+
+    code = "tus_version"
+
+
+class UnsupportedMediaType(ParaqueueError):
+    """The content type of the body is not supported."""
+
+    code = "unsupported_media_type"
+
+
+class Unavailable(ParaqueueError):
+    """A server that the service depends on is not available."""
+
+    code = "unavailable"
+    retryable = True
+
+
+class StorageFull(ParaqueueError):
+    """The storage is full."""
+
+    code = "storage_full"
+    retryable = True

@@ -1,0 +1,172 @@
+"""Claiming a queued job: one conditional UPDATE that only one worker can win, and the attempt that begins with it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from common.job_states import Stage, Status
+from common.jobs.job import Job, job_of
+from common.jobs.scheduling.quarantine import has_room
+from common.leases import from_now
+from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow
+from common.transcript.values import Part
+
+# An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.
+CLAIM_LOCK = 0x7061_7263
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on a job until the lease expires.
+
+    `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
+    that part without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier
+    attempts of this run spent on transcribing; `isolated`: the worker runs nothing else until the next part is
+    committed. `request_id` and `traceparent` are those of the API call that requested this run.
+    """
+
+    job: Job
+    token: uuid.UUID
+    attempt: int
+    failures: int
+    outages: int
+    resume: Part | None
+    sentences: int
+    spent_ms: int
+    isolated: bool = False
+    request_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who claims: a worker process, the model that it serves, and how long its leases last."""
+
+    worker: str
+    model: str
+    lease_seconds: float
+
+
+def claim(
+    database: Database,
+    job_id: uuid.UUID,
+    *,
+    worker: str,
+    model: str,
+    lease_seconds: float,
+    token: uuid.UUID | None = None,
+) -> Claim | None:
+    """Claim a queued job; None if it is missing, not queued, not due, not fetched yet, canceled or for another model.
+
+    Also None if the worker has no room for it: a job suspected of killing workers runs alone. Such a job may be
+    announced again at once. Raises Unavailable; a caller that passed `token` can then undo a claim that may have been
+    committed (`abandon_claim`).
+    """
+    with database.transaction() as session:
+        # One claim per worker at a time, since two concurrent ones could each find the worker idle.
+        session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
+        fits = JobRow.audio_key.is_not(None) & has_room(worker)
+        held = claim_in(session, job_id, fits, Holder(worker, model, lease_seconds), token)
+        if held is None:
+            _let_go(session, job_id, model)
+        return held
+
+
+def claim_in(
+    session: Session, job_id: uuid.UUID, fits: ColumnElement[bool], holder: Holder, token: uuid.UUID | None = None
+) -> Claim | None:
+    """Claim a queued job that is due, within the caller's transaction; None unless it `fits`."""
+    token = token or uuid.uuid4()
+    statement = (
+        update(JobRow)
+        .where(
+            JobRow.id == job_id,
+            JobRow.status == Status.QUEUED,
+            JobRow.model == holder.model,
+            JobRow.not_before <= func.now(),
+            JobRow.cancel_requested.is_(False),
+            fits,
+        )
+        .values(
+            status=Status.PROCESSING,
+            isolated=JobRow.audio_key.is_not(None) & (JobRow.crashes >= QUARANTINE_CRASHES),
+            stage=Stage.FETCHING,
+            attempts=JobRow.attempts + 1,
+            started_at=func.coalesce(JobRow.started_at, func.now()),
+            dispatched_at=None,
+            lease_token=token,
+            lease_worker=holder.worker,
+            lease_expires_at=from_now(holder.lease_seconds),
+        )
+        .returning(JobRow)
+    )
+    row = session.scalars(statement).one_or_none()
+    return _begun(session, row, token) if row is not None else None
+
+
+def _begun(session: Session, row: JobRow, token: uuid.UUID) -> Claim:
+    """The claim of a job that was just taken, whose attempt begins."""
+    last = _last_part(session, row)
+    session.execute(
+        insert(AttemptRow).values(
+            job_id=row.id,
+            token=token,
+            run=row.run,
+            number=row.attempts,
+            worker=row.lease_worker,
+            isolated=row.isolated,
+            resumed_ms=last.end_ms if last else 0,
+        )
+    )
+    return Claim(
+        job=job_of(row),
+        token=token,
+        attempt=row.attempts,
+        failures=row.failures,
+        outages=row.outages,
+        resume=last,
+        sentences=_sentence_count(session, row),
+        spent_ms=_spent_ms(session, row),
+        isolated=row.isolated,
+        request_id=row.request_id,
+        traceparent=row.traceparent,
+    )
+
+
+def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
+    """Clear the announcement of a job that could not be claimed.
+
+    Its message is used up, so a job that is still queued needs another one.
+    """
+    session.execute(
+        update(JobRow)
+        .where(JobRow.id == job_id, JobRow.status == Status.QUEUED, JobRow.model == model)
+        .values(dispatched_at=None)
+    )
+
+
+def _last_part(session: Session, job: JobRow) -> Part | None:
+    row = session.scalars(
+        select(PartRow).where(PartRow.job_id == job.id, PartRow.run == job.run).order_by(PartRow.number.desc()).limit(1)
+    ).one_or_none()
+    return Part(row.number, row.start_ms, row.end_ms, (), row.state or b"") if row else None
+
+
+def _sentence_count(session: Session, job: JobRow) -> int:
+    statement = select(func.coalesce(func.sum(PartRow.sentences), 0)).where(
+        PartRow.job_id == job.id, PartRow.run == job.run
+    )
+    return int(session.scalar(statement) or 0)
+
+
+def _spent_ms(session: Session, job: JobRow) -> int:
+    """Sum the transcription time of the run's attempts; that of lost attempts is unknown, as it was never reported."""
+    spent = AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()
+    statement = select(func.coalesce(func.sum(spent), 0)).where(AttemptRow.job_id == job.id, AttemptRow.run == job.run)
+    return int(session.scalar(statement) or 0)

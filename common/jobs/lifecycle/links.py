@@ -1,0 +1,66 @@
+"""Claims of jobs whose links have to be downloaded: they take no slot, and a tenant gets its share of downloads."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from common.db import Database
+from common.jobs.lifecycle.claims import Claim, Holder, claim_in
+from common.jobs.scheduling.dispatch import TENANTS_AT_A_TIME
+from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
+from common.jobs.scheduling.queue_queries import TO_FETCH, DispatchLimits, next_jobs, priorities, tenants
+from common.models import JobRow, WorkerRow
+
+# An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the model.
+FETCH_LOCK = 0x7061_7264
+LOCK_TIMEOUT_MS = 2_000
+TAKE_LOCK = text(
+    f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), "
+    f"pg_advisory_xact_lock({FETCH_LOCK}, hashtext(:model))"
+)
+# Links are not announced, and the limits of running jobs are limits of slots.
+NO_LIMITS = DispatchLimits(redispatch_seconds=0, tenant_max_running=0)
+
+
+def claim_links(
+    database: Database, holder: Holder, number: int, *, downloading: Counter[str], tenant_limit: int
+) -> list[Claim]:
+    """Claim up to `number` jobs whose links are not in storage yet; none for a worker that is to take no jobs.
+
+    The highest priority comes first, and within one the tenant with the fewest downloads on this worker
+    (`downloading`), which never exceed `tenant_limit`. Raises Unavailable; claims that were committed all the same are
+    given up when their leases expire.
+    """
+    with database.transaction() as session:
+        if not priorities(session, holder.model, TO_FETCH):
+            return []  # Idle workers ask every second, and need not wait for one another.
+        # One worker chooses at a time: otherwise all of them would choose the same jobs.
+        session.execute(TAKE_LOCK, {"model": holder.model})
+        chosen = _chosen(session, holder.model, number, Counter(downloading), tenant_limit)
+        open_to_jobs = ~select(WorkerRow.id).where(WorkerRow.id == holder.worker, WorkerRow.drain.is_not(None)).exists()
+        fits = JobRow.audio_key.is_(None) & open_to_jobs
+        claims = [claim_in(session, job.job_id, fits, holder) for job in chosen]
+        return [claim for claim in claims if claim is not None]
+
+
+def _chosen(session: Session, model: str, number: int, busy: Counter[str], tenant_limit: int) -> list[QueuedJob]:
+    taken: list[QueuedJob] = []
+    for priority in priorities(session, model, TO_FETCH):
+        left = number - len(taken)
+        if left <= 0:
+            break
+        listed = [name for name in tenants(session, model, priority, busy, TO_FETCH) if busy[name] < tenant_limit]
+        read: dict[str, list[QueuedJob]] = {}
+        # Not only the first ones: all links of a tenant may be waiting for their next attempt.
+        while listed and len(read) < left:
+            page, listed = listed[:TENANTS_AT_A_TIME], listed[TENANTS_AT_A_TIME:]
+            read |= next_jobs(session, model, priority, page, slots=left, full=(), limits=NO_LIMITS, line=TO_FETCH)
+        lines = {
+            name: [replace(job, key_limit=0, tenant_limit=tenant_limit) for job in line] for name, line in read.items()
+        }
+        taken += schedule_fairly(lines, left, running=busy, of_key=Counter())
+    return taken

@@ -1,0 +1,50 @@
+"""What a client may ask of a transcription besides audio, model and channels; stored with the job as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from common.transcript.text_rules import TextRules
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionOptions:
+    """Options that change the result. Jobs with equal options may share a transcript.
+
+    speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
+    itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
+    hotwords: as `common.transcript.hotwords.parsed` reads them.
+    """
+
+    speakers: bool = False
+    min_speakers: int | None = None
+    max_speakers: int | None = None
+    itn: bool = False
+    remove_fillers: bool = False
+    masked_words: tuple[str, ...] = ()
+    script: Literal["traditional"] | None = None
+    hotwords: tuple[str, ...] = ()
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What is done to the recognised text."""
+        traditional = self.script == "traditional"
+        return TextRules(self.itn, self.remove_fillers, self.masked_words, traditional, self.hotwords)
+
+    def stored(self) -> dict[str, Any]:
+        """The options that differ from the defaults, as JSON."""
+        given = {name: value for name, value in asdict(self).items() if value != getattr(NO_OPTIONS, name)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+
+NO_OPTIONS = TranscriptionOptions()
+
+
+def options_of(stored: dict[str, Any] | None) -> TranscriptionOptions:
+    """The inverse of `stored`; options that this version does not know are ignored."""
+    known = {field.name for field in fields(TranscriptionOptions)}
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in (stored or {}).items()
+    }
+    return TranscriptionOptions(**{name: value for name, value in given.items() if name in known})

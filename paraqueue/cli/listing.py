@@ -1,0 +1,181 @@
+"""Commands that list and search, and the correction of a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
+
+import typer
+
+from paraqueue.cli import exits, show
+from paraqueue.cli.account import Json
+from paraqueue.cli.dates import begin_of, end_of
+from paraqueue.cli.transcripts import Id
+from paraqueue.statuses import Status
+
+if TYPE_CHECKING:
+    from paraqueue.models import Hit, NumberedSentence
+
+PAGE = 100
+SENTENCES = 1000
+
+
+Item = TypeVar("Item")
+Item_co = TypeVar("Item_co", covariant=True)
+Cursor = TypeVar("Cursor")
+Cursor_co = TypeVar("Cursor_co", covariant=True)
+
+
+class PageOf(Protocol[Item_co, Cursor_co]):
+    """A page of any list of the API."""
+
+    @property
+    def data(self) -> Sequence[Item_co]:
+        """The items."""
+
+    @property
+    def next(self) -> Cursor_co | None:
+        """The cursor of the next page; None on the last one."""
+
+
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")]
+After = Annotated[str | None, typer.Option(help="Go on where an earlier list ended, with what it said.")]
+From = Annotated[
+    str | None, typer.Option("--from", help="Submitted on or after this day or time: 2026-11-01 or 2026-11-01T14:30.")
+]
+To = Annotated[str | None, typer.Option("--to", help="Submitted up to the end of this day, or before this time.")]
+
+
+def list_(
+    status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", "-t", help="Only those with this tag.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Only those of this batch.", metavar="BATCH_ID")] = None,
+    start: From = None,
+    end: To = None,
+    limit: Limit = 20,
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """List transcriptions, newest first.
+
+    Not on a terminal, the columns are separated by tabs and have no heading: name, status, milliseconds of audio, time
+    of submission, id, reason of a failure.
+    """
+    with exits.connected() as client:
+        filters: dict[str, Any] = {"status": status, "tag": tag, "batch": batch}
+        filters |= {"created_from": begin_of(start), "created_to": end_of(end)}
+        found, after = collected(lambda at, size: client.page(**filters, after=at, limit=size), after, limit, PAGE)
+        show.as_json(found) if json else show.transcriptions(found)
+        tell_more(after)
+
+
+def search(
+    words: Annotated[list[str], typer.Argument(help="Words that a sentence contains, all of them.", metavar="WORD…")],
+    limit: Limit = 20,
+    after: After = None,
+    json: Json = False,
+) -> None:
+    """Search in all transcripts."""
+    with exits.connected() as client:
+        query = " ".join(words)
+        found, after = collected(lambda at, size: client.search(query, after=at, limit=size), after, limit, PAGE)
+        if json:
+            show.as_json(found)
+        else:
+            show.table(("name", "at", "sentence", "text", "id"), map(_hit, found))
+        tell_more(after)
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    at = (show.duration(hit.start_ms), hit.start_ms)
+    return {"name": hit.name, "at": at, "sentence": hit.number, "text": hit.snippet, "id": hit.transcription_id}
+
+
+def collected(
+    fetch: Callable[[Cursor | None, int], PageOf[Item, Cursor]], after: Cursor | None, limit: int, page_size: int
+) -> tuple[list[Item], Cursor | None]:
+    """Return up to `limit` items from page after page, and the cursor of the rest, None if there is none."""
+    found: list[Item] = []
+    while True:
+        page = fetch(after, min(page_size, limit - len(found)))
+        found += page.data
+        after = page.next
+        if after is None or len(found) >= limit:
+            return found, after
+
+
+def tell_more(after: object) -> None:
+    """Say on standard error how to go on, if a list was not complete."""
+    if after is not None:
+        exits.errors().print(f"paraqueue: there are more: --after {after}", markup=False)
+
+
+def sentences(
+    id: Id,
+    after: Annotated[int, typer.Option(help="Number of the sentence before the first one to show.")] = -1,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = SENTENCES,
+    json: Json = False,
+) -> None:
+    """List sentences with their numbers, for `correct`."""
+    with exits.connected() as client:
+        found, rest = collected(
+            lambda at, size: client.sentence_page(id, after=-1 if at is None else at, limit=size),
+            after,
+            limit,
+            SENTENCES,
+        )
+        if json:
+            show.as_json(found)
+        else:
+            show.table(("number", "at", "speaker", "text"), map(_sentence, found))
+        tell_more(rest)
+
+
+def _sentence(sentence: NumberedSentence) -> dict[str, Any]:
+    at = (show.duration(sentence.start_ms), sentence.start_ms)
+    return {"number": sentence.number, "at": at, "speaker": sentence.speaker, "text": sentence.text}
+
+
+def correct(
+    id: Id,
+    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    text: Annotated[str | None, typer.Argument(help="What was really said.", metavar="TEXT")] = None,
+    restore: Annotated[bool, typer.Option("--restore", help="Go back to the recognised text.")] = False,
+    json: Json = False,
+) -> None:
+    """Correct a sentence.
+
+    `paraqueue sentences` lists their numbers.
+    """
+    if (text is None) is not restore:
+        raise typer.BadParameter("give either the new text or --restore", param_hint="TEXT")
+    with exits.connected() as client:
+        changed = client.correct(id, number, text)
+        show.as_json(changed) if json else print(changed.text)
+
+
+def models(json: Json = False) -> None:
+    """List the models of the service."""
+    with exits.connected() as client:
+        models = client.models()
+        if json:
+            show.as_json(models)
+        else:
+            show.rows([item.model_dump() for item in models], ("id", "default", "workers", "slots"))
+
+
+def usage(
+    group_by: Annotated[str, typer.Option("--by", help="day, key, tag, model; several with commas.")] = "day",
+    start: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the usage of the tenant."""
+    with exits.connected() as client:
+        groups = [item.strip() for item in group_by.split(",") if item.strip()]
+        report = client.usage(group_by=groups, start=start, end=end)
+        if json:
+            show.as_json(report)
+        else:
+            numbers = [name for name in (report.data[0] if report.data else {}) if name not in groups]
+            show.rows(report.data, [*groups, *numbers])

@@ -1,0 +1,61 @@
+"""Assembles an engine's models from the parts of a loaded bundle."""
+
+from __future__ import annotations
+
+import torch
+
+from worker.engine.bundles.bundles import WORDS_FILE
+from worker.engine.bundles.loading import LoadedBundle, ModelPart
+from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.punctuation.punctuator import Punctuator
+from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.words import Vocabulary
+from worker.engine.vad.config import VadConfig
+from worker.engine.vad.detector import Vad
+
+
+def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
+    """The recogniser, with the networks that suit a GPU or the packed ones of a CPU."""
+    part, model = bundle.asr, bundle.asr.module
+    window, shift = _stacking(part, default=(7, 6))
+    frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+    networks: Networks
+    if gpu_layout:
+        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision), ComputeThreads(1)
+    else:
+        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+        threads = ComputeThreads(torch.get_num_threads())
+    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
+
+
+def release(bundle: LoadedBundle) -> None:
+    """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
+    if bundle.device.type == "cpu":
+        for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
+            for module in part.modules():
+                if isinstance(module, torch.nn.Linear):
+                    module.weight.data = torch.empty(0)
+
+
+def punctuator_of(bundle: LoadedBundle) -> Punctuator:
+    """The punctuation model, with a segmenter if it counts words rather than characters."""
+    part = bundle.punc
+    segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
+
+
+def vad_of(bundle: LoadedBundle) -> Vad:
+    """The voice activity detector."""
+    part = bundle.vad
+    window, _ = _stacking(part, default=(5, 1))
+    return Vad(part.module, load_cmvn(part.files["am.mvn"]), VadConfig.of(part.module, window), bundle.device)
+
+
+def _stacking(part: ModelPart, default: tuple[int, int]) -> tuple[int, int]:
+    """The number of frames a model stacks and the stride between stacks (low frame rate)."""
+    frontend = part.config.get("frontend_conf", {})
+    return int(frontend.get("lfr_m", default[0])), int(frontend.get("lfr_n", default[1]))

@@ -1,0 +1,119 @@
+"""Downloads the links of queued jobs in threads of their own, so that a slow server never occupies a slot.
+
+A job whose link is in storage returns to the queue and waits for a slot on any worker. No tenant gets more than half
+of a worker's downloads: however slow the servers of its links are, others' links are downloaded meanwhile.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from common import jobs
+from common.background import Background
+from common.db import Database
+from common.errors import ParaqueueError
+from common.job_states import Stage
+from common.jobs import Claim, Holder
+from common.telemetry import get_logger
+from worker.transcription.attempt import FAILED, Attempts
+from worker.transcription.attempt_timer import AttemptTimer
+from worker.transcription.fetching.fetcher import Fetcher
+from worker.transcription.lease import LeaseKeeper, RunningJob
+
+log = get_logger(__name__)
+POLL_SECONDS = 1.0
+
+
+class LinkDownloads(Background):
+    """A thread that claims jobs with links when woken, and every second; and a pool of threads that download them."""
+
+    def __init__(
+        self,
+        database: Database,
+        fetcher: Fetcher,
+        leases: LeaseKeeper,
+        attempts: Attempts,
+        *,
+        slots: int,
+        wake_dispatcher: Callable[[], None],
+    ) -> None:
+        """`slots` is the number of concurrent downloads; `wake_dispatcher` is called when a job is ready for a slot."""
+        super().__init__("link-downloads")
+        self._database = database
+        self._fetcher = fetcher
+        self._leases = leases
+        self._attempts = attempts
+        self._slots = slots
+        self._tenant_limit = max(1, slots // 2)
+        self._wake_dispatcher = wake_dispatcher
+        self._lock = threading.Lock()
+        self._busy: Counter[str] = Counter()
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="download")
+        self._poll = threading.Thread(target=self._wake_regularly, name="link-poll", daemon=True)
+
+    def start(self) -> None:
+        """Start looking for links."""
+        super().start()
+        self._poll.start()
+
+    def stop(self) -> None:
+        """Claim no more links and wait for the running downloads, which stop when their lease is to be given up."""
+        super().stop()
+        self._pool.shutdown(wait=True)
+
+    def work(self) -> None:
+        """Claim links for the free threads until no link waits or no thread is free."""
+        try:
+            while not (self.stopping or self._leases.shutting_down) and self._claim():
+                pass
+        except ParaqueueError as error:
+            log.warning("downloads_postponed", error_code=error.code, reason=error.message)
+
+    def _wake_regularly(self) -> None:
+        while not self._ending.wait(POLL_SECONDS):
+            self.wake()
+
+    def _claim(self) -> int:
+        """Claim links for the free threads; returns how many."""
+        with self._lock:
+            busy = Counter(self._busy)
+        free = self._slots - busy.total()
+        if free <= 0:
+            return 0
+        holder = Holder(self._attempts.worker, self._attempts.model, self._attempts.lease_seconds)
+        claims = jobs.claim_links(self._database, holder, free, downloading=busy, tenant_limit=self._tenant_limit)
+        for claim in claims:
+            with self._lock:
+                self._busy[claim.job.tenant] += 1
+            self._pool.submit(self._run_counted, claim)
+        return len(claims)
+
+    def _run_counted(self, claim: Claim) -> None:
+        try:
+            self.run(claim)
+        except Exception:
+            log.exception("download_crashed", job_id=claim.job.public_id)
+        finally:
+            with self._lock:
+                self._busy[claim.job.tenant] -= 1
+            self.wake()
+
+    def run(self, claim: Claim) -> str:
+        """Download the link of a claimed job; returns the outcome."""
+        with self._attempts.told_of(claim, "fetch") as span, self._leases.hold(claim, downloads=True) as hold:
+            outcome = self._attempts.run(hold, lambda course: self._copied(hold, course))
+            span.tell({"paraqueue.outcome": outcome})
+            if outcome in FAILED:
+                span.fail(outcome)
+        self._wake_dispatcher()
+        return outcome
+
+    def _copied(self, hold: RunningJob, course: AttemptTimer) -> str:
+        claim = hold.claim
+        with course.stage(hold, Stage.FETCHING):
+            audio = self._fetcher.copy_link(claim, hold.signal.check)
+        self._attempts.persist(lambda: jobs.hand_over(self._database, claim, audio, stage_ms=course.stage_ms))
+        return "fetched"
