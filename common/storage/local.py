@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import stat
 import uuid
@@ -13,12 +14,24 @@ from pathlib import Path
 
 from common.errors import SourceNotFound, StorageUnavailable
 from common.storage import failures
-from common.storage.local_appender import LocalAppender, sync_directory
+from common.storage.local_appender import LocalAppender, in_directory, sync_directory
 from common.storage.protocol import PartialObject, Reserve, Stored
 
 # Beside the objects, so that a rename makes them visible atomically; never listed as an object.
 INCOMING = ".incoming"
 READ_BYTES = 256 * 1024
+GONE = "the audio is no longer in the storage"
+
+
+def _files_below(directory: Path) -> Iterator[Path]:
+    """Yield the files below a directory; what is deleted in the meantime is left out."""
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
+    for parent, _, names in os.walk(directory, onerror=fail):
+        yield from (Path(parent) / name for name in names)
 
 
 class LocalStorage:
@@ -53,18 +66,12 @@ class LocalStorage:
 
     def size(self, key: str) -> int:
         """Return the file's size."""
-        path = self._path(key)
-        if not path.is_file():
-            raise SourceNotFound("the audio is no longer in the storage")
         with failures.of_directories():
-            return path.stat().st_size
+            return self._status(key).st_size
 
     def read(self, key: str, start: int, end: int) -> Iterator[bytes]:
         """Yield the bytes from `start` up to, not including, `end`."""
-        path = self._path(key)
-        if not path.is_file():
-            raise SourceNotFound("the audio is no longer in the storage")
-        with failures.of_directories(), path.open("rb", buffering=0) as file:
+        with failures.of_directories(), self._open(key) as file:
             file.seek(start)
             left = end - start
             while left > 0 and (piece := file.read(min(left, READ_BYTES))):
@@ -73,10 +80,9 @@ class LocalStorage:
 
     def fetch(self, key: str, scratch: Path) -> Path:  # noqa: ARG002 (part of the protocol)
         """Return the object's own file; nothing is copied."""
-        path = self._path(key)
-        if not path.is_file():
-            raise SourceNotFound("the audio is no longer in the storage")
-        return path
+        with failures.of_directories():
+            self._status(key)
+        return self._path(key)
 
     def delete(self, key: str) -> None:
         """Delete an object and any directories left empty."""
@@ -95,25 +101,25 @@ class LocalStorage:
         """Yield the keys with this prefix that sort after `after`; uploads in progress are not listed."""
         directory = self._path(prefix.rpartition("/")[0])
         with failures.of_directories():
-            relative = sorted(path.relative_to(self.root).as_posix() for path in directory.rglob("*"))
+            relative = sorted(path.relative_to(self.root).as_posix() for path in _files_below(directory))
         for key in relative:
             if key.startswith(prefix) and key > after and not key.startswith(INCOMING):
-                with failures.of_directories():
-                    try:
-                        status = (self.root / key).stat()
-                    except FileNotFoundError:  # deleted in the meantime
-                        continue
-                if stat.S_ISREG(status.st_mode):
-                    yield key, datetime.fromtimestamp(status.st_mtime, UTC)
+                try:
+                    with failures.of_directories():
+                        status = self._status(key)
+                except SourceNotFound:  # deleted in the meantime
+                    continue
+                yield key, datetime.fromtimestamp(status.st_mtime, UTC)
 
     def delete_unfinished(self, before: datetime, keep: Callable[[str], bool]) -> int:  # noqa: ARG002
         """Delete partial files left behind by killed processes."""
         deleted = 0
         with failures.of_directories():
             for path in (self.root / INCOMING).glob("*"):
-                if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
-                    path.unlink(missing_ok=True)
-                    deleted += 1
+                with suppress(FileNotFoundError):  # its writer has just moved it into place
+                    if datetime.fromtimestamp(path.stat().st_mtime, UTC) < before:
+                        path.unlink()
+                        deleted += 1
         return deleted
 
     def check(self) -> None:
@@ -127,6 +133,23 @@ class LocalStorage:
         self.delete(key)
         if not intact:
             raise StorageUnavailable("the storage directory does not return what was written")
+
+    def _status(self, key: str) -> os.stat_result:
+        """Return the status of an object's file; raise `SourceNotFound` if there is none."""
+        try:
+            status = self._path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise SourceNotFound(GONE) from None
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceNotFound(GONE)
+        return status
+
+    def _open(self, key: str) -> io.FileIO:
+        self._status(key)
+        try:
+            return self._path(key).open("rb", buffering=0)
+        except FileNotFoundError:
+            raise SourceNotFound(GONE) from None
 
     def _path(self, key: str) -> Path:
         path = Path(os.path.normpath(self.root / key))
@@ -159,21 +182,9 @@ class LocalWriter:
         with failures.of_directories():
             os.fsync(self._file.fileno())
             self._file.close()
-            self._move()
+            in_directory(self._target.parent, lambda: self._incoming.rename(self._target))
             sync_directory(self._target.parent)
         return Stored(self._size, self._hash.hexdigest())
-
-    def _move(self) -> None:
-        """Move the file into place; retried, since a concurrent `delete` may remove the still empty directory."""
-        while True:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._incoming.rename(self._target)
-            except FileNotFoundError:
-                if not self._incoming.exists():
-                    raise
-            else:
-                return
 
     def abort(self) -> None:
         """Discard what was written."""

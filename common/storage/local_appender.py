@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from common.errors import SourceNotFound, UploadLocked
 from common.storage import failures
 from common.storage.protocol import PartialObject
+
+T = TypeVar("T")
+# How often in a row concurrent deletions may remove a directory between two system calls.
+MOST_REMOVALS = 100
 
 
 class LocalAppender:
@@ -20,8 +27,9 @@ class LocalAppender:
 
     def __init__(self, path: Path, size: int) -> None:
         with failures.of_directories():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = in_directory(
+                path.parent, lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            )
         try:
             self._open_at(path, size)
         except BaseException:
@@ -65,6 +73,20 @@ class LocalAppender:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
+
+
+def in_directory(directory: Path, create: Callable[[], T]) -> T:
+    """Return `create()`, which adds an entry to `directory`, made if it is missing.
+
+    A concurrent `delete` removes directories that are empty: during `mkdir`, which then raises either error, or
+    between `mkdir` and `create`. Both are repeated; an error that does not go away has another cause and is raised.
+    """
+    for _ in range(MOST_REMOVALS):
+        with suppress(FileExistsError, FileNotFoundError):
+            directory.mkdir(parents=True, exist_ok=True)
+            return create()
+    directory.mkdir(parents=True, exist_ok=True)
+    return create()
 
 
 def sync_directory(path: Path) -> None:

@@ -18,6 +18,7 @@ from common.errors import SourceNotFound, StorageFull, StorageUnavailable
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, Stored, make_storage, s3_client
 from common.storage.local import LocalWriter
+from common.storage.protocol import PartialObject
 from common.storage.s3 import PART_BYTES
 from tests.db.job_cases import at_once, s3_that_is_away
 from tests.servers import S3
@@ -187,6 +188,59 @@ def test_checks_at_once_do_not_trip_over_one_another(storage: Storage) -> None:
             storage.check()
 
     at_once([check_often] * 4)
+
+
+def test_local_survives_the_removal_of_a_directory_between_any_two_system_calls(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process deletes the directory's last object at the worst moments: after `mkdir` and within it."""
+    storage = LocalStorage(tmp_path)
+    moments = {"within mkdir": 3, "after mkdir": 3}
+    mkdir = Path.mkdir
+
+    def removed_after(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        if path.name == "a" and parents and moments["within mkdir"]:
+            moments["within mkdir"] -= 1
+            raise FileExistsError(17, "File exists")  # what `mkdir` says if the directory goes before its `is_dir`
+        mkdir(path, mode=mode, parents=parents, exist_ok=exist_ok)
+        if path.name == "a" and parents and moments["after mkdir"]:
+            moments["after mkdir"] -= 1
+            path.rmdir()
+
+    monkeypatch.setattr(Path, "mkdir", removed_after)
+    put(storage, "audio/a/1", b"x")
+    assert moments == {"within mkdir": 0, "after mkdir": 0}
+    storage.delete("audio/a/1")
+    moments.update({"within mkdir": 3, "after mkdir": 3})
+    appender = storage.appender("audio/a/2", PartialObject(0), reserve=lambda: 1, part_bytes=MEBIBYTE)
+    appender.write(b"y")
+    storage.finish("audio/a/2", appender.keep(last=True))
+    appender.close()
+    assert moments == {"within mkdir": 0, "after mkdir": 0}
+    assert storage.fetch("audio/a/2", scratch).read_bytes() == b"y"
+
+
+def test_local_reports_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "audio").write_bytes(b"a file where a directory belongs")
+    with pytest.raises(StorageUnavailable):
+        put(LocalStorage(tmp_path), "audio/a/1", b"x")
+
+
+def test_local_lists_and_cleans_up_while_files_and_directories_vanish(tmp_path: Path) -> None:
+    storage = LocalStorage(tmp_path)
+
+    def write_and_delete() -> None:
+        own = secrets.token_hex(4)
+        for index in range(200):
+            put(storage, f"audio/{index}/{own}", b"x")
+            storage.delete(f"audio/{index}/{own}")
+
+    def list_and_clean_up() -> None:
+        for _ in range(200):
+            list(storage.keys("audio/"))
+            storage.delete_unfinished(datetime.now(UTC) - timedelta(hours=1), lambda _: True)
+
+    at_once([write_and_delete, write_and_delete, list_and_clean_up, list_and_clean_up])
 
 
 def test_non_ascii_keys(storage: Storage, scratch: Path) -> None:
