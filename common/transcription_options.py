@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from common.segmentation import SegmentationName
 from common.transcript.text_rules import TextRules
 
 
@@ -14,7 +15,7 @@ class TranscriptionOptions:
 
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
-    hotwords: as `common.transcript.hotwords.parsed` reads them.
+    hotwords: as `common.transcript.hotwords.parsed` reads them; segmentation: None is the model's default.
     """
 
     speakers: bool = False
@@ -25,6 +26,7 @@ class TranscriptionOptions:
     masked_words: tuple[str, ...] = ()
     script: Literal["traditional"] | None = None
     hotwords: tuple[str, ...] = ()
+    segmentation: SegmentationName | None = None
 
     @property
     def text_rules(self) -> TextRules:

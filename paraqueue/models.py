@@ -101,6 +101,7 @@ class Transcription(Value):
     masked_words: tuple[str, ...] = ()
     hotwords: tuple[str, ...] = ()
     script: str | None = None
+    segmentation: str | None = None
     priority: int
     tags: tuple[str, ...] = ()
     webhook_url: str | None = None
@@ -183,6 +184,7 @@ class Transcript(Value):
     id: str
     partial: bool = False
     model: str = ""
+    segmentation: str | None = None
     audio_ms: int = 0
     no_speech: bool = False
     channels: int = 1

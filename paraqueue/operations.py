@@ -11,7 +11,7 @@ from paraqueue.audio_sources import AudioSource, is_link
 from paraqueue.errors import JobEnded, WaitedTooLong
 from paraqueue.exchange import Operation, Pause, Send, idempotent, request
 from paraqueue.exports import JOBS, reading
-from paraqueue.statuses import COMPLETED, Status
+from paraqueue.statuses import COMPLETED, Segmentation, Status
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def submit(
     masked_words: Sequence[str] = (),
     hotwords: Sequence[str] = (),
     script: Literal["traditional"] | None = None,
+    segmentation: Segmentation | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     webhook_url: str | None = None,
@@ -52,8 +53,8 @@ def submit(
     `name` is what the service calls bytes and open files. Audio is uploaded first, in chunks that are resent if the
     connection breaks; `on_upload` is called with the bytes received and the total bytes. `speakers`: True to tell who
     said what, or the number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names
-    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`. The service chooses the value of arguments that are
-    None. Raises OSError, ApiError, ConnectionFailed.
+    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`. `segmentation`: how speech is
+    divided. The service chooses the value of arguments that are None. Raises OSError, ApiError, ConnectionFailed.
     """
     options = {
         "model": model,
@@ -67,6 +68,7 @@ def submit(
         "masked_words": list(masked_words) or None,
         "hotwords": list(hotwords) or None,
         "script": script,
+        "segmentation": segmentation,
         "priority": priority,
         "tags": list(tags) or None,
         "webhook_url": webhook_url,
@@ -220,6 +222,7 @@ def transcribe(
     masked_words: Sequence[str] = (),
     hotwords: Sequence[str] = (),
     script: Literal["traditional"] | None = None,
+    segmentation: Segmentation | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     dedupe: bool | None = None,
@@ -241,6 +244,7 @@ def transcribe(
         masked_words=masked_words,
         hotwords=hotwords,
         script=script,
+        segmentation=segmentation,
         priority=priority,
         tags=tags,
         dedupe=dedupe,

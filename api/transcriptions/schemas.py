@@ -84,6 +84,9 @@ class ResultOut(BaseModel):
     model: str
     model_revision: str
     precision: str
+    segmentation: str | None = Field(
+        description="How speech was divided; null where an earlier version did not record it."
+    )
     channels: int
     no_speech: bool = Field(description="True if no speech was found; the transcript is then empty.")
     processing_ms: int
@@ -117,6 +120,7 @@ class Transcription(BaseModel):
     masked_words: list[str]
     hotwords: list[str]
     script: str | None
+    segmentation: str | None = Field(description="As requested; null: the model's default.")
     priority: int
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may contain a token.")
@@ -217,6 +221,7 @@ def _options(options: TranscriptionOptions) -> dict[str, object]:
         "masked_words": list(options.masked_words),
         "hotwords": list(options.hotwords),
         "script": options.script,
+        "segmentation": options.segmentation,
     }
 
 
@@ -234,6 +239,7 @@ def _result(job: Job) -> dict[str, object] | None:
         "model": result.model,
         "model_revision": result.revision,
         "precision": result.precision,
+        "segmentation": result.segmentation,
         "channels": result.channels,
         "no_speech": result.no_speech,
         "processing_ms": result.processing_ms,

@@ -275,6 +275,7 @@ export interface components {
             /** @default paraqueue */
             owned_by: string;
             revisions: string[];
+            segmentation: string;
             slots: number;
             speakers: boolean;
             word_times: boolean;
@@ -369,6 +370,7 @@ export interface components {
             precision: string;
             processing_ms: number;
             rtf: number | null;
+            segmentation: string | null;
         };
         /** @enum {string} */
         Scope: "submit" | "read" | "admin";
@@ -470,6 +472,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -507,6 +511,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -544,6 +550,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -580,6 +588,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -650,6 +660,7 @@ export interface components {
             result: components["schemas"]["ResultOut"] | null;
             run: number;
             script: string | null;
+            segmentation: string | null;
             source: components["schemas"]["Source"];
             speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
@@ -695,6 +706,7 @@ export interface components {
             result: components["schemas"]["ResultOut"] | null;
             run: number;
             script: string | null;
+            segmentation: string | null;
             source: components["schemas"]["Source"];
             speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
@@ -720,6 +732,7 @@ export interface components {
             precision: string;
             processing_ms: number;
             rtf: number | null;
+            segmentation: string | null;
             sentences: components["schemas"]["TranscriptSentenceOut"][];
             speakers: components["schemas"]["SpeakerOut"][] | null;
             text: string;

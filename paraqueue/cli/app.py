@@ -14,7 +14,13 @@ import typer
 from paraqueue import config
 from paraqueue.cli import account, batches, exits, files, jobs, listing, show, speakers, transcripts
 from paraqueue.cli.account import Json
-from paraqueue.cli.channels import ChannelsOption, TrackOption, channel_options
+from paraqueue.cli.channels import (
+    ChannelsOption,
+    SegmentationOption,
+    TrackOption,
+    channel_options,
+    segmentation_options,
+)
 from paraqueue.cli.jobs import Seconds
 from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
@@ -85,6 +91,7 @@ def submit(
     mask: Masks = None,
     traditional: Traditional = False,
     hotword: Hotwords = None,
+    segmentation: SegmentationOption = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Tags = None,
     webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
@@ -105,6 +112,7 @@ def submit(
             **channel_options(channels, audio_track),
             **speaker_options(speakers),
             **text_options(itn, remove_fillers, mask, traditional, hotword),
+            **segmentation_options(segmentation),
             "priority": priority,
             "tags": tag or [],
             "webhook_url": webhook,
