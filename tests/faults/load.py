@@ -77,6 +77,8 @@ class Load:
         self.accepted: dict[str, str] = {}
         self.refused: Counter[str] = Counter()
         self.streaming: set[int] = set()
+        # Clients that are about to submit, or do; more than those whose upload has begun.
+        self._submitting: set[int] = set()
         self._rng = rng
         self.wanted = 0
         self._ended = threading.Event()
@@ -96,8 +98,15 @@ class Load:
                 thread.join(SUBMIT_SECONDS + 10)
 
     def keep(self, unfinished: int) -> None:
-        """How many jobs to have in flight; 0 lets them run out."""
-        self.wanted = unfinished
+        """How many jobs to have in flight; 0 lets them run out, and from then on no client begins to submit."""
+        with self._lock:
+            self.wanted = unfinished
+
+    @property
+    def submitting(self) -> bool:
+        """Whether a client may still be given a job that is not in the database yet."""
+        with self._lock:
+            return bool(self._submitting)
 
     def wait_for_streaming(self, seconds: float = 120.0) -> None:
         """Until an upload is under way.
@@ -130,8 +139,18 @@ class Load:
 
     def _run(self, number: int) -> None:
         while not self._ended.wait(0.1):
-            if self._lacking():
-                self._submit(number)
+            if self._lacking() and self._begins(number):
+                try:
+                    self._submit(number)
+                finally:
+                    with self._lock:
+                        self._submitting.discard(number)
+
+    def _begins(self, number: int) -> bool:
+        with self._lock:
+            if self.wanted:
+                self._submitting.add(number)
+            return number in self._submitting
 
     def _lacking(self) -> bool:
         if len(self.streaming) >= self.wanted:
