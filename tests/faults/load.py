@@ -25,6 +25,7 @@ from training.speech import SAMPLE_RATE
 CLIENTS = 4
 STREAM_SECONDS = (0.3, 1.5)
 SUBMIT_SECONDS = 60.0
+UPLOAD_SECONDS = 180.0
 MINUTE = 60 * SAMPLE_RATE
 # Name and span in minutes of one recording, and how it is encoded.
 CUTS = {
@@ -108,19 +109,23 @@ class Load:
         with self._lock:
             return bool(self._submitting)
 
-    def wait_for_streaming(self, seconds: float = 120.0) -> None:
-        """Until an upload is under way.
+    def wait_for_streaming(self) -> None:
+        """Until an upload is under way."""
+        self.upload_until(lambda: bool(self.streaming))
+        assert self.streaming, "no client is uploading"
 
-        Clients upload when a job ends, which takes minutes on a slow machine: while none does, one job more is wanted
-        each second.
+    def upload_until(self, holds: Callable[[], bool], seconds: float = UPLOAD_SECONDS) -> None:
+        """Wait until something holds that needs uploads, at most so long.
+
+        Clients upload when a job ends, which takes minutes on a slow machine: meanwhile, one job more is wanted each
+        second.
         """
         wanted = self.wanted
         started = time.monotonic()
-        while not self.streaming and time.monotonic() < started + seconds:
+        while not holds() and time.monotonic() < started + seconds:
             self.wanted = wanted + int(time.monotonic() - started)
             time.sleep(0.005)
         self.wanted = wanted
-        assert self.streaming, "no client is uploading"
 
     def wait_for_work(self, on_worker: str | None = None, seconds: float = 120.0) -> None:
         """Until some jobs are in the middle of their audio, one of them on that worker if it is named."""
