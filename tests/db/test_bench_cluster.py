@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bench.cluster import costs
-from bench.cluster.load import Load
+from bench.cluster.load import MODEL, Load
 from bench.cluster.rounds import Round, Servers, Timing, run_round
 from bench.cluster.sums import Sums
 from bench.cluster.tables import AFTER, report_of
@@ -77,7 +77,7 @@ def test_the_costs_of_steps_are_measured_while_jobs_run_to_their_end(
 ) -> None:
     monkeypatch.setattr(costs, "WARMUP", 1)
     monkeypatch.setattr(costs, "TIMES", 2)
-    values = {"model": costs.MODEL, "slots": costs.SLOTS, "workers": 2, "tenants": 3}
+    values = {"model": MODEL, "slots": costs.SLOTS, "workers": 2, "tenants": 3}
     with psycopg.connect(database.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
         connection.execute(costs.FILL, values)
     measured = costs.measure(database.url)
