@@ -63,7 +63,7 @@ def far(clean: Samples, _: np.random.Generator) -> Samples:
 
 
 def all_of_it(clean: Samples, generator: np.random.Generator) -> Samples:
-    """Every third stretch of 20 s from afar, tones, and noise 15 dB below the near speech."""
+    """Every third stretch of 20 s from afar, tones, and noise 35 dB below the near speech."""
     near, away = clean.copy(), far(clean, generator)
     for begin in range(0, len(clean), 60 * SAMPLE_RATE):
         near[begin : begin + 20 * SAMPLE_RATE] = away[begin : begin + 20 * SAMPLE_RATE]
