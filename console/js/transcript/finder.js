@@ -43,7 +43,9 @@ export class Finder {
     matches.value = findAll(this.text.sentences, query.value, exact.value);
     const here = matchesIn(this.text.sentences[number]?.text ?? '', query.value, exact.value);
     const passed = here.filter(([start]) => start < place).length;
-    const next = matches.value.findIndex((one) => one.number > number || (one.number === number && one.match >= passed));
+    const next = matches.value.findIndex(
+      (one) => one.number > number || (one.number === number && one.match >= passed),
+    );
     this.choose(Math.max(next, 0));
   }
 

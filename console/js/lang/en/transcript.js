@@ -42,7 +42,8 @@ export default {
   'sentence.copy': 'Copy sentence',
   'sentence.edit': 'Edit sentence',
   'edit.label': 'Sentence text',
-  'edit.hint': 'Enter: save and next. Shift+Enter: save. Esc: cancel. Alt+K: play. Alt+N: next low-confidence word. Alt+C: confirm it.',
+  'edit.hint':
+    'Enter: save and next. Shift+Enter: save. Esc: cancel. Alt+K: play. Alt+N: next low-confidence word. Alt+C: confirm it.',
   'edit.save': 'Save',
   'edit.saved': 'Correction saved.',
   'edit.undone': 'Original text restored.',

@@ -41,7 +41,8 @@ export default {
   'sentence.copy': '复制这一句',
   'sentence.edit': '修改这一句',
   'edit.label': '修改后的句子',
-  'edit.hint': '回车：保存并到下一句。Shift+回车：保存。Esc：取消。Alt+K：播放。Alt+N：下一个低可信度的词。Alt+C：确认此词。',
+  'edit.hint':
+    '回车：保存并到下一句。Shift+回车：保存。Esc：取消。Alt+K：播放。Alt+N：下一个低可信度的词。Alt+C：确认此词。',
   'edit.save': '保存',
   'edit.saved': '修改已保存。',
   'edit.undone': '已恢复原文。',
