@@ -18,7 +18,11 @@ import { Text } from './text.js';
 
 const LOW = 0.6;
 
-/** @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[], several?: import('./several.js').Replaced[] }} Done */
+/** @typedef {import('./several.js').Replaced[]} Several */
+/**
+ * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
+ *   several?: Several }} Done
+ */
 
 export class Model {
   /** @param {string} id */

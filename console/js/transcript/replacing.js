@@ -106,7 +106,7 @@ export function ReplaceRow({ view }) {
           onChange=${(/** @type {AnyEvent} */ event) => finder.setExact(event.target.checked)} />
         <span>${t('replace.exact')}</span>
       </label>
-      <button class="small" disabled=${working || !matches.length} onClick=${one}>${t('replace.one')}</button>
+      <button class="small" disabled=${working || !matches.length} onClick=${one}>${t('replace.once')}</button>
       <button class="small" disabled=${working || !matches.length} onClick=${all}>${t('replace.all', { n: matches.length })}</button>
       <span class="hint">${matches.length > 0 && t('replace.where', { n: sentences })}</span>
       ${

@@ -77,7 +77,7 @@ export default {
   'replace.open': 'Replace …',
   'replace.label': 'Replace with',
   'replace.exact': 'Match case',
-  'replace.one': 'Replace',
+  'replace.once': 'Replace',
   'replace.all': 'Replace all {n}',
   'replace.where.one': 'in {n} sentence',
   'replace.where.other': 'in {n} sentences',

@@ -75,7 +75,7 @@ export default {
   'replace.open': '替换…',
   'replace.label': '替换为',
   'replace.exact': '区分大小写',
-  'replace.one': '替换',
+  'replace.once': '替换',
   'replace.all': '全部替换（{n}）',
   'replace.where.other': '共 {n} 句',
   'replace.done.other': '已替换 {n} 处。',
