@@ -36,7 +36,8 @@ GRANT SELECT ON alembic_version TO paraqueue_api, paraqueue_worker, paraqueue_li
 -- The API, and the operator's commands in its container (`python -m admin`).
 
 GRANT SELECT, INSERT, UPDATE ON tenants, api_keys TO paraqueue_api;
-GRANT SELECT, INSERT ON ended_sessions, usage, job_tags TO paraqueue_api;
+GRANT SELECT, INSERT ON ended_sessions, usage TO paraqueue_api;
+GRANT SELECT, INSERT, DELETE ON job_tags TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;

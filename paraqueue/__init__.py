@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         Webhook,
         Word,
     )
-    from paraqueue.statuses import Stage, Status
+    from paraqueue.statuses import Sort, Stage, Status
     from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
 
 # Imported when they are first used: pydantic and httpx take longer to import than a short command takes to run.
@@ -98,7 +98,7 @@ _HOME = {
         "Webhook",
         "Word",
     ),
-    "paraqueue.statuses": ("Stage", "Status"),
+    "paraqueue.statuses": ("Sort", "Stage", "Status"),
     "paraqueue.webhooks": ("Event", "UnverifiedWebhook", "verify_webhook"),
 }
 _MODULES = {name: module for module, names in _HOME.items() for name in names}
@@ -134,6 +134,7 @@ __all__ = [
     "SearchPage",
     "Sentence",
     "SentencePage",
+    "Sort",
     "Source",
     "Speaker",
     "Stage",

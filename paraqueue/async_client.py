@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
 from paraqueue import batches as of_batches
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
 from paraqueue.exchange import MAX_RETRIES, Call, Effect, Operation, Pause, Send, Tries, problem_of, reach
-from paraqueue.statuses import Status
+from paraqueue.statuses import Sort, Status
 
 if TYPE_CHECKING:
     import httpx
@@ -78,6 +78,7 @@ class AsyncClient(Connection):
     merge_speakers = _awaiting(operations.merge_speakers)
     assign_sentence = _awaiting(operations.assign_sentence)
     transcribe = _awaiting(operations.transcribe)
+    update = _awaiting(labels.update)
     cancel = _awaiting(operations.cancel)
     retry = _awaiting(operations.retry)
     delete = _awaiting(operations.delete)
@@ -106,18 +107,24 @@ class AsyncClient(Connection):
         status: Status | None = None,
         tag: str | None = None,
         batch: str | None = None,
+        name: str | None = None,
         created_from: datetime | str | None = None,
         created_to: datetime | str | None = None,
+        sort: Sort | None = None,
+        preview: bool = False,
     ) -> AsyncIterator[Transcription]:
-        """All transcriptions, newest first, fetched page by page."""
+        """All transcriptions, newest first or as `sort` says, fetched page by page; see `page`."""
         after: str | None = None
         while True:
             page = await self.page(
                 status=status,
                 tag=tag,
                 batch=batch,
+                name=name,
                 created_from=created_from,
                 created_to=created_to,
+                sort=sort,
+                preview=preview,
                 after=after,
                 limit=100,
             )

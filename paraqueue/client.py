@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
 from paraqueue import batches as of_batches
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
 from paraqueue.exchange import MAX_RETRIES, Call, Effect, Operation, Pause, Send, Tries, problem_of, reach
-from paraqueue.statuses import Status
+from paraqueue.statuses import Sort, Status
 
 if TYPE_CHECKING:
     import httpx
@@ -79,6 +79,7 @@ class Client(Connection):
     merge_speakers = _blocking(operations.merge_speakers)
     assign_sentence = _blocking(operations.assign_sentence)
     transcribe = _blocking(operations.transcribe)
+    update = _blocking(labels.update)
     cancel = _blocking(operations.cancel)
     retry = _blocking(operations.retry)
     delete = _blocking(operations.delete)
@@ -107,18 +108,24 @@ class Client(Connection):
         status: Status | None = None,
         tag: str | None = None,
         batch: str | None = None,
+        name: str | None = None,
         created_from: datetime | str | None = None,
         created_to: datetime | str | None = None,
+        sort: Sort | None = None,
+        preview: bool = False,
     ) -> Iterator[Transcription]:
-        """All transcriptions, newest first, fetched page by page."""
+        """All transcriptions, newest first or as `sort` says, fetched page by page; see `page`."""
         after: str | None = None
         while True:
             page = self.page(
                 status=status,
                 tag=tag,
                 batch=batch,
+                name=name,
                 created_from=created_from,
                 created_to=created_to,
+                sort=sort,
+                preview=preview,
                 after=after,
                 limit=100,
             )

@@ -83,7 +83,8 @@ class Attempt(Value):
 class Transcription(Value):
     """A job: its request, progress and result.
 
-    `progress` is 0 to 1, None while the length of the audio is unknown; all `_ms` are milliseconds of audio.
+    `progress` is 0 to 1, None while the length of the audio is unknown; all `_ms` are milliseconds of audio. `preview`
+    is filled in by lists that were asked for it; `attempts` and the times of deletion by `get`, `wait` and `retry`.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Transcription(Value):
     script: str | None = None
     segmentation: str | None = None
     priority: int
+    name: str | None = None
     tags: tuple[str, ...] = ()
     webhook_url: str | None = None
     batch_id: str | None = None
@@ -122,7 +124,13 @@ class Transcription(Value):
     result: Result | None = None
     warnings: tuple[RecordingWarning, ...] = ()
     tracks: tuple[AudioTrack, ...] = ()
+    preview: str | None = None
     attempts: tuple[Attempt, ...] = ()
+    audio_expires_at: datetime | None = None
+    audio_deleted_at: datetime | None = None
+    transcript_expires_at: datetime | None = None
+    transcript_deleted_at: datetime | None = None
+    expires_at: datetime | None = None
 
     @property
     def ended(self) -> bool:

@@ -11,7 +11,7 @@ from paraqueue.audio_sources import AudioSource, is_link
 from paraqueue.errors import JobEnded, WaitedTooLong
 from paraqueue.exchange import Operation, Pause, Send, idempotent, request
 from paraqueue.exports import JOBS, reading
-from paraqueue.statuses import COMPLETED, Segmentation, Status
+from paraqueue.statuses import COMPLETED, Segmentation, Sort, Status
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 if TYPE_CHECKING:
@@ -93,19 +93,24 @@ def page(
     status: Status | None = None,
     tag: str | None = None,
     batch: str | None = None,
+    name: str | None = None,
     created_from: datetime | str | None = None,
     created_to: datetime | str | None = None,
+    sort: Sort | None = None,
+    preview: bool = False,
     after: str | None = None,
     limit: int = 20,
 ) -> Operation[Page]:
-    """One page of transcriptions, newest first; `after` is the `next` cursor of the previous page.
+    """One page of transcriptions, newest first or as `sort` says; `after` is the `next` cursor of the previous page.
 
-    `created_from` is inclusive, `created_to` is not; a datetime without a time zone is local time.
+    `name`: words that the name contains. `preview`: with the beginning of each text. `created_from` is inclusive,
+    `created_to` is not; a datetime without a time zone is local time.
     """
     from paraqueue.models import Page
 
-    params = given(status=status, tag=tag, batch=batch, after=after, limit=limit)
+    params = given(status=status, tag=tag, batch=batch, name=name, sort=sort, after=after, limit=limit)
     params |= given(created_from=moment(created_from), created_to=moment(created_to))
+    params |= {"preview": "true"} if preview else {}
     answer = yield from request(Send("GET", JOBS, params))
     return Page.model_validate_json(answer.content)
 

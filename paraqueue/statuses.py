@@ -1,4 +1,4 @@
-"""Names that the service uses: states of a transcription, and ways to divide speech."""
+"""Names that the service uses: states of a transcription, orders of lists, and ways to divide speech."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 Status = Literal["queued", "processing", "completed", "failed", "canceled"]
 Stage = Literal["fetching", "transcribing", "finishing"]
+Sort = Literal["newest", "oldest", "longest", "name"]
 Segmentation = Literal["fixed", "dynamic", "meeting", "call", "lecture"]
 COMPLETED: Status = "completed"
 FAILED: Status = "failed"

@@ -107,7 +107,7 @@ def _preparing(queue: Celery) -> Response:
 def _served(request: Request, storage: Storage, key: str, media: str, job: Job, suffix: str) -> Response:
     size = storage.size(key)
     etag = f'"{hashlib.sha256(f"{key} {size}".encode()).hexdigest()[:32]}"'
-    name = (job.source.name or job.public_id).rpartition(".")[0] or job.public_id
+    name = job.stem
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": etag,

@@ -78,8 +78,7 @@ class Archive:
         return jobs.readable(job, partial=False)
 
     def _member(self, job: Job) -> ZipInfo:
-        stem = (job.source.name or "").rpartition(".")[0] or job.source.name or job.public_id
-        name = self._names.of(stem, self.form.value)
+        name = self._names.of(job.stem, self.form.value)
         member = ZipInfo(name, job.created_at.timetuple()[:6])
         member.compress_type = ZIP_DEFLATED
         member.external_attr = 0o644 << 16

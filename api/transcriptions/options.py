@@ -21,6 +21,7 @@ from pydantic import (
 
 from api.http.urls import WebhookUrl
 from api.webhooks.schemas import Events
+from common.jobs import MOST_TAGS
 from common.links import audio_link
 from common.segmentation import SegmentationName
 from common.transcript import hotwords
@@ -129,7 +130,9 @@ class Options(BaseModel):
         "`meeting`, `call` and `lecture`. Default: the model's, see `GET /v1/models`.",
     )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
-    tags: list[Tag] = Field(default_factory=list, max_length=20, description="Labels for filtering lists and usage.")
+    tags: list[Tag] = Field(
+        default_factory=list, max_length=MOST_TAGS, description="Labels for filtering lists and usage."
+    )
     dedupe: bool = Field(
         False,
         description="Reuse an earlier transcript of the same audio with the same model and options, if there is one. "

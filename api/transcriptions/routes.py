@@ -36,13 +36,14 @@ from api.transcriptions.schemas import (
     TranscriptionDetail,
     TranscriptionPage,
     detail_of,
+    listed,
     transcription_of,
 )
 from api.transcriptions.submit import asked_by, fingerprint
 from common import errors, ids, jobs
 from common.idempotency import StoredResponse
 from common.job_states import Status
-from common.jobs import Attempt, Estimate, Job
+from common.jobs import Attempt, Estimate, Job, Sort, expiry_of
 from common.keys import Scope
 
 router = v1_router("/v1/transcriptions", "transcriptions")
@@ -98,14 +99,22 @@ def list_transcriptions(
     status: Status | None = None,
     tag: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00-\x1f]+$")] = None,
     batch: Annotated[str | None, Query(max_length=64)] = None,
+    name: Annotated[
+        str | None,
+        Query(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f]+$", description="Words that the name contains."),
+    ] = None,
     created_from: Annotated[
         Moment | None, Query(description="Only transcriptions created at or after this time.")
     ] = None,
     created_to: Annotated[Moment | None, Query(description="Before this moment.")] = None,
-    after: Annotated[str | None, Query(max_length=200)] = None,
+    sort: Annotated[
+        Sort, Query(description="`longest`: unknown durations come last; `name`: letter by letter, without case.")
+    ] = Sort.NEWEST,
+    preview: Annotated[bool, Query(description="Add the beginning of each transcript.")] = False,
+    after: Annotated[str | None, Query(max_length=1000)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
-    """A page of transcriptions, newest first."""
+    """A page of transcriptions, newest first or in another order."""
     service = service_of(request)
     page = jobs.page(
         service.database,
@@ -113,13 +122,16 @@ def list_transcriptions(
         status=status,
         tag=tag,
         batch_id=ids.parsed(ids.BATCH, batch) if batch is not None else None,
+        name=name,
         created_from=created_from,
         created_to=created_to,
+        sort=sort,
         after=after,
         limit=limit,
+        previews=preview,
     )
-    base = public_url(request)
-    shown = [transcription_of(job, base, service.estimates.of(job)) for job in page.jobs]
+    base, previews = public_url(request), page.previews or {}
+    shown = [listed(job, base, service.estimates.of(job), previews.get(job.id)) for job in page.jobs]
     return _json(TranscriptionPage(data=shown, next=page.next_cursor))
 
 
@@ -138,7 +150,8 @@ async def get_transcription(
         await ended_or_later(service.notifications, service.database, job_id, tenant=caller.tenant, seconds=wait)
     job, attempts, estimate = await in_thread(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
-    return _json(detail_of(job, attempts, public_url(request), estimate), headers)
+    expiry = expiry_of(job, service.settings)
+    return _json(detail_of(job, attempts, public_url(request), estimate, expiry), headers)
 
 
 def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
@@ -171,7 +184,7 @@ def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
     if Scope.READ in caller.scopes or job.key_id == caller.key_id:
         return shown
     source = shown.source.model_copy(update={"url": None, "name": None})
-    return shown.model_copy(update={"tags": [], "webhook_url": None, "source": source})
+    return shown.model_copy(update={"name": None, "tags": [], "webhook_url": None, "source": source})
 
 
 @router.post(

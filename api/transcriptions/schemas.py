@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from api.http.urls import without_query
 from common import ids
 from common.job_states import Stage, Status
-from common.jobs import Attempt, Estimate, Job
+from common.jobs import Attempt, Estimate, Expiry, Job
 from common.transcript.recording import tracks_json, warnings_json
 from common.transcription_options import TranscriptionOptions
 
@@ -122,6 +122,7 @@ class Transcription(BaseModel):
     script: str | None
     segmentation: str | None = Field(description="As requested; null: the model's default.")
     priority: int
+    name: str | None = Field(description="The name given by `PATCH`, else `source.name`.")
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may contain a token.")
     batch_id: str | None = Field(description="The batch in which the transcription was submitted.")
@@ -145,15 +146,30 @@ class Transcription(BaseModel):
 
 
 class TranscriptionDetail(Transcription):
-    """A job with its history."""
+    """A job with its history and its end."""
 
     attempts: list[AttemptOut]
+    audio_expires_at: datetime | None = Field(description="When the audio is deleted; null until the job has ended.")
+    audio_deleted_at: datetime | None = Field(description="When the audio was deleted at the end of its retention.")
+    transcript_expires_at: datetime | None = Field(
+        description="When the transcript is deleted; null until the job has ended."
+    )
+    transcript_deleted_at: datetime | None = Field(
+        description="When the transcript was deleted at the end of its retention."
+    )
+    expires_at: datetime | None = Field(description="When the rest is deleted; null until the job has ended.")
+
+
+class ListedTranscription(Transcription):
+    """A job in a list."""
+
+    preview: str | None = Field(description="The beginning of the transcript; null unless asked for by `preview=true`.")
 
 
 class TranscriptionPage(BaseModel):
-    """Some jobs, newest first."""
+    """Some jobs, in the order that was asked for."""
 
-    data: list[Transcription]
+    data: list[ListedTranscription]
     next: str | None = Field(description="Value of `after` for the next page; null on the last page.")
 
 
@@ -162,12 +178,27 @@ def transcription_of(job: Job, base_url: str, estimate: Estimate) -> Transcripti
     return Transcription.model_validate(_fields(job, base_url, estimate))
 
 
-def detail_of(job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate) -> TranscriptionDetail:
+def listed(job: Job, base_url: str, estimate: Estimate, preview: str | None) -> ListedTranscription:
+    """Convert a job to its representation in a list."""
+    return ListedTranscription.model_validate({**_fields(job, base_url, estimate), "preview": preview})
+
+
+def detail_of(
+    job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate, expiry: Expiry
+) -> TranscriptionDetail:
     """Convert a job with its history to its API representation."""
     history = [
         {name: getattr(item, name) for name in AttemptOut.model_fields if hasattr(item, name)} for item in attempts
     ]
-    return TranscriptionDetail.model_validate({**_fields(job, base_url, estimate), "attempts": history})
+    more = {
+        "attempts": history,
+        "audio_expires_at": expiry.audio_at,
+        "audio_deleted_at": job.source.audio_deleted_at,
+        "transcript_expires_at": expiry.transcript_at,
+        "transcript_deleted_at": job.result_deleted_at,
+        "expires_at": expiry.job_at,
+    }
+    return TranscriptionDetail.model_validate(_fields(job, base_url, estimate) | more)
 
 
 def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
@@ -184,6 +215,7 @@ def _fields(job: Job, base_url: str, estimate: Estimate) -> dict[str, object]:
         "audio_track": job.audio_track,
         **_options(job.options),
         "priority": job.priority,
+        "name": job.shown_name,
         "tags": list(job.tags),
         "webhook_url": without_query(job.webhook_url) if job.webhook_url else None,
         "batch_id": ids.shown(ids.BATCH, job.batch_id) if job.batch_id else None,

@@ -109,7 +109,7 @@ def file_of(
 
 def _named(job: Job, ending: str) -> str:
     """Return a Content-Disposition with the recording's name, for clients that support non-ASCII file names."""
-    name = quote(f"{(job.source.name or '').rpartition('.')[0] or job.public_id}.{ending}", safe="")
+    name = quote(f"{job.stem}.{ending}", safe="")
     return f"inline; filename=\"{job.public_id}.{ending}\"; filename*=UTF-8''{name}"
 
 
@@ -128,7 +128,7 @@ def head_of(job: Job) -> Transcript:
         no_speech=result.no_speech if result else False,
         partial=job.status is not Status.COMPLETED,
         warnings=job.recording.warnings,
-        name=job.source.name,
+        name=job.shown_name,
         created_at=job.created_at,
     )
 

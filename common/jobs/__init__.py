@@ -28,6 +28,8 @@ from common.jobs.lifecycle.batches import (
 from common.jobs.lifecycle.claims import Claim, Holder, claim
 from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import Served, complete_from_duplicate, find_duplicate, find_or_submit
+from common.jobs.lifecycle.expiry import Expiry, expiry_of
+from common.jobs.lifecycle.labels import MOST_TAGS, relabel
 from common.jobs.lifecycle.links import claim_links
 from common.jobs.lifecycle.outcomes import (
     FetchedAudio,
@@ -56,13 +58,12 @@ from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.reading.edits import Corrected, Correction, correct, correct_all
 from common.jobs.reading.history import Revision, history
+from common.jobs.reading.pages import Page, Sort, page
 from common.jobs.reading.read import (
-    Page,
     attempts,
     check_kept,
     get,
     get_with_attempts,
-    page,
     readable,
     sentence,
     sentences,
@@ -88,6 +89,7 @@ from common.jobs.scheduling.workers import (
 )
 
 __all__ = [
+    "MOST_TAGS",
     "Allowance",
     "Attempt",
     "Attributed",
@@ -102,6 +104,7 @@ __all__ = [
     "Drain",
     "Estimate",
     "Estimates",
+    "Expiry",
     "FetchedAudio",
     "Finished",
     "Hit",
@@ -121,6 +124,7 @@ __all__ = [
     "Result",
     "Revision",
     "Served",
+    "Sort",
     "Source",
     "Stuck",
     "StuckKind",
@@ -151,6 +155,7 @@ __all__ = [
     "expire_jobs",
     "expire_results",
     "expire_usage",
+    "expiry_of",
     "fail",
     "find_duplicate",
     "find_or_submit",
@@ -173,6 +178,7 @@ __all__ = [
     "readable",
     "record_audio",
     "register_worker",
+    "relabel",
     "release",
     "renew",
     "requeue",

@@ -21,10 +21,10 @@ JOBS = cast(Table, JobRow.__table__)
 # The columns of `Job`, in the order of its fields.
 _OWN = (
     *("id", "created_at", "tenant", "key_id", "status", "stage", "model", "channels", "audio_track"),
-    *("options", "priority", "tags"),
+    *("options", "priority", "tags", "name"),
     *("webhook_url", "batch_id", "dedupe", "deduplicated_from"),
 )
-_SOURCE = ("source_kind", "source_url", "source_name", "audio_key", "audio_bytes", "audio_sha256")
+_SOURCE = ("source_kind", "source_url", "source_name", "audio_key", "audio_bytes", "audio_sha256", "audio_deleted_at")
 _PROGRESS = (
     *("declared_ms", "processed_ms", "audio_ms", "run", "attempts", "not_before", "started_at", "finished_at"),
     "cancel_requested",
@@ -59,6 +59,7 @@ class Source:
     audio_key: str | None
     audio_bytes: int | None
     audio_sha256: str | None
+    audio_deleted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ class Job:
     options: TranscriptionOptions
     priority: int
     tags: tuple[str, ...]
+    name: str | None
     webhook_url: str | None
     batch_id: uuid.UUID | None
     dedupe: bool
@@ -113,6 +115,18 @@ class Job:
     def public_id(self) -> str:
         """The public id of the job."""
         return ids.shown(ids.JOB, self.id)
+
+    @property
+    def shown_name(self) -> str | None:
+        """The name that a person gave the job, else that of its audio."""
+        return self.name or self.source.name
+
+    @property
+    def stem(self) -> str:
+        """What its files are called, before the ending: the shown name without that of the audio, else the id."""
+        _, dot, ending = (self.source.name or "").rpartition(".")
+        name = self.shown_name or self.public_id
+        return (name.removesuffix(f"{dot}{ending}") if dot else name) or name
 
     @property
     def terminal(self) -> bool:

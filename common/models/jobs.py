@@ -29,14 +29,18 @@ JOB_CHANGES = "paraqueue_jobs"
 NO_KEY = uuid.UUID(int=0)
 # After losing this many workers without a part in between, a job runs alone until it has committed one.
 QUARANTINE_CRASHES = 2
+# What a list is sorted and searched by; PostgreSQL recognises the expressions of indexes letter by letter.
+SHOWN_NAME = "coalesce(name, source_name, '')"
+# Not all of a long name: an entry of an index has a size limit.
+NAME_ORDER = f'left(search_folded({SHOWN_NAME} COLLATE "C"), 100)'
 STATUSES = ", ".join(f"'{status.value}'" for status in Status)
 
 
 class JobRow(Row):
     """One transcription request.
 
-    `key_id` is the API key of the request, or stands for the caller's other credentials; `request_id` and `traceparent`
-    are those of the API call that requested the current run.
+    `name` is what a person called it later. `key_id` is the API key of the request, or stands for the caller's other
+    credentials; `request_id` and `traceparent` are those of the API call that requested the current run.
     """
 
     __tablename__ = "jobs"
@@ -53,6 +57,7 @@ class JobRow(Row):
     options: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("5"))
     tags: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
+    name: Mapped[str | None]
     webhook_url: Mapped[str | None]
     webhook_events: Mapped[list[str] | None]
     request_id: Mapped[str | None]
@@ -118,6 +123,9 @@ class JobRow(Row):
         CheckConstraint("(status = 'processing') = (lease_token IS NOT NULL)", name="jobs_lease_while_processing"),
         Index("jobs_newest", "tenant", "created_at", "id"),
         Index("jobs_by_status", "tenant", "status", "created_at", "id"),
+        Index("jobs_longest", "tenant", text("coalesce(audio_ms, 0)"), "id"),
+        Index("jobs_by_name", "tenant", text(NAME_ORDER), "id"),
+        Index("jobs_name_search", text(f"search_grams(tenant, {SHOWN_NAME}, 1)"), postgresql_using="gin"),
         Index(
             "jobs_waiting",
             "model",
@@ -220,7 +228,7 @@ class IdempotencyRow(Row):
 
 
 class JobTagRow(Row):
-    """A tag of a job, ordered by the age of the job, as pages of a tag's jobs are read. Written by a trigger."""
+    """A tag of a job, ordered by the age of the job, as pages of a tag's jobs are read. Written by triggers."""
 
     __tablename__ = "job_tags"
 

@@ -76,16 +76,19 @@ export async function call(method, path, { json, query, headers = {}, signal: ab
 // The answer itself, for texts and files. Raises Problem.
 /**
  * @param {string | URL} url
- * @param {{ method?: string, json?: unknown, headers?: Record<string, string>, abort?: AbortSignal, again?: boolean }} [options]
+ * @param {{ method?: string, json?: unknown, headers?: Record<string, string>, abort?: AbortSignal, again?: boolean, timeoutMs?: number }} [options]
  */
-export async function fetched(url, { method = 'GET', json, headers = {}, abort, again = true } = {}) {
+export async function fetched(
+  url,
+  { method = 'GET', json, headers = {}, abort, again = true, timeoutMs = TIMEOUT_MS } = {},
+) {
   /** @type {Record<string, string>} */
   const sent = { ...headers };
   if (json !== undefined) sent['Content-Type'] = 'application/json';
   if (method !== 'GET') sent['X-CSRF-Token'] = csrf();
   const request = { method, headers: sent, body: json === undefined ? undefined : JSON.stringify(json) };
   for (let tries = 0; ; tries += 1) {
-    const answer = await once(new URL(url, BASE), request, abort, again);
+    const answer = await once(new URL(url, BASE), request, abort, again, timeoutMs);
     if (answer !== null) return checked(answer);
     connection.value = 'lost';
     await pause(PAUSES_MS[Math.min(tries, PAUSES_MS.length - 1)], abort);
@@ -98,9 +101,10 @@ export async function fetched(url, { method = 'GET', json, headers = {}, abort, 
  * @param {any} request
  * @param {AbortSignal | undefined} abort
  * @param {boolean} again
+ * @param {number} timeoutMs
  */
-async function once(url, request, abort, again) {
-  const timeout = AbortSignal.timeout(TIMEOUT_MS);
+async function once(url, request, abort, again, timeoutMs) {
+  const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const answer = await fetch(url, { ...request, signal: abort ? AbortSignal.any([abort, timeout]) : timeout });
     if (again && AWAY.has(answer.status)) return null;

@@ -256,6 +256,12 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
             tenant: string;
         };
+        LabelChange: {
+            add_tags?: string[];
+            name?: string | null;
+            remove_tags?: string[];
+            tags?: string[] | null;
+        };
         LimitsOfKey: {
             audio_minutes_per_day?: number | null;
             audio_minutes_per_month?: number | null;
@@ -267,6 +273,53 @@ export interface components {
         Links: {
             self: string;
             transcript: string;
+        };
+        ListedTranscription: {
+            attempt: number;
+            audio_ms: number | null;
+            audio_track: string;
+            batch_id: string | null;
+            cancel_requested: boolean;
+            channels: string;
+            /** Format: date-time */
+            created_at: string;
+            deduplicated_from: string | null;
+            error: components["schemas"]["Failure"] | null;
+            eta_seconds: number | null;
+            finished_at: string | null;
+            hotwords: string[];
+            id: string;
+            itn: boolean;
+            links: components["schemas"]["Links"];
+            masked_words: string[];
+            max_speakers: number | null;
+            min_speakers: number | null;
+            model: string;
+            name: string | null;
+            /**
+             * @default transcription
+             * @constant
+             */
+            object: "transcription";
+            preview: string | null;
+            priority: number;
+            processed_ms: number;
+            progress: number | null;
+            queue_position: number | "1000+" | null;
+            remove_fillers: boolean;
+            result: components["schemas"]["ResultOut"] | null;
+            run: number;
+            script: string | null;
+            segmentation: string | null;
+            source: components["schemas"]["Source"];
+            speakers: boolean;
+            stage: components["schemas"]["Stage"] | null;
+            started_at: string | null;
+            status: components["schemas"]["Status"];
+            tags: string[];
+            tracks: components["schemas"]["TrackOut"][];
+            warnings: components["schemas"]["WarningOut"][];
+            webhook_url: string | null;
         };
         Liveness: {
             /**
@@ -453,6 +506,8 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
             tenant: string;
         };
+        /** @enum {string} */
+        Sort: "newest" | "oldest" | "longest" | "name";
         Source: {
             bytes: number | null;
             kind: string;
@@ -689,6 +744,7 @@ export interface components {
             max_speakers: number | null;
             min_speakers: number | null;
             model: string;
+            name: string | null;
             /**
              * @default transcription
              * @constant
@@ -716,6 +772,8 @@ export interface components {
         TranscriptionDetail: {
             attempt: number;
             attempts: components["schemas"]["AttemptOut"][];
+            audio_deleted_at: string | null;
+            audio_expires_at: string | null;
             audio_ms: number | null;
             audio_track: string;
             batch_id: string | null;
@@ -726,6 +784,7 @@ export interface components {
             deduplicated_from: string | null;
             error: components["schemas"]["Failure"] | null;
             eta_seconds: number | null;
+            expires_at: string | null;
             finished_at: string | null;
             hotwords: string[];
             id: string;
@@ -735,6 +794,7 @@ export interface components {
             max_speakers: number | null;
             min_speakers: number | null;
             model: string;
+            name: string | null;
             /**
              * @default transcription
              * @constant
@@ -756,11 +816,13 @@ export interface components {
             status: components["schemas"]["Status"];
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
+            transcript_deleted_at: string | null;
+            transcript_expires_at: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
         TranscriptionPage: {
-            data: components["schemas"]["Transcription"][];
+            data: components["schemas"]["ListedTranscription"][];
             next: string | null;
         };
         TranscriptOut: {

@@ -1,7 +1,7 @@
 // Types that several modules of the console use; global, so that JSDoc can name them without an import.
 
 type Schemas = import('./api').components['schemas'];
-type Job = Schemas['Transcription'];
+type Job = Schemas['Transcription'] & { preview?: string | null };
 type JobError = Schemas['Failure'];
 type Sentence = Schemas['SentenceOut'];
 type Revision = Schemas['RevisionOut'];
@@ -40,8 +40,11 @@ type AnyEvent = KeyboardEvent & DragEvent & { target: any; currentTarget: any };
 interface JobFilters {
   status: string;
   tag: string;
+  name: string;
+  batch: string;
   from: string;
   to: string;
+  sort: string;
 }
 
 /** What a call of the API takes besides its path (js/api.js). */

@@ -65,6 +65,37 @@ def open_(
             print(address)
 
 
+def rename(
+    id: Id,
+    name: Annotated[
+        str | None, typer.Argument(help="Leave it out to go back to the name of the recording.", metavar="NAME")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Rename a transcription; its files get the name too."""
+    with exits.connected() as client:
+        job = client.update(id, name=name)
+        show.as_json(job) if json else print(show.name(job))
+
+
+def tag(
+    ids: Ids,
+    add: Annotated[list[str] | None, typer.Option("--add", "-a", help="Repeatable.", metavar="TAG")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", "-r", help="Repeatable.", metavar="TAG")] = None,
+    json: Json = False,
+) -> None:
+    """Add tags to transcriptions, and remove tags from them."""
+    if not add and not remove:
+        raise typer.BadParameter("name tags with --add or --remove", param_hint="--add")
+    with exits.connected() as client:
+        _each(
+            ids,
+            lambda id: client.update(id, add_tags=add or (), remove_tags=remove or ()),
+            lambda job: ", ".join(job.tags) or "no tags",
+            json=json,
+        )
+
+
 def cancel(ids: Ids, json: Json = False) -> None:
     """Cancel transcriptions.
 

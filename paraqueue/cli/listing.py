@@ -11,7 +11,7 @@ from paraqueue.cli import exits, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.dates import begin_of, end_of
 from paraqueue.cli.transcripts import Id
-from paraqueue.statuses import Status
+from paraqueue.statuses import Sort, Status
 
 if TYPE_CHECKING:
     from paraqueue.models import Hit, NumberedSentence
@@ -38,7 +38,7 @@ class PageOf(Protocol[Item_co, Cursor_co]):
         """The cursor of the next page; None on the last one."""
 
 
-Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")]
 After = Annotated[str | None, typer.Option(help="Go on where an earlier list ended, with what it said.")]
 From = Annotated[
     str | None, typer.Option("--from", help="Submitted on or after this day or time: 2026-11-01 or 2026-11-01T14:30.")
@@ -50,19 +50,21 @@ def list_(
     status: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", "-t", help="Only those with this tag.")] = None,
     batch: Annotated[str | None, typer.Option(help="Only those of this batch.", metavar="BATCH_ID")] = None,
+    name: Annotated[str | None, typer.Option(help="Only those whose name contains these words.")] = None,
     start: From = None,
     end: To = None,
+    sort: Annotated[Sort, typer.Option(help="The order.")] = "newest",
     limit: Limit = 20,
     after: After = None,
     json: Json = False,
 ) -> None:
-    """List transcriptions, newest first.
+    """List transcriptions, newest first or in another order.
 
     Not on a terminal, the columns are separated by tabs and have no heading: name, status, milliseconds of audio, time
     of submission, id, reason of a failure.
     """
     with exits.connected() as client:
-        filters: dict[str, Any] = {"status": status, "tag": tag, "batch": batch}
+        filters: dict[str, Any] = {"status": status, "tag": tag, "batch": batch, "name": name, "sort": sort}
         filters |= {"created_from": begin_of(start), "created_to": end_of(end)}
         found, after = collected(lambda at, size: client.page(**filters, after=at, limit=size), after, limit, PAGE)
         show.as_json(found) if json else show.transcriptions(found)

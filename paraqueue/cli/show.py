@@ -66,7 +66,7 @@ def state(job: Transcription) -> str:
 
 def name(job: Transcription) -> str:
     """The name by which a person recognises the audio."""
-    return job.source.name or job.source.url or "–"
+    return job.name or job.source.name or job.source.url or "–"
 
 
 def transcriptions(jobs: Iterable[Transcription]) -> None:

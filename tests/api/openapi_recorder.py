@@ -35,6 +35,10 @@ TIMES = {
     "start": "2026-01-01T00:00:00Z",
     "end": "2026-01-06T00:00:00Z",
     "expires_at": "2026-01-12T09:00:00Z",
+    "audio_expires_at": "2026-01-12T09:00:41Z",
+    "audio_deleted_at": "2026-01-12T09:00:41Z",
+    "transcript_expires_at": "2026-02-04T09:00:41Z",
+    "transcript_deleted_at": "2026-02-04T09:00:41Z",
     "previous_until": "2026-01-06T09:00:00Z",
     "previous_secret_until": "2026-01-06T09:00:00Z",
 }

@@ -223,6 +223,7 @@ OPERATORS = {("PATCH", "/v1/tenants/{tenant}")}
 # What calls need besides the path, so that nothing but the tenant can be why they fail.
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"description": "taken over"},
+    ("PATCH", "/v1/transcriptions/{transcription_id}"): {"name": "taken over", "add_tags": ["taken"]},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
     ("POST", "/v1/transcriptions/{transcription_id}/corrections"): {
         "corrections": [{"number": 0, "text": "taken over"}]

@@ -33,7 +33,8 @@ getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory
 getTranscription getUploadOffset getUploadOptions getUsage getWebhook listBatches listDeliveries listKeys listModels
 listSentences listSpeakers listTranscriptions listWebhookDeliveries listWebhooks mergeSpeaker nameSpeaker
 overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription revokeKey rotateKey rotateWebhookSecret
-searchSentences setTenantLimits streamEvents submitBatch submitTranscription testWebhook updateWebhook
+searchSentences setTenantLimits streamEvents submitBatch submitTranscription testWebhook updateTranscription
+updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

@@ -138,6 +138,7 @@ def _transcriptions(recorder: Recorder) -> None:
         body={"speaker": 1},
     )
     call("POST", f"{JOBS}/{{transcription_id}}/speakers/{{speaker}}/merge", path=speaker, body={"into": 1})
+    call("PATCH", f"{JOBS}/{{transcription_id}}", path=here, body={"name": "Weekly meeting", "add_tags": ["q4"]})
     corrections = [{"number": 1, "text": "好的，先看 Kubernetes 的集群。", "revision": 1}]
     call("POST", f"{JOBS}/{{transcription_id}}/corrections", path=here, body={"corrections": corrections})
     call("GET", f"{JOBS}/{{transcription_id}}/sentences/{{number}}/history", path=here | {"number": 1})

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from common import jobs
 from common.db import Database
 from common.errors import NotFound
 from common.job_states import Stage, Status
-from common.jobs import Progress, Worker
+from common.jobs import Progress, Sort, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
 from tests.db.job_cases import MODEL, NO_LIMIT, execute, one, pool_on, rows, submission, with_worker
@@ -47,7 +48,8 @@ INSERT INTO earlier_edits (job_id, run, number, revision, text, edited_at) SELEC
 BATCHES = """
 INSERT INTO batches (id, created_at, tenant, total, refused)
 SELECT gen_random_uuid(), now() - make_interval(mins => n), 'default', 20, '[]' FROM generate_series(1, 2000) n;
-UPDATE jobs SET audio_sha256 = md5(id::text);
+UPDATE jobs SET audio_sha256 = md5(id::text), audio_ms = abs(hashtext(id::text)),
+source_name = CASE WHEN abs(hashtext(id::text)) % 2000 = 0 THEN 'board 7.mp3' ELSE 'call ' || id || '.mp3' END;
 UPDATE jobs SET batch_id = (SELECT id FROM batches ORDER BY created_at LIMIT 1) WHERE id IN
 (SELECT id FROM jobs ORDER BY created_at LIMIT 20);
 """
@@ -69,6 +71,16 @@ def some(database: Database, status: Status) -> uuid.UUID:
 
 def cursor(database: Database) -> str | None:
     return jobs.page(database, limit=50).next_cursor
+
+
+def second(database: Database, **filters: Any) -> None:
+    cursor = jobs.page(database, limit=50, **filters).next_cursor
+    assert len(jobs.page(database, limit=50, after=cursor, **filters).jobs) == 50
+
+
+def relabel(database: Database) -> None:
+    job = jobs.get(database, some(database, Status.FAILED))
+    assert jobs.relabel(database, job.id, tenant="default", tags=[uuid.uuid4().hex]).tags != job.tags
 
 
 def batch_of(database: Database) -> uuid.UUID:
@@ -141,6 +153,16 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
         lambda d: jobs.page(d, created_from=datetime.now(UTC) - timedelta(days=3), created_to=datetime.now(UTC)),
         {"jobs_newest"},
     ),
+    "oldest": (lambda d: jobs.page(d, sort=Sort.OLDEST), {"jobs_newest"}),
+    "longest": (lambda d: jobs.page(d, sort=Sort.LONGEST), {"jobs_longest"}),
+    "longest after a cursor": (lambda d: second(d, sort=Sort.LONGEST), {"jobs_longest"}),
+    "by name": (lambda d: jobs.page(d, sort=Sort.NAME), {"jobs_by_name"}),
+    "by name after a cursor": (lambda d: second(d, sort=Sort.NAME), {"jobs_by_name"}),
+    "with a rare name": (lambda d: jobs.page(d, name="board 7"), {"jobs_name_search"}),
+    "with a rare name, by name": (lambda d: jobs.page(d, name="board 7", sort=Sort.NAME), {"jobs_name_search"}),
+    "with a common name": (lambda d: jobs.page(d, name="call"), {"jobs_newest"}),
+    "with previews": (lambda d: jobs.page(d, previews=True), {"jobs_newest", "sentences_pkey"}),
+    "relabel": (relabel, {"jobs_pkey", "job_tags_pkey"}),
     "of a batch": (lambda d: jobs.page(d, batch_id=batch_of(d)), {"jobs_of_batch"}),
     "batch": (lambda d: jobs.get_batch(d, batch_of(d), tenant="default"), {"batches_pkey", "jobs_of_batch"}),
     "batches": (lambda d: jobs.batch_page(d, tenant="default"), {"batches_newest", "jobs_of_batch"}),

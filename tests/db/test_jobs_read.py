@@ -15,6 +15,7 @@ from common import ids, jobs
 from common.db import Database
 from common.errors import Expired, InvalidRequest, NotFound, NotReady
 from common.job_states import Status
+from common.jobs import Sort
 from common.storage import LocalStorage
 from tests.db.job_cases import (
     NO_LIMIT,
@@ -71,6 +72,91 @@ def test_filters_go_with_the_cursor(database: Database) -> None:
     assert walk(database, 2, status=Status.CANCELED) == gone[::-1]
     assert walk(database, 1, status=Status.CANCELED, tag="a") == [gone[3], gone[1]]
     assert walk(database, 5, tag="c") == []
+
+
+NAMES = ["b.mp3", "A.mp3", "会议 2.mp3", "B.MP3", None, "a.mp3", "ab" * 120 + "2", "ab" * 120 + "1"]
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_jobs_are_sorted_over_all_pages(database: Database, limit: int) -> None:
+    made = [submitted(database, name=name).id for name in NAMES]
+    for job_id, audio_ms in zip(made, [5, 3, None, 2**40, 3, 0, None, 4], strict=True):
+        execute(database, "UPDATE jobs SET audio_ms = :ms WHERE id = :id", ms=audio_ms, id=job_id)
+    assert walk(database, limit, sort=Sort.OLDEST) == made
+    by_length = [made[number] for number in (3, 0, 7, 4, 1)]
+    assert walk(database, limit, sort=Sort.LONGEST) == [*by_length, made[6], made[5], made[2]]
+    assert walk(database, limit, sort=Sort.NAME) == [made[number] for number in (4, 1, 5, 6, 7, 0, 3, 2)]
+    assert walk(database, limit, sort=Sort.NAME, tag="none") == []
+
+
+def test_jobs_are_found_by_words_of_their_names(database: Database) -> None:
+    board, meeting, other = (submitted(database, name=name).id for name in ("Board 7.mp3", "董事会会议（7）.wav", None))
+    wanted = {
+        "board": [board],
+        "7": [meeting, board],
+        "会议": [meeting],
+        "议会": [],
+        "7 BOA": [board],
+        "(7)": [meeting],
+        "mp4": [],
+        "100%": [],
+    }
+    assert {name: walk(database, 1, name=name) for name in wanted} == wanted
+    assert walk(database, 1, name="7", sort=Sort.NAME) == [board, meeting]
+    assert walk(database, 1, name="7", sort=Sort.OLDEST) == [board, meeting]
+    jobs.relabel(database, other, tenant="default", name="Board 8")
+    jobs.relabel(database, board, tenant="default", name="renamed")
+    assert walk(database, 1, name="board") == [other]
+    assert walk(database, 1, tenant="acme", name="renamed") == []
+    with pytest.raises(InvalidRequest, match="`name` contains no letter or digit"):
+        jobs.page(database, name="…")
+
+
+def test_a_cursor_is_of_its_own_order(database: Database) -> None:
+    for name in ("a", "b"):
+        submitted(database, name=name)
+    cursors = {sort: jobs.page(database, sort=sort, limit=1).next_cursor for sort in Sort}
+    for sort in Sort:
+        for other, cursor in cursors.items():
+            if other is sort:
+                assert len(jobs.page(database, sort=sort, after=cursor).jobs) == 1
+            else:
+                with pytest.raises(InvalidRequest):
+                    jobs.page(database, sort=sort, after=cursor)
+
+
+def test_previews_are_the_beginning_of_the_text_as_it_stands(database: Database) -> None:
+    claim = claimed(database, submitted(database))
+    jobs.commit_part(database, claim, part(0, "嗯。", "Good", "morning all.", "later"), first_sentence=0)
+    job = jobs.get(database, claim.job.id)
+    jobs.correct(database, job, 0, "好。")
+    waiting = submitted(database)
+    page = jobs.page(database, previews=True)
+    assert page.previews == {job.id: "好。Good morning all."}
+    assert [found.id for found in page.jobs] == [waiting.id, job.id]
+    assert jobs.page(database).previews is None
+
+
+def test_names_and_tags_change_and_lists_agree(database: Database) -> None:
+    job = submitted(database, name="a.b.mp3", tags=("a", "b", "b"))
+    relabeled = jobs.relabel(
+        database, job.id, tenant="default", name="Board 3.5", add_tags=["c", "a"], remove_tags=["b"]
+    )
+    assert (relabeled.name, relabeled.shown_name, relabeled.tags) == ("Board 3.5", "Board 3.5", ("a", "c"))
+    assert jobs.get(database, job.id) == relabeled
+    assert {tag: len(walk(database, 1, tag=tag)) for tag in "abc"} == {"a": 1, "b": 0, "c": 1}
+    assert relabeled.stem == "Board 3.5"
+    back = jobs.relabel(database, job.id, tenant="default", name=None, tags=["会议"])
+    assert (back.shown_name, back.stem, back.tags) == ("a.b.mp3", "a.b", ("会议",))
+    assert {tag: len(walk(database, 1, tag=tag)) for tag in ("a", "c", "会议")} == {"a": 0, "c": 0, "会议": 1}
+    assert jobs.relabel(database, job.id, tenant="default") == back
+    with pytest.raises(InvalidRequest, match="at most 20 tags; this would be 21"):
+        jobs.relabel(database, job.id, tenant="default", add_tags=[str(number) for number in range(20)])
+    with pytest.raises(NotFound):
+        jobs.relabel(database, job.id, tenant="acme", name="theirs")
+    assert jobs.get(database, job.id) == back
+    jobs.relabel(database, job.id, tenant="default", tags=[])
+    assert walk(database, 1, tag="会议") == []
 
 
 def test_page_without_jobs_has_no_next(database: Database) -> None:

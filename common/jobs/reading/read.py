@@ -4,42 +4,26 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, Row, Select, Table, bindparam, select, tuple_
+from sqlalchemy import Integer, Row, Table, bindparam, select
 from sqlalchemy.orm import Session
 
-from common import cursors, ids
+from common import ids
 from common.db import Database
 from common.errors import Expired, NotFound, NoTranscript, NotReady
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
-from common.models import DEFAULT_TENANT, AttemptRow, EditRow, JobRow, JobTagRow, SentenceRow
+from common.models import AttemptRow, EditRow, SentenceRow
 from common.transcript.values import Edit, Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
 TRIES = cast(Table, AttemptRow.__table__)
 SPOKEN = cast(Table, SentenceRow.__table__)
 EDITS = cast(Table, EditRow.__table__)
-TAGS = cast(Table, JobTagRow.__table__)
 # Built once: building a statement takes longer than the database needs to run it.
 ONE = select(*SHOWN).where(JOBS.c.id == bindparam("id"))
-NEWEST = (
-    select(*SHOWN)
-    .where(JOBS.c.tenant == bindparam("tenant"))
-    .order_by(JOBS.c.created_at.desc(), JOBS.c.id.desc())
-    .limit(bindparam("number", type_=Integer))
-)
-# In index order, so that a page costs the same however often a tag was used.
-TAGGED = (
-    select(*SHOWN)
-    .join_from(JOBS, TAGS, TAGS.c.job_id == JOBS.c.id)
-    .where(TAGS.c.tenant == bindparam("tenant"), TAGS.c.tag == bindparam("tag"))
-    .order_by(TAGS.c.created_at.desc(), TAGS.c.job_id.desc())
-    .limit(bindparam("number", type_=Integer))
-)
 ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES.c.started_at)
 
 SAME_SENTENCE = (
@@ -68,14 +52,6 @@ SENTENCES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of jobs, newest first, and the cursor of the next page; None if this is the last page."""
-
-    jobs: tuple[Job, ...]
-    next_cursor: str | None
-
-
 def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
     """Return one job in any state. Raises NotFound, also for a job of a tenant other than the given one."""
     with database.transaction() as session:
@@ -95,53 +71,6 @@ def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
     if row is None or tenant not in (None, row.tenant):
         raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
     return job_shown(row)
-
-
-def page(
-    database: Database,
-    *,
-    tenant: str = DEFAULT_TENANT,
-    status: Status | None = None,
-    tag: str | None = None,
-    batch_id: uuid.UUID | None = None,
-    created_from: datetime | None = None,
-    created_to: datetime | None = None,
-    after: str | None = None,
-    limit: int = 20,
-) -> Page:
-    """Return a page of a tenant's jobs, newest first, created at or after `created_from` and before `created_to`.
-
-    Raises InvalidRequest for an invalid cursor.
-    """
-    statement, created_at, job_id = _newest(status, tag)
-    if batch_id is not None:
-        statement = statement.where(JobRow.batch_id == batch_id)
-    if created_from is not None:
-        statement = statement.where(created_at >= created_from)
-    if created_to is not None:
-        statement = statement.where(created_at < created_to)
-    if after is not None:
-        statement = statement.where(tuple_(created_at, job_id) < tuple_(*cursors.decoded(after)))
-    given = {"tenant": tenant, "number": limit + 1, "tag": tag}
-    with database.transaction() as session:
-        jobs = tuple(job_shown(row) for row in session.execute(statement, given))
-    if len(jobs) <= limit:
-        return Page(jobs, None)
-    last = jobs[limit - 1]
-    return Page(jobs[:limit], cursors.encoded(last.created_at, last.id))
-
-
-def _newest(status: Status | None, tag: str | None) -> tuple[Select[Any], ColumnElement[Any], ColumnElement[Any]]:
-    """Build the statement for jobs with a status and a tag, newest first, and the two columns of its sort position."""
-    if tag is not None and status is None:
-        return TAGGED, TAGS.c.created_at, TAGS.c.job_id
-    statement = NEWEST
-    if status is not None:
-        statement = statement.where(JOBS.c.status == status)
-    if tag is not None:  # PostgreSQL starts with whichever of the two matches fewer jobs
-        statement = statement.join_from(JOBS, TAGS, (TAGS.c.job_id == JOBS.c.id) & (TAGS.c.tag == bindparam("tag")))
-        statement = statement.where(TAGS.c.tenant == bindparam("tenant"))
-    return statement, JOBS.c.created_at, JOBS.c.id
 
 
 def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:

@@ -13,27 +13,23 @@ import base64
 import binascii
 import unicodedata
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg.errors import QueryCanceled
 from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute
 
 from common import ids
 from common.db import Database
 from common.errors import InvalidRequest
 from common.jobs.reading.search_newest import newest_matches
+from common.jobs.reading.words import folded, grams_of, in_time
 from common.models import EditRow, JobRow, SentenceRow, SpeakerRow
 
 SNIPPET_WIDTH = 80
-# A single letter may occur in every sentence of a tenant: a search must not occupy PostgreSQL without a limit.
-TIMEOUT_MS = 2000
 # The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
 EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
@@ -104,12 +100,9 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     for an invalid cursor.
     """
     position = _decoded(after) if after is not None else None
-    with database.transaction() as session, _in_time():
-        session.execute(text(f"SET LOCAL statement_timeout = {TIMEOUT_MS}"))
-        # A plan that knows the letters: how common they are decides how to look for them.
-        session.execute(text("SET LOCAL plan_cache_mode = force_custom_plan"))
-        words = [session.scalar(select(func.search_folded(word))) or "" for word in query.split()]
-        grams, has_pairs = _grams(session, tenant, words)
+    with database.transaction() as session, in_time(session, "q"):
+        words = folded(session, query)
+        grams, has_pairs = grams_of(session, tenant, words, "q")
         rows: Sequence[Any]
         if has_pairs:
             rows, capped = session.execute(_statement(tenant, words, grams, position).limit(limit + 1)).all(), False
@@ -118,7 +111,7 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     hits = tuple(
         Hit(
             job_id=row.job_id,
-            job_name=row.source_name,
+            job_name=row.job_name,
             job_created_at=row.created_at,
             number=row.number,
             channel=row.channel,
@@ -136,35 +129,6 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number), capped)
 
 
-@contextmanager
-def _in_time() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        if isinstance(error.orig, QueryCanceled):
-            raise InvalidRequest("`q` stands in too many sentences to search them all; look for longer words") from None
-        raise
-
-
-def _grams(session: Session, tenant: str, words: list[str]) -> tuple[list[int], bool]:
-    """Return the index keys of a query: the pairs of each word, or its single letters if it has no pairs.
-
-    Also whether any word has pairs: single letters stand in too many sentences for an index to help.
-    """
-    grams: set[int] = set()
-    has_pairs = False
-    for word in words:
-        for shortest in (2, 1):
-            word_grams = session.scalar(select(func.search_grams(tenant, word, shortest)))
-            if word_grams:
-                grams.update(word_grams)
-                has_pairs = has_pairs or shortest == 2
-                break
-    if not grams:
-        raise InvalidRequest("`q` contains no letter or digit")
-    return sorted(grams), has_pairs
-
-
 def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None) -> Select[Any]:
     """Select the matches in uncorrected sentences and in corrections."""
     needed = literal(grams, ARRAY(BigInteger))
@@ -180,7 +144,7 @@ def _found(
 ) -> Select[Any]:
     statement = select(
         SentenceRow.job_id,
-        JobRow.source_name,
+        func.coalesce(JobRow.name, JobRow.source_name).label("job_name"),
         JobRow.created_at,
         SentenceRow.number,
         SentenceRow.channel,

@@ -14,10 +14,10 @@ NEWEST_SENTENCES = 20_000
 # The outer join gives a row with the counts even if nothing matches.
 NEWEST = text("""
 WITH newest AS MATERIALIZED (
-    SELECT id, run, source_name, created_at FROM jobs WHERE tenant = :tenant
+    SELECT id, run, coalesce(name, source_name) AS job_name, created_at FROM jobs WHERE tenant = :tenant
     ORDER BY created_at DESC, id DESC LIMIT :jobs
 ), candidates AS MATERIALIZED (
-    SELECT newest.id AS job_id, newest.source_name, newest.created_at, its.number, its.channel, its.start_ms,
+    SELECT newest.id AS job_id, newest.job_name, newest.created_at, its.number, its.channel, its.start_ms,
            its.end_ms, its.speaker, speakers.name AS speaker_name, coalesce(edits.text, its.text) AS text
     FROM newest
     CROSS JOIN LATERAL (

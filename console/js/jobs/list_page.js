@@ -1,19 +1,25 @@
 // @ts-check
-// All jobs, newest first, with filters; those that are under way move as one looks.
-import { html } from '../lib.js';
+// All jobs, filtered and sorted; those that are under way move as one looks. Many can be selected, and worked on together.
+import { html, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
 import { route, setQuery } from '../router.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
+import { BulkBar } from './bulk_bar.js';
 import { Filters, filtersOf } from './filters.js';
 import { Row } from './row.js';
+import { onSelectionKey, useSelection } from './selection.js';
 import { useJobs } from './use_jobs.js';
 
 export function List() {
   useTitle(t('jobs.title'));
   const filters = filtersOf(route.value.query);
-  const { jobs, next, failure, more, dropped, again } = useJobs(filters);
-  const filtered = Object.values(filters).some(Boolean);
+  const { jobs, next, failure, more, dropped, replaced, again } = useJobs(filters);
+  const selection = useSelection(jobs ?? []);
+  const { sort, ...narrowing } = filters;
+  const filtered = Object.values(narrowing).some(Boolean);
+  const asked = JSON.stringify(filters);
+  useEffect(() => selection.chooseAll(false), [asked]);
   return html`
     <div class="page">
       <h1>${t('jobs.title')}</h1>
@@ -24,16 +30,22 @@ export function List() {
         jobs?.length === 0 &&
         (filtered
           ? html`<${Empty} icon="search" title=${t('jobs.none_found')}>
-            <button onClick=${() => setQuery({})}>${t('jobs.all')}</button>
+            <button onClick=${() => setQuery({ sort })}>${t('jobs.all')}</button>
           <//>`
           : html`<${Empty} icon="wave" title=${t('jobs.none')}><a href="#/">${t('submit.title')}</a><//>`)
       }
+      ${jobs && html`<${BulkBar} jobs=${jobs} selection=${selection} onChanged=${replaced} onGone=${dropped} />`}
       ${
         jobs &&
         jobs.length > 0 &&
-        html`<ul class="card rows">
-        ${jobs.map((/** @type {Job} */ job) => html`<${Row} key=${job.id} job=${job} onGone=${() => dropped(job.id)} />`)}
-      </ul>`
+        html`<ul class="card rows" onKeyDown=${(/** @type {AnyEvent} */ event) => onSelectionKey(event, selection)}>
+          ${jobs.map(
+            (/** @type {Job} */ job) => html`
+              <${Row} key=${job.id} job=${job} chosen=${selection.ids.has(job.id)} choose=${selection.choose}
+                onGone=${dropped} onChanged=${replaced} />
+            `,
+          )}
+        </ul>`
       }
       ${next && html`<p class="center"><button onClick=${more}>${t('state.more')}</button></p>`}
     </div>

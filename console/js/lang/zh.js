@@ -2,10 +2,11 @@
 // All words of one language; each subject has a file of its own.
 import errors from './zh/errors.js';
 import jobs from './zh/jobs.js';
+import list from './zh/list.js';
 import settings from './zh/settings.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
 import transcript from './zh/transcript.js';
 import warnings from './zh/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...transcript, ...settings, ...warnings };
+export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...settings, ...warnings };

@@ -3,6 +3,7 @@
 import { html } from '../lib.js';
 import { clock, moment } from '../format.js';
 import { t } from '../i18n.js';
+import { About } from '../jobs/about.js';
 import { Actions } from '../jobs/actions.js';
 import { nameOf } from '../jobs/name.js';
 import { Status } from '../jobs/status.js';
@@ -24,6 +25,7 @@ export function Head({ job }) {
         <h1>${nameOf(job)}</h1>
         <${Status} job=${job} />
         <span class="spread"></span>
+        <${About} job=${job} />
         <${Actions} job=${job} onGone=${() => go('#/jobs')} />
       </div>
       <p class="muted facts">${facts.join(' · ')}</p>

@@ -67,6 +67,8 @@ def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: st
             page.get_by_role("dialog").wait_for()
             check(f"{place}: dialog")
             page.keyboard.press("Escape")
+        if place == "#/jobs":
+            work_on_the_list(page, check)
         for tab in page.get_by_role("tab").all():
             tab.click()
             check(f"{place}: {tab.inner_text()}")
@@ -92,6 +94,19 @@ def test_what_is_wrong_is_found(new_console: NewConsole) -> None:
     page.evaluate("document.querySelector('main').append(document.createElement('input'))")
     page.evaluate("document.querySelector('h1').style.color = 'rgb(215 215 215)'")
     assert {item["rule"] for item in violations(page)} >= {"label", "color-contrast"}
+
+
+def work_on_the_list(page: Page, check: Callable[[str], None]) -> None:
+    """Rows are selected, one is edited, and its details are shown."""
+    page.get_by_role("toolbar").get_by_role("checkbox").check()
+    page.get_by_role("button", name="call.mp3").nth(0).click()
+    page.locator(".line-edit").wait_for()
+    check("list: selected and edited")
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="call.mp3").nth(1).click()
+    page.locator(".details").wait_for()
+    check("list: details")
+    page.keyboard.press("Escape")
 
 
 def play(page: Page) -> None:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zipfile import ZipFile
 
 from playwright.sync_api import expect
 
@@ -118,6 +119,105 @@ def test_a_job_is_canceled_retried_and_deleted(console: Console, service: Servic
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(line).to_have_count(0)
     assert service.client.get("/v1/transcriptions", params={"tag": "fate"}).json()["data"] == []
+
+
+def test_rows_are_renamed_tagged_and_explained(console: Console, service: Service) -> None:
+    job_id = service.upload(MEETING, tags="plain")
+    service.finished(job_id)
+    page = console.open("#/jobs?tag=plain")
+    line = page.locator("li.line")
+    expect(line.locator(".preview")).to_contain_text(service.sentences(job_id)[0]["text"])
+    line.get_by_role("button", name="Rename or tag meeting.mp3").click()
+    line.get_by_label("Name", exact=True).fill("Board & budget")
+    line.get_by_label("Add tags").fill("board，q4")
+    page.keyboard.press("Enter")
+    expect(line.locator("a.job-name")).to_have_text("Board & budget")
+    expect(line.locator("a.tag")).to_have_text(["plain", "board", "q4"])
+    line.get_by_role("button", name="Rename or tag").click()
+    line.get_by_role("button", name="Remove tag board").click()
+    line.get_by_label("Name", exact=True).fill("lost")
+    page.keyboard.press("Escape")
+    expect(line.locator("a.tag")).to_have_text(["plain", "board", "q4"])
+    line.get_by_role("button", name="Details of Board & budget").click()
+    details = page.get_by_role("dialog")
+    expect(details).to_contain_text("meeting.mp3")
+    expect(details).to_contain_text("will be deleted on")
+    expect(details.locator(".attempts li")).to_contain_text("completed")
+    page.keyboard.press("Escape")
+    page.goto(f"{service.url}/#/t/{job_id}")
+    expect(page.locator("h1")).to_have_text("Board & budget")
+    page.get_by_role("button", name="Rename or tag").click()
+    page.get_by_role("dialog").get_by_label("Name", exact=True).fill("")
+    page.get_by_role("dialog").get_by_role("button", name="Remove tag board").click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("h1")).to_have_text("meeting.mp3")
+    page.go_back()
+    expect(line.locator("a.tag")).to_have_text(["plain", "q4"])
+    page.get_by_label("Name", exact=True).fill("Meeting")
+    expect(line).to_have_count(1)
+    page.get_by_label("Sort by").select_option(label="Longest")
+    expect(line).to_have_count(1)
+    assert page.url.endswith("tag=plain&name=Meeting&sort=longest")
+
+
+def test_many_rows_are_selected_and_what_fails_is_named(
+    console: Console, service: Service, http_server: HttpServer
+) -> None:
+    console.complaints.allow("404")
+    done = service.upload(MEETING, tags="many")
+    service.finished(done)
+    with frozen_worker(service):
+        links = [http_server.url(f"many-{number}.mp3") for number in range(4)]
+        batch = service.client.post("/v1/batches", json={"audio_urls": links, "tags": ["many"]}).json()
+        canceled = batch["items"][0]["id"]
+        service.client.post(f"/v1/transcriptions/{canceled}/cancel").raise_for_status()
+        page = console.open("#/jobs?tag=many")
+        lines = page.locator("li.line")
+        ticks = lines.get_by_role("checkbox")
+        expect(lines).to_have_count(5)
+        ticks.nth(0).click()
+        ticks.nth(2).click(modifiers=["Shift"])
+        bar = page.get_by_role("toolbar")
+        expect(bar).to_contain_text("3 selected")
+        page.keyboard.press("Shift+ArrowDown")
+        expect(bar).to_contain_text("4 selected")
+        page.keyboard.press("Escape")
+        expect(bar).to_contain_text("Select all 5 shown")
+        page.keyboard.press("Control+a")
+        expect(bar).to_contain_text("5 selected")
+        bar.get_by_role("button", name="Retry (1)").click()
+        page.get_by_role("dialog").get_by_role("button", name="Retry").click()
+        expect(lines.get_by_text("Canceled")).to_have_count(0)
+        assert service.job(canceled)["run"] == 2
+        bar.get_by_role("button", name="Tag").click()
+        page.get_by_role("dialog").get_by_label("Add tags").fill("sorted")
+        page.get_by_role("button", name="Save").click()
+        expect(lines.locator("a.tag", has_text="sorted")).to_have_count(5)
+        bar.get_by_role("button", name="Download (1)").click()
+        expect(page.get_by_role("dialog")).to_contain_text("4 selected transcriptions are not completed")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download zip").click()
+        with ZipFile(download.value.path()) as archive:
+            assert archive.namelist() == ["meeting.docx"]
+        ticks.nth(4).click()
+        expect(bar).to_contain_text("4 selected")
+        lines.nth(0).get_by_role("link", name="Batch").click()
+        expect(page.get_by_text("Batch batch_")).to_be_visible()
+        expect(lines).to_have_count(4)
+    expect(lines.get_by_text("Failed", exact=True)).to_have_count(4, timeout=60_000)
+    page.goto(f"{service.url}/#/jobs?tag=many")
+    expect(lines).to_have_count(5)
+    page.get_by_label("Select all").check()
+    bar.get_by_role("button", name="Delete (5)").click()
+    failed = service.client.get("/v1/transcriptions", params={"tag": "many", "status": "failed"}).json()["data"]
+    service.client.delete(f"/v1/transcriptions/{failed[0]['id']}").raise_for_status()  # by somebody else, meanwhile
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("button", name="Delete").click()
+    expect(dialog).to_contain_text("1 of 5 failed")
+    expect(dialog.get_by_role("listitem")).to_contain_text(failed[0]["name"])
+    dialog.get_by_role("button", name="Close").click()
+    expect(page.get_by_text("No transcripts match these filters")).to_be_visible()
+    assert service.client.get("/v1/transcriptions", params={"tag": "many"}).json()["data"] == []
 
 
 def test_a_hit_leads_to_its_place_in_the_transcript(console: Console, service: Service) -> None:
