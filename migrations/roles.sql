@@ -38,9 +38,10 @@ GRANT SELECT ON alembic_version TO paraqueue_api, paraqueue_worker, paraqueue_li
 GRANT SELECT, INSERT, UPDATE ON tenants, api_keys TO paraqueue_api;
 GRANT SELECT, INSERT ON ended_sessions, usage, job_tags TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_api;
-GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys, vocabularies TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;
 GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue_api;
+GRANT SELECT, INSERT ON job_words TO paraqueue_api;
 GRANT SELECT ON parts TO paraqueue_api;
 GRANT SELECT, UPDATE (speaker) ON sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON edits TO paraqueue_api;
@@ -72,6 +73,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON attempts, parts, workers TO paraqueue_wo
 GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;
 GRANT SELECT, INSERT ON edits TO paraqueue_worker;
 GRANT SELECT, INSERT, DELETE ON speakers, speaker_windows TO paraqueue_worker;
+GRANT SELECT ON job_words TO paraqueue_worker;
 GRANT SELECT, UPDATE (created_at) ON batches TO paraqueue_worker;
 GRANT SELECT, INSERT ON usage TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_worker;

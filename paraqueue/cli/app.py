@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paraqueue import config
-from paraqueue.cli import account, batches, exits, files, jobs, listing, show, speakers, transcripts
+from paraqueue.cli import account, batches, exits, files, jobs, listing, show, speakers, transcripts, vocabularies
 from paraqueue.cli.account import Json
 from paraqueue.cli.channels import ChannelsOption, TrackOption, channel_options
 from paraqueue.cli.jobs import Seconds
@@ -20,6 +20,7 @@ from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
 from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.transcripts import Form, FormOption, check_printable
+from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
 if TYPE_CHECKING:
     from paraqueue.cli.submitting import Done, Wish
@@ -85,6 +86,7 @@ def submit(
     mask: Masks = None,
     traditional: Traditional = False,
     hotword: Hotwords = None,
+    vocabulary: VocabularyOption = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Tags = None,
     webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
@@ -105,6 +107,7 @@ def submit(
             **channel_options(channels, audio_track),
             **speaker_options(speakers),
             **text_options(itn, remove_fillers, mask, traditional, hotword),
+            **vocabulary_options(vocabulary),
             "priority": priority,
             "tags": tag or [],
             "webhook_url": webhook,
@@ -192,6 +195,7 @@ app.command()(listing.sentences)
 app.command()(listing.correct)
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
+app.add_typer(vocabularies.app, name="vocabularies")
 app.command("open")(jobs.open_)
 app.command()(jobs.cancel)
 app.command()(jobs.retry)

@@ -4,6 +4,7 @@ import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
 import { load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
+import { Words, chosenWords } from './words.js';
 
 const DEFAULTS = {
   model: '',
@@ -14,6 +15,8 @@ const DEFAULTS = {
   itn: false,
   fillers: false,
   traditional: false,
+  hotwords: '',
+  vocabulary: '',
   priority: 5,
   tags: '',
   dedupe: false,
@@ -56,6 +59,7 @@ export function chosenOptions() {
     ...(itn && { itn }),
     ...(fillers && { remove_fillers: true }),
     ...(traditional && { script: 'traditional' }),
+    ...chosenWords(options.peek()),
     ...(priority !== 5 && { priority }),
     ...(tagsOf(tags).length && { tags: tagsOf(tags) }),
     ...(dedupe && { dedupe }),
@@ -96,6 +100,7 @@ function Fields() {
         <${TextRule} name="traditional" />
       </div>
     </fieldset>
+    <${Words} chosen=${options.value} change=${change} />
     <label class="field">
       <span class="label">${t('options.tags')}</span>
       <input value=${tags} placeholder=${t('options.tags_example')}
