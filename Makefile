@@ -1,7 +1,7 @@
 # The commands of this repository; see README.md and CONTRIBUTING.md. Options are passed in ARGS, for example
 # `make run ARGS="--once --port 8100"` or `make test ARGS="-k lease -x"`.
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-run run doctor admin test test-fast soak check docs bench demo-model bench-api bench-misbehave model lock clean
+.PHONY: help venv venv-run run doctor admin test test-fast soak check docs bench demo-model bench-api bench-misbehave bench-cluster model lock clean
 python := .venv/bin/python
 
 help: ## List these commands
@@ -60,6 +60,9 @@ bench-api: venv ## Measure the API: submit, poll, list, upload, start; writes be
 
 bench-misbehave: venv ## Measure one tenant beside another that misbehaves; writes bench/results/misbehave.json (ARGS=--quick)
 	@exec $(python) -m bench.misbehave $(ARGS)
+
+bench-cluster: venv ## Measure PostgreSQL under 1,000 simulated workers; writes bench/results/cluster.json (ARGS="--workers 100")
+	@exec $(python) -m bench.cluster $(ARGS)
 
 lock: venv ## Pin the dependencies of pyproject.toml again (ARGS=--upgrade: newest versions)
 	@dev/lock.sh $(ARGS)

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,19 @@ class Postgres:
 
 
 def start_postgres(
-    directory: Path, logs: Path, password: str, port: int | None = None, *, durable: bool = True
+    directory: Path,
+    logs: Path,
+    password: str,
+    port: int | None = None,
+    *,
+    durable: bool = True,
+    more: Mapping[str, str] | None = None,
 ) -> Postgres:
     """Start the server of `directory`, and return when it accepts connections and `DATABASE` exists.
 
     The directory is created at the first start; `password` is set then and must stay the same. Without `port`, any
-    free port is used. `durable=False` gives up durability on power failure for speed: for tests. Raises StackError.
+    free port is used. `durable=False` gives up durability on power failure for speed: for tests. `more` are further
+    server settings. Raises StackError.
     """
     programs = binaries()
     try:
@@ -65,7 +73,7 @@ def start_postgres(
     if port is not None and not port_is_free(port):
         raise StackError(f"port {port} on 127.0.0.1 is taken, so PostgreSQL cannot listen there")
     chosen = port or free_port()
-    settings = _SETTINGS | {"port": str(chosen)} | ({} if durable else _LIVELY)
+    settings = _SETTINGS | {"port": str(chosen)} | ({} if durable else _LIVELY) | dict(more or {})
     child = spawn(
         "PostgreSQL",
         [programs / "postgres", "-D", directory / "data", *_as_options(settings)],

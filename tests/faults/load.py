@@ -25,6 +25,7 @@ from training.speech import SAMPLE_RATE
 CLIENTS = 4
 STREAM_SECONDS = (0.3, 1.5)
 SUBMIT_SECONDS = 60.0
+UPLOAD_SECONDS = 180.0
 MINUTE = 60 * SAMPLE_RATE
 # Name and span in minutes of one recording, and how it is encoded.
 CUTS = {
@@ -77,6 +78,8 @@ class Load:
         self.accepted: dict[str, str] = {}
         self.refused: Counter[str] = Counter()
         self.streaming: set[int] = set()
+        # Clients that are about to submit, or do; more than those whose upload has begun.
+        self._submitting: set[int] = set()
         self._rng = rng
         self.wanted = 0
         self._ended = threading.Event()
@@ -96,22 +99,33 @@ class Load:
                 thread.join(SUBMIT_SECONDS + 10)
 
     def keep(self, unfinished: int) -> None:
-        """How many jobs to have in flight; 0 lets them run out."""
-        self.wanted = unfinished
+        """How many jobs to have in flight; 0 lets them run out, and from then on no client begins to submit."""
+        with self._lock:
+            self.wanted = unfinished
 
-    def wait_for_streaming(self, seconds: float = 120.0) -> None:
-        """Until an upload is under way.
+    @property
+    def submitting(self) -> bool:
+        """Whether a client may still be given a job that is not in the database yet."""
+        with self._lock:
+            return bool(self._submitting)
 
-        Clients upload when a job ends, which takes minutes on a slow machine: while none does, one job more is wanted
-        each second.
+    def wait_for_streaming(self) -> None:
+        """Until an upload is under way."""
+        self.upload_until(lambda: bool(self.streaming))
+        assert self.streaming, "no client is uploading"
+
+    def upload_until(self, holds: Callable[[], bool], seconds: float = UPLOAD_SECONDS) -> None:
+        """Wait until something holds that needs uploads, at most so long.
+
+        Clients upload when a job ends, which takes minutes on a slow machine: meanwhile, one job more is wanted each
+        second.
         """
         wanted = self.wanted
         started = time.monotonic()
-        while not self.streaming and time.monotonic() < started + seconds:
+        while not holds() and time.monotonic() < started + seconds:
             self.wanted = wanted + int(time.monotonic() - started)
             time.sleep(0.005)
         self.wanted = wanted
-        assert self.streaming, "no client is uploading"
 
     def wait_for_work(self, on_worker: str | None = None, seconds: float = 120.0) -> None:
         """Until some jobs are in the middle of their audio, one of them on that worker if it is named."""
@@ -130,8 +144,18 @@ class Load:
 
     def _run(self, number: int) -> None:
         while not self._ended.wait(0.1):
-            if self._lacking():
-                self._submit(number)
+            if self._lacking() and self._begins(number):
+                try:
+                    self._submit(number)
+                finally:
+                    with self._lock:
+                        self._submitting.discard(number)
+
+    def _begins(self, number: int) -> bool:
+        with self._lock:
+            if self.wanted:
+                self._submitting.add(number)
+            return number in self._submitting
 
     def _lacking(self) -> bool:
         if len(self.streaming) >= self.wanted:

@@ -69,10 +69,8 @@ def fill_disk(scene: Scene) -> Injected:
     refused = _refusals(scene)
     began = time.time()
     with _full_disk(scene.stack):
-        deadline = time.monotonic() + scene.stack.outage_seconds + 20
         scene.outage()
-        while _refusals(scene) == refused and time.monotonic() < deadline:
-            time.sleep(0.1)
+        scene.load.upload_until(lambda: _refusals(scene) > refused)
     return Injected(began, time.time(), {"refused": _refusals(scene) - refused})
 
 
@@ -121,7 +119,7 @@ def annoy_receiver(scene: Scene) -> Injected:
     began = time.time()
     receiver.turn_angry()
     try:
-        deadline = time.monotonic() + scene.stack.outage_seconds + 60
+        deadline = time.monotonic() + scene.stack.outage_seconds + 180
         scene.outage()
         while receiver.refused < refused + 4 and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.faults.load import Load
 from tests.faults.stack import Stack
 
 QUIET_SECONDS = 240.0
+CLEAN_SECONDS = 120.0
 A_DAY_SECONDS = 25 * 3600
 
 
@@ -45,7 +47,7 @@ def settle(stack: Stack, load: Load) -> None:
         "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL),"
         " (SELECT count(*) FROM deliveries WHERE status = 'pending')"
     )
-    _eventually(lambda: not load.streaming and stack.query(waiting) == [(0, 0)], "jobs and webhooks do not end")
+    _eventually(lambda: not load.submitting and stack.query(waiting) == [(0, 0)], "jobs and webhooks do not end")
 
 
 def verdict(stack: Stack, load: Load, *, since: int = 0) -> Verdict:
@@ -97,7 +99,7 @@ def _left_behind(stack: Stack) -> list[str]:
         leftovers[:] = [*_idle_children(stack), *_scratch(stack)]
         return not leftovers
 
-    _eventually(look, "", seconds=10)
+    _eventually(look, "", seconds=CLEAN_SECONDS)
     return leftovers + _storage(stack)
 
 
@@ -118,18 +120,20 @@ def _storage(stack: Stack) -> list[str]:
     if stack.storage != "disk":
         return []
     root = Path(stack.settings.storage_url.removeprefix("file:"))
-    jobs = {job_id.hex for (job_id,) in stack.query("SELECT id FROM jobs")}
 
     def unwanted() -> list[Path]:
-        incoming = [*(root / ".incoming").glob("*")]
-        return incoming + [path for path in root.glob("audio/*/*") if path.parent.name not in jobs]
+        files = [*root.glob("audio/*/*")]
+        # Asked each time: a job whose client gave up may still be accepted, by a server that was frozen or late.
+        jobs = {job_id.hex for (job_id,) in stack.query("SELECT id FROM jobs")}
+        return [*(root / ".incoming").glob("*")] + [path for path in files if path.parent.name not in jobs]
 
     for path in unwanted():
         old = time.time() - A_DAY_SECONDS
-        os.utime(path, (old, old))
+        with suppress(FileNotFoundError):  # such a server has just moved it into place
+            os.utime(path, (old, old))
     if unwanted():
         stack.send_task(CLEAN)
-        _eventually(lambda: not unwanted(), "", seconds=20)
+        _eventually(lambda: not unwanted(), "", seconds=CLEAN_SECONDS)
     return [str(path) for path in unwanted()]
 
 
