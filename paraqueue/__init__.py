@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         Transcript,
         Transcription,
         Usage,
+        Vocabulary,
+        VocabularyPage,
         Webhook,
         Word,
     )

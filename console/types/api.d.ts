@@ -474,6 +474,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             /** @default null */
+            vocabulary_id: string | null;
+            /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
@@ -510,6 +512,8 @@ export interface components {
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
+            /** @default null */
+            vocabulary_id: string | null;
             /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
@@ -548,6 +552,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             /** @default null */
+            vocabulary_id: string | null;
+            /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
@@ -584,6 +590,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             upload_id: string;
+            /** @default null */
+            vocabulary_id: string | null;
             /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
@@ -657,6 +665,7 @@ export interface components {
             status: components["schemas"]["Status"];
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
+            vocabulary_id: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
@@ -702,6 +711,7 @@ export interface components {
             status: components["schemas"]["Status"];
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
+            vocabulary_id: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
@@ -759,6 +769,57 @@ export interface components {
             processing_seconds: number;
             tag: string | null;
             tenant: string | null;
+        };
+        VocabularyCreate: {
+            /** @default [] */
+            hotwords: string[];
+            /** @default [] */
+            masked_words: string[];
+            name: string;
+        };
+        VocabularyDetail: {
+            /** Format: date-time */
+            created_at: string;
+            hotword_count: number;
+            hotwords: string[];
+            id: string;
+            masked_word_count: number;
+            masked_words: string[];
+            name: string;
+            /**
+             * @default vocabulary
+             * @constant
+             */
+            object: "vocabulary";
+            revision: number;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        VocabularyList: {
+            data: components["schemas"]["VocabularyOut"][];
+            next: string | null;
+        };
+        VocabularyOut: {
+            /** Format: date-time */
+            created_at: string;
+            hotword_count: number;
+            id: string;
+            masked_word_count: number;
+            name: string;
+            /**
+             * @default vocabulary
+             * @constant
+             */
+            object: "vocabulary";
+            revision: number;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        VocabularyUpdate: {
+            hotwords?: string[] | null;
+            masked_words?: string[] | null;
+            name?: string | null;
+            revision?: number | null;
         };
         WarningOut: {
             code: string;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from common.keys import NewKey, Scope
 from common.transcription_options import TranscriptionOptions
 from paraqueue import ApiError, AsyncClient, Client, NotFound
 from paraqueue.cli.app import app
-from paraqueue.config import KEY_VARIABLE, URL_VARIABLE
+from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, PROFILE_VARIABLE, URL_VARIABLE
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import FINISHED, claimed, part, rows
 from tests.servers import ADMIN_KEY
@@ -145,19 +146,6 @@ def test_every_way_to_submit_takes_one(api: Api) -> None:
     assert (held.text_rules.hotwords, held.text_rules.masked_words) == (tuple(sorted(WORDS)), ("坏蛋",))
 
 
-def test_openai_clients_may_name_one(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    created = made(api, hotwords=WORDS)
-    form = {"model": "whisper-1", "vocabulary_id": created["id"], "stream": "true"}
-    monkeypatch.setattr(api.service.settings, "openai_wait_seconds", 0.0)
-    files = {"file": ("a.wav", b"RIFF")}
-    with api.client.stream("POST", "/v1/audio/transcriptions", data=form, files=files) as answer:
-        assert answer.status_code == 200
-        public_id = answer.headers["X-Paraqueue-Transcription"]
-    assert begun(api, public_id).text_rules.hotwords == tuple(sorted(WORDS))
-    form["vocabulary_id"] = ids.shown(ids.VOCABULARY, ids.new_id())
-    assert api.client.post("/v1/audio/transcriptions", data=form, files=files).status_code == 404
-
-
 def test_the_jobs_own_words_are_added_and_win(api: Api) -> None:
     created = made(api, hotwords=[*WORDS, "张三"], masked_words=["坏蛋"])
     own = {"hotwords": "王晓明:2, 张三=>张珊, 吉特=>GitHub", "masked_words": "傻瓜"}
@@ -244,8 +232,13 @@ def test_both_clients_manage_them(api: Api) -> None:
     asyncio.run(others())
 
 
-def test_the_command_manages_and_uses_them(api: Api) -> None:
-    environment = {URL_VARIABLE: f"http://127.0.0.1:{api.port}", KEY_VARIABLE: ADMIN_KEY}
+def test_the_command_manages_and_uses_them(api: Api, tmp_path: Path) -> None:
+    environment: dict[str, str | None] = {
+        URL_VARIABLE: f"http://127.0.0.1:{api.port}",
+        KEY_VARIABLE: ADMIN_KEY,
+        FILE_VARIABLE: str(tmp_path / "config.toml"),
+        PROFILE_VARIABLE: None,
+    }
 
     def run(*arguments: str, input: str | None = None) -> Result:
         return CliRunner().invoke(app, list(arguments), input=input, env=environment)

@@ -18,10 +18,7 @@ const PAGE = 100;
 export function Vocabularies() {
   useTitle(t('vocabularies.title'));
   const [asking, setAsking] = useState(false);
-  const { data, failure, load } = useLoad(
-    (abort) => get('v1/vocabularies', { limit: PAGE }, { signal: abort }),
-    [],
-  );
+  const { data, failure, load } = useLoad((abort) => get('v1/vocabularies', { limit: PAGE }, { signal: abort }), []);
   return html`
     <div class="page-head">
       <p class="muted">${t('vocabularies.why')}</p>

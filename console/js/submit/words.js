@@ -49,10 +49,7 @@ export function Words({ chosen, change }) {
 // A chosen vocabulary that is gone is let go of.
 /** @param {WordsProps} props */
 function Vocabulary({ chosen, change }) {
-  const { data, failure, load } = useLoad(
-    (abort) => get('v1/vocabularies', { limit: PAGE }, { signal: abort }),
-    [],
-  );
+  const { data, failure, load } = useLoad((abort) => get('v1/vocabularies', { limit: PAGE }, { signal: abort }), []);
   /** @type {Vocabulary[] | undefined} */
   const all = data?.data;
   useEffect(() => {
