@@ -15,7 +15,7 @@ from sqlalchemy import inspect, text
 
 from admin.checks import Check, Found, Level
 from common import jobs, webhooks
-from common.db import Database
+from common.db import Database, shares_sessions
 from common.models import Row
 from common.queue import make_app
 from common.settings import Settings
@@ -34,7 +34,6 @@ SELECT rolname, rolsuper, EXISTS (
     SELECT FROM pg_class WHERE oid = to_regclass('jobs') AND pg_has_role(relowner, 'USAGE')
 ) FROM pg_roles WHERE rolname = current_user
 """)
-OWN_PROCESS = text("SELECT pg_backend_pid()")
 UNLIMITED = text("""
 SELECT name FROM pg_settings WHERE setting = '0'
 AND name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_timeout')
@@ -42,20 +41,17 @@ AND name IN ('idle_in_transaction_session_timeout', 'lock_timeout', 'statement_t
 
 
 def database(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
-    """Check that PostgreSQL responds, with a session of our own for each connection and a limit on every wait."""
-    with _opened(settings) as first, _opened(settings) as second:
-        with first.transaction() as session:
-            version = session.scalar(text("SHOW server_version"))
-            process = session.scalar(OWN_PROCESS)
-            unlimited = set(session.scalars(UNLIMITED))
-        # The first connection is still open: only a pooler can serve the second one from the same session.
-        with second.transaction() as session:
-            shared = session.scalar(OWN_PROCESS) == process
+    """Check that PostgreSQL responds, has sessions of its own for those who need them, and limits every wait."""
+    with _opened(settings) as opened, opened.transaction() as session:
+        version = session.scalar(text("SHOW server_version"))
+        unlimited = set(session.scalars(UNLIMITED))
     place = _place(settings.postgres_url)
-    if shared:
-        hint = "use session mode, or connect to PostgreSQL directly"
+    if shares_sessions(settings.direct_url):
+        hint = "set PARAQUEUE_DATABASE_DIRECT_URL to PostgreSQL itself, or use session mode"
         return Found(
-            Level.FAIL, f"{place} shares sessions between connections, like PgBouncer in transaction mode", hint
+            Level.FAIL,
+            f"{_place(settings.direct_url)} shares sessions between connections, like PgBouncer in transaction mode",
+            hint,
         )
     if unlimited:
         hint = "does a pooler drop startup options? then set these timeouts on the role"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 import psycopg
 
-from common.db import connection_parameters
+from common.db import connection_parameters, shares_sessions
 from common.models import JOB_CHANGES
 from common.telemetry import get_logger
 
@@ -71,6 +71,13 @@ class JobNotifications:
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:
+        if await asyncio.to_thread(shares_sessions, self._conninfo):
+            # Not fatal: waiting requests also poll.
+            log.error(
+                "notifications_lost",
+                reason="a pooler shares sessions between connections, like PgBouncer in transaction mode",
+                hint="set PARAQUEUE_DATABASE_DIRECT_URL",
+            )
         connection = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, application_name="paraqueue-listen", **connection_parameters()
         )

@@ -134,7 +134,7 @@ def _start(settings: Settings) -> Service:
     publisher = Publisher(queue)
     dispatcher = Dispatcher.of(settings, database, publisher, wake_fetchers=publisher.wake_fetchers)
     dispatcher.start()
-    notifications = JobNotifications(settings.postgres_url)
+    notifications = JobNotifications(settings.direct_url)
     storage, estimates = make_storage(settings), Estimates(database)
     rates = RateLimits(settings)
     authenticator = Authenticator(settings, database, Lockout(settings, rates))

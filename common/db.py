@@ -48,6 +48,7 @@ TAKES_NO_WRITES = {"25006", "57P01", "57P02", "57P03"}
 ENDED_SESSIONS = {"25P03", "25P04"}
 
 AFTER_COMMIT = "after_commit"
+SHARING_TRIES = 5
 
 
 def connection_parameters() -> dict[str, Any]:
@@ -90,6 +91,31 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
+def session_of(connection: psycopg.Connection[Any]) -> int:
+    """Return the process id of the server's session that runs this statement.
+
+    PgBouncer tells its clients other ids (`connection.info.backend_pid`).
+    """
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def shares_sessions(url: str) -> bool:
+    """Return whether a pooler serves several connections from one session, like PgBouncer in transaction mode.
+
+    Raises psycopg.Error if the server does not respond.
+    """
+    with (
+        BoundedConnection.connect(url, **connection_parameters(), autocommit=True) as first,
+        BoundedConnection.connect(url, **connection_parameters(), autocommit=True) as second,
+    ):
+        own = session_of(first)
+        # The first connection is still open: an idle pooler serves the second one from the same session, a busy one
+        # serves the first one from another session by the next time.
+        return any(session_of(second) == own or session_of(first) != own for _ in range(SHARING_TRIES))
+
+
 def after_commit(session: Session, call: Callable[[], None]) -> None:
     """Call `call` if and only if the session's transaction is committed; `call` must not fail."""
     session.info.setdefault(AFTER_COMMIT, []).append(call)
@@ -116,12 +142,21 @@ class Database:
 
     def _connect(self) -> psycopg.Connection[Any]:
         ours = [f"-c {name}={value}" for name, value in server_settings().items()]
-        return BoundedConnection.connect(
+        connection = BoundedConnection.connect(
             self.url,
             **connection_parameters(),
             options=" ".join([*ours, self._options]),  # later options override earlier ones
             application_name="paraqueue",
+            autocommit=True,
         )
+        try:
+            if session_of(connection) != connection.info.backend_pid:
+                connection.prepare_threshold = None  # a pooler may run the next transaction in another session
+            connection.autocommit = False
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:

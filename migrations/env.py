@@ -16,7 +16,7 @@ MIGRATION_LOCK = 0x7061_7262
 
 def run() -> None:
     """Upgrade or downgrade in one transaction per migration."""
-    url = load_settings().postgres_url
+    url = load_settings().direct_url
     engine = create_engine(
         "postgresql+psycopg://",
         creator=lambda: psycopg.connect(url, target_session_attrs="read-write"),  # a libpq URL, so several hosts work

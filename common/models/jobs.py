@@ -160,7 +160,8 @@ class JobRow(Row):
             "status",
             postgresql_where=text("status IN ('queued', 'processing')"),
         ),
-        Index("jobs_leases", "lease_expires_at", postgresql_where=text("status = 'processing'")),
+        # Not by the expiry of the lease: a renewal must change no indexed column, so that it touches no index.
+        Index("jobs_processing", "lease_worker", postgresql_where=text("status = 'processing'")),
         Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
         Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
         Index(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 import uuid
 
+import psycopg
 import pytest
 
 from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.jobs import Dispatcher
+from common.jobs.scheduling.dispatch import DISPATCH_LOCK
 from tests.db.job_cases import (
     MODEL,
     at_once,
@@ -233,3 +235,39 @@ def test_a_dispatcher_outlives_whatever_publishing_does(database: Database) -> N
 
 def test_a_dispatcher_that_never_started_can_be_stopped(database: Database) -> None:
     Dispatcher(database, Announced(), redispatch_seconds=INTERVAL).stop()
+
+
+LOCK = f"SELECT pg_advisory_xact_lock({DISPATCH_LOCK})"
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+
+
+def test_beside_a_dispatcher_that_is_about_to_begin_nothing_is_done_twice(database: Database) -> None:
+    with_worker(database, slots=1)
+    submitted(database)
+    announced = Announced()
+
+    def wait_for_the_lock() -> None:
+        with psycopg.connect(database.url) as second:
+            second.execute(LOCK)
+
+    with psycopg.connect(database.url) as holder:
+        holder.execute(LOCK)
+        waiting = threading.Thread(target=wait_for_the_lock)
+        waiting.start()
+        until(lambda: one(database, WAITING) == 1)
+        # It does not wait, because the waiting one will find the job.
+        assert dispatch(database, announced) == 0
+    waiting.join(180)
+    assert dispatch(database, announced) == 1
+
+
+def test_without_a_job_that_waits_the_lock_is_not_asked_for(database: Database) -> None:
+    with_worker(database, slots=2)
+    submitted(database)
+    announced = Announced()
+    assert dispatch(database, announced) == 1
+    with psycopg.connect(database.url) as holder:
+        holder.execute(LOCK)
+        assert dispatch(database, announced) == 0  # would raise Unavailable if it waited for the lock
+    interval_passes(database)
+    assert dispatch(database, announced) == 1

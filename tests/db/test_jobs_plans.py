@@ -91,7 +91,7 @@ def claim_next(database: Database) -> None:
 def renew(database: Database) -> None:
     held = rows(database, "SELECT lease_token FROM jobs WHERE status = 'processing' LIMIT 4")
     progress = [Progress(token, Stage.TRANSCRIBING, 1, None) for [token] in held]
-    worker = Worker("worker-1", MODEL, "r1", "fp32", "cpu", 40)
+    worker = Worker("w", MODEL, "r1", "fp32", "cpu", 40)
     assert len(jobs.renew(database, worker, progress, lease_seconds=-1, draining=False).held) == 4
 
 
@@ -155,10 +155,10 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "claim links": (claim_links, {"jobs_to_fetch", "jobs_pkey"}),
-    "renew": (renew, {"jobs_leases"}),
-    "figures": (jobs.queue_stats, {"jobs_leases", "jobs_waiting", "jobs_to_fetch"}),
-    "stuck": (stuck, {"jobs_waiting", "jobs_to_fetch", "jobs_announced", "jobs_leases", "attempts_of_job"}),
-    "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_leases"}),
+    "renew": (renew, {"jobs_processing"}),
+    "figures": (jobs.queue_stats, {"jobs_processing", "jobs_waiting", "jobs_to_fetch"}),
+    "stuck": (stuck, {"jobs_waiting", "jobs_to_fetch", "jobs_announced", "jobs_processing", "attempts_of_job"}),
+    "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_processing"}),
     "expire results": (lambda d: jobs.expire_results(d, NO_LIMIT, after_seconds=1_150_000), {"jobs_result_due"}),
 }
 

@@ -11,13 +11,14 @@ from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.job_states import Stage, Status
 from common.jobs import Claim, LeaseLost, Progress, Renewal, Worker
+from common.jobs.scheduling.workers import heartbeat
 from common.settings import Settings
 from tests.db.job_cases import (
     LONG,
@@ -157,6 +158,28 @@ def test_renew_without_jobs_keeps_the_worker_alive(database: Database) -> None:
     assert jobs.live_workers(database) == []
     assert jobs.renew(database, ME, [], lease_seconds=LONG, draining=False) == Renewal({}, None)
     assert len(jobs.live_workers(database)) == 1
+
+
+def test_a_renewal_touches_no_index_and_waits_for_no_disk(database: Database) -> None:
+    indexes = [row[0] for row in rows(database, "SELECT indexdef FROM pg_indexes WHERE tablename = 'jobs'")]
+    assert len(indexes) > 10
+    for column in ("lease_expires_at", "stage", "processed_ms", "declared_ms"):
+        assert not [index for index in indexes if column in index], column
+    with database.transaction() as session:
+        usual = session.scalar(text("SHOW synchronous_commit"))
+        session.execute(text("SET LOCAL synchronous_commit = local"))
+        heartbeat(session, ME, draining=False)
+        assert session.scalar(text("SHOW synchronous_commit")) == "off"
+    with database.transaction() as session:
+        assert session.scalar(text("SHOW synchronous_commit")) == usual
+
+
+def test_a_worker_renews_no_lease_of_another(database: Database) -> None:
+    held = claimed(database)
+    other = replace(ME, id="another")
+    progress = [Progress(held.token, Stage.TRANSCRIBING, 1, None)]
+    assert jobs.renew(database, other, progress, lease_seconds=LONG, draining=False).held == {}
+    assert renew(database, held) == {held.token: False}
 
 
 def test_a_draining_worker_says_so_with_its_renewal(database: Database) -> None:

@@ -134,8 +134,11 @@ def test_a_pooler_before_the_database(
 ) -> None:
     with pooled(settings.postgres_url, shared=shared) as url:
         check = look("database", database_url=SecretStr(url))
+        direct = look("database", database_url=SecretStr(url), database_direct_url=SecretStr(settings.postgres_url))
     assert (check.level, check.message.partition(" ")[2].endswith(message)) == (level, True), check
     assert check.hint
+    assert direct.level is Level.WARN  # the timeouts are missing either way
+    assert "run without" in direct.message
 
 
 def test_a_database_without_a_column_of_the_code(look: Callable[..., Found], database: Database) -> None:

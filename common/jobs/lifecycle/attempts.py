@@ -69,7 +69,7 @@ class Renewal:
 def renew(
     database: Database, worker: Worker, progress: Iterable[Progress], *, lease_seconds: float, draining: bool
 ) -> Renewal:
-    """Renew all leases of a worker in one UPDATE and record its heartbeat.
+    """Renew all leases of a worker in one UPDATE and record its heartbeat, without waiting for the server's disk.
 
     A progress value that PostgreSQL rejects must not cost other jobs their leases: in that case all leases are renewed
     without progress.
@@ -99,7 +99,11 @@ def _renew(
         ).data([(item.token, item.stage.value, item.processed_ms, item.declared_ms) for item in items])
         statement = (
             update(JobRow)
-            .where(JobRow.lease_token == progress.c.token, JobRow.status == Status.PROCESSING)
+            .where(
+                JobRow.lease_worker == worker.id,  # found by index; the token decides
+                JobRow.lease_token == progress.c.token,
+                JobRow.status == Status.PROCESSING,
+            )
             .values(
                 lease_expires_at=from_now(lease_seconds),
                 stage=progress.c.stage,

@@ -25,6 +25,7 @@ from common.jobs.scheduling.quarantine import WorkerLoad, reserve_workers, worke
 from common.jobs.scheduling.queue_queries import (
     DispatchLimits,
     RunningCounts,
+    anything_waits,
     full_keys,
     full_tenants,
     next_jobs,
@@ -38,9 +39,17 @@ from common.models import JobRow
 DISPATCH_LOCK = 0x7061_7261
 # Selecting takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session.
 LOCK_TIMEOUT_MS = 2_000
+TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({DISPATCH_LOCK})")
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
 )
+ANOTHER_WAITS = text(f"""
+SELECT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND classid = 0 AND objid = {DISPATCH_LOCK} AND objsubid = 1
+)
+""")
 TENANTS_AT_A_TIME = 50
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
@@ -70,6 +79,8 @@ def dispatch(
 ) -> int:
     """Announce the jobs that should run next and return their number. Can be called concurrently, at any time.
 
+    It does nothing if no job waits, or if another dispatcher is about to begin.
+
     `tenant_max_running` limits the running jobs of a tenant without a limit of its own; 0: unlimited.
     `tenant_slot_share` is the largest part of a model's slots that one tenant gets while others wait. Raises
     Unavailable if the broker or the database does not respond, or another dispatcher does not finish; the next call
@@ -77,9 +88,8 @@ def dispatch(
     """
     limits = DispatchLimits(redispatch_seconds, tenant_max_running, tenant_slot_share)
     with database.transaction() as session:
-        # Wait for the lock instead of skipping: its holder may have read the queue before this caller's job was
-        # committed.
-        session.execute(TAKE_LOCK)
+        if not anything_waits(session, limits) or not _have_turn(session):
+            return 0
         chosen = _choose(session, limits)
     sent = 0
     try:
@@ -89,6 +99,20 @@ def dispatch(
     finally:
         _take_back(database, chosen[sent:])
     return sent
+
+
+def _have_turn(session: Session) -> bool:
+    """Wait for the lock that serialises dispatchers; False if another one does what the caller wants.
+
+    The holder of the lock may have read the queue before the caller's change was committed. One that still waits for
+    the lock has not, so a second one beside it would find nothing left to do.
+    """
+    if session.scalar(TRY_LOCK):
+        return True
+    if session.scalar(ANOTHER_WAITS):
+        return False
+    session.execute(TAKE_LOCK)
+    return True
 
 
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:

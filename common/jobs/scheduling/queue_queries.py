@@ -96,6 +96,15 @@ READY = _line("audio_key IS NOT NULL", age="created_at", passed_over=f"AND crash
 # Ordered by the time at which a job became due: a link whose download failed goes to the back.
 TO_FETCH = _line("audio_key IS NULL", age="not_before")
 
+# In the order of `jobs_waiting`, so that PostgreSQL reads its beginning and no table.
+ANY_WAITING = text("""
+SELECT EXISTS (
+    SELECT FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
+        AND (dispatched_at IS NULL OR dispatched_at <= now() - make_interval(secs => :redispatch_seconds))
+    ORDER BY model LIMIT 1
+) OR EXISTS (SELECT FROM workers WHERE reserved_for IS NOT NULL)
+""")
+
 FULL = text("""
 SELECT busy.key_id FROM unnest(CAST(:keys AS uuid[]), CAST(:running AS int[])) AS busy(key_id, running)
 LEFT JOIN api_keys ON api_keys.id = busy.key_id
@@ -139,6 +148,11 @@ class RunningCounts:
     of_model: defaultdict[str, Counter[str]]
     of_key: Counter[uuid.UUID]
     announced: Counter[str]
+
+
+def anything_waits(session: Session, limits: DispatchLimits) -> bool:
+    """Return whether a job is queued that was not announced recently, or a worker is reserved for one."""
+    return bool(session.scalar(ANY_WAITING, {"redispatch_seconds": limits.redispatch_seconds}))
 
 
 def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:

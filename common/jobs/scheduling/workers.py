@@ -23,6 +23,10 @@ ALIVE_SECONDS = 30.0
 # The same condition on a row of `workers`, for raw SQL statements.
 ALIVE_SQL = f"heartbeat_at > now() - make_interval(secs => {ALIVE_SECONDS})"
 FORGET_SECONDS = 24 * 3600.0
+# After a crash of the server the last renewals may be missing: leases then end some tenths of a second earlier. A
+# transaction that notifies holds a lock of the whole server while it commits, so waiting for the disk there would make
+# all of them wait in turn.
+COMMIT_WITHOUT_WAITING = func.set_config("synchronous_commit", "off", True)
 
 
 class Drain(StrEnum):
@@ -71,7 +75,7 @@ def register_worker(database: Database, worker: Worker) -> None:
 def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | None:
     """Record a worker's heartbeat within the caller's transaction; a missing row is created again.
 
-    Returns the operator's drain request, if any.
+    Returns the operator's drain request, if any. The commit of this transaction does not wait for the disk.
     """
     values: dict[str, Any] = {
         "model": worker.model,
@@ -88,7 +92,7 @@ def heartbeat(session: Session, worker: Worker, *, draining: bool) -> Drain | No
         insert(WorkerRow)
         .values(id=worker.id, **values)
         .on_conflict_do_update(index_elements=["id"], set_=kept)
-        .returning(WorkerRow.drain)
+        .returning(WorkerRow.drain, COMMIT_WITHOUT_WAITING)
     )
     return Drain(requested) if requested else None
 
