@@ -20,7 +20,7 @@ from worker.engine.bundles import bundles
 from worker.engine.decoding import messages
 from worker.engine.decoding.process import Child, Order
 
-DECODER_SECONDS = 10.0
+DECODER_SECONDS = 60.0
 # A tenth of a second of silence: 16 kHz, one channel, 16 bit.
 SILENT_WAV = b"RIFF\xa4\x0c\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80>\0\0\0}\0\0\x02\0\x10\0data\x80\x0c\0\0" + bytes(3200)
 TORCH_SECONDS = 120.0
@@ -49,14 +49,17 @@ def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "silence.wav")
         path.write_bytes(SILENT_WAV)
-        with path.open("rb", buffering=0) as file:
-            child = Child(
-                file,
-                Order("pcm"),
-                cpu_seconds=settings.decode_cpu_seconds,
-                memory_bytes=settings.decode_memory_bytes,
-                idle_seconds=DECODER_SECONDS,
-            )
+        try:
+            with path.open("rb", buffering=0) as file:
+                child = Child(
+                    file,
+                    Order("pcm"),
+                    cpu_seconds=settings.decode_cpu_seconds,
+                    memory_bytes=settings.decode_memory_bytes,
+                    idle_seconds=DECODER_SECONDS,
+                )
+        except RuntimeError as error:
+            return Found(Level.FAIL, str(error), "pip install --force-reinstall av")
         try:
             decoded = sum(len(payload) for kind, payload in child.messages() if kind == messages.SOUND)
         except ParaqueueError as error:

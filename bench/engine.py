@@ -83,7 +83,7 @@ def _conditions(lab: Lab, quick: bool) -> dict[str, object]:
             "threads": f"{lab.threads} for every contender; GOMP_SPINCOUNT=0 for all",
             "device": lab.device,
             "models": "speed and service: BiCifParaformer of 225 M parameters, CT-Transformer of 272,727 words, random "
-            "weights from a fixed seed; VAD, text and memory: demo-zh",
+            "weights from a fixed seed; VAD: FSMN-VAD v2.0.4; text and memory: demo-zh",
             "audio": f"{effort.files} different files of {effort.file_seconds:g} s from samples/meeting.mp3, "
             "wav, mp3 and m4a in turn",
             "statistics": f"medians of {effort.rounds} runs (least-most), contenders in turn; ratios by round",

@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.meetings import RATE, Meeting, clips, meeting
 from bench.speaker_errors import Span, cp_cer, der
+from common.segmentation import FIXED, SEGMENTATIONS
 from common.transcript.values import Sentence
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
@@ -81,7 +82,7 @@ def _compare(engine: Engine, bundle: Path, name: str, recorded: Meeting, *, with
 
 def _recognised(engine: Engine, recorded: Meeting) -> tuple[list[Sentence], list[tuple[int, int]]]:
     """The sentences of the engine, and its VAD segments in ms."""
-    stream, vad = engine.stream(), engine.vad_stream(None)
+    stream, vad = engine.stream(), engine.vad_stream(None, SEGMENTATIONS[FIXED])
     sentences: list[Sentence] = []
     segments: list[tuple[int, int]] = []
     for start in range(0, len(recorded.samples), BLOCK):

@@ -6,11 +6,15 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from common.errors import SpeakersUnsupported, UnsupportedLanguage
+from common.segmentation import FIXED
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """A model's description; `languages` are ISO 639 codes, empty (unknown) for a model without a definition."""
+    """A model's description; `languages` are ISO 639 codes, empty (unknown) for a model without a definition.
+
+    `segmentation` is what jobs get that name none.
+    """
 
     description: str = ""
     licence: str = ""
@@ -18,6 +22,7 @@ class ModelCard:
     word_times: bool = True
     speakers: bool = False
     hotwords: bool = False
+    segmentation: str = FIXED
 
     def check_speakers(self, model: str, requested: bool) -> None:
         """Raise SpeakersUnsupported if speakers are requested of a model that cannot tell them apart.

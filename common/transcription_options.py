@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from common.segmentation import SegmentationName
 from common.transcript.text_rules import TextRules
 
 
@@ -23,7 +24,7 @@ class TranscriptionOptions:
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
     hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
-    came from.
+    came from; segmentation: None is the model's default.
     """
 
     speakers: bool = False
@@ -36,6 +37,7 @@ class TranscriptionOptions:
     hotwords: tuple[str, ...] = ()
     vocabulary_id: str | None = None
     vocabulary_revision: int | None = None
+    segmentation: SegmentationName | None = None
 
     @property
     def text_rules(self) -> TextRules:

@@ -66,8 +66,8 @@ GRANT UPDATE (
     status, stage, not_before, dispatched_at, started_at, finished_at, source_url, source_name,
     lease_token, lease_worker, lease_expires_at, isolated, attempts, failures, outages, crashes, isolated_crashes,
     audio_key, audio_bytes, audio_sha256, declared_ms, processed_ms, tracks, warnings, deduplicated_from,
-    audio_ms, result_model, result_revision, result_precision, result_channels, no_speech, processing_ms,
-    error_code, error_message, error_retryable
+    audio_ms, result_model, result_revision, result_precision, result_segmentation, result_channels, no_speech,
+    processing_ms, error_code, error_message, error_retryable
 ) ON jobs TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON attempts, parts, workers TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;

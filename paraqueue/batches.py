@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
 
 from paraqueue.exchange import Operation, Send, idempotent, request
 from paraqueue.operations import given
+from paraqueue.statuses import Segmentation
 
 if TYPE_CHECKING:
     from paraqueue.models import Batch, BatchPage
@@ -29,6 +30,7 @@ class BatchOptions(TypedDict, total=False):
     hotwords: Sequence[str]
     vocabulary_id: str
     script: Literal["traditional"]
+    segmentation: Segmentation
     priority: int
     tags: Sequence[str]
     webhook_url: str

@@ -102,6 +102,7 @@ class Transcription(Value):
     hotwords: tuple[str, ...] = ()
     vocabulary_id: str | None = None
     script: str | None = None
+    segmentation: str | None = None
     priority: int
     tags: tuple[str, ...] = ()
     webhook_url: str | None = None
@@ -184,6 +185,7 @@ class Transcript(Value):
     id: str
     partial: bool = False
     model: str = ""
+    segmentation: str | None = None
     audio_ms: int = 0
     no_speech: bool = False
     channels: int = 1

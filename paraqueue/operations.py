@@ -11,7 +11,7 @@ from paraqueue.audio_sources import AudioSource, is_link
 from paraqueue.errors import JobEnded, WaitedTooLong
 from paraqueue.exchange import Operation, Pause, Send, idempotent, request
 from paraqueue.exports import JOBS, reading
-from paraqueue.statuses import COMPLETED, Status
+from paraqueue.statuses import COMPLETED, Segmentation, Status
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def submit(
     hotwords: Sequence[str] = (),
     vocabulary_id: str | None = None,
     script: Literal["traditional"] | None = None,
+    segmentation: Segmentation | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     webhook_url: str | None = None,
@@ -53,8 +54,9 @@ def submit(
     `name` is what the service calls bytes and open files. Audio is uploaded first, in chunks that are resent if the
     connection breaks; `on_upload` is called with the bytes received and the total bytes. `speakers`: True to tell who
     said what, or the number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names
-    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. The service chooses
-    the value of arguments that are None. Raises OSError, ApiError, ConnectionFailed.
+    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. `segmentation`: how
+    speech is divided. The service chooses the value of arguments that are None. Raises OSError, ApiError,
+    ConnectionFailed.
     """
     options = {
         "model": model,
@@ -69,6 +71,7 @@ def submit(
         "hotwords": list(hotwords) or None,
         "vocabulary_id": vocabulary_id,
         "script": script,
+        "segmentation": segmentation,
         "priority": priority,
         "tags": list(tags) or None,
         "webhook_url": webhook_url,
@@ -223,6 +226,7 @@ def transcribe(
     hotwords: Sequence[str] = (),
     vocabulary_id: str | None = None,
     script: Literal["traditional"] | None = None,
+    segmentation: Segmentation | None = None,
     priority: int | None = None,
     tags: Sequence[str] = (),
     dedupe: bool | None = None,
@@ -245,6 +249,7 @@ def transcribe(
         hotwords=hotwords,
         vocabulary_id=vocabulary_id,
         script=script,
+        segmentation=segmentation,
         priority=priority,
         tags=tags,
         dedupe=dedupe,

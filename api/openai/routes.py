@@ -27,7 +27,7 @@ from api.openai.forms import (
     running_text,
     usage_of,
 )
-from api.transcriptions.accept import served_revisions
+from api.transcriptions.accept import served_now
 from api.transcriptions.checks import known_model, vocabulary_of
 from api.transcriptions.follow import Deadline, follow
 from api.transcriptions.options import Options
@@ -103,8 +103,8 @@ async def create_openai_transcription(request: Request, service: ServiceDep, cal
     try:
         options = options_of(file.fields)
         submission = await _submission(service, caller, options, file)
-        revisions = await in_thread(served_revisions, database, submission.model)
-        job, fresh = await in_thread(jobs.find_or_submit, database, submission, revisions=revisions)
+        served = await in_thread(served_now, database, submission.model)
+        job, fresh = await in_thread(jobs.find_or_submit, database, submission, served=served)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
     except BaseException:

@@ -16,7 +16,7 @@ from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.idempotency import StoredResponse
-from common.jobs import BatchSubmission, Estimate, Job, Submission
+from common.jobs import BatchSubmission, Estimate, Job, Served, Submission
 from common.keys import Scope
 
 
@@ -52,13 +52,15 @@ async def _earlier(service: Service, submission: Submission) -> Job | None:
     """With `dedupe`, return the job whose transcript can be reused. Uploads only: a link's audio is not known yet."""
     if not submission.dedupe or submission.audio_sha256 is None:
         return None
-    revisions = await in_thread(served_revisions, service.database, submission.model)
-    return await in_thread(jobs.find_duplicate, service.database, submission, revisions=revisions)
+    served = await in_thread(served_now, service.database, submission.model)
+    return await in_thread(jobs.find_duplicate, service.database, submission, served=served)
 
 
-def served_revisions(database: Database, model: str) -> set[str]:
-    """Return the revisions of a model that live workers serve; empty without a live worker."""
-    return {worker.revision for worker in jobs.live_workers(database) if worker.model == model}
+def served_now(database: Database, model: str) -> Served:
+    """Return the revisions of a model that live workers serve, and how these divide speech by default."""
+    workers = [worker for worker in jobs.live_workers(database) if worker.model == model]
+    revisions = frozenset(worker.revision for worker in workers)
+    return Served(revisions, frozenset(worker.card.segmentation for worker in workers))
 
 
 def _found(service: Service, parsed: Asked, key: Key, earlier: Job, base_url: str) -> StoredResponse:

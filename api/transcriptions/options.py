@@ -22,6 +22,7 @@ from pydantic import (
 from api.http.urls import WebhookUrl
 from api.webhooks.schemas import Events
 from common.links import audio_link
+from common.segmentation import SegmentationName
 from common.transcript import hotwords
 from common.transcription_options import TranscriptionOptions
 
@@ -129,6 +130,11 @@ class Options(BaseModel):
     script: Literal["traditional"] | None = Field(
         None, description="`traditional` converts Chinese text to traditional characters. Default: as recognised."
     )
+    segmentation: SegmentationName | None = Field(
+        None,
+        description="How speech is divided before recognition: FunASR's modes `fixed` and `dynamic`, or the presets "
+        "`meeting`, `call` and `lecture`. Default: the model's, see `GET /v1/models`.",
+    )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(default_factory=list, max_length=20, description="Labels for filtering lists and usage.")
     dedupe: bool = Field(
@@ -165,6 +171,7 @@ class Options(BaseModel):
             masked_words=tuple(sorted(set(self.masked_words))),
             script=self.script,
             hotwords=tuple(sorted(set(self.hotwords))),
+            segmentation=self.segmentation,
         )
 
 

@@ -84,6 +84,9 @@ class ResultOut(BaseModel):
     model: str
     model_revision: str
     precision: str
+    segmentation: str | None = Field(
+        description="How speech was divided; null where an earlier version did not record it."
+    )
     channels: int
     no_speech: bool = Field(description="True if no speech was found; the transcript is then empty.")
     processing_ms: int
@@ -120,6 +123,7 @@ class Transcription(BaseModel):
         description="The vocabulary whose words were added as they were at that time; it may be changed or gone by now."
     )
     script: str | None
+    segmentation: str | None = Field(description="As requested; null: the model's default.")
     priority: int
     tags: list[str]
     webhook_url: str | None = Field(description="Without its query, which may contain a token.")
@@ -221,6 +225,7 @@ def _options(options: TranscriptionOptions) -> dict[str, object]:
         "hotwords": list(options.hotwords),
         "vocabulary_id": options.vocabulary_id,
         "script": options.script,
+        "segmentation": options.segmentation,
     }
 
 
@@ -238,6 +243,7 @@ def _result(job: Job) -> dict[str, object] | None:
         "model": result.model,
         "model_revision": result.revision,
         "precision": result.precision,
+        "segmentation": result.segmentation,
         "channels": result.channels,
         "no_speech": result.no_speech,
         "processing_ms": result.processing_ms,

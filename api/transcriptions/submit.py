@@ -117,7 +117,8 @@ def _without_surplus(value: Any, shape: type[Options]) -> Any:
     """Return the object without unknown fields beyond the number that a response can list."""
     if not isinstance(value, dict):
         return value
-    surplus = set([name for name in value if name not in shape.model_fields][UNKNOWN_FIELDS:])
+    known = shape.model_fields.keys()
+    surplus = set([name for name in value if name not in known][UNKNOWN_FIELDS:])
     return {name: item for name, item in value.items() if name not in surplus}
 
 

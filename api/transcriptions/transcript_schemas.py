@@ -66,6 +66,7 @@ class TranscriptOut(BaseModel):
     model: str
     model_revision: str
     precision: str
+    segmentation: str | None = Field(description="How speech was divided; null until the transcription has completed.")
     audio_ms: int
     processing_ms: int
     rtf: float | None = Field(description="Processing time divided by audio duration.")

@@ -121,6 +121,7 @@ def head_of(job: Job) -> Transcript:
         model=result.model if result else job.model,
         model_revision=result.revision if result else "",
         precision=result.precision if result else "",
+        segmentation=result.segmentation if result else None,
         audio_ms=job.audio_ms or job.processed_ms,
         processing_ms=result.processing_ms if result else 0,
         channels=result.channels if result else 1,

@@ -1,4 +1,4 @@
-"""VAD alone: time and segments, ours and FunASR's, over the same decoded samples."""
+"""VAD alone: time and segments, ours and FunASR's, over the same decoded samples, in both modes of FunASR."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from bench.contenders.automodel import QUIET
 from bench.contenders.protocol import Outcome, Spec
 from bench.decoding import decoded
+from common.segmentation import DYNAMIC, FIXED, SEGMENTATIONS, segmentation_name
 
 BLOCK_SAMPLES = 2 * 16_000
 STRETCH_FRAMES = 1000
@@ -31,6 +32,7 @@ class OurVad:
         torch.set_num_threads(spec.threads)
         self._ffmpeg = spec.ffmpeg
         self._vad = vad_of(loading.load(from_directory(spec.bundle), spec.device))
+        self._segmentation = SEGMENTATIONS[segmentation_name(spec.options.get("segmentation", FIXED))]
 
     def run(self, files: Sequence[str]) -> Outcome:
         """Process one file after the other."""
@@ -38,7 +40,7 @@ class OurVad:
         for file in files:
             samples = (decoded(file, self._ffmpeg) * 32768).astype(np.int16)
             started = time.perf_counter()
-            stream = self._vad.stream(max_segment_ms=None)
+            stream = self._vad.stream(max_segment_ms=None, segmentation=self._segmentation)
             segments = []
             for first in range(0, len(samples), BLOCK_SAMPLES):
                 segments += stream.accept(samples[first : first + BLOCK_SAMPLES])
@@ -67,13 +69,14 @@ class OurVad:
 
 
 class FunasrVad:
-    """AutoModel with only the VAD, with the same fixed silence threshold as ours."""
+    """AutoModel with only the VAD, in the same mode as ours."""
 
     def __init__(self, spec: Spec) -> None:
         from funasr import AutoModel
 
         self._ffmpeg = spec.ffmpeg
         self._model = AutoModel(model=str(Path(spec.bundle) / "vad"), device=spec.device, ncpu=spec.threads, **QUIET)
+        self._dynamic = spec.options.get("segmentation", FIXED) == DYNAMIC
 
     def run(self, files: Sequence[str]) -> Outcome:
         """Process one file after the other."""
@@ -81,7 +84,7 @@ class FunasrVad:
         for file in files:
             samples = decoded(file, self._ffmpeg)
             started = time.perf_counter()
-            result = self._model.generate(input=samples, dynamic_silence=False)
+            result = self._model.generate(input=samples, dynamic_silence=self._dynamic)
             seconds += time.perf_counter() - started
             per_file.append([list(map(int, segment)) for segment in result[0]["value"]])
         return Outcome([], 0, {"seconds": seconds, "segments": per_file})

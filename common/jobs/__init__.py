@@ -27,7 +27,7 @@ from common.jobs.lifecycle.batches import (
 )
 from common.jobs.lifecycle.claims import Claim, Holder, claim
 from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
-from common.jobs.lifecycle.dedup import complete_from_duplicate, find_duplicate, find_or_submit
+from common.jobs.lifecycle.dedup import Served, complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.links import claim_links
 from common.jobs.lifecycle.outcomes import (
     FetchedAudio,
@@ -116,6 +116,7 @@ __all__ = [
     "Requeued",
     "RescuedJob",
     "Result",
+    "Served",
     "Source",
     "Stuck",
     "StuckKind",

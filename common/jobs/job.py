@@ -31,8 +31,8 @@ _PROGRESS = (
 )
 _FAILURE = ("error_code", "error_message", "error_retryable")
 _RESULT = (
-    *("result_model", "result_revision", "result_precision", "result_channels", "no_speech", "processing_ms"),
-    "result_deleted_at",
+    *("result_model", "result_revision", "result_precision", "result_segmentation", "result_channels"),
+    *("no_speech", "processing_ms", "result_deleted_at"),
 )
 _RECORDING = ("tracks", "warnings")
 _NAMES = (*_OWN, *_SOURCE, *_PROGRESS, *_FAILURE, *_RESULT, *_RECORDING)
@@ -68,6 +68,7 @@ class Result:
     model: str
     revision: str
     precision: str
+    segmentation: str | None
     channels: int
     no_speech: bool
     processing_ms: int
@@ -190,13 +191,15 @@ def _result_of(
     model: str | None,
     revision: str | None,
     precision: str | None,
+    segmentation: str | None,
     channels: int | None,
     no_speech: bool | None,
     processing_ms: int | None,
 ) -> Result | None:
     if model is None:
         return None
-    return Result(model, revision or "", precision or "", channels or 1, bool(no_speech), processing_ms or 0)
+    silent = bool(no_speech)
+    return Result(model, revision or "", precision or "", segmentation, channels or 1, silent, processing_ms or 0)
 
 
 def attempt_of(row: AttemptRow | Row[Any]) -> Attempt:

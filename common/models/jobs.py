@@ -106,6 +106,7 @@ class JobRow(Row):
     result_model: Mapped[str | None]
     result_revision: Mapped[str | None]
     result_precision: Mapped[str | None]
+    result_segmentation: Mapped[str | None]
     result_channels: Mapped[int | None]
     no_speech: Mapped[bool | None]
     processing_ms: Mapped[int | None] = mapped_column(BigInteger)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
+from common.segmentation import SegmentationName
 from common.settings.types import GIBIBYTE, Count, Names, Seconds, SettingsGroup
 
 
@@ -60,10 +61,10 @@ class WorkerSettings(SettingsGroup):
         None, description="Batch budget in seconds of padded audio. Unset: measured at startup."
     )
     max_segment_seconds: Seconds = Field(30, description="Maximum length of a speech segment; longer ones are split.")
-    segmentation: Literal["fixed", "dynamic"] = Field(
-        "fixed",
-        description="`fixed` ends a speech segment after 0.8 s of silence; `dynamic` is FunASR's default "
-        "(docs/models.md).",
+    segmentation: SegmentationName | None = Field(
+        None,
+        description="How speech is divided for jobs that do not say it: `fixed`, `dynamic`, `meeting`, `call` or "
+        "`lecture` (docs/models.md). Unset: as the model's definition says.",
     )
     part_seconds: Seconds = Field(300, description="Approximate audio per committed part.")
     decode_cpu_seconds: Count = Field(3600, description="CPU time limit for decoding a file.")

@@ -91,6 +91,7 @@ def as_json(head: Transcript, sentences: Iterable[Sentence]) -> Iterator[str]:
         "model": head.model,
         "model_revision": head.model_revision,
         "precision": head.precision,
+        "segmentation": head.segmentation,
         "audio_ms": head.audio_ms,
         "processing_ms": head.processing_ms,
         "rtf": rtf,

@@ -116,6 +116,7 @@ class Transcript:
     speakers: tuple[Speaker, ...] | None = None
     name: str | None = None
     created_at: datetime | None = None
+    segmentation: str | None = None
 
     @property
     def labels(self) -> dict[int, str]:

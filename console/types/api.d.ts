@@ -275,6 +275,7 @@ export interface components {
             /** @default paraqueue */
             owned_by: string;
             revisions: string[];
+            segmentation: string;
             slots: number;
             speakers: boolean;
             word_times: boolean;
@@ -369,6 +370,7 @@ export interface components {
             precision: string;
             processing_ms: number;
             rtf: number | null;
+            segmentation: string | null;
         };
         /** @enum {string} */
         Scope: "submit" | "read" | "admin";
@@ -470,6 +472,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -509,6 +513,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -548,6 +554,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -586,6 +594,8 @@ export interface components {
             remove_fillers: boolean;
             /** @default null */
             script: "traditional" | null;
+            /** @default null */
+            segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
@@ -658,6 +668,7 @@ export interface components {
             result: components["schemas"]["ResultOut"] | null;
             run: number;
             script: string | null;
+            segmentation: string | null;
             source: components["schemas"]["Source"];
             speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
@@ -704,6 +715,7 @@ export interface components {
             result: components["schemas"]["ResultOut"] | null;
             run: number;
             script: string | null;
+            segmentation: string | null;
             source: components["schemas"]["Source"];
             speakers: boolean;
             stage: components["schemas"]["Stage"] | null;
@@ -730,6 +742,7 @@ export interface components {
             precision: string;
             processing_ms: number;
             rtf: number | null;
+            segmentation: string | null;
             sentences: components["schemas"]["TranscriptSentenceOut"][];
             speakers: components["schemas"]["SpeakerOut"][] | null;
             text: string;

@@ -14,7 +14,13 @@ import typer
 from paraqueue import config
 from paraqueue.cli import account, batches, exits, files, jobs, listing, show, speakers, transcripts, vocabularies
 from paraqueue.cli.account import Json
-from paraqueue.cli.channels import ChannelsOption, TrackOption, channel_options
+from paraqueue.cli.channels import (
+    ChannelsOption,
+    SegmentationOption,
+    TrackOption,
+    channel_options,
+    segmentation_options,
+)
 from paraqueue.cli.jobs import Seconds
 from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
@@ -87,6 +93,7 @@ def submit(
     traditional: Traditional = False,
     hotword: Hotwords = None,
     vocabulary: VocabularyOption = None,
+    segmentation: SegmentationOption = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Tags = None,
     webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
@@ -108,6 +115,7 @@ def submit(
             **speaker_options(speakers),
             **text_options(itn, remove_fillers, mask, traditional, hotword),
             **vocabulary_options(vocabulary),
+            **segmentation_options(segmentation),
             "priority": priority,
             "tags": tag or [],
             "webhook_url": webhook,

@@ -6,16 +6,20 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from bench.cluster.load import Load
+from bench.cluster import costs
+from bench.cluster.load import MODEL, Load
 from bench.cluster.rounds import Round, Servers, Timing, run_round
 from bench.cluster.sums import Sums
 from bench.cluster.tables import AFTER, report_of
 from bench.cluster.watch import shortened
+from common.db import Database
 from common.settings import Settings
 from dev.stack import REPOSITORY
 from dev.valkey import Valkey
+from tests.db.job_cases import rows
 from tests.servers import flush
 
 JOBS, PARTS, SENTENCES = 12, 3, 4
@@ -66,3 +70,18 @@ def test_statements_are_named_by_what_they_touch() -> None:
     assert shortened("SELECT a.b FROM workers LEFT JOIN jobs ON x = y") == "SELECT workers, jobs"
     assert shortened("SELECT set_config($1, $2, true), pg_advisory_xact_lock($3)") == "SELECT set_config"
     assert shortened("COMMIT") == "COMMIT"
+
+
+def test_the_costs_of_steps_are_measured_while_jobs_run_to_their_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "WARMUP", 1)
+    monkeypatch.setattr(costs, "TIMES", 2)
+    values = {"model": MODEL, "slots": costs.SLOTS, "workers": 2, "tenants": 3}
+    with psycopg.connect(database.url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        connection.execute(costs.FILL, values)
+    measured = costs.measure(database.url)
+    assert len(measured) == 7
+    assert all(milliseconds > 0 for milliseconds in measured.values())
+    found = rows(database, "SELECT status, count(*) FROM jobs GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in found] == [("completed", 3), ("processing", 2 * costs.SLOTS)]

@@ -11,8 +11,10 @@ import pytest
 from common import jobs
 from common.db import Database
 from common.job_states import Status
-from common.jobs import Claim, Job
+from common.jobs import Claim, Job, Served
+from common.segmentation import FIXED, SegmentationName
 from common.settings import Settings
+from common.transcription_options import TranscriptionOptions
 from tests.db.job_cases import (
     at_once,
     canceled,
@@ -41,9 +43,20 @@ def duplicate(database: Database, **changes: Any) -> Job | None:
     return jobs.find_duplicate(database, submission(**AUDIO | changes))
 
 
-def taken(database: Database, held: Claim, revision: str = "r1", precision: str = "fp32") -> bool:
+def taken(
+    database: Database,
+    held: Claim,
+    revision: str = "r1",
+    precision: str = "fp32",
+    segmentation: SegmentationName = FIXED,
+) -> bool:
     return jobs.complete_from_duplicate(
-        database, held, revision=revision, precision=precision, stage_ms={"fetching": 3}
+        database,
+        held,
+        revision=revision,
+        precision=precision,
+        segmentation=segmentation,
+        stage_ms={"fetching": 3},
     )
 
 
@@ -80,13 +93,13 @@ def test_only_a_transcript_that_is_there(database: Database) -> None:
 
 
 def test_a_running_job_or_a_new_one(database: Database) -> None:
-    first, fresh = jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])
+    first, fresh = jobs.find_or_submit(database, submission(**AUDIO), served=Served(frozenset(["r2"])))
     assert fresh
-    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"]) == (first, False)
+    assert jobs.find_or_submit(database, submission(**AUDIO), served=Served(frozenset(["r2"]))) == (first, False)
     assert jobs.find_duplicate(database, submission(**AUDIO)) is None
     done = completed(database, first)
-    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r1"]) == (done, False)
-    assert jobs.find_or_submit(database, submission(**AUDIO), revisions=["r2"])[1]
+    assert jobs.find_or_submit(database, submission(**AUDIO), served=Served(frozenset(["r1"]))) == (done, False)
+    assert jobs.find_or_submit(database, submission(**AUDIO), served=Served(frozenset(["r2"])))[1]
 
 
 def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
@@ -99,8 +112,23 @@ def test_many_that_ask_at_once_get_one_job(database: Database) -> None:
 def test_another_revision_is_another_transcript(database: Database) -> None:
     made = earlier(database)
     wanted = submission(**AUDIO)
-    assert jobs.find_duplicate(database, wanted, revisions=["r2"]) is None
-    assert jobs.find_duplicate(database, wanted, revisions=["r2", "r1"]) == made
+    assert jobs.find_duplicate(database, wanted, served=Served(frozenset(["r2"]))) is None
+    assert jobs.find_duplicate(database, wanted, served=Served(frozenset(["r2", "r1"]))) == made
+
+
+def test_another_default_segmentation_is_another_transcript(database: Database) -> None:
+    """A submission that names its segmentation gets just that, whatever the workers do by default."""
+    made = earlier(database)
+    dynamic, both = (Served(frozenset(["r1"]), frozenset(names)) for names in (["dynamic"], ["dynamic", "fixed"]))
+    wanted = submission(**AUDIO)
+    assert jobs.find_duplicate(database, wanted, served=dynamic) is None
+    assert jobs.find_duplicate(database, wanted, served=both) == made
+    named = AUDIO | {"options": TranscriptionOptions(segmentation="fixed")}
+    assert duplicate(database, **named) is None
+    stated = completed(database, submitted(database, **named))
+    assert jobs.find_duplicate(database, submission(**named), served=dynamic) == stated
+    running = submitted(database, **AUDIO)
+    assert jobs.find_or_submit(database, wanted, served=dynamic) == (running, False)
 
 
 def test_a_job_takes_the_earlier_transcript(database: Database) -> None:

@@ -171,7 +171,7 @@ def test_a_copy_of_a_transcript_has_its_speakers_without_their_names(database: D
     def copied(options: TranscriptionOptions) -> Job | None:
         job = submitted(database, audio_sha256="ab", dedupe=True, options=options)
         found = jobs.complete_from_duplicate(
-            database, claimed(database, job), revision="r1", precision="fp32", stage_ms={}
+            database, claimed(database, job), revision="r1", precision="fp32", segmentation="fixed", stage_ms={}
         )
         return jobs.get(database, job.id) if found else None
 

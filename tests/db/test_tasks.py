@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,29 @@ def test_the_words_of_a_vocabulary_are_those_of_the_submit(
     rules = TextRules(hotwords=(f"{word}=>replaced",))
     assert same(written, [finished(sentence, rules) for sentence in reference])
     assert written[0].words[0].text == "replaced"
+
+
+def test_a_job_is_segmented_as_it_asks(bench: Bench, audio: Path, reference: list[Sentence]) -> None:
+    """Equal audio with another segmentation is no duplicate; a job that asks for nothing gets the worker's."""
+    options = TranscriptionOptions(segmentation="dynamic")
+    job = bench.upload(audio, options=options)
+    assert bench.run(job) == "completed"
+    done = bench.now(job)
+    assert done.result is not None
+    assert done.result.segmentation == "dynamic"
+    assert bench.sentences(job) != reference
+    again = bench.upload(audio, options=options, dedupe=True)
+    assert bench.run(again) == "deduplicated"
+    assert bench.now(again).result == replace(done.result, processing_ms=0)
+    assert same(bench.sentences(again), bench.sentences(job))
+    # As from a worker that did so by default.
+    bench.execute("UPDATE jobs SET options = '{}' WHERE result_segmentation = 'dynamic'")
+    plain = bench.upload(audio, dedupe=True)
+    assert bench.run(plain) == "completed"
+    result = bench.now(plain).result
+    assert result is not None
+    assert result.segmentation == "fixed"
+    assert same(bench.sentences(plain), reference)
 
 
 def test_a_defect_of_ours_is_not_told_in_detail(bench: Bench, audio: Path) -> None:

@@ -285,7 +285,10 @@ def test_migration_is_before_everything_and_knows_the_database() -> None:
     assert weights[0] < weights[1], "the release's own Secret is not there yet"
     assert secret["stringData"] == {"PARAQUEUE_DATABASE_URL": NEEDED["secrets"]["database_url"]}
     [container] = named("everything", "Job", "speech-paraqueue-migration")["spec"]["template"]["spec"]["containers"]
-    assert container["env"][0]["valueFrom"]["secretKeyRef"] == {"name": "mine", "key": "PARAQUEUE_DATABASE_URL"}
+    assert [variable["valueFrom"]["secretKeyRef"] for variable in container["env"]] == [
+        {"name": "mine", "key": "PARAQUEUE_DATABASE_URL"},
+        {"name": "mine", "key": "PARAQUEUE_DATABASE_DIRECT_URL", "optional": True},
+    ]
 
 
 def test_a_component_with_a_database_role_gets_its_url_and_others_do_not() -> None:

@@ -213,13 +213,15 @@ def fresh_service(postgres: Any, place: Path, **changes: Any) -> Iterator[Servic
 
 
 def processes_of(sessions: set[int]) -> list[str]:
-    """The processes that belong to one of the sessions, that is, to a child that we started, or to its children."""
+    """The name and command of each process of the sessions, that is, of a child that we started or of its children."""
     commands = []
     for directory in Path("/proc").glob("[0-9]*"):
         try:
-            state, _, _, session = (directory / "stat").read_text().rpartition(")")[2].split()[:4]
+            name, _, fields = (directory / "stat").read_text().partition("(")[2].rpartition(")")
+            state, _, _, session = fields.split()[:4]
             if int(session) in sessions and state != "Z":
-                commands.append((directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200])
+                command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:200]
+                commands.append(f"{name}: {command}")
         except (FileNotFoundError, ProcessLookupError):
             continue
     return commands

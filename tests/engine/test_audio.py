@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -31,7 +31,8 @@ from common.errors import (
 from tests.waiting import until
 from training import speech
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
-from worker.engine.decoding import process
+from worker.engine.decoding import forking
+from worker.engine.decoding.forking import ForkServer
 from worker.engine.decoding.process import Child, Order
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -407,19 +408,13 @@ def test_a_child_that_waits_without_end_is_ended_as_stalled(spoken: Path, tmp_pa
     assert not _alive(child.pid)
 
 
-ENDLESS = """
-import os
-os.write(1, b"H" + (2).to_bytes(4, "little") + b"{}")
-while True: pass
-"""
-
-
 def test_a_child_that_computes_without_end_is_ended_as_too_expensive(
     spoken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program replaces a decoder that a file keeps busy; everything else is real."""
-    monkeypatch.setattr(process, "_LAUNCHER", ENDLESS)
-    with child_of(spoken) as (child, messages):
+    endless = ForkServer("tests.engine.odd_decoder")
+    monkeypatch.setattr(forking, "DECODERS", endless)
+    with closing(endless), child_of(spoken) as (child, messages):
         child.idle_seconds = 0.1
         with pytest.raises(DecodeLimit, match="at work"):
             list(messages)

@@ -1,8 +1,9 @@
-"""FSMN-VAD with its real weights against FunASR, in both modes, in any blocks, restored anywhere."""
+"""FSMN-VAD with its real weights against FunASR, with every segmentation, in any blocks, restored anywhere."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy.typing as npt
 import pytest
 from funasr import AutoModel
 
-from tests.real_vad import NoWheel, real_vad
+from bench.real_vad import NoWheel, real_vad
+from common.segmentation import SEGMENTATIONS, SegmentationName
 from training import speech, text
 from worker.engine.features import load_cmvn
-from worker.engine.vad.config import DYNAMIC, FIXED, SEGMENTATIONS, VadConfig
+from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad, VadStream
 
 Int16 = npt.NDArray[np.int16]
@@ -70,9 +72,17 @@ def mixed(seed: int, seconds: float) -> Int16:
     return np.clip(audio * 32_768, -32_768, 32_767).astype(np.int16)
 
 
-def funasr_segments(model: Any, samples: Int16, segmentation: str) -> Segments:
+def funasr_segments(model: Any, samples: Int16, name: SegmentationName) -> Segments:
+    """Every value is given: FunASR keeps an end silence of one call for the next ones."""
     audio = samples.astype(np.float32) / 32_768
-    result = model.generate(audio, dynamic_silence=segmentation == DYNAMIC, fs=16_000)
+    asked = SEGMENTATIONS[name]
+    result = model.generate(
+        audio,
+        fs=16_000,
+        dynamic_silence=asked.dynamic,
+        max_end_silence_time=asked.end_silence_ms or 800,
+        speech_noise_thres=asked.speech_threshold or 0.6,
+    )
     return [(start, end) for start, end in result[0]["value"]]
 
 
@@ -90,30 +100,48 @@ def test_the_published_configuration(vad: Vad, theirs: Any) -> None:
     assert theirs.model.encoder.out_linear2.linear.out_features == 248
 
 
-@pytest.mark.parametrize("segmentation", SEGMENTATIONS)
-@pytest.mark.parametrize("seed", range(12))
-def test_segments_are_funasrs(seed: int, segmentation: str, vad: Vad, theirs: Any) -> None:
+@pytest.mark.parametrize(
+    ("seed", "name"),
+    [
+        *((seed, name) for seed in range(12) for name in ("fixed", "dynamic")),
+        *((seed, name) for seed in (1, 4, 5) for name in ("meeting", "call", "lecture")),
+    ],
+)
+def test_segments_are_funasrs(seed: int, name: SegmentationName, vad: Vad, theirs: Any) -> None:
+    """With the values of presets, too, as long as their limit splits nothing."""
     seconds = (2.0, 12.3, 59.9, 60.0, 60.02, 61.0, 119.0, 120.0, 125.5, 180.3, 200.0, 241.0)[seed]
     samples = mixed(seed, seconds)
-    actual = in_blocks(vad.stream(None, segmentation=segmentation), samples, 16_000 * (1 + 3 * seed))
-    assert actual == funasr_segments(theirs, samples, segmentation)
+    unlimited = replace(SEGMENTATIONS[name], longest_ms=None)
+    actual = in_blocks(vad.stream(None, segmentation=unlimited), samples, 16_000 * (1 + 3 * seed))
+    assert actual == funasr_segments(theirs, samples, name)
     assert actual
 
 
-def test_the_modes_differ(vad: Vad) -> None:
+def test_all_differ(vad: Vad) -> None:
     samples = mixed(11, 200)
-    fixed, dynamic = (in_blocks(vad.stream(None, segmentation=mode), samples, 160_000) for mode in (FIXED, DYNAMIC))
-    assert fixed != dynamic
+    found = [in_blocks(vad.stream(None, segmentation=each), samples, 160_000) for each in SEGMENTATIONS.values()]
+    assert len({tuple(segments) for segments in found}) == len(SEGMENTATIONS)
 
 
-@pytest.mark.parametrize("limit", [None, 20_000])
-def test_blocks_and_restores_change_nothing(limit: int | None, vad: Vad) -> None:
-    samples = mixed(3, 130)
-    whole = in_blocks(vad.stream(limit, segmentation=DYNAMIC), samples, len(samples))
+def test_the_shorter_limit_counts(vad: Vad) -> None:
+    """That of the stream, which is the worker's, and that of the segmentation."""
+    samples = np.concatenate([sentences()[i % len(sentences())] for i in range(30)])
+    talk = (np.clip(samples, -1, 1) * 32_767).astype(np.int16)
+    for limit, longest in ((None, 15_000), (30_000, 15_000), (9_000, 9_000)):
+        found = in_blocks(vad.stream(limit, segmentation=SEGMENTATIONS["call"]), talk, 160_000)
+        assert 0.6 * longest < max(end - start for start, end in found) <= longest
+
+
+@pytest.mark.parametrize(
+    ("limit", "name"), [(None, "dynamic"), (20_000, "dynamic"), (30_000, "fixed"), (30_000, "call"), (9_000, "meeting")]
+)
+def test_blocks_and_restores_change_nothing(limit: int | None, name: SegmentationName, vad: Vad) -> None:
+    samples, asked = mixed(3, 130), SEGMENTATIONS[name]
+    whole = in_blocks(vad.stream(limit, segmentation=asked), samples, len(samples))
     for size in (777, 16_000, 960_000, 960_001):
-        assert in_blocks(vad.stream(limit, segmentation=DYNAMIC), samples, size) == whole
+        assert in_blocks(vad.stream(limit, segmentation=asked), samples, size) == whole
     generator = np.random.default_rng(1)
-    stream, segments, position = vad.stream(limit, segmentation=DYNAMIC), [], 0
+    stream, segments, position = vad.stream(limit, segmentation=asked), [], 0
     while position < len(samples):
         size = int(generator.choice([1000, 40_000, 160_000, 320_000]))
         segments += stream.accept(samples[position : position + size])
@@ -122,8 +150,15 @@ def test_blocks_and_restores_change_nothing(limit: int | None, vad: Vad) -> None
     assert segments + stream.finish() == whole
 
 
-def test_wrong_settings_are_refused(theirs: Any, vad: Vad) -> None:
-    with pytest.raises(ValueError, match="not one of fixed, dynamic"):
-        vad.stream(segmentation="adaptive")
+def test_a_state_of_other_blocks_is_refused(vad: Vad) -> None:
+    state = vad.stream(segmentation=SEGMENTATIONS["dynamic"]).state()
+    assert state["block_ms"] == 60_000
+    with pytest.raises(ValueError, match="another length of blocks"):
+        vad.restore(state | {"block_ms": 15_000})
+
+
+def test_stretches_divide_the_blocks_of_the_dynamic_mode(theirs: Any) -> None:
     with pytest.raises(ValueError, match="must divide"):
-        Vad(theirs.model, None, VadConfig.of(theirs.model), stretch_ms=7000).stream(segmentation=DYNAMIC)
+        Vad(theirs.model, None, VadConfig.of(theirs.model), stretch_ms=7000).stream(
+            segmentation=SEGMENTATIONS["dynamic"]
+        )

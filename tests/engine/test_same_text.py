@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from common.segmentation import SegmentationName
 from common.transcript.values import Sentence, joined_text
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
@@ -19,9 +20,15 @@ from worker.engine.resume_state import StaleState
 Samples = NDArray[np.int16]
 
 
-def transcribe(engine: Engine, samples: Samples, block: int = 160_000, key: str = "test") -> list[Sentence]:
+def transcribe(
+    engine: Engine,
+    samples: Samples,
+    block: int = 160_000,
+    key: str = "test",
+    segmentation: SegmentationName | None = None,
+) -> list[Sentence]:
     """A whole recording through one stream."""
-    stream = engine.stream(key=key)
+    stream = engine.stream(key=key, segmentation=segmentation)
     sentences: list[Sentence] = []
     for start in range(0, len(samples), block):
         sentences += stream.accept(samples[start : start + block])
@@ -126,5 +133,8 @@ def test_the_dynamic_segmentation_is_funasrs_default(
     assert joined_text(transcribe(engine, samples)) == funasr_text(expected["text"])
     state = engine.stream().state()
     fixed = make_engine(demo_bundle, batch_seconds=120.0, max_segment_ms=None)
+    assert joined_text(transcribe(fixed, samples, segmentation="dynamic")) == funasr_text(expected["text"])
     with pytest.raises(StaleState, match="segmentation"):
         fixed.stream(state=state)
+    assert fixed.stream(state=state, segmentation="dynamic").finish() == []
+    assert (engine.card.segmentation, fixed.card.segmentation) == ("dynamic", "fixed")

@@ -15,6 +15,7 @@ from common.queue import CLEAN
 from tests.e2e.service import processes_of, without_confidence
 from tests.faults.load import Load
 from tests.faults.stack import Stack
+from worker.engine.decoding.fork_server import SERVER_NAME
 
 QUIET_SECONDS = 240.0
 CLEAN_SECONDS = 120.0
@@ -87,9 +88,10 @@ def orphans(stack: Stack) -> list[str]:
 
 
 def _idle_children(stack: Stack) -> list[str]:
-    """Processes that a worker without a job still has: ffmpeg of an attempt that is over."""
+    """Processes that a worker without a job still has, beside its fork server: a decoder of an attempt that is over."""
     pids = {stack.children[name].process.pid for name in stack.workers}
-    return [line for line in processes_of(pids) if "worker.transcription" not in line]
+    own = ("worker.transcription", f"{SERVER_NAME.decode()}: ")
+    return [line for line in processes_of(pids) if not any(part in line for part in own)]
 
 
 def _left_behind(stack: Stack) -> list[str]:

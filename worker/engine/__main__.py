@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ParaqueueError
+from common.segmentation import SEGMENTATION_NAMES
 from common.transcript.formats import TEXT_FORMATS, Format, render
 from common.transcript.values import Sentence, Transcript
 from worker.engine.audio import AudioReader, DecodeLimits
@@ -29,11 +30,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--precision", default="fp32", help="fp32; int8 on a CPU; bf16 or fp16 on a GPU")
     parser.add_argument("--threads", type=int, default=0, help="threads of one operation; 0: one per core")
     parser.add_argument("--batch-seconds", type=float, help="padded seconds per batch; default: measured")
+    parser.add_argument(
+        "--segmentation", choices=SEGMENTATION_NAMES, help="how speech is divided; default: the model's"
+    )
     parser.add_argument("--format", type=Format, choices=TEXT_FORMATS, help="default: lines with times, as they come")
     options = parser.parse_args(arguments)
     try:
         paths, seconds = _paths(options.model), options.batch_seconds
-        engine = Engine.load(paths, options.device, options.precision, threads=options.threads, batch_seconds=seconds)
+        engine = Engine.load(
+            paths,
+            options.device,
+            options.precision,
+            threads=options.threads,
+            batch_seconds=seconds,
+            segmentation=options.segmentation,
+        )
         try:
             transcribe(engine, options.file, options.format)
         finally:
@@ -75,6 +86,7 @@ def _head(engine: Engine, path: Path, stream: RecognitionStream, seconds: float)
         model=engine.bundle,
         model_revision=engine.revision,
         precision=engine.precision,
+        segmentation=engine.segmentation,
         audio_ms=stream.position_samples * 1000 // SAMPLE_RATE,
         processing_ms=round(seconds * 1000),
         channels=1,

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.model_cards import ModelCard
+from common.segmentation import FIXED, SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
 from common.transcript.values import Word
 from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
@@ -31,7 +32,6 @@ from worker.engine.resume_state import StateIdentity
 from worker.engine.speakers.campplus import Embedder, Embeddings
 from worker.engine.stopwatch import Stopwatch
 from worker.engine.stream import SAMPLE_RATE, RecognitionStream
-from worker.engine.vad.config import FIXED
 from worker.engine.vad.detector import VadStream
 from worker.engine.vad.network import Caches
 
@@ -51,7 +51,7 @@ class EngineOptions:
     may have queued (default: two batches). An idle device waits `max_queue_delay_seconds` for a batch to fill.
     `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` is the number of CPU threads for
     recognition; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
-    `segmentation` is a mode of `worker.engine.vad`. `gpu_layout` runs padded networks and a single thread for
+    `segmentation` is that of streams that name none. `gpu_layout` runs padded networks and a single thread for
     everything, as on a GPU; None: only if the device is a GPU.
     """
 
@@ -62,7 +62,7 @@ class EngineOptions:
     max_queue_delay_seconds: float = 0.02
     hang_seconds: float = 600.0
     gpu_layout: bool | None = None
-    segmentation: str = FIXED
+    segmentation: SegmentationName = FIXED
 
 
 class Engine:
@@ -121,16 +121,19 @@ class Engine:
         batch_seconds: float | None = None,
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
-        segmentation: str = FIXED,
+        segmentation: SegmentationName | None = None,
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
+
+        Without a `segmentation`, the bundle's own is the default of its streams.
 
         Raises ModelUnavailable if the bundle's files are wrong, ConfigurationError for an unknown device or
         precision. Sets torch's threads for the whole process.
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
         bundle = load(paths, chosen_device(device), precision)
-        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=segmentation)
+        default = segmentation or segmentation_name(paths.card.segmentation)
+        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=default)
         engine = cls(bundle, options)
         release(bundle)
         engine.warm_up()
@@ -143,8 +146,8 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model card from the bundle's definition."""
-        return self._bundle.paths.card
+        """The model card from the bundle's definition, with the segmentation of this engine."""
+        return replace(self._bundle.paths.card, segmentation=self.segmentation)
 
     @property
     def revision(self) -> str:
@@ -163,8 +166,9 @@ class Engine:
 
     @property
     def state_identity(self) -> StateIdentity:
-        """The identity that an engine needs to continue from a state of this engine's streams."""
-        return StateIdentity(self.revision, self.precision, self.max_segment_ms, self.segmentation)
+        """The identity that an engine needs to continue from a state of this engine's streams of the default kind."""
+        default = SEGMENTATIONS[self.segmentation]
+        return StateIdentity(self.revision, self.precision, self.max_segment_ms, default)
 
     def stream(
         self,
@@ -174,17 +178,19 @@ class Engine:
         stopwatch: Stopwatch | None = None,
         *,
         speakers: bool = False,
+        segmentation: SegmentationName | None = None,
     ) -> RecognitionStream:
         """A stream for one channel of a job.
 
         `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
         embeddings of what is said. With a `state` the stream continues and must be fed from its `resume_sample`; raises
-        StaleState if the state cannot be read or comes from another model, precision or version. Raises
+        StaleState if it cannot be read or comes from another model, precision, segmentation or version. Raises
         ModelUnavailable if speakers are asked of a bundle without a speaker model.
         """
         if speakers and self._embedder is None:
             raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
-        return RecognitionStream(self, channel, key, state, stopwatch, speakers=speakers)
+        chosen = SEGMENTATIONS[segmentation or self.segmentation]
+        return RecognitionStream(self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen)
 
     def stats(self) -> BatcherStats:
         """Counters for metrics."""
@@ -253,11 +259,11 @@ class Engine:
         budget, self.trials = find_budget(run, Memory(self._bundle.device), min(longest, 60.0))
         return budget
 
-    def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
+    def vad_stream(self, state: dict[str, Any] | None, segmentation: Segmentation) -> VadStream:
         """A VAD stream, new or resumed, whose network runs on the device thread."""
         if state is None:
             return self._vad.stream(
-                self.max_segment_ms, segmentation=self.segmentation, score=self._score, retry=self._in_job_thread
+                self.max_segment_ms, segmentation=segmentation, score=self._score, retry=self._in_job_thread
             )
         return self._vad.restore(state, score=self._score, retry=self._in_job_thread)
 

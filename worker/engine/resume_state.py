@@ -15,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-STATE_VERSION = 3
+from common.segmentation import Segmentation
+
+STATE_VERSION = 4
 """Goes up with every change to what a state holds or means. Version 1 had its identity checked in two places."""
 
 _MAGIC = b"PQRS"
@@ -33,7 +35,7 @@ class StateIdentity:
     revision: str
     precision: str
     max_segment_ms: int | None
-    segmentation: str
+    segmentation: Segmentation
     version: int = STATE_VERSION
 
     def pack(self, state: dict[str, Any]) -> bytes:

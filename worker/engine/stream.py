@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from common.segmentation import FIXED, SEGMENTATIONS, Segmentation
 from common.transcript.values import Sentence, Word
 from worker.engine.batching.batcher import Batcher
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
@@ -42,10 +43,10 @@ class StreamEngine(Protocol):
 
     @property
     def state_identity(self) -> StateIdentity:
-        """The identity that an engine needs to continue from a stream's state."""
+        """The identity that an engine needs to continue from a stream's state, with its default segmentation."""
         ...
 
-    def vad_stream(self, state: dict[str, Any] | None) -> VadStream:
+    def vad_stream(self, state: dict[str, Any] | None, segmentation: Segmentation) -> VadStream:
         """A VAD stream, new or resumed."""
         ...
 
@@ -85,12 +86,15 @@ class RecognitionStream:
         stopwatch: Stopwatch | None = None,
         *,
         speakers: bool = False,
+        segmentation: Segmentation = SEGMENTATIONS[FIXED],
     ) -> None:
         self._engine = engine
+        self._segmentation = segmentation
+        self._identity = replace(engine.state_identity, segmentation=segmentation)
         self._watch = stopwatch or Stopwatch()
         self._key = (key, channel, id(self))
         self._channel = channel
-        self._vad = engine.vad_stream(None)
+        self._vad = engine.vad_stream(None, segmentation)
         self._punctuation = PunctuationStream(engine.punctuator, engine.label, channel)
         self._outstanding: deque[_Segment] = deque()
         self._speakers = speakers
@@ -173,7 +177,7 @@ class RecognitionStream:
         """
         self._collect(wait=True)
         vad_state = self._vad.state() | {"waiting": np.zeros(0, np.int16)}  # fed again, from resume_sample on
-        return self._engine.state_identity.pack(
+        return self._identity.pack(
             {
                 "channel": self._channel,
                 "resume_sample": self._audio_start,
@@ -187,11 +191,11 @@ class RecognitionStream:
         )
 
     def _restore(self, packed: bytes) -> None:
-        state = self._engine.state_identity.unpack(packed)
+        state = self._identity.unpack(packed)
         try:
             if state["channel"] != self._channel:
                 raise StaleState(f"The resume state is of channel {state['channel']}, not of {self._channel}.")
-            self._vad = self._engine.vad_stream(dict(state["vad"]))
+            self._vad = self._engine.vad_stream(dict(state["vad"]), self._segmentation)
             self._punctuation.restore(state["punctuation"])
             self._ready = [_sentence(fields) for fields in state["ready"]]
             self._audio_start = int(state["resume_sample"])

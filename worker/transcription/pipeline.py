@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from common.segmentation import SegmentationName
 from common.transcript.recording import Recording, RecordingWarning, WarningCode
 from common.transcript.text_rules import NO_RULES, TextRules, finished
 from common.transcript.values import Part, Sentence
@@ -48,6 +49,7 @@ class Request:
     track: str = "default"
     speakers: bool = False
     rules: TextRules = NO_RULES
+    segmentation: SegmentationName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,14 @@ class _Run:
         if resume is not None:
             self._part_start, states = _unpack(resume.state, reader.channels)
         self._streams = [
-            engine.stream(channel, request.key, state, hooks.stopwatch, speakers=request.speakers)
+            engine.stream(
+                channel,
+                request.key,
+                state,
+                hooks.stopwatch,
+                speakers=request.speakers,
+                segmentation=request.segmentation,
+            )
             for channel, state in enumerate(states)
         ]
         # The sample from which each channel is fed; it needs some audio from before the end of the last part.

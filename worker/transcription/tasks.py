@@ -15,6 +15,7 @@ from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.job_states import Stage
 from common.jobs import Attributed, Claim, Finished
+from common.segmentation import SegmentationName
 from common.settings import Settings
 from common.telemetry import get_logger
 from common.transcript.text_rules import as_spoken, finished
@@ -125,6 +126,7 @@ class Transcriber:
                 claim,
                 revision=self.engine.revision,
                 precision=self.engine.precision,
+                segmentation=self._segmentation(claim),
                 stage_ms=course.stage_ms,
             )
         )
@@ -154,6 +156,7 @@ class Transcriber:
             track=claim.job.audio_track,
             speakers=claim.job.options.speakers,
             rules=claim.text_rules,
+            segmentation=claim.job.options.segmentation,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:
@@ -163,6 +166,10 @@ class Transcriber:
             self.attempts.persist(lambda: jobs.restart(self.database, claim))
             committed.sentences = 0
             return transcribe(self.engine, replace(request, resume=None), hooks)
+
+    def _segmentation(self, claim: Claim) -> SegmentationName:
+        """How this worker divides the speech of a job."""
+        return claim.job.options.segmentation or self.engine.segmentation
 
     def _limits(self) -> DecodeLimits:
         return DecodeLimits(
@@ -184,6 +191,7 @@ class Transcriber:
             audio_ms=ending.audio_ms,
             processing_ms=course.stage_ms[Stage.TRANSCRIBING] + claim.spent_ms,
             no_speech=no_speech,
+            segmentation=self._segmentation(claim),
         )
         self.attempts.persist(
             lambda: jobs.complete(

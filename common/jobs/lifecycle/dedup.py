@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Select, delete, func, insert, literal, select
 from sqlalchemy.orm import Session
@@ -15,24 +16,36 @@ from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
 from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import JobRow, PartRow, SentenceRow, SpeakerRow
+from common.segmentation import SegmentationName
 from common.transcription_options import TranscriptionOptions
 
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What the live workers of a model make transcripts with; empty without a live worker."""
+
+    revisions: frozenset[str] = frozenset()
+    segmentations: frozenset[str] = frozenset()
+
+
+NOTHING_SERVED = Served()
 COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "spoken", "words", "speaker")
 
 
-def find_duplicate(database: Database, submission: Submission, *, revisions: Collection[str] = ()) -> Job | None:
+def find_duplicate(database: Database, submission: Submission, *, served: Served = NOTHING_SERVED) -> Job | None:
     """Return the tenant's newest job with a transcript of the same audio, made by the same model with the same options.
 
-    With `revisions`, transcripts of other revisions of the model do not count.
+    Transcripts of revisions and, if the submission names no segmentation, of segmentations other than those that are
+    `served` do not count.
     """
     if submission.audio_sha256 is None:
         return None
     with database.transaction() as session:
-        row = session.scalar(_found(submission, (Status.COMPLETED,), revisions))
+        row = session.scalar(_found(submission, (Status.COMPLETED,), served))
         return job_of(row) if row is not None else None
 
 
-def find_or_submit(database: Database, submission: Submission, *, revisions: Collection[str] = ()) -> tuple[Job, bool]:
+def find_or_submit(database: Database, submission: Submission, *, served: Served = NOTHING_SERVED) -> tuple[Job, bool]:
     """Return a running or completed job for the same audio, or else a new one; and whether it is new.
 
     Concurrent requests get the same job.
@@ -40,27 +53,33 @@ def find_or_submit(database: Database, submission: Submission, *, revisions: Col
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"{submission.tenant}/{submission.audio_sha256}", 0))
     with database.transaction() as session:
         session.execute(select(lock))
-        row = session.scalar(_found(submission, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), revisions))
+        row = session.scalar(_found(submission, (Status.QUEUED, Status.PROCESSING, Status.COMPLETED), served))
         return (job_of(row), False) if row is not None else (submit_in(session, submission), True)
 
 
 def complete_from_duplicate(
-    database: Database, held: Claim, *, revision: str, precision: str, stage_ms: Mapping[str, int]
+    database: Database,
+    held: Claim,
+    *,
+    revision: str,
+    precision: str,
+    segmentation: SegmentationName,
+    stage_ms: Mapping[str, int],
 ) -> bool:
     """Change processing → completed with a copy of an earlier transcript of the same audio; False if there is none."""
     with database.transaction() as session:
-        earlier = _completed_before(session, held.job, revision, precision)
+        earlier = _completed_before(session, held.job, revision, precision, segmentation)
         if earlier is None:
             return False
-        result = ("audio_ms", "result_model", "result_revision", "result_precision", "result_channels", "no_speech")
-        recording = ("tracks", "warnings")
+        made = ("audio_ms", "result_model", "result_revision", "result_precision", "result_segmentation")
+        found = ("result_channels", "no_speech", "tracks", "warnings")
         change(
             session,
             held,
             **NO_LEASE,
             status=Status.COMPLETED,
             finished_at=func.now(),
-            **{name: getattr(earlier, name) for name in (*result, *recording)},
+            **{name: getattr(earlier, name) for name in (*made, *found)},
             processed_ms=earlier.audio_ms,
             processing_ms=0,
             deduplicated_from=earlier.id,
@@ -74,8 +93,10 @@ def complete_from_duplicate(
         return True
 
 
-def _completed_before(session: Session, job: Job, revision: str, precision: str) -> JobRow | None:
-    """Return a completed job with the same audio, options, model and precision, and lock it."""
+def _completed_before(
+    session: Session, job: Job, revision: str, precision: str, segmentation: SegmentationName
+) -> JobRow | None:
+    """Return a completed job with the same audio, options, model, precision and segmentation, and lock it."""
     # The hash of linked audio is known only after fetching, that is, after the claim.
     sha256 = session.scalar(select(JobRow.audio_sha256).where(JobRow.id == job.id))
     if sha256 is None:
@@ -84,13 +105,14 @@ def _completed_before(session: Session, job: Job, revision: str, precision: str)
         JobRow.status == Status.COMPLETED,
         JobRow.result_revision == revision,
         JobRow.result_precision == precision,
+        JobRow.result_segmentation == segmentation,
         JobRow.id != job.id,
     )
     # Prevents the sentences from being deleted while they are copied.
     return session.scalar(statement.with_for_update(read=True))
 
 
-def _found(submission: Submission, statuses: Collection[Status], revisions: Collection[str]) -> Select[JobRow]:
+def _found(submission: Submission, statuses: Collection[Status], served: Served) -> Select[JobRow]:
     """Select jobs with the same audio as a submission whose hash is known."""
     assert submission.audio_sha256 is not None
     statement = _same(
@@ -101,8 +123,11 @@ def _found(submission: Submission, statuses: Collection[Status], revisions: Coll
         submission.audio_track,
         submission.options,
     ).where(JobRow.status.in_([status.value for status in statuses]))
-    if revisions:
-        statement = statement.where(JobRow.result_revision.is_(None) | JobRow.result_revision.in_(revisions))
+    if served.revisions:
+        statement = statement.where(JobRow.result_revision.is_(None) | JobRow.result_revision.in_(served.revisions))
+    if served.segmentations and submission.options.segmentation is None:
+        made_now = JobRow.result_segmentation.in_(served.segmentations)
+        statement = statement.where(JobRow.result_revision.is_(None) | made_now)
     return statement
 
 

@@ -18,6 +18,7 @@ from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.speakers import Attributed, write_speakers
 from common.leases import from_now
 from common.models import AttemptRow, JobRow
+from common.segmentation import FIXED, SegmentationName
 from common.transcript.values import Part
 
 
@@ -32,6 +33,7 @@ class Finished:
     audio_ms: int
     processing_ms: int
     no_speech: bool
+    segmentation: SegmentationName = FIXED
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ def complete(
             result_model=finished.model,
             result_revision=finished.revision,
             result_precision=finished.precision,
+            result_segmentation=finished.segmentation,
             result_channels=finished.channels,
             no_speech=finished.no_speech,
             processing_ms=finished.processing_ms,

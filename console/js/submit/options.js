@@ -17,6 +17,7 @@ const DEFAULTS = {
   traditional: false,
   hotwords: '',
   vocabulary: '',
+  segmentation: '',
   priority: 5,
   tags: '',
   dedupe: false,
@@ -27,6 +28,7 @@ const PRIORITIES = [
   [5, 'options.priority_normal'],
   [2, 'options.priority_low'],
 ];
+const SEGMENTATIONS = ['', 'meeting', 'call', 'lecture', 'fixed', 'dynamic'];
 const SPEAKERS = ['auto', '1', '2', '3', '4', '5', '6', '7', '8', '10', '12', '15', '20'];
 // As the API takes an index or a language.
 const TRACK = /^([0-9]{1,2}|[a-z]{2,3}(-[a-z]{2,4})?)$/i;
@@ -49,7 +51,8 @@ export function tagsOf(text) {
 
 // The options in the API's form, without defaults.
 export function chosenOptions() {
-  const { model, channels, track, which, speakers, priority, tags, dedupe, itn, fillers, traditional } = options.peek();
+  const { model, channels, track, which, speakers, priority, tags, dedupe } = options.peek();
+  const { itn, fillers, traditional, segmentation } = options.peek();
   const wanted = track === 'one' ? which || 'default' : track; // the API refuses what is no track
   return {
     ...(model && { model }),
@@ -60,6 +63,7 @@ export function chosenOptions() {
     ...(fillers && { remove_fillers: true }),
     ...(traditional && { script: 'traditional' }),
     ...chosenWords(options.peek()),
+    ...(segmentation && { segmentation }),
     ...(priority !== 5 && { priority }),
     ...(tagsOf(tags).length && { tags: tagsOf(tags) }),
     ...(dedupe && { dedupe }),
@@ -92,6 +96,7 @@ function Fields() {
     </fieldset>
     <${Track} />
     <${Speakers} />
+    <${Segmentation} />
     <fieldset>
       <legend>${t('options.text')}</legend>
       <div class="choices">
@@ -152,6 +157,23 @@ function Speakers() {
         )}
       </select>
       ${chosen && !able && html`<span class="hint">${t('options.speakers_unable')}</span>`}
+    </label>
+  `;
+}
+
+// What ends a piece of speech that is recognised at once.
+function Segmentation() {
+  const chosen = options.value.segmentation;
+  return html`
+    <label class="field">
+      <span class="label">${t('options.segmentation')}</span>
+      <select onChange=${(/** @type {AnyEvent} */ event) => change({ segmentation: event.target.value })}>
+        ${SEGMENTATIONS.map(
+          (value) =>
+            html`<option value=${value} selected=${value === chosen}>${t(`options.segmentation_${value || 'default'}`)}</option>`,
+        )}
+      </select>
+      <span class="hint">${t('options.segmentation_why')}</span>
     </label>
   `;
 }

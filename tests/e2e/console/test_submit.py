@@ -90,6 +90,7 @@ def test_the_audio_track_is_chosen_and_all_tracks_are_shown(
     expect(page.get_by_text("Not a track")).to_be_visible()
     page.get_by_label("Number or language").fill("zh")
     expect(page.get_by_text("Not a track")).to_have_count(0)
+    page.get_by_label("Segmentation").select_option(label="Call: short turns")
     page.set_input_files(FILES, two_tracks(short, tmp_path / "film.mkv"))
     done(page, "film.mkv")
     found = card(page, "film.mkv")
@@ -103,6 +104,7 @@ def test_the_audio_track_is_chosen_and_all_tracks_are_shown(
         if job["source"]["name"] == "film.mkv"
     ]
     assert (job["channels"], job["audio_track"]) == ("auto", "zh")
+    assert job["segmentation"] == job["result"]["segmentation"] == "call"
     chinese = new_console(locale="zh-CN").open(f"#/t/{job['id']}")
     expect(chinese.get_by_role("heading", name="音轨")).to_be_visible()
     expect(chinese.locator(".findings")).to_contain_text("未转写")

@@ -5,6 +5,7 @@ description = "…"
 licence = "Apache-2.0"
 languages = ["zh", "en"]
 word_times = true
+segmentation = "fixed"                   # of jobs that name none: see common.segmentation
 
 [[asr]]                                  # a source of a part; several are tried in order
 hub = "modelscope"                       # or "huggingface"
@@ -24,6 +25,7 @@ from typing import Any
 
 from common.errors import ConfigurationError, ModelUnavailable
 from common.model_cards import ModelCard
+from common.segmentation import FIXED, segmentation_name
 
 PARTS = ("asr", "vad", "punc")
 """The parts that every bundle has."""
@@ -38,7 +40,14 @@ SHIPPED = Path(__file__).resolve().parents[3] / "models"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_CARD = {"description": str, "licence": str, "word_times": bool, "speakers": bool, "hotwords": bool}
+_CARD = {
+    "description": str,
+    "licence": str,
+    "word_times": bool,
+    "speakers": bool,
+    "hotwords": bool,
+    "segmentation": str,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ def _parse(table: dict[str, Any]) -> BundleSpec:
     for name, kind in _CARD.items():
         if name in table and not isinstance(table[name], kind):
             raise ValueError(f"{name} must be of type {kind.__name__}")
+    segmentation_name(table.get("segmentation", FIXED))
     languages = tuple(str(language).lower() for language in table.get("languages", []))
     card = ModelCard(languages=languages, **{name: table[name] for name in _CARD if name in table})
     sources = {part: tuple(_source(entry) for entry in table[part]) for part in ALL_PARTS if part in table}

@@ -1,9 +1,8 @@
 """Starts the decoding child and reads its messages.
 
-The child is a separate Python process. It receives the open file as its standard input and opens no other: its
-libraries support no network protocols, only audio containers. The kernel limits its CPU time, memory and files, and
-it dies with the thread that started it (PR_SET_PDEATHSIG follows the thread, not the process): start and read it in
-the same thread.
+The child is a separate Python process, forked from one that has imported its libraries. It receives the open file as
+its standard input and opens no other: its libraries support no network protocols, only audio containers. The kernel
+limits its CPU time, memory and files, and it ends with this process.
 """
 
 from __future__ import annotations
@@ -11,21 +10,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import io
-import json
 import os
 import select
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from common import errors
 from common.errors import AudioNotDecodable, DecodeLimit, DecodeStalled, ParaqueueError
 from common.telemetry import get_logger
-from worker.engine.decoding import messages
+from worker.engine.decoding import forking, messages
 from worker.engine.decoding.messages import BadMessage
 
 log = get_logger(__name__)
@@ -33,7 +29,6 @@ PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031
 PROBES = 10
 PROBE_SECONDS = 0.1
-ROOT = Path(__file__).parents[3]
 # File errors that the child may report; anything else that it reports is a defect.
 FAILURES = {
     error.code: error
@@ -46,19 +41,6 @@ FAILURES = {
         errors.TrackNotFound,
     )
 }
-# The child itself sets the limits before any import: preexec_fn can deadlock in a process with threads.
-_LAUNCHER = """
-import ctypes, json, os, resource, sys
-ctypes.CDLL(None).prctl(1, 9)
-arguments = json.loads(sys.argv[1])
-if os.getppid() != arguments["parent"]: os._exit(1)
-limits = (("CPU", arguments["cpu"]), ("AS", arguments["memory"]), ("FSIZE", 0), ("NOFILE", 64), ("CORE", 0))
-for name, limit in limits: resource.setrlimit(getattr(resource, "RLIMIT_" + name), (limit, limit))
-os.set_blocking(2, False)  # a full pipe is nothing to wait for
-sys.path[:0] = arguments["path"]
-from worker.engine.decoding.child import main
-main(arguments["order"])
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +72,8 @@ class Child:
         self._cpu_seconds, self._memory_bytes = cpu_seconds, memory_bytes
         self.idle_seconds = idle_seconds
         self._timed_out = self._computing = False
-        arguments = {
-            "parent": os.getpid(),
-            "cpu": cpu_seconds,
-            "memory": memory_bytes,
-            "path": [str(ROOT), *(path for path in sys.path if path.endswith(("site-packages", "dist-packages")))],
-            "order": asdict(order),
-        }
-        command = [sys.executable, "-I", "-S", "-B", "-c", _LAUNCHER, json.dumps(arguments)]
-        environment = {"LC_ALL": "C.UTF-8", "OPENBLAS_NUM_THREADS": "1"}
-        self._process = subprocess.Popen(
-            command, stdin=file, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0, cwd="/", env=environment
-        )
-        self._out, self._errors = _pipe(self._process.stdout), _pipe(self._process.stderr)
+        request = {"cpu": cpu_seconds, "memory": memory_bytes, "order": asdict(order)}
+        self._process, self._out, self._errors = forking.DECODERS.start(file, request)
         os.set_blocking(self._errors.fileno(), False)
         with contextlib.suppress(OSError):  # fewer context switches, if the kernel allows it
             fcntl.fcntl(self._out, F_SETPIPE_SZ, PIPE_BYTES)
@@ -129,8 +100,7 @@ class Child:
 
     def close(self) -> None:
         """End the child and wait for it. May be called twice."""
-        if self._process.poll() is None:
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
         self._out.close()
         self._errors.close()
@@ -176,6 +146,8 @@ class Child:
 
     def _why_it_ended(self) -> ParaqueueError:
         code = self._process.wait()
+        if code is None:
+            return DecodeStalled("the decoding process was ended from outside")
         if self._timed_out:
             silence = f"no sound came for {self.idle_seconds:g} s"
             if self._computing:
@@ -202,9 +174,3 @@ def _is_computing(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] == "R"  # the process name before it may contain any character
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise RuntimeError("the child was started without pipes")
-    return stream

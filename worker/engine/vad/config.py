@@ -1,19 +1,17 @@
-"""The settings of a VAD model, and the two ways to choose how much silence ends a segment (see `detector`)."""
+"""The settings of a VAD model, and how a segmentation changes them (see `detector`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
 from common.errors import ModelUnavailable
+from common.segmentation import Segmentation
 from worker.engine.vad.endpoint import EndpointOptions
 
 FRAME_MS = 10
-
-FIXED, DYNAMIC = "fixed", "dynamic"
-SEGMENTATIONS = (FIXED, DYNAMIC)
 
 BLOCK_MS = 60_000
 """FunASR's `chunk_size` for whole files: where the dynamic mode decides anew."""
@@ -56,6 +54,15 @@ class VadConfig:
         names = [name for name in cls.__dataclass_fields__ if name not in ("sil_pdf_ids", "lfr_m", "do_extend")]
         values = {name: getattr(options, name) for name in names}
         return cls(**values, do_extend=bool(options.do_extend), sil_pdf_ids=tuple(options.sil_pdf_ids), lfr_m=lfr_m)
+
+    def under(self, segmentation: Segmentation) -> VadConfig:
+        """The settings for a segmentation; its dynamic mode has its own silences, chosen as the audio goes on."""
+        threshold = DYNAMIC_SPEECH_THRES if segmentation.dynamic else segmentation.speech_threshold
+        return replace(
+            self,
+            speech_noise_thres=self.speech_noise_thres if threshold is None else threshold,
+            max_end_silence_time=segmentation.end_silence_ms or self.max_end_silence_time,
+        )
 
     def endpoint(self, max_segment_ms: int | None) -> EndpointOptions:
         """The endpoint detector's options; `max_segment_ms` replaces FunASR's hard limit by the cutter."""

@@ -1,10 +1,10 @@
 """FSMN-VAD over an audio stream of any length, equal to FunASR's, with a state that can be saved.
 
 The reference is `AutoModel(model=vad_dir).generate(wav, dynamic_silence=…)` of FunASR 1.4.16 on the whole file with
-dither 0. FunASR feeds its network 60 s at a time and carries the caches over. With `dynamic_silence=False` (`FIXED`
-here) its endpoint detector does not depend on these boundaries, and neither does this module. With
-`dynamic_silence=True` (`DYNAMIC`), FunASR's default, a lower threshold separates speech from noise, and the silence
-that ends a segment is chosen at the start of each 60 s: 2 s if there is no speech at that point, else 0.2 s.
+dither 0. FunASR feeds its network 60 s at a time and carries the caches over. With `dynamic_silence=False` its endpoint
+detector does not depend on these boundaries, and neither does this module. With `dynamic_silence=True`, FunASR's
+default, a lower threshold separates speech from noise, and the silence that ends a segment is chosen at the start of
+each 60 s: 2 s if there is no speech at that point, else 0.2 s. A `Segmentation` says which, or has other values.
 
 Scores are computed in stretches that end at fixed times of the audio, whatever the block sizes: blocks, saves
 and restores cannot change them by a single bit. Paper of the network: Zhang et al., "Deep-FSMN for Large
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import asdict
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -22,22 +23,20 @@ import numpy.typing as npt
 import torch
 
 from common.errors import ModelUnavailable
+from common.segmentation import SEGMENTATIONS, Segmentation
 from worker.engine.features import MEL_BINS, SAMPLE_RATE, Cmvn, FeatureStream
 from worker.engine.vad.config import (
     BLOCK_MS,
-    DYNAMIC,
     DYNAMIC_SILENCE_IN_SPEECH_MS,
     DYNAMIC_SILENCE_MS,
-    DYNAMIC_SPEECH_THRES,
-    FIXED,
     FRAME_MS,
-    SEGMENTATIONS,
     VadConfig,
 )
 from worker.engine.vad.endpoint import IN_SPEECH, MEMORY_SIZE, NEXT, PIECE, TAKEN, advance, new_memory
 from worker.engine.vad.network import Caches, FsmnNetwork
 
 STRETCH_MS = 10_000
+DEFAULT = SEGMENTATIONS["fixed"]
 
 Int16 = npt.NDArray[np.int16]
 Segment = tuple[int, int]
@@ -45,6 +44,10 @@ Score = Callable[[torch.Tensor, Caches], tuple[torch.Tensor, Caches]]
 """(float32 features [1, T, D], caches of the network) → silence probability, float32 [T], and the next caches."""
 
 Value = TypeVar("Value")
+
+
+def _shortest(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _once(call: Callable[[], Value]) -> Value:
@@ -96,13 +99,13 @@ class Vad:
         self,
         max_segment_ms: int | None = 30_000,
         *,
-        segmentation: str = FIXED,
+        segmentation: Segmentation = DEFAULT,
         score: Score | None = None,
         retry: Retry = _once,
     ) -> VadStream:
         """A new stream from the start of the audio; without a limit (None) it cuts as FunASR does, hard at 60 s.
 
-        `segmentation` is FIXED or DYNAMIC, as the module describes them.
+        The shorter one of `max_segment_ms` and the segmentation's own limit counts.
 
         `retry` runs the computation of each stretch and may repeat it after a failure.
         """
@@ -110,7 +113,8 @@ class Vad:
 
     def restore(self, state: dict[str, Any], *, score: Score | None = None, retry: Retry = _once) -> VadStream:
         """A stream that continues exactly where `VadStream.state()` was taken."""
-        stream = VadStream(self, state["max_segment_ms"], state["segmentation"], score or self.score, retry)
+        segmentation = Segmentation(**state["segmentation"])
+        stream = VadStream(self, state["max_segment_ms"], segmentation, score or self.score, retry)
         stream._restore(state)
         return stream
 
@@ -118,18 +122,18 @@ class Vad:
 class VadStream:
     """Detects the speech segments of one channel as its samples arrive."""
 
-    def __init__(self, vad: Vad, max_segment_ms: int | None, segmentation: str, score: Score, retry: Retry) -> None:
-        if segmentation not in SEGMENTATIONS:
-            raise ValueError(f"the segmentation {segmentation!r} is not one of {', '.join(SEGMENTATIONS)}")
-        if segmentation == DYNAMIC and BLOCK_MS * SAMPLE_RATE // 1000 % vad.stretch_samples:
+    def __init__(
+        self, vad: Vad, max_segment_ms: int | None, segmentation: Segmentation, score: Score, retry: Retry
+    ) -> None:
+        if segmentation.dynamic and BLOCK_MS * SAMPLE_RATE // 1000 % vad.stretch_samples:
             raise ValueError("stretches must divide the 60 s after which the dynamic mode decides anew")
         self._vad = vad
         self._segmentation = segmentation
-        self._speech_thres = DYNAMIC_SPEECH_THRES if segmentation == DYNAMIC else vad.config.speech_noise_thres
+        self._config = vad.config.under(segmentation)
         self._score = score
         self._retry = retry
         self._max_segment_ms = max_segment_ms
-        self._options = vad.config.endpoint(max_segment_ms)
+        self._options = self._config.endpoint(_shortest(max_segment_ms, segmentation.longest_ms))
         self._features = FeatureStream(vad.config.lfr_m, vad.device)
         self._caches: Caches = {}
         self._memory = new_memory()
@@ -194,11 +198,11 @@ class VadStream:
     def _begin_block(self) -> None:
         """Decide how much silence ends a segment in the next 60 s."""
         silence_ms = DYNAMIC_SILENCE_IN_SPEECH_MS if self.in_speech else DYNAMIC_SILENCE_MS
-        end_silence_ms = max(silence_ms - self._vad.config.speech_to_sil_time_thres, 0)
+        end_silence_ms = max(silence_ms - self._config.speech_to_sil_time_thres, 0)
         self._options = self._options._replace(end_silence_ms=end_silence_ms)
 
     def _decide(self, samples: Int16, *, final: bool) -> list[Segment]:
-        if self._segmentation == DYNAMIC and self._scored_samples % (BLOCK_MS * SAMPLE_RATE // 1000) == 0:
+        if self._segmentation.dynamic and self._scored_samples % (BLOCK_MS * SAMPLE_RATE // 1000) == 0:
             self._begin_block()
         features, caches, silence = self._retry(lambda: self._silence(samples, final))
         self._scored_samples += len(samples)
@@ -206,7 +210,8 @@ class VadStream:
         if len(silence) == 0:
             return []
         # FunASR: exp(log(1 - p)) >= exp(ratio * log p) + threshold.
-        speech = 1.0 - silence >= silence**self._vad.config.speech_2_noise_ratio + self._speech_thres
+        config = self._config
+        speech = 1.0 - silence >= silence**config.speech_2_noise_ratio + config.speech_noise_thres
         self._speech = np.concatenate([self._speech, speech.astype(np.uint8)])
         out = np.empty((len(self._speech) + 2, 2), np.int64)
         count = advance(self._speech, self._speech_from, final, self._memory, self._window, self._options, out)
@@ -235,7 +240,8 @@ class VadStream:
         features = {f"features_{name}": value for name, value in self._features.state().items()}
         return {
             "max_segment_ms": self._max_segment_ms,
-            "segmentation": self._segmentation,
+            "segmentation": asdict(self._segmentation),
+            "block_ms": BLOCK_MS,
             "end_silence_ms": self._options.end_silence_ms,
             "stretch_samples": self._vad.stretch_samples,
             "scored_samples": self._scored_samples,
@@ -251,6 +257,8 @@ class VadStream:
     def _restore(self, state: dict[str, Any]) -> None:
         if state["stretch_samples"] != self._vad.stretch_samples:
             raise ValueError("the state was saved with another stretch length")
+        if state["block_ms"] != BLOCK_MS:
+            raise ValueError("the state was saved with another length of blocks")
         self._options = self._options._replace(end_silence_ms=int(state["end_silence_ms"]))
         self._scored_samples = int(state["scored_samples"])
         waiting = np.array(state["waiting"], dtype=np.int16)

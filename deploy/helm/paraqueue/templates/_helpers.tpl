@@ -66,6 +66,9 @@ ports:
 - name: PARAQUEUE_DATABASE_URL
   valueFrom:
     secretKeyRef: {name: {{ . }}, key: PARAQUEUE_DATABASE_URL}
+- name: PARAQUEUE_DATABASE_DIRECT_URL
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: PARAQUEUE_DATABASE_DIRECT_URL, optional: true}
 {{- end }}
 {{- end }}
 

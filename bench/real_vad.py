@@ -48,3 +48,15 @@ def real_vad(directory: Path) -> Path:
         if actual != expected:
             raise AssertionError(f"{folder / name} has the sha256 {actual}, expected {expected}")
     return folder
+
+
+def bundle_with_real_vad(directory: Path, bundle: Path, cache: Path) -> Path:
+    """A bundle in `directory`: the parts of another one, by links, with the published VAD. Raises NoWheel."""
+    weights = real_vad(cache)
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in ("asr", "punc"):
+        (directory / part).unlink(missing_ok=True)
+        (directory / part).symlink_to((bundle / part).resolve(), target_is_directory=True)
+    (directory / "vad").unlink(missing_ok=True)
+    (directory / "vad").symlink_to(weights.resolve(), target_is_directory=True)
+    return directory
