@@ -119,7 +119,7 @@ def page(database: Database, *, tenant: str, after: str | None = None, limit: in
         place = tuple_(VocabularyRow.created_at, VocabularyRow.id)
         statement = statement.where(place < tuple_(*cursors.decoded(after)))
     with database.transaction() as session:
-        found = [VocabularySummary(*row) for row in session.execute(statement).tuples()]
+        found = [VocabularySummary(*row) for row in session.execute(statement)]
     shown = tuple(found[:limit])
     return VocabularyPage(shown, cursors.encoded(shown[-1].created_at, shown[-1].id) if len(found) > limit else None)
 

@@ -45,6 +45,7 @@ GRANT SELECT, INSERT ON job_words TO paraqueue_api;
 GRANT SELECT ON parts TO paraqueue_api;
 GRANT SELECT, UPDATE (speaker) ON sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON edits TO paraqueue_api;
+GRANT SELECT, INSERT, DELETE ON earlier_edits TO paraqueue_api;
 GRANT SELECT, UPDATE, DELETE ON speakers TO paraqueue_api;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON uploads TO paraqueue_api;
@@ -71,7 +72,7 @@ GRANT UPDATE (
 ) ON jobs TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON attempts, parts, workers TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;
-GRANT SELECT, INSERT ON edits TO paraqueue_worker;
+GRANT SELECT, INSERT ON edits, earlier_edits TO paraqueue_worker;
 GRANT SELECT, INSERT, DELETE ON speakers, speaker_windows TO paraqueue_worker;
 GRANT SELECT ON job_words TO paraqueue_worker;
 GRANT SELECT, UPDATE (created_at) ON batches TO paraqueue_worker;

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, endpoints, exports, operations, reading
+from paraqueue import account, corrections, endpoints, exports, operations, reading
 from paraqueue import batches as of_batches
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
@@ -70,7 +70,11 @@ class Client(Connection):
     search = _blocking(reading.search)
     sentence_page = _blocking(reading.sentence_page)
     audio = _blocking(reading.audio)
-    correct = _blocking(operations.correct)
+    correct = _blocking(corrections.correct)
+    confirm = _blocking(corrections.confirm)
+    history = _blocking(corrections.history)
+    correct_many = _blocking(corrections.correct_many)
+    replacements = _blocking(corrections.replacements)
     speakers = _blocking(operations.speakers)
     name_speaker = _blocking(operations.name_speaker)
     merge_speakers = _blocking(operations.merge_speakers)

@@ -134,7 +134,8 @@ class Transcription(Value):
 class Word(Value):
     """A Chinese character or an English word; `confidence` is 0 to 1.
 
-    `replaced_from` is what was recognised where a hotword replaced it; "" for further words of the same place.
+    `replaced_from` is what was recognised where a hotword replaced it; "" for further words of the same place. A
+    person has checked a `confirmed` word.
     """
 
     text: str
@@ -144,6 +145,7 @@ class Word(Value):
     speaker: int | None = None
     filler: bool = False
     replaced_from: str | None = None
+    confirmed: bool = False
 
 
 class Speaker(Value):
@@ -163,6 +165,35 @@ class Edit(Value):
     revision: int
     edited_at: datetime
     edited_by: str | None = None
+
+
+class Revision(Value):
+    """A change of a sentence; `text_before` is None if the revision before is no longer kept."""
+
+    revision: int
+    text: str
+    text_before: str | None = None
+    confirmed: tuple[int, ...] = ()
+    edited_at: datetime
+    edited_by: str | None = None
+    edited_by_name: str | None = None
+
+
+class Correction(Value):
+    """A text for a sentence, counted from 0; None restores the machine's. What you saw of it guards against changes."""
+
+    number: int
+    text: str | None
+    revision: int | None = None
+    machine_text: str | None = None
+
+
+class Corrected(Value):
+    """What a correction made of a sentence; `edit` is None if it was never changed."""
+
+    number: int
+    text: str
+    edit: Edit | None = None
 
 
 class Sentence(Value):

@@ -159,23 +159,6 @@ def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Oper
     return Transcript.model_validate_json(answer.content)
 
 
-def correct(
-    id: str, number: int, text: str | None, *, revision: int | None = None, machine_text: str | None = None
-) -> Operation[Sentence]:
-    """Replace the text of a sentence, counted from 0; None restores the machine's text.
-
-    With `revision`, the revision of the edit that you saw (0: none), ApiError (`edit_conflict`) is raised if
-    somebody else has corrected it since; without it, your text wins. With `machine_text`, the recognised text that you
-    saw, the same is raised if the number belongs to another sentence by now. Raises NotFound, ApiError (`expired`).
-    """
-    body: dict[str, str | int | None] = {"text": text}
-    if revision is not None:
-        body["revision"] = revision
-    if machine_text is not None:
-        body["machine_text"] = machine_text
-    return _sentence_in((yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))))
-
-
 def speakers(id: str) -> Operation[tuple[Speaker, ...]]:
     """The speakers of a transcription; none until it ends. Raises ApiError (`no_speakers`) if it was not asked to."""
     return (yield from _speakers(Send("GET", f"{JOBS}/{id}/speakers")))

@@ -21,6 +21,9 @@ LISTS_OF_LINKS_BYTES = 512 * KIBIBYTE
 VOCABULARY_BYTES = 1024 * KIBIBYTE
 VOCABULARY = re.compile(r"/v1/vocabularies(/[^/]*)?")
 LISTS_OF_LINKS = {("POST", "/v1/transcriptions"), ("POST", "/v1/batches")}
+# 5,000 corrections of ordinary sentences, each with the recognised text
+CORRECTIONS_BYTES = 8 * 1024 * KIBIBYTE
+CORRECTIONS = re.compile(r"/v1/transcriptions/[^/]+/corrections")
 FORMS = {("POST", "/v1/transcriptions"), ("POST", "/v1/audio/transcriptions")}
 MOST_DIGITS = 18
 APPENDED = re.compile(r"/v1/uploads(/[^/]*)?")
@@ -49,6 +52,8 @@ def body_limit(scope: Scope) -> int | None:
         return None
     if VOCABULARY.fullmatch(route[1]):
         return VOCABULARY_BYTES
+    if route[0] == "POST" and CORRECTIONS.fullmatch(route[1]):
+        return CORRECTIONS_BYTES
     return LISTS_OF_LINKS_BYTES if route in LISTS_OF_LINKS else DEFAULT_BYTES
 
 

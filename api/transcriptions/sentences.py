@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.transcript_schemas import TranscriptSentenceOut
+from api.transcriptions.transcript_schemas import EditOut, TranscriptSentenceOut
 from common import errors, jobs
 from common.job_states import Status
-from common.transcript.formats import sentence_object
+from common.transcript.formats import edit_object, sentence_object
 from common.transcript.values import Sentence
 
 router = v1_router("/v1/transcriptions", "transcriptions")
@@ -23,6 +24,7 @@ router = v1_router("/v1/transcriptions", "transcriptions")
 LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000
 LONGEST_RECOGNISED = 20_000
+MOST_CORRECTIONS = 5_000
 
 
 def one_line(content: str, *, if_empty: str) -> str:
@@ -45,13 +47,24 @@ CorrectedText = Annotated[
 ]
 
 
+WordPlace = Annotated[int, Field(ge=0, lt=LONGEST_RECOGNISED, strict=True)]
+
+
 class Correction(BaseModel):
     """What a person puts in the place of a sentence."""
 
     model_config = ConfigDict(extra="forbid")
 
     text: CorrectedText | None = Field(
-        description="White space is normalised to single spaces. Null restores the recognised text."
+        None,
+        description="White space is normalised to single spaces. Null restores the recognised text; without this "
+        "field the text stays.",
+    )
+    confirmed: list[WordPlace] | None = Field(
+        None,
+        max_length=LONGEST_RECOGNISED,
+        description="The places, from 0, of recognised words that people have checked, instead of those known so far. "
+        "Without this field they stay.",
     )
     revision: int | None = Field(
         None,
@@ -67,6 +80,57 @@ class Correction(BaseModel):
         description="The recognised text that the caller saw. If the sentence with this number has another by now, for "
         "example because speakers were assigned or a new run began, the call returns 409 and changes nothing.",
     )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Correction:
+        if "text" not in self.model_fields_set and self.confirmed is None:
+            raise ValueError("one of text, confirmed is required")
+        return self
+
+    def of(self, number: int) -> jobs.Correction:
+        """The correction of a sentence."""
+        confirmed = None if self.confirmed is None else tuple(self.confirmed)
+        keeps = "text" not in self.model_fields_set
+        return jobs.Correction(number, self.text, self.revision, self.machine_text, confirmed, keeps)
+
+
+class NumberedCorrection(Correction):
+    """A correction with the number of its sentence."""
+
+    number: int = Field(ge=0, le=LAST_NUMBER, strict=True, description="Number of the sentence, from 0.")
+
+
+class Corrections(BaseModel):
+    """Corrections that are made together."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    corrections: list[NumberedCorrection] = Field(
+        min_length=1, max_length=MOST_CORRECTIONS, description="Each of another sentence."
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> Corrections:
+        numbers = Counter(item.number for item in self.corrections)
+        twice = [number for number, times in numbers.items() if times > 1]
+        if twice:
+            raise ValueError(f"sentence {twice[0]} is corrected more than once")
+        return self
+
+
+class CorrectedOut(BaseModel):
+    """What a correction made of a sentence."""
+
+    number: int
+    text: str
+    edit: EditOut | None = Field(description="Null if the sentence was never changed.")
+
+
+class CorrectedList(BaseModel):
+    """The sentences that were named, by number."""
+
+    object: Literal["list"] = "list"
+    data: list[CorrectedOut]
 
 
 class SentenceOut(TranscriptSentenceOut):
@@ -119,11 +183,34 @@ def get_sentence(database: DatabaseDep, caller: ReadCaller, job_id: JobId, numbe
 def correct_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, body: Correction
 ) -> JSONResponse:
-    """Correct a sentence. The machine's text stays beside it, and its words and times stay as they are."""
+    """Correct a sentence, or confirm words of it.
+
+    The machine's text stays beside it, and its words and times stay as they are.
+    """
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
-    seen, machine_text = body.revision, body.machine_text
-    changed = jobs.correct(database, job, number, body.text, seen=seen, machine_text=machine_text, key_id=caller.key_id)
-    return JSONResponse(_shown(number, changed))
+    jobs.correct_all(database, job, [body.of(number)], key_id=caller.key_id)
+    return JSONResponse(_shown(number, jobs.sentence(database, job, number)))
+
+
+@router.post(
+    "/{transcription_id}/corrections",
+    response_model=CorrectedList,
+    responses=errors_of(errors.EditConflict, errors.Expired),
+)
+def correct_sentences(
+    database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, body: Corrections
+) -> JSONResponse:
+    """Correct up to 5,000 sentences at once, for example to replace a word everywhere.
+
+    All are corrected or, after an error, none. A conflict names the sentences that have changed.
+    """
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
+    wanted = [item.of(item.number) for item in body.corrections]
+    changed = jobs.correct_all(database, job, wanted, key_id=caller.key_id)
+    data = [
+        {"number": item.number, "text": item.text, "edit": item.edit and edit_object(item.edit)} for item in changed
+    ]
+    return JSONResponse({"object": "list", "data": data})
 
 
 def _shown(number: int, sentence: Sentence) -> dict[str, Any]:

@@ -20,13 +20,16 @@ class WordOut(BaseModel):
     replaced_from: str | None = Field(
         None, description="What was recognised where a hotword replaced it; absent where none did."
     )
+    confirmed: bool = Field(
+        False, description="Whether a person has checked the word; its confidence is then 1. Absent if not."
+    )
     speaker: int | None = Field(None, description="The number of the sentence's speaker; not there without speakers.")
 
 
 class EditOut(BaseModel):
     """What a person made of a sentence."""
 
-    text: str | None = Field(description="Null if the recognised text was restored.")
+    text: str | None = Field(description="Null if the recognised text was restored, or only words were confirmed.")
     machine_text: str
     revision: int
     edited_at: datetime

@@ -54,7 +54,8 @@ from common.jobs.lifecycle.speakers import Attributed, speaker_windows
 from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
-from common.jobs.reading.edits import correct
+from common.jobs.reading.edits import Corrected, Correction, correct, correct_all
+from common.jobs.reading.history import Revision, history
 from common.jobs.reading.read import (
     Page,
     attempts,
@@ -94,6 +95,8 @@ __all__ = [
     "BatchPage",
     "BatchSubmission",
     "Claim",
+    "Corrected",
+    "Correction",
     "Dimension",
     "Dispatcher",
     "Drain",
@@ -116,6 +119,7 @@ __all__ = [
     "Requeued",
     "RescuedJob",
     "Result",
+    "Revision",
     "Served",
     "Source",
     "Stuck",
@@ -138,6 +142,7 @@ __all__ = [
     "complete",
     "complete_from_duplicate",
     "correct",
+    "correct_all",
     "delete_job",
     "delete_orphans",
     "dispatch",
@@ -157,6 +162,7 @@ __all__ = [
     "get_with_attempts",
     "give_up_lease",
     "hand_over",
+    "history",
     "known_card",
     "known_workers",
     "live_workers",

@@ -17,6 +17,7 @@ from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDa
 from common.models.transcripts import (
     EDIT_GRAMS,
     SENTENCE_GRAMS,
+    EarlierEditRow,
     EditRow,
     PartRow,
     SentenceRow,
@@ -41,6 +42,7 @@ __all__ = [
     "BatchRow",
     "DeliveryRow",
     "DerivedObject",
+    "EarlierEditRow",
     "EditRow",
     "EndedSessionRow",
     "EndpointRow",

@@ -16,7 +16,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.models.base import DEFAULT_TENANT, Row
@@ -113,7 +113,8 @@ EDIT_GRAMS = text("search_grams(tenant, text, 1)")
 class EditRow(Row):
     """A person's text for a sentence, NULL if the machine's was restored; deleted together with the sentence.
 
-    `words` is a list of [text, start_ms, end_ms, confidence]: the words of the text with their times.
+    `words` is a list of [text, start_ms, end_ms, confidence]: the words of the text with their times. `confirmed` are
+    the places of the machine's words that a person has checked.
     """
 
     __tablename__ = "edits"
@@ -124,6 +125,7 @@ class EditRow(Row):
     tenant: Mapped[str]
     text: Mapped[str | None]
     words: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
+    confirmed: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
     revision: Mapped[int] = mapped_column(Integer)
     key_id: Mapped[uuid.UUID | None]
     edited_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -136,4 +138,28 @@ class EditRow(Row):
             name="edits_sentence",
         ),
         Index("edits_search", EDIT_GRAMS, postgresql_using="gin"),
+    )
+
+
+class EarlierEditRow(Row):
+    """What a sentence's edit was before its newest revision."""
+
+    __tablename__ = "earlier_edits"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer, primary_key=True)
+    text: Mapped[str | None]
+    confirmed: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
+    key_id: Mapped[uuid.UUID | None]
+    edited_at: Mapped[datetime]
+
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["job_id", "run", "number"],
+            ["edits.job_id", "edits.run", "edits.number"],
+            ondelete="CASCADE",
+            name="earlier_edits_edit",
+        ),
     )

@@ -138,6 +138,7 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
             {"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "confidence": w.confidence}
             | ({"filler": True} if w.filler else {})
             | ({"replaced_from": w.replaced_from} if w.replaced_from is not None else {})
+            | ({"confirmed": True} if w.confirmed else {})
             for w in sentence.words
         ],
     }
@@ -148,11 +149,12 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
         for word in shown["words"]:
             word["speaker"] = sentence.speaker
     if sentence.edit is not None:
-        shown["edit"] = _edit_object(sentence.edit)
+        shown["edit"] = edit_object(sentence.edit)
     return shown
 
 
-def _edit_object(edit: Edit) -> dict[str, Any]:
+def edit_object(edit: Edit) -> dict[str, Any]:
+    """Return a correction as the API shows it."""
     return {
         "text": edit.text,
         "machine_text": edit.machine_text,

@@ -16,6 +16,7 @@ class Word:
 
     `confidence` is the geometric mean of its tokens' probabilities, 0 to 1. `filler`: the text of the sentence leaves
     it out. `replaced_from`: what was recognised where a hotword replaced it; "" for further words of the same place.
+    `confirmed`: a person has checked it, and its confidence is 1.
     """
 
     text: str
@@ -24,11 +25,12 @@ class Word:
     confidence: float
     filler: bool = False
     replaced_from: str | None = None
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A person's correction of a sentence; `text` is None if the machine's was restored.
+    """A person's correction of a sentence; `text` is None if the machine's stands: restored, or its words confirmed.
 
     `revision` counts the changes from 1; `edited_by` is the public id of the key, or None without one. `words` are
     those of `text`, with times from the machine's; None if they were not stored.

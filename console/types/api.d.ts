@@ -91,10 +91,27 @@ export interface components {
             redis: string;
             storage: string;
         };
+        CorrectedList: {
+            data: components["schemas"]["CorrectedOut"][];
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        CorrectedOut: {
+            edit: components["schemas"]["EditOut"] | null;
+            number: number;
+            text: string;
+        };
         Correction: {
+            confirmed?: number[] | null;
             machine_text?: string | null;
             revision?: number | null;
-            text: string | null;
+            text?: string | null;
+        };
+        Corrections: {
+            corrections: components["schemas"]["NumberedCorrection"][];
         };
         DeliveryList: {
             data: components["schemas"]["DeliveryOut"][];
@@ -140,6 +157,14 @@ export interface components {
             code: string;
             message: string;
             retryable: boolean;
+        };
+        History: {
+            data: components["schemas"]["RevisionOut"][];
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
         };
         HitOut: {
             channel: number;
@@ -281,6 +306,13 @@ export interface components {
             word_times: boolean;
             workers: number;
         };
+        NumberedCorrection: {
+            confirmed?: number[] | null;
+            machine_text?: string | null;
+            number: number;
+            revision?: number | null;
+            text?: string | null;
+        };
         OpenAIErrorDetails: {
             code: string;
             message: string;
@@ -371,6 +403,16 @@ export interface components {
             processing_ms: number;
             rtf: number | null;
             segmentation: string | null;
+        };
+        RevisionOut: {
+            confirmed: number[];
+            /** Format: date-time */
+            edited_at: string;
+            edited_by: string | null;
+            edited_by_name: string | null;
+            revision: number;
+            text: string;
+            text_before: string | null;
         };
         /** @enum {string} */
         Scope: "submit" | "read" | "admin";
@@ -907,6 +949,8 @@ export interface components {
         };
         WordOut: {
             confidence: number;
+            /** @default false */
+            confirmed: boolean;
             end_ms: number;
             /** @default false */
             filler: boolean;

@@ -4,6 +4,7 @@ type Schemas = import('./api').components['schemas'];
 type Job = Schemas['Transcription'];
 type JobError = Schemas['Failure'];
 type Sentence = Schemas['SentenceOut'];
+type Revision = Schemas['RevisionOut'];
 type Word = Schemas['WordOut'];
 type Speaker = Schemas['SpeakerOut'];
 type Hit = Schemas['HitOut'];

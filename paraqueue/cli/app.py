@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paraqueue import config
-from paraqueue.cli import account, batches, exits, files, jobs, listing, show, speakers, transcripts, vocabularies
+from paraqueue.cli import (
+    account,
+    batches,
+    correcting,
+    exits,
+    files,
+    jobs,
+    listing,
+    show,
+    speakers,
+    transcripts,
+    vocabularies,
+)
 from paraqueue.cli.account import Json
 from paraqueue.cli.channels import (
     ChannelsOption,
@@ -200,7 +212,10 @@ app.command()(jobs.watch)
 app.command("list")(listing.list_)
 app.command()(listing.search)
 app.command()(listing.sentences)
-app.command()(listing.correct)
+app.command()(correcting.correct)
+app.command()(correcting.replace)
+app.command("confirm")(correcting.confirm_words)
+app.command()(correcting.history)
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
 app.add_typer(vocabularies.app, name="vocabularies")

@@ -1,4 +1,4 @@
-"""Commands that list and search, and the correction of a sentence."""
+"""Commands that list and search."""
 
 from __future__ import annotations
 
@@ -134,24 +134,6 @@ def sentences(
 def _sentence(sentence: NumberedSentence) -> dict[str, Any]:
     at = (show.duration(sentence.start_ms), sentence.start_ms)
     return {"number": sentence.number, "at": at, "speaker": sentence.speaker, "text": sentence.text}
-
-
-def correct(
-    id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
-    text: Annotated[str | None, typer.Argument(help="What was really said.", metavar="TEXT")] = None,
-    restore: Annotated[bool, typer.Option("--restore", help="Go back to the recognised text.")] = False,
-    json: Json = False,
-) -> None:
-    """Correct a sentence.
-
-    `paraqueue sentences` lists their numbers.
-    """
-    if (text is None) is not restore:
-        raise typer.BadParameter("give either the new text or --restore", param_hint="TEXT")
-    with exits.connected() as client:
-        changed = client.correct(id, number, text)
-        show.as_json(changed) if json else print(changed.text)
 
 
 def models(json: Json = False) -> None:

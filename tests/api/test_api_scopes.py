@@ -42,8 +42,12 @@ def submitted_by(api: Api, headers: dict[str, str], content: bytes = b"RIFF audi
 
 
 def test_who_may_only_submit_gets_no_words_by_correcting(api: Api) -> None:
-    path = f"/v1/transcriptions/{submitted_by(api, with_scopes(api, Scope.SUBMIT))}/sentences/0"
+    job = f"/v1/transcriptions/{submitted_by(api, with_scopes(api, Scope.SUBMIT))}"
+    path = f"{job}/sentences/0"
     refused = api.client.patch(path, json={"text": "x"}, headers=with_scopes(api, Scope.SUBMIT))
+    problem_of(refused, 403, "forbidden")
+    several = {"corrections": [{"number": 0, "text": "x"}]}
+    refused = api.client.post(f"{job}/corrections", json=several, headers=with_scopes(api, Scope.SUBMIT))
     problem_of(refused, 403, "forbidden")
     allowed = api.client.patch(path, json={"text": "x"}, headers=with_scopes(api, Scope.SUBMIT, Scope.READ))
     assert allowed.status_code not in (401, 403)

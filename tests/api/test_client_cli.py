@@ -116,6 +116,34 @@ def test_sentences_are_found_listed_and_corrected(api: Api, run: Run) -> None:
     assert run("correct", job.public_id, "7", "x").exit_code == 5
 
 
+def test_a_text_is_replaced_everywhere(api: Api, run: Run) -> None:
+    job = completed(api.database, submitted(api.database, name="a.mp3"), "Gpu 很快。", "再见。", "gpu。")
+    would = run("replace", job.public_id, "gpu", "GPU", "-i", "--dry-run")
+    assert fields(would) == [["0", "GPU 很快。"], ["2", "GPU。"]]
+    assert run("sentences", job.public_id).stdout.count("GPU") == 0
+    assert fields(run("replace", job.public_id, "gpu", "GPU")) == [["2", "GPU。"]]
+    assert fields(run("replace", job.public_id, "gpu", "GPU", "-i")) == [["0", "GPU 很快。"]]
+    assert run("sentences", job.public_id).stdout.count("GPU") == 2
+    assert run("replace", job.public_id, "", "x").exit_code == 2
+    assert run("replace", job.public_id, "再见。", "").exit_code != 0, "a sentence cannot be empty"
+
+
+def test_words_are_confirmed_and_changes_listed(api: Api, run: Run) -> None:
+    job = completed(api.database, submitted(api.database, name="a.mp3"), "你好，世界。")
+    for place in ("1", "0"):
+        assert run("confirm", job.public_id, "0", place).stdout == "你好，世界。\n"
+    run("correct", job.public_id, "0", "你好。")
+    listed = fields(run("history", job.public_id, "0"))
+    assert [[line[0], *line[3:]] for line in listed] == [
+        ["3", "你好。", "你好，世界。"],
+        ["2", "你好，世界。", "你好，世界。"],
+        ["1", "你好，世界。", "你好，世界。"],
+    ]
+    assert json.loads(run("history", job.public_id, "0", "--json").stdout)[0]["confirmed"] == [0, 1]
+    assert run("confirm", job.public_id, "0", "9").exit_code != 0
+    assert run("confirm", job.public_id, "7", "0").exit_code == 5
+
+
 def test_batches_are_submitted_from_files_and_shown(run: Run, tmp_path: Path) -> None:
     links = tmp_path / "links.txt"
     links.write_text("https://files.example.com/1.mp3\n\nftp://files.example.com/2.mp3\n")

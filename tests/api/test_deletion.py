@@ -65,9 +65,21 @@ def test_nothing_of_a_deleted_job_is_left(api: Api) -> None:
     for path in ("audio", "peaks"):
         assert api.get(f"/{job_id}/{path}").status_code == 202
     assert api.client.patch(f"/v1/transcriptions/{job_id}/sentences/0", json={"text": CORRECTED}).status_code == 200
+    assert api.client.patch(f"/v1/transcriptions/{job_id}/sentences/0", json={"confirmed": [0]}).status_code == 200
     execute(api.database, "UPDATE deliveries SET answer = '绝密', error = NULL")
     tables = tracks(api, job_id)
-    expected = {"jobs", "job_tags", "attempts", "parts", "sentences", "edits", "uploads", "renditions", "peaks"}
+    expected = {
+        "jobs",
+        "job_tags",
+        "attempts",
+        "parts",
+        "sentences",
+        "edits",
+        "earlier_edits",
+        "uploads",
+        "renditions",
+        "peaks",
+    }
     assert expected | {"deliveries", "idempotency_keys", "usage"} <= tables, "else this test would say nothing"
     assert [key for key in api.objects() if job_id.partition("_")[2] in key]
     assert api.client.delete(f"/v1/transcriptions/{job_id}").status_code == 204

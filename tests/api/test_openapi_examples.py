@@ -139,6 +139,9 @@ def _transcriptions(recorder: Recorder) -> None:
         body={"speaker": 1},
     )
     call("POST", f"{JOBS}/{{transcription_id}}/speakers/{{speaker}}/merge", path=speaker, body={"into": 1})
+    corrections = [{"number": 1, "text": "好的，先看 Kubernetes 的集群。", "revision": 1}]
+    call("POST", f"{JOBS}/{{transcription_id}}/corrections", path=here, body={"corrections": corrections})
+    call("GET", f"{JOBS}/{{transcription_id}}/sentences/{{number}}/history", path=here | {"number": 1})
     call("POST", f"{JOBS}/export", query={"format": "docx"}, body={"ids": [uploaded]})
     call("GET", "/v1/usage", query={"group_by": "tag,model", "from": "2026-01-01T00:00:00Z"})
     plain = api.submit_file(b"RIFF audio", "call.wav").json()["id"]

@@ -42,6 +42,7 @@ INSERT INTO parts (job_id, run, number, start_ms, end_ms, sentences) SELECT id, 
 INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words)
 SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
 INSERT INTO edits (job_id, run, number, tenant, text, revision) SELECT id, 1, 0, 'default', '', 1 FROM jobs;
+INSERT INTO earlier_edits (job_id, run, number, revision, text, edited_at) SELECT id, 1, 0, 0, '', now() FROM jobs;
 """
 BATCHES = """
 INSERT INTO batches (id, created_at, tenant, total, refused)
@@ -150,7 +151,11 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
         lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))),
         {"sentences_pkey", "edits_pkey"},
     ),
-    "correct": (correct, {"sentences_pkey", "edits_pkey"}),
+    "correct": (correct, {"sentences_pkey", "edits_pkey", "earlier_edits_pkey"}),
+    "history": (
+        lambda d: jobs.history(d, jobs.get(d, some(d, Status.FAILED)), 0),
+        {"sentences_pkey", "edits_pkey", "earlier_edits_pkey"},
+    ),
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),

@@ -137,6 +137,7 @@ def test_a_light_worker_reads_no_hashes_and_no_transcripts(url: str) -> None:
         "SELECT text FROM sentences",
         "SELECT words FROM sentences",
         "SELECT text FROM edits",
+        "SELECT text FROM earlier_edits",
         "SELECT state FROM parts",
         "SELECT windows FROM speaker_windows",
         "SELECT name FROM speakers",

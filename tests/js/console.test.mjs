@@ -6,7 +6,7 @@ const HERE = new URL('../../console/js/transcript/', import.meta.url);
 const load = (name) => import(new URL(name, HERE));
 const { Timeline, wordAt } = await load('timeline.js');
 const { Heights } = await load('../list/heights.js');
-const { matchesIn, findAll } = await load('matches.js');
+const { matchesIn, findAll, replaced } = await load('matches.js');
 const { cutByMatches, piecesOf } = await load('pieces.js');
 
 // Numbers that look like chance and are the same each time.
@@ -92,9 +92,19 @@ test('words are found in either width and case, and where they stand is told', (
   assert.deepEqual(found('ﬁnd 𠮷 it', '𠮷'), ['𠮷']);
   assert.deepEqual(found('哈哈哈哈', '哈哈'), ['哈哈', '哈哈']);
   assert.deepEqual(found('abc', ''), []);
+  assert.deepEqual(found('㎏ k', 'k'), ['k'], 'half of a letter is no match');
+  assert.deepEqual(matchesIn('Gpu gpu', 'gpu', true), [[4, 7]]);
   const sentences = ['预算', '没有', '预算的预算'].map((text) => ({ text }));
   const places = findAll(sentences, '预算').map(({ number, match }) => [number, match]);
   assert.deepEqual(places, [[0, 0], [2, 0], [2, 1]]);
+});
+
+test('matches are replaced where they stand, and by what holds them itself', () => {
+  const put = (text, asked, by) => replaced(text, matchesIn(text, asked), by);
+  assert.equal(put('用 ＧＰＵ 和 gpu，Gpu。', 'gpu', 'GPU'), '用 GPU 和 GPU，GPU。');
+  assert.equal(put('哈哈哈', '哈', '哈哈'), '哈哈哈哈哈哈');
+  assert.equal(put('㎏，kg', 'kg', ''), '，');
+  assert.equal(replaced('abc', [], 'x'), 'abc');
 });
 
 test('pieces make up the text, and know their words', () => {

@@ -2,7 +2,7 @@
 
 While a job runs, its sentences have no speakers. At the end they may be cut where the speaker changes, so all of them
 are numbered anew, in the transaction that completes the job. A sentence that somebody has already corrected is not
-cut, and its correction moves with it.
+cut, and its correction moves with it, with its history.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.jobs.lifecycle.attempts import sentence_values
 from common.jobs.lifecycle.claims import Claim
-from common.models import EditRow, SentenceRow, SpeakerRow, SpeakerWindowsRow
+from common.models import EarlierEditRow, EditRow, SentenceRow, SpeakerRow, SpeakerWindowsRow
 from common.transcript.text_rules import as_spoken
 from common.transcript.values import Sentence, joined_text
 
 ROWS_AT_A_TIME = 1_000
-CORRECTION = ("tenant", "text", "words", "revision", "key_id", "edited_at")
+CORRECTION = ("tenant", "text", "words", "confirmed", "revision", "key_id", "edited_at")
+EARLIER = ("revision", "text", "confirmed", "key_id", "edited_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,10 @@ def write_speakers(session: Session, held: Claim, attributed: Attributed) -> Non
     ours = (held.job.id, held.job.run)
     # A correction that waits for this lock finds its sentence gone; later ones find the new numbers.
     locked = select(SentenceRow.number).where(SentenceRow.job_id == ours[0], SentenceRow.run == ours[1])
-    session.execute(locked.with_for_update())
+    session.execute(locked.order_by(SentenceRow.number).with_for_update())
     edits = {edit.number: edit for edit in session.execute(_edits(*ours))}
+    earlier = session.execute(_earlier(*ours)).all()
+    places: dict[int, int] = {}
     sentences: list[Sentence] = []
     moved: list[dict[str, Any]] = []
     for number, pieces in enumerate(attributed.sentences):
@@ -60,6 +63,7 @@ def write_speakers(session: Session, held: Claim, attributed: Attributed) -> Non
         if edit is not None:
             correction = {name: getattr(edit, name) for name in CORRECTION}
             moved.append({"job_id": ours[0], "run": ours[1], "number": len(sentences), **correction})
+            places[number] = len(sentences)
         sentences += pieces if edit is None else [whole(pieces)]
     session.execute(delete(SentenceRow).where(SentenceRow.job_id == ours[0], SentenceRow.run == ours[1]))
     for start in range(0, len(sentences), ROWS_AT_A_TIME):
@@ -67,12 +71,24 @@ def write_speakers(session: Session, held: Claim, attributed: Attributed) -> Non
         session.execute(insert(SentenceRow), [sentence_values(held, start + i, item) for i, item in enumerate(chunk)])
     if moved:
         session.execute(insert(EditRow), moved)
+    if earlier:
+        session.execute(insert(EarlierEditRow), [_moved(row, held, places[row.number]) for row in earlier])
     _write_totals(session, held, sentences)
 
 
 def _edits(job_id: uuid.UUID, run: int) -> Any:
     columns = (EditRow.number, *(getattr(EditRow, name) for name in CORRECTION))
     return select(*columns).where(EditRow.job_id == job_id, EditRow.run == run)
+
+
+def _earlier(job_id: uuid.UUID, run: int) -> Any:
+    columns = (EarlierEditRow.number, *(getattr(EarlierEditRow, name) for name in EARLIER))
+    return select(*columns).where(EarlierEditRow.job_id == job_id, EarlierEditRow.run == run)
+
+
+def _moved(row: Any, held: Claim, number: int) -> dict[str, Any]:
+    place = {"job_id": held.job.id, "run": held.job.run, "number": number}
+    return place | {name: getattr(row, name) for name in EARLIER}
 
 
 def whole(pieces: Sequence[Sentence]) -> Sentence:

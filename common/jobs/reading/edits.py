@@ -1,26 +1,75 @@
 """Manual corrections, stored beside the machine's sentence, which stays unchanged.
 
-An edit belongs to a sentence of one run and is deleted with it: with the job, with its result, or when a new run
-begins. Only the newest text is kept; `revision` keeps counting, even when the machine's text is restored, so that
-nobody unknowingly overwrites the work of another.
+An edit is a text, words of the machine that a person has checked, or both. It belongs to a sentence of one run and is
+deleted with it: with the job, with its result, or when a new run begins. Its earlier revisions are kept up to a number;
+`revision` keeps counting, even when the machine's text is restored, so that nobody unknowingly overwrites the work of
+another. Several sentences are corrected in one transaction: all or none.
 """
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
+from common import ids
 from common.db import Database
-from common.errors import EditConflict, NotFound
+from common.errors import EditConflict, InvalidRequest, NotFound
 from common.jobs.job import Job
 from common.jobs.reading.read import sentence
-from common.models import EditRow, SentenceRow
+from common.models import EarlierEditRow, EditRow, SentenceRow
 from common.transcript.realign import realigned
-from common.transcript.values import Sentence, Word
+from common.transcript.values import Edit, Sentence, Word
+
+ROWS_AT_A_TIME = 500
+MOST_NAMED = 10
+# Earlier revisions of a sentence; older ones are deleted.
+KEPT_REVISIONS = 100
+WRITTEN = ("text", "words", "confirmed", "revision", "key_id")
+Numbered = type[EarlierEditRow] | type[EditRow] | type[SentenceRow]
+HISTORY = ("job_id", "run", "number", "revision", "text", "confirmed", "key_id", "edited_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A person's text for a sentence; None restores the machine's. With `keeps_text`, the text stays as it is.
+
+    `confirmed` are the places of the machine's words that people have checked; None leaves those that are known.
+    `seen` is the revision that the caller read, 0 for a sentence without edits; `machine_text` is the machine's text
+    that the caller read: another sentence may have its number now, after a new run or once speakers are known.
+    """
+
+    number: int
+    text: str | None
+    seen: int | None = None
+    machine_text: str | None = None
+    confirmed: tuple[int, ...] | None = None
+    keeps_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A sentence's text after a correction; `edit` is None if nobody ever changed it."""
+
+    number: int
+    text: str
+    edit: Edit | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A locked sentence: the machine's text and words, and the newest edit."""
+
+    recognised: str
+    words: tuple[Word, ...]
+    kept: str | None
+    confirmed: tuple[int, ...]
+    revision: int
 
 
 def correct(
@@ -33,36 +82,101 @@ def correct(
     machine_text: str | None = None,
     key_id: uuid.UUID | None = None,
 ) -> Sentence:
-    """Replace a sentence's text with a person's or, with None, restore the machine's; returns the updated sentence.
-
-    `seen` is the revision that the caller read, 0 for a sentence without edits; `machine_text` is the machine's text
-    that the caller read: another sentence may have its number now, after a new run or once speakers are known. If the
-    current one differs, EditConflict is raised. Writing the text that is already there changes nothing, so a request
-    may be repeated. Raises NotFound.
-    """
-    with database.transaction() as session:
-        recognised, words = _held(session, job, number)
-        if machine_text not in (None, recognised):
-            raise EditConflict(f"sentence {number} is not the one that was read: the transcript has changed since")
-        before = session.get(EditRow, (job.id, job.run, number))
-        revision = before.revision if before is not None else 0
-        kept = None if content == recognised else content
-        if kept != (before.text if before is not None else None):
-            if seen not in (None, revision):
-                raise EditConflict(
-                    f"the sentence is at revision {revision}, not {seen}: it was changed by someone else"
-                )
-            changes = {
-                "text": kept,
-                "words": _timed(kept, words) if kept is not None else None,
-                "revision": revision + 1,
-                "key_id": key_id,
-                "edited_at": func.now(),
-            }
-            place = {"job_id": job.id, "run": job.run, "number": number, "tenant": job.tenant}
-            added = insert(EditRow).values(**place, **changes)
-            session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=changes))
+    """Correct one sentence like `correct_all`; returns the updated sentence."""
+    correct_all(database, job, [Correction(number, content, seen, machine_text)], key_id=key_id)
     return sentence(database, job, number)
+
+
+def correct_all(
+    database: Database, job: Job, corrections: Sequence[Correction], *, key_id: uuid.UUID | None = None
+) -> list[Corrected]:
+    """Correct sentences, all or none of them; returns what their texts are now, by number.
+
+    Each sentence may be named once. If the current revision or recognised text of any differs from what its correction
+    has seen, EditConflict is raised. Writing what is already there changes nothing, so a request may be repeated.
+    Raises NotFound, and InvalidRequest for a word that is not there.
+    """
+    ordered = sorted(corrections, key=lambda item: item.number)
+    corrected: list[Corrected] = []
+    conflicts: list[str] = []
+    with database.transaction() as session:
+        # Always in this order, so that two of these never wait for one another.
+        for start in range(0, len(ordered), ROWS_AT_A_TIME):
+            chunk = ordered[start : start + ROWS_AT_A_TIME]
+            held = _held(session, job, [item.number for item in chunk])
+            conflicts += [why for item in chunk if (why := _conflict(item, held[item.number]))]
+            if not conflicts:
+                _write(session, job, [item for item in chunk if _changes(item, held[item.number])], held, key_id)
+                corrected += _corrected(session, job, held)
+        if conflicts:
+            more = f" (and {len(conflicts) - MOST_NAMED} more)" if len(conflicts) > MOST_NAMED else ""
+            raise EditConflict("; ".join(conflicts[:MOST_NAMED]) + more)
+    return corrected
+
+
+def _wanted(correction: Correction, held: _Held) -> str | None:
+    """Return the text to keep beside the machine's; None if it is the machine's."""
+    if correction.keeps_text:
+        return held.kept
+    return None if correction.text == held.recognised else correction.text
+
+
+def _confirmed(correction: Correction, held: _Held) -> tuple[int, ...]:
+    """Return the places of the confirmed words, in order. Raises InvalidRequest."""
+    if correction.confirmed is None:
+        return held.confirmed
+    places = tuple(sorted(set(correction.confirmed)))
+    if places and places[-1] >= len(held.words):
+        raise InvalidRequest(f"sentence {correction.number} has no word {places[-1]}: it has {len(held.words)}")
+    return places
+
+
+def _changes(correction: Correction, held: _Held) -> bool:
+    return _wanted(correction, held) != held.kept or _confirmed(correction, held) != held.confirmed
+
+
+def _conflict(correction: Correction, held: _Held) -> str | None:
+    """Return why the caller has not seen the sentence as it is, if so."""
+    number = correction.number
+    if correction.machine_text not in (None, held.recognised):
+        return f"sentence {number} is not the one that was read: the transcript has changed since"
+    if _changes(correction, held) and correction.seen not in (None, held.revision):
+        return (
+            f"sentence {number} is at revision {held.revision}, not {correction.seen}: it was changed by someone else"
+        )
+    return None
+
+
+def _write(
+    session: Session, job: Job, changes: Sequence[Correction], held: dict[int, _Held], key_id: uuid.UUID | None
+) -> None:
+    written: list[dict[str, Any]] = []
+    for item in changes:
+        before = held[item.number]
+        kept = _wanted(item, before)
+        words = _timed(kept, before.words) if kept is not None else None
+        place = {"job_id": job.id, "run": job.run, "number": item.number, "tenant": job.tenant}
+        changed = {"text": kept, "words": words, "confirmed": list(_confirmed(item, before)) or None}
+        written.append(place | changed | {"revision": before.revision + 1, "key_id": key_id})
+    if written:
+        _remember(session, job, [item.number for item in changes])
+        added = insert(EditRow)
+        renewed = {name: added.excluded[name] for name in WRITTEN} | {"edited_at": func.now()}
+        session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=renewed), written)
+
+
+def _remember(session: Session, job: Job, numbers: Sequence[int]) -> None:
+    """Keep edits that are about to be replaced, and forget those that are too old."""
+    newest = select(*(getattr(EditRow, name) for name in HISTORY)).where(_among(EditRow, job, numbers))
+    session.execute(insert(EarlierEditRow).from_select(HISTORY, newest))
+    newer = select(EditRow.revision).where(
+        EditRow.job_id == EarlierEditRow.job_id,
+        EditRow.run == EarlierEditRow.run,
+        EditRow.number == EarlierEditRow.number,
+    )
+    old = EarlierEditRow.revision <= newer.correlate(EarlierEditRow).scalar_subquery() - KEPT_REVISIONS
+    forgotten = delete(EarlierEditRow).where(_among(EarlierEditRow, job, numbers), old)
+    session.execute(forgotten.execution_options(synchronize_session=False))
 
 
 def _timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:
@@ -71,14 +185,52 @@ def _timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:
     return [[word.text, word.start_ms, word.end_ms, round(word.confidence, 4)] for word in timed]
 
 
-def _held(session: Session, job: Job, number: int) -> tuple[str, tuple[Word, ...]]:
-    """Lock a sentence against other corrections (its worker is not blocked); returns the machine's text and words.
+def _held(session: Session, job: Job, numbers: Sequence[int]) -> dict[int, _Held]:
+    """Lock sentences against other corrections (their worker is not blocked); returns them by number.
 
     Raises NotFound.
     """
-    here = (SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number == number)
-    locked = select(SentenceRow.text, SentenceRow.words).where(*here).with_for_update(key_share=True)
-    row = session.execute(locked).one_or_none()
-    if row is None:
-        raise NotFound(f"{job.public_id} has no sentence {number}")
-    return row.text, tuple(Word(*word) for word in row.words)
+    spoken = select(SentenceRow.number, SentenceRow.text, SentenceRow.words).where(_among(SentenceRow, job, numbers))
+    rows = session.execute(spoken.order_by(SentenceRow.number).with_for_update(key_share=True)).all()
+    missing = sorted(set(numbers) - {row.number for row in rows})
+    if missing:
+        raise NotFound(f"{job.public_id} has no sentence {missing[0]}")
+    # Only now: whoever held the locks before has written its edits.
+    edits = {edit.number: edit for edit in session.execute(_edits(job, numbers))}
+    return {
+        number: _Held(
+            text,
+            tuple(Word(*word) for word in words),
+            edits[number].text if number in edits else None,
+            tuple(edits[number].confirmed or ()) if number in edits else (),
+            edits[number].revision if number in edits else 0,
+        )
+        for number, text, words in rows
+    }
+
+
+def _corrected(session: Session, job: Job, held: dict[int, _Held]) -> Iterable[Corrected]:
+    edits = {edit.number: edit for edit in session.execute(_edits(job, list(held)))}
+    for number, before in held.items():
+        edit = edits.get(number)
+        if edit is None:
+            yield Corrected(number, before.recognised, None)
+            continue
+        by = ids.shown(ids.KEY, edit.key_id) if edit.key_id is not None else None
+        shown = Edit(edit.text, before.recognised, edit.revision, edit.edited_at, by)
+        yield Corrected(number, before.recognised if edit.text is None else edit.text, shown)
+
+
+def _edits(job: Job, numbers: Sequence[int]) -> Any:
+    columns = (EditRow.number, EditRow.text, EditRow.confirmed, EditRow.revision, EditRow.key_id, EditRow.edited_at)
+    return select(*columns).where(_among(EditRow, job, numbers))
+
+
+def _among(
+    table: type[EarlierEditRow | EditRow | SentenceRow], job: Job, numbers: Sequence[int]
+) -> ColumnElement[bool]:
+    return (
+        (table.job_id == job.id)
+        & (table.run == job.run)
+        & (table.number == any_(literal(list(numbers), ARRAY(Integer))))
+    )

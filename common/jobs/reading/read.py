@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -55,6 +55,7 @@ SENTENCES = (
         ),
         EDITS.c.text.label("edited_text"),
         EDITS.c.words.label("edited_words"),
+        EDITS.c.confirmed,
         EDITS.c.revision,
         EDITS.c.key_id,
         EDITS.c.edited_at,
@@ -216,14 +217,31 @@ def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
         by = ids.shown(ids.KEY, row.key_id) if row.key_id is not None else None
         words = tuple(Word(*word) for word in row.edited_words) if row.edited_words is not None else None
         edit = Edit(row.edited_text, row.text, row.revision, row.edited_at, by, words)
+    spoken_words = tuple(Word(*word) for word in row.words)
+    checked = confirmed_words(spoken_words, () if machine else row.confirmed or ())
     return Sentence(
         text=row.text if machine or row.edited_text is None else row.edited_text,
         start_ms=row.start_ms,
         end_ms=row.end_ms,
-        confidence=row.confidence,
-        words=tuple(Word(*word) for word in row.words),
+        confidence=row.confidence if checked is spoken_words else mean_confidence(checked),
+        words=checked,
         channel=row.channel,
         edit=edit,
         speaker=row.speaker,
         spoken=row.spoken,
     )
+
+
+def confirmed_words(words: tuple[Word, ...], confirmed: Sequence[int]) -> tuple[Word, ...]:
+    """Return the words, those at the confirmed places with the confidence 1; the same tuple if there are none."""
+    if not confirmed:
+        return words
+    places = set(confirmed)
+    return tuple(
+        replace(word, confidence=1.0, confirmed=True) if place in places else word for place, word in enumerate(words)
+    )
+
+
+def mean_confidence(words: Sequence[Word]) -> float:
+    """Return the confidence of a sentence of these words, as the engine computes it."""
+    return round(sum(word.confidence for word in words) / len(words), 4)

@@ -5,6 +5,7 @@ import { html, useLayoutEffect, useRef, useState } from '../lib.js';
 import { Problem, explained } from '../api.js';
 import { t } from '../i18n.js';
 import { announce } from '../ui/announce.js';
+import { History } from './history.js';
 import { piecesOf } from './pieces.js';
 
 const LONGEST = 5000;
@@ -16,9 +17,10 @@ const BACK_MS = 2000;
  * @param {Sentence} item
  * @param {(then: () => void) => void} save
  * @param {number} number
+ * @param {() => void} confirm
  * @returns {Record<string, () => void>}
  */
-function shortcuts(view, item, save, number) {
+function shortcuts(view, item, save, number, confirm) {
   const { player } = view;
   return {
     KeyK: () => player.toggle(),
@@ -26,6 +28,7 @@ function shortcuts(view, item, save, number) {
     KeyL: () => player.toggleLoop(item.start_ms, item.end_ms),
     Comma: () => player.faster(-1),
     Period: () => player.faster(1),
+    KeyC: confirm,
     KeyN: () => save(() => view.nextUnsure(number)),
     ArrowDown: () => save(() => view.editNeighbour(number, 1)),
     ArrowUp: () => save(() => view.editNeighbour(number, -1)),
@@ -91,25 +94,55 @@ function useDraft(view, number, item) {
       saving.current = false;
     }
   };
-  return { draft, change, save, failure, theirs };
+  // Confirming a word makes a new revision, which is this person's own.
+  const renew = () => setSeen(view.text.seen(number));
+  return { draft, change, save, failure, theirs, renew };
+}
+
+// The place of the machine's word at the cursor; -1 if there is none, as in a text that a person wrote.
+/**
+ * @param {Sentence} item
+ * @param {HTMLTextAreaElement} area
+ */
+function wordAtCursor(item, area) {
+  const piece = piecesOf(area.value, item.words).find(
+    ({ start, text }) => start <= area.selectionStart && area.selectionStart < start + text.length,
+  );
+  return piece ? piece.word : -1;
 }
 
 /** @param {{ view: Model, number: number, item: Sentence }} props */
 export function Editor({ view, number, item }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const { draft, change, save, failure, theirs } = useDraft(view, number, item);
+  const { draft, change, save, failure, theirs, renew } = useDraft(view, number, item);
   const leave = () => view.edit(null, number);
+  const [past, setPast] = useState(false); // whether the history is shown
   const given = useRef(false); // given up: leaving the field saves nothing
   const cancel = () => {
     given.current = true;
     view.cancel(number, draft);
   };
 
+  const select = () => {
+    const area = field.current;
+    if (area) area.setSelectionRange(...selection(view, item, area.value));
+  };
+  // Marks the word at the cursor as right, and goes on to the next unsure one.
+  const confirm = () =>
+    save(async () => {
+      const word = field.current ? wordAtCursor(item, field.current) : -1;
+      if (word < 0) return announce(t('edit.no_word'));
+      if (!(await view.confirm(number, word))) return;
+      renew();
+      view.nextUnsure(number, word);
+      if (view.editing.peek() === number) select();
+    });
+
   // Before the next key is pressed, not after the next frame: what is typed at once goes into the field.
   useLayoutEffect(() => {
     field.current?.focus({ preventScroll: true });
-    field.current?.setSelectionRange(...selection(view, item, draft));
+    select();
     if (!view.scroller.isInSight(number)) view.scroller.show(number);
     return () => view.player.endLoop();
   }, []);
@@ -123,7 +156,7 @@ export function Editor({ view, number, item }) {
   /** @param {AnyEvent} event */
   const onKey = (event) => {
     if (event.isComposing) return; // Enter chooses a Chinese character
-    const act = event.altKey && !event.ctrlKey && shortcuts(view, item, save, number)[event.code];
+    const act = event.altKey && !event.ctrlKey && shortcuts(view, item, save, number, confirm)[event.code];
     if (act) act();
     else if (event.key === 'Enter') save(event.shiftKey ? leave : () => view.editNeighbour(number, 1));
     else if (event.key === 'Escape') cancel();
@@ -154,8 +187,14 @@ export function Editor({ view, number, item }) {
       <div class="row" onMouseDown=${stay}>
         <button class="primary small" onClick=${() => save(leave)}>${t('edit.save')}</button>
         <button class="quiet small" onClick=${cancel}>${t('dialog.cancel')}</button>
+        <button class="quiet small" onClick=${confirm}>${t('edit.confirm')}</button>
+        ${
+          item.edit &&
+          html`<button class="quiet small" aria-expanded=${past} onClick=${() => setPast(!past)}>${t('history.open')}</button>`
+        }
         <span class="hint" id=${`edit-hint-${number}`}>${t('edit.hint')}</span>
       </div>
+      ${past && html`<div onMouseDown=${stay}><${History} view=${view} number=${number} take=${change} /></div>`}
     </div>
   `;
 }

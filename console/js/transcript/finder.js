@@ -1,9 +1,10 @@
 // @ts-check
 // Finding words in the transcript: the browser's own search sees only the rows that are drawn.
-import { html, signal, useLayoutEffect, useRef } from '../lib.js';
+import { html, signal, useEffect, useLayoutEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
-import { findAll } from './matches.js';
+import { findAll, matchesIn } from './matches.js';
+import { ReplaceRow } from './replacing.js';
 
 const PAUSE_MS = 120;
 
@@ -13,6 +14,8 @@ export class Finder {
     this.text = text;
     this.open = signal(false);
     this.query = signal('');
+    this.exact = signal(false); // large and small letters differ
+    this.replacing = signal(false);
     this.matches = signal(/** @type {{ number: number, match: number }[]} */ ([]));
     this.place = signal(-1);
     this.current = signal(/** @type {{ number: number, match: number } | null} */ (null));
@@ -25,9 +28,37 @@ export class Finder {
    */
   ask(words, from = 0) {
     this.query.value = words.trim();
-    this.matches.value = findAll(this.text.sentences, this.query.value);
+    this.matches.value = findAll(this.text.sentences, this.query.value, this.exact.value);
     const behind = this.matches.value.findIndex((match) => match.number >= from);
     this.choose(behind < 0 ? 0 : behind);
+  }
+
+  // After the text has changed: chooses the first match at or behind a place in a sentence.
+  /**
+   * @param {number} [number]
+   * @param {number} [place]
+   */
+  again(number = 0, place = 0) {
+    const { query, exact, matches } = this;
+    matches.value = findAll(this.text.sentences, query.value, exact.value);
+    const here = matchesIn(this.text.sentences[number]?.text ?? '', query.value, exact.value);
+    const passed = here.filter(([start]) => start < place).length;
+    const next = matches.value.findIndex(
+      (one) => one.number > number || (one.number === number && one.match >= passed),
+    );
+    this.choose(Math.max(next, 0));
+  }
+
+  // The text has changed elsewhere.
+  refresh() {
+    this.matches.value = findAll(this.text.sentences, this.query.value, this.exact.value);
+    this.choose(Math.max(0, Math.min(this.place.value, this.matches.value.length - 1)));
+  }
+
+  /** @param {boolean} exact */
+  setExact(exact) {
+    this.exact.value = exact;
+    this.again();
   }
 
   /** @param {number} place */
@@ -44,6 +75,7 @@ export class Finder {
 
   close() {
     this.open.value = false;
+    this.replacing.value = false;
     this.ask('');
   }
 }
@@ -57,6 +89,8 @@ export function FindBar({ view }) {
     field.current?.focus();
     return () => clearTimeout(timer.current);
   }, []);
+  const version = view.text.version.value;
+  useEffect(() => finder.refresh(), [version]);
   const show = () => {
     if (!finder.current.value) return;
     view.following.value = false;
@@ -94,7 +128,13 @@ export function FindBar({ view }) {
       </span>
       <${Step} icon="up" words=${t('find.before')} off=${!count} act=${() => step(-1)} />
       <${Step} icon="down" words=${t('find.next')} off=${!count} act=${() => step(1)} />
+      ${
+        view.mayEdit &&
+        html`<button class="quiet small" aria-expanded=${finder.replacing.value}
+          onClick=${() => (finder.replacing.value = !finder.replacing.value)}>${t('replace.open')}</button>`
+      }
       <${Step} icon="close" words=${t('find.close')} act=${() => view.closeFind()} />
+      ${finder.replacing.value && html`<${ReplaceRow} view=${view} />`}
     </div>
   `;
 }

@@ -9,6 +9,7 @@ const KEYS = [
   { keys: ['J', 'L'], words: 'keys.skip' },
   { keys: ['<', '>'], words: 'keys.rate' },
   { keys: ['/', 'Ctrl F'], words: 'keys.find' },
+  { keys: ['Ctrl H'], words: 'keys.replace', edits: true },
   { keys: ['↑', '↓'], words: 'keys.walk' },
   { keys: ['Enter'], words: 'keys.play_sentence' },
   { keys: ['E'], words: 'keys.edit', edits: true },
@@ -17,6 +18,7 @@ const KEYS = [
   { keys: ['Enter', 'Shift Enter', 'Esc'], words: 'keys.editor', edits: true },
   { keys: ['Alt ↑', 'Alt ↓'], words: 'keys.neighbour', edits: true },
   { keys: ['Alt N'], words: 'keys.save_next_unsure', edits: true },
+  { keys: ['Alt C'], words: 'keys.confirm', edits: true },
   { keys: ['Alt K', 'Alt J'], words: 'keys.editor_play', edits: true },
   { keys: ['Alt L'], words: 'keys.editor_loop', edits: true },
   { keys: ['Alt ,', 'Alt .'], words: 'keys.rate', edits: true },
@@ -56,6 +58,11 @@ export function useKeys(view, help) {
       if (finds && view.text.sentences.length && !event.target.closest?.('.find')) {
         event.preventDefault(); // asked again from its field, the browser's own search opens
         view.openFind();
+        return;
+      }
+      if (event.ctrlKey && event.key.toLowerCase() === 'h' && view.mayEdit && view.text.sentences.length) {
+        event.preventDefault();
+        view.openFind(true);
         return;
       }
       const undoes = (event.ctrlKey || event.metaKey) && !event.shiftKey && event.key.toLowerCase() === 'z';

@@ -13,9 +13,16 @@ import { Finder } from './finder.js';
 import { Player } from '../player/player.js';
 import { Scroller } from '../list/scroller.js';
 import { nameOfSpeaker } from './speakers.js';
+import { undoAll } from './several.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
+
+/** @typedef {import('./several.js').Replaced[]} Several */
+/**
+ * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
+ *   several?: Several }} Done
+ */
 
 export class Model {
   /** @param {string} id */
@@ -34,7 +41,7 @@ export class Model {
     });
     this.mayEdit = may('submit');
     this.drafts = new Drafts(id);
-    /** @type {{ number: number, before?: string | null, machine_text?: string, draft?: string }[]} */
+    /** @type {Done[]} */
     this.history = []; // what was done to the text on this page, the last at the end
     /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
@@ -130,7 +137,11 @@ export class Model {
   async undoLast() {
     const last = this.history.pop();
     if (!last) return;
-    if (last.draft !== undefined) {
+    if (last.confirmed) {
+      await this.setConfirmed(last.number, last.confirmed);
+    } else if (last.several) {
+      await undoAll(this, last.several);
+    } else if (last.draft !== undefined) {
       this.drafts.keep(last.number, last.draft, this.text.seen(last.number));
       this.edit(last.number);
     } else {
@@ -164,16 +175,55 @@ export class Model {
     }
   }
 
+  // A person has checked this word of the machine's: it is no longer unsure. Answers whether that is saved.
+  /**
+   * @param {number} number
+   * @param {number} word
+   */
+  async confirm(number, word) {
+    const before = this.confirmed(number);
+    if (before.includes(word)) return true;
+    if (!(await this.setConfirmed(number, [...before, word]))) return false;
+    this.history.push({ number, confirmed: before });
+    return true;
+  }
+
+  /** @param {number} number */
+  confirmed(number) {
+    return this.text.sentences[number].words.flatMap((word, place) => (word.confirmed ? [place] : []));
+  }
+
+  /**
+   * @param {number} number
+   * @param {number[]} confirmed
+   */
+  async setConfirmed(number, confirmed) {
+    try {
+      const more = confirmed.length > this.confirmed(number).length;
+      await this.text.confirm(number, confirmed);
+      announce(t(more ? 'edit.confirmed' : 'edit.unconfirmed'));
+      return true;
+    } catch (error) {
+      report(error);
+      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      return false;
+    }
+  }
+
   // Goes to the next low-confidence word that was not visited, and selects it.
-  /** @param {number} from the sentence before the first that is looked through */
-  nextUnsure(from) {
+  /**
+   * @param {number} from the sentence before the first that is looked through
+   * @param {number} [word] with the place of a word, its sentence is looked through behind it first
+   */
+  nextUnsure(from, word) {
     const { sentences } = this.text;
     const low = this.low.peek();
-    for (let number = from + 1; number < sentences.length; number += 1) {
+    for (let number = word === undefined ? from + 1 : from; number < sentences.length; number += 1) {
       if (sentences[number].edit?.text != null) continue;
-      const word = sentences[number].words.findIndex((one) => one.confidence < low);
-      if (word < 0) continue;
-      this.lookedAt = word;
+      const behind = number === from ? (word ?? -1) : -1;
+      const found = sentences[number].words.findIndex((one, place) => place > behind && one.confidence < low);
+      if (found < 0) continue;
+      this.lookedAt = found;
       this.edit(number);
       return;
     }
@@ -203,8 +253,10 @@ export class Model {
     return this.copy(this.text.sentences.map((sentence) => `${prefix(sentence)}${sentence.text}`).join('\n'));
   }
 
-  openFind() {
+  /** @param {boolean} [replacing] */
+  openFind(replacing = false) {
     this.finder.open.value = true;
+    if (replacing) this.finder.replacing.value = this.mayEdit;
     /** @type {HTMLElement} */ (document.querySelector('.find input'))?.focus();
   }
 

@@ -54,7 +54,7 @@ export function Sentence({ number, item, count, current, view }) {
 function Words({ view, number, item, text, id, quiet }) {
   const query = quiet ? '' : view.finder.query.value;
   const low = view.low.value;
-  const matches = query ? matchesIn(text, query) : [];
+  const matches = query ? matchesIn(text, query, view.finder.exact.value) : [];
   const here = view.finder.current.value;
   const chosen = here?.number === number ? here.match : -1;
   /** @param {AnyEvent} event */

@@ -115,6 +115,34 @@ export class Text {
     this.replace(number, await patch(this.path(number), { text, ...seen }));
   }
 
+  // All of them, or none; repeated until the API is there. Raises Problem; `edit_conflict` like `correct`.
+  /** @param {({ number: number, text: string | null } & Seen)[]} corrections */
+  async correctAll(corrections) {
+    const path = `v1/transcriptions/${this.id}/corrections`;
+    const { data } = await post(path, { corrections }, { again: true });
+    for (const { number, text, edit } of data) {
+      const sentence = { ...this.sentences[number], text, edit };
+      this.own.set(number, sentence);
+      this.sentences[number] = sentence;
+    }
+    this.version.value += 1;
+  }
+
+  // The places of the words that people have checked. Raises Problem like `correct`.
+  /**
+   * @param {number} number
+   * @param {number[]} confirmed
+   */
+  async confirm(number, confirmed) {
+    this.replace(number, await patch(this.path(number), { confirmed, ...this.seen(number) }));
+  }
+
+  // What people made of a sentence, the newest change first. Raises Problem.
+  /** @param {number} number */
+  async history(number) {
+    return (await get(`${this.path(number)}/history`)).data;
+  }
+
   /** @param {number} number */
   async reread(number) {
     const sentence = await get(this.path(number));

@@ -1,0 +1,56 @@
+"""What people made of a sentence, and who."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from api.deps import DatabaseDep, ReadCaller, v1_router
+from api.http.error_responses import errors_of
+from api.transcriptions.routes import JobId
+from api.transcriptions.sentences import Number
+from common import errors, ids, jobs, keys
+
+router = v1_router("/v1/transcriptions", "transcriptions")
+
+
+class RevisionOut(BaseModel):
+    """A change of a sentence."""
+
+    revision: int = Field(description="From 1.")
+    text: str
+    text_before: str | None = Field(description="Null if the revision before is no longer kept.")
+    confirmed: list[int] = Field(description="Places of the confirmed words, from 0.")
+    edited_at: datetime
+    edited_by: str | None = Field(description="Id of the API key.")
+    edited_by_name: str | None = Field(description="Name of the API key.")
+
+
+class History(BaseModel):
+    """The changes of a sentence."""
+
+    object: Literal["list"] = "list"
+    data: list[RevisionOut]
+
+
+@router.get("/{transcription_id}/sentences/{number}/history", responses=errors_of(errors.Expired))
+def get_sentence_history(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> History:
+    """The changes of a sentence, newest first: the last one and up to 100 before it, kept as long as the transcript."""
+    job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
+    revisions = jobs.history(database, job, number)
+    names = keys.names_of(database, {item.key_id for item in revisions if item.key_id is not None})
+    return History(data=[_shown(item, names.get(item.key_id) if item.key_id else None) for item in revisions])
+
+
+def _shown(item: jobs.Revision, name: str | None) -> RevisionOut:
+    return RevisionOut(
+        revision=item.revision,
+        text=item.text,
+        text_before=item.text_before,
+        confirmed=list(item.confirmed),
+        edited_at=item.edited_at,
+        edited_by=ids.shown(ids.KEY, item.key_id) if item.key_id is not None else None,
+        edited_by_name=name,
+    )

@@ -1,0 +1,59 @@
+"""What people made of a sentence, one revision after another."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select, union_all
+
+from common.db import Database
+from common.jobs.job import Job
+from common.jobs.reading.read import sentence
+from common.models import EarlierEditRow, EditRow
+
+TABLES: tuple[type[EarlierEditRow] | type[EditRow], ...] = (EarlierEditRow, EditRow)
+COLUMNS = ("revision", "text", "confirmed", "key_id", "edited_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A change of a sentence: its text, and before that, and the places of the words that were confirmed by then.
+
+    `text_before` is None if the revision before is not kept.
+    """
+
+    revision: int
+    text: str
+    text_before: str | None
+    confirmed: tuple[int, ...]
+    edited_at: datetime
+    key_id: uuid.UUID | None
+
+
+def history(database: Database, job: Job, number: int) -> list[Revision]:
+    """Return the revisions of a sentence that are kept, the newest first. Raises NotFound."""
+    recognised = sentence(database, job, number, machine=True).text
+    of_table = [
+        select(*(getattr(table, name) for name in COLUMNS)).where(
+            table.job_id == job.id, table.run == job.run, table.number == number
+        )
+        for table in TABLES
+    ]
+    with database.transaction() as session:
+        rows = session.execute(union_all(*of_table).order_by("revision")).all()
+    return list(_revisions(rows, recognised))[::-1]
+
+
+def _revisions(rows: Sequence[Any], recognised: str) -> Iterator[Revision]:
+    """Yield the revisions of rows in their order."""
+    before: str | None = recognised
+    reached = 0
+    for row in rows:
+        text = recognised if row.text is None else row.text
+        known = before if row.revision == reached + 1 else None
+        yield Revision(row.revision, text, known, tuple(row.confirmed or ()), row.edited_at, row.key_id)
+        before, reached = text, row.revision
