@@ -14,6 +14,7 @@ DELIVERY = "dl"
 BATCH = "batch"
 UPLOAD = "up"
 KEY = "key"
+VOCABULARY = "voc"
 
 
 def new_id() -> uuid.UUID:

@@ -10,12 +10,21 @@ from common.transcript.text_rules import TextRules
 
 
 @dataclass(frozen=True, slots=True)
+class WordLists:
+    """Words that apply to a job."""
+
+    hotwords: tuple[str, ...]
+    masked_words: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class TranscriptionOptions:
     """Options that change the result. Jobs with equal options may share a transcript.
 
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
-    hotwords: as `common.transcript.hotwords.parsed` reads them; segmentation: None is the model's default.
+    hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
+    came from; segmentation: None is the model's default.
     """
 
     speakers: bool = False
@@ -26,11 +35,13 @@ class TranscriptionOptions:
     masked_words: tuple[str, ...] = ()
     script: Literal["traditional"] | None = None
     hotwords: tuple[str, ...] = ()
+    vocabulary_id: str | None = None
+    vocabulary_revision: int | None = None
     segmentation: SegmentationName | None = None
 
     @property
     def text_rules(self) -> TextRules:
-        """What is done to the recognised text."""
+        """What is done to the recognised text, without the words of a vocabulary."""
         traditional = self.script == "traditional"
         return TextRules(self.itn, self.remove_fillers, self.masked_words, traditional, self.hotwords)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
 from paraqueue import batches as of_batches
+from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
@@ -85,6 +86,11 @@ class AsyncClient(Connection):
     submit_batch = _awaiting(of_batches.submit_batch)
     batch = _awaiting(of_batches.batch)
     batches = _awaiting(of_batches.batches)
+    vocabularies = _awaiting(of_vocabularies.vocabularies)
+    vocabulary = _awaiting(of_vocabularies.vocabulary)
+    create_vocabulary = _awaiting(of_vocabularies.create_vocabulary)
+    update_vocabulary = _awaiting(of_vocabularies.update_vocabulary)
+    delete_vocabulary = _awaiting(of_vocabularies.delete_vocabulary)
     webhooks = _awaiting(endpoints.webhooks)
     create_webhook = _awaiting(endpoints.create_webhook)
     update_webhook = _awaiting(endpoints.update_webhook)

@@ -28,6 +28,7 @@ class BatchOptions(TypedDict, total=False):
     remove_fillers: bool
     masked_words: Sequence[str]
     hotwords: Sequence[str]
+    vocabulary_id: str
     script: Literal["traditional"]
     segmentation: Segmentation
     priority: int

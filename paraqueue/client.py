@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
 from paraqueue import batches as of_batches
+from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
@@ -86,6 +87,11 @@ class Client(Connection):
     submit_batch = _blocking(of_batches.submit_batch)
     batch = _blocking(of_batches.batch)
     batches = _blocking(of_batches.batches)
+    vocabularies = _blocking(of_vocabularies.vocabularies)
+    vocabulary = _blocking(of_vocabularies.vocabulary)
+    create_vocabulary = _blocking(of_vocabularies.create_vocabulary)
+    update_vocabulary = _blocking(of_vocabularies.update_vocabulary)
+    delete_vocabulary = _blocking(of_vocabularies.delete_vocabulary)
     webhooks = _blocking(endpoints.webhooks)
     create_webhook = _blocking(endpoints.create_webhook)
     update_webhook = _blocking(endpoints.update_webhook)

@@ -101,6 +101,7 @@ class Transcription(Value):
     remove_fillers: bool = False
     masked_words: tuple[str, ...] = ()
     hotwords: tuple[str, ...] = ()
+    vocabulary_id: str | None = None
     script: str | None = None
     segmentation: str | None = None
     priority: int
@@ -308,6 +309,27 @@ class BatchPage(Value):
     """A page of batches, newest first."""
 
     data: tuple[Batch, ...]
+    next: str | None = None
+
+
+class Vocabulary(Value):
+    """Words that many transcriptions share; `revision` counts the changes. The lists are empty in pages."""
+
+    id: str
+    name: str
+    revision: int
+    hotword_count: int
+    masked_word_count: int
+    hotwords: tuple[str, ...] = ()
+    masked_words: tuple[str, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+
+
+class VocabularyPage(Value):
+    """A page of vocabularies, newest first."""
+
+    data: tuple[Vocabulary, ...]
     next: str | None = None
 
 

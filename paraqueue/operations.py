@@ -38,6 +38,7 @@ def submit(
     remove_fillers: bool | None = None,
     masked_words: Sequence[str] = (),
     hotwords: Sequence[str] = (),
+    vocabulary_id: str | None = None,
     script: Literal["traditional"] | None = None,
     segmentation: Segmentation | None = None,
     priority: int | None = None,
@@ -53,8 +54,9 @@ def submit(
     `name` is what the service calls bytes and open files. Audio is uploaded first, in chunks that are resent if the
     connection breaks; `on_upload` is called with the bytes received and the total bytes. `speakers`: True to tell who
     said what, or the number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names
-    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`. `segmentation`: how speech is
-    divided. The service chooses the value of arguments that are None. Raises OSError, ApiError, ConnectionFailed.
+    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. `segmentation`: how
+    speech is divided. The service chooses the value of arguments that are None. Raises OSError, ApiError,
+    ConnectionFailed.
     """
     options = {
         "model": model,
@@ -67,6 +69,7 @@ def submit(
         "remove_fillers": remove_fillers,
         "masked_words": list(masked_words) or None,
         "hotwords": list(hotwords) or None,
+        "vocabulary_id": vocabulary_id,
         "script": script,
         "segmentation": segmentation,
         "priority": priority,
@@ -209,6 +212,7 @@ def transcribe(
     remove_fillers: bool | None = None,
     masked_words: Sequence[str] = (),
     hotwords: Sequence[str] = (),
+    vocabulary_id: str | None = None,
     script: Literal["traditional"] | None = None,
     segmentation: Segmentation | None = None,
     priority: int | None = None,
@@ -231,6 +235,7 @@ def transcribe(
         remove_fillers=remove_fillers,
         masked_words=masked_words,
         hotwords=hotwords,
+        vocabulary_id=vocabulary_id,
         script=script,
         segmentation=segmentation,
         priority=priority,

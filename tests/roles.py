@@ -18,11 +18,14 @@ from sqlalchemy.orm import Session
 
 from admin import roles
 from admin.roles import API, LIGHT, WORKER
-from common import idempotency, jobs, keys, renditions, sessions, tenants, uploads, webhooks
+from common import idempotency, jobs, keys, renditions, sessions, tenants, uploads, vocabularies, webhooks
 from common.db import Database
 from dev.postgres import USER, Postgres
 
-MODULES: tuple[ModuleType, ...] = (idempotency, jobs, keys, renditions, sessions, tenants, uploads, webhooks)
+MODULES: tuple[ModuleType, ...] = (
+    *(idempotency, jobs, keys, renditions, sessions, tenants, uploads),
+    *(vocabularies, webhooks),
+)
 # The API calls whatever is not listed. Dispatch, which all of them call, runs with the fewest rights.
 CALLED_BY = {
     WORKER: {

@@ -17,6 +17,9 @@ KIBIBYTE = 1024
 DEFAULT_BYTES = 64 * KIBIBYTE
 # A hundred links of 4,096 characters
 LISTS_OF_LINKS_BYTES = 512 * KIBIBYTE
+# A thousand hotwords and a thousand masked words, each character as an escape
+VOCABULARY_BYTES = 1024 * KIBIBYTE
+VOCABULARY = re.compile(r"/v1/vocabularies(/[^/]*)?")
 LISTS_OF_LINKS = {("POST", "/v1/transcriptions"), ("POST", "/v1/batches")}
 # 5,000 corrections of ordinary sentences, each with the recognised text
 CORRECTIONS_BYTES = 8 * 1024 * KIBIBYTE
@@ -47,6 +50,8 @@ def body_limit(scope: Scope) -> int | None:
     # Only the tus calls on these paths carry bytes; deeper paths are other calls.
     if route[0] in {"POST", "PATCH"} and APPENDED.fullmatch(route[1]) and not route[1].endswith("/presigned"):
         return None
+    if VOCABULARY.fullmatch(route[1]):
+        return VOCABULARY_BYTES
     if route[0] == "POST" and CORRECTIONS.fullmatch(route[1]):
         return CORRECTIONS_BYTES
     return LISTS_OF_LINKS_BYTES if route in LISTS_OF_LINKS else DEFAULT_BYTES

@@ -26,6 +26,7 @@ OF_SUBMITTING = (
     errors.SpeakersUnsupported,
     errors.WebhooksNotConfigured,
     errors.QuotaExceeded,
+    errors.NotFound,
     *OF_IDEMPOTENCY,
 )
 

@@ -53,6 +53,10 @@ class OpenAIOptions(BaseModel):
     itn: bool = Field(False, description="An extension: numbers in digits.")
     remove_fillers: bool = Field(False, description="An extension: without 嗯, 呃 and stuttered words.")
 
+    vocabulary_id: str | None = Field(
+        None, max_length=64, description="An extension: a vocabulary with hotwords and masked words."
+    )
+
     @property
     def speakers(self) -> bool:
         """Whether speaker diarization is requested."""

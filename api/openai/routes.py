@@ -28,9 +28,10 @@ from api.openai.forms import (
     usage_of,
 )
 from api.transcriptions.accept import served_now
+from api.transcriptions.checks import known_model, vocabulary_of
 from api.transcriptions.follow import Deadline, follow
 from api.transcriptions.options import Options
-from api.transcriptions.submit import Received, discard, known_model, made_of, received
+from api.transcriptions.submit import Received, discard, made_of, received
 from api.transcriptions.transcripts import in_turns
 from common import errors, jobs
 from common.errors import Expired, NotFound, Unavailable
@@ -124,8 +125,15 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
     model = await known_model(
         service.database, service.settings.model, requested, options.language or None, speakers=options.speakers
     )
-    chosen = Options(tags=[TAG], speakers=options.speakers, itn=options.itn, remove_fillers=options.remove_fillers)
-    submission = made_of(caller, file.audio, model, chosen)
+    chosen = Options(
+        tags=[TAG],
+        speakers=options.speakers,
+        itn=options.itn,
+        remove_fillers=options.remove_fillers,
+        vocabulary_id=options.vocabulary_id or None,
+    )
+    vocabulary = await vocabulary_of(service.database, caller.tenant, chosen)
+    submission = made_of(caller, file.audio, model, chosen, vocabulary)
     # The operator's choice, and so not bounded by the key.
     return replace(submission, priority=service.settings.openai_priority)
 

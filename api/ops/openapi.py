@@ -27,6 +27,7 @@ TAGS = [
     {"name": "batches", "description": "Many links in one request."},
     {"name": "uploads", "description": "Large files: resumable with tus 1.0, or directly to the object store."},
     {"name": "OpenAI-compatible", "description": "For OpenAI's SDKs."},
+    {"name": "vocabularies", "description": "Hotwords and masked words that many transcriptions share."},
     {
         "name": "webhooks",
         "description": "Endpoints that receive a signed POST when a job ends, and their deliveries.",

@@ -121,6 +121,13 @@ class Options(BaseModel):
         "less readily; `wrong=>right` always replaces `wrong`.",
         examples=[["王晓明", "Kubernetes:8", "吉特哈布=>GitHub"]],
     )
+    vocabulary_id: str | None = Field(
+        None,
+        max_length=64,
+        description="A vocabulary (see `/v1/vocabularies`), whose words are added to `hotwords` and `masked_words`. "
+        "Where they contradict these, these win. Later changes of the vocabulary do not matter.",
+        examples=["voc_0198a3c27d1e7f0a8c5b2d4e6f708192"],
+    )
     script: Literal["traditional"] | None = Field(
         None, description="`traditional` converts Chinese text to traditional characters. Default: as recognised."
     )
@@ -156,7 +163,7 @@ class Options(BaseModel):
         return self
 
     def transcription_options(self) -> TranscriptionOptions:
-        """Return the options that change the result."""
+        """Return the options that change the result, without the vocabulary."""
         exact = None if isinstance(self.speakers, bool) else self.speakers
         return TranscriptionOptions(
             speakers=bool(self.speakers),

@@ -119,6 +119,9 @@ class Transcription(BaseModel):
     remove_fillers: bool
     masked_words: list[str]
     hotwords: list[str]
+    vocabulary_id: str | None = Field(
+        description="The vocabulary whose words were added as they were at that time; it may be changed or gone by now."
+    )
     script: str | None
     segmentation: str | None = Field(description="As requested; null: the model's default.")
     priority: int
@@ -252,6 +255,7 @@ def _options(options: TranscriptionOptions) -> dict[str, object]:
         "remove_fillers": options.remove_fillers,
         "masked_words": list(options.masked_words),
         "hotwords": list(options.hotwords),
+        "vocabulary_id": options.vocabulary_id,
         "script": options.script,
         "segmentation": options.segmentation,
     }

@@ -21,14 +21,15 @@ from api.deps import Service
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.http.threads import in_thread
+from api.transcriptions.checks import checked_options, vocabulary_of
 from api.transcriptions.options import Options, SubmitLink, SubmitLinks, SubmitUpload
-from common import audio_keys, file_names, ids, jobs, uploads
+from common import audio_keys, file_names, ids, uploads, vocabularies
 from common.db import Database
-from common.errors import AudioEmpty, Forbidden, InvalidRequest, UnknownModel, UploadTooLarge, WebhooksNotConfigured
+from common.errors import AudioEmpty, Forbidden, InvalidRequest, UploadTooLarge
 from common.jobs import BatchSubmission, Refused, Submission
 from common.links import audio_link
-from common.settings import Settings
 from common.storage import Storage
+from common.vocabularies import Vocabulary
 
 LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
 # Each unknown field is a separate error; a body may contain tens of thousands of them.
@@ -174,6 +175,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     """Return the submission of a single job. Raises errors for what this installation does not support."""
     options = parsed.options
     model = await checked_options(service, options)
+    vocabulary = await vocabulary_of(service.database, caller.tenant, options)
     if isinstance(options, SubmitUpload):
         audio = await _resumed(service.database, service.storage, caller.tenant, options)
     elif isinstance(options, SubmitLink):
@@ -181,7 +183,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     else:
         assert parsed.file is not None
         audio = parsed.file.audio
-    return made_of(caller, audio, model, options)
+    return made_of(caller, audio, model, options, vocabulary)
 
 
 async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> BatchSubmission:
@@ -190,13 +192,14 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
     refused: list[Refused] = []
     items: dict[int, Submission] = {}
     model = await checked_options(service, options)
+    vocabulary = await vocabulary_of(service.database, caller.tenant, options)
     for number, url in enumerate(options.audio_urls):
         try:
             audio = _linked(audio_link(url))
         except ValueError as error:
             refused.append(Refused(number, InvalidRequest.code, f"audio_urls.{number}: {error}"))
         else:
-            items[number] = made_of(caller, audio, model, options, batch_id=batch_id, batch_number=number)
+            items[number] = made_of(caller, audio, model, options, vocabulary, batch=(batch_id, number))
     if not items:
         raise InvalidRequest("; ".join(item.message for item in refused[:5]))
     return BatchSubmission(batch_id, items, tuple(refused))
@@ -221,19 +224,26 @@ def made_of(
     audio: Audio,
     model: str,
     options: Options,
+    vocabulary: Vocabulary | None,
     *,
-    batch_id: uuid.UUID | None = None,
-    batch_number: int | None = None,
+    batch: tuple[uuid.UUID | None, int | None] = (None, None),
 ) -> Submission:
-    """Build a submission from caller, audio and options. The only function that does so."""
-    events = options.webhook_events
+    """Build a submission from caller, audio and options. The only function that does so.
+
+    `batch`: the batch of the job, and its number there.
+    """
+    events, batch_id, batch_number = options.webhook_events, *batch
+    chosen, words = options.transcription_options(), None
+    if vocabulary is not None:
+        chosen, words = vocabularies.applied(vocabulary, chosen)
     return Submission(
         id=audio.id,
         model=model,
         source_kind=audio.kind,
         channels=options.channels,
         audio_track=options.audio_track.lower(),
-        options=options.transcription_options(),
+        options=chosen,
+        words=words,
         priority=_priority(caller, options),
         tags=tuple(options.tags),
         url=audio.url,
@@ -258,41 +268,3 @@ def _priority(caller: Caller, options: Options) -> int:
     if options.priority > caller.max_priority and "priority" in options.model_fields_set:
         raise Forbidden(f"the highest priority of this key is {caller.max_priority}; {options.priority} was requested")
     return min(options.priority, caller.max_priority)
-
-
-async def checked_options(service: Service, options: Options) -> str:
-    """Return the model to use. Raises UnknownModel, and errors about the requested webhook."""
-    _check_webhook(service.settings, options)
-    if options.webhook_url is not None:
-        await in_thread(service.receivers.check, options.webhook_url, "webhook_url")
-    default, speakers = service.settings.model, bool(options.speakers)
-    return await known_model(service.database, default, options.model, options.language, speakers=speakers)
-
-
-def _check_webhook(settings: Settings, options: Options) -> None:
-    """Reject webhooks that could not be signed or have no receiver."""
-    if options.webhook_events is not None and options.webhook_url is None:
-        raise InvalidRequest("`webhook_events` requires `webhook_url`")
-    if options.webhook_url is not None and not settings.webhook_secret:
-        raise WebhooksNotConfigured(
-            "webhooks to `webhook_url` are not configured, and none is sent unsigned: set "
-            "PARAQUEUE_WEBHOOK_SECRET for the API and the light worker"
-        )
-
-
-async def known_model(
-    database: Database, default: str, requested: str | None, language: str | None, *, speakers: bool = False
-) -> str:
-    """Return the requested model, or the default one. Raises UnknownModel, UnsupportedLanguage, SpeakersUnsupported."""
-    model = requested or default
-    if model != default:
-        # A worker that is silent or draining may be restarting: the job waits for it, like one for the default model.
-        workers = await in_thread(jobs.known_workers, database)
-        served = {default, *(known.worker.model for known in workers)}
-        if model not in served:
-            raise UnknownModel(f"unknown model {model!r}; available: {', '.join(sorted(served))}")
-    if language is not None or speakers:
-        card = await in_thread(jobs.known_card, database, model)
-        card.check_language(model, language)
-        card.check_speakers(model, speakers)
-    return model

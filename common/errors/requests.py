@@ -131,6 +131,24 @@ class TooManyWebhooks(ParaqueueError):
     code = "too_many_webhooks"
 
 
+class TooManyVocabularies(ParaqueueError):
+    """The maximum number of vocabularies is reached."""
+
+    code = "too_many_vocabularies"
+
+
+class VocabularyNameTaken(ParaqueueError):
+    """Another vocabulary has this name."""
+
+    code = "vocabulary_name_taken"
+
+
+class VocabularyChanged(ParaqueueError):
+    """The vocabulary was changed since the caller read it; read it again."""
+
+    code = "vocabulary_changed"
+
+
 class Expired(ParaqueueError):
     """The result was deleted after its retention period."""
 

@@ -25,6 +25,7 @@ from common.models.transcripts import (
     SpeakerWindowsRow,
 )
 from common.models.uploads import UploadPartRow, UploadRow
+from common.models.vocabularies import JobWordsRow, VocabularyRow
 from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
 
@@ -48,6 +49,7 @@ __all__ = [
     "IdempotencyRow",
     "JobRow",
     "JobTagRow",
+    "JobWordsRow",
     "PartRow",
     "PeaksRow",
     "RenditionRow",
@@ -61,5 +63,6 @@ __all__ = [
     "UploadRow",
     "UsageDailyRow",
     "UsageRow",
+    "VocabularyRow",
     "WorkerRow",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 from common.transcript import hotwords
 from common.transcript.itn import normalized
@@ -140,7 +140,7 @@ def _with_masks(words: Iterable[Word], text: str, spans: list[Span]) -> Iterator
         yield replace(word, text=masked) if any(hidden) else word
 
 
-@cache
+@lru_cache(32)
 def _masked(listed: tuple[str, ...]) -> re.Pattern[str]:
     """Return a pattern of the words, the longest first; those of scripts with spaces only as whole words."""
     longest_first = sorted(set(listed), key=lambda word: (-len(word), word))

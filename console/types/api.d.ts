@@ -318,6 +318,7 @@ export interface components {
             status: components["schemas"]["Status"];
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
+            vocabulary_id: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
@@ -575,6 +576,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             /** @default null */
+            vocabulary_id: string | null;
+            /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
@@ -613,6 +616,8 @@ export interface components {
             /** @default false */
             speakers: boolean | number;
             tags?: string[];
+            /** @default null */
+            vocabulary_id: string | null;
             /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
@@ -653,6 +658,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             /** @default null */
+            vocabulary_id: string | null;
+            /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
@@ -691,6 +698,8 @@ export interface components {
             speakers: boolean | number;
             tags?: string[];
             upload_id: string;
+            /** @default null */
+            vocabulary_id: string | null;
             /** @default null */
             webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
             /** @default null */
@@ -766,6 +775,7 @@ export interface components {
             status: components["schemas"]["Status"];
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
+            vocabulary_id: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
@@ -818,6 +828,7 @@ export interface components {
             tracks: components["schemas"]["TrackOut"][];
             transcript_deleted_at: string | null;
             transcript_expires_at: string | null;
+            vocabulary_id: string | null;
             warnings: components["schemas"]["WarningOut"][];
             webhook_url: string | null;
         };
@@ -876,6 +887,57 @@ export interface components {
             processing_seconds: number;
             tag: string | null;
             tenant: string | null;
+        };
+        VocabularyCreate: {
+            /** @default [] */
+            hotwords: string[];
+            /** @default [] */
+            masked_words: string[];
+            name: string;
+        };
+        VocabularyDetail: {
+            /** Format: date-time */
+            created_at: string;
+            hotword_count: number;
+            hotwords: string[];
+            id: string;
+            masked_word_count: number;
+            masked_words: string[];
+            name: string;
+            /**
+             * @default vocabulary
+             * @constant
+             */
+            object: "vocabulary";
+            revision: number;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        VocabularyList: {
+            data: components["schemas"]["VocabularyOut"][];
+            next: string | null;
+        };
+        VocabularyOut: {
+            /** Format: date-time */
+            created_at: string;
+            hotword_count: number;
+            id: string;
+            masked_word_count: number;
+            name: string;
+            /**
+             * @default vocabulary
+             * @constant
+             */
+            object: "vocabulary";
+            revision: number;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        VocabularyUpdate: {
+            hotwords?: string[] | null;
+            masked_words?: string[] | null;
+            name?: string | null;
+            revision?: number | null;
         };
         WarningOut: {
             code: string;

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from paraqueue import config
-from paraqueue.cli import account, batches, correcting, exits, files, jobs, listing, show, speakers, transcripts
+from paraqueue.cli import (
+    account,
+    batches,
+    correcting,
+    exits,
+    files,
+    jobs,
+    listing,
+    show,
+    speakers,
+    transcripts,
+    vocabularies,
+)
 from paraqueue.cli.account import Json
 from paraqueue.cli.channels import (
     ChannelsOption,
@@ -26,6 +38,7 @@ from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
 from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.transcripts import Form, FormOption, check_printable
+from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
 if TYPE_CHECKING:
     from paraqueue.cli.submitting import Done, Wish
@@ -91,6 +104,7 @@ def submit(
     mask: Masks = None,
     traditional: Traditional = False,
     hotword: Hotwords = None,
+    vocabulary: VocabularyOption = None,
     segmentation: SegmentationOption = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Tags = None,
@@ -112,6 +126,7 @@ def submit(
             **channel_options(channels, audio_track),
             **speaker_options(speakers),
             **text_options(itn, remove_fillers, mask, traditional, hotword),
+            **vocabulary_options(vocabulary),
             **segmentation_options(segmentation),
             "priority": priority,
             "tags": tag or [],
@@ -203,6 +218,7 @@ app.command("confirm")(correcting.confirm_words)
 app.command()(correcting.history)
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
+app.add_typer(vocabularies.app, name="vocabularies")
 app.command("open")(jobs.open_)
 app.command()(jobs.rename)
 app.command()(jobs.tag)

@@ -12,6 +12,7 @@ from paraqueue.audio_sources import is_link
 from paraqueue.cli import exits, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def submit(
     model: Annotated[str | None, typer.Option(help="Another model than the service's own.")] = None,
     priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Repeatable.")] = None,
+    vocabulary: VocabularyOption = None,
     dedupe: Annotated[bool, typer.Option("--dedupe", help="Reuse earlier transcripts of the same audio.")] = False,
     json: Json = False,
 ) -> None:
@@ -42,7 +44,7 @@ def submit(
     with exits.connected() as client:
         listed = _links(links)
         options = {name: value for name, value in chosen.items() if value is not None}
-        batch = client.submit_batch(listed, **options)
+        batch = client.submit_batch(listed, **options, **vocabulary_options(vocabulary))
         refused = [item for item in batch.items if item.error]
         if json:
             show.as_json(batch)

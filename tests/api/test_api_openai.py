@@ -15,7 +15,7 @@ import pytest
 from openai import OpenAI
 
 from api.openai.routes import _events as openai_events
-from common import jobs
+from common import jobs, vocabularies
 from common.job_states import Status
 from common.jobs import Claim
 from dev.postgres import Postgres
@@ -140,6 +140,25 @@ def test_verbose_json_has_segments_or_words_or_both(api: Api) -> None:
     both = create(**options, timestamp_granularities=["word", "segment"])
     assert len(both.segments) == 3
     assert len(both.words) == 4 + 10 + 7
+
+
+def test_a_vocabulary_may_be_named(api: Api) -> None:
+    lists = {"hotwords": ["王晓明"], "masked_words": ["坏蛋"]}
+    words = vocabularies.create(api.database, tenant="default", name="names", **lists)
+    held: list[Claim] = []
+
+    def act(api: Api, claim: Claim) -> None:
+        held.append(claim)
+        complete(api.database, claim, *TEXTS)
+
+    worker = played(api, act)
+    create = sdk(api).audio.transcriptions.create
+    create(file=audio(), model="whisper-1", extra_body={"vocabulary_id": words.public_id})
+    worker.join(30)
+    assert (held[0].text_rules.hotwords, held[0].text_rules.masked_words) == (("王晓明",), ("坏蛋",))
+    with pytest.raises(openai.NotFoundError):
+        create(file=audio(), model="whisper-1", extra_body={"vocabulary_id": "voc_0"})
+    assert one(api.database, "SELECT count(*) FROM jobs") == 1
 
 
 def test_no_speech_is_an_empty_text(api: Api) -> None:

@@ -17,7 +17,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from api.auth import gate, identities
 from api.deps import Requires
 from api.main import create_app
-from common import ids, jobs, keys, uploads, webhooks
+from common import ids, jobs, keys, uploads, vocabularies, webhooks
 from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.jobs import BatchSubmission
@@ -214,6 +214,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "upload_id": ids.shown(ids.UPLOAD, upload.id),
         "number": "0",
         "speaker": "1",
+        "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
         "tenant": tenant,
     }
 
@@ -224,6 +225,7 @@ OPERATORS = {("PATCH", "/v1/tenants/{tenant}")}
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"description": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}"): {"name": "taken over", "add_tags": ["taken"]},
+    ("PATCH", "/v1/vocabularies/{vocabulary_id}"): {"name": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
     ("POST", "/v1/transcriptions/{transcription_id}/corrections"): {
         "corrections": [{"number": 0, "text": "taken over"}]
@@ -268,7 +270,7 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
 def snapshot(api: Api) -> list[Any]:
     """Every row that a call could have changed."""
     tables = ["api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads"]
-    tables += ["sentences", "edits", "earlier_edits", "speakers", "peaks"]
+    tables += ["sentences", "edits", "earlier_edits", "speakers", "peaks", "vocabularies"]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
 
 
@@ -277,7 +279,7 @@ def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
     _, secret = key_of(api, "ours")
     responses = "".join(
         api.client.get(path, headers=bearer(secret)).text
-        for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries")
+        for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/vocabularies")
     )
     assert all(
         thing in responses

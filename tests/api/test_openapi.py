@@ -27,14 +27,14 @@ from tests.api.api_cases import Documented
 # Names in generated clients: changing one breaks those who use them.
 OPERATIONS = """
 appendToUpload assignSentence beginSession cancelTranscription completePresignedUpload correctSentence
-correctSentences createKey createOpenaiTranscription createPresignedUpload createUpload createWebhook
-deleteTranscription deleteUpload deleteWebhook endSession exportTranscripts getAudio getBatch getCaller getDelivery
-getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory getTenant getTranscript
-getTranscription getUploadOffset getUploadOptions getUsage getWebhook listBatches listDeliveries listKeys listModels
-listSentences listSpeakers listTranscriptions listWebhookDeliveries listWebhooks mergeSpeaker nameSpeaker
-overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription revokeKey rotateKey rotateWebhookSecret
-searchSentences setTenantLimits streamEvents submitBatch submitTranscription testWebhook updateTranscription
-updateWebhook
+correctSentences createKey createOpenaiTranscription createPresignedUpload createUpload createVocabulary createWebhook
+deleteTranscription deleteUpload deleteVocabulary deleteWebhook endSession exportTranscripts getAudio getBatch
+getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory getTenant
+getTranscript getTranscription getUploadOffset getUploadOptions getUsage getVocabulary getWebhook listBatches
+listDeliveries listKeys listModels listSentences listSpeakers listTranscriptions listVocabularies
+listWebhookDeliveries listWebhooks mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery
+replayWebhookDeliveries retryTranscription revokeKey rotateKey rotateWebhookSecret searchSentences setTenantLimits
+streamEvents submitBatch submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

@@ -81,6 +81,7 @@ def record(api: Api) -> dict[str, Any]:
     _service(recorder)
     _transcriptions(recorder)
     _uploads(recorder)
+    _vocabularies(recorder)
     _webhooks(recorder)
     _keys(recorder)
     return dict(sorted(recorder.recorded.items()))
@@ -169,6 +170,18 @@ def _uploads(recorder: Recorder) -> None:
     direct = call("POST", "/v1/uploads/presigned", body={"bytes": 10, "name": "meeting.wav"}).json()
     assert httpx.put(direct["parts"][0]["url"], content=b"RIFF audio", timeout=60).status_code == 200
     call("POST", "/v1/uploads/{upload_id}/complete", path={"upload_id": direct["id"]})
+
+
+def _vocabularies(recorder: Recorder) -> None:
+    call = recorder.call
+    words = {"hotwords": ["王晓明:8", "Kubernetes", "吉特哈布=>GitHub"], "masked_words": ["坏蛋"]}
+    created = call("POST", "/v1/vocabularies", body={"name": "Board meetings", **words}).json()
+    here = {"vocabulary_id": created["id"]}
+    call("GET", "/v1/vocabularies", query={"limit": 20})
+    call("GET", "/v1/vocabularies/{vocabulary_id}", path=here)
+    change = {"hotwords": [*words["hotwords"], "李四"], "revision": 1}
+    call("PATCH", "/v1/vocabularies/{vocabulary_id}", path=here, body=change)
+    call("DELETE", "/v1/vocabularies/{vocabulary_id}", path=here)
 
 
 def _webhooks(recorder: Recorder) -> None:

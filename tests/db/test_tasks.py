@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import ids, jobs
+from common import ids, jobs, vocabularies
 from common.job_states import Outcome, Stage, Status
 from common.jobs import Job
-from common.transcript.text_rules import finished
+from common.transcript.text_rules import TextRules, finished
 from common.transcript.values import Sentence
 from common.transcription_options import TranscriptionOptions
 from tests.db.task_cases import Bench
@@ -179,6 +179,21 @@ def test_the_text_follows_the_options(bench: Bench, audio: Path, reference: list
     assert same(written, [finished(sentence, options.text_rules) for sentence in reference])
     assert written[0].words[0].text == "*" * len(hidden)
     assert hidden not in "".join(sentence.text + (sentence.spoken or "") for sentence in written)
+
+
+def test_the_words_of_a_vocabulary_are_those_of_the_submit(
+    bench: Bench, audio: Path, reference: list[Sentence]
+) -> None:
+    word = reference[0].words[0].text + reference[0].words[1].text
+    listed = vocabularies.create(bench.database, tenant="default", name="names", hotwords=[f"{word}=>replaced"])
+    options, words = vocabularies.applied(listed, TranscriptionOptions())
+    job = bench.upload(audio, options=options, words=words)
+    vocabularies.remove(bench.database, listed.id, tenant="default")
+    assert bench.run(job) == "completed"
+    written = bench.sentences(job)
+    rules = TextRules(hotwords=(f"{word}=>replaced",))
+    assert same(written, [finished(sentence, rules) for sentence in reference])
+    assert written[0].words[0].text == "replaced"
 
 
 def test_a_job_is_segmented_as_it_asks(bench: Bench, audio: Path, reference: list[Sentence]) -> None:

@@ -125,3 +125,16 @@ test('a match over several words is cut where the words end', () => {
   assert.equal(whole.map((part) => part.text).join(''), text);
   assert.deepEqual(whole.map((part) => part.match), [0, -1, 1, -1]);
 });
+
+const { firstWrong, linesOf, wordsOf } = await load('../words.js');
+
+test('words are separated by lines and commas of both languages', () => {
+  assert.deepEqual(wordsOf(' 王晓明：8，李四、Kubernetes, 李四\n\n吉特 ＝＞ Git '), ['王晓明:8', '李四', 'Kubernetes', '吉特 => Git']);
+  assert.deepEqual(linesOf('one, two\n one, two \n三'), ['one, two', '三']);
+});
+
+test('a word that the API refuses is found', () => {
+  assert.equal(firstWrong(['王晓明:8', 'GPU', '吉特=>Git', 'C++:10']), undefined);
+  const wrong = ['字', 'GPU:11', 'GPU:0', 'GPU=>GPU', '=>Git', 'a=>Git', 'one=>two=>three', '字'.repeat(31)];
+  for (const word of wrong) assert.equal(firstWrong(['好的', word]), word);
+});

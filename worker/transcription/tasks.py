@@ -155,7 +155,7 @@ class Transcriber:
             channels=claim.job.channels,
             track=claim.job.audio_track,
             speakers=claim.job.options.speakers,
-            rules=claim.job.options.text_rules,
+            rules=claim.text_rules,
             segmentation=claim.job.options.segmentation,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
@@ -213,4 +213,4 @@ class Transcriber:
         turns = find_turns(unpacked([*windows, last.windows]), Wanted(options.min_speakers, options.max_speakers))
         stored = [*(replace(sentence, edit=None) for sentence in committed), *last.sentences]
         cut = numbered(attribute([as_spoken(sentence) for sentence in stored], turns))
-        return Attributed([[finished(piece, options.text_rules) for piece in pieces] for pieces in cut])
+        return Attributed([[finished(piece, claim.text_rules) for piece in pieces] for pieces in cut])

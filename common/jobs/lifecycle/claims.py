@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -14,8 +14,10 @@ from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
 from common.leases import from_now
-from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, PartRow
+from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, JobWordsRow, PartRow
+from common.transcript.text_rules import TextRules
 from common.transcript.values import Part
+from common.transcription_options import WordLists
 
 # An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.
 CLAIM_LOCK = 0x7061_7263
@@ -28,7 +30,8 @@ class Claim:
     `failures` and `outages` count the attempts that ended in an error since the last part was committed; `resume` is
     that part without its sentences; `sentences` counts those committed so far; `spent_ms` is the time that earlier
     attempts of this run spent on transcribing; `isolated`: the worker runs nothing else until the next part is
-    committed. `request_id` and `traceparent` are those of the API call that requested this run.
+    committed. `words`: all words that apply to a job with a vocabulary. `request_id` and `traceparent` are those of the
+    API call that requested this run.
     """
 
     job: Job
@@ -40,8 +43,15 @@ class Claim:
     sentences: int
     spent_ms: int
     isolated: bool = False
+    words: WordLists | None = None
     request_id: str | None = None
     traceparent: str | None = None
+
+    @property
+    def text_rules(self) -> TextRules:
+        """What is done to the recognised text."""
+        rules, words = self.job.options.text_rules, self.words
+        return replace(rules, hotwords=words.hotwords, masked_words=words.masked_words) if words else rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +144,7 @@ def _begun(session: Session, row: JobRow, token: uuid.UUID) -> Claim:
         sentences=_sentence_count(session, row),
         spent_ms=_spent_ms(session, row),
         isolated=row.isolated,
+        words=_words(session, row),
         request_id=row.request_id,
         traceparent=row.traceparent,
     )
@@ -149,6 +160,13 @@ def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
         .where(JobRow.id == job_id, JobRow.status == Status.QUEUED, JobRow.model == model)
         .values(dispatched_at=None)
     )
+
+
+def _words(session: Session, job: JobRow) -> WordLists | None:
+    if "vocabulary_id" not in job.options:
+        return None
+    row = session.get_one(JobWordsRow, job.id)
+    return WordLists(tuple(row.hotwords), tuple(row.masked_words))
 
 
 def _last_part(session: Session, job: JobRow) -> Part | None:

@@ -12,10 +12,10 @@ from common import uploads
 from common.db import Database, after_commit
 from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
-from common.models import DEFAULT_TENANT
+from common.models import DEFAULT_TENANT, JobWordsRow
 from common.telemetry import bound, tracing
 from common.telemetry.metrics import JOBS_SUBMITTED
-from common.transcription_options import NO_OPTIONS, TranscriptionOptions
+from common.transcription_options import NO_OPTIONS, TranscriptionOptions, WordLists
 
 INSERT = insert(JOBS).returning(*SHOWN)
 
@@ -24,7 +24,8 @@ INSERT = insert(JOBS).returning(*SHOWN)
 class Submission:
     """A submission: either `url`, or the key and hash of a stored upload.
 
-    `resumable`: the bytes came as a resumable upload, whose id the job takes.
+    `resumable`: the bytes came as a resumable upload, whose id the job takes. `words`: all words that apply, if some
+    are of a vocabulary.
     """
 
     id: uuid.UUID
@@ -33,6 +34,7 @@ class Submission:
     channels: str = "mix"
     audio_track: str = "default"
     options: TranscriptionOptions = NO_OPTIONS
+    words: WordLists | None = None
     priority: int = 5
     tags: tuple[str, ...] = ()
     url: str | None = None
@@ -91,5 +93,8 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
         traceparent=tracing.current(),
     )
     row = session.execute(INSERT, values).one()
+    if submission.words is not None:
+        listed = {"hotwords": list(submission.words.hotwords), "masked_words": list(submission.words.masked_words)}
+        session.execute(insert(JobWordsRow).values(job_id=submission.id, **listed))
     after_commit(session, JOBS_SUBMITTED.labels(submission.model, submission.source_kind).inc)
     return job_shown(row)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 SHORTEST, LONGEST = 2, 30
@@ -51,6 +52,28 @@ def check_together(entries: list[str]) -> None:
     for hotword in hotwords:
         if hotword.wrong is not None and rules.setdefault(plain(hotword.wrong), hotword.text) != hotword.text:
             raise ValueError(f"{hotword.wrong!r} is replaced by two different words")
+
+
+def merged(own: Iterable[str], listed: Iterable[str]) -> tuple[str, ...]:
+    """Add the entries of a list to others, which win where the two contradict each other.
+
+    If each passes `check_together`, the result does.
+    """
+    own = set(own)
+    ours = [parsed(entry) for entry in own]
+    wanted = {hotword.text for hotword in ours}
+    words = {hotword.text for hotword in ours if hotword.wrong is None}
+    replaced = {hotword.wrong for hotword in ours if hotword.wrong is not None}
+    plainly_replaced = {plain(wrong) for wrong in replaced}
+
+    def fits(hotword: Hotword) -> bool:
+        if hotword.text in replaced:
+            return False
+        if hotword.wrong is None:
+            return hotword.text not in words
+        return hotword.wrong not in wanted and plain(hotword.wrong) not in plainly_replaced
+
+    return tuple(sorted(own | {entry for entry in listed if fits(parsed(entry))}))
 
 
 def tokens_of(text: str) -> tuple[str, ...]:

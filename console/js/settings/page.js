@@ -1,5 +1,5 @@
 // @ts-check
-// Settings: usage, keys, webhooks; each needs its scope.
+// Settings: usage, vocabularies, keys, webhooks; each needs its scope.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
 import { link } from '../router.js';
@@ -10,10 +10,20 @@ import { Empty, NotFound } from '../ui/states.js';
 import { Endpoint } from './endpoint_page.js';
 import { Keys } from './keys_page.js';
 import { Usage } from './usage_page.js';
+import { Vocabularies } from './vocabularies_page.js';
+import { VocabularyPage } from './vocabulary_page.js';
 import { Webhooks } from './webhooks_page.js';
 
 const SECTIONS = [
   { id: 'usage', icon: 'chart', words: 'usage.title', scope: 'read', component: Usage },
+  {
+    id: 'vocabularies',
+    icon: 'book',
+    words: 'vocabularies.title',
+    scope: 'read',
+    component: Vocabularies,
+    one: VocabularyPage,
+  },
   { id: 'keys', icon: 'key', words: 'api_keys.title', scope: 'admin', component: Keys },
   { id: 'webhooks', icon: 'hook', words: 'webhooks.title', scope: 'read', component: Webhooks, one: Endpoint },
 ];

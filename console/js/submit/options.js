@@ -4,6 +4,7 @@ import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
 import { load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
+import { Words, chosenWords } from './words.js';
 
 const DEFAULTS = {
   model: '',
@@ -14,6 +15,8 @@ const DEFAULTS = {
   itn: false,
   fillers: false,
   traditional: false,
+  hotwords: '',
+  vocabulary: '',
   segmentation: '',
   priority: 5,
   tags: '',
@@ -59,6 +62,7 @@ export function chosenOptions() {
     ...(itn && { itn }),
     ...(fillers && { remove_fillers: true }),
     ...(traditional && { script: 'traditional' }),
+    ...chosenWords(options.peek()),
     ...(segmentation && { segmentation }),
     ...(priority !== 5 && { priority }),
     ...(tagsOf(tags).length && { tags: tagsOf(tags) }),
@@ -101,6 +105,7 @@ function Fields() {
         <${TextRule} name="traditional" />
       </div>
     </fieldset>
+    <${Words} chosen=${options.value} change=${change} />
     <label class="field">
       <span class="label">${t('options.tags')}</span>
       <input value=${tags} placeholder=${t('options.tags_example')}

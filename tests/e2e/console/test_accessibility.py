@@ -24,9 +24,9 @@ LOOKS: list[dict[str, Any]] = [
 ]
 NOWHERE = "#/nothing/here"
 PLACES = [NOWHERE, "#/", "#/jobs", "#/search", "#/search?q=预算", "#/settings/usage", "#/settings/keys"]
-PLACES += ["#/settings/webhooks"]
+PLACES += ["#/settings/webhooks", "#/settings/vocabularies"]
 # What opens a dialog there.
-OPENS = {"#/settings/keys", "#/settings/webhooks"}
+OPENS = {"#/settings/keys", "#/settings/webhooks", "#/settings/vocabularies"}
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,17 @@ def endpoint(service: Service) -> str:
     return f"#/settings/webhooks/{made.json()['id']}"
 
 
+@pytest.fixture(scope="module")
+def vocabulary(service: Service) -> str:
+    made = service.client.post("/v1/vocabularies", json={"name": "Names", "hotwords": ["王晓明:8"]})
+    assert made.status_code == 201, made.text
+    return f"#/settings/vocabularies/{made.json()['id']}"
+
+
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look['locale']}-{look['color_scheme']}")
-def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: str, look: dict[str, Any]) -> None:
+def test_no_page_is_hard_to_use(
+    new_console: NewConsole, call: Job, endpoint: str, vocabulary: str, look: dict[str, Any]
+) -> None:
     console = new_console(bypass_csp=True, **look)
     page = console.open()
     by_place: dict[str, Any] = {}
@@ -56,7 +65,7 @@ def test_no_page_is_hard_to_use(new_console: NewConsole, call: Job, endpoint: st
         if wrong := violations(page):
             by_place[place] = wrong
 
-    for place in [*PLACES, endpoint]:
+    for place in [*PLACES, endpoint, vocabulary]:
         page.goto(f"{console.service.url}/{place}")
         page.locator("h1").wait_for()
         page.wait_for_load_state("networkidle")

@@ -1,16 +1,18 @@
-"""Settings: usage, keys, webhooks."""
+"""Settings: usage, vocabularies, keys, webhooks."""
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
 from tests.e2e.console.conftest import Console
-from tests.e2e.console.test_submit import MEETING
+from tests.e2e.console.test_submit import FILES, MEETING, done
 from tests.e2e.service import Service
 
 
@@ -125,3 +127,46 @@ def test_an_address_that_is_none_is_refused_beside_the_form(console: Console) ->
     page.get_by_label("URL").fill("http://user:secret@example.com/hook")
     page.get_by_role("dialog").get_by_role("button", name="Add endpoint").click()
     expect(page.get_by_role("dialog").get_by_role("alert")).to_be_visible()
+
+
+def test_a_vocabulary_is_made_filled_chosen_at_submit_and_remembered(
+    console: Console, service: Service, tmp_path: Path
+) -> None:
+    page = console.open("#/settings/vocabularies")
+    page.get_by_role("button", name="Create vocabulary").click()
+    page.get_by_label("Name").fill("董事会")
+    page.get_by_role("dialog").get_by_role("button", name="Create", exact=True).click()
+    page.get_by_label("Hotwords").fill("王晓明：8，李四\n字")
+    expect(page.get_by_text("“字” does not fit")).to_be_visible()
+    page.get_by_label("Hotwords").fill("王晓明：8，李四")
+    page.get_by_label("Masked words").fill("坏蛋")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_label("Hotwords (2)")).to_have_value("王晓明:8\n李四")
+    made = service.client.get("/v1/vocabularies").json()["data"][0]
+    assert (made["name"], made["revision"], made["masked_word_count"]) == ("董事会", 2, 1)
+    # Somebody else changes it meanwhile.
+    service.client.patch(f"/v1/vocabularies/{made['id']}", json={"hotwords": ["张三"]})
+    console.complaints.allow("409")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Somebody else has changed this vocabulary.")).to_be_visible()
+
+    page.get_by_role("link", name="Transcribe", exact=True).click()
+    page.get_by_label("Vocabulary").select_option(label="董事会")
+    page.get_by_label("Hotwords").fill("Kubernetes, 吉特=>Git")
+    name = "with-words.mp3"
+    page.set_input_files(FILES, [shutil.copy(MEETING, tmp_path / name)])
+    done(page, name)
+    page.reload()
+    expect(page.get_by_label("Hotwords")).to_have_value("Kubernetes, 吉特=>Git")
+    expect(page.get_by_label("Vocabulary")).to_have_value(made["id"])
+    jobs = service.client.get("/v1/transcriptions").json()["data"]
+    [job] = [job for job in jobs if job["source"]["name"] == name]
+    assert (job["vocabulary_id"], job["hotwords"]) == (made["id"], ["Kubernetes", "吉特=>Git"])
+
+    page.goto(page.url.partition("#")[0] + f"#/settings/vocabularies/{made['id']}")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("button", name="Create vocabulary")).to_be_visible()
+    expect(page.get_by_role("link", name="董事会")).to_have_count(0)
+    page.get_by_role("link", name="Transcribe", exact=True).click()
+    expect(page.get_by_label("Vocabulary")).to_have_value("")

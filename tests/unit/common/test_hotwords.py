@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.transcript.formats import sentence_object
-from common.transcript.hotwords import check_together, corrected, parsed, restored
+from common.transcript.hotwords import check_together, corrected, merged, parsed, restored
 from common.transcript.hotwords.correction import threshold
 from common.transcript.hotwords.sounds import difference
 from common.transcript.realign import SPOKEN
@@ -235,3 +235,36 @@ def test_a_masked_word_is_not_told_by_what_replaced_it() -> None:
     assert after.text == "**和***。"
     assert "傻" not in str(sentence_object(after))
     assert as_spoken(after).text == "**和王小明。"
+
+
+ENTRIES = st.lists(
+    st.sampled_from([*TERMS, "王晓明:8", "王小明=>王晓明", "王晓明=>王小明", "gpu=>GPU", "GPU=>显卡", "显卡:2", "Gpu"]),
+    unique=True,
+)
+
+
+def together(entries: list[str]) -> bool:
+    try:
+        check_together(entries)
+    except ValueError:
+        return False
+    return True
+
+
+@given(ENTRIES.filter(together), ENTRIES.filter(together))
+def test_merged_lists_do_not_contradict_each_other(own: list[str], listed: list[str]) -> None:
+    result = merged(own, listed)
+    check_together(list(result))
+    assert set(own) <= set(result) <= {*own, *listed}
+    if together([*own, *listed]):
+        weighted = {parsed(entry).text for entry in own if parsed(entry).wrong is None}
+        left_out = {*own, *listed} - set(result)
+        assert {parsed(entry).text for entry in left_out} <= weighted, "only another weight is left out"
+
+
+def test_of_two_lists_the_first_wins() -> None:
+    assert merged(["王晓明:2"], ["王晓明:9", "张三"]) == ("张三", "王晓明:2")
+    assert merged(["张三=>张珊"], ["张三", "李四"]) == ("张三=>张珊", "李四")
+    assert merged(["张三"], ["张三=>张珊"]) == ("张三",)
+    assert merged(["吉特=>GitHub"], ["吉特=>Git"]) == ("吉特=>GitHub",)
+    assert merged(["Git=>GitHub"], ["吉特=>Git"]) == ("Git=>GitHub",)

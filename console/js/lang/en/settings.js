@@ -1,5 +1,5 @@
 // @ts-check
-// Usage, keys, webhooks.
+// Usage, vocabularies, keys, webhooks.
 export default {
   'settings.title': 'Settings',
   'settings.who': 'Signed in with key “{name}”, tenant {tenant}',
@@ -74,6 +74,28 @@ export default {
   'limit_name.max_queued': 'Queued at once',
   'limit_name.audio_minutes_per_day': 'Audio minutes per day',
   'limit_name.audio_minutes_per_month': 'Audio minutes per month',
+  'vocabularies.title': 'Vocabularies',
+  'vocabularies.why': 'Names, terms and masked words that you choose when you submit a recording.',
+  'vocabularies.new': 'Create vocabulary',
+  'vocabularies.none': 'No vocabularies yet',
+  'vocabularies.make': 'Create',
+  'vocabularies.name': 'Name',
+  'vocabularies.name_why': 'You enter the words on the next page.',
+  'vocabularies.hotwords_n.one': '{n} hotword',
+  'vocabularies.hotwords_n.other': '{n} hotwords',
+  'vocabularies.masked_n.one': '{n} masked word',
+  'vocabularies.masked_n.other': '{n} masked words',
+  'vocabularies.changed': 'changed {time}',
+  'vocabularies.hotwords_why':
+    'One per line: a name or term, with a weight from 1 to 10 if you like (王晓明:8), or a rule (wrong=>right).',
+  'vocabularies.masked': 'Masked words',
+  'vocabularies.masked_why': 'One per line. They become asterisks before anything is stored.',
+  'vocabularies.kept': 'recordings that were already submitted keep the words of that time.',
+  'vocabularies.save': 'Save',
+  'vocabularies.saved': 'Vocabulary saved.',
+  'vocabularies.delete': 'Delete',
+  'vocabularies.delete_title': 'Delete “{name}”?',
+  'vocabularies.delete_why': 'Recordings that were already submitted with it keep its words.',
   'webhooks.title': 'Webhooks',
   'webhooks.why': 'Endpoints receive a signed POST when a transcription ends.',
   'webhooks.new': 'Add endpoint',

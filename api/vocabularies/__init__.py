@@ -1,0 +1,1 @@
+"""Vocabularies: hotwords and masked words that many transcriptions share."""

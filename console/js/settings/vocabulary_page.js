@@ -1,0 +1,104 @@
+// @ts-check
+// One vocabulary: its name and words, which are saved together.
+import { html, useState } from '../lib.js';
+import { get, patch, remove } from '../api.js';
+import { moment } from '../format.js';
+import { t } from '../i18n.js';
+import { go } from '../router.js';
+import { may } from '../session.js';
+import { announce } from '../ui/announce.js';
+import { Confirm } from '../ui/dialog.js';
+import { Field } from '../ui/form_dialog.js';
+import { Icon } from '../ui/icon.js';
+import { useLoad } from '../ui/load.js';
+import { Failure, Loading } from '../ui/states.js';
+import { useTitle } from '../ui/title.js';
+import { firstWrong, linesOf, wordsOf } from '../words.js';
+
+const MOST_WORDS = 1000;
+
+/** @param {{ id: string }} props */
+export function VocabularyPage({ id }) {
+  const path = `v1/vocabularies/${encodeURIComponent(id)}`;
+  const { data, failure, load } = useLoad((abort) => get(path, {}, { signal: abort }), [id]);
+  useTitle(data?.name ?? t('vocabularies.title'));
+  if (failure) return html`<${Failure} error=${failure} again=${load} />`;
+  if (!data) return html`<${Loading} />`;
+  return html`<${Form} key=${data.revision} vocabulary=${data} path=${path} done=${load} />`;
+}
+
+/** @param {{ vocabulary: VocabularyWords, path: string, done: () => void }} props */
+function Form({ vocabulary, path, done }) {
+  const [name, setName] = useState(vocabulary.name);
+  const [hotwords, setHotwords] = useState(vocabulary.hotwords.join('\n'));
+  const [masked, setMasked] = useState(vocabulary.masked_words.join('\n'));
+  const [busy, setBusy] = useState(false);
+  const [failure, setFailure] = useState(/** @type {any} */ (null));
+  const [erasing, setErasing] = useState(false);
+  const allowed = may('submit');
+  /** @param {AnyEvent} event */
+  const save = async (event) => {
+    event.preventDefault();
+    setBusy(true);
+    setFailure(null);
+    try {
+      const words = { hotwords: wordsOf(hotwords), masked_words: linesOf(masked) };
+      await patch(path, { name: name.trim(), ...words, revision: vocabulary.revision });
+      announce(t('vocabularies.saved'));
+      done();
+    } catch (error) {
+      setFailure(error);
+    }
+    setBusy(false);
+  };
+  const erase = async () => {
+    await remove(path, { again: true });
+    go('#/settings/vocabularies');
+  };
+  return html`
+    <form class="card padded stack" onSubmit=${save}>
+      <${Field} label=${t('vocabularies.name')} value=${name} required maxlength="100" autocomplete="off" disabled=${!allowed}
+        onInput=${(/** @type {AnyEvent} */ event) => setName(event.target.value)} />
+      <${Words} label=${t('options.hotwords')} hint=${t('vocabularies.hotwords_why')} value=${hotwords} set=${setHotwords}
+        split=${wordsOf} wrong=${firstWrong} disabled=${!allowed} />
+      <${Words} label=${t('vocabularies.masked')} hint=${t('vocabularies.masked_why')} value=${masked} set=${setMasked}
+        split=${linesOf} wrong=${() => undefined} disabled=${!allowed} />
+      <p class="hint">${t('vocabularies.changed', { time: moment(vocabulary.updated_at) })} · ${t('vocabularies.kept')}</p>
+      ${failure && html`<${Failure} error=${failure} />`}
+      ${
+        allowed &&
+        html`<div class="row">
+        <button class="primary" type="submit" disabled=${busy}>${t('vocabularies.save')}</button>
+        <button type="button" onClick=${() => setErasing(true)}><${Icon} name="trash" />${t('vocabularies.delete')}</button>
+      </div>`
+      }
+    </form>
+    ${
+      erasing &&
+      html`<${Confirm} title=${t('vocabularies.delete_title', { name: vocabulary.name })} words=${t('vocabularies.delete_why')}
+        doing=${t('vocabularies.delete')} act=${erase} close=${() => setErasing(false)} />`
+    }
+  `;
+}
+
+// One word per line, counted.
+/**
+ * @param {{ label: string, hint: string, value: string, set: (value: string) => void, disabled: boolean,
+ *   split: (text: string) => string[], wrong: (words: string[]) => string | undefined }} props
+ */
+function Words({ label, hint, value, set, disabled, split, wrong: find }) {
+  const words = split(value);
+  const wrong = find(words);
+  const many = words.length > MOST_WORDS;
+  const trouble = wrong
+    ? t('words.wrong', { word: wrong })
+    : many && t('words.too_many', { n: words.length, most: MOST_WORDS });
+  return html`
+    <label class="field">
+      <span class="label">${label} (${words.length})</span>
+      <textarea rows="10" value=${value} disabled=${disabled} aria-invalid=${Boolean(trouble)} spellcheck="false"
+        onInput=${(/** @type {AnyEvent} */ event) => set(event.target.value)}></textarea>
+      <span class=${trouble ? 'hint warn' : 'hint'} role="status">${trouble || hint}</span>
+    </label>
+  `;
+}
