@@ -47,6 +47,8 @@ CorrectedText = Annotated[
 ]
 
 
+# As JSON it fits into the size limit of a body.
+MOST_CONFIRMED = 4_000
 WordPlace = Annotated[int, Field(ge=0, lt=LONGEST_RECOGNISED, strict=True)]
 
 
@@ -62,7 +64,7 @@ class Correction(BaseModel):
     )
     confirmed: list[WordPlace] | None = Field(
         None,
-        max_length=LONGEST_RECOGNISED,
+        max_length=MOST_CONFIRMED,
         description="The places, from 0, of recognised words that people have checked, instead of those known so far. "
         "Without this field they stay.",
     )
