@@ -135,6 +135,7 @@ def _announce(settings: Settings, database: Database) -> None:
                 Publisher(queue),
                 redispatch_seconds=settings.redispatch_seconds,
                 tenant_max_running=settings.tenant_max_running,
+                tenant_slot_share=settings.tenant_slot_share,
             )
     except Unavailable as error:
         print(f"paraqueue: {error.message}; the next sweep announces them", file=sys.stderr)

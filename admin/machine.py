@@ -58,8 +58,8 @@ def decoder(settings: Settings, *, deep: bool) -> Found:  # noqa: ARG001
                     memory_bytes=settings.decode_memory_bytes,
                     idle_seconds=DECODER_SECONDS,
                 )
-        except RuntimeError as error:
-            return Found(Level.FAIL, str(error), "pip install --force-reinstall av")
+        except ParaqueueError as error:
+            return Found(Level.FAIL, error.message, "pip install --force-reinstall av")
         try:
             decoded = sum(len(payload) for kind, payload in child.messages() if kind == messages.SOUND)
         except ParaqueueError as error:

@@ -155,6 +155,7 @@ def remove(database: Database, vocabulary_id: uuid.UUID, *, tenant: str) -> None
     """Delete a vocabulary; jobs that were submitted with it keep its words. Raises NotFound."""
     statement = delete(VocabularyRow).where(VocabularyRow.id == vocabulary_id, VocabularyRow.tenant == tenant)
     with database.transaction() as session:
+        _lock(session, tenant)
         if session.scalar(statement.returning(VocabularyRow.id)) is None:
             raise _not_found(vocabulary_id)
 

@@ -61,13 +61,15 @@ def history(id: str, number: int) -> Operation[tuple[Revision, ...]]:
 
 
 def correct_many(id: str, corrections: Iterable[Correction]) -> Operation[tuple[Corrected, ...]]:
-    """Correct up to 5,000 sentences, all or none of them; returns their texts, by number.
+    """Correct up to 5,000 sentences, all or none of them; returns their texts, by number. Without any, nothing is sent.
 
     Raises ApiError (`edit_conflict`) if a sentence is not as its correction saw it; see `correct`.
     """
     from paraqueue.models import Corrected
 
     body = {"corrections": [item.model_dump(exclude_unset=True) for item in corrections]}
+    if not body["corrections"]:
+        return ()
     answer = yield from request(Send("POST", f"{JOBS}/{id}/corrections", json=body))
     return tuple(Corrected.model_validate(item) for item in answer.json()["data"])
 

@@ -22,7 +22,7 @@ VOCABULARY_BYTES = 1024 * KIBIBYTE
 VOCABULARY = re.compile(r"/v1/vocabularies(/[^/]*)?")
 LISTS_OF_LINKS = {("POST", "/v1/transcriptions"), ("POST", "/v1/batches")}
 # 5,000 corrections of ordinary sentences, each with the recognised text
-CORRECTIONS_BYTES = 8 * 1024 * KIBIBYTE
+CORRECTIONS_BYTES = 4 * 1024 * KIBIBYTE
 CORRECTIONS = re.compile(r"/v1/transcriptions/[^/]+/corrections")
 FORMS = {("POST", "/v1/transcriptions"), ("POST", "/v1/audio/transcriptions")}
 MOST_DIGITS = 18

@@ -28,7 +28,7 @@ from api.openai.forms import (
     usage_of,
 )
 from api.transcriptions.accept import served_now
-from api.transcriptions.checks import known_model, vocabulary_of
+from api.transcriptions.checks import applied_to, known_model
 from api.transcriptions.follow import Deadline, follow
 from api.transcriptions.options import Options
 from api.transcriptions.submit import Received, discard, made_of, received
@@ -132,8 +132,8 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
         remove_fillers=options.remove_fillers,
         vocabulary_id=options.vocabulary_id or None,
     )
-    vocabulary = await vocabulary_of(service.database, caller.tenant, chosen)
-    submission = made_of(caller, file.audio, model, chosen, vocabulary)
+    applied = await applied_to(service.database, caller.tenant, chosen)
+    submission = made_of(caller, file.audio, model, chosen, applied)
     # The operator's choice, and so not bounded by the key.
     return replace(submission, priority=service.settings.openai_priority)
 

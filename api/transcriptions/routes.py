@@ -184,7 +184,15 @@ def _shown_to(caller: Caller, job: Job, shown: Transcription) -> Transcription:
     if Scope.READ in caller.scopes or job.key_id == caller.key_id:
         return shown
     source = shown.source.model_copy(update={"url": None, "name": None})
-    return shown.model_copy(update={"name": None, "tags": [], "webhook_url": None, "source": source})
+    texts: dict[str, Any] = {
+        "name": None,
+        "tags": [],
+        "webhook_url": None,
+        "hotwords": [],
+        "masked_words": [],
+        "tracks": [],
+    }
+    return shown.model_copy(update=texts | {"error": None, "warnings": [], "source": source})
 
 
 @router.post(

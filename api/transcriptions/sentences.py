@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
+from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
 from api.transcriptions.transcript_schemas import EditOut, TranscriptSentenceOut
@@ -52,10 +53,8 @@ MOST_CONFIRMED = 4_000
 WordPlace = Annotated[int, Field(ge=0, lt=LONGEST_RECOGNISED, strict=True)]
 
 
-class Correction(BaseModel):
+class Correction(StrictBody):
     """What a person puts in the place of a sentence."""
-
-    model_config = ConfigDict(extra="forbid")
 
     text: CorrectedText | None = Field(
         None,
@@ -64,6 +63,7 @@ class Correction(BaseModel):
     )
     confirmed: list[WordPlace] | None = Field(
         None,
+        fail_fast=True,
         max_length=MOST_CONFIRMED,
         description="The places, from 0, of recognised words that people have checked, instead of those known so far. "
         "Without this field they stay.",
@@ -102,13 +102,11 @@ class NumberedCorrection(Correction):
     number: int = Field(ge=0, le=LAST_NUMBER, strict=True, description="Number of the sentence, from 0.")
 
 
-class Corrections(BaseModel):
+class Corrections(StrictBody):
     """Corrections that are made together."""
 
-    model_config = ConfigDict(extra="forbid")
-
     corrections: list[NumberedCorrection] = Field(
-        min_length=1, max_length=MOST_CORRECTIONS, description="Each of another sentence."
+        min_length=1, max_length=MOST_CORRECTIONS, fail_fast=True, description="Each of another sentence."
     )
 
     @model_validator(mode="after")
@@ -164,7 +162,7 @@ def list_sentences(
 ) -> JSONResponse:
     """A page of sentences as people corrected them, also of a transcription that is still running."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
-    sentences = jobs.sentences_after(database, job, after, limit=limit + 1)
+    sentences = jobs.sentences_after(database, job, after, limit=limit + 1, edited_words=False)
     data = [_shown(after + 1 + place, item) for place, item in enumerate(sentences[:limit])]
     more = after + limit if len(sentences) > limit else None
     return JSONResponse({"object": "list", "status": job.status, "run": job.run, "data": data, "next": more})

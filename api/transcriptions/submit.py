@@ -18,22 +18,20 @@ from pydantic_core import from_json
 
 from api.auth.callers import Caller
 from api.deps import Service
+from api.http.bodies import without_surplus
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.http.threads import in_thread
-from api.transcriptions.checks import checked_options, vocabulary_of
+from api.transcriptions.checks import Applied, applied_to, checked_options
 from api.transcriptions.options import Options, SubmitLink, SubmitLinks, SubmitUpload
-from common import audio_keys, file_names, ids, uploads, vocabularies
+from common import audio_keys, file_names, ids, uploads
 from common.db import Database
 from common.errors import AudioEmpty, Forbidden, InvalidRequest, UploadTooLarge
 from common.jobs import BatchSubmission, Refused, Submission
 from common.links import audio_link
 from common.storage import Storage
-from common.vocabularies import Vocabulary
 
 LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
-# Each unknown field is a separate error; a body may contain tens of thousands of them.
-UNKNOWN_FIELDS = 20
 
 
 def shape_of(value: Any) -> type[Options]:
@@ -108,18 +106,9 @@ def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
         raise RequestValidationError([wrong]) from None
     chosen = shape(value)
     try:
-        return chosen.model_validate(_without_surplus(value, chosen))
+        return chosen.model_validate(without_surplus(value, chosen))
     except ValidationError as error:
         raise RequestValidationError(error.errors(include_context=False)) from None
-
-
-def _without_surplus(value: Any, shape: type[Options]) -> Any:
-    """Return the object without unknown fields beyond the number that a response can list."""
-    if not isinstance(value, dict):
-        return value
-    known = shape.model_fields.keys()
-    surplus = set([name for name in value if name not in known][UNKNOWN_FIELDS:])
-    return {name: item for name, item in value.items() if name not in surplus}
 
 
 def fingerprint(request: Request, content: str) -> bytes:
@@ -175,7 +164,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     """Return the submission of a single job. Raises errors for what this installation does not support."""
     options = parsed.options
     model = await checked_options(service, options)
-    vocabulary = await vocabulary_of(service.database, caller.tenant, options)
+    applied = await applied_to(service.database, caller.tenant, options)
     if isinstance(options, SubmitUpload):
         audio = await _resumed(service.database, service.storage, caller.tenant, options)
     elif isinstance(options, SubmitLink):
@@ -183,7 +172,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     else:
         assert parsed.file is not None
         audio = parsed.file.audio
-    return made_of(caller, audio, model, options, vocabulary)
+    return made_of(caller, audio, model, options, applied)
 
 
 async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> BatchSubmission:
@@ -192,14 +181,14 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
     refused: list[Refused] = []
     items: dict[int, Submission] = {}
     model = await checked_options(service, options)
-    vocabulary = await vocabulary_of(service.database, caller.tenant, options)
+    applied = await applied_to(service.database, caller.tenant, options)
     for number, url in enumerate(options.audio_urls):
         try:
             audio = _linked(audio_link(url))
         except ValueError as error:
             refused.append(Refused(number, InvalidRequest.code, f"audio_urls.{number}: {error}"))
         else:
-            items[number] = made_of(caller, audio, model, options, vocabulary, batch=(batch_id, number))
+            items[number] = made_of(caller, audio, model, options, applied, batch=(batch_id, number))
     if not items:
         raise InvalidRequest("; ".join(item.message for item in refused[:5]))
     return BatchSubmission(batch_id, items, tuple(refused))
@@ -224,7 +213,7 @@ def made_of(
     audio: Audio,
     model: str,
     options: Options,
-    vocabulary: Vocabulary | None,
+    applied: Applied,
     *,
     batch: tuple[uuid.UUID | None, int | None] = (None, None),
 ) -> Submission:
@@ -233,17 +222,14 @@ def made_of(
     `batch`: the batch of the job, and its number there.
     """
     events, batch_id, batch_number = options.webhook_events, *batch
-    chosen, words = options.transcription_options(), None
-    if vocabulary is not None:
-        chosen, words = vocabularies.applied(vocabulary, chosen)
     return Submission(
         id=audio.id,
         model=model,
         source_kind=audio.kind,
         channels=options.channels,
         audio_track=options.audio_track.lower(),
-        options=chosen,
-        words=words,
+        options=applied.options,
+        words=applied.words,
         priority=_priority(caller, options),
         tags=tuple(options.tags),
         url=audio.url,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from api.http.bodies import StrictBody
 from api.transcriptions.options import HotwordEntry, MaskedWord
 from common.transcript import hotwords
 from common.vocabularies import MAX_WORDS, Vocabulary, VocabularySummary
@@ -26,6 +27,7 @@ Hotwords = Annotated[
     list[HotwordEntry],
     Field(
         max_length=MAX_WORDS,
+        fail_fast=True,
         description="Names and terms in the form of `hotwords` of a transcription: `word`, `word:weight` or "
         "`wrong=>right`.",
         examples=[["王晓明", "Kubernetes:8", "吉特哈布=>GitHub"]],
@@ -34,24 +36,22 @@ Hotwords = Annotated[
 ]
 MaskedWords = Annotated[
     list[MaskedWord],
-    Field(max_length=MAX_WORDS, description="Words that are replaced by asterisks, as `masked_words` are."),
+    Field(
+        max_length=MAX_WORDS, fail_fast=True, description="Words that are replaced by asterisks, as `masked_words` are."
+    ),
 ]
 
 
-class VocabularyCreate(BaseModel):
+class VocabularyCreate(StrictBody):
     """A vocabulary to create."""
 
-    model_config = ConfigDict(extra="forbid")
-
     name: Name
-    hotwords: Hotwords = []
-    masked_words: MaskedWords = []
+    hotwords: Hotwords = Field(default_factory=list)
+    masked_words: MaskedWords = Field(default_factory=list)
 
 
-class VocabularyUpdate(BaseModel):
+class VocabularyUpdate(StrictBody):
     """Changes of a vocabulary; missing and null values leave it unchanged, lists are replaced as a whole."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: Name | None = None
     hotwords: Hotwords | None = None

@@ -889,10 +889,8 @@ export interface components {
             tenant: string | null;
         };
         VocabularyCreate: {
-            /** @default [] */
-            hotwords: string[];
-            /** @default [] */
-            masked_words: string[];
+            hotwords?: string[];
+            masked_words?: string[];
             name: string;
         };
         VocabularyDetail: {

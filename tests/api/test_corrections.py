@@ -138,6 +138,7 @@ def test_the_client_replaces_a_text(api: Api, job: Job, client: Client) -> None:
         Correction(number=1, text="天气，天气。", revision=1, machine_text=HEARD[1]),
     )
     assert texts(api, job)[0] == HEARD[0], "nothing is changed yet"
+    assert client.correct_many(job.public_id, []) == (), "nothing is sent, which the API would refuse"
     changed = client.correct_many(job.public_id, planned)
     assert [(item.number, item.text, item.edit and item.edit.revision) for item in changed] == [
         (0, "今天天气很好。", 1),

@@ -7,11 +7,13 @@ import uuid
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from common import jobs
 from common.db import Database
 from common.errors import Unavailable
 from common.jobs import Dispatcher
+from common.jobs.scheduling import dispatch as dispatch_module
 from common.jobs.scheduling.dispatch import DISPATCH_LOCK
 from tests.db.job_cases import (
     MODEL,
@@ -259,6 +261,25 @@ def test_beside_a_dispatcher_that_is_about_to_begin_nothing_is_done_twice(databa
         assert dispatch(database, announced) == 0
     waiting.join(180)
     assert dispatch(database, announced) == 1
+
+
+def test_a_job_that_is_submitted_while_a_dispatcher_waits_is_announced_by_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_worker(database, slots=2)
+    first = submitted(database)
+    announced = Announced()
+    patient = f"SELECT set_config('lock_timeout', '180s', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
+    monkeypatch.setattr(dispatch_module, "TAKE_LOCK", text(patient))
+    with psycopg.connect(database.url) as holder:
+        holder.execute(LOCK)
+        waiting = threading.Thread(target=dispatch, args=[database, announced])
+        waiting.start()
+        until(lambda: one(database, WAITING) == 1)
+        second = submitted(database)
+        assert dispatch(database, Announced()) == 0  # leaves it to the one that waits
+    waiting.join(180)
+    assert sorted(announced.ids) == sorted([first.id, second.id])
 
 
 def test_without_a_job_that_waits_the_lock_is_not_asked_for(database: Database) -> None:

@@ -129,9 +129,25 @@ def test_children_end_with_their_server_and_the_next_one_has_a_new_one(server: F
 def test_a_frozen_server_is_replaced(server: ForkServer, audio: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = told(server, audio)["server"]
     os.kill(before, signal.SIGSTOP)
-    monkeypatch.setattr(forking, "ANSWER_SECONDS", 5.0)
-    assert told(server, audio)["server"] != before
+    monkeypatch.setattr(forking, "ANSWER_SECONDS", 1.0)
+    with audio.open("rb", buffering=0) as file, pytest.raises(ConnectionError):
+        server.usable().fork(b"{}", [file.fileno()] * 3)
     assert not alive(before)
+    monkeypatch.undo()
+    assert told(server, audio)["server"] != before
+
+
+def test_a_child_of_a_frozen_server_is_ended_without_waiting_twice(
+    server: ForkServer, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleeper, out, errors = begun(server, audio, do="sleep")
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    monkeypatch.setattr(forking, "ANSWER_SECONDS", 1.0)
+    with out, errors:
+        sleeper.kill()
+        assert sleeper.wait() is None
+    until(lambda: not alive(sleeper.pid))
 
 
 @pytest.mark.parametrize("killed", [signal.SIGKILL, signal.SIGTERM])

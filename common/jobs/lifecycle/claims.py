@@ -9,16 +9,19 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import ids
 from common.db import Database
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.quarantine import has_room
 from common.leases import from_now
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, JobWordsRow, PartRow
+from common.telemetry import get_logger
 from common.transcript.text_rules import TextRules
 from common.transcript.values import Part
 from common.transcription_options import WordLists
 
+log = get_logger(__name__)
 # An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.
 CLAIM_LOCK = 0x7061_7263
 
@@ -165,7 +168,10 @@ def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
 def _words(session: Session, job: JobRow) -> WordLists | None:
     if "vocabulary_id" not in job.options:
         return None
-    row = session.get_one(JobWordsRow, job.id)
+    row = session.get(JobWordsRow, job.id)
+    if row is None:  # restored from a backup in part, or by a downgrade; it must not stop the queue
+        log.error("job_words_missing", job_id=ids.shown(ids.JOB, job.id))
+        return None
     return WordLists(tuple(row.hotwords), tuple(row.masked_words))
 
 

@@ -25,6 +25,8 @@ from common.transcript.text_rules import as_spoken
 from common.transcript.values import Sentence, joined_text
 
 ROWS_AT_A_TIME = 1_000
+# Earlier revisions of a correction that move with its sentence: thousands of long histories would fill a worker.
+MOVED_REVISIONS = 10
 CORRECTION = ("tenant", "text", "words", "confirmed", "revision", "key_id", "edited_at")
 EARLIER = ("revision", "text", "confirmed", "key_id", "edited_at")
 
@@ -72,7 +74,9 @@ def write_speakers(session: Session, held: Claim, attributed: Attributed) -> Non
     if moved:
         session.execute(insert(EditRow), moved)
     if earlier:
-        session.execute(insert(EarlierEditRow), [_moved(row, held, places[row.number]) for row in earlier])
+        history = [_moved(row, held, places[row.number]) for row in earlier]
+        for start in range(0, len(history), ROWS_AT_A_TIME):
+            session.execute(insert(EarlierEditRow), history[start : start + ROWS_AT_A_TIME])
     _write_totals(session, held, sentences)
 
 
@@ -83,7 +87,14 @@ def _edits(job_id: uuid.UUID, run: int) -> Any:
 
 def _earlier(job_id: uuid.UUID, run: int) -> Any:
     columns = (EarlierEditRow.number, *(getattr(EarlierEditRow, name) for name in EARLIER))
-    return select(*columns).where(EarlierEditRow.job_id == job_id, EarlierEditRow.run == run)
+    newest = (
+        (EditRow.job_id == EarlierEditRow.job_id)
+        & (EditRow.run == EarlierEditRow.run)
+        & (EditRow.number == EarlierEditRow.number)
+        & (EarlierEditRow.revision >= EditRow.revision - MOVED_REVISIONS)
+    )
+    mine = (EarlierEditRow.job_id == job_id, EarlierEditRow.run == run)
+    return select(*columns).join(EditRow, newest).where(*mine)
 
 
 def _moved(row: Any, held: Claim, number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ another. Several sentences are corrected in one transaction: all or none.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,7 @@ from common.transcript.realign import realigned
 from common.transcript.values import Edit, Sentence, Word
 
 ROWS_AT_A_TIME = 500
+LETTERS_AT_A_TIME = 50_000
 MOST_NAMED = 10
 # Earlier revisions of a sentence; older ones are deleted.
 KEPT_REVISIONS = 100
@@ -101,8 +102,7 @@ def correct_all(
     conflicts: list[str] = []
     with database.transaction() as session:
         # Always in this order, so that two of these never wait for one another.
-        for start in range(0, len(ordered), ROWS_AT_A_TIME):
-            chunk = ordered[start : start + ROWS_AT_A_TIME]
+        for chunk in _chunks(ordered):
             held = _held(session, job, [item.number for item in chunk])
             conflicts += [why for item in chunk if (why := _conflict(item, held[item.number]))]
             if not conflicts:
@@ -112,6 +112,20 @@ def correct_all(
             more = f" (and {len(conflicts) - MOST_NAMED} more)" if len(conflicts) > MOST_NAMED else ""
             raise EditConflict("; ".join(conflicts[:MOST_NAMED]) + more)
     return corrected
+
+
+def _chunks(corrections: Iterable[Correction]) -> Iterator[list[Correction]]:
+    """Yield corrections that are written together: the words of long texts take memory."""
+    chunk: list[Correction] = []
+    letters = 0
+    for item in corrections:
+        chunk.append(item)
+        letters += len(item.text or "")
+        if len(chunk) == ROWS_AT_A_TIME or letters >= LETTERS_AT_A_TIME:
+            yield chunk
+            chunk, letters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _wanted(correction: Correction, held: _Held) -> str | None:

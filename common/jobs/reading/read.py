@@ -50,6 +50,10 @@ SENTENCES = (
     .order_by(SPOKEN.c.number)
     .limit(bindparam("limit", type_=Integer))
 )
+# Long corrections have a megabyte of words, which only subtitles need.
+SENTENCES_WITHOUT_EDITED_WORDS = SENTENCES.with_only_columns(
+    *(column for column in SENTENCES.selected_columns if column.key != "edited_words"), maintain_column_froms=True
+)
 
 
 def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
@@ -124,12 +128,22 @@ def check_kept(database: Database, job: Job) -> None:
 
 
 def sentences_after(
-    database: Database, job: Job, number: int, *, limit: int = SENTENCES_AT_A_TIME, machine: bool = False
+    database: Database,
+    job: Job,
+    number: int,
+    *,
+    limit: int = SENTENCES_AT_A_TIME,
+    machine: bool = False,
+    edited_words: bool = True,
 ) -> list[Sentence]:
-    """Return up to `limit` sentences after `number`, which counts from 0; empty at the (current) end."""
+    """Return up to `limit` sentences after `number`, which counts from 0; empty at the (current) end.
+
+    Without `edited_words`, edits have no words, and take less memory.
+    """
+    statement = SENTENCES if edited_words else SENTENCES_WITHOUT_EDITED_WORDS
     parameters = {"id": job.id, "run": job.run, "number": number, "limit": limit}
     with database.transaction() as session:
-        return [_sentence_of(row, machine=machine) for row in session.execute(SENTENCES, parameters)]
+        return [_sentence_of(row, machine=machine) for row in session.execute(statement, parameters)]
 
 
 def sentence(database: Database, job: Job, number: int, *, machine: bool = False) -> Sentence:
@@ -144,7 +158,8 @@ def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
     edit = None
     if row.revision is not None:
         by = ids.shown(ids.KEY, row.key_id) if row.key_id is not None else None
-        words = tuple(Word(*word) for word in row.edited_words) if row.edited_words is not None else None
+        stored = row._mapping.get("edited_words")
+        words = tuple(Word(*word) for word in stored) if stored is not None else None
         edit = Edit(row.edited_text, row.text, row.revision, row.edited_at, by, words)
     spoken_words = tuple(Word(*word) for word in row.words)
     checked = confirmed_words(spoken_words, () if machine else row.confirmed or ())

@@ -39,7 +39,9 @@ from common.models import JobRow
 DISPATCH_LOCK = 0x7061_7261
 # Selecting takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session.
 LOCK_TIMEOUT_MS = 2_000
-TRY_LOCK = text(f"SELECT pg_try_advisory_xact_lock({DISPATCH_LOCK})")
+TRY_LOCK = text(
+    f"SELECT pg_try_advisory_xact_lock({DISPATCH_LOCK}), set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true)"
+)
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
 )

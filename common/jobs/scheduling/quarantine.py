@@ -106,7 +106,8 @@ def _waiting(
             text(f"jobs.status = 'queued' AND jobs.crashes >= {QUARANTINE_CRASHES}"),
             JobRow.model == model,
             JobRow.audio_key.is_not(None),
-            JobRow.not_before <= func.now(),
+            # Not `now()`: the transaction may have waited for its turn since before the job was submitted.
+            JobRow.not_before <= func.statement_timestamp(),
             JobRow.key_id.is_(None) | JobRow.key_id.not_in(full) | announced,
         )
         .order_by(JobRow.priority.desc(), JobRow.created_at)

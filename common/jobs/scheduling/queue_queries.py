@@ -81,7 +81,7 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT id, key_id, {age} AS age FROM jobs
     WHERE {here} AND tenant = listed.tenant AND {KEY} = own.key
-        AND not_before <= now() {passed_over}
+        AND not_before <= statement_timestamp() {passed_over}
         AND (dispatched_at IS NULL OR dispatched_at <= now() - make_interval(secs => :redispatch_seconds))
     ORDER BY {age}, id LIMIT :slots
 ) AS job

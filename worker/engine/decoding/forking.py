@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ ROOT = Path(__file__).parents[3]
 DECODER = "worker.engine.decoding.child"
 # Generous: the machine may be busy. After it, the server counts as hung.
 START_SECONDS = 120.0
-ANSWER_SECONDS = 60.0
+ANSWER_SECONDS = 15.0
 END_SECONDS = 5.0
 MESSAGE_BYTES = 64
-MOST_STARTS = 3
+MOST_STARTS = 5
 CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL, -signal.SIGABRT, -signal.SIGFPE}
 _LAUNCHER = """# Paraqueue's decoder
 import json, sys
@@ -47,11 +47,12 @@ class Forked:
         self.pid = pid
         self._server = server
         self._control = control
-        self._ended = False
+        self._ended = self._killed = False
         self._status: int | None = None
 
     def kill(self) -> None:
         """End it. Does nothing if it has ended."""
+        self._killed = True
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 
@@ -60,7 +61,7 @@ class Forked:
         if self._ended:
             return self._status
         said = self._said()
-        if said is None:  # it has closed its output and goes on
+        if said is None and not self._killed:  # it has closed its output and goes on
             self.kill()
             said = self._said()
         if said is None:
@@ -68,6 +69,10 @@ class Forked:
             self._server.kill()
         self._ended = True
         self._status = int(said) if said else None
+        if self._status is None:
+            self._server.kill()
+            with suppress(ChildProcessError):  # it is ours now if this process is the first of its container
+                os.waitpid(self.pid, 0)
         self._control.close()
         if self._status in CRASHES:
             # All children share the server's addresses. A file that crashes the decoder learns nothing from that
@@ -180,17 +185,11 @@ class ForkServer:
 
         Raises RuntimeError if no child can be started: the decoder cannot be imported, or the server dies each time.
         """
-        out, out_of_child = os.pipe()
-        errors, errors_of_child = os.pipe()
-        try:
+        with ExitStack() as ours, ExitStack() as of_child:
+            out, out_of_child = _pipe(ours, of_child)
+            errors, errors_of_child = _pipe(ours, of_child)
             child = self._fork(json.dumps(request).encode(), [file.fileno(), out_of_child, errors_of_child])
-        except BaseException:
-            os.close(out)
-            os.close(errors)
-            raise
-        finally:
-            os.close(out_of_child)
-            os.close(errors_of_child)
+            ours.pop_all()
         return child, io.FileIO(out), io.FileIO(errors)
 
     @property
@@ -207,11 +206,15 @@ class ForkServer:
 
     def _fork(self, request: bytes, descriptors: list[int]) -> Forked:
         for _ in range(MOST_STARTS):
-            with suppress(ConnectionError):
-                return self._usable().fork(request, descriptors)
+            server = self.usable()
+            try:
+                return server.fork(request, descriptors)
+            except ConnectionError:
+                log.warning("fork_server_ended", pid=server.process.pid)
         raise RuntimeError("the decoding process ends whenever it is asked for a child")
 
-    def _usable(self) -> _Server:
+    def usable(self) -> _Server:
+        """Return a running server; start one if there is none."""
         with self._lock:
             if self._owner != os.getpid():
                 self._server, self._owner, self._retired = None, os.getpid(), []
@@ -221,6 +224,14 @@ class ForkServer:
                 self._retired = [server for server in self._retired if server.process.poll() is None]
                 self._server = _Server(self._module)
             return self._server
+
+
+def _pipe(ours: ExitStack, of_child: ExitStack) -> tuple[int, int]:
+    """Open a pipe; each stack closes its end."""
+    read, write = os.pipe()
+    ours.callback(os.close, read)
+    of_child.callback(os.close, write)
+    return read, write
 
 
 DECODERS = ForkServer()

@@ -73,7 +73,11 @@ class Child:
         self.idle_seconds = idle_seconds
         self._timed_out = self._computing = False
         request = {"cpu": cpu_seconds, "memory": memory_bytes, "order": asdict(order)}
-        self._process, self._out, self._errors = forking.DECODERS.start(file, request)
+        try:
+            self._process, self._out, self._errors = forking.DECODERS.start(file, request)
+        except (OSError, RuntimeError) as error:  # no memory or processes left, or a broken installation
+            log.error("decoder_not_started", reason=str(error))
+            raise DecodeStalled(f"no decoding process can be started: {error}") from error
         os.set_blocking(self._errors.fileno(), False)
         with contextlib.suppress(OSError):  # fewer context switches, if the kernel allows it
             fcntl.fcntl(self._out, F_SETPIPE_SZ, PIPE_BYTES)
