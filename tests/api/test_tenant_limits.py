@@ -15,7 +15,7 @@ import pytest
 from api.auth import identities, rate_limits
 from api.transcriptions import search
 from common import jobs, keys, tenants
-from common.jobs.reading import search as transcript_search
+from common.jobs.reading import words
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from common.tenants import OwnLimits
 from dev.postgres import Postgres
@@ -220,7 +220,7 @@ def test_a_search_that_takes_too_long_is_broken_off(api: Api, monkeypatch: pytes
         "SELECT id, 1, n, 0, 0, 1, 1, repeat('好的我们再看一下这个预算', 3), '[]', tenant "
         "FROM jobs, generate_series(1, 2000) n",
     )
-    monkeypatch.setattr(transcript_search, "TIMEOUT_MS", 1)
+    monkeypatch.setattr(words, "TIMEOUT_MS", 1)
     broad = problem_of(api.get("/search", params={"q": "好的"}), 422, "invalid_request")
     assert "longer words" in broad["detail"]
 
