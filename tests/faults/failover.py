@@ -18,6 +18,7 @@ def fail_over(scene: Scene) -> Injected:
     with scene.between():
         standby = scene.stack.start_standby()
     scene.load.wait_for_work()
+    scene.enough()
     old = scene.stack.postgres
     began = time.time()
     with psycopg.connect(old.url(), autocommit=True) as operator:
@@ -59,4 +60,6 @@ def it_was_noticed(scene: Scene, injected: Injected, struck: Struck) -> None:  #
     assert injected.facts["demoted"] == 503, "a primary that takes no writes passed for ready"
 
 
-FAULTS = (Fault("PostgreSQL failed over", "work goes on with the new primary", fail_over, it_was_noticed),)
+FAULTS = (
+    Fault("PostgreSQL failed over", "work goes on with the new primary", fail_over, it_was_noticed, clients=True),
+)

@@ -34,6 +34,7 @@ class Scene:
     def between(self) -> Iterator[None]:
         """While something is prepared that takes long, no work is needed."""
         wanted = self.load.wanted
+        assert wanted, "whoever prepares something needs clients, or no work is left when it is ready"
         self.enough()
         yield
         self.load.keep(wanted)
