@@ -19,7 +19,6 @@ from api.auth.callers import Caller
 from api.auth.identities import Authenticator
 from api.auth.rate_limits import RateLimits
 from api.auth.visitors import Visitors
-from api.http.receivers import Receivers
 from api.http.threads import turn
 from api.http.turns import Turns
 from api.job_notifications import JobNotifications
@@ -34,6 +33,7 @@ from common.shares import Visit
 from common.storage import Storage
 from common.telemetry.metrics import Exposition, Readers
 from common.uploads import Hashes
+from common.webhooks import Receivers
 
 T = TypeVar("T")
 
