@@ -18,7 +18,6 @@ from starlette.requests import ClientDisconnect
 from api.auth.callers import Caller
 from api.auth.identities import Authenticator
 from api.auth.rate_limits import RateLimits
-from api.http.receivers import Receivers
 from api.http.threads import turn
 from api.http.turns import Turns
 from api.job_notifications import JobNotifications
@@ -32,6 +31,7 @@ from common.settings import Settings
 from common.storage import Storage
 from common.telemetry.metrics import Exposition, Readers
 from common.uploads import Hashes
+from common.webhooks import Receivers
 
 T = TypeVar("T")
 

@@ -20,7 +20,6 @@ from api.auth.rate_limits import RateLimits
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
-from api.http.receivers import Receivers
 from api.http.request_log import RequestLog
 from api.http.security_headers import SecurityHeaders
 from api.http.threads import bound_threads, request_turns
@@ -50,6 +49,7 @@ from common.telemetry.metrics import Exposition, Readers, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
 from common.uploads import Hashes
 from common.version import VERSION
+from common.webhooks import Receivers
 
 log = get_logger(__name__)
 # Our tracing (`api.http.request_log`) also covers requests that are refused before routing, and sends no queries,

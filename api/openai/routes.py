@@ -27,11 +27,11 @@ from api.openai.forms import (
     running_text,
     usage_of,
 )
-from api.transcriptions.accept import served_now
-from api.transcriptions.checks import applied_to, known_model
 from api.transcriptions.follow import Deadline, follow
-from api.transcriptions.options import Options
-from api.transcriptions.submit import Received, discard, made_of, received
+from api.transcriptions.submitting.accept import served_now
+from api.transcriptions.submitting.checks import applied_to, known_model
+from api.transcriptions.submitting.options import Options
+from api.transcriptions.submitting.submit import Received, discard, made_of, received
 from api.transcriptions.transcripts import in_turns
 from common import errors, jobs
 from common.errors import Expired, NotFound, Unavailable

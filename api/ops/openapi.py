@@ -16,7 +16,7 @@ from api.auth import gate
 from api.http import error_responses
 from api.http.openai_errors import OpenAIErrorOut
 from api.http.problems import Problem
-from api.transcriptions.options import SubmitFile, SubmitLink, SubmitLinks, SubmitUpload
+from api.transcriptions.submitting.options import SubmitFile, SubmitLink, SubmitLinks, SubmitUpload
 
 SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of your identity provider."},

@@ -27,10 +27,8 @@ from api.deps import (
 from api.http.datetimes import Moment
 from api.http.error_responses import OF_IDEMPOTENCY, OF_STORING, OF_SUBMITTING, errors_of
 from api.http.threads import in_thread
-from api.transcriptions.accept import accepted
 from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
-from api.transcriptions.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, answer_of, key_of, response_of
 from api.transcriptions.schemas import (
     Transcription,
     TranscriptionDetail,
@@ -39,7 +37,9 @@ from api.transcriptions.schemas import (
     listed,
     transcription_of,
 )
-from api.transcriptions.submit import asked_by, fingerprint
+from api.transcriptions.submitting.accept import accepted
+from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, answer_of, key_of, response_of
+from api.transcriptions.submitting.submit import asked_by, fingerprint
 from common import errors, ids, jobs
 from common.idempotency import StoredResponse
 from common.job_states import Status
@@ -51,7 +51,7 @@ JobId = Annotated[uuid.UUID, Depends(job_uuid)]
 POLL_SECONDS = "2"
 OF_USED_UPLOADS = (errors.NotFound, errors.WrongState, errors.UploadLocked, errors.Expired)
 
-# The bodies are read by `api.transcriptions.submit`, not by FastAPI.
+# The bodies are read by `api.transcriptions.submitting.submit`, not by FastAPI.
 SUBMIT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

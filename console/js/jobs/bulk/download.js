@@ -1,10 +1,10 @@
 // @ts-check
 // The transcripts of the selected jobs as one zip archive.
-import { html } from '../lib.js';
-import { fetched } from '../api.js';
-import { t } from '../i18n.js';
-import { FormDialog } from '../ui/form_dialog.js';
-import { nameOf } from './name.js';
+import { html } from '../../lib.js';
+import { fetched } from '../../api.js';
+import { t } from '../../i18n.js';
+import { FormDialog } from '../../ui/form_dialog.js';
+import { nameOf } from '../name.js';
 
 const FORMS = ['docx', 'txt', 'md', 'srt', 'vtt', 'ass', 'csv', 'json'];
 const TEN_MINUTES_MS = 600_000;

@@ -1,10 +1,10 @@
 // @ts-check
 // Corrections that are typed and not saved yet: kept in the browser, so that a crash, a lost connection or a closed tab
 // loses none of them.
-import { signal } from '../lib.js';
-import { recall, remember } from '../storage.js';
+import { signal } from '../../lib.js';
+import { recall, remember } from '../../storage.js';
 
-/** @typedef {{ text: string, seen: import('./text.js').Seen }} Draft */
+/** @typedef {{ text: string, seen: import('../text.js').Seen }} Draft */
 
 export class Drafts {
   /** @param {string} id the transcription's */
@@ -30,7 +30,7 @@ export class Drafts {
    * `seen` is what was read of the sentence when it was begun to be edited.
    * @param {number} number
    * @param {string} text
-   * @param {import('./text.js').Seen} seen
+   * @param {import('../text.js').Seen} seen
    */
   keep(number, text, seen) {
     this.store({ ...this.all.peek(), [number]: { text, seen } });

@@ -1,12 +1,12 @@
 // @ts-check
 // A sentence that is being corrected, in its place. What is typed is kept as a draft with every key, and saved when the
 // field is left.
-import { html, useLayoutEffect, useRef, useState } from '../lib.js';
-import { Problem, explained } from '../api.js';
-import { t } from '../i18n.js';
-import { announce } from '../ui/announce.js';
+import { html, useLayoutEffect, useRef, useState } from '../../lib.js';
+import { Problem, explained } from '../../api.js';
+import { t } from '../../i18n.js';
+import { announce } from '../../ui/announce.js';
 import { History } from './history.js';
-import { piecesOf } from './pieces.js';
+import { piecesOf } from '../pieces.js';
 
 const LONGEST = 5000;
 const BACK_MS = 2000;

@@ -1,6 +1,6 @@
 // @ts-check
 // One thing done with many jobs, some at a time; what fails is known by job.
-import { Problem } from '../api.js';
+import { Problem } from '../../api.js';
 
 const AT_ONCE = 4;
 const MOST_PAUSES = 10;

@@ -1,11 +1,11 @@
 // @ts-check
 // Replacing what was found: one match, or all of them in one call that changes all sentences or none.
-import { html, useState } from '../lib.js';
-import { Problem } from '../api.js';
-import { clock } from '../format.js';
-import { t } from '../i18n.js';
-import { announce, report } from '../ui/announce.js';
-import { matchesIn, replaced } from './matches.js';
+import { html, useState } from '../../lib.js';
+import { Problem } from '../../api.js';
+import { clock } from '../../format.js';
+import { t } from '../../i18n.js';
+import { announce, report } from '../../ui/announce.js';
+import { matchesIn, replaced } from '../matches.js';
 import { correctAll } from './several.js';
 
 /** @typedef {{ number: number, text: string, revision: number, machine_text: string }} Replacement */

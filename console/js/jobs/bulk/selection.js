@@ -1,6 +1,6 @@
 // @ts-check
 // Which rows of the list are selected: by a click, from row to row with Shift, all that are loaded, or by keyboard.
-import { useRef, useState } from '../lib.js';
+import { useRef, useState } from '../../lib.js';
 
 /** @param {Job[]} jobs */
 export function useSelection(jobs) {

@@ -1,16 +1,16 @@
 // @ts-check
 // What can be done with the selected jobs: tag, download, retry, delete.
-import { html, useState } from '../lib.js';
-import { onceKey, patch, post, remove } from '../api.js';
-import { t } from '../i18n.js';
-import { may } from '../session.js';
-import { Icon } from '../ui/icon.js';
-import { canRetry } from './bulk.js';
-import { BulkDialog } from './bulk_dialog.js';
-import { DownloadDialog } from './bulk_download.js';
-import { TagFields, tagsIn } from './label_fields.js';
-import { changed } from './live.js';
-import { nameOf } from './name.js';
+import { html, useState } from '../../lib.js';
+import { onceKey, patch, post, remove } from '../../api.js';
+import { t } from '../../i18n.js';
+import { may } from '../../session.js';
+import { Icon } from '../../ui/icon.js';
+import { canRetry } from './each.js';
+import { BulkDialog } from './dialog.js';
+import { DownloadDialog } from './download.js';
+import { TagFields, tagsIn } from '../label_fields.js';
+import { changed } from '../live.js';
+import { nameOf } from '../name.js';
 
 const NAMED = 5;
 

@@ -1,12 +1,12 @@
 // @ts-check
 // A question before something is done with many jobs; then how far it is, and each job with which it failed.
-import { html, useEffect, useRef, useState } from '../lib.js';
-import { explained } from '../api.js';
-import { t } from '../i18n.js';
-import { announce } from '../ui/announce.js';
-import { Dialog } from '../ui/dialog.js';
-import { each } from './bulk.js';
-import { nameOf } from './name.js';
+import { html, useEffect, useRef, useState } from '../../lib.js';
+import { explained } from '../../api.js';
+import { t } from '../../i18n.js';
+import { announce } from '../../ui/announce.js';
+import { Dialog } from '../../ui/dialog.js';
+import { each } from './each.js';
+import { nameOf } from '../name.js';
 
 // `act` gets a job and the filled-in form; `onDone` the ids of the jobs with which it went well.
 /** @typedef {{ act: (job: Job, form: FormData) => Promise<unknown>, onDone: (ids: string[]) => void, close: () => void }} Doing */
@@ -15,7 +15,7 @@ export function BulkDialog({ title, doing, danger = false, jobs, act, onDone, cl
   // Those that were selected when it began; rows that are done may leave the list.
   const [all] = useState(jobs);
   const [done, setDone] = useState(/** @type {number | null} */ (null));
-  const [failures, setFailures] = useState(/** @type {import('./bulk.js').BulkFailure[]} */ ([]));
+  const [failures, setFailures] = useState(/** @type {import('./each.js').BulkFailure[]} */ ([]));
   const shown = useRef(true);
   useEffect(
     () => () => {
@@ -51,13 +51,13 @@ export function BulkDialog({ title, doing, danger = false, jobs, act, onDone, cl
   `;
 }
 
-/** @param {import('./bulk.js').BulkFailure} failure */
+/** @param {import('./each.js').BulkFailure} failure */
 function told({ job, error }) {
   const { what, advice } = explained(error instanceof Error ? error : { message: String(error) });
   return t('bulk.failure', { name: nameOf(job), why: advice ? `${what} ${advice}` : what });
 }
 
-/** @param {{ failures: import('./bulk.js').BulkFailure[], of: number, close: () => void }} props */
+/** @param {{ failures: import('./each.js').BulkFailure[], of: number, close: () => void }} props */
 function Failed({ failures, of, close }) {
   return html`
     <${Dialog} title=${t('bulk.failed', { n: failures.length, of })} close=${close}>

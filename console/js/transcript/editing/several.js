@@ -1,12 +1,12 @@
 // @ts-check
 // Corrections of several sentences in one step, and their undoing.
-import { Problem } from '../api.js';
-import { t } from '../i18n.js';
-import { announce, report } from '../ui/announce.js';
+import { Problem } from '../../api.js';
+import { t } from '../../i18n.js';
+import { announce, report } from '../../ui/announce.js';
 
 const CORRECTIONS = 5000; // of one call
 
-/** @typedef {{ number: number, text: string | null } & import('./text.js').Seen} Correction */
+/** @typedef {{ number: number, text: string | null } & import('../text.js').Seen} Correction */
 /** @typedef {{ number: number, text: string | null, after: string, machine_text: string }} Replaced */
 
 // Each call changes all of its sentences or none, and is one step of undo. Raises Problem.

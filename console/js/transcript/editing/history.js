@@ -1,9 +1,9 @@
 // @ts-check
 // What people made of a sentence before: who, when, and the text, which can be taken into the editor again.
-import { html, useEffect, useState } from '../lib.js';
-import { moment } from '../format.js';
-import { t } from '../i18n.js';
-import { Failure, Loading } from '../ui/states.js';
+import { html, useEffect, useState } from '../../lib.js';
+import { moment } from '../../format.js';
+import { t } from '../../i18n.js';
+import { Failure, Loading } from '../../ui/states.js';
 
 /** @param {{ view: Model, number: number, take: (text: string) => void }} props */
 export function History({ view, number, take }) {
