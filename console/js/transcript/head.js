@@ -8,6 +8,7 @@ import { Actions } from '../jobs/actions.js';
 import { nameOf } from '../jobs/name.js';
 import { Status } from '../jobs/status.js';
 import { go } from '../router.js';
+import { ShareButton } from '../shares/button.js';
 import { Icon } from '../ui/icon.js';
 
 /** @param {{ job: Job }} props */
@@ -25,6 +26,7 @@ export function Head({ job }) {
         <h1>${nameOf(job)}</h1>
         <${Status} job=${job} />
         <span class="spread"></span>
+        <${ShareButton} job=${job} />
         <${About} job=${job} />
         <${Actions} job=${job} onGone=${() => go('#/jobs')} />
       </div>

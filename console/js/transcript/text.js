@@ -28,12 +28,22 @@ export class Text {
     return `v1/transcriptions/${this.id}/sentences${number === undefined ? '' : `/${number}`}`;
   }
 
+  // Raises Problem.
+  /**
+   * @param {number} after
+   * @returns {Promise<{ data: Sentence[], next: number | null }>}
+   */
+  page(after) {
+    return get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
+  }
+
   // All that is committed, page by page: the first is shown while the others come. Raises Problem.
   async load() {
+    /** @type {Sentence[]} */
     const sentences = [];
     this.own.clear(); // what is read now has it
-    for (let after = -1; after !== null;) {
-      const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
+    for (let after = /** @type {number | null} */ (-1); after !== null;) {
+      const page = await this.page(after);
       for (const sentence of page.data) sentences.push(sentence);
       after = page.next;
       this.take(sentences);

@@ -4,6 +4,7 @@ import { html } from '../../lib.js';
 import { fetched } from '../../api.js';
 import { t } from '../../i18n.js';
 import { FormDialog } from '../../ui/form_dialog.js';
+import { save } from '../../ui/save.js';
 import { nameOf } from '../name.js';
 
 const FORMS = ['docx', 'txt', 'md', 'srt', 'vtt', 'ass', 'csv', 'json'];
@@ -19,7 +20,7 @@ export function DownloadDialog({ chosen, texts, close }) {
       json: { ids: texts.map((job) => job.id) },
       timeoutMs: TEN_MINUTES_MS,
     });
-    save(await answer.blob());
+    save(await answer.blob(), 'transcripts.zip');
     close();
   };
   return html`
@@ -37,13 +38,4 @@ export function DownloadDialog({ chosen, texts, close }) {
       }
     <//>
   `;
-}
-
-/** @param {Blob} archive */
-function save(archive) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(archive);
-  link.download = 'transcripts.zip';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), TEN_MINUTES_MS);
 }
