@@ -1,4 +1,4 @@
-"""What people made of a sentence, and who."""
+"""The history of a sentence: who changed it, when and how."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ router = v1_router("/v1/transcriptions", "transcriptions")
 
 
 class RevisionOut(BaseModel):
-    """A change of a sentence."""
+    """A change of a sentence by a person."""
 
     revision: int = Field(description="From 1.")
     text: str

@@ -5,10 +5,10 @@ import { t } from '../i18n.js';
 import { route, setQuery } from '../router.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
-import { BulkBar } from './bulk_bar.js';
+import { BulkBar } from './bulk/bar.js';
 import { Filters, filtersOf } from './filters.js';
 import { Row } from './row.js';
-import { onSelectionKey, useSelection } from './selection.js';
+import { onSelectionKey, useSelection } from './bulk/selection.js';
 import { useJobs } from './use_jobs.js';
 
 export function List() {

@@ -4,7 +4,7 @@ import { html, signal, useEffect, useLayoutEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
 import { findAll, matchesIn } from './matches.js';
-import { ReplaceRow } from './replacing.js';
+import { ReplaceRow } from './editing/replacing.js';
 
 const PAUSE_MS = 120;
 

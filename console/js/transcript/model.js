@@ -8,17 +8,17 @@ import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
 import { announce, report } from '../ui/announce.js';
 import { copyText } from '../ui/clipboard.js';
-import { Drafts } from './drafts.js';
+import { Drafts } from './editing/drafts.js';
 import { Finder } from './finder.js';
 import { Player } from '../player/player.js';
 import { Scroller } from '../list/scroller.js';
 import { nameOfSpeaker } from './speakers.js';
-import { undoAll } from './several.js';
+import { undoAll } from './editing/several.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
 
-/** @typedef {import('./several.js').Replaced[]} Several */
+/** @typedef {import('./editing/several.js').Replaced[]} Several */
 /**
  * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
  *   several?: Several }} Done

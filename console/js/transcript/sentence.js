@@ -4,7 +4,7 @@ import { html, useComputed } from '../lib.js';
 import { clock } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
-import { Editor } from './editor.js';
+import { Editor } from './editing/editor.js';
 import { matchesIn } from './matches.js';
 import { cutByMatches, piecesOf } from './pieces.js';
 import { colourOf, nameOfSpeaker } from './speakers.js';

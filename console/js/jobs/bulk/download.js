@@ -1,0 +1,49 @@
+// @ts-check
+// The transcripts of the selected jobs as one zip archive.
+import { html } from '../../lib.js';
+import { fetched } from '../../api.js';
+import { t } from '../../i18n.js';
+import { FormDialog } from '../../ui/form_dialog.js';
+import { nameOf } from '../name.js';
+
+const FORMS = ['docx', 'txt', 'md', 'srt', 'vtt', 'ass', 'csv', 'json'];
+const TEN_MINUTES_MS = 600_000;
+
+/** @param {{ chosen: Job[], texts: Job[], close: () => void }} props */
+export function DownloadDialog({ chosen, texts, close }) {
+  const without = chosen.filter((job) => !texts.includes(job));
+  /** @param {FormData} form */
+  const send = async (form) => {
+    const answer = await fetched(`v1/transcriptions/export?format=${form.get('format')}`, {
+      method: 'POST',
+      json: { ids: texts.map((job) => job.id) },
+      timeoutMs: TEN_MINUTES_MS,
+    });
+    save(await answer.blob());
+    close();
+  };
+  return html`
+    <${FormDialog} title=${t('bulk.download_title', { n: texts.length })} doing=${t('bulk.download_do')} send=${send} close=${close}>
+      <label class="field">
+        <span class="label">${t('bulk.format')}</span>
+        <select name="format">${FORMS.map((form) => html`<option key=${form} value=${form}>${form}</option>`)}</select>
+      </label>
+      ${
+        without.length > 0 &&
+        html`<div>
+          <p>${t('bulk.without_text', { n: without.length })}</p>
+          <ul class="bulk-failures">${without.map((job) => html`<li key=${job.id}>${nameOf(job)}</li>`)}</ul>
+        </div>`
+      }
+    <//>
+  `;
+}
+
+/** @param {Blob} archive */
+function save(archive) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(archive);
+  link.download = 'transcripts.zip';
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), TEN_MINUTES_MS);
+}

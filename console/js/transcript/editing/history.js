@@ -1,0 +1,51 @@
+// @ts-check
+// What people made of a sentence before: who, when, and the text, which can be taken into the editor again.
+import { html, useEffect, useState } from '../../lib.js';
+import { moment } from '../../format.js';
+import { t } from '../../i18n.js';
+import { Failure, Loading } from '../../ui/states.js';
+
+/** @param {{ view: Model, number: number, take: (text: string) => void }} props */
+export function History({ view, number, take }) {
+  const [revisions, setRevisions] = useState(/** @type {Revision[] | null} */ (null));
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const revision = view.text.seen(number).revision;
+  useEffect(() => {
+    let gone = false;
+    view.text.history(number).then(
+      (found) => gone || setRevisions(found),
+      (error) => gone || setFailure(error),
+    );
+    return () => {
+      gone = true;
+    };
+  }, [number, revision]);
+  if (failure) return html`<${Failure} error=${failure} />`;
+  if (!revisions) return html`<${Loading} />`;
+  const { machine_text } = view.text.seen(number);
+  return html`
+    <ol class="history" aria-label=${t('history.title')}>
+      ${revisions.map(
+        (one, place) => html`
+          <${Entry} key=${one.revision} text=${one.text} take=${place > 0 && take}
+            about=${`${moment(one.edited_at)} · ${one.edited_by_name ?? one.edited_by ?? t('history.nobody')}`}
+            kind=${one.text === one.text_before ? t('history.confirmed') : ''} />
+        `,
+      )}
+      <${Entry} text=${machine_text} about=${t('history.recognised')} take=${take} kind="" />
+    </ol>
+  `;
+}
+
+/** @param {{ text: string, about: string, kind: string, take: ((text: string) => void) | false }} props */
+function Entry({ text, about, kind, take }) {
+  return html`
+    <li>
+      <p class="muted">${about}${kind && ` · ${kind}`}</p>
+      <p class="row">
+        <span class="history-text">${text}</span>
+        ${take && html`<button class="quiet small" onClick=${() => take(text)}>${t('history.take')}</button>`}
+      </p>
+    </li>
+  `;
+}
