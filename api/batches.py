@@ -9,10 +9,10 @@ from fastapi import Depends, Query, Request, Response
 
 from api.deps import DatabaseDep, ReadCaller, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http.error_responses import OF_SUBMITTING, errors_of
-from api.transcriptions.accept import accepted
 from api.transcriptions.batch_schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
-from api.transcriptions.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, key_of
-from api.transcriptions.submit import links_asked_by
+from api.transcriptions.submitting.accept import accepted
+from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, key_of
+from api.transcriptions.submitting.submit import links_asked_by
 from common import ids, jobs
 
 router = v1_router("/v1/batches", "batches")

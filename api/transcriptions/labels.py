@@ -1,4 +1,4 @@
-"""The name and the tags of a transcription, which people change."""
+"""Change the name and the tags of a transcription."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import DatabaseDep, EstimatesDep, SubmitAndReadCaller, public_url, v1_router
-from api.transcriptions.options import Tag
 from api.transcriptions.routes import JobId
 from api.transcriptions.schemas import Transcription, transcription_of
 from api.transcriptions.sentences import one_line
+from api.transcriptions.submitting.options import Tag
 from common import jobs
 from common.jobs import MOST_TAGS
 
@@ -26,7 +26,7 @@ Name = Annotated[
 
 
 class LabelChange(BaseModel):
-    """What changes; what is left out stays."""
+    """A change of the name or the tags. Fields that are left out change nothing."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from api.http.bodies import StrictBody
-from api.transcriptions.options import HotwordEntry, MaskedWord
+from api.transcriptions.submitting.options import HotwordEntry, MaskedWord
 from common.transcript import hotwords
 from common.vocabularies import MAX_WORDS, Vocabulary, VocabularySummary
 

@@ -1,4 +1,4 @@
-"""Webhooks: endpoints, the outbox, and the log of deliveries."""
+"""Webhooks: endpoints, the outbox, the log of deliveries, and who may receive them."""
 
 from common.webhooks.delivery import (
     Delivery,
@@ -27,6 +27,7 @@ from common.webhooks.endpoint import (
 )
 from common.webhooks.events import DEFAULT_EVENTS, TEST_EVENT, EventType
 from common.webhooks.outbox import EndedBatch, OwnUrl, announce, announce_batches, expire_deliveries, forget_job
+from common.webhooks.receivers import Receivers
 from common.webhooks.sending import (
     ClaimedDelivery,
     Due,
@@ -58,6 +59,7 @@ __all__ = [
     "NewEndpoint",
     "Overdue",
     "OwnUrl",
+    "Receivers",
     "Report",
     "all_endpoints",
     "announce",

@@ -15,7 +15,7 @@ from api.auth import gate
 from api.deps import Requires, ScopedRoute
 from api.http.body_limits import DEFAULT_BYTES, LISTS_OF_LINKS_BYTES
 from api.main import create_app
-from api.transcriptions import submit
+from api.transcriptions.submitting import submit
 from common import keys
 from common.keys import NewKey, Scope
 from common.settings import Settings

@@ -8,10 +8,10 @@ from api.auth.callers import Caller
 from api.deps import Service, public_url
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import batch_detail_of
-from api.transcriptions.idempotency import Key, answer_of, response_of
-from api.transcriptions.options import SubmitLinks
 from api.transcriptions.schemas import transcription_of
-from api.transcriptions.submit import Asked, batch_of, discard, submission_of
+from api.transcriptions.submitting.idempotency import Key, answer_of, response_of
+from api.transcriptions.submitting.options import SubmitLinks
+from api.transcriptions.submitting.submit import Asked, batch_of, discard, submission_of
 from common import jobs
 from common.db import Database
 from common.errors import Unavailable

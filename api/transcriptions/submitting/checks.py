@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from api.deps import Service
 from api.http.threads import in_thread
-from api.transcriptions.options import Options
+from api.transcriptions.submitting.options import Options
 from common import ids, jobs, vocabularies
 from common.db import Database
 from common.errors import InvalidRequest, UnknownModel, WebhooksNotConfigured

@@ -22,8 +22,8 @@ from api.http.bodies import without_surplus
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.http.threads import in_thread
-from api.transcriptions.checks import Applied, applied_to, checked_options
-from api.transcriptions.options import Options, SubmitLink, SubmitLinks, SubmitUpload
+from api.transcriptions.submitting.checks import Applied, applied_to, checked_options
+from api.transcriptions.submitting.options import Options, SubmitLink, SubmitLinks, SubmitUpload
 from common import audio_keys, file_names, ids, uploads
 from common.db import Database
 from common.errors import AudioEmpty, Forbidden, InvalidRequest, UploadTooLarge

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
-from api.http import receivers
-from api.http.receivers import LOOK_UPS_AT_ONCE, Receivers
 from common.errors import InvalidRequest
 from common.links import STANDARD_PORTS
+from common.webhooks import receivers
+from common.webhooks.receivers import LOOK_UPS_AT_ONCE, Receivers
 from tests.waiting import until
 
 PRIVATE = "http://127.0.0.1/"

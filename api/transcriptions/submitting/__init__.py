@@ -1,0 +1,1 @@
+"""Submitting: read a request, check it against the installation, and create its jobs once."""
