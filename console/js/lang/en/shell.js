@@ -13,7 +13,7 @@ export default {
   'theme.dark': 'dark',
   'connection.lost': 'Connection lost. Reconnecting…',
   'demo.notice':
-    'The demo model only understands synthetic speech. Real recordings come out as nonsense. For real voices, an administrator starts the service with:',
+    'The demo model only understands synthetic speech; real recordings become nonsense. For real voices, an administrator starts the service with:',
   'session.sign_in': 'Sign in',
   'session.busy': 'Signing in…',
   'session.sign_out_of': 'Sign out ({name})',
