@@ -26,9 +26,11 @@ export function Head({ job }) {
         <h1>${nameOf(job)}</h1>
         <${Status} job=${job} />
         <span class="spread"></span>
-        <${ShareButton} job=${job} />
-        <${About} job=${job} />
-        <${Actions} job=${job} onGone=${() => go('#/jobs')} />
+        <span class="job-actions">
+          <${ShareButton} job=${job} />
+          <${About} job=${job} />
+          <${Actions} job=${job} onGone=${() => go('#/jobs')} />
+        </span>
       </div>
       <p class="muted facts">${facts.join(' · ')}</p>
     </div>
