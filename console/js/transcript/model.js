@@ -23,7 +23,7 @@ export class Model {
   constructor(id) {
     this.id = id;
     this.text = new Text(id);
-    this.player = new Player(id);
+    this.player = new Player(id, (ms, least) => this.text.timeline.afterPause(ms, least));
     this.scroller = new Scroller();
     this.finder = new Finder(this.text);
     this.following = signal(true);
