@@ -10,10 +10,13 @@ const ASK_AGAIN_MS = 1500;
 const TRIES = 3;
 
 export class Player {
-  /** @param {string} id */
-  constructor(id) {
-    this.id = id;
-    this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
+  /**
+   * @param {string} id
+   * @param {string} [path] below which the API has the recording
+   */
+  constructor(id, path = `v1/transcriptions/${id}`) {
+    this.path = path;
+    this.url = new URL(`${path}/audio`, BASE);
     this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
@@ -86,7 +89,8 @@ export class Player {
       return;
     }
     if (!lost) {
-      this.fail(new Problem({ code: 'audio_not_decodable' }));
+      // The service has decoded this recording, so the fault is here: no sound device, or no decoder.
+      this.fail(new Problem({ code: 'playback' }));
       return;
     }
     this.audio.load();
@@ -97,7 +101,7 @@ export class Player {
   // The recording can be played without a waveform.
   async measure() {
     if (this.state.value !== 'ready') return;
-    const url = new URL(`v1/transcriptions/${this.id}/peaks?points=${POINTS}`, BASE);
+    const url = new URL(`${this.path}/peaks?points=${POINTS}`, BASE);
     try {
       const answer = await this.prepared(() => fetched(url, { abort: this.abort.signal }));
       const peaks = await answer.json();

@@ -1,6 +1,9 @@
 // @ts-check
 // Errors by their code: what happened, and (".do") what a person can do about it.
 export default {
+  'error.playback': 'This browser cannot play the recording.',
+  'error.playback.do':
+    'The transcript is not affected. Check that this computer can play sound, or use another browser.',
   'error.connection': 'The service cannot be reached.',
   'error.connection.do': 'Check your network and try again.',
   'error.internal': 'Something went wrong on the server.',

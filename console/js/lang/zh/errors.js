@@ -1,6 +1,8 @@
 // @ts-check
 // Errors by their code: what happened, and (".do") what a person can do about it.
 export default {
+  'error.playback': '浏览器无法播放这段录音。',
+  'error.playback.do': '文字稿不受影响。请检查这台电脑能否播放声音，或换一个浏览器。',
   'error.connection': '无法连接到服务。',
   'error.connection.do': '请检查网络后重试。',
   'error.internal': '服务器出错了。',
