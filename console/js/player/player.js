@@ -12,17 +12,17 @@ const TRIES = 3;
 const PAUSE_MS = 2000;
 const PAUSE_END_MS = 400;
 
-/** @typedef {(ms: number, least: number) => number | null} AfterPause */
-
 export class Player {
   /**
    * @param {string} id
-   * @param {AfterPause} afterPause when the next speech begins, if a moment is in a pause of at least so many ms
+   * @param {string} [path] below which the API has the recording
    */
-  constructor(id, afterPause) {
-    this.id = id;
-    this.afterPause = afterPause;
-    this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
+  constructor(id, path = `v1/transcriptions/${id}`) {
+    this.path = path;
+    this.url = new URL(`${path}/audio`, BASE);
+    // When the next speech begins, if a moment is in a pause of at least so many ms: whoever has the text knows.
+    /** @type {(ms: number, least: number) => number | null} */
+    this.afterPause = () => null;
     this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
@@ -116,7 +116,7 @@ export class Player {
   // The recording can be played without a waveform.
   async measure() {
     if (this.state.value !== 'ready') return;
-    const url = new URL(`v1/transcriptions/${this.id}/peaks?points=${POINTS}`, BASE);
+    const url = new URL(`${this.path}/peaks?points=${POINTS}`, BASE);
     try {
       const answer = await this.prepared(() => fetched(url, { abort: this.abort.signal }));
       const peaks = await answer.json();
