@@ -17,6 +17,8 @@ from common.telemetry import get_logger, tracing
 log = get_logger(__name__)
 ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,100}")
 QUIET_PATHS = ("/health/", "/metrics")
+# Some programs encode the `#` of a share link, so that its token arrives in a path; others put keys there by mistake.
+SECRET = re.compile(r"(pq_[a-z]+_)[\w-]+")
 
 
 class RequestLog:
@@ -53,7 +55,7 @@ class RequestLog:
                 if not scope["path"].startswith(QUIET_PATHS) or status >= 400:
                     took_ms = round((time.perf_counter() - began) * 1000, 1)
                     # Log the path, never the query: links may carry signatures.
-                    fields = {"method": scope["method"], "path": scope["path"], "status": status, "took_ms": took_ms}
+                    fields = {"method": scope["method"], "path": _path(scope), "status": status, "took_ms": took_ms}
                     log.info("request", **fields, **_who(scope))
 
 
@@ -61,9 +63,14 @@ def _traced(scope: Scope, request_id: str) -> AbstractContextManager[tracing.Spa
     """Start a span in the caller's trace, if it sends one; no span for paths that are polled every few seconds."""
     if scope["path"].startswith(QUIET_PATHS):
         return nullcontext(tracing.Span())
-    attributes = {"http.request.method": scope["method"], "url.path": scope["path"], "paraqueue.request_id": request_id}
+    attributes = {"http.request.method": scope["method"], "url.path": _path(scope), "paraqueue.request_id": request_id}
     parent = Headers(scope=scope).get("traceparent")
     return tracing.span(scope["method"], kind="server", parent=parent, attributes=attributes)
+
+
+def _path(scope: Scope) -> str:
+    """Return the path of a request without keys and tokens."""
+    return SECRET.sub(r"\1…", scope["path"])
 
 
 def _end(span: tracing.Span, scope: Scope, status: int) -> None:

@@ -22,6 +22,7 @@ from common import ids, jobs, keys, shares
 from common.jobs import Job
 from common.keys import ALL_SCOPES, NewKey, Scope
 from common.options.transcription import TranscriptionOptions
+from common.telemetry import tracing
 from tests.api.api_cases import Api, api_settings, problem_of, running_api
 from tests.db.job_cases import NO_LIMIT, claimed, complete, completed, execute, one, submitted, uploaded
 from tests.servers import ADMIN_KEY
@@ -381,6 +382,28 @@ def test_no_token_is_logged_or_counted_by_name(api: Api) -> None:
     assert made["token"][:-1] not in told
     assert made["token"] not in api.client.get("/metrics").text
     assert 'route="/v1/shared"' in api.client.get("/metrics").text
+
+
+@pytest.mark.parametrize("path", ["/%23/shared/{}", "/shared/{}", "/v1/shared/{}", "/v1/shared/{}/audio"])
+def test_a_token_that_arrives_in_a_path_is_not_logged_or_traced(
+    api: Api, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some programs encode the `#` of a link that they open."""
+    token = shares.TOKEN_PREFIX + "Secret-_" * 5 + "123"
+    spans: list[dict[str, Any]] = []
+    started = tracing.span
+
+    def noted(name: str, **more: Any) -> Any:
+        spans.append({"name": name, **more})
+        return started(name, **more)
+
+    monkeypatch.setattr(tracing, "span", noted)
+    with capture_logs() as logs, TestClient(create_app(api.settings)) as client:
+        assert client.get(path.format(token)).status_code == (401 if path.startswith("/v1") else 404)
+    [line] = [entry for entry in logs if entry["event"] == "request"]
+    assert line["path"] == path.format("pq_share_…").replace("%23", "#")
+    assert any("pq_share_…" in repr(span) for span in spans)
+    assert "Secret" not in repr(logs) + repr(spans)
 
 
 def test_strangers_are_bounded_by_their_address(api: Api, redis_url: str, tmp_path: Any) -> None:
