@@ -145,13 +145,7 @@ def visit(database: Database, token: str) -> Visit | None:
     digest = digest_of(token)
     long_ago = ago(LAST_USED_SECONDS)
     unnoted = or_(ShareRow.last_used_at.is_(None), ShareRow.last_used_at < long_ago)
-    statement = (
-        _live(select(ShareRow, JobRow.tenant, unnoted))
-        .join(JobRow, JobRow.id == ShareRow.job_id)
-        .outerjoin(TenantRow, TenantRow.name == JobRow.tenant)
-        .where(ShareRow.hash == digest, TenantRow.sharing.is_not(False))
-        .where(JobRow.status == Status.COMPLETED, JobRow.result_deleted_at.is_(None))
-    )
+    statement = _usable(select(ShareRow, JobRow.tenant, unnoted)).where(ShareRow.hash == digest)
     with database.transaction() as session:
         found = session.execute(statement).one_or_none()
         if found is None or not hmac.compare_digest(found.ShareRow.hash, digest):
@@ -160,6 +154,12 @@ def visit(database: Database, token: str) -> Visit | None:
         if is_unnoted:
             _note(session, row.id, {"last_used_at": func.now()})
         return Visit(row.id, row.job_id, tenant, row.audio, row.expires_at)
+
+
+def works(database: Database, share_id: uuid.UUID) -> bool:
+    """Return whether a link still permits what it did."""
+    with database.transaction() as session:
+        return session.scalar(_usable(select(ShareRow.id)).where(ShareRow.id == share_id)) is not None
 
 
 def count_view(database: Database, share_id: uuid.UUID) -> None:
@@ -179,6 +179,17 @@ def expire(database: Database, limit: TimeLimit) -> int:
             return len(session.scalars(statement).all())
 
     return limit.until_done(some)
+
+
+def _usable(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Restrict a query of links to those with which a visitor can read."""
+    return (
+        _live(statement)
+        .join(JobRow, JobRow.id == ShareRow.job_id)
+        .outerjoin(TenantRow, TenantRow.name == JobRow.tenant)
+        .where(TenantRow.sharing.is_not(False))
+        .where(JobRow.status == Status.COMPLETED, JobRow.result_deleted_at.is_(None))
+    )
 
 
 def _live(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:

@@ -6,7 +6,8 @@ the transcription or of keys, and nothing of how it was submitted.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -20,6 +21,7 @@ from api.auth.visitors import PATHS, put_cookie, unknown
 from api.auth.visitors import room_of as visitors_room
 from api.deps import DatabaseDep, QueueDep, StorageDep, VisitDep, public_url, v1_router
 from api.http.error_responses import errors_of
+from api.http.threads import in_thread
 from api.shares.schemas import SharedOut, SharedSentenceOut, SharedSentencePage
 from api.transcriptions.sentences import LAST_NUMBER
 from api.transcriptions.transcripts import head_of, in_turns, subtitle_options
@@ -36,6 +38,8 @@ from common.transcript.values import Transcript
 router = v1_router(PATHS, "shares")
 FormatName = Literal["txt", "srt", "vtt", "md", "docx"]
 UNNAMED = "transcript"
+# How often it is checked whether the link of a response that is being sent still works.
+CHECK_SECONDS = 5.0
 CONTENT: dict[str, Any] = {
     MEDIA_TYPES[Format(name)].partition(";")[0]: {"schema": {"type": "string"}}
     | ({} if name != "docx" else {"schema": {"type": "string", "format": "binary"}})
@@ -116,7 +120,7 @@ def get_shared_transcript(
     pieces = encoded(chosen, head, jobs.sentences(database, job), options)
     name = quote(f"{_stem(job)}.{form}", safe="")
     disposition = f"inline; filename=\"{UNNAMED}.{form}\"; filename*=UTF-8''{name}"
-    blocks = in_turns(pieces, visitors_room(visit))
+    blocks = _while_it_works(database, visit, in_turns(pieces, visitors_room(visit)))
     return StreamingResponse(blocks, headers={"Content-Disposition": disposition}, media_type=MEDIA_TYPES[chosen])
 
 
@@ -133,7 +137,10 @@ def get_shared_audio(
     """The recording, if it is shared; with the token in a header or in the cookie of a browser."""
     job = _heard(database, visit, share_id)
     with _told_in_general():
-        return serving.recording_of(request, database, storage, queue, job, _stem(job))
+        response = serving.recording_of(request, database, storage, queue, job, _stem(job))
+    if isinstance(response, StreamingResponse):
+        response.body_iterator = _while_it_works(database, visit, response.body_iterator)
+    return response
 
 
 @router.get("/{share_id}/peaks", response_model=peaks.PeaksOut, responses={**peaks.RESPONSES, **OF_LINKS})
@@ -163,6 +170,17 @@ def _heard(database: Database, visit: Visit, share_id: str) -> Job:
     if not visit.audio or share_id != visit.public_id:
         raise unknown()
     return _job(database, visit)
+
+
+async def _while_it_works(database: Database, visit: Visit, blocks: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    """Yield blocks of a response, and break off once the link is over: a player reads a recording for hours."""
+    checked_at = time.monotonic()
+    async for block in blocks:
+        if time.monotonic() - checked_at >= CHECK_SECONDS:
+            if not await in_thread(shares.works, database, visit.share_id):
+                raise unknown()
+            checked_at = time.monotonic()
+        yield block
 
 
 @contextmanager

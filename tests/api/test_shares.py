@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from api.auth import identities, visitors
 from api.main import create_app
+from api.shares import public
 from common import ids, jobs, keys, shares
 from common.jobs import Job
 from common.keys import ALL_SCOPES, NewKey, Scope
@@ -439,3 +440,19 @@ def test_over_https_the_cookie_is_secure_and_below_the_prefix() -> None:
     cookie = response.headers["set-cookie"]
     assert f"Path=/paraqueue/v1/shared/{visit.public_id};" in cookie
     assert "Secure" in cookie
+
+
+def test_a_recording_that_is_being_sent_ends_with_its_link(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its response may last for hours: a player reads the rest of a range as it plays."""
+    monkeypatch.setattr(public, "CHECK_SECONDS", 0.0)
+    content = WAVE + bytes(64 * 1024 * 1024)
+    made = shared_by(api, with_recording(api, content), audio=True)
+    url, headers = f"{api.client.base_url}/v1/shared/{made['id']}/audio", bearer(made["token"])
+    with httpx.stream("GET", url, headers=headers | {"Range": "bytes=0-"}, trust_env=False, timeout=120) as sound:
+        assert sound.status_code == 206
+        pieces = sound.iter_raw(64 * 1024)
+        assert next(pieces).startswith(b"RIFF")
+        job_id = one(api.database, "SELECT job_id FROM shares WHERE id = :id", id=ids.parsed(ids.SHARE, made["id"]))
+        shares.revoke(api.database, job_id, ids.parsed(ids.SHARE, made["id"]))
+        with pytest.raises(httpx.RemoteProtocolError):
+            assert sum(map(len, pieces)) < len(content), "all of it"
