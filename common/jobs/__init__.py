@@ -25,7 +25,7 @@ from common.jobs.lifecycle.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.lifecycle.claims import Claim, Holder, claim
+from common.jobs.lifecycle.claims import Claim, Holder, NextClaim, claim, claim_next
 from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import Served, complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.expiry import Expiry, expiry_of
@@ -75,6 +75,7 @@ from common.jobs.scheduling.dispatch import dispatch
 from common.jobs.scheduling.dispatcher import Dispatcher
 from common.jobs.scheduling.estimates import Estimate, Estimates
 from common.jobs.scheduling.quarantine import forgive_crash
+from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.jobs.scheduling.workers import (
     Drain,
     Worker,
@@ -100,6 +101,7 @@ __all__ = [
     "Corrected",
     "Correction",
     "Dimension",
+    "DispatchLimits",
     "Dispatcher",
     "Drain",
     "Estimate",
@@ -113,6 +115,7 @@ __all__ = [
     "Job",
     "JobFailure",
     "LeaseLost",
+    "NextClaim",
     "Page",
     "Progress",
     "QueueStats",
@@ -142,6 +145,7 @@ __all__ = [
     "check_kept",
     "claim",
     "claim_links",
+    "claim_next",
     "commit_part",
     "complete",
     "complete_from_duplicate",

@@ -155,16 +155,9 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
 
     Appending the same part again changes nothing: the response to a first call may have been lost.
     """
-    session.execute(
-        update(PartRow)
-        .where(
-            PartRow.job_id == held.job.id,
-            PartRow.run == held.job.run,
-            PartRow.number < part.number,
-            PartRow.state.is_not(None),
-        )
-        .values(state=None)
-    )
+    if part.number > 0:
+        earlier = (PartRow.job_id == held.job.id, PartRow.run == held.job.run, PartRow.number < part.number)
+        session.execute(update(PartRow).where(*earlier, PartRow.state.is_not(None)).values(state=None))
     new = session.scalar(
         insert(PartRow)
         .values(
