@@ -15,6 +15,7 @@ BATCH = "batch"
 UPLOAD = "up"
 KEY = "key"
 VOCABULARY = "voc"
+SHARE = "shr"
 
 
 def new_id() -> uuid.UUID:
@@ -25,6 +26,11 @@ def new_id() -> uuid.UUID:
 def shown(prefix: str, value: uuid.UUID) -> str:
     """Return the public form, e.g. `tr_0197…`."""
     return f"{prefix}_{value.hex}"
+
+
+def missing(prefix: str, value: uuid.UUID) -> NotFound:
+    """Return the error for an id of which there is no resource, or one of another tenant."""
+    return NotFound(f"not found: {shown(prefix, value)!r}")
 
 
 def parsed(prefix: str, text: str) -> uuid.UUID:

@@ -1,4 +1,4 @@
-"""Individual sentences: read in pages, and corrected by people."""
+"""Sentences: read them in pages or one by one, and correct them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ WordPlace = Annotated[int, Field(ge=0, lt=LONGEST_RECOGNISED, strict=True)]
 
 
 class Correction(StrictBody):
-    """What a person puts in the place of a sentence."""
+    """A correction of a sentence: a new text, confirmed words, or both."""
 
     text: CorrectedText | None = Field(
         None,
@@ -119,7 +119,7 @@ class Corrections(StrictBody):
 
 
 class CorrectedOut(BaseModel):
-    """What a correction made of a sentence."""
+    """A sentence after its correction."""
 
     number: int
     text: str
@@ -127,7 +127,7 @@ class CorrectedOut(BaseModel):
 
 
 class CorrectedList(BaseModel):
-    """The sentences that were named, by number."""
+    """The corrected sentences, by number."""
 
     object: Literal["list"] = "list"
     data: list[CorrectedOut]
@@ -163,7 +163,7 @@ def list_sentences(
     """A page of sentences as people corrected them, also of a transcription that is still running."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     sentences = jobs.sentences_after(database, job, after, limit=limit + 1, edited_words=False)
-    data = [_shown(after + 1 + place, item) for place, item in enumerate(sentences[:limit])]
+    data = [numbered(after + 1 + place, item) for place, item in enumerate(sentences[:limit])]
     more = after + limit if len(sentences) > limit else None
     return JSONResponse({"object": "list", "status": job.status, "run": job.run, "data": data, "next": more})
 
@@ -172,7 +172,7 @@ def list_sentences(
 def get_sentence(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> JSONResponse:
     """One sentence, as a person corrected it."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
-    return JSONResponse(_shown(number, jobs.sentence(database, job, number)))
+    return JSONResponse(numbered(number, jobs.sentence(database, job, number)))
 
 
 @router.patch(
@@ -189,7 +189,7 @@ def correct_sentence(
     """
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     jobs.correct_all(database, job, [body.of(number)], key_id=caller.key_id)
-    return JSONResponse(_shown(number, jobs.sentence(database, job, number)))
+    return JSONResponse(numbered(number, jobs.sentence(database, job, number)))
 
 
 @router.post(
@@ -213,5 +213,6 @@ def correct_sentences(
     return JSONResponse({"object": "list", "data": data})
 
 
-def _shown(number: int, sentence: Sentence) -> dict[str, Any]:
+def numbered(number: int, sentence: Sentence) -> dict[str, Any]:
+    """Return a sentence as the API shows it, with its number."""
     return {"number": number, **sentence_object(sentence)}

@@ -1,4 +1,4 @@
-"""Speakers of a transcript: listed, named, merged, and given sentences, by people."""
+"""The speakers of a transcript: list, name and merge them, and assign sentences to them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.sentences import Number, SentenceOut, one_line
+from api.transcriptions.sentences import Number, SentenceOut, numbered, one_line
 from api.transcriptions.transcript_schemas import SpeakerOut
 from common import errors, jobs
 from common.errors import NoSpeakers
-from common.transcript.formats import sentence_object, speakers_json
+from common.transcript.formats import speakers_json
 from common.transcript.values import Speaker
 
 router = v1_router("/v1/transcriptions", "transcriptions")
@@ -31,7 +31,7 @@ Name = Annotated[
 
 
 class SpeakerName(BaseModel):
-    """What a person calls a speaker."""
+    """The name of a speaker."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class SpeakerName(BaseModel):
 
 
 class SpeakerMerge(BaseModel):
-    """The speaker that gets everything."""
+    """The speaker with whom another one is merged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -47,7 +47,7 @@ class SpeakerMerge(BaseModel):
 
 
 class SentenceSpeaker(BaseModel):
-    """Who said a sentence."""
+    """The speaker of a sentence."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -91,7 +91,7 @@ def name_speaker(
 def merge_speaker(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, speaker: SpeakerNumber, change: SpeakerMerge
 ) -> JSONResponse:
-    """Give all sentences of a speaker to another, if one person was taken for two; the first speaker is removed."""
+    """Merge a speaker into another, if one person was taken for two: all sentences move, and the first is removed."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
@@ -100,10 +100,10 @@ def merge_speaker(
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:
-    """Give a sentence to another speaker."""
+    """Assign a sentence to another speaker."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     sentence = jobs.assign_sentence(database, job, number, change.speaker)
-    return JSONResponse({"number": number, **sentence_object(sentence)})
+    return JSONResponse(numbered(number, sentence))
 
 
 def _listed(speakers: tuple[Speaker, ...]) -> JSONResponse:

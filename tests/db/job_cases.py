@@ -53,7 +53,7 @@ def emptied(database: Database) -> Database:
             if table.name != "tenants":
                 session.execute(table.delete())
         limits = ", ".join(f"{name} = NULL" for name in LIMITS)
-        session.execute(text(f"UPDATE tenants SET served_at = NULL, {limits}"))
+        session.execute(text(f"UPDATE tenants SET served_at = NULL, sharing = true, {limits}"))
     return database
 
 
@@ -267,3 +267,13 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[0]
     return results
+
+
+# A job in each state.
+MAKE: dict[Status, Callable[[Database], Job]] = {
+    Status.QUEUED: submitted,
+    Status.PROCESSING: lambda database: claimed(database).job,
+    Status.COMPLETED: completed,
+    Status.FAILED: failed,
+    Status.CANCELED: canceled,
+}

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, select
+from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from common import ids
 from common.db import Database
 from common.errors import EditConflict, InvalidRequest, NotFound
 from common.jobs.job import Job
+from common.jobs.lifecycle import earlier_edits
 from common.jobs.reading.read import sentence
 from common.models import EarlierEditRow, EditRow, SentenceRow
 from common.transcript.realign import realigned
@@ -29,10 +30,9 @@ from common.transcript.values import Edit, Sentence, Word
 ROWS_AT_A_TIME = 500
 LETTERS_AT_A_TIME = 50_000
 MOST_NAMED = 10
-# Earlier revisions of a sentence; older ones are deleted.
+# Earlier texts of a sentence, and earlier confirmations; older ones are deleted.
 KEPT_REVISIONS = 100
 WRITTEN = ("text", "words", "confirmed", "revision", "key_id")
-Numbered = type[EarlierEditRow] | type[EditRow] | type[SentenceRow]
 HISTORY = ("job_id", "run", "number", "revision", "text", "confirmed", "key_id", "edited_at")
 
 
@@ -174,23 +174,26 @@ def _write(
         written.append(place | changed | {"revision": before.revision + 1, "key_id": key_id})
     if written:
         _remember(session, job, [item.number for item in changes])
+        _forget(session, job, [item.number for item in changes if held[item.number].revision > KEPT_REVISIONS])
         added = insert(EditRow)
         renewed = {name: added.excluded[name] for name in WRITTEN} | {"edited_at": func.now()}
         session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=renewed), written)
 
 
 def _remember(session: Session, job: Job, numbers: Sequence[int]) -> None:
-    """Keep edits that are about to be replaced, and forget those that are too old."""
+    """Keep edits that are about to be replaced."""
     newest = select(*(getattr(EditRow, name) for name in HISTORY)).where(_among(EditRow, job, numbers))
     session.execute(insert(EarlierEditRow).from_select(HISTORY, newest))
-    newer = select(EditRow.revision).where(
-        EditRow.job_id == EarlierEditRow.job_id,
-        EditRow.run == EarlierEditRow.run,
-        EditRow.number == EarlierEditRow.number,
-    )
-    old = EarlierEditRow.revision <= newer.correlate(EarlierEditRow).scalar_subquery() - KEPT_REVISIONS
-    forgotten = delete(EarlierEditRow).where(_among(EarlierEditRow, job, numbers), old)
-    session.execute(forgotten.execution_options(synchronize_session=False))
+
+
+def _forget(session: Session, job: Job, numbers: Sequence[int]) -> None:
+    """Delete the revisions that are no longer kept."""
+    if not numbers:
+        return
+    theirs = _among(EarlierEditRow, job, numbers)
+    kept = earlier_edits.newest(theirs, KEPT_REVISIONS)
+    old = tuple_(EarlierEditRow.number, EarlierEditRow.revision).not_in(kept)
+    session.execute(delete(EarlierEditRow).where(theirs, old).execution_options(synchronize_session=False))
 
 
 def _timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:

@@ -23,7 +23,7 @@ COLUMNS = ("revision", "text", "confirmed", "key_id", "edited_at")
 class Revision:
     """A change of a sentence: its text, and before that, and the places of the words that were confirmed by then.
 
-    `text_before` is None if the revision before is not kept.
+    `text_before` is None if it is not kept.
     """
 
     revision: int
@@ -50,10 +50,8 @@ def history(database: Database, job: Job, number: int) -> list[Revision]:
 
 def _revisions(rows: Sequence[Any], recognised: str) -> Iterator[Revision]:
     """Yield the revisions of rows in their order."""
-    before: str | None = recognised
-    reached = 0
+    before = recognised if rows and rows[0].revision == 1 else None
     for row in rows:
         text = recognised if row.text is None else row.text
-        known = before if row.revision == reached + 1 else None
-        yield Revision(row.revision, text, known, tuple(row.confirmed or ()), row.edited_at, row.key_id)
-        before, reached = text, row.revision
+        yield Revision(row.revision, text, before, tuple(row.confirmed or ()), row.edited_at, row.key_id)
+        before = text  # revisions that are missing between two are confirmations, which have the text before them

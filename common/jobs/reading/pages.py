@@ -37,13 +37,12 @@ from common import cursors
 from common.db import Database
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
+from common.jobs.reading.read import EDITS, SAME_SENTENCE, SPOKEN
 from common.jobs.reading.words import folded, grams_of, in_time
-from common.models import DEFAULT_TENANT, EditRow, JobTagRow, SentenceRow
+from common.models import DEFAULT_TENANT, JobTagRow
 from common.transcript.values import needs_space
 
 TAGS = cast(Table, JobTagRow.__table__)
-SPOKEN = cast(Table, SentenceRow.__table__)
-EDITS = cast(Table, EditRow.__table__)
 # The expressions of the indexes in `common.models.jobs`; constants are no parameters, or no index would fit.
 NAME: ColumnElement[str] = func.coalesce(JOBS.c.name, JOBS.c.source_name, text("''"))
 NAME_ORDER = func.left(func.search_folded(collate(NAME, "C")), text("100"), type_=Text)
@@ -56,9 +55,7 @@ PREVIEWS = (
     select(SPOKEN.c.job_id, func.left(func.coalesce(EDITS.c.text, SPOKEN.c.text), PREVIEW_LETTERS).label("text"))
     .select_from(JOBS)
     .join(SPOKEN, (SPOKEN.c.job_id == JOBS.c.id) & (SPOKEN.c.run == JOBS.c.run))
-    .outerjoin(
-        EDITS, (EDITS.c.job_id == SPOKEN.c.job_id) & (EDITS.c.run == SPOKEN.c.run) & (EDITS.c.number == SPOKEN.c.number)
-    )
+    .outerjoin(EDITS, SAME_SENTENCE)
     .where(JOBS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), SPOKEN.c.number < text(str(PREVIEW_SENTENCES)))
     .order_by(SPOKEN.c.job_id, SPOKEN.c.number)
 )

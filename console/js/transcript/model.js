@@ -1,28 +1,22 @@
 // @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
-import { Problem } from '../api.js';
 import { t } from '../i18n.js';
 import { route } from '../router.js';
 import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
-import { announce, report } from '../ui/announce.js';
+import { announce } from '../ui/announce.js';
 import { copyText } from '../ui/clipboard.js';
 import { Drafts } from './editing/drafts.js';
 import { Finder } from './finder.js';
 import { Player } from '../player/player.js';
 import { Scroller } from '../list/scroller.js';
 import { nameOfSpeaker } from './speakers.js';
-import { undoAll } from './editing/several.js';
+import { refused } from './editing/refused.js';
+import { undoLast } from './editing/undo.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
-
-/** @typedef {import('./editing/several.js').Replaced[]} Several */
-/**
- * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
- *   several?: Several }} Done
- */
 
 export class Model {
   /** @param {string} id */
@@ -41,7 +35,7 @@ export class Model {
     });
     this.mayEdit = may('submit');
     this.drafts = new Drafts(id);
-    /** @type {Done[]} */
+    /** @type {import('./editing/undo.js').Done[]} */
     this.history = []; // what was done to the text on this page, the last at the end
     /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
@@ -107,9 +101,10 @@ export class Model {
   /**
    * @param {number} number
    * @param {string} draft
+   * @param {import('./text.js').Seen} seen
    */
-  cancel(number, draft) {
-    if (draft !== this.text.sentences[number].text) this.history.push({ number, draft });
+  cancel(number, draft, seen) {
+    if (draft !== this.text.sentences[number].text) this.history.push({ number, draft, seen });
     this.drafts.drop(number);
     this.edit(null, number);
   }
@@ -128,25 +123,23 @@ export class Model {
    * @param {import('./text.js').Seen} seen
    */
   async correct(number, text, seen) {
-    const before = this.text.sentences[number];
+    const before = this.text.sentences[number].edit?.text ?? null;
     await this.text.correct(number, text, seen);
-    this.history.push({ number, before: before.edit?.text ?? null, machine_text: seen.machine_text });
+    this.corrected(number, before, seen.machine_text);
   }
 
-  // The last correction that was made here, or the last text that was given up.
-  async undoLast() {
-    const last = this.history.pop();
-    if (!last) return;
-    if (last.confirmed) {
-      await this.setConfirmed(last.number, last.confirmed);
-    } else if (last.several) {
-      await undoAll(this, last.several);
-    } else if (last.draft !== undefined) {
-      this.drafts.keep(last.number, last.draft, this.text.seen(last.number));
-      this.edit(last.number);
-    } else {
-      await this.change(last.number, last.before ?? null, last.machine_text);
-    }
+  // A step of undo.
+  /**
+   * @param {number} number
+   * @param {string | null} before
+   * @param {string} machine_text
+   */
+  corrected(number, before, machine_text) {
+    this.history.push({ number, before, after: this.text.sentences[number].text, machine_text });
+  }
+
+  undoLast() {
+    return undoLast(this);
   }
 
   // Back to what the machine made of it.
@@ -154,7 +147,7 @@ export class Model {
   async restore(number) {
     const before = this.text.sentences[number].edit?.text ?? null;
     const { machine_text } = this.text.seen(number);
-    if (await this.change(number, null)) this.history.push({ number, before, machine_text });
+    if (await this.change(number, null)) this.corrected(number, before, machine_text);
   }
 
   /**
@@ -169,8 +162,7 @@ export class Model {
       this.scroller.focus(number);
       return true;
     } catch (error) {
-      report(error);
-      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      await refused(error, () => this.text.reread(number));
       return false;
     }
   }
@@ -184,7 +176,7 @@ export class Model {
     const before = this.confirmed(number);
     if (before.includes(word)) return true;
     if (!(await this.setConfirmed(number, [...before, word]))) return false;
-    this.history.push({ number, confirmed: before });
+    this.history.push({ number, confirmed: before, after: this.confirmed(number) });
     return true;
   }
 
@@ -204,8 +196,7 @@ export class Model {
       announce(t(more ? 'edit.confirmed' : 'edit.unconfirmed'));
       return true;
     } catch (error) {
-      report(error);
-      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      await refused(error, () => this.text.reread(number));
       return false;
     }
   }

@@ -3,7 +3,7 @@
 import { html, useComputed } from '../lib.js';
 import { clock } from '../format.js';
 import { t } from '../i18n.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { Editor } from './editing/editor.js';
 import { matchesIn } from './matches.js';
 import { cutByMatches, piecesOf } from './pieces.js';
@@ -99,22 +99,18 @@ function Heard({ view, number, item }) {
 
 /** @param {{ view: Model, number: number, item: Sentence, tab: number }} props */
 function Acts({ view, number, item, tab }) {
-  /**
-   * @param {string} icon
-   * @param {string} words
-   * @param {() => void} act
-   * @param {any} [kind]
-   */
-  const button = (icon, words, act, kind = '') => html`
-    <button class=${`quiet square small ${kind}`} tabindex=${tab} aria-label=${words} title=${words} onClick=${act}>
-      <${Icon} name=${icon} />
-    </button>
-  `;
   return html`
     <div class="acts">
-      ${button('copy', t('sentence.copy'), () => view.copy(item.text))}
-      ${view.mayEdit && item.edit?.text != null && button('undo', t('sentence.undo'), () => view.restore(number))}
-      ${view.mayEdit && button('edit', t('sentence.edit'), () => view.edit(number), 'edit')}
+      <${IconButton} icon="copy" words=${t('sentence.copy')} tab=${tab} act=${() => view.copy(item.text)} />
+      ${
+        view.mayEdit &&
+        item.edit?.text != null &&
+        html`<${IconButton} icon="undo" words=${t('sentence.undo')} tab=${tab} act=${() => view.restore(number)} />`
+      }
+      ${
+        view.mayEdit &&
+        html`<${IconButton} icon="edit" words=${t('sentence.edit')} tab=${tab} kind="edit" act=${() => view.edit(number)} />`
+      }
     </div>
   `;
 }

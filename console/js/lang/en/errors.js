@@ -1,6 +1,9 @@
 // @ts-check
 // Errors by their code: what happened, and (".do") what a person can do about it.
 export default {
+  'error.playback': 'This browser cannot play the recording.',
+  'error.playback.do':
+    'The transcript is not affected. Check that this computer can play sound, or use another browser.',
   'error.connection': 'The service cannot be reached.',
   'error.connection.do': 'Check your network and try again.',
   'error.internal': 'Something went wrong on the server.',
@@ -10,7 +13,7 @@ export default {
   'error.unknown_model.do': 'Choose another model.',
   'error.speakers_unsupported': 'This model cannot identify speakers.',
   'error.no_speakers': 'Speakers were not identified in this transcription.',
-  'error.unsupported_language': 'The model does not recognise this language.',
+  'error.unsupported_language': 'The model does not recognize this language.',
   'error.unsupported_language.do': 'Choose another model or language.',
   'error.not_found': 'It does not exist, or it has been deleted.',
   'error.unauthenticated': 'This key is invalid or no longer valid.',
@@ -43,6 +46,10 @@ export default {
   'error.vocabulary_name_taken.do': 'Choose another name.',
   'error.vocabulary_changed': 'Somebody else has changed this vocabulary.',
   'error.vocabulary_changed.do': 'Copy your changes, reload the page, and make them again.',
+  'error.sharing_off': 'Sharing by link is switched off.',
+  'error.sharing_off.do': 'Ask your administrator if you need it.',
+  'error.too_many_shares': 'This transcript has the maximum number of links.',
+  'error.too_many_shares.do': 'Revoke a link that is no longer needed.',
   'error.expired': 'The retention period has ended, and the data has been deleted.',
   'error.not_acceptable': 'The transcript is not available in this format.',
   'error.upload_too_large': 'The file is too large.',
