@@ -16,7 +16,7 @@ from common import ids, jobs
 from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.job_states import Stage
-from common.jobs import Attributed, Claim, DispatchLimits, Finished, Holder
+from common.jobs import Attributed, Claim, DispatchLimits, Finished, Holder, NextClaim
 from common.segmentation import SegmentationName
 from common.settings import Settings
 from common.telemetry import get_logger
@@ -45,6 +45,7 @@ QUARANTINE_PART_SECONDS = 30.0
 # For how long the thread of a message goes on with further jobs. Then it returns to its queue, whose other messages
 # would otherwise pile up while a backlog lasts.
 IN_A_ROW_SECONDS = 10.0
+TURN_SECONDS = 1.0
 # Outcomes after which the slot is free and the worker fit for another job.
 SLOT_FREE = {"completed", "deduplicated", "failed", "retrying", "canceled"}
 
@@ -114,18 +115,26 @@ class Transcriber:
 
     def _run_next(self) -> str:
         """Claim the job that comes next and run it, without a message. Returns the outcome."""
-        settings, token = self.settings, uuid.uuid4()
-        holder = Holder(self.attempts.worker, self.attempts.model, settings.lease_seconds)
-        limits = DispatchLimits(settings.redispatch_seconds, settings.tenant_max_running, settings.tenant_slot_share)
-        # Its threads take turns: one that finds another process choosing waits for a message instead.
-        with self._turn:
-            try:
-                found = jobs.claim_next(self.database, holder, limits, token=token)
-            except Unavailable as error:
-                return self._postponed(error, token)
+        token = uuid.uuid4()
+        try:
+            found = self._claimed_next(token)
+        except Unavailable as error:
+            return self._postponed(error, token)
         if found.more:
             self.wake_dispatcher()
         return self._run(found.claim)
+
+    def _claimed_next(self, token: uuid.UUID) -> NextClaim:
+        settings = self.settings
+        holder = Holder(self.attempts.worker, self.attempts.model, settings.lease_seconds)
+        limits = DispatchLimits(settings.redispatch_seconds, settings.tenant_max_running, settings.tenant_slot_share)
+        # The threads of a worker take turns: one that finds somebody else choosing waits for a message.
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            return NextClaim(None, more=True)
+        try:
+            return jobs.claim_next(self.database, holder, limits, token=token)
+        finally:
+            self._turn.release()
 
     def _run(self, claim: Claim | None) -> str:
         return "not_available" if claim is None else self.attempts.run(claim, "transcribe", self._work)
