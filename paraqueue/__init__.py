@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         SentencePage,
         Source,
         Speaker,
+        Structure,
         Transcript,
         Transcription,
         Usage,

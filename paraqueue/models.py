@@ -175,6 +175,15 @@ class Edit(Value):
     edited_by: str | None = None
 
 
+class Structure(Value):
+    """What was split or merged: with which other sentence, and for `merged` where that began."""
+
+    kind: str
+    other: int
+    at_word: int | None = None
+    at_character: int | None = None
+
+
 class Revision(Value):
     """A change of a sentence; `text_before` is None if the revision before is no longer kept."""
 
@@ -185,6 +194,7 @@ class Revision(Value):
     edited_at: datetime
     edited_by: str | None = None
     edited_by_name: str | None = None
+    structure: Structure | None = None
 
 
 class Correction(Value):
@@ -216,6 +226,7 @@ class Sentence(Value):
     edit: Edit | None = None
     speaker: int | None = None
     text_spoken: str | None = None
+    number: int | None = None
 
 
 class Transcript(Value):
@@ -242,7 +253,7 @@ class Page(Value):
 
 
 class NumberedSentence(Sentence):
-    """A sentence with its number in the transcript, from 0."""
+    """A sentence with its number, which never changes; the order is that of the list."""
 
     number: int
 

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.sentences import Number, SentenceOut, one_line
-from api.transcriptions.transcript_schemas import SpeakerOut
+from api.transcriptions.sentences import Number, one_line
+from api.transcriptions.transcript_schemas import SentenceOut, SpeakerOut
 from common import errors, jobs
 from common.errors import NoSpeakers
 from common.transcript.formats import sentence_object, speakers_json
@@ -103,7 +103,7 @@ def assign_sentence(
     """Give a sentence to another speaker."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     sentence = jobs.assign_sentence(database, job, number, change.speaker)
-    return JSONResponse({"number": number, **sentence_object(sentence)})
+    return JSONResponse(sentence_object(sentence))
 
 
 def _listed(speakers: tuple[Speaker, ...]) -> JSONResponse:

@@ -15,10 +15,12 @@ from common.models.jobs import (
 from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import (
+    AS_RECOGNISED,
     EDIT_GRAMS,
     SENTENCE_GRAMS,
     EarlierEditRow,
     EditRow,
+    MachineSentenceRow,
     PartRow,
     SentenceRow,
     SpeakerRow,
@@ -30,6 +32,7 @@ from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
 
 __all__ = [
+    "AS_RECOGNISED",
     "DEFAULT_TENANT",
     "EDIT_GRAMS",
     "JOB_CHANGES",
@@ -50,6 +53,7 @@ __all__ = [
     "JobRow",
     "JobTagRow",
     "JobWordsRow",
+    "MachineSentenceRow",
     "PartRow",
     "PeaksRow",
     "RenditionRow",

@@ -848,12 +848,12 @@ export interface components {
             processing_ms: number;
             rtf: number | null;
             segmentation: string | null;
-            sentences: components["schemas"]["TranscriptSentenceOut"][];
+            sentences: components["schemas"]["SentenceOut"][];
             speakers: components["schemas"]["SpeakerOut"][] | null;
             text: string;
             warnings: components["schemas"]["WarningOut"][];
         };
-        TranscriptSentenceOut: {
+        SentenceOut: {
             channel: number;
             confidence: number;
             edit?: components["schemas"]["EditOut"] | null;

@@ -32,9 +32,10 @@ deleteTranscription deleteUpload deleteVocabulary deleteWebhook endSession expor
 getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory getTenant
 getTranscript getTranscription getUploadOffset getUploadOptions getUsage getVocabulary getWebhook listBatches
 listDeliveries listKeys listModels listSentences listSpeakers listTranscriptions listVocabularies
-listWebhookDeliveries listWebhooks mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery
+listWebhookDeliveries listWebhooks mergeSentences mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery
 replayWebhookDeliveries retryTranscription revokeKey rotateKey rotateWebhookSecret searchSentences setTenantLimits
-streamEvents submitBatch submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
+splitSentence streamEvents submitBatch submitTranscription testWebhook updateTranscription updateVocabulary
+updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

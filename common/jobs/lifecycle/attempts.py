@@ -202,12 +202,15 @@ def sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, A
         "tenant": held.job.tenant,
         "speaker": sentence.speaker,
         "spoken": sentence.spoken,
-        "words": [_word_values(word) for word in sentence.words],
+        "words": [word_values(word) for word in sentence.words],
     }
 
 
-def _word_values(word: Word) -> list[Any]:
+def word_values(word: Word) -> list[Any]:
+    """Return the stored form of a word (see `SentenceRow`)."""
     values = [word.text, word.start_ms, word.end_ms, round(word.confidence, 4)]
+    if word.speaker is not None:
+        return [*values, word.filler, word.replaced_from, word.speaker]
     if word.replaced_from is not None:
         return [*values, word.filler, word.replaced_from]
     return [*values, True] if word.filler else values
