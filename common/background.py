@@ -15,10 +15,14 @@ STOP_SECONDS = 10.0
 class Background(ABC):
     """A background thread that works when woken; wake-ups in quick succession are merged into one piece of work."""
 
-    def __init__(self, name: str, *, pause_seconds: float = 0.0) -> None:
-        """Pause `pause_seconds` after each piece of work, so that a stream of wake-ups cannot keep the thread busy."""
+    def __init__(self, name: str, *, pause_seconds: float = 0.0, every_seconds: float | None = None) -> None:
+        """Pause `pause_seconds` after each piece of work, so that a stream of wake-ups cannot keep the thread busy.
+
+        With `every_seconds`, the thread also works when nothing has woken it for so long.
+        """
         self._name = name
         self._pause_seconds = pause_seconds
+        self._every_seconds = every_seconds
         self._ending = threading.Event()
         self._woken = threading.Event()
         self._stopping = False
@@ -57,7 +61,7 @@ class Background(ABC):
 
     def _run(self) -> None:
         while True:
-            self._woken.wait()
+            self._woken.wait(self._every_seconds)
             self._woken.clear()
             if self._stopping:
                 return

@@ -15,6 +15,7 @@ BATCH = "batch"
 UPLOAD = "up"
 KEY = "key"
 VOCABULARY = "voc"
+SHARE = "shr"
 
 
 def new_id() -> uuid.UUID:

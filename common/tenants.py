@@ -39,10 +39,11 @@ NO_OWN_LIMITS = OwnLimits()
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An owner of jobs, keys and webhook endpoints."""
+    """An owner of jobs, keys and webhook endpoints; `sharing`: whether its share links work."""
 
     name: str
     limits: OwnLimits
+    sharing: bool = True
 
 
 def ensure(session: Session, name: str) -> None:
@@ -58,7 +59,7 @@ def get(database: Database, name: str) -> Tenant:
         row = session.get(TenantRow, name)
         if row is None:
             raise NotFound(f"there is no tenant {name!r}")
-        return Tenant(row.name, limits_in(row))
+        return Tenant(row.name, limits_in(row), row.sharing)
 
 
 def limits_of(database: Database, name: str) -> OwnLimits:
@@ -68,14 +69,17 @@ def limits_of(database: Database, name: str) -> OwnLimits:
         return limits_in(row) if row is not None else NO_OWN_LIMITS
 
 
-def set_limits(database: Database, name: str, limits: dict[str, int | None]) -> Tenant:
-    """Change some limits of a tenant, which is created if it does not exist. Takes effect within seconds."""
+def set_limits(database: Database, name: str, limits: dict[str, int | None], *, sharing: bool | None = None) -> Tenant:
+    """Change some limits of a tenant, which is created if it does not exist. They take effect within seconds.
+
+    `sharing`: whether its transcripts may be shared by links, at once; None leaves it.
+    """
     with database.transaction() as session:
         ensure(session, name)
-        values: dict[str, Any] = dict(limits)
+        values: dict[str, Any] = dict(limits) | ({} if sharing is None else {"sharing": sharing})
         statement = update(TenantRow).where(TenantRow.name == name).values(**values or {"name": name})
         row = session.scalars(statement.returning(TenantRow)).one()
-        return Tenant(row.name, limits_in(row))
+        return Tenant(row.name, limits_in(row), row.sharing)
 
 
 def largest_upload(database: Database, name: str, key_id: Any) -> int | None:

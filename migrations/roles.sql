@@ -40,6 +40,7 @@ GRANT SELECT, INSERT ON ended_sessions, usage TO paraqueue_api;
 GRANT SELECT, INSERT, DELETE ON job_tags TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys, vocabularies TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE (last_used_at, views), DELETE ON shares TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;
 GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue_api;
 GRANT SELECT, INSERT ON job_words TO paraqueue_api;
@@ -98,6 +99,7 @@ GRANT UPDATE (
 GRANT SELECT, UPDATE (ended_at, outcome, error_code) ON attempts TO paraqueue_light;
 GRANT SELECT (job_id), DELETE ON parts, speakers, machine_sentences TO paraqueue_light;
 GRANT SELECT (job_id, run, channel), DELETE ON sentences TO paraqueue_light;
+GRANT SELECT (id, job_id, expires_at), UPDATE (expires_at), DELETE ON shares TO paraqueue_light;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_light;
 GRANT SELECT, UPDATE (created_at), DELETE ON batches TO paraqueue_light;
 GRANT SELECT, INSERT, UPDATE (ended_at), DELETE ON usage TO paraqueue_light;

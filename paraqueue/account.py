@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from paraqueue.exchange import Operation, Send, request
-from paraqueue.operations import given
+from paraqueue.exchange import Operation, Send, given, moment, request
 
 if TYPE_CHECKING:
     from paraqueue.models import Model, Usage
@@ -20,11 +20,16 @@ def models() -> Operation[tuple[Model, ...]]:
     return tuple(Model.model_validate(item) for item in answer.json()["data"])
 
 
-def usage(*, group_by: Sequence[str] = ("day",), start: str | None = None, end: str | None = None) -> Operation[Usage]:
-    """Jobs, audio minutes and failures by `key`, `tag`, `day` or `model`, between two dates (YYYY-MM-DD)."""
+def usage(
+    *, group_by: Sequence[str] = ("day",), start: datetime | str | None = None, end: datetime | str | None = None
+) -> Operation[Usage]:
+    """Jobs, audio minutes and failures by `key`, `tag`, `day` (in UTC) or `model`; by default, of this month.
+
+    `start` is inclusive, `end` is not; a datetime without a time zone is local time.
+    """
     from paraqueue.models import Usage
 
-    params = given(**{"group_by": ",".join(group_by), "from": start, "to": end})
+    params = given(**{"group_by": ",".join(group_by), "from": moment(start), "to": moment(end)})
     answer = yield from request(Send("GET", "/v1/usage", params))
     return Usage.model_validate_json(answer.content)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
@@ -123,6 +122,8 @@ def _opened(file: BinaryIO, name: str | None) -> OpenFile:
 
 def _kept(file: BinaryIO) -> BinaryIO:
     """Return a copy that can be read again; it is gone with its last reference."""
+    import tempfile
+
     copy = cast(BinaryIO, tempfile.SpooledTemporaryFile(MEMORY_BYTES))  # noqa: SIM115
     while chunk := file.read(1024 * 1024):
         copy.write(chunk)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-from paraqueue.exchange import Operation, Send, idempotent, request
-from paraqueue.operations import given
-from paraqueue.statuses import Segmentation
+from paraqueue.exchange import Operation, Send, given, idempotent, request
+from paraqueue.options import SubmitOptions, body_of
 
 if TYPE_CHECKING:
     from paraqueue.models import Batch, BatchPage
@@ -15,35 +14,11 @@ if TYPE_CHECKING:
 BATCHES = "/v1/batches"
 
 
-class BatchOptions(TypedDict, total=False):
-    """The options of `submit`, for all links of a batch."""
-
-    model: str
-    channels: Literal["mix", "split", "auto"]
-    audio_track: str
-    speakers: bool | int
-    min_speakers: int
-    max_speakers: int
-    itn: bool
-    remove_fillers: bool
-    masked_words: Sequence[str]
-    hotwords: Sequence[str]
-    vocabulary_id: str
-    script: Literal["traditional"]
-    segmentation: Segmentation
-    priority: int
-    tags: Sequence[str]
-    webhook_url: str
-    webhook_events: Sequence[str]
-    dedupe: bool
-
-
-def submit_batch(links: Sequence[str], **options: Unpack[BatchOptions]) -> Operation[Batch]:
+def submit_batch(links: Sequence[str], **options: Unpack[SubmitOptions]) -> Operation[Batch]:
     """Submit up to 100 links at once, with the options of `submit`. A refused link does not affect the others."""
     from paraqueue.models import Batch
 
-    lists = {name: list(value) for name, value in options.items() if isinstance(value, list | tuple)}
-    body = {"audio_urls": list(links), **options, **lists}
+    body = {"audio_urls": list(links), **body_of(options)}
     answer = yield from idempotent(Send("POST", BATCHES, json=body))
     return Batch.model_validate_json(answer.content)
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import platformdirs
 
 from paraqueue.errors import ConfigurationError
 
@@ -41,6 +38,8 @@ class Config:
 
 def config_file() -> Path:
     """The path of the configuration file."""
+    import platformdirs
+
     path = os.environ.get(FILE_VARIABLE)
     return Path(path) if path else Path(platformdirs.user_config_dir("paraqueue")) / "config.toml"
 
@@ -83,6 +82,8 @@ def read_profiles(path: Path) -> dict[str, dict[str, str]]:
 
 
 def _content(path: Path) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 from paraqueue.config import Config, load_config
 from paraqueue.errors import ConfigurationError
 from paraqueue.exchange import Send
+from paraqueue.options import SubmitOptions
 
 if TYPE_CHECKING:
     import ssl
@@ -77,13 +78,21 @@ def check_only(http_client: object, timeout: object, ca: object) -> None:
 def documented(method: T, operation: Callable[..., Any], client: str) -> T:
     """Give a method the name, documentation and signature under which `help` and editors show it."""
     signature = inspect.signature(operation)
-    of_method = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    for parameter in signature.parameters.values():
+        parameters += _options() if parameter.kind is inspect.Parameter.VAR_KEYWORD else [parameter]
     result = str(signature.return_annotation).removeprefix("Operation[").removesuffix("]")
     shown: Any = method
     shown.__name__ = operation.__name__
     shown.__qualname__ = f"{client}.{operation.__name__}"
     shown.__doc__ = operation.__doc__
-    shown.__signature__ = signature.replace(
-        parameters=[of_method, *signature.parameters.values()], return_annotation=result
-    )
+    shown.__signature__ = signature.replace(parameters=parameters, return_annotation=result)
     return method
+
+
+def _options() -> list[inspect.Parameter]:
+    """The options of a submission, one by one, where an operation takes them as keyword arguments."""
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint.__forward_arg__)
+        for name, hint in SubmitOptions.__annotations__.items()
+    ]

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from paraqueue.exchange import Operation, Send, request
+from paraqueue.answers import sentence_in
+from paraqueue.exchange import Operation, Send, given, request
 from paraqueue.exports import JOBS
 from paraqueue.reading import sentence_page
 
@@ -26,15 +27,8 @@ def correct(
     somebody else has corrected it since; without it, your text wins. With `machine_text`, the recognised text that you
     saw, the same is raised if the number belongs to another sentence by now. Raises NotFound, ApiError (`expired`).
     """
-    from paraqueue.models import Sentence
-
-    body: dict[str, str | int | None] = {"text": text}
-    if revision is not None:
-        body["revision"] = revision
-    if machine_text is not None:
-        body["machine_text"] = machine_text
-    answer = yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))
-    return Sentence.model_validate_json(answer.content)
+    body = {"text": text} | given(revision=revision, machine_text=machine_text)
+    return sentence_in((yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))))
 
 
 def confirm(id: str, number: int, words: Iterable[int], *, revision: int | None = None) -> Operation[Sentence]:
@@ -43,17 +37,12 @@ def confirm(id: str, number: int, words: Iterable[int], *, revision: int | None 
     Their confidence is then 1. For `revision` see `correct`. Raises NotFound, ApiError (`invalid_request`) for a word
     that is not there.
     """
-    from paraqueue.models import Sentence
-
-    body: dict[str, list[int] | int] = {"confirmed": list(words)}
-    if revision is not None:
-        body["revision"] = revision
-    answer = yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))
-    return Sentence.model_validate_json(answer.content)
+    body = {"confirmed": list(words)} | given(revision=revision)
+    return sentence_in((yield from request(Send("PATCH", f"{JOBS}/{id}/sentences/{number}", json=body))))
 
 
 def history(id: str, number: int) -> Operation[tuple[Revision, ...]]:
-    """What people made of a sentence, counted from 0, the newest change first. Raises NotFound."""
+    """The changes of a sentence, counted from 0, newest first. Raises NotFound."""
     from paraqueue.models import Revision
 
     answer = yield from request(Send("GET", f"{JOBS}/{id}/sentences/{number}/history"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from paraqueue.errors import ApiError, NotFound
+from paraqueue.exchange import LONGEST_PAUSE_SECONDS
 
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
@@ -41,7 +42,7 @@ class Follower:
         if event.id:
             self.last_event_id = event.id
         if event.retry is not None:
-            self.pause_seconds = event.retry / 1000
+            self.pause_seconds = min(event.retry / 1000, LONGEST_PAUSE_SECONDS)
         if event.event == "end":
             self.ended = True
             _check_kept(json.loads(event.data)["status"])

@@ -12,6 +12,7 @@ import random
 import uuid
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -108,6 +109,18 @@ def idempotent(send: Send) -> Operation[httpx.Response]:
     return (yield from request(keyed))
 
 
+def given(**values: Any) -> dict[str, Any]:
+    """Return the arguments that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def moment(value: datetime | str | None) -> str | None:
+    """Return a time as the API takes it."""
+    if not isinstance(value, datetime):
+        return value
+    return (value if value.tzinfo else value.astimezone()).isoformat()
+
+
 def problem_of(response: httpx.Response) -> ApiError:
     """The error in a response."""
     try:
@@ -127,11 +140,12 @@ def problem_of(response: httpx.Response) -> ApiError:
 
 
 def _passes(response: httpx.Response, problem: ApiError, *, safe: bool) -> bool:
-    if problem.code == STILL_RUNNING:
+    if (asked_pause(response) or 0.0) > LONGEST_PAUSE_SECONDS:
+        return False  # the caller decides about waits that are longer
+    if problem.code == STILL_RUNNING or response.status_code == 429:
         return True
-    if response.status_code == 429 or (response.status_code == 503 and problem.retryable):
-        pause = asked_pause(response)
-        return pause is None or pause <= LONGEST_PAUSE_SECONDS
+    if response.status_code == 503 and problem.retryable:
+        return True
     return safe and response.status_code in RETRIED
 
 
@@ -147,7 +161,7 @@ def asked_pause(response: httpx.Response) -> float | None:
     try:
         now = parsedate_to_datetime(response.headers["Date"])
         return max(0.0, (parsedate_to_datetime(value) - now).total_seconds())
-    except (KeyError, ValueError):
+    except (KeyError, TypeError, ValueError):  # TypeError: only one of the two has a time zone
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from paraqueue.exchange import Operation, Send, request
+from paraqueue.exchange import Operation, Send, given, request
 
 JOBS = "/v1/transcriptions"
 TextFormat = Literal["txt", "srt", "vtt", "ass", "md", "csv", "json"]
@@ -54,7 +54,8 @@ def export_many(
 ) -> Operation[bytes]:
     """The transcripts of up to 1,000 transcriptions as a zip archive; other arguments as in `export`.
 
-    `errors.txt` in the archive lists transcriptions that do not exist or have no transcript (yet).
+    `errors.txt` in the archive lists transcriptions that do not exist or have no transcript (yet): a line for each with
+    id, error code and message, separated by tabs.
     """
     params = {"format": format, "text": "machine" if machine else "edited"} | _layout(times, speakers)
     answer = yield from request(Send("POST", f"{JOBS}/export", params, json={"ids": list(ids)}))
@@ -77,5 +78,4 @@ def reading(
 
 
 def _layout(times: bool | None, speakers: bool | None) -> dict[str, str]:
-    given = {"times": times, "speakers": speakers}
-    return {name: str(value).lower() for name, value in given.items() if value is not None}
+    return {name: str(value).lower() for name, value in given(times=times, speakers=speakers).items()}

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
+from paraqueue.answers import transcription_in
 from paraqueue.exchange import Operation, Send, request
 from paraqueue.exports import JOBS
 
@@ -21,16 +22,13 @@ def update(
     add_tags: Sequence[str] = (),
     remove_tags: Sequence[str] = (),
 ) -> Operation[Transcription]:
-    """Rename a transcription (`name=None`: as the recording is called), and change its tags, in any state.
+    """Rename a transcription (`name=None` restores the name of the recording) or change its tags, in any state.
 
     `tags` replaces all of them. `add_tags` and `remove_tags` leave the others as they are, also if somebody else
     changes them at the same time. Raises NotFound, ApiError (`invalid_request`).
     """
-    from paraqueue.models import Transcription
-
     body: dict[str, Any] = {} if isinstance(name, EllipsisType) else {"name": name}
     if tags is not None:
         body["tags"] = list(tags)
     body |= {key: list(value) for key, value in (("add_tags", add_tags), ("remove_tags", remove_tags)) if value}
-    answer = yield from request(Send("PATCH", f"{JOBS}/{id}", json=body))
-    return Transcription.model_validate_json(answer.content)
+    return transcription_in((yield from request(Send("PATCH", f"{JOBS}/{id}", json=body))))

@@ -5,15 +5,60 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from paraqueue.statuses import TERMINAL, Stage, Status
+from paraqueue.transcript_models import (
+    Corrected,
+    Correction,
+    Edit,
+    Hit,
+    NumberedSentence,
+    Revision,
+    SearchPage,
+    Sentence,
+    SentencePage,
+    Speaker,
+    Structure,
+    Transcript,
+    Word,
+)
+from paraqueue.values import Failure, RecordingWarning, Value
 
-
-class Value(BaseModel):
-    """What all of them are."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", protected_namespaces=())
+__all__ = [
+    "Attempt",
+    "AudioTrack",
+    "Batch",
+    "BatchItem",
+    "BatchPage",
+    "Corrected",
+    "Correction",
+    "Delivery",
+    "DeliveryPage",
+    "Edit",
+    "Failure",
+    "Hit",
+    "Model",
+    "NumberedSentence",
+    "Page",
+    "RecordingWarning",
+    "Result",
+    "Revision",
+    "SearchPage",
+    "Sentence",
+    "SentencePage",
+    "Source",
+    "Speaker",
+    "Structure",
+    "Transcript",
+    "Transcription",
+    "Usage",
+    "Value",
+    "Vocabulary",
+    "VocabularyPage",
+    "Webhook",
+    "Word",
+]
 
 
 class Source(Value):
@@ -26,16 +71,8 @@ class Source(Value):
     sha256: str | None = None
 
 
-class Failure(Value):
-    """Why a transcription failed."""
-
-    code: str
-    message: str
-    retryable: bool
-
-
 class Result(Value):
-    """What a completed transcription came to."""
+    """The result of a completed transcription."""
 
     model: str
     model_revision: str
@@ -44,15 +81,6 @@ class Result(Value):
     no_speech: bool
     processing_ms: int
     rtf: float | None = None
-
-
-class RecordingWarning(Value):
-    """Something that a reader of the transcript must know; the times are None where it concerns all of the audio."""
-
-    code: str
-    message: str
-    start_ms: int | None = None
-    end_ms: int | None = None
 
 
 class AudioTrack(Value):
@@ -83,8 +111,8 @@ class Attempt(Value):
 class Transcription(Value):
     """A job: its request, progress and result.
 
-    `progress` is 0 to 1, None while the length of the audio is unknown; all `_ms` are milliseconds of audio. `preview`
-    is filled in by lists that were asked for it; `attempts` and the times of deletion by `get`, `wait` and `retry`.
+    `progress` is 0 to 1, None while the length of the audio is unknown; all `_ms` are milliseconds of audio. Only lists
+    that were asked for it fill in `preview`; only `get` and `wait` fill in `attempts` and the times of deletion.
     """
 
     id: str
@@ -139,156 +167,10 @@ class Transcription(Value):
         return self.status in TERMINAL
 
 
-class Word(Value):
-    """A Chinese character or an English word; `confidence` is 0 to 1.
-
-    `replaced_from` is what was recognised where a hotword replaced it; "" for further words of the same place. A
-    person has checked a `confirmed` word.
-    """
-
-    text: str
-    start_ms: int
-    end_ms: int
-    confidence: float
-    speaker: int | None = None
-    filler: bool = False
-    replaced_from: str | None = None
-    confirmed: bool = False
-
-
-class Speaker(Value):
-    """Somebody who speaks: a number from 1, and a name if somebody gave one; `share` of all speech is 0 to 1."""
-
-    number: int
-    name: str | None = None
-    speech_ms: int = 0
-    share: float = 0.0
-
-
-class Edit(Value):
-    """What a person made of a sentence; `text` is None where they went back to the machine's."""
-
-    text: str | None = None
-    machine_text: str
-    revision: int
-    edited_at: datetime
-    edited_by: str | None = None
-
-
-class Structure(Value):
-    """What was split or merged: with which other sentence, and for `merged` where that began."""
-
-    kind: str
-    other: int
-    at_word: int | None = None
-    at_character: int | None = None
-
-
-class Revision(Value):
-    """A change of a sentence; `text_before` is None if the revision before is no longer kept."""
-
-    revision: int
-    text: str
-    text_before: str | None = None
-    confirmed: tuple[int, ...] = ()
-    edited_at: datetime
-    edited_by: str | None = None
-    edited_by_name: str | None = None
-    structure: Structure | None = None
-
-
-class Correction(Value):
-    """A text for a sentence, counted from 0; None restores the machine's. What you saw of it guards against changes."""
-
-    number: int
-    text: str | None
-    revision: int | None = None
-    machine_text: str | None = None
-
-
-class Corrected(Value):
-    """What a correction made of a sentence; `edit` is None if it was never changed."""
-
-    number: int
-    text: str
-    edit: Edit | None = None
-
-
-class Sentence(Value):
-    """A punctuated sentence; `channel` counts from 0. Words and times are the machine's, also of a corrected one."""
-
-    text: str
-    start_ms: int
-    end_ms: int
-    channel: int = 0
-    confidence: float = 0.0
-    words: tuple[Word, ...] = ()
-    edit: Edit | None = None
-    speaker: int | None = None
-    text_spoken: str | None = None
-    number: int | None = None
-
-
-class Transcript(Value):
-    """The sentences of a transcription, and its whole `text`."""
-
-    id: str
-    partial: bool = False
-    model: str = ""
-    segmentation: str | None = None
-    audio_ms: int = 0
-    no_speech: bool = False
-    channels: int = 1
-    warnings: tuple[RecordingWarning, ...] = ()
-    speakers: tuple[Speaker, ...] | None = None
-    sentences: tuple[Sentence, ...] = ()
-    text: str = ""
-
-
 class Page(Value):
     """A page of transcriptions, newest first, and the cursor of the next page."""
 
     data: tuple[Transcription, ...]
-    next: str | None = None
-
-
-class NumberedSentence(Sentence):
-    """A sentence with its number, which never changes; the order is that of the list."""
-
-    number: int
-
-
-class SentencePage(Value):
-    """A page of sentences of a run; `next` is the `after` of the next page, None at the current end."""
-
-    status: Status
-    run: int
-    data: tuple[NumberedSentence, ...]
-    next: int | None = None
-
-
-class Hit(Value):
-    """A sentence that a search found; `matches` are slices of `text`: start and end, in characters."""
-
-    transcription_id: str
-    name: str | None = None
-    created_at: datetime
-    number: int
-    start_ms: int
-    end_ms: int
-    channel: int = 0
-    speaker: int | None = None
-    speaker_name: str | None = None
-    text: str
-    snippet: str
-    matches: tuple[tuple[int, int], ...] = ()
-
-
-class SearchPage(Value):
-    """Sentences found, those of the newest transcriptions first; `capped`: only the newest sentences were searched."""
-
-    data: tuple[Hit, ...]
-    capped: bool = False
     next: str | None = None
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Unpack
 
+from paraqueue.answers import sentence_in, transcription_in
 from paraqueue.audio_sources import AudioSource, is_link
 from paraqueue.errors import JobEnded, WaitedTooLong
-from paraqueue.exchange import Operation, Pause, Send, idempotent, request
+from paraqueue.exchange import Operation, Pause, Send, given, idempotent, moment, request
 from paraqueue.exports import JOBS, reading
-from paraqueue.statuses import COMPLETED, Segmentation, Sort, Status
+from paraqueue.options import SubmitOptions, body_of
+from paraqueue.statuses import COMPLETED, Sort, Status
 from paraqueue.uploads import OnUpload, UploadMemory, upload
 
 if TYPE_CHECKING:
@@ -28,62 +30,25 @@ def submit(
     source: AudioSource,
     *,
     name: str | None = None,
-    model: str | None = None,
-    channels: Literal["mix", "split", "auto"] | None = None,
-    audio_track: str | None = None,
-    speakers: bool | int | None = None,
-    min_speakers: int | None = None,
-    max_speakers: int | None = None,
-    itn: bool | None = None,
-    remove_fillers: bool | None = None,
-    masked_words: Sequence[str] = (),
-    hotwords: Sequence[str] = (),
-    vocabulary_id: str | None = None,
-    script: Literal["traditional"] | None = None,
-    segmentation: Segmentation | None = None,
-    priority: int | None = None,
-    tags: Sequence[str] = (),
-    webhook_url: str | None = None,
-    webhook_events: Sequence[str] | None = None,
-    dedupe: bool | None = None,
     on_upload: OnUpload | None = None,
     memory: UploadMemory | None = None,
+    **options: Unpack[SubmitOptions],
 ) -> Operation[Transcription]:
     """Submit audio: a path, a link (http, https, s3, oss), bytes or an open file; returns without waiting for the text.
 
     `name` is what the service calls bytes and open files. Audio is uploaded first, in chunks that are resent if the
-    connection breaks; `on_upload` is called with the bytes received and the total bytes. `speakers`: True to tell who
-    said what, or the number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names
-    and terms, `word`, `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. `segmentation`: how
-    speech is divided. The service chooses the value of arguments that are None. Raises OSError, ApiError,
-    ConnectionFailed.
+    connection breaks; `on_upload` is called with the bytes received and the total bytes. `language`: that of the
+    recording, such as `zh`; refused if the model does not recognise it. `speakers`: True to tell who said what, or the
+    number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names and terms, `word`,
+    `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. `segmentation`: how speech is divided.
+    The service chooses the value of arguments that are None. Raises OSError, ApiError, ConnectionFailed.
     """
-    options = {
-        "model": model,
-        "channels": channels,
-        "audio_track": audio_track,
-        "speakers": speakers,
-        "min_speakers": min_speakers,
-        "max_speakers": max_speakers,
-        "itn": itn,
-        "remove_fillers": remove_fillers,
-        "masked_words": list(masked_words) or None,
-        "hotwords": list(hotwords) or None,
-        "vocabulary_id": vocabulary_id,
-        "script": script,
-        "segmentation": segmentation,
-        "priority": priority,
-        "tags": list(tags) or None,
-        "webhook_url": webhook_url,
-        "webhook_events": list(webhook_events) if webhook_events is not None else None,
-        "dedupe": dedupe,
-    }
-    body: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    body = body_of(options)
     if is_link(source):
         body["audio_url"] = str(source)
     else:
         body["upload_id"] = yield from upload(source, name=name, on_upload=on_upload, memory=memory)
-    return _transcription_in((yield from idempotent(Send("POST", JOBS, json=body))))
+    return transcription_in((yield from idempotent(Send("POST", JOBS, json=body))))
 
 
 def get(id: str) -> Operation[Transcription]:
@@ -116,18 +81,6 @@ def page(
     params |= {"preview": "true"} if preview else {}
     answer = yield from request(Send("GET", JOBS, params))
     return Page.model_validate_json(answer.content)
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Return the arguments that are not None."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def moment(value: datetime | str | None) -> str | None:
-    """Return a time as the API takes it."""
-    if not isinstance(value, datetime):
-        return value
-    return (value if value.tzinfo else value.astimezone()).isoformat()
 
 
 def wait(id: str, *, timeout: float | None = None, on_change: OnChange | None = None) -> Operation[Transcription]:
@@ -165,7 +118,7 @@ def transcript(id: str, *, partial: bool = False, machine: bool = False) -> Oper
 
 
 def speakers(id: str) -> Operation[tuple[Speaker, ...]]:
-    """The speakers of a transcription; none until it ends. Raises ApiError (`no_speakers`) if it was not asked to."""
+    """The speakers of a transcription; none until it ends. Raises ApiError (`no_speakers`)."""
     return (yield from _speakers(Send("GET", f"{JOBS}/{id}/speakers")))
 
 
@@ -175,15 +128,15 @@ def name_speaker(id: str, number: int, name: str | None) -> Operation[tuple[Spea
 
 
 def merge_speakers(id: str, number: int, into: int) -> Operation[tuple[Speaker, ...]]:
-    """Give all sentences of a speaker to another, and remove the first; returns those left. Raises NotFound."""
+    """Merge a speaker into another, who gets all sentences; returns the speakers that are left. Raises NotFound."""
     send = Send("POST", f"{JOBS}/{id}/speakers/{number}/merge", json={"into": into})
     return _speakers_of((yield from request(send, safe=False)))
 
 
 def assign_sentence(id: str, number: int, speaker: int) -> Operation[Sentence]:
-    """Give a sentence, counted from 0, to another speaker. Raises NotFound."""
+    """Assign a sentence, counted from 0, to another speaker. Raises NotFound."""
     send = Send("PUT", f"{JOBS}/{id}/sentences/{number}/speaker", json={"speaker": speaker})
-    return _sentence_in((yield from request(send)))
+    return sentence_in((yield from request(send)))
 
 
 def _speakers(send: Send) -> Operation[tuple[Speaker, ...]]:
@@ -202,48 +155,12 @@ def transcribe(
     name: str | None = None,
     timeout: float | None = None,
     on_change: OnChange | None = None,
-    model: str | None = None,
-    channels: Literal["mix", "split", "auto"] | None = None,
-    audio_track: str | None = None,
-    speakers: bool | int | None = None,
-    min_speakers: int | None = None,
-    max_speakers: int | None = None,
-    itn: bool | None = None,
-    remove_fillers: bool | None = None,
-    masked_words: Sequence[str] = (),
-    hotwords: Sequence[str] = (),
-    vocabulary_id: str | None = None,
-    script: Literal["traditional"] | None = None,
-    segmentation: Segmentation | None = None,
-    priority: int | None = None,
-    tags: Sequence[str] = (),
-    dedupe: bool | None = None,
     on_upload: OnUpload | None = None,
     memory: UploadMemory | None = None,
+    **options: Unpack[SubmitOptions],
 ) -> Operation[Transcript]:
     """Submit, wait, read: see `submit`, `wait`, `transcript`. Raises JobEnded if there will be no transcript."""
-    job = yield from submit(
-        source,
-        name=name,
-        model=model,
-        channels=channels,
-        audio_track=audio_track,
-        speakers=speakers,
-        min_speakers=min_speakers,
-        max_speakers=max_speakers,
-        itn=itn,
-        remove_fillers=remove_fillers,
-        masked_words=masked_words,
-        hotwords=hotwords,
-        vocabulary_id=vocabulary_id,
-        script=script,
-        segmentation=segmentation,
-        priority=priority,
-        tags=tags,
-        dedupe=dedupe,
-        on_upload=on_upload,
-        memory=memory,
-    )
+    job = yield from submit(source, name=name, on_upload=on_upload, memory=memory, **options)
     ended = yield from wait(job.id, timeout=timeout, on_change=on_change)
     if ended.status != COMPLETED:
         raise JobEnded(ended)
@@ -257,7 +174,7 @@ def cancel(id: str) -> Operation[Transcription]:
 
 def retry(id: str) -> Operation[Transcription]:
     """Rerun a failed or canceled transcription. Raises ApiError (`wrong_state`, `expired`)."""
-    return _transcription_in((yield from idempotent(Send("POST", f"{JOBS}/{id}/retry"))))
+    return transcription_in((yield from idempotent(Send("POST", f"{JOBS}/{id}/retry"))))
 
 
 def delete(id: str) -> Operation[None]:
@@ -266,16 +183,4 @@ def delete(id: str) -> Operation[None]:
 
 
 def _transcription(send: Send) -> Operation[Transcription]:
-    return _transcription_in((yield from request(send)))
-
-
-def _transcription_in(answer: httpx.Response) -> Transcription:
-    from paraqueue.models import Transcription
-
-    return Transcription.model_validate_json(answer.content)
-
-
-def _sentence_in(answer: httpx.Response) -> Sentence:
-    from paraqueue.models import Sentence
-
-    return Sentence.model_validate_json(answer.content)
+    return transcription_in((yield from request(send)))

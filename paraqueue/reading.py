@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
 from paraqueue.errors import ParaqueueError
-from paraqueue.exchange import Operation, Pause, Send, asked_pause, request
+from paraqueue.exchange import LONGEST_PAUSE_SECONDS, Operation, Pause, Send, asked_pause, given, request
 from paraqueue.exports import JOBS
-from paraqueue.operations import given
 
 if TYPE_CHECKING:
     from paraqueue.models import NumberedSentence, SearchPage, SentencePage
@@ -49,11 +49,12 @@ def audio(id: str, *, timeout: float | None = CONVERTED_SECONDS) -> Operation[by
     Raises ApiError (`expired`, `not_ready`, `audio_not_decodable`), and ParaqueueError after `timeout` seconds (None:
     no limit); the conversion continues.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    deadline = math.inf if timeout is None else time.monotonic() + timeout
     while True:
         answer = yield from request(Send("GET", f"{JOBS}/{id}/audio"))
         if answer.status_code != PREPARING:
             return answer.content
-        if deadline is not None and time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        if left <= 0:
             raise ParaqueueError(f"the recording of {id} is still being converted after {timeout:g} s")
-        yield Pause(asked_pause(answer) or 1.0)
+        yield Pause(min(asked_pause(answer) or 1.0, LONGEST_PAUSE_SECONDS, left))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from paraqueue.exchange import Operation, Send, request
+from paraqueue.exchange import Operation, Send, given, request
 from paraqueue.exports import JOBS
-from paraqueue.operations import given
 
 if TYPE_CHECKING:
     from paraqueue.models import NumberedSentence

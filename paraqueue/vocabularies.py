@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from paraqueue.exchange import Operation, Send, request
-from paraqueue.operations import given
+from paraqueue.exchange import Operation, Send, given, request
 
 if TYPE_CHECKING:
     import httpx

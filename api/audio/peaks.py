@@ -6,20 +6,29 @@ import uuid
 from contextlib import suppress
 from typing import Annotated
 
+from celery import Celery
 from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from api.audio.preparing import OF_RECORDINGS, Preparing
 from api.deps import DatabaseDep, QueueDep, ReadCaller, StorageDep, job_uuid, v1_router
+from api.http.error_responses import Responses
 from common import jobs, renditions
+from common.db import Database
 from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
 from common.jobs import Job
 from common.queue import Publisher
+from common.storage import Storage
 from common.transcript.peaks import MOST, RATE, Peaks
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 PREPARING_SECONDS = "1"
+RESPONSES: Responses = {
+    202: {"model": Preparing, "description": "The peaks are being computed; repeat the request."},
+    **OF_RECORDINGS,
+}
+Points = Annotated[int, Query(ge=1, le=MOST, description="Maximum number of pairs.")]
 
 
 class PeaksOut(BaseModel):
@@ -38,10 +47,7 @@ class PeaksOut(BaseModel):
 @router.get(
     "/{transcription_id}/peaks",
     response_model=PeaksOut,
-    responses={
-        202: {"model": Preparing, "description": "The peaks are being computed; repeat the request."},
-        **OF_RECORDINGS,
-    },
+    responses=RESPONSES,
 )
 def get_peaks(
     database: DatabaseDep,
@@ -49,10 +55,17 @@ def get_peaks(
     storage: StorageDep,
     caller: ReadCaller,
     job_id: Annotated[uuid.UUID, Depends(job_uuid)],
-    points: Annotated[int, Query(ge=1, le=MOST, description="Maximum number of pairs.")] = 2000,
+    points: Points = 2000,
 ) -> Response:
     """The waveform of the recording, all channels mixed. Computing it takes a moment the first time."""
-    job = jobs.get(database, job_id, tenant=caller.tenant)
+    return waveform_of(database, queue, storage, jobs.get(database, job_id, tenant=caller.tenant), points)
+
+
+def waveform_of(database: Database, queue: Celery, storage: Storage, job: Job, points: int) -> Response:
+    """Return the waveform of a job's recording in at most so many pairs.
+
+    Raises Expired, NotReady, AudioNotDecodable.
+    """
     key = job.source.audio_key
     if key is None:
         raise _missing(job)

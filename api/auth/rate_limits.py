@@ -10,7 +10,7 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +18,6 @@ from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from api.auth.callers import Caller
 from api.http.metrics import RATE_LIMITS_LOCAL
 from common.errors import RateLimited
 from common.settings import BrokerSettings
@@ -80,10 +79,13 @@ class RateLimits:
         self._tallies.clear()
         self._own_counts.storage.clear()
 
-    async def count(self, caller: Caller) -> dict[str, str]:
-        """Count a call and return the headers with the remaining calls. Raises RateLimited, with the same `headers`."""
+    async def count(self, limits: Sequence[tuple[str, int]]) -> dict[str, str]:
+        """Count a call for each name, which may have so many a minute; return the headers with the remaining calls.
+
+        Raises RateLimited, with the same `headers`.
+        """
         tightest: tuple[int, CallCount] | None = None
-        for name, limit in caller.call_limits:
+        for name, limit in limits:
             tally = await self._counted(name, limit)
             if tightest is None or _remaining(tally) < _remaining(tightest[1]):
                 tightest = limit, tally

@@ -14,6 +14,8 @@ PROBLEM = {"$ref": "#/components/schemas/Problem"}
 OPENAI_ERROR = {"$ref": "#/components/schemas/OpenAIErrorOut"}
 # What the gate of /v1 answers before any route, and what can happen to every call.
 OF_EVERY_CALL = (errors.Unauthenticated, errors.Forbidden, errors.RateLimited, errors.Internal, errors.Unavailable)
+# Visitors have no scopes.
+OF_VISITS = (errors.Unauthenticated, errors.RateLimited, errors.Internal, errors.Unavailable)
 OF_BODIES = (errors.UploadTooLarge, errors.InvalidRequest)
 # A body that cannot even be read: FastAPI's answer.
 UNREADABLE = 400
@@ -41,14 +43,14 @@ def errors_of(*kinds: type[ParaqueueError]) -> Responses:
     return declared
 
 
-def complete(operation: dict[str, Any], *, path: str, guarded: bool) -> None:
+def complete(operation: dict[str, Any], *, path: str, guarded: bool, by_visitors: bool = False) -> None:
     """Replace an operation's placeholder for errors by its real statuses, each with the codes that come with it."""
     responses: dict[str, dict[str, Any]] = operation["responses"]
     responses.pop("default", None)
     if not guarded:
         return
     codes = {int(status): list(item[CODES]) for status, item in responses.items() if CODES in item}
-    everywhere: tuple[type[ParaqueueError], ...] = OF_EVERY_CALL
+    everywhere: tuple[type[ParaqueueError], ...] = OF_VISITS if by_visitors else OF_EVERY_CALL
     for kind in (*everywhere, *_by_parameters(operation, path)):
         codes.setdefault(problems.STATUS[kind], []).append(kind.code)
     if "requestBody" in operation:

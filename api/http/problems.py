@@ -55,6 +55,8 @@ STATUS: dict[type[ParaqueueError], int] = {
     errors.TooManyVocabularies: 409,
     errors.VocabularyNameTaken: 409,
     errors.VocabularyChanged: 409,
+    errors.SharingOff: 409,
+    errors.TooManyShares: 409,
     errors.IdempotencyKeyInUse: 409,
     errors.IdempotencyKeyReused: 422,
     errors.Unauthenticated: 401,

@@ -78,7 +78,10 @@ def _end(span: tracing.Span, scope: Scope, status: int) -> None:
 
 
 def _who(scope: Scope) -> dict[str, str]:
-    """Identify the caller by ids; no key is ever logged."""
+    """Identify the caller or visitor by ids; no key and no token is ever logged."""
+    visit = scope["state"].get("visit")
+    if visit is not None:
+        return {"tenant": visit.tenant, "share_id": visit.public_id}
     caller = scope["state"].get("caller")
     if caller is None or caller.key_id is None:
         return {}

@@ -1,4 +1,4 @@
-"""Tenants and their limits: for the operator."""
+"""Tenants: their limits, which the operator sets, and whether they share transcripts by links."""
 
 from __future__ import annotations
 
@@ -33,12 +33,21 @@ class TenantLimits(BaseModel):
     )
 
 
+class TenantChange(TenantLimits):
+    """What changes of a tenant; what is left out stays."""
+
+    sharing: bool | None = Field(
+        None, strict=True, description="Whether its share links work and new ones can be made; null leaves it."
+    )
+
+
 class TenantOut(BaseModel):
     """A tenant."""
 
     name: str
     object: Literal["tenant"] = "tenant"
     limits: TenantLimits
+    sharing: bool = Field(description="Whether its transcripts may be shared by links.")
 
 
 @router.get("/{tenant}")
@@ -49,12 +58,16 @@ def get_tenant(database: DatabaseDep, caller: AdminCaller, tenant: Name) -> Tena
 
 
 @router.patch("/{tenant}")
-def set_tenant_limits(database: DatabaseDep, caller: AdminCaller, tenant: Name, body: TenantLimits) -> TenantOut:
-    """Change those limits of a tenant that are given; they hold within seconds. For the operator."""
+def set_tenant_limits(database: DatabaseDep, caller: AdminCaller, tenant: Name, body: TenantChange) -> TenantOut:
+    """Change those limits of a tenant that are given; they hold within seconds. For the operator.
+
+    The tenant's own admins may change `sharing`, which holds at once, also for existing links.
+    """
     _check_seen(caller, tenant)
-    if not caller.operator:
+    limits = body.model_dump(exclude_unset=True, exclude={"sharing"})
+    if not caller.operator and (limits or body.sharing is None):
         raise Forbidden("only the operator sets the limits of a tenant")
-    return _shown(tenants.set_limits(database, tenant, body.model_dump(exclude_unset=True)))
+    return _shown(tenants.set_limits(database, tenant, limits, sharing=body.sharing))
 
 
 def _check_seen(caller: Caller, tenant: str) -> None:
@@ -64,4 +77,4 @@ def _check_seen(caller: Caller, tenant: str) -> None:
 
 def _shown(tenant: Tenant) -> TenantOut:
     limits = TenantLimits(**{name: getattr(tenant.limits, name) for name in TenantLimits.model_fields})
-    return TenantOut(name=tenant.name, limits=limits)
+    return TenantOut(name=tenant.name, limits=limits, sharing=tenant.sharing)

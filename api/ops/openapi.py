@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
-from api.auth import gate
+from api.auth import gate, visitors
 from api.http import error_responses
 from api.http.openai_errors import OpenAIErrorOut
 from api.http.problems import Problem
@@ -22,11 +22,13 @@ SECURITY = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key, or a token of your identity provider."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
+OF_VISITORS = {"share": {"type": "http", "scheme": "bearer", "description": "The token of a share link."}}
 TAGS = [
     {"name": "transcriptions", "description": "Submit audio, follow it, read and correct the transcript."},
     {"name": "batches", "description": "Many links in one request."},
     {"name": "uploads", "description": "Large files: resumable with tus 1.0, or directly to the object store."},
     {"name": "OpenAI-compatible", "description": "For OpenAI's SDKs."},
+    {"name": "shares", "description": "Links with which people without a key read one transcript."},
     {"name": "vocabularies", "description": "Hotwords and masked words that many transcriptions share."},
     {
         "name": "webhooks",
@@ -69,15 +71,17 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 def _complete(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
-    components["securitySchemes"] = SECURITY
+    components["securitySchemes"] = SECURITY | OF_VISITORS
     _, named = models_json_schema(
         [(model, "validation") for model in NAMED], ref_template="#/components/schemas/{model}"
     )
     components["schemas"] = dict(sorted((components["schemas"] | named["$defs"]).items()))
     for path, _, operation in operations(document):
         guarded = gate.guarded(path)
-        operation["security"] = [{name: []} for name in SECURITY] if guarded else []
-        error_responses.complete(operation, path=path, guarded=guarded)
+        by_visitors = visitors.visited(path)
+        schemes = OF_VISITORS if by_visitors else SECURITY if guarded else {}
+        operation["security"] = [{name: []} for name in schemes]
+        error_responses.complete(operation, path=path, guarded=guarded, by_visitors=by_visitors)
         if example := _examples().get(operation["operationId"]):
             _show(operation, example)
     return document

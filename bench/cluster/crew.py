@@ -67,6 +67,12 @@ class Done:
 
     counts: Counter[str] = field(default_factory=Counter)
     renewals: list[tuple[float, float]] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def count(self, what: str) -> None:
+        """Count an event; callable from any thread."""
+        with self._lock:
+            self.counts[what] += 1
 
 
 class Crew:
@@ -121,7 +127,7 @@ class Crew:
         try:
             jobs.renew(self._database, member.worker, progress, lease_seconds=self._load.lease_seconds, draining=False)
         except Unavailable:
-            self.done.counts["failed renewals"] += 1
+            self.done.count("failed renewals")
         else:
             self.done.renewals.append((time.time(), began - due))
         # Like the real thread, which waits a second after each renewal.
@@ -157,7 +163,7 @@ class Crew:
             jobs.abandon_claim(self._database, job_id, token)
             claim = None  # the job is announced again after a while
         if claim is None:
-            self.done.counts["not to be had"] += 1
+            self.done.count("not available")
             self._leave(member)
             return
         seconds = load.job_seconds * self._random.uniform(0.5, 1.5)
@@ -179,17 +185,17 @@ class Crew:
                 jobs.commit_part(self._database, running.claim, part, first_sentence=running.committed)
         except Unavailable:
             # Like the real worker, which tries the same commit again.
-            self.done.counts["commits repeated"] += 1
+            self.done.count("commits repeated")
             again = partial(self._commit, member, running, number)
             self._events.at(time.monotonic() + RETRY_SECONDS, again)
             return
         except LeaseLost:
-            self.done.counts["leases lost"] += 1
+            self.done.count("leases lost")
             self._end(member, running)
             return
         running.committed += len(part.sentences)
         if part.last:
-            self.done.counts["completed"] += 1
+            self.done.count("completed")
             self._end(member, running)
         else:
             self._next(member, running, number + 1)

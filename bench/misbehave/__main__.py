@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.audio import recording
 from bench.misbehave.attacks import KINDS
 from bench.misbehave.good import CLIP_SECONDS, GoodTenant
-from bench.misbehave.rounds import Rounds
+from bench.misbehave.rounds import NothingMeasured, Rounds
 from bench.misbehave.stack import running
 from bench.misbehave.tables import report_of
 
@@ -40,7 +40,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="paraqueue-bench-") as directory:
         place = Path(directory)
         place.chmod(0o711)
-        rounds = run(place, plan, seconds)
+        try:
+            rounds = run(place, plan, seconds)
+        except NothingMeasured as error:
+            print(f"bench.misbehave: {error}", file=sys.stderr)
+            return 1
     report = report_of(rounds.done, quiet=QUIET, control=CONTROL, everything=ALL, seconds=seconds)
     report.show()
     if not (options.only or options.quick):

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
@@ -20,6 +20,7 @@ from bench.misbehave.stack import Installation
 LEAD_SECONDS = 2.0
 PART_SENTENCES = 20_000
 FEW_SENTENCES = 10
+MEASURES = {"submit": "submit", "poll": "poll", "clip_to_text": "clip to text"}
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,22 @@ class Round:
     load: float = 0.0
 
 
+class NothingMeasured(Exception):
+    """A round in which there was nothing to compare: its report would look like one of a service that holds."""
+
+
+def check_measured(made: Round, kinds: Sequence[str]) -> None:
+    """Raise NothingMeasured unless clips became text in a round, and all these kinds of misbehaviour were answered."""
+    samples = made.samples
+    missing = [title for name, title in MEASURES.items() if not getattr(samples, name)]
+    if missing:
+        raise NothingMeasured(f"{made.name}: no {', no '.join(missing)} was measured; wrong: {samples.wrong[:3]}")
+    if len(samples.wrong) >= len(samples.submit):
+        raise NothingMeasured(f"{made.name}: no clip became text; wrong: {samples.wrong[:3]}")
+    if kinds and not made.answers:
+        raise NothingMeasured(f"{made.name}: the misbehaving tenant got no answer")
+
+
 @dataclass
 class Rounds:
     """Runs rounds one after the other; each has a misbehaving tenant of its own, whose limits are unused."""
@@ -44,7 +61,10 @@ class Rounds:
     done: list[Round] = field(default_factory=list)
 
     def run(self, name: str, kinds: list[str], *, sink: bool = False) -> Round:
-        """Run a round in which a new tenant misbehaves in these ways, against the service or against nothing."""
+        """Run a round in which a new tenant misbehaves in these ways, against the service or against nothing.
+
+        Raises NothingMeasured.
+        """
         other = f"other-{len(self.done)}"
         with self._target(sink) as port:
             orders = Orders(port, self.installation.new_key(other), self._transcript(other, kinds), kinds, self.clip)
@@ -60,6 +80,7 @@ class Rounds:
         if kinds and not sink:
             self.installation.clear(other)
         made = Round(name, samples, cores, outcome.answers, os.getloadavg()[0])
+        check_measured(made, kinds)
         self.done.append(made)
         return made
 

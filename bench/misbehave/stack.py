@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from bench.usage import family_cpu_seconds
 from common import keys
 from common.db import Database
 from dev.postgres import start_postgres
@@ -27,7 +28,6 @@ START_SECONDS = 180.0
 SETTLE_SECONDS = 30.0
 QUIET_SECONDS = 1.5
 CELERY = ["celery", "-A", "common.queue"]
-TICKS = os.sysconf("SC_CLK_TCK")
 DELETE_LIVE = "DELETE FROM jobs WHERE tenant = %s AND priority <> 0"
 SEED = """
 WITH job AS (
@@ -78,27 +78,7 @@ class Installation:
 
     def cpu_seconds(self) -> dict[str, float]:
         """Processor time used so far, by process; child processes count with the one that started them."""
-        used: dict[int, float] = {}
-        parents: dict[int, int] = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal() and (fields := _stat(entry)):
-                parents[int(entry.name)] = int(fields[1])
-                used[int(entry.name)] = sum(map(int, fields[11:15])) / TICKS
-        totals = {}
-        for name, child in self.children.items():
-            tree = {child.process.pid}
-            while more := {pid for pid, parent in parents.items() if parent in tree} - tree:
-                tree |= more
-            totals[name] = sum(used.get(pid, 0.0) for pid in tree)
-        return totals
-
-
-def _stat(entry: Path) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; empty if the process has ended."""
-    try:
-        return (entry / "stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
+        return {name: family_cpu_seconds(child.process.pid) for name, child in self.children.items()}
 
 
 @contextmanager

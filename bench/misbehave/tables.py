@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.misbehave.attacks import KINDS
-from bench.misbehave.rounds import Round
+from bench.misbehave.rounds import MEASURES, Round
 from bench.report import Column, Report, Value, conditions, spread
 
-MEASURES = {"submit": "submit", "poll": "poll", "clip_to_text": "clip to text"}
 BAR_RATIO = 2.0
 WHERE = {
     "processes": "one API process, one worker, one light worker, PostgreSQL with fsync, files on disk",
@@ -78,7 +77,7 @@ def _answers(report: Report, by_name: dict[str, list[Round]], everything: str) -
 
 def _percentile(one: Round, measure: str, fraction: float) -> float:
     values: list[float] = sorted(getattr(one.samples, measure))
-    return values[min(len(values) - 1, int(fraction * len(values)))] if values else 0.0
+    return values[min(len(values) - 1, int(fraction * len(values)))]
 
 
 def _ratio(rounds: Sequence[Round], quiet: Sequence[Round], measure: str) -> float:

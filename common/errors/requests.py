@@ -149,6 +149,18 @@ class VocabularyChanged(ParaqueueError):
     code = "vocabulary_changed"
 
 
+class SharingOff(ParaqueueError):
+    """The operator or the tenant's admin has switched share links off."""
+
+    code = "sharing_off"
+
+
+class TooManyShares(ParaqueueError):
+    """The transcription has the maximum number of share links."""
+
+    code = "too_many_shares"
+
+
 class Expired(ParaqueueError):
     """The result was deleted after its retention period."""
 

@@ -13,6 +13,7 @@ from common.models.jobs import (
     JobTagRow,
 )
 from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
+from common.models.shares import ShareRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import (
     AS_RECOGNISED,
@@ -59,6 +60,7 @@ __all__ = [
     "RenditionRow",
     "Row",
     "SentenceRow",
+    "ShareRow",
     "SpeakerRow",
     "SpeakerWindowsRow",
     "TenantRow",

@@ -7,6 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Date,
     ForeignKeyConstraint,
     Index,
@@ -28,6 +29,7 @@ class TenantRow(Row):
     name: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     served_at: Mapped[datetime | None]
+    sharing: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     max_running: Mapped[int | None] = mapped_column(Integer)
     max_queued: Mapped[int | None] = mapped_column(Integer)

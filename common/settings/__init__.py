@@ -5,7 +5,7 @@
 """
 
 from common.settings.api import ApiSettings, LimitSettings
-from common.settings.auth import AuthSettings, TenantLimitSettings
+from common.settings.auth import AuthSettings, ShareSettings, TenantLimitSettings
 from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.settings import Settings, load_settings
@@ -37,6 +37,7 @@ __all__ = [
     "ScratchSettings",
     "SecretSettings",
     "Settings",
+    "ShareSettings",
     "SourceSettings",
     "StorageSettings",
     "TenantLimitSettings",

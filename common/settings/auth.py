@@ -76,6 +76,21 @@ class AuthSettings(SettingsGroup):
         return self
 
 
+class ShareSettings(SettingsGroup):
+    """Share links"""
+
+    share_links: Literal["on", "off"] = Field(
+        "on",
+        description="`off`: nobody can create links with which people without a key read a transcript, and existing "
+        "links do not work.",
+    )
+    share_default_days: Seconds = Field(30, description="Lifetime of a link for which none is requested.")
+    share_max_days: Seconds = Field(365, description="Longest lifetime of a link.")
+    share_requests_per_minute: Limit = Field(
+        600, description="Requests with links per minute and client address; further ones receive 429. 0: unlimited."
+    )
+
+
 class TenantLimitSettings(SettingsGroup):
     """Default limits of a tenant, for all of its keys together (0: unlimited)"""
 

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from common.errors import ConfigurationError
 from common.settings.api import ApiSettings, LimitSettings
-from common.settings.auth import AuthSettings, TenantLimitSettings
+from common.settings.auth import AuthSettings, ShareSettings, TenantLimitSettings
 from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.sources import SourceSettings
@@ -29,6 +29,7 @@ class Settings(
     ApiSettings,
     LimitSettings,
     AuthSettings,
+    ShareSettings,
     TenantLimitSettings,
     WebhookSettings,
     SecretSettings,

@@ -20,7 +20,8 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
 
 def as_markdown(head: Transcript, sentences: Iterable[Sentence], options: SubtitleOptions) -> Iterator[str]:
     """Yield a heading, the speakers with their shares, and a paragraph for each turn with the time it begins at."""
-    yield f"# {head.job_id}\n\n- {clock(head.audio_ms)} · {_escaped(head.model)}\n"
+    facts = " · ".join(part for part in (clock(head.audio_ms), _escaped(head.model)) if part)
+    yield f"# {_escaped(head.name) if head.name else head.job_id}\n\n- {facts}\n"
     for speaker, share in shares(head, options):
         yield f"- {_escaped(speaker.label)}: {clock(speaker.speech_ms)} ({share:.0%})\n"
     between = "\n"

@@ -507,6 +507,90 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
             tenant: string;
         };
+        ShareCreate: {
+            /** @default false */
+            audio: boolean;
+            expires_in_days?: number | null;
+        };
+        SharedOut: {
+            audio: boolean;
+            audio_ms: number;
+            channels: number;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            name: string | null;
+            no_speech: boolean;
+            /**
+             * @default shared_transcript
+             * @constant
+             */
+            object: "shared_transcript";
+            speakers: components["schemas"]["SpeakerOut"][] | null;
+            warnings: components["schemas"]["WarningOut"][];
+        };
+        SharedSentenceOut: {
+            channel: number;
+            end_ms: number;
+            number: number;
+            speaker: number | null;
+            start_ms: number;
+            text: string;
+        };
+        SharedSentencePage: {
+            data: components["schemas"]["SharedSentenceOut"][];
+            next: number | null;
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        ShareList: {
+            data: components["schemas"]["ShareOut"][];
+            default_days: number;
+            max_days: number;
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
+            sharing: boolean;
+        };
+        ShareOut: {
+            audio: boolean;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string | null;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            last_used_at: string | null;
+            /**
+             * @default share
+             * @constant
+             */
+            object: "share";
+            views: number;
+        };
+        ShareWithLink: {
+            audio: boolean;
+            /** Format: date-time */
+            created_at: string;
+            created_by: string | null;
+            /** Format: date-time */
+            expires_at: string;
+            id: string;
+            last_used_at: string | null;
+            /**
+             * @default share
+             * @constant
+             */
+            object: "share";
+            token: string;
+            url: string;
+            views: number;
+        };
         /** @enum {string} */
         Sort: "newest" | "oldest" | "longest" | "name";
         Source: {
@@ -705,6 +789,15 @@ export interface components {
             /** @default null */
             webhook_url: string | null;
         };
+        TenantChange: {
+            audio_minutes_per_day?: number | null;
+            audio_minutes_per_month?: number | null;
+            max_queued?: number | null;
+            max_running?: number | null;
+            max_upload_bytes?: number | null;
+            requests_per_minute?: number | null;
+            sharing?: boolean | null;
+        };
         TenantLimits: {
             audio_minutes_per_day?: number | null;
             audio_minutes_per_month?: number | null;
@@ -721,6 +814,7 @@ export interface components {
              * @constant
              */
             object: "tenant";
+            sharing: boolean;
         };
         TrackOut: {
             channels: number;

@@ -26,7 +26,7 @@ def keys_list(json: Json = False) -> None:
         if json:
             show.as_json(keys)
         else:
-            show.rows(keys, ("name", "id", "tenant", "scopes", "last_used_at", "expires_at"))
+            show.table(("name", "id", "tenant", "scopes", "last_used_at", "expires_at"), keys)
 
 
 @keys.command("create")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -33,6 +31,7 @@ from paraqueue.cli.channels import (
     channel_options,
     segmentation_options,
 )
+from paraqueue.cli.job_options import Dedupe, LanguageOption, ModelOption, PriorityOption, Tags, job_options
 from paraqueue.cli.jobs import Seconds
 from paraqueue.cli.local import transcribe_here
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
@@ -41,7 +40,7 @@ from paraqueue.cli.transcripts import Form, FormOption, check_printable
 from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
 if TYPE_CHECKING:
-    from paraqueue.cli.submitting import Done, Wish
+    from paraqueue.cli.submitting import Done
 
 app = typer.Typer(
     name="paraqueue",
@@ -56,14 +55,11 @@ app = typer.Typer(
 )
 
 
-Tags = Annotated[list[str] | None, typer.Option("--tag", "-t", help="Repeatable.")]
-Dedupe = Annotated[
-    bool, typer.Option("--dedupe", help="Reuse an earlier transcript of the same audio with the same options.")
-]
-
-
 def _version(show_version: bool) -> None:
     if show_version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as version_of
+
         try:
             print(f"paraqueue {version_of('paraqueue')}")
         except PackageNotFoundError:
@@ -95,7 +91,8 @@ def submit(
     directory: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write transcripts to; implies --wait.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Another model than the service's own.")] = None,
+    model: ModelOption = None,
+    language: LanguageOption = None,
     channels: ChannelsOption = None,
     audio_track: TrackOption = None,
     speakers: SpeakersOption = None,
@@ -106,9 +103,12 @@ def submit(
     hotword: Hotwords = None,
     vocabulary: VocabularyOption = None,
     segmentation: SegmentationOption = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
+    priority: PriorityOption = None,
     tag: Tags = None,
     webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
+    webhook_event: Annotated[
+        list[str] | None, typer.Option(help="What it is told, if not only the end; repeatable.")
+    ] = None,
     dedupe: Dedupe = False,
     timeout: Seconds = None,
     json: Json = False,
@@ -117,37 +117,29 @@ def submit(
 
     Several files go at once, and interrupted uploads are continued.
     """
-    from paraqueue.cli.submitting import Wish
+    from paraqueue.cli.submitting import Wish, submit_all
 
     check_printable(form, wait and directory is None, "a folder")
+    options = {
+        **job_options(model, language, priority, tag, dedupe),
+        **channel_options(channels, audio_track),
+        **speaker_options(speakers),
+        **text_options(itn, remove_fillers, mask, traditional, hotword),
+        **segmentation_options(segmentation),
+        "webhook_url": webhook,
+        "webhook_events": webhook_event,
+    }
     with exits.reported():
-        options: dict[str, Any] = {
-            "model": model,
-            **channel_options(channels, audio_track),
-            **speaker_options(speakers),
-            **text_options(itn, remove_fillers, mask, traditional, hotword),
-            **vocabulary_options(vocabulary),
-            **segmentation_options(segmentation),
-            "priority": priority,
-            "tags": tag or [],
-            "webhook_url": webhook,
-            "dedupe": dedupe or None,
-        }
+        chosen = files.expanded(sources)
+    _tell_skipped(chosen.skipped)
+    with exits.connected() as client:
+        options |= vocabulary_options(client, vocabulary)
         wish = Wish(options, wait or directory is not None, form.value, directory, timeout)
-        done = _submit_all(sources, wish, quiet=json or not exits.errors().is_terminal)
+        done = submit_all(client, chosen.found, wish, quiet=json or not exits.errors().is_terminal)
     _tell(done, json=json)
     worst = next((item.error for item in done if item.error), None)
     if worst:
         sys.exit(exits.status_of(worst))
-
-
-def _submit_all(sources: list[str], wish: Wish, *, quiet: bool) -> list[Done]:
-    from paraqueue.cli.submitting import submit_all
-
-    chosen = files.expanded(sources)
-    _tell_skipped(chosen.skipped)
-    with exits.connected() as client:
-        return submit_all(client, chosen.found, wish, quiet=quiet)
 
 
 def _tell_skipped(skipped: list[str]) -> None:
@@ -155,9 +147,9 @@ def _tell_skipped(skipped: list[str]) -> None:
     if not skipped:
         return
     what = "1 file that is" if len(skipped) == 1 else f"{len(skipped)} files that are"
-    exits.errors().print(f"paraqueue: skipped {what} not audio or video:", markup=False)
+    exits.errors().print(f"paraqueue: skipped {what} not audio or video:")
     for path in skipped:
-        exits.errors().print(f"  {path}", markup=False, highlight=False, soft_wrap=True)
+        exits.errors().print(f"  {path}")
 
 
 def _tell(done: list[Done], *, json: bool) -> None:
@@ -177,7 +169,7 @@ def _tell(done: list[Done], *, json: bool) -> None:
         return
     for item in done:
         if item.error:
-            exits.errors().print(f"paraqueue: {item.source}: {exits.error_text(item.error)}", markup=False)
+            exits.errors().print(f"paraqueue: {item.source}: {exits.error_text(item.error)}")
         elif item.path:
             print(item.path)
         elif item.text is not None:
@@ -194,6 +186,7 @@ def transcribe(
     model: Annotated[
         str | None, typer.Option(help="Another model; with --local the small bundled one if none.")
     ] = None,
+    language: LanguageOption = None,
     dedupe: Dedupe = False,
     timeout: Seconds = None,
 ) -> None:
@@ -201,7 +194,7 @@ def transcribe(
     check_printable(form, True, "a folder, and use `paraqueue submit`")
     if local:
         sys.exit(transcribe_here(source, form.value, model))
-    submit([source], wait=True, form=form, model=model, dedupe=dedupe, timeout=timeout)
+    submit([source], wait=True, form=form, model=model, language=language, dedupe=dedupe, timeout=timeout)
 
 
 app.command()(transcripts.get)

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from paraqueue.audio_sources import is_link
-from paraqueue.cli import exits, show
+from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
+from paraqueue.cli.job_options import Dedupe, LanguageOption, ModelOption, PriorityOption, Tags, job_options
 from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
 from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from paraqueue.models import Batch, BatchItem
+    from paraqueue.models import Batch
 
 app = typer.Typer(no_args_is_help=True, help="Batches: submit many links at once, and see how far they are.")
 MOST_LINKS = 100
@@ -29,29 +29,29 @@ def submit(
         list[str],
         typer.Argument(help="Links, or files with one link per line; - is standard input.", metavar="URL|FILE…"),
     ],
-    model: Annotated[str | None, typer.Option(help="Another model than the service's own.")] = None,
-    priority: Annotated[int | None, typer.Option(min=0, max=9, help="9 runs first.")] = None,
-    tag: Annotated[list[str] | None, typer.Option("--tag", "-t", help="Repeatable.")] = None,
+    model: ModelOption = None,
+    language: LanguageOption = None,
+    priority: PriorityOption = None,
+    tag: Tags = None,
     vocabulary: VocabularyOption = None,
-    dedupe: Annotated[bool, typer.Option("--dedupe", help="Reuse earlier transcripts of the same audio.")] = False,
+    dedupe: Dedupe = False,
     json: Json = False,
 ) -> None:
     """Submit up to 100 links in one request.
 
     Prints the batch's id, and the links that were refused; if any were, the exit status is 1.
     """
-    chosen: dict[str, Any] = {"model": model, "priority": priority, "tags": tag, "dedupe": dedupe or None}
+    options = job_options(model, language, priority, tag, dedupe)
     with exits.connected() as client:
         listed = _links(links)
-        options = {name: value for name, value in chosen.items() if value is not None}
-        batch = client.submit_batch(listed, **options, **vocabulary_options(vocabulary))
+        batch = client.submit_batch(listed, **options, **vocabulary_options(client, vocabulary))
         refused = [item for item in batch.items if item.error]
         if json:
             show.as_json(batch)
         else:
             print(batch.id)
             for item in refused:
-                exits.errors().print(f"paraqueue: {listed[item.index]}: {_reason(item)}", markup=False)
+                exits.errors().print(f"paraqueue: {listed[item.index]}: {show.reason(item)}")
         if refused:
             sys.exit(exits.FAILED)
 
@@ -62,8 +62,7 @@ def _links(given: list[str]) -> list[str]:
         if is_link(item):
             links.append(item)
         else:
-            text = sys.stdin.read() if item == "-" else Path(item).read_text(encoding="utf-8")
-            links += [line.strip() for line in text.splitlines() if line.strip()]
+            links += files.lines(item)
     if not 0 < len(links) <= MOST_LINKS:
         raise ConfigurationError(f"a batch has 1 to {MOST_LINKS} links, not {len(links)}")
     return links
@@ -101,9 +100,5 @@ def show_(id: BatchId, json: Json = False) -> None:
         if json:
             show.as_json(batch)
         else:
-            rows = ({**item.model_dump(), "reason": _reason(item)} for item in batch.items)
+            rows = ({**item.model_dump(), "reason": show.reason(item)} for item in batch.items)
             show.table(("index", "status", "id", "reason"), rows)
-
-
-def _reason(item: BatchItem) -> str | None:
-    return f"{item.error.message} ({item.error.code})" if item.error else None

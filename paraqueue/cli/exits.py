@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from paraqueue.client import Client
+from paraqueue.cli import show
 from paraqueue.errors import (
     ApiError,
     AuthenticationFailed,
@@ -22,6 +22,8 @@ from paraqueue.errors import (
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from paraqueue.client import Client
 
 OK = 0
 FAILED = 1
@@ -38,9 +40,7 @@ INTERRUPTED = 130
 @cache
 def errors() -> Console:
     """Standard error. rich is imported only when something is printed: the help needs none of it."""
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return show.console(stderr=True, soft_wrap=True)
 
 
 def status_of(error: BaseException) -> int:
@@ -83,7 +83,7 @@ def reported() -> Iterator[None]:
     try:
         yield
     except (ParaqueueError, OSError) as error:
-        errors().print(f"paraqueue: {error_text(error)}", markup=False)
+        errors().print(f"paraqueue: {error_text(error)}")
         sys.exit(status_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -92,6 +92,8 @@ def reported() -> Iterator[None]:
 @contextmanager
 def connected() -> Iterator[Client]:
     """A client of a service that responds: one that is away is reported at once, later failures are retried first."""
+    from paraqueue.client import Client
+
     with reported(), Client() as client:
         client.reach()
         yield client

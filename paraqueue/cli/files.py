@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,15 @@ def output_paths(sources: list[str], directory: Path, form: str) -> list[Path]:
         taken.add(path)
         paths.append(path)
     return paths
+
+
+def lines(source: str) -> list[str]:
+    """The lines of a file, or of standard input for `-`, without empty ones. Raises ConfigurationError, OSError."""
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{source} is not text in UTF-8") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import webbrowser
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -48,8 +47,8 @@ def watch(id: Id, json: Json = False) -> None:
             if json:
                 print(sentence.model_dump_json(), flush=True)
                 continue
-            show.out().print(f"[dim]{show.duration(sentence.start_ms):>8}[/]  ", end="")
-            show.out().print(sentence.text, markup=False)
+            at = show.coloured(f"{show.duration(sentence.start_ms):>8}", "dim")
+            show.out().print(at, sentence.text, sep="  ", soft_wrap=True)
         job = client.get(id)
         if job.status != COMPLETED:
             raise JobEnded(job)
@@ -59,6 +58,8 @@ def open_(
     id: Id, show_only: Annotated[bool, typer.Option("--print", help="Print the address; start no browser.")] = False
 ) -> None:
     """Open a transcription in the console, in the browser."""
+    import webbrowser
+
     with exits.connected() as client:
         address = f"{client.config.url}/#/t/{client.get(id).id}"
         if show_only or not webbrowser.open(address):
@@ -135,7 +136,7 @@ def _each(ids: list[str], action: Callable[[str], Any], describe: Callable[[Any]
             worst = worst or error
             done.append({"id": id, "transcription": None, "error": exits.error_text(error)})
             if not json:
-                exits.errors().print(f"paraqueue: {id}: {exits.error_text(error)}", markup=False)
+                exits.errors().print(f"paraqueue: {id}: {exits.error_text(error)}")
     if json:
         show.as_json(done)
     if worst:

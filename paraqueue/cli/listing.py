@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 PAGE = 100
 SENTENCES = 1000
+# Columns of a usage report by which it may be grouped, and those that stand for a group of another name
+DIMENSIONS = {"tenant", "key_id", "key_name", "tag", "day", "model"}
+GROUP_COLUMNS = {"key": ("key_name", "key_id")}
 
 
 Item = TypeVar("Item")
@@ -109,7 +113,7 @@ def collected(
 def tell_more(after: object) -> None:
     """Say on standard error how to go on, if a list was not complete."""
     if after is not None:
-        exits.errors().print(f"paraqueue: there are more: --after {after}", markup=False)
+        exits.errors().print(f"paraqueue: there are more: --after {after}")
 
 
 def sentences(
@@ -145,21 +149,24 @@ def models(json: Json = False) -> None:
         if json:
             show.as_json(models)
         else:
-            show.rows([item.model_dump() for item in models], ("id", "default", "workers", "slots"))
+            show.table(("id", "default", "workers", "slots"), (item.model_dump() for item in models))
 
 
 def usage(
     group_by: Annotated[str, typer.Option("--by", help="day, key, tag, model; several with commas.")] = "day",
-    start: Annotated[str | None, typer.Option("--from", help="First day, YYYY-MM-DD.")] = None,
-    end: Annotated[str | None, typer.Option("--to", help="Last day, YYYY-MM-DD.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="First day or time, in UTC. Default: the first of this month.")
+    ] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Last day, or the time of the end, in UTC.")] = None,
     json: Json = False,
 ) -> None:
-    """Show the usage of the tenant."""
+    """Show the usage of the tenant. Days are those of UTC, as in the service's report."""
     with exits.connected() as client:
         groups = [item.strip() for item in group_by.split(",") if item.strip()]
-        report = client.usage(group_by=groups, start=start, end=end)
+        report = client.usage(group_by=groups, start=begin_of(start, UTC), end=end_of(end, UTC))
         if json:
             show.as_json(report)
         else:
-            numbers = [name for name in (report.data[0] if report.data else {}) if name not in groups]
-            show.rows(report.data, [*groups, *numbers])
+            chosen = [name for group in groups for name in GROUP_COLUMNS.get(group, (group,))]
+            numbers = [name for name in (report.data[0] if report.data else {}) if name not in DIMENSIONS]
+            show.table([*chosen, *numbers], report.data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.console import Console
+    from rich.text import Text
 
-    from paraqueue.models import AudioTrack, RecordingWarning, Transcription
+    from paraqueue.models import AudioTrack, BatchItem, RecordingWarning, Transcription
 
 # Columns that are not cut
 WHOLE = ("id", "status", "audio", "submitted")
@@ -22,9 +23,14 @@ COLOURS = {"completed": "green", "failed": "red", "canceled": "yellow", "process
 @cache
 def out() -> Console:
     """Standard output."""
+    return console()
+
+
+def console(**options: Any) -> Console:
+    """A console that prints text as it is: names and messages may contain what rich takes for markup or emoji."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    return Console(highlight=False, markup=False, emoji=False, **options)
 
 
 def as_json(value: BaseModel | Iterable[BaseModel] | Any) -> None:
@@ -54,14 +60,21 @@ def moment(when: datetime | None) -> str:
     return when.astimezone().strftime("%Y-%m-%d %H:%M:%S") if when else "–"
 
 
-def state(job: Transcription) -> str:
+def coloured(text: str, style: str) -> Text:
+    """Text in a colour, which is left out where the output is not a terminal."""
+    from rich.text import Text
+
+    return Text(text, style)
+
+
+def state(job: Transcription) -> Text:
     """The status with its details, in colour."""
     text: str = job.status
     if job.status == "processing":
         text += f" {job.progress:.0%}" if job.progress is not None else f" ({job.stage})"
     elif job.status == "queued" and job.queue_position is not None:
         text += f" #{job.queue_position}"
-    return f"[{COLOURS.get(job.status, 'white')}]{text}[/]"
+    return coloured(text, COLOURS.get(job.status, "white"))
 
 
 def name(job: Transcription) -> str:
@@ -87,19 +100,19 @@ def transcriptions(jobs: Iterable[Transcription]) -> None:
     )
 
 
-def reason(job: Transcription) -> str | None:
-    """Why a transcription failed."""
-    return f"{job.error.message} ({job.error.code})" if job.error else None
+def reason(failed: Transcription | BatchItem) -> str | None:
+    """Why a transcription failed, or a link was refused."""
+    return f"{failed.error.message} ({failed.error.code})" if failed.error else None
 
 
 def details(job: Transcription) -> None:
     """Print the details of a transcription."""
-    rows = {
+    rows: dict[str, str | Text] = {
         "id": job.id,
         "status": state(job),
-        "audio": f"{_escaped(name(job))}, {duration(job.audio_ms)}",
+        "audio": f"{name(job)}, {duration(job.audio_ms)}",
         "model": job.model,
-        "tags": _escaped(", ".join(job.tags)) or "–",
+        "tags": ", ".join(job.tags) or "–",
         "submitted": moment(job.created_at),
         "started": moment(job.started_at),
         "ended": moment(job.finished_at),
@@ -114,7 +127,7 @@ def details(job: Transcription) -> None:
     if job.warnings:
         rows["warnings"] = "\n".join(_warning(item) for item in job.warnings)
     if job.error:
-        rows["error"] = f"[red]{_escaped(job.error.message)}[/] ({job.error.code})"
+        rows["error"] = coloured(f"{job.error.message} ({job.error.code})", "red")
     from rich.table import Table
 
     shown = Table(box=None, show_header=False, pad_edge=False)
@@ -128,23 +141,18 @@ def details(job: Transcription) -> None:
 def _track(track: AudioTrack) -> str:
     parts = [str(track.index), track.language, track.title, f"{track.channels} ch"]
     what = "transcribed" if track.transcribed else "not transcribed"
-    return _escaped(", ".join([*filter(None, parts), what]))
+    return ", ".join([*filter(None, parts), what])
 
 
 def _warning(warning: RecordingWarning) -> str:
     where = "" if warning.start_ms is None else f"{duration(warning.start_ms)}: "
-    return _escaped(f"{where}{warning.message} ({warning.code})")
+    return f"{where}{warning.message} ({warning.code})"
 
 
-def rows(items: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
-    """Print plain rows."""
-    table(tuple(columns), items)
-
-
-def table(columns: tuple[str, ...], items: Iterable[dict[str, Any]]) -> None:
+def table(columns: Sequence[str], items: Iterable[dict[str, Any]]) -> None:
     """Print rows as a table on a terminal, and otherwise as TSV without a heading.
 
-    A cell is a value, or a pair: marked-up text for people, and the value for programs.
+    A cell is a value, or a pair: what people see, and the value for programs.
     """
     if not out().is_terminal:
         for item in items:
@@ -171,14 +179,10 @@ def _field(value: Any) -> str:
     return " ".join(text.split())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any) -> str | Text:
     if isinstance(value, tuple):
-        return str(value[0])
+        shown: str | Text = value[0]
+        return shown
     if value is None:
         return "–"
-    return _escaped(", ".join(map(str, value)) if isinstance(value, list) else str(value))
-
-
-def _escaped(text: str) -> str:
-    """Escape markup in names, which are untrusted."""
-    return text.replace("[", r"\[")
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

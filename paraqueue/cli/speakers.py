@@ -76,10 +76,7 @@ def assign(
     """Give a sentence to another speaker."""
     with exits.connected() as client:
         changed = client.assign_sentence(id, sentence, speaker)
-        if json:
-            show.as_json(changed)
-        else:
-            show.out().print(f"{changed.speaker}: {changed.text}", markup=False)
+        show.as_json(changed) if json else print(f"{changed.speaker}: {changed.text}")
 
 
 def _print(speakers: tuple[Speaker, ...], *, json: bool) -> None:
@@ -95,4 +92,4 @@ def _print(speakers: tuple[Speaker, ...], *, json: bool) -> None:
         }
         for item in speakers
     ]
-    show.rows(rows, ("speaker", "name", "speaks", "share"))
+    show.table(("speaker", "name", "speaks", "share"), rows)

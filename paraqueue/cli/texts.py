@@ -23,7 +23,7 @@ def text_options(
     return {
         "itn": itn or None,
         "remove_fillers": remove_fillers or None,
-        "masked_words": mask or [],
-        "hotwords": hotword or [],
+        "masked_words": mask,
+        "hotwords": hotword,
         "script": "traditional" if traditional else None,
     }

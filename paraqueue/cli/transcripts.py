@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
+from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,8 @@ class Form(StrEnum):
     JSON = "json"
 
 
+# The file in an archive that lists what is not in it: id, error code and message, separated by tabs
+ERRORS = "errors.txt"
 Id = Annotated[str, typer.Argument(help="Id of a transcription: tr_…", metavar="ID")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID…")]
 FormOption = Annotated[Form, typer.Option("--format", "-f", help="Format of the transcript.")]
@@ -65,7 +69,25 @@ def export(
 ) -> None:
     """Write several transcripts into a zip file.
 
-    In it, errors.txt names the transcriptions that have no transcript.
+    If some have no transcript, they are named on standard error and in errors.txt in the zip file, and the exit status
+    is 1.
     """
     with exits.connected() as client:
-        files.write_whole(output, client.export_many(ids, form.value, times=times, speakers=speakers))
+        content = client.export_many(ids, form.value, times=times, speakers=speakers)
+        files.write_whole(output, content)
+        left_out = _left_out(content)
+        for line in left_out:
+            exits.errors().print(f"paraqueue: {line}")
+        if left_out:
+            sys.exit(exits.FAILED)
+
+
+def _left_out(archive: bytes) -> list[str]:
+    """Return a line for each transcription that an archive of the service does not contain."""
+    from zipfile import ZipFile
+
+    with ZipFile(BytesIO(archive)) as file:
+        if ERRORS not in file.namelist():
+            return []
+        lines = file.read(ERRORS).decode().splitlines()
+    return [f"{id}: {message} ({code})" for id, code, message in (line.split("\t", 2) for line in lines)]

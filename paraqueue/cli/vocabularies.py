@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paraqueue.cli import exits, show
+from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.confirming import Yes, confirm
 from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.texts import Masks
 from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -28,20 +27,14 @@ Words = Annotated[
 FromFile = Annotated[
     str | None, typer.Option("--file", "-f", help="More words, one per line; - is standard input.", metavar="FILE")
 ]
-Masks = Annotated[list[str] | None, typer.Option("--mask", help="A word to replace by asterisks; repeatable.")]
 VocabularyOption = Annotated[
     str | None, typer.Option("--vocabulary", help="Names and terms of this vocabulary, by its name or id.")
 ]
 
 
-def vocabulary_options(value: str | None) -> dict[str, Any]:
+def vocabulary_options(client: Client, value: str | None) -> dict[str, Any]:
     """The options behind `--vocabulary NAME`. Raises ConfigurationError if there is none of this name."""
-    if value is None:
-        return {}
-    if value.startswith(PREFIX):
-        return {"vocabulary_id": value}
-    with exits.connected() as client:
-        return {"vocabulary_id": _id_of(client, value)}
+    return {} if value is None else {"vocabulary_id": _id_of(client, value)}
 
 
 def _id_of(client: Client, name: str) -> str:
@@ -91,7 +84,7 @@ def show_(vocabulary: Which, json: Json = False) -> None:
         for word in found.hotwords:
             print(word)
         if found.masked_words:
-            exits.errors().print(f"paraqueue: masked: {', '.join(found.masked_words)}", markup=False)
+            exits.errors().print(f"paraqueue: masked: {', '.join(found.masked_words)}")
 
 
 @app.command()
@@ -104,15 +97,15 @@ def create(
 ) -> None:
     """Create a vocabulary, and print its id."""
     with exits.connected() as client:
-        made = client.create_vocabulary(name, hotwords=[*(words or ()), *_lines(file)], masked_words=mask or ())
+        made = client.create_vocabulary(name, hotwords=[*(words or ()), *_more(file)], masked_words=mask or ())
         show.as_json(made) if json else print(made.id)
 
 
 @app.command()
 def add(vocabulary: Which, words: Words = None, file: FromFile = None, mask: Masks = None, json: Json = False) -> None:
     """Add words; a word that is there with another weight gets the new one."""
-    new = [*(words or ()), *_lines(file)]
     with exits.connected() as client:
+        new = [*(words or ()), *_more(file)]
         found = client.vocabulary(_id_of(client, vocabulary))
         kept = _without(found.hotwords, new)
         _replace(client, found, [*kept, *new], [*found.masked_words, *(mask or ())], json=json)
@@ -123,8 +116,8 @@ def remove(
     vocabulary: Which, words: Words = None, file: FromFile = None, mask: Masks = None, json: Json = False
 ) -> None:
     """Remove words, whatever their weights; --mask: words that shall no longer be masked."""
-    old = [*(words or ()), *_lines(file)]
     with exits.connected() as client:
+        old = [*(words or ()), *_more(file)]
         found = client.vocabulary(_id_of(client, vocabulary))
         masked = [word for word in found.masked_words if word not in (mask or ())]
         _replace(client, found, _without(found.hotwords, old), masked, json=json)
@@ -166,8 +159,5 @@ def _without_weight(entry: str) -> str:
     return word.strip() if colon and weight.strip().isdecimal() and "=>" not in entry else entry.strip()
 
 
-def _lines(file: str | None) -> list[str]:
-    if file is None:
-        return []
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    return [line.strip() for line in text.splitlines() if line.strip()]
+def _more(file: str | None) -> list[str]:
+    return [] if file is None else files.lines(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from api.auth import rate_limits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, shared_api
+from tests.api.command_cases import Run, runner
 from tests.roles import in_roles
 
 
@@ -39,3 +41,9 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 def api(shared: Api) -> Api:
     """The API without the rows of earlier tests."""
     return shared.emptied()
+
+
+@pytest.fixture
+def run(api: Api, tmp_path: Path) -> Run:
+    """The `paraqueue` command for the API of the test."""
+    return runner(str(api.client.base_url).rstrip("/"), tmp_path)

@@ -17,7 +17,7 @@ from tests.api.api_cases import Api
 
 SHOWN_URL = "https://speech.example.com"
 SHOWN_FILE = "(the bytes of the file)"
-ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc)_([0-9a-f]{32})\b")
+ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc|shr)_([0-9a-f]{32})\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 TIMES = {
     "created_at": "2026-01-05T09:00:00Z",
@@ -53,6 +53,7 @@ CONSTANTS: dict[str, Any] = {
     "created": 1767603600,
     "Upload-Expires": "Mon, 12 Jan 2026 09:00:00 GMT",
 }
+SHARE_TOKEN = re.compile(r"pq_share_[\w-]{43}")
 PRESIGNED = re.compile(r"http://[^\"\s]*X-Amz-[^\"\s]*")
 SHOWN_PRESIGNED = "https://bucket.example.com/audio/0197f3c2a1b07c3e8d5e4f6071829300/upload?X-Amz-Signature=EXAMPLE"
 
@@ -148,6 +149,7 @@ class Recorder:
         if TIME.fullmatch(value):
             return TIMES[name]
         value = PRESIGNED.sub(SHOWN_PRESIGNED, value)
+        value = SHARE_TOKEN.sub("pq_share_EXAMPLE", value)
         value = value.replace(str(self.api.client.base_url).rstrip("/"), SHOWN_URL)
         return ID.sub(lambda match: f"{match[1]}_{self._id(match[2])}", value)
 

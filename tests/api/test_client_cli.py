@@ -5,44 +5,19 @@ from __future__ import annotations
 import json
 import time
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from common import ids, jobs
+from paraqueue import Client
 from paraqueue.cli import confirming, show
-from paraqueue.cli.app import app
-from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, PROFILE_VARIABLE, URL_VARIABLE
+from paraqueue.config import KEY_VARIABLE, URL_VARIABLE
 from tests.api.api_cases import Api
+from tests.api.command_cases import Run, fields
 from tests.db.job_cases import claimed, completed, execute, fail, submitted
 from tests.servers import ADMIN_KEY
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(api: Api, tmp_path: Path) -> Run:
-    """Run the command; changes of its environment are keyword arguments."""
-    environment: dict[str, str | None] = {
-        URL_VARIABLE: str(api.client.base_url).rstrip("/"),
-        KEY_VARIABLE: ADMIN_KEY,
-        FILE_VARIABLE: str(tmp_path / "config.toml"),
-        PROFILE_VARIABLE: None,
-        "XDG_STATE_HOME": str(tmp_path),
-    }
-
-    def run(*arguments: str, input: str | None = None, **changes: str) -> Result:
-        return CliRunner().invoke(app, list(arguments), input=input, env={**environment, **changes})
-
-    return run
-
-
-def fields(result: Result) -> list[list[str]]:
-    """The output of a list that a program reads."""
-    assert result.exit_code == 0, result.output
-    return [line.split("\t") for line in result.stdout.splitlines()]
 
 
 def test_lists_are_tab_separated_for_programs_with_names_first_and_reasons(api: Api, run: Run) -> None:
@@ -244,3 +219,93 @@ def test_h_is_help(run: Run, arguments: list[str]) -> None:
     assert shown.exit_code == 0
     assert shown.stdout.startswith("Usage: ")
     assert "-h, --help" in shown.stdout
+
+
+def test_usage_is_that_of_whole_days(api: Api, run: Run) -> None:
+    for moment in ("2026-02-28T23:59:59Z", "2026-03-01T00:00:00Z", "2026-03-02T23:59:59Z", "2026-03-03T00:00:00Z"):
+        ended = completed(api.database)
+        execute(api.database, "UPDATE usage SET ended_at = :moment WHERE job_id = :id", moment=moment, id=ended.id)
+    for zone in ("UTC", "America/New_York", "Asia/Shanghai"):
+        span = fields(run("usage", "--from", "2026-03-01", "--to", "2026-03-02", TZ=zone))
+        assert [row[:2] for row in span] == [["2026-03-01", "1"], ["2026-03-02", "1"]]
+    [[model, whole, *_]] = fields(run("usage", "--by", "model", "--from", "2026-02-01", "--to", "2026-03-02T12:00"))
+    assert (model, whole) == ("demo-zh", "2")
+    [[key_name, key_id, *_]] = fields(run("usage", "--by", "key", "--from", "2026-02-01", "--to", "2026-04-01"))
+    assert (key_name, key_id) == ("", "")
+    assert run("usage", "--from", "soon").exit_code == 2
+    assert run("usage", "--by", "colour").exit_code == 1
+
+
+def test_a_list_of_a_day_has_all_of_it_also_where_clocks_change(
+    api: Api, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late, next_day = submitted(api.database, name="late.mp3"), submitted(api.database, name="next.mp3")
+    execute(api.database, "UPDATE jobs SET created_at = '2026-10-25T23:30+01:00' WHERE id = :id", id=late.id)
+    execute(api.database, "UPDATE jobs SET created_at = '2026-10-26T00:30+01:00' WHERE id = :id", id=next_day.id)
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        listed = run("list", "--from", "2026-10-25", "--to", "2026-10-25")
+        hour = run("list", "--from", "2026-10-25 23", "--to", "2026-10-26 00")
+    time.tzset()
+    assert [row[0] for row in fields(listed)] == [row[0] for row in fields(hour)] == ["late.mp3"]
+
+
+@pytest.mark.parametrize("name", [r"a\[/x]b", "[/red]", "[bold]a", ":smile: [link=x]", "100:100:b\\"])
+def test_names_are_shown_as_they_are(api: Api, run: Run, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    job = completed(api.database, submitted(api.database, name=name), name)
+    run("tag", job.public_id, "--add", name)
+    monkeypatch.setattr(show.out(), "_width", 200)
+    monkeypatch.setattr(show.out(), "_force_terminal", True)
+    commands = (("list",), ("status", job.public_id), ("watch", job.public_id), ("sentences", job.public_id))
+    for command in commands:
+        shown = run(*command)
+        assert (shown.exit_code, shown.exception) == (0, None), shown.output
+        assert name in shown.stdout
+    missing = run("vocabularies", "show", name)
+    assert missing.exit_code == 2
+    assert repr(name) in missing.stderr
+
+
+def test_sentences_are_not_broken_into_lines(api: Api, run: Run) -> None:
+    job = completed(api.database, submitted(api.database), "长" * 300)
+    assert run("watch", job.public_id).stdout == f"    0:00  {'长' * 300}\n"
+
+
+def test_an_export_names_what_is_not_in_it(api: Api, run: Run, tmp_path: Path) -> None:
+    done = completed(api.database, submitted(api.database, name="errors.txt.mp3"), "你好。")
+    waiting, unknown = submitted(api.database).public_id, "tr_" + "0" * 32
+    path = tmp_path / "texts.zip"
+    assert run("export", done.public_id, "-o", str(path)).exit_code == 0
+    some = run("export", done.public_id, waiting, unknown, "--format", "txt", "-o", str(path))
+    assert some.exit_code == 1
+    first, second = some.stderr.splitlines()
+    assert first.startswith(f"paraqueue: {waiting}: ")
+    assert first.endswith("(not_ready)")
+    assert second.startswith(f"paraqueue: {unknown}: ")
+    assert second.endswith("(not_found)")
+    with ZipFile(path) as archive:
+        assert sorted(archive.namelist()) == ["errors.txt", "errors.txt.txt"]
+
+
+def test_a_vocabulary_is_found_by_the_client_that_submits(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("vocabularies", "create", "Board", "王芳")
+    made: list[Client] = []
+    begin = Client.__init__
+
+    def counted(client: Client, *arguments: str | None, **options: str | None) -> None:
+        made.append(client)
+        begin(client, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Client, "__init__", counted)
+    assert run("submit", "https://files.example.com/a.mp3", "--vocabulary", "Board").exit_code == 0
+    assert len(made) == 1
+
+
+def test_a_list_that_is_no_text_is_refused(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "words.docx"
+    path.write_bytes(b"\xff\xfe\x00")
+    for command in (["batch", "submit", str(path)], ["vocabularies", "add", "Board", "--file", str(path)]):
+        refused = run(*command)
+        assert (refused.exit_code, "not text in UTF-8" in refused.stderr) == (2, True), refused.output
+    assert run("vocabularies", "add", "Board", "--file", str(tmp_path / "missing")).exit_code == 2

@@ -14,15 +14,16 @@ import httpx
 import pytest
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from api.auth import gate, identities
-from api.deps import Requires
+from api.auth import gate, identities, visitors
+from api.deps import Requires, visit_of
 from api.main import create_app
-from common import ids, jobs, keys, uploads, vocabularies, webhooks
+from common import ids, jobs, keys, shares, uploads, vocabularies, webhooks
 from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.jobs import BatchSubmission
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from common.settings import Settings
+from common.shares import NewShare
 from common.tenants import OwnLimits
 from common.webhooks import NewEndpoint
 from dev.postgres import Postgres
@@ -39,7 +40,9 @@ PUBLIC = {"/health/live", "/health/ready", "/metrics", "/docs", "/docs/assets/{n
 PUBLIC |= {"/", "/console/{version}/{name:path}"}  # static files
 ROUTES = list(iter_route_contexts(create_app(Settings()).routes))
 CALLS = [(method, route) for route in ROUTES for method in sorted(route.methods or ())]
-GUARDED = [(method, route) for method, route in CALLS if gate.guarded(route.path or "")]
+BEHIND_THE_GATE = [(method, route) for method, route in CALLS if gate.guarded(route.path or "")]
+VISITED = [(method, route) for method, route in BEHIND_THE_GATE if visitors.visited(route.path or "")]
+GUARDED = [call for call in BEHIND_THE_GATE if call not in VISITED]
 
 
 EXTRA = {**PATCH, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
@@ -94,7 +97,10 @@ def test_there_are_routes() -> None:
 @pytest.mark.parametrize("call", CALLS, ids=named)
 def test_every_route_says_who_may_call_it(call: tuple[str, RouteContext]) -> None:
     _, route = call
-    if call in GUARDED:
+    if call in VISITED:
+        assert not scope_of(route)
+        assert visit_of in [dependant.call for dependant in route.dependant.dependencies], "take VisitDep of api.deps"
+    elif call in GUARDED:
         assert len(scope_of(route)) == 1, "take one of the …Caller types of api.deps"
     else:
         assert route.path in PUBLIC, "a route outside of /v1 is open to everybody; add it to PUBLIC if that is meant"
@@ -139,7 +145,7 @@ def test_a_key_in_the_query_is_no_key(api: Api) -> None:
     problem_of(answer, 401, "unauthenticated")
 
 
-@pytest.mark.parametrize("call", GUARDED, ids=named)
+@pytest.mark.parametrize("call", BEHIND_THE_GATE, ids=named)
 def test_nobody_gets_in_without_a_key(api: Api, call: tuple[str, RouteContext]) -> None:
     method, route = call
     url = f"http://127.0.0.1:{api.port}{route.path}"
@@ -216,6 +222,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "speaker": "1",
         "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
         "tenant": tenant,
+        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600))[0].public_id,
     }
 
 
@@ -272,7 +279,16 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
 def snapshot(api: Api) -> list[Any]:
     """Every row that a call could have changed."""
     tables = ["api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads"]
-    tables += ["sentences", "machine_sentences", "edits", "earlier_edits", "speakers", "peaks", "vocabularies"]
+    tables += [
+        "sentences",
+        "machine_sentences",
+        "edits",
+        "earlier_edits",
+        "speakers",
+        "peaks",
+        "vocabularies",
+        "shares",
+    ]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
 
 
@@ -286,7 +302,7 @@ def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
     assert all(
         thing in responses
         for name, thing in ours.items()
-        if name not in {"upload_id", "key_id", "batch_id", "number", "speaker", "tenant"}
+        if name not in {"upload_id", "key_id", "batch_id", "number", "speaker", "tenant", "share_id"}
     )
     assert not any(thing in responses for name, thing in theirs.items() if name not in {"number", "speaker"})
     by_job = {"transcription_id": theirs["transcription_id"]}

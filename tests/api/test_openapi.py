@@ -27,15 +27,15 @@ from tests.api.api_cases import Documented
 # Names in generated clients: changing one breaks those who use them.
 OPERATIONS = """
 appendToUpload assignSentence beginSession cancelTranscription completePresignedUpload correctSentence
-correctSentences createKey createOpenaiTranscription createPresignedUpload createUpload createVocabulary createWebhook
-deleteTranscription deleteUpload deleteVocabulary deleteWebhook endSession exportTranscripts getAudio getBatch
-getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory getTenant
-getTranscript getTranscription getUploadOffset getUploadOptions getUsage getVocabulary getWebhook listBatches
-listDeliveries listKeys listModels listSentences listSpeakers listTranscriptions listVocabularies
-listWebhookDeliveries listWebhooks mergeSentences mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery
-replayWebhookDeliveries retryTranscription revokeKey rotateKey rotateWebhookSecret searchSentences setTenantLimits
-splitSentence streamEvents submitBatch submitTranscription testWebhook updateTranscription updateVocabulary
-updateWebhook
+correctSentences createKey createOpenaiTranscription createPresignedUpload createShare createUpload createVocabulary
+createWebhook deleteTranscription deleteUpload deleteVocabulary deleteWebhook endSession exportTranscripts getAudio
+getBatch getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory
+getShared getSharedAudio getSharedPeaks getSharedTranscript getTenant getTranscript getTranscription getUploadOffset
+getUploadOptions getUsage getVocabulary getWebhook listBatches listDeliveries listKeys listModels listSentences
+listSharedSentences listShares listSpeakers listTranscriptions listVocabularies listWebhookDeliveries listWebhooks
+mergeSentences mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription
+revokeKey revokeShare rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents
+submitBatch submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"
@@ -92,8 +92,9 @@ def test_the_document_is_the_same_each_time(document: dict[str, Any]) -> None:
 
 
 def test_it_says_how_to_authenticate(document: dict[str, Any]) -> None:
-    assert set(document["components"]["securitySchemes"]) == {"bearer", "key"}
+    assert set(document["components"]["securitySchemes"]) == {"bearer", "key", "share"}
     assert document["paths"]["/v1/transcriptions"]["post"]["security"] == [{"bearer": []}, {"key": []}]
+    assert document["paths"]["/v1/shared"]["get"]["security"] == [{"share": []}]
     assert document["paths"]["/health/live"]["get"]["security"] == []
 
 
@@ -106,7 +107,8 @@ def test_errors_are_listed_by_status_with_their_codes(document: dict[str, Any]) 
         if not path.startswith("/v1/"):
             assert not failures
             continue
-        assert set(failures) >= {"401", "403", "429", "500", "503"}, path
+        scopes = set() if path.startswith("/v1/shared") else {"403"}
+        assert set(failures) >= {"401", "429", "500", "503"} | scopes, path
         assert all(item["content"] == PROBLEM for item in failures.values()) is (path != OPENAI), path
         named = {code for item in failures.values() for code in item["x-error-codes"]}
         assert named <= known | {"still_running", "canceled"}

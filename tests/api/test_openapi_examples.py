@@ -146,6 +146,7 @@ def _transcriptions(recorder: Recorder) -> None:
     sentence_path = f"{JOBS}/{{transcription_id}}/sentences/{{number}}"
     call("POST", f"{sentence_path}/split", path=here | {"number": 1}, body={"at_word": 2, "revision": 2})
     call("POST", f"{sentence_path}/merge", path=here | {"number": 1}, body={"next": 1_000_010_002, "revision": 3})
+    _shares(recorder, here)
     call("POST", f"{JOBS}/export", query={"format": "docx"}, body={"ids": [uploaded]})
     call("GET", "/v1/usage", query={"group_by": "tag,model", "from": "2026-01-01T00:00:00Z"})
     plain = api.submit_file(b"RIFF audio", "call.wav").json()["id"]
@@ -157,6 +158,22 @@ def _transcriptions(recorder: Recorder) -> None:
     fail(api.database, claimed(api.database, first))
     call("GET", "/v1/batches", query={"limit": 20})
     call("GET", "/v1/batches/{batch_id}", path={"batch_id": batch["id"]})
+
+
+def _shares(recorder: Recorder, here: dict[str, str]) -> None:
+    call = recorder.call
+    body = {"expires_in_days": 7, "audio": True}
+    made = call("POST", f"{JOBS}/{{transcription_id}}/shares", path=here, body=body).json()
+    visitor = {"Authorization": f"Bearer {made['token']}"}
+    one = {"share_id": made["id"]}
+    call("GET", "/v1/shared", headers=visitor)
+    call("GET", "/v1/shared/sentences", headers=visitor, query={"limit": 200})
+    call("GET", "/v1/shared/transcript", headers=visitor, query={"format": "srt"})
+    call("GET", "/v1/shared/{share_id}/audio", headers=visitor, path=one)
+    call("GET", "/v1/shared/{share_id}/peaks", headers=visitor, path=one, query={"points": 4})
+    recorder.api.client.cookies.clear()
+    call("GET", f"{JOBS}/{{transcription_id}}/shares", path=here)
+    call("DELETE", f"{JOBS}/{{transcription_id}}/shares/{{share_id}}", path=here | one)
 
 
 def _uploads(recorder: Recorder) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -17,6 +19,9 @@ from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of
 from tests.api.upload_cases import api_with_storage, without_audio
 from tests.db.job_cases import NO_LIMIT, completed, execute, one, submitted
+from tests.waiting import until
+from worker.engine.decoding import forking
+from worker.engine.decoding.forking import ForkServer
 from worker.light.renderer import Renderer
 
 # Silence, one second of a loud tone, silence.
@@ -74,6 +79,21 @@ def test_peaks_show_where_the_sound_is(api: Api, recording: bytes) -> None:
     assert api.client.delete(path.removesuffix("/peaks")).status_code == 204
     assert list(api.storage.keys("audio/")) == []
     assert one(api.database, "SELECT count(*) FROM peaks") == 0
+
+
+def test_a_file_that_gives_no_sound_does_not_delay_a_shutdown(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program replaces the decoder; it only says that it is alive."""
+    server = ForkServer("tests.engine.odd_decoder")
+    monkeypatch.setattr(forking, "DECODERS", server)
+    job = api.submit_file(b"alive", "a.mp3").json()["id"]
+    assert api.client.get(f"/v1/transcriptions/{job}/peaks").status_code == 202
+    renderer = Renderer(api.settings, api.database, api.storage)
+    with closing(server), ThreadPoolExecutor(1) as threads:
+        rendering = threads.submit(renderer.work)
+        until(lambda: server.pid is not None and Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text())
+        renderer.stop()
+        rendering.result(120)
+    assert one(api.database, "SELECT count(*) FROM peaks WHERE status = 'wanted' AND token IS NULL") == 1
 
 
 def test_peaks_are_no_orphan_and_go_with_the_audio(api: Api, recording: bytes) -> None:

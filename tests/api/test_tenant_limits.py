@@ -83,7 +83,7 @@ def test_zero_is_no_way_out_of_a_limit(api: Api) -> None:
     assert made_by(api, maker, limits={"max_queued": 0}).json()["limits"]["max_queued"] == 5
 
 
-def test_the_secret_of_a_key_that_may_more_is_not_to_be_had(api: Api) -> None:
+def test_the_secret_of_a_key_that_may_more_is_not_available(api: Api) -> None:
     mighty, _ = key_of(api)
     weak, weakly = key_of(api, expires_at=SOON)
     problem_of(api.client.post(f"/v1/keys/{mighty.public_id}/rotate", headers=weakly), 403, "forbidden")

@@ -73,7 +73,7 @@ class Bench:
             claims = jobs.claim_links(self.database, holder, 1, downloading=Counter(), tenant_limit=1)
             outcomes = [self.downloads.run(claim) for claim in claims]
             if outcomes != ["fetched"]:
-                return outcomes[0] if outcomes else "not_to_be_had"
+                return outcomes[0] if outcomes else "not_available"
         return self.transcriber.run(job.public_id)
 
     def now(self, job: Job) -> Job:

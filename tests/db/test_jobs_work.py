@@ -99,7 +99,7 @@ def test_only_one_of_twenty_claims_at_once_wins(database: Database) -> None:
 
 
 @pytest.mark.parametrize("why", ["unknown", "other model", "not due", "canceled", "completed"])
-def test_claim_leaves_alone_what_is_not_to_be_had(database: Database, why: str) -> None:
+def test_claim_leaves_unavailable_jobs_alone(database: Database, why: str) -> None:
     job = completed(database) if why == "completed" else submitted(database)
     if why == "not due":
         execute(database, "UPDATE jobs SET not_before = now() + interval '1 hour'")

@@ -99,6 +99,7 @@ def allowed(url: str, role: str, statement: str) -> None:
         "SELECT body FROM idempotency_keys",
         "SELECT * FROM uploads",
         "SELECT * FROM ended_sessions",
+        "SELECT hash FROM shares",
     ],
 )
 def test_a_worker_reads_no_hashes_and_no_secrets(url: str, statement: str) -> None:
@@ -143,6 +144,7 @@ def test_a_light_worker_reads_no_hashes_and_no_transcripts(url: str) -> None:
         "SELECT windows FROM speaker_windows",
         "SELECT name FROM speakers",
         "SELECT body FROM idempotency_keys",
+        "SELECT hash FROM shares",
     ):
         refused(url, LIGHT, statement)
 

@@ -49,7 +49,7 @@ def test_a_completed_job_has_everything_recorded(bench: Bench, audio: Path, refe
     assert (attempt.outcome, attempt.error_code, attempt.resumed_ms) == (Outcome.COMPLETED, None, 0)
     assert set(attempt.stage_ms) >= {"fetching", "transcribing"}
     assert done.result.processing_ms == attempt.stage_ms["transcribing"] > 0
-    assert bench.run(job) == "not_to_be_had"
+    assert bench.run(job) == "not_available"
 
 
 def test_messages_for_what_cannot_be_had_change_nothing(bench: Bench, audio: Path) -> None:
@@ -59,10 +59,10 @@ def test_messages_for_what_cannot_be_had_change_nothing(bench: Bench, audio: Pat
     bench.execute("UPDATE jobs SET model = 'another' WHERE id = %(id)s", id=other.id)
     for job in (canceled, other):
         before = bench.now(job)
-        assert bench.run(job) == "not_to_be_had"
+        assert bench.run(job) == "not_available"
         assert bench.now(job) == before
         assert jobs.attempts(bench.database, job.id) == []
-    assert bench.transcriber.run(ids.shown(ids.JOB, ids.new_id())) == "not_to_be_had"
+    assert bench.transcriber.run(ids.shown(ids.JOB, ids.new_id())) == "not_available"
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ def test_a_transient_error_is_tried_again_later(
     ((due,),) = bench.execute("SELECT not_before FROM jobs WHERE id = %(id)s", id=job.id)
     assert 0 < (due - attempt.ended_at).total_seconds() <= 0.5
     bench.execute("UPDATE jobs SET not_before = now() + interval '1 hour' WHERE id = %(id)s", id=job.id)
-    assert bench.run(job) == "not_to_be_had"
+    assert bench.run(job) == "not_available"
     bench.execute("UPDATE jobs SET not_before = now() WHERE id = %(id)s", id=job.id)
     busy[0] = False
     assert bench.run(job) == "completed"

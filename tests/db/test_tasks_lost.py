@@ -207,6 +207,6 @@ def test_one_of_many_workers_gets_the_job(bench: Bench, audio: Path, reference: 
     job = bench.upload(audio)
     with ThreadPoolExecutor(6) as pool:
         outcomes = sorted(pool.map(lambda _: bench.run(job), range(6)))
-    assert outcomes == ["completed"] + ["not_to_be_had"] * 5
+    assert outcomes == ["completed"] + ["not_available"] * 5
     assert len(jobs.attempts(bench.database, job.id)) == 1
     assert same(bench.sentences(job), reference)

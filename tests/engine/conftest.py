@@ -10,6 +10,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from numpy.typing import NDArray
 from training import speech
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory, part_files
+from worker.engine.decoding import forking
+from worker.engine.decoding.forking import ForkServer
 from worker.engine.engine import Engine
 
 DEMO = Path(__file__).resolve().parents[2] / "models" / "demo-zh"
@@ -52,6 +55,15 @@ def _seeds() -> None:
     random.seed(0)
     np.random.seed(0)  # for libraries that use it
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def odd(monkeypatch: pytest.MonkeyPatch) -> Iterator[ForkServer]:
+    """Another program in the place of the decoder, which does what the bytes of the file say; see `odd_decoder`."""
+    server = ForkServer("tests.engine.odd_decoder")
+    monkeypatch.setattr(forking, "DECODERS", server)
+    with closing(server):
+        yield server
 
 
 @pytest.fixture(scope="session")

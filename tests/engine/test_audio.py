@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import itertools
 import os
 import resource
 import signal
@@ -419,6 +420,59 @@ def test_a_child_that_computes_without_end_is_ended_as_too_expensive(
         with pytest.raises(DecodeLimit, match="at work"):
             list(messages)
     assert not _alive(child.pid)
+
+
+def odd_child(path: Path, what: bytes) -> Child:
+    path.write_bytes(what)
+    with path.open("rb", buffering=0) as file:
+        return Child(file, Order("pcm"), cpu_seconds=60, memory_bytes=1 << 30, idle_seconds=120.0)
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_child_that_is_only_alive_is_ended_as_too_expensive(tmp_path: Path) -> None:
+    with closing(odd_child(tmp_path / "odd", b"alive")) as child:
+        child.soundless_seconds = 0.5
+        with pytest.raises(DecodeLimit, match=r"no sound came for 0\.5 s"):
+            list(child.messages())
+    assert not _alive(child.pid)
+
+
+@pytest.mark.usefixtures("odd")
+@pytest.mark.parametrize("what", [b"alive", b"sleep", b"sound, then nothing"])
+def test_the_reader_of_a_child_is_asked_all_the_time_whether_to_go_on(what: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "odd"
+    path.write_bytes(what)
+    asked = itertools.count()
+
+    def check() -> None:
+        if next(asked) == 5:
+            raise InterruptedError
+
+    limits = DecodeLimits(max_duration_ms=None, cpu_seconds=60, memory_bytes=1 << 30, idle_timeout_seconds=120.0)
+    with pytest.raises(InterruptedError), AudioReader(path, limits=limits, check=check) as reader:
+        list(reader.blocks(1000))
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_child_that_others_kill_has_not_reached_its_limit(tmp_path: Path) -> None:
+    with closing(odd_child(tmp_path / "odd", b"sound, then nothing")) as child:
+        messages = child.messages()
+        next(messages)
+        os.kill(child.pid, signal.SIGKILL)
+        with pytest.raises(DecodeStalled, match="was killed"):
+            list(messages)
+
+
+def test_the_reason_to_end_a_child_counts_though_its_server_is_frozen(
+    odd: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(odd_child(tmp_path / "odd", b"sleep")) as child:
+        assert odd.pid is not None
+        os.kill(odd.pid, signal.SIGSTOP)
+        monkeypatch.setattr(forking, "ANSWER_SECONDS", 0.5)
+        child.idle_seconds = 0.1
+        with pytest.raises(DecodeStalled, match="waits for the file"):
+            list(child.messages())
 
 
 def test_a_file_with_endless_complaints_does_not_block(spoken: Path, tmp_path: Path) -> None:

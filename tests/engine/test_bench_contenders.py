@@ -72,7 +72,7 @@ def test_a_meter_counts_processor_time_and_memory_of_its_stretch_only() -> None:
     with Meter("cpu") as meter:
         held = bytearray(300 * 2**20)
         held[::4096] = b"x" * len(held[::4096])
-        end = time.process_time() + 0.05
+        end = time.process_time() + 0.1
         while time.process_time() < end:
             pass
     assert (meter.figures["cpu_seconds"] or 0) >= 0.05
@@ -82,6 +82,20 @@ def test_a_meter_counts_processor_time_and_memory_of_its_stretch_only() -> None:
         time.sleep(0.02)
     assert (after.figures["peak_rss_mib"] or 0) < (meter.figures["peak_rss_mib"] or 0) - 40
     assert (after.figures["wall_seconds"] or 0) >= 0.02
+
+
+def test_a_meter_counts_the_children_of_a_child_that_runs_on() -> None:
+    """As those of the fork server, which decode."""
+    working = (
+        "import time\nwhile time.process_time() < 0.5: pass\nprint('done', flush=True)\nimport sys; sys.stdin.read()"
+    )
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {working!r}])"
+    with Meter("cpu") as meter:
+        process = subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"done\n"
+    process.communicate()
+    assert (meter.figures["cpu_seconds"] or 0) >= 0.45
 
 
 def test_stages_are_timed_and_left_as_they_were() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -18,15 +19,17 @@ import pytest
 
 from tests.waiting import until
 from worker.engine.decoding import forking
+from worker.engine.decoding.fork_server import Request
 from worker.engine.decoding.forking import Forked, ForkServer
 
 REPOSITORY = Path(__file__).parents[2]
 PARENT = """
 import sys
+from worker.engine.decoding.fork_server import Request
 from worker.engine.decoding.forking import ForkServer
 server = ForkServer("tests.engine.odd_decoder")
 with open(sys.argv[1], "rb", buffering=0) as file:
-    child, *_ = server.start(file, {"cpu": 60, "memory": 1 << 30, "order": {"do": "sleep"}})
+    child, *_ = server.start(file, Request(60, 1 << 30, {"do": "sleep"}))
 print(child.pid, server.pid, flush=True)
 sys.stdin.read()
 """
@@ -48,7 +51,7 @@ def audio(tmp_path: Path) -> Path:
 
 def begun(server: ForkServer, audio: Path, **order: Any) -> tuple[Forked, io.FileIO, io.FileIO]:
     with audio.open("rb", buffering=0) as file:
-        return server.start(file, {"cpu": 60, "memory": 1 << 30, "order": order})
+        return server.start(file, Request(60, 1 << 30, order))
 
 
 def ended(server: ForkServer, audio: Path, **order: Any) -> tuple[int | None, bytes, bytes]:
@@ -56,7 +59,13 @@ def ended(server: ForkServer, audio: Path, **order: Any) -> tuple[int | None, by
     child, out, errors = begun(server, audio, **order)
     with out, errors:
         said = out.read(), errors.read()
-    return child.wait(), *said
+    return status_of(child), *said
+
+
+def status_of(child: Forked) -> int | None:
+    """The exit status of a child that has ended; None if its server has ended without telling it."""
+    ending = child.wait()
+    return None if ending is None else ending.status
 
 
 def told(server: ForkServer, audio: Path) -> dict[str, Any]:
@@ -92,12 +101,52 @@ def test_a_failure_is_told_on_the_error_output(server: ForkServer, audio: Path) 
     assert b"ValueError: this decoder fails" in errors
 
 
+@pytest.mark.parametrize(
+    "request_bytes", [b"", b"{", b"[]", b"{}", b'{"cpu_seconds": "1", "memory_bytes": 1, "order": {}}']
+)
+def test_a_malformed_request_is_refused_and_the_server_goes_on(
+    request_bytes: bytes, server: ForkServer, audio: Path
+) -> None:
+    before = told(server, audio)["server"]
+    with audio.open("rb", buffering=0) as file, pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        server.usable().fork(request_bytes, [file.fileno()] * 3)
+    assert told(server, audio)["server"] == before
+
+
+def test_limits_that_the_kernel_refuses_are_told_on_the_error_output(server: ForkServer, audio: Path) -> None:
+    with audio.open("rb", buffering=0) as file:
+        child, out, errors = server.start(file, Request(60, 1 << 70, {}))
+    with out, errors:
+        assert b"setrlimit" in errors.read()
+        assert status_of(child) == 1
+
+
+def test_the_processor_time_of_a_child_is_told(server: ForkServer, audio: Path) -> None:
+    with audio.open("rb", buffering=0) as file:
+        child, out, errors = server.start(file, Request(1, 1 << 30, {"do": "compute"}))
+    with out, errors:
+        errors.read()  # until it has reached its limit
+        ending = child.wait()
+    assert ending is not None
+    assert ending.status in {-signal.SIGKILL, -signal.SIGXCPU}
+    assert 0.5 < ending.cpu_seconds < 5
+
+
+def test_an_orphan_of_ours_is_ended() -> None:
+    """As if this process were the first of a container, whose fork server has died."""
+    orphan = subprocess.Popen(["sleep", "600"])
+    forking._reap(orphan.pid)
+    assert not alive(orphan.pid)
+    forking._reap(orphan.pid)  # not ours any more
+    orphan.wait()
+
+
 def test_a_child_is_ended_at_once(server: ForkServer, audio: Path) -> None:
     child, out, errors = begun(server, audio, do="sleep")
     with out, errors:
         child.kill()
-        assert child.wait() == -signal.SIGKILL
-        assert child.wait() == -signal.SIGKILL
+        assert status_of(child) == -signal.SIGKILL
+        assert status_of(child) == -signal.SIGKILL
         assert not alive(child.pid)
 
 
@@ -112,7 +161,7 @@ def test_after_a_crash_the_next_child_comes_from_another_server_and_others_go_on
         assert alive(sleeper.pid)
         assert alive(before)
         sleeper.kill()
-        assert sleeper.wait() == -signal.SIGKILL
+        assert status_of(sleeper) == -signal.SIGKILL
     until(lambda: not alive(before))
 
 
@@ -179,4 +228,4 @@ def test_a_decoder_that_cannot_be_imported_is_named() -> None:
         Path(__file__).open("rb", buffering=0) as file,
         pytest.raises(RuntimeError, match=r"No module named 'worker\.no_such_module'"),
     ):
-        server.start(file, {"cpu": 1, "memory": 1 << 30, "order": {}})
+        server.start(file, Request(1, 1 << 30, {}))

@@ -22,9 +22,11 @@ from common.errors import AudioNotDecodable
 from common.transcript.values import Part, Sentence
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
+from tests.engine.odd_decoder import SECONDS
 from tests.waiting import until
 from training.speech import SAMPLE_RATE, noise, to_pcm
 from worker.engine.audio import DecodeLimits
+from worker.engine.decoding.forking import ForkServer
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
 from worker.transcription.pipeline import (
@@ -113,7 +115,12 @@ def same_parts(got: list[Part], wanted: list[Part]) -> bool:
 
 def children() -> set[int]:
     """Processes that this one, any thread of it, started and that have not ended."""
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    return children_of("self")
+
+
+def children_of(process: int | str) -> set[int]:
+    tasks = Path(f"/proc/{process}/task").iterdir()
+    return {int(pid) for task in tasks for pid in (task / "children").read_text().split()}
 
 
 @pytest.fixture(scope="module")
@@ -301,6 +308,38 @@ def test_a_shutdown_before_anything_new_commits_nothing(engine: Engine, mp3: Pat
         run(engine, mp3, 15, resume=undisturbed.parts[2], signal=signal, log=log)
     assert log.parts == []
     assert log.progress == []
+
+
+@pytest.mark.parametrize("reason", list(StopReason))
+@pytest.mark.parametrize("what", ["alive", "sleep"])
+def test_a_file_that_gives_no_sound_can_be_stopped(
+    engine: Engine, odd: ForkServer, tmp_path: Path, what: str, reason: StopReason
+) -> None:
+    path, signal = tmp_path / "odd", StopSignal()
+    path.write_text(what)
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run, engine, path, signal=signal)
+        until(lambda: odd.pid is not None and children_of(odd.pid))
+        signal.request(reason)
+        with pytest.raises(Stopped) as stopped:
+            running.result(120)
+    assert stopped.value.reason is reason
+
+
+def test_a_shutdown_commits_what_there_is_though_no_more_sound_comes(
+    engine: Engine, odd: ForkServer, tmp_path: Path
+) -> None:
+    path, signal, log = tmp_path / "odd", StopSignal(), Told()
+    path.write_text("sound, then nothing")
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(run, engine, path, signal=signal, log=log)
+        until(lambda: log.progress and log.progress[-1][0] == SECONDS * 1000)
+        assert odd.pid is not None
+        assert children_of(odd.pid)
+        signal.request(StopReason.SHUTDOWN)
+        with pytest.raises(Stopped):
+            running.result(120)
+    assert [(part.start_ms, part.end_ms, part.last) for part in log.parts] == [(0, SECONDS * 1000, False)]
 
 
 @pytest.mark.parametrize("reason", [StopReason.CANCELED, StopReason.LOST])

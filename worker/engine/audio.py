@@ -43,7 +43,20 @@ class AudioReader:
     DecodeLimit.
     """
 
-    def __init__(self, path: Path, *, limits: DecodeLimits, channels: str = "mix", track: str = "default") -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        limits: DecodeLimits,
+        channels: str = "mix",
+        track: str = "default",
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Start the child, and wait for what it finds out before the first sample.
+
+        `check` is called before each wait for the child and several times a second during it; opening and `blocks`
+        raise what it raises.
+        """
         self._limits = limits
         self._samples = 0
         self._ended = False
@@ -57,6 +70,7 @@ class AudioReader:
                 cpu_seconds=limits.cpu_seconds,
                 memory_bytes=limits.memory_bytes,
                 idle_seconds=limits.idle_timeout_seconds,
+                check=check,
             )
         self._messages = self._child.messages()
         try:

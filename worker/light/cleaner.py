@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from common import idempotency, jobs, sessions, uploads, webhooks
+from common import idempotency, jobs, sessions, shares, uploads, webhooks
 from common.db import Database
 from common.queue import CLEAN_SECONDS
 from common.settings import Settings
@@ -83,6 +83,7 @@ class Cleaner:
             "usage": lambda limit: jobs.expire_usage(database, limit, after_seconds=usage),
             "deliveries": lambda limit: webhooks.expire_deliveries(database, limit, after_seconds=results),
             "idempotency_keys": lambda limit: idempotency.expire(database, limit),
+            "shares": lambda limit: shares.expire(database, limit),
             "sessions": lambda limit: sessions.expire(database, limit),
             "uploads": lambda limit: uploads.expire(database, storage, limit),
             "orphans": self._delete_orphans,

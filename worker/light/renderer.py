@@ -96,16 +96,12 @@ class Renderer(Background):
 
     def _decode(self, order: RenditionTask, path: Path, take: Callable[[bytes], None]) -> None:
         child = self._start(order, path)
-        size, kept_at = 0, time.monotonic()
+        size = 0
         try:
             for kind, payload in child.messages():
                 if kind == messages.SOUND:
                     take(payload)
                     size += len(payload)
-                if time.monotonic() - kept_at > KEEP_SECONDS:
-                    kept_at = time.monotonic()
-                    if self.stopping or not renditions.keep(self._database, order):
-                        raise Unavailable("this worker is shutting down or exceeded the time limit")
         finally:
             child.close()
         if not size:
@@ -127,4 +123,20 @@ class Renderer(Background):
                 cpu_seconds=settings.decode_cpu_seconds,
                 memory_bytes=settings.decode_memory_bytes,
                 idle_seconds=DECODE_STALL_SECONDS,
+                check=self._keeping(order),
             )
+
+    def _keeping(self, order: RenditionTask) -> Callable[[], None]:
+        """A check that keeps the task while its child is read. It raises Unavailable when the work is to stop."""
+        kept_at = time.monotonic()
+
+        def check() -> None:
+            nonlocal kept_at
+            if self.stopping:
+                raise Unavailable("this worker is shutting down")
+            if time.monotonic() - kept_at > KEEP_SECONDS:
+                kept_at = time.monotonic()
+                if not renditions.keep(self._database, order):
+                    raise Unavailable("the lease of this task was lost")
+
+        return check

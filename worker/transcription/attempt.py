@@ -43,8 +43,22 @@ class Attempts:
     worker: str
     model: str
 
+    def run(
+        self, claim: Claim, name: str, work: Callable[[RunningJob, AttemptTimer], str], *, downloads: bool = False
+    ) -> str:
+        """Hold the lease while `work`, which returns its outcome, is done; record how it ended if it did not end well.
+
+        Returns the outcome. `name` is that of its span in traces; `downloads`: the work takes no slot.
+        """
+        with self._told_of(claim, name) as span, self.leases.hold(claim, downloads=downloads) as hold:
+            outcome = self._worked(hold, work)
+            span.tell({"paraqueue.outcome": outcome})
+            if outcome in FAILED:
+                span.fail(outcome)
+        return outcome
+
     @contextmanager
-    def told_of(self, claim: Claim, name: str) -> Iterator[tracing.Span]:
+    def _told_of(self, claim: Claim, name: str) -> Iterator[tracing.Span]:
         """Bind the job and the request that submitted it to the log and to a span of this name."""
         job = claim.job
         names = {"job_id": job.public_id, "attempt": claim.attempt}
@@ -62,16 +76,14 @@ class Attempts:
         with structlog.contextvars.bound_contextvars(**names, **asked_by), traced as span:
             yield span
 
-    def run(self, hold: RunningJob, work: Callable[[AttemptTimer], str]) -> str:
-        """Do the work of an attempt, whose outcome it returns; record how it ended if it did not end well."""
+    def _worked(self, hold: RunningJob, work: Callable[[RunningJob, AttemptTimer], str]) -> str:
         course = AttemptTimer()
-        error: Exception | None = None
+        failure: Exception | None = None
         try:
-            outcome = work(course)
-        except Exception as caught:
-            error = caught
-            outcome = self._end_early(hold, course, caught)
-        self._log_line(hold, course, outcome, error)
+            outcome = work(hold, course)
+        except Exception as error:
+            outcome, failure = self._end_early(hold, course, error), error
+        self._log_line(hold, course, outcome, failure)
         return outcome
 
     def _end_early(self, hold: RunningJob, course: AttemptTimer, error: Exception) -> str:

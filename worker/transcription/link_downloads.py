@@ -18,7 +18,7 @@ from common.errors import ParaqueueError
 from common.job_states import Stage
 from common.jobs import Claim, Holder
 from common.telemetry import get_logger
-from worker.transcription.attempt import FAILED, Attempts
+from worker.transcription.attempt import Attempts
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.lease import LeaseKeeper, RunningJob
@@ -41,7 +41,7 @@ class LinkDownloads(Background):
         wake_dispatcher: Callable[[], None],
     ) -> None:
         """`slots` is the number of concurrent downloads; `wake_dispatcher` is called when a job is ready for a slot."""
-        super().__init__("link-downloads")
+        super().__init__("link-downloads", every_seconds=POLL_SECONDS)
         self._database = database
         self._fetcher = fetcher
         self._leases = leases
@@ -52,12 +52,6 @@ class LinkDownloads(Background):
         self._lock = threading.Lock()
         self._busy: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="download")
-        self._poll = threading.Thread(target=self._wake_regularly, name="link-poll", daemon=True)
-
-    def start(self) -> None:
-        """Start looking for links."""
-        super().start()
-        self._poll.start()
 
     def stop(self) -> None:
         """Claim no more links and wait for the running downloads, which stop when their lease is to be given up."""
@@ -71,10 +65,6 @@ class LinkDownloads(Background):
                 pass
         except ParaqueueError as error:
             log.warning("downloads_postponed", error_code=error.code, reason=error.message)
-
-    def _wake_regularly(self) -> None:
-        while not self._ending.wait(POLL_SECONDS):
-            self.wake()
 
     def _claim(self) -> int:
         """Claim links for the free threads; returns how many."""
@@ -103,11 +93,7 @@ class LinkDownloads(Background):
 
     def run(self, claim: Claim) -> str:
         """Download the link of a claimed job; returns the outcome."""
-        with self._attempts.told_of(claim, "fetch") as span, self._leases.hold(claim, downloads=True) as hold:
-            outcome = self._attempts.run(hold, lambda course: self._copied(hold, course))
-            span.tell({"paraqueue.outcome": outcome})
-            if outcome in FAILED:
-                span.fail(outcome)
+        outcome = self._attempts.run(claim, "fetch", self._copied, downloads=True)
         self._wake_dispatcher()
         return outcome
 

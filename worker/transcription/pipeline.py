@@ -84,14 +84,11 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult
     Raises the Audio… errors, OutOfMemory, StaleState and Stopped; on a shutdown the part up to that position is emitted
     first.
     """
-    with _opened(request, hooks.stopwatch) as reader:
+    with _opened(request, hooks) as reader:
         run = _Run(engine, request, hooks, reader)
         hooks.signal.on_abandon(run.abandon)
         try:
-            blocks = reader.blocks(BLOCK_SAMPLES)
-            while (block := hooks.stopwatch.call(DECODE, next, blocks, None)) is not None:
-                run.take(block)
-            return run.finish()
+            return run.whole()
         except CancelledError:
             hooks.signal.check_abandoned()
             raise
@@ -99,9 +96,15 @@ def transcribe(engine: Engine, request: Request, hooks: Hooks) -> PipelineResult
             run.abandon()
 
 
-def _opened(request: Request, stopwatch: Stopwatch) -> AudioReader:
-    with stopwatch.time(DECODE):
-        return AudioReader(request.path, limits=request.limits, channels=request.channels, track=request.track)
+def _opened(request: Request, hooks: Hooks) -> AudioReader:
+    with hooks.stopwatch.time(DECODE):
+        return AudioReader(
+            request.path,
+            limits=request.limits,
+            channels=request.channels,
+            track=request.track,
+            check=hooks.signal.check,
+        )
 
 
 class _Run:
@@ -140,7 +143,19 @@ class _Run:
         for stream in self._streams:
             stream.cancel()
 
-    def take(self, block: np.ndarray) -> None:
+    def whole(self) -> PipelineResult:
+        """Process the audio from here to its end. On a shutdown, commits what there is and raises Stopped."""
+        blocks = self._reader.blocks(BLOCK_SAMPLES)
+        try:
+            while (block := self._hooks.stopwatch.call(DECODE, next, blocks, None)) is not None:
+                self._take(block)
+        except Stopped as stopped:
+            if stopped.reason is StopReason.SHUTDOWN and self._decoded > self._part_start:
+                self._commit()
+            raise
+        return self._finish()
+
+    def _take(self, block: np.ndarray) -> None:
         """Process the next samples, int16 [channels, n]."""
         self._hooks.signal.check_abandoned()
         start, self._decoded = self._decoded, self._decoded + block.shape[1]
@@ -152,11 +167,8 @@ class _Run:
         self._maybe_commit()
 
     def _maybe_commit(self) -> None:
+        self._hooks.signal.check()
         length = self._decoded - self._part_start
-        if self._hooks.signal.reason is StopReason.SHUTDOWN:
-            if length > 0:
-                self._commit()
-            raise Stopped(StopReason.SHUTDOWN)
         pausing = all(stream.in_pause for stream in self._streams)
         if length >= self._part_samples * (1.0 if pausing else LONGEST_PART):
             self._commit()
@@ -166,7 +178,7 @@ class _Run:
             self._sentences += stream.drain()
         self._hooks.on_part(self._part(_pack(self._decoded, self._streams)))
 
-    def finish(self) -> PipelineResult:
+    def _finish(self) -> PipelineResult:
         """Finish after the end of the audio."""
         for stream in self._streams:
             self._sentences += stream.finish()

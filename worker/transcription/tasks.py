@@ -89,12 +89,8 @@ class Transcriber:
             return "postponed"
         if claim is None:
             self.wake_dispatcher()  # the job may need a worker without other jobs
-            return "not_to_be_had"
-        with self.attempts.told_of(claim, "transcribe") as span, self.leases.hold(claim) as hold:
-            outcome = self.attempts.run(hold, lambda course: self._work(hold, course))
-            span.tell({"paraqueue.outcome": outcome})
-            if outcome in FAILED:
-                span.fail(outcome)
+            return "not_available"
+        outcome = self.attempts.run(claim, "transcribe", self._work)
         self.wake_dispatcher()
         return outcome
 

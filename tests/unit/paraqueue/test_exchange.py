@@ -9,6 +9,7 @@ import pytest
 
 from paraqueue.errors import ApiError, AuthenticationFailed, ConnectionFailed, NotFound
 from paraqueue.exchange import (
+    FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     MAX_RETRIES,
     Effect,
@@ -20,6 +21,7 @@ from paraqueue.exchange import (
     reach,
     request,
 )
+from paraqueue.reading import audio
 
 GET = Send("GET", "/x")
 TRIES = 1 + MAX_RETRIES
@@ -110,9 +112,35 @@ def test_retry_after_is_kept() -> None:
     assert pauses(effects) == [9.0]
 
 
-def test_a_limit_for_hours_is_told_and_not_waited_for() -> None:
+@pytest.mark.parametrize("asked", ["3600", "inf", "1e99"])
+@pytest.mark.parametrize(
+    ("status", "problem"),
+    [
+        (429, PROBLEM),
+        (500, {}),
+        (503, PROBLEM),
+        (503, {"code": "maintenance"}),
+        (409, {"code": "idempotency_key_in_use"}),
+    ],
+)
+def test_a_limit_for_hours_is_told_and_not_waited_for(status: int, problem: dict[str, Any], asked: str) -> None:
     with pytest.raises(ApiError):
-        drive(request(GET), answer(429, PROBLEM, Retry_After="3600"))
+        drive(request(GET), answer(status, problem, Retry_After=asked))
+
+
+def test_a_retry_after_that_cannot_be_read_is_ignored() -> None:
+    for value in ("soon", "nan", "Sun, 22 Nov 2026 20:00:09 -0000"):
+        dated = {"Date": "Sun, 22 Nov 2026 20:00:00 GMT", "Retry-After": value}
+        _, effects = drive(request(GET), httpx.Response(503, headers=dated), answer(200))
+        assert 0 <= pauses(effects)[0] <= FIRST_PAUSE_SECONDS
+
+
+def test_audio_that_is_being_converted_is_asked_for_at_least_twice_a_minute() -> None:
+    preparing = answer(202, {"status": "preparing"}, Retry_After="86400")
+    content, effects = drive(audio("tr_0", timeout=None), preparing, httpx.Response(200, content=b"audio"))
+    assert (content, pauses(effects)) == (b"audio", [LONGEST_PAUSE_SECONDS])
+    _, effects = drive(audio("tr_0", timeout=5), preparing, httpx.Response(200, content=b"audio"))
+    assert 0 < pauses(effects)[0] <= 5
 
 
 def test_an_unsafe_request_is_sent_again_only_if_it_never_arrived() -> None:

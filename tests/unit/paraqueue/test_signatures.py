@@ -8,6 +8,7 @@ import pydoc
 import pytest
 
 from paraqueue import AsyncClient, Client, operations
+from paraqueue.options import SubmitOptions
 
 METHODS = [name for name, value in vars(Client).items() if inspect.isfunction(value) and not name.startswith("_")]
 
@@ -35,9 +36,16 @@ def test_signatures_are_those_to_call(name: str) -> None:
 def test_a_bound_method_takes_what_the_operation_takes() -> None:
     with Client("http://127.0.0.1:9", "pq_live_x") as client:
         bound = inspect.signature(client.submit)
-    assert list(bound.parameters) == list(inspect.signature(operations.submit).parameters)
+    own = [name for name in inspect.signature(operations.submit).parameters if name != "options"]
+    assert list(bound.parameters) == [*own, *SubmitOptions.__annotations__]
     assert bound.return_annotation == "Transcription"
     assert bound.parameters["source"].annotation == "AudioSource"
+
+
+def test_an_option_that_does_not_exist_is_refused_as_by_any_call() -> None:
+    for submit in (Client.submit, Client.transcribe):
+        with Client("http://127.0.0.1:9", "pq_live_x") as client, pytest.raises(TypeError, match="no option 'colour'"):
+            submit(client, "https://files.example.com/a.mp3", colour="red")  # type: ignore[call-arg]
 
 
 def test_help_shows_signature_and_text() -> None:

@@ -30,6 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Argument = TypeVar("Argument")
 Value = TypeVar("Value")
+JOIN_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Batcher(Generic[Item, Result]):
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._watchdog = Watchdog(
             self._thread,
-            lambda what: self._lose(DeviceLost(f"The device does not answer: {what}.")),
+            self._on_fault,
             limit_seconds=options.hang_seconds,
             tick_seconds=options.watchdog_seconds,
         )
@@ -186,14 +187,15 @@ class Batcher(Generic[Item, Result]):
     def close(self) -> None:
         """Stop after the current work; everything still pending fails with Unavailable.
 
-        Does not wait for a lost device, because it may hang.
+        Does not wait for a lost device, because it may hang; the watchdog limits the wait for the current work.
         """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        if threading.current_thread() is not self._thread:
+            while self._lost is None and self._thread.is_alive():
+                self._thread.join(JOIN_SECONDS)
         self._watchdog.end()
-        if self._lost is None and threading.current_thread() is not self._thread:
-            self._thread.join()
 
     def _check_open(self) -> None:
         if self._lost is not None:
@@ -261,6 +263,10 @@ class Batcher(Generic[Item, Result]):
             if left <= 0 or queued >= self._runner.budget_seconds:
                 break
             self._changed.wait(left)
+
+    def _on_fault(self, what: str) -> None:
+        if not (self._closed and self._lost is None and not self._thread.is_alive()):  # otherwise it ended as asked
+            self._lose(DeviceLost(f"The device does not answer: {what}."))
 
     def _lose(self, error: DeviceLost) -> None:
         with self._changed:

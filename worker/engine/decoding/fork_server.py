@@ -1,13 +1,15 @@
 """The process that forks decoding children. It has imported their libraries; that takes longer than most clips.
 
 It has one thread and handles no audio itself. Its parent sends a request with four descriptors (the file, the two pipes
-that become the child's output and errors, and a control socket) and reads the child's process id and then its exit
-status from the control socket. Whatever comes from there, and its end, ends the child. So nothing outlives the parent.
+that become the child's output and errors, and a control socket) and reads two messages from the control socket: the
+child's process id, or the number of an error as a negative number; and an `Ending`. Whatever is sent there, and its
+end, ends the child. So nothing outlives the parent.
 """
 
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -19,7 +21,8 @@ import socket
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
 
 READY = b"ready"
 REQUEST_BYTES = 64 * 1024
@@ -36,6 +39,47 @@ CHILD_NAME = b"pq-decoding"
 PARENTS_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _prctl = ctypes.CDLL(None).prctl
 Main = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A child to start: its order, and its limits, seconds of processor time and bytes of address space."""
+
+    cpu_seconds: int
+    memory_bytes: int
+    order: dict[str, Any]
+
+    def dump(self) -> bytes:
+        """Encode it for the server."""
+        fields = {"cpu_seconds": self.cpu_seconds, "memory_bytes": self.memory_bytes, "order": self.order}
+        return json.dumps(fields).encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """The inverse of `dump`. Raises ValueError for anything else."""
+        fields = json.loads(data)
+        match fields:
+            case {"cpu_seconds": int(cpu_seconds), "memory_bytes": int(memory_bytes), "order": dict(order)}:
+                return cls(cpu_seconds, memory_bytes, order)
+        raise ValueError("the request has other fields")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a child ended: its exit status, negative for a signal, and the processor time that it took."""
+
+    status: int
+    cpu_seconds: float
+
+    def dump(self) -> bytes:
+        """Encode it for the parent."""
+        return f"{self.status} {self.cpu_seconds:.3f}".encode()
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """The inverse of `dump`."""
+        status, cpu_seconds = data.split()
+        return cls(int(status), float(cpu_seconds))
 
 
 def serve(descriptor: int, module: str) -> None:
@@ -80,13 +124,7 @@ class _Server:
             self._selector.unregister(self._requests)
             return
         *files, control = descriptors
-        parent = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError as error:
-            pid = -(error.errno or 1)
-        if pid == 0:
-            _become_child(json.loads(data), files, parent, self._main)
+        pid = self._forked(data, files)
         for file in files:
             os.close(file)
         with suppress(OSError):  # the parent has given up
@@ -96,6 +134,20 @@ class _Server:
             return
         self._children[pid] = socket.socket(fileno=control)
         self._selector.register(control, selectors.EVENT_READ, lambda: self._end(pid, control))
+
+    def _forked(self, data: bytes, files: list[int]) -> int:
+        """The process id of the new child; if there is none, the negative number of the error."""
+        parent = os.getpid()
+        try:
+            request = Request.parse(data)
+            pid = os.fork()
+        except ValueError:
+            return -errno.EINVAL
+        except OSError as error:
+            return -(error.errno or errno.EAGAIN)
+        if pid == 0:
+            _become_child(request, files, parent, self._main)
+        return pid
 
     def _end(self, pid: int, control: int) -> None:
         if pid not in self._children:  # reaped since `select` returned
@@ -107,18 +159,18 @@ class _Server:
         with suppress(BlockingIOError):
             woken.recv(REQUEST_BYTES)
         while self._children:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
             control = self._children.pop(pid)
             with suppress(KeyError):  # it was ended by its parent
                 self._selector.unregister(control)
             with suppress(OSError):  # the parent has ended
-                control.send(str(os.waitstatus_to_exitcode(status)).encode())
+                control.send(Ending(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime).dump())
             control.close()
 
 
-def _become_child(request: dict[str, Any], files: list[int], parent: int, main: Main) -> NoReturn:
+def _become_child(request: Request, files: list[int], parent: int, main: Main) -> NoReturn:
     """Run the decoder under its limits on the given input, output and error output, and exit."""
     status = 1
     try:
@@ -132,10 +184,11 @@ def _become_child(request: dict[str, Any], files: list[int], parent: int, main: 
             os.dup2(file, target)
         os.closerange(FIRST_OTHER_DESCRIPTOR, MOST_DESCRIPTORS)
         os.set_blocking(2, False)  # a full pipe is nothing to wait for
-        limits = {"CPU": request["cpu"], "AS": request["memory"], "FSIZE": 0, "NOFILE": CHILD_DESCRIPTORS, "CORE": 0}
+        limits = {"CPU": request.cpu_seconds, "AS": request.memory_bytes, "FSIZE": 0, "CORE": 0}
+        limits["NOFILE"] = CHILD_DESCRIPTORS
         for name, limit in limits.items():
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (limit, limit))
-        main(request["order"])
+        main(request.order)
         status = 0
     except BaseException:
         with suppress(BaseException):

@@ -11,20 +11,21 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 from common.telemetry import get_logger
-from worker.engine.decoding.fork_server import READY
+from worker.engine.decoding.fork_server import READY, Ending, Request
 
 log = get_logger(__name__)
 ROOT = Path(__file__).parents[3]
-DECODER = "worker.engine.decoding.child"
+DECODER = "worker.engine.decoding.child.main"
 # Generous: the machine may be busy. After it, the server counts as hung.
 START_SECONDS = 120.0
 ANSWER_SECONDS = 15.0
 END_SECONDS = 5.0
+POLL_SECONDS = 0.02
 MESSAGE_BYTES = 64
 MOST_STARTS = 5
 CRASHES = {-signal.SIGSEGV, -signal.SIGBUS, -signal.SIGILL, -signal.SIGABRT, -signal.SIGFPE}
@@ -38,17 +39,14 @@ serve(arguments["socket"], arguments["module"])
 
 
 class Forked:
-    """A child of the fork server, with the methods of `subprocess.Popen` that are needed.
-
-    `wait` returns its exit status; None if the fork server ended before it said so, and the child with it.
-    """
+    """A child of the fork server, with the methods of `subprocess.Popen` that are needed."""
 
     def __init__(self, server: _Server, control: socket.socket, pid: int) -> None:
         self.pid = pid
         self._server = server
         self._control = control
         self._ended = self._killed = False
-        self._status: int | None = None
+        self._ending: Ending | None = None
 
     def kill(self) -> None:
         """End it. Does nothing if it has ended."""
@@ -56,38 +54,59 @@ class Forked:
         with suppress(OSError):
             self._control.shutdown(socket.SHUT_WR)
 
-    def wait(self) -> int | None:
-        """Wait for its end; it has a while to exit by itself."""
-        if self._ended:
-            return self._status
-        said = self._said()
-        if said is None and not self._killed:  # it has closed its output and goes on
-            self.kill()
-            said = self._said()
-        if said is None:
-            log.error("fork_server_hung", pid=self._server.process.pid)
-            self._server.kill()
-        self._ended = True
-        self._status = int(said) if said else None
-        if self._status is None:
-            self._server.kill()
-            with suppress(ChildProcessError):  # it is ours now if this process is the first of its container
-                os.waitpid(self.pid, 0)
-        self._control.close()
-        if self._status in CRASHES:
-            # All children share the server's addresses. A file that crashes the decoder learns nothing from that
-            # about the addresses of the next one.
-            self._server.retire()
-        return self._status
+    def wait(self) -> Ending | None:
+        """Wait for its end, which it has a while to reach by itself; returns how it ended.
 
-    def _said(self) -> bytes | None:
-        """The server's message; empty if the server has ended, None if none came in time."""
+        None if the fork server ended before it said so, and the child with it.
+        """
+        if not self._ended:
+            self._ended = True
+            self._ending = self._awaited()
+            self._control.close()
+            if self._ending is None:
+                self._server.kill()
+                _reap(self.pid)
+            elif self._ending.status in CRASHES:
+                # All children share the server's addresses. A file that crashes the decoder learns nothing from that
+                # about the addresses of the next one.
+                self._server.retire()
+        return self._ending
+
+    def _awaited(self) -> Ending | None:
+        """The server's message about its end; None if the server has ended, or gives none in time."""
+        with suppress(TimeoutError):
+            return self._said()
+        if not self._killed:  # it has closed its output and goes on
+            self.kill()
+            with suppress(TimeoutError):
+                return self._said()
+        log.error("fork_server_hung", pid=self._server.process.pid)
+        return None
+
+    def _said(self) -> Ending | None:
+        """The server's message; None if the server has ended. Raises TimeoutError."""
         try:
-            return self._control.recv(MESSAGE_BYTES)
+            said = self._control.recv(MESSAGE_BYTES)
         except TimeoutError:
-            return None
+            raise
         except OSError:
-            return b""
+            return None
+        return Ending.parse(said) if said else None
+
+
+def _reap(pid: int) -> None:
+    """End a child whose server has ended, and which is ours now if this process is the first of its container.
+
+    The kernel has sent it a signal, but one that waits for a stalled disk does not end before the disk responds.
+    """
+    deadline = time.monotonic() + END_SECONDS
+    with suppress(ChildProcessError):
+        while os.waitpid(pid, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                log.error("decoder_does_not_end", pid=pid)
+                return
+            os.kill(pid, signal.SIGKILL)  # not reaped yet, so the id is still the child's
+            time.sleep(POLL_SECONDS)
 
 
 class _Server:
@@ -119,7 +138,8 @@ class _Server:
             said = self._requests.recv(MESSAGE_BYTES)
         if said != READY:
             self.kill()
-            words = self.process.stderr.read().decode("utf-8", "replace")
+            os.set_blocking(self.process.stderr.fileno(), False)  # if it has not ended, it may still write
+            words = (self.process.stderr.read() or b"").decode("utf-8", "replace")
             self.process.stderr.close()
             raise RuntimeError(f"the decoding process does not start: {words[-1000:].strip() or 'it does not respond'}")
         self.process.stderr.close()
@@ -157,7 +177,10 @@ class _Server:
         """End it at once, and its children with it."""
         self.usable = False
         self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.error("fork_server_does_not_end", pid=self.process.pid)
         with self._lock:
             self._requests.close()
 
@@ -180,7 +203,7 @@ class ForkServer:
         self._owner = 0
         self._retired: list[_Server] = []
 
-    def start(self, file: io.FileIO, request: dict[str, Any]) -> tuple[Forked, io.FileIO, io.FileIO]:
+    def start(self, file: io.FileIO, request: Request) -> tuple[Forked, io.FileIO, io.FileIO]:
         """Start a child that reads `file`; returns it, its output and its error output.
 
         Raises RuntimeError if no child can be started: the decoder cannot be imported, or the server dies each time.
@@ -188,7 +211,7 @@ class ForkServer:
         with ExitStack() as ours, ExitStack() as of_child:
             out, out_of_child = _pipe(ours, of_child)
             errors, errors_of_child = _pipe(ours, of_child)
-            child = self._fork(json.dumps(request).encode(), [file.fileno(), out_of_child, errors_of_child])
+            child = self._fork(request.dump(), [file.fileno(), out_of_child, errors_of_child])
             ours.pop_all()
         return child, io.FileIO(out), io.FileIO(errors)
 

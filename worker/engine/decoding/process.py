@@ -13,7 +13,8 @@ import io
 import os
 import select
 import signal
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,13 +23,20 @@ from common import errors
 from common.errors import AudioNotDecodable, DecodeLimit, DecodeStalled, ParaqueueError
 from common.telemetry import get_logger
 from worker.engine.decoding import forking, messages
+from worker.engine.decoding.fork_server import Request
 from worker.engine.decoding.messages import BadMessage
 
 log = get_logger(__name__)
 PIPE_BYTES = 1 << 20
 F_SETPIPE_SZ = 1031
+CHECK_SECONDS = 0.5
 PROBES = 10
 PROBE_SECONDS = 0.1
+# A child that reports to be alive may scan a long file before its first sample. It computes meanwhile, so on a machine
+# on which it gets a quarter of a core, it reaches its limit of processor time within this multiple of it.
+SCAN_FACTOR = 4
+# Usage is measured by the kernel's clock, which may be behind that of the limit.
+CPU_SLACK_SECONDS = 0.5
 # File errors that the child may report; anything else that it reports is a defect.
 FAILURES = {
     error.code: error
@@ -63,16 +71,27 @@ class Order:
 class Child:
     """A decoding process. `close` ends it, whatever it is doing. Reading raises DecodeStalled if the file stalls.
 
-    idle_seconds: the longest wait for the next message.
+    idle_seconds: the longest wait for the next bytes; soundless_seconds: the longest wait for sound. `check` is called
+    before each wait and several times a second during it, in the thread that reads; what it raises ends the reading.
     """
 
     def __init__(
-        self, file: io.FileIO, order: Order, *, cpu_seconds: int, memory_bytes: int, idle_seconds: float
+        self,
+        file: io.FileIO,
+        order: Order,
+        *,
+        cpu_seconds: int,
+        memory_bytes: int,
+        idle_seconds: float,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
         self._cpu_seconds, self._memory_bytes = cpu_seconds, memory_bytes
+        self._check = check
         self.idle_seconds = idle_seconds
+        self.soundless_seconds = max(idle_seconds, float(SCAN_FACTOR * cpu_seconds))
+        self._waited_seconds = 0.0  # for sound, without the time between two readings
         self._timed_out = self._computing = False
-        request = {"cpu": cpu_seconds, "memory": memory_bytes, "order": asdict(order)}
+        request = Request(cpu_seconds, memory_bytes, asdict(order))
         try:
             self._process, self._out, self._errors = forking.DECODERS.start(file, request)
         except (OSError, RuntimeError) as error:  # no memory or processes left, or a broken installation
@@ -96,10 +115,12 @@ class Child:
             payload = self._read(size)
             if kind == messages.END:
                 return
-            if kind == messages.ALIVE:
-                continue
             if kind == messages.FAILURE:
                 raise self._failure(payload)
+            if kind == messages.ALIVE:
+                continue
+            if kind == messages.SOUND and payload:
+                self._waited_seconds = 0.0
             yield kind, payload
 
     def close(self) -> None:
@@ -122,10 +143,20 @@ class Child:
 
     def _some(self, most: int) -> bytes:
         """The next bytes; empty when the child has ended or has been silent for too long."""
-        while not select.select([self._out], [], [], self.idle_seconds)[0]:
-            if self._give_up():
+        silent_seconds = 0.0
+        while True:
+            self._check()
+            began = time.monotonic()
+            ready = select.select([self._out], [], [], min(CHECK_SECONDS, self.idle_seconds))[0]
+            waited = time.monotonic() - began
+            self._waited_seconds += waited
+            if self._waited_seconds > self.soundless_seconds:
+                raise DecodeLimit(f"no sound came for {self.soundless_seconds:g} s")
+            if ready:
+                return os.read(self._out.fileno(), min(most, PIPE_BYTES))
+            silent_seconds += waited
+            if silent_seconds >= self.idle_seconds and self._give_up():
                 return b""
-        return os.read(self._out.fileno(), min(most, PIPE_BYTES))
 
     def _give_up(self) -> bool:
         """End the child after a long silence, unless data has just arrived.
@@ -149,21 +180,23 @@ class Child:
         return FAILURES.get(failure.code, AudioNotDecodable)(failure.message)
 
     def _why_it_ended(self) -> ParaqueueError:
-        code = self._process.wait()
-        if code is None:
-            return DecodeStalled("the decoding process was ended from outside")
-        if self._timed_out:
+        ending = self._process.wait()
+        if self._timed_out:  # then this process killed it
             silence = f"no sound came for {self.idle_seconds:g} s"
             if self._computing:
                 return DecodeLimit(f"{silence} although the decoder was at work")
             return DecodeStalled(f"{silence}: the decoder waits for the file")
-        if code in (-signal.SIGXCPU, -signal.SIGKILL):
-            return DecodeLimit(f"decoding took more than {self._cpu_seconds} s of processor time")
+        if ending is None:
+            return DecodeStalled("the decoding process ended with the process that starts it")
+        if ending.status in (-signal.SIGXCPU, -signal.SIGKILL):
+            if ending.cpu_seconds > self._cpu_seconds - CPU_SLACK_SECONDS:
+                return DecodeLimit(f"decoding took more than {self._cpu_seconds} s of processor time")
+            return DecodeStalled("the decoding process was killed; the machine may be short of memory")
         words = self._last_words()
         if "MemoryError" in words or "failed to map segment" in words or "Cannot allocate memory" in words:
             return DecodeLimit(f"decoding needed more than {self._memory_bytes} bytes of memory")
-        log.warning("decoder_crashed", exit_status=code, stderr=words[-1000:])
-        return AudioNotDecodable(f"the decoder crashed over this file (exit status {code})")
+        log.warning("decoder_crashed", exit_status=ending.status, stderr=words[-1000:])
+        return AudioNotDecodable(f"the decoder crashed over this file (exit status {ending.status})")
 
     def _last_words(self) -> str:
         with contextlib.suppress(BlockingIOError):

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.engine.decoding.mp3_tag import length_tag
+from worker.engine.decoding.child.mp3_tag import length_tag
 
 RIFF = (b"RIFF", b"RF64")
 MOST_BOXES = 1 << 20

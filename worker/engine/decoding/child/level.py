@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from common.transcript.recording import WarningCode
-from worker.engine.decoding.resample import Samples
-from worker.engine.decoding.timeline import Warnings
+from worker.engine.decoding.child.resample import Samples
+from worker.engine.decoding.child.timeline import Warnings
 
 LOOK_SECONDS = 3600
 STEPS_PER_SECOND = 10

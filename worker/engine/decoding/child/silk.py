@@ -17,8 +17,8 @@ from pysilk.backends.cffi._silk import ffi, lib
 
 from common.errors import AudioNotDecodable
 from common.transcript.recording import AudioTrack
-from worker.engine.decoding.container import Damage, Event, Heard, Slice
-from worker.engine.decoding.structure import SILK
+from worker.engine.decoding.child.container import Damage, Event, Heard, Slice
+from worker.engine.decoding.child.structure import SILK
 
 RATE = 24_000
 FRAME_SAMPLES = RATE // 50

@@ -9,7 +9,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 
-from worker.engine.decoding.resample import Samples
+from worker.engine.decoding.child.resample import Samples
 
 BIT_RATE = 64_000
 # LAME's encoder delay plus the decoder delay, which a player would learn only from a LAME tag: instead, as many samples

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from common.transcript.recording import WarningCode
-from worker.engine.decoding.resample import Samples
-from worker.engine.decoding.timeline import Warnings
+from worker.engine.decoding.child.resample import Samples
+from worker.engine.decoding.child.timeline import Warnings
 
 # Two channels, one of them silent, mix to half the level; below this ratio they cancel each other out.
 CANCELLED = 0.35

@@ -11,11 +11,11 @@ from av.audio.frame import AudioFrame
 
 from common.errors import ParaqueueError
 from common.transcript.recording import WarningCode
-from worker.engine.decoding.container import EXACT, Damage, Event, Heard, Sound
-from worker.engine.decoding.resample import Resampler, Samples, form_of
-from worker.engine.decoding.silk import Silk
-from worker.engine.decoding.structure import Link, Structure
-from worker.engine.decoding.timeline import Timeline, Warnings
+from worker.engine.decoding.child.container import EXACT, Damage, Event, Heard, Sound
+from worker.engine.decoding.child.resample import Resampler, Samples, form_of
+from worker.engine.decoding.child.silk import Silk
+from worker.engine.decoding.child.structure import Link, Structure
+from worker.engine.decoding.child.timeline import Timeline, Warnings
 
 LAYOUTS = {"mono": 1, "stereo": 2}
 MISSING_SECONDS = 0.2  # tolerance for differences between encoder and container

@@ -13,17 +13,18 @@ import numpy as np
 
 from common.errors import AudioEmpty, AudioNotDecodable, AudioTruncated, ParaqueueError
 from common.transcript.recording import AudioTrack, WarningCode
-from worker.engine.decoding import messages, mixing
-from worker.engine.decoding.container import Sound, chosen
-from worker.engine.decoding.identify import HEAD_BYTES, named
-from worker.engine.decoding.level import Leveller, gains, pcm16
+from worker.engine.decoding import messages
+from worker.engine.decoding.child import mixing
+from worker.engine.decoding.child.container import Sound, chosen
+from worker.engine.decoding.child.identify import HEAD_BYTES, named
+from worker.engine.decoding.child.level import Leveller, gains, pcm16
+from worker.engine.decoding.child.mp3 import Mp3
+from worker.engine.decoding.child.reader import File, TrackReader
+from worker.engine.decoding.child.resample import Samples
+from worker.engine.decoding.child.silk import Silk
+from worker.engine.decoding.child.structure import inspect
+from worker.engine.decoding.child.timeline import Warnings
 from worker.engine.decoding.messages import ALIVE, END, FAILURE, HEAD, SOUND, WARNING, Failure, Head
-from worker.engine.decoding.mp3 import Mp3
-from worker.engine.decoding.reader import File, TrackReader
-from worker.engine.decoding.resample import Samples
-from worker.engine.decoding.silk import Silk
-from worker.engine.decoding.structure import inspect
-from worker.engine.decoding.timeline import Warnings
 
 RATE = 16_000
 STDIN, STDOUT = 0, 1
