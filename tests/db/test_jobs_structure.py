@@ -112,7 +112,7 @@ class Machine:
     def speak(self, count: int) -> list[Sentence]:
         now_ms, said = 0, list[Sentence]()
         for number in range(count):
-            speaker = self.chance.choice((1, 2))
+            speaker = number + 1 if number < 2 else self.chance.choice((1, 2))
             length = self.chance.randint(1, 7)
             tokens: list[Token] = []
             for place in range(length):

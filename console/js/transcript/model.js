@@ -14,14 +14,16 @@ import { Player } from '../player/player.js';
 import { Scroller } from '../list/scroller.js';
 import { nameOfSpeaker } from './speakers.js';
 import { undoAll } from './editing/several.js';
+import { undoStructure } from './editing/structure.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
 
 /** @typedef {import('./editing/several.js').Replaced[]} Several */
 /**
+ * `number` is the sentence's id. `parted`: the revision that splitting it made; `merged`: where it was merged.
  * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
- *   several?: Several }} Done
+ *   several?: Several, parted?: number, merged?: import('./editing/structure.js').Seam, revision?: number }} Done
  */
 
 export class Model {
@@ -45,6 +47,8 @@ export class Model {
     this.history = []; // what was done to the text on this page, the last at the end
     /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
+    /** @type {number | null} */
+    this.caret = null; // where the cursor is to stand in the editor that opens next
     this.showOriginal = signal(recall('show_original', false)); // the machine's text below a correction
   }
 
@@ -52,7 +56,7 @@ export class Model {
   start() {
     const { query } = route.peek();
     const wanted = query.has('s')
-      ? Number(query.get('s'))
+      ? this.text.placeOf(Number(query.get('s')))
       : query.has('at')
         ? this.text.timeline.around(Number(query.get('at')))
         : -1;
@@ -109,15 +113,16 @@ export class Model {
    * @param {string} draft
    */
   cancel(number, draft) {
-    if (draft !== this.text.sentences[number].text) this.history.push({ number, draft });
-    this.drafts.drop(number);
+    const id = this.text.idOf(number);
+    if (draft !== this.text.sentences[number].text) this.history.push({ number: id, draft });
+    this.drafts.drop(id);
     this.edit(null, number);
   }
 
   // The other user's correction remains.
   /** @param {number} number */
   takeTheirs(number) {
-    this.drafts.drop(number);
+    this.drafts.drop(this.text.idOf(number));
     this.edit(null, number);
   }
 
@@ -130,22 +135,25 @@ export class Model {
   async correct(number, text, seen) {
     const before = this.text.sentences[number];
     await this.text.correct(number, text, seen);
-    this.history.push({ number, before: before.edit?.text ?? null, machine_text: seen.machine_text });
+    const { machine_text } = seen;
+    this.history.push({ number: before.number, before: before.edit?.text ?? null, machine_text });
   }
 
   // The last correction that was made here, or the last text that was given up.
   async undoLast() {
     const last = this.history.pop();
     if (!last) return;
+    if (last.several) return undoAll(this, last.several);
+    if (last.parted !== undefined || last.merged) return undoStructure(this, last);
+    const number = this.text.placeOf(last.number);
+    if (number < 0) return announce(t('structure.changed'), { failed: true });
     if (last.confirmed) {
-      await this.setConfirmed(last.number, last.confirmed);
-    } else if (last.several) {
-      await undoAll(this, last.several);
+      await this.setConfirmed(number, last.confirmed);
     } else if (last.draft !== undefined) {
-      this.drafts.keep(last.number, last.draft, this.text.seen(last.number));
-      this.edit(last.number);
+      this.drafts.keep(last.number, last.draft, this.text.seen(number));
+      this.edit(number);
     } else {
-      await this.change(last.number, last.before ?? null, last.machine_text);
+      await this.change(number, last.before ?? null, last.machine_text);
     }
   }
 
@@ -154,7 +162,7 @@ export class Model {
   async restore(number) {
     const before = this.text.sentences[number].edit?.text ?? null;
     const { machine_text } = this.text.seen(number);
-    if (await this.change(number, null)) this.history.push({ number, before, machine_text });
+    if (await this.change(number, null)) this.history.push({ number: this.text.idOf(number), before, machine_text });
   }
 
   /**
@@ -184,7 +192,7 @@ export class Model {
     const before = this.confirmed(number);
     if (before.includes(word)) return true;
     if (!(await this.setConfirmed(number, [...before, word]))) return false;
-    this.history.push({ number, confirmed: before });
+    this.history.push({ number: this.text.idOf(number), confirmed: before });
     return true;
   }
 

@@ -7,6 +7,7 @@ import { announce, report } from '../../ui/announce.js';
 const CORRECTIONS = 5000; // of one call
 
 /** @typedef {{ number: number, text: string | null } & import('../text.js').Seen} Correction */
+// `number` is the sentence's id.
 /** @typedef {{ number: number, text: string | null, after: string, machine_text: string }} Replaced */
 
 // Each call changes all of its sentences or none, and is one step of undo. Raises Problem.
@@ -21,12 +22,12 @@ export async function correctAll(view, corrections) {
     const before = chunk.map(({ number }) => text.sentences[number].edit?.text ?? null);
     await text.correctAll(chunk);
     const several = chunk.map(({ number, machine_text }, place) => ({
-      number,
+      number: text.idOf(number),
       text: before[place],
       after: text.sentences[number].text,
       machine_text,
     }));
-    history.push({ number: chunk[0].number, several });
+    history.push({ number: several[0].number, several });
   }
 }
 
@@ -37,18 +38,17 @@ export async function correctAll(view, corrections) {
  */
 export async function undoAll(view, several) {
   const { text } = view;
-  const changed = several.some(({ number, after }) => text.sentences[number]?.text !== after);
+  const places = new Map(text.sentences.map((sentence, place) => [sentence.number, place]));
+  const changed = several.some(({ number, after }) => text.sentences[places.get(number) ?? -1]?.text !== after);
   if (changed) return announce(t('replace.changed'), { failed: true });
-  const corrections = several.map(({ number, text: before, machine_text }) => ({
-    number,
-    text: before,
-    machine_text,
-    revision: text.seen(number).revision,
-  }));
+  const corrections = several.map(({ number, text: before, machine_text }) => {
+    const place = places.get(number) ?? -1;
+    return { number: place, text: before, machine_text, revision: text.seen(place).revision };
+  });
   try {
     await text.correctAll(corrections);
     announce(t('replace.undone'));
-    view.scroller.show(several[0].number);
+    view.scroller.show(corrections[0].number);
   } catch (error) {
     report(error);
     if (error instanceof Problem && error.code === 'edit_conflict') await text.load().catch(report);
