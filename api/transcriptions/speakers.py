@@ -22,6 +22,7 @@ router = v1_router("/v1/transcriptions", "transcriptions")
 LAST_SPEAKER = 32_767
 LONGEST_NAME = 80
 OF_CHANGES = errors_of(errors.NoSpeakers, errors.NotReady, errors.NoTranscript, errors.Expired)
+OF_SENTENCES = errors_of(errors.NoSpeakers, errors.EditConflict, errors.NotReady, errors.NoTranscript, errors.Expired)
 
 Name = Annotated[
     str,
@@ -96,7 +97,11 @@ def merge_speaker(
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
 
-@router.put("/{transcription_id}/sentences/{number}/speaker", response_model=SentenceOut, responses=OF_CHANGES)
+@router.put(
+    "/{transcription_id}/sentences/{number}/speaker",
+    response_model=SentenceOut,
+    responses=OF_SENTENCES,
+)
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:
