@@ -21,7 +21,7 @@ def of_link(url: str) -> str | None:
     scheme, _, path = url.partition("://")
     if scheme.lower() in {"http", "https"}:  # keys of objects may hold these signs
         path = path.partition("#")[0].partition("?")[0]
-    return _shown(_decoded(path.partition("/")[2].rpartition("/")[2]))
+    return plain(_decoded(path.partition("/")[2].rpartition("/")[2]))
 
 
 def of_disposition(header: str | None) -> str | None:
@@ -40,8 +40,8 @@ def of_disposition(header: str | None) -> str | None:
         extended = [collapse_rfc2231_value(value) for value in names if isinstance(value, tuple)]
     except (TypeError, ValueError):  # the parser of `email` raises them for some malformed parameters
         return None
-    plain = [_decoded(value) for value in names if isinstance(value, str)]
-    return next((name for name in map(_shown, extended + plain) if name), None)
+    simple = [_decoded(value) for value in names if isinstance(value, str)]
+    return next((name for name in map(plain, extended + simple) if name), None)
 
 
 def _decoded(name: str) -> str:
@@ -58,8 +58,8 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _shown(name: str) -> str | None:
-    """The last part of a path, without control characters and lone surrogates, which databases reject."""
+def plain(name: str) -> str | None:
+    """Return the last part of a path, without control characters and lone surrogates, which databases reject."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(sign for sign in last if unicodedata.category(sign)[0] != "C").strip()[:LONGEST] or None
 

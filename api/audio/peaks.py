@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import suppress
 from typing import Annotated
 
 from celery import Celery
@@ -11,19 +10,18 @@ from fastapi import Depends, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from api.audio.preparing import OF_RECORDINGS, Preparing
+from api.audio.preparing import OF_RECORDINGS, Preparing, audio_key_of, deleted, preparing
 from api.deps import DatabaseDep, QueueDep, ReadCaller, StorageDep, job_uuid, v1_router
 from api.http.error_responses import Responses
 from common import jobs, renditions
 from common.db import Database
-from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
+from common.errors import AudioNotDecodable, SourceNotFound
 from common.jobs import Job
-from common.queue import Publisher
 from common.storage import Storage
 from common.transcript.peaks import MOST, RATE, Peaks
 
 router = v1_router("/v1/transcriptions", "transcriptions")
-PREPARING_SECONDS = "1"
+RETRY_SECONDS = 1
 RESPONSES: Responses = {
     202: {"model": Preparing, "description": "The peaks are being computed; repeat the request."},
     **OF_RECORDINGS,
@@ -66,28 +64,16 @@ def waveform_of(database: Database, queue: Celery, storage: Storage, job: Job, p
 
     Raises Expired, NotReady, AudioNotDecodable.
     """
-    key = job.source.audio_key
-    if key is None:
-        raise _missing(job)
-    made = renditions.ask(database, job.id, key, renditions.Kind.PEAKS)
+    made = renditions.ask(database, job.id, audio_key_of(job), renditions.Kind.PEAKS)
     if made.status == renditions.FAILED:
         raise AudioNotDecodable(made.error_message or "the audio cannot be read")
     if made.key is None:
-        with suppress(Unavailable):  # the light worker's sweep finds it too
-            Publisher(queue).wake_renderers()
-        headers = {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"}
-        return JSONResponse({"status": "preparing"}, 202, headers)
+        return preparing(queue, RETRY_SECONDS)
     try:
         content = b"".join(storage.read(made.key, 0, storage.size(made.key)))
     except SourceNotFound:
-        raise Expired("the audio was deleted at the end of its retention period") from None
+        raise deleted() from None
     return JSONResponse(_drawn(Peaks.load(content), points), headers={"Cache-Control": "private, max-age=3600"})
-
-
-def _missing(job: Job) -> Exception:
-    if job.terminal:
-        return Expired("there is no audio of this job any more")
-    return NotReady("the audio is not fetched yet")
 
 
 def _drawn(peaks: Peaks, points: int) -> dict[str, object]:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from urllib.parse import quote
 
 from celery import Celery
 from fastapi import Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import Response, StreamingResponse
 
 from api.audio import sniffing
-from api.audio.preparing import OF_RECORDINGS, Preparing
+from api.audio.preparing import OF_RECORDINGS, Preparing, audio_key_of, deleted, preparing
 from api.http import ranges
 from api.http.error_responses import Responses
 from api.http.negotiation import OCTETS, octets_wanted
 from common import renditions
 from common.db import Database
-from common.errors import AudioNotDecodable, Expired, NotReady, SourceNotFound, Unavailable
+from common.errors import AudioNotDecodable, SourceNotFound
 from common.jobs import Job
-from common.queue import Publisher
 from common.storage import Storage
 from common.transcript.recording import plays_on_its_clock
 
-PREPARING_SECONDS = "2"
+RETRY_SECONDS = 2
 RENDITION_TYPE = "audio/mpeg"
 SUFFIXES = {
     "audio/mpeg": "mp3",
@@ -55,9 +53,7 @@ def recording_of(
 
     Raises Expired, NotReady, AudioNotDecodable.
     """
-    key = job.source.audio_key
-    if key is None:
-        raise _missing(job)
+    key = audio_key_of(job)
     # Serve a copy if players of the file would drift from the transcript's times, or play another track.
     on_clock = plays_on_its_clock(job.recording)
     try:
@@ -67,28 +63,16 @@ def recording_of(
             if rendition.status == renditions.FAILED:
                 raise AudioNotDecodable(rendition.error_message or "the audio cannot be converted for playback")
             if rendition.key is None:
-                return _preparing(queue)
+                return preparing(queue, RETRY_SECONDS)
             key, media = rendition.key, RENDITION_TYPE
         shown = OCTETS if octets_wanted(request.headers) else media
         return _served(request, storage, key, shown, f"{name}.{SUFFIXES[media]}")
     except SourceNotFound:
-        raise Expired("the audio was deleted at the end of its retention period") from None
-
-
-def _missing(job: Job) -> Exception:
-    if job.terminal:
-        return Expired("there is no audio of this job any more")
-    return NotReady("the audio is not fetched yet")
+        raise deleted() from None
 
 
 def _media_type(storage: Storage, key: str) -> str | None:
     return sniffing.media_type(lambda start, end: b"".join(storage.read(key, start, end)), storage.size(key))
-
-
-def _preparing(queue: Celery) -> Response:
-    with suppress(Unavailable):  # the light worker's sweep finds it too
-        Publisher(queue).wake_renderers()
-    return JSONResponse({"status": "preparing"}, 202, {"Retry-After": PREPARING_SECONDS, "Cache-Control": "no-store"})
 
 
 def _served(request: Request, storage: Storage, key: str, media: str, name: str) -> Response:

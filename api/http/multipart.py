@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 
 from api.http.body_writer import PIECE_BYTES, OrderedWriter
 from api.http.threads import in_thread
+from common import file_names
 from common.errors import AudioEmpty, InvalidRequest, UploadIncomplete, UploadTooLarge
 from common.storage import Stored, Writer
 
@@ -143,7 +144,7 @@ class _Reader:
             raise InvalidRequest("the form has more than one part named `file`")
         self._in_file = True
         name = self._disposition.get(b"filename", b"").decode("utf-8", "replace")
-        self._form.file_name = _last_part(name) or "audio"
+        self._form.file_name = file_names.plain(name) or "audio"
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._in_file:
@@ -166,9 +167,3 @@ class _Reader:
 
     def _form_ends(self) -> None:
         self._ended = True
-
-
-def _last_part(name: str) -> str:
-    """Return a file name without directories and control characters, at most 255 characters long."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(character for character in last if character.isprintable())[:255].strip()

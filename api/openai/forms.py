@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import InvalidRequest
 from common.jobs import Job
+from common.segmentation import SegmentationName
 from common.transcript.formats import as_srt, as_vtt
 from common.transcript.values import Sentence, needs_space
 
@@ -52,7 +53,9 @@ class OpenAIOptions(BaseModel):
     )
     itn: bool = Field(False, description="An extension: numbers in digits.")
     remove_fillers: bool = Field(False, description="An extension: without 嗯, 呃 and stuttered words.")
-
+    segmentation: SegmentationName | None = Field(
+        None, description="An extension: how speech is divided before recognition. Default: the model's."
+    )
     vocabulary_id: str | None = Field(
         None, max_length=64, description="An extension: a vocabulary with hotwords and masked words."
     )

@@ -38,6 +38,7 @@ from common import errors, jobs
 from common.errors import Expired, NotFound, Unavailable
 from common.job_states import Status
 from common.jobs import Job, Submission
+from common.keys import DEFAULT_PRIORITY
 
 router = v1_router("/v1/audio", "OpenAI-compatible")
 TAG = "openai"
@@ -132,11 +133,16 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
         itn=options.itn,
         remove_fillers=options.remove_fillers,
         vocabulary_id=options.vocabulary_id or None,
+        segmentation=options.segmentation,
     )
     applied = await applied_to(service.database, caller.tenant, chosen)
     submission = made_of(caller, file.audio, model, chosen, applied)
-    # The operator's choice, and so not bounded by the key.
-    return replace(submission, priority=service.settings.openai_priority)
+    return replace(submission, priority=_priority(service.settings.openai_priority, caller))
+
+
+def _priority(configured: int, caller: Caller) -> int:
+    """The operator's choice for all calls like this; a key that was put below the usual priority stays there."""
+    return min(configured, caller.max_priority) if caller.max_priority < DEFAULT_PRIORITY else configured
 
 
 async def _ended(request: Request, service: Service, job: Job) -> Job:

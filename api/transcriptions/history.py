@@ -1,4 +1,4 @@
-"""What people made of a sentence, and who."""
+"""The history of a sentence: who changed it, when and how."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class StructureOut(BaseModel):
 
 
 class RevisionOut(BaseModel):
-    """A change of a sentence."""
+    """A change of a sentence by a person."""
 
     revision: int = Field(description="From 1.")
     text: str
@@ -53,7 +53,7 @@ class History(BaseModel):
 
 @router.get("/{transcription_id}/sentences/{number}/history", responses=errors_of(errors.Expired))
 def get_sentence_history(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> History:
-    """The changes of a sentence, newest first: the last one and up to 100 before it, kept as long as the transcript."""
+    """The last change of a sentence and up to 100 before it, newest first. They are kept as long as the transcript."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     revisions = jobs.history(database, job, number)
     names = keys.names_of(database, {item.key_id for item in revisions if item.key_id is not None})

@@ -1,4 +1,4 @@
-"""The name and the tags of a transcription, which people change."""
+"""Change the name and the tags of a transcription."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Name = Annotated[
 
 
 class LabelChange(BaseModel):
-    """What changes; what is left out stays."""
+    """A change of the name or the tags. Fields that are left out change nothing."""
 
     model_config = ConfigDict(extra="forbid")
 

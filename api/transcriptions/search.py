@@ -22,7 +22,7 @@ class HitOut(BaseModel):
     """A sentence that contains all words."""
 
     transcription_id: str
-    name: str | None = Field(description="The file's name.")
+    name: str | None = Field(description="The transcription's name.")
     created_at: datetime = Field(description="When the transcription was submitted.")
     number: int = Field(description="Number of the sentence in the transcript, from 0.")
     start_ms: int

@@ -1,4 +1,4 @@
-"""Individual sentences: read in pages, and corrected by people."""
+"""Sentences: read them in pages or one by one, and correct them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ WordPlace = Annotated[int, Field(ge=0, lt=LONGEST_RECOGNISED, strict=True)]
 
 
 class Correction(StrictBody):
-    """What a person puts in the place of a sentence."""
+    """A correction of a sentence: a new text, confirmed words, or both."""
 
     text: CorrectedText | None = Field(
         None,
@@ -118,7 +118,7 @@ class Corrections(StrictBody):
 
 
 class CorrectedOut(BaseModel):
-    """What a correction made of a sentence."""
+    """A sentence after its correction."""
 
     number: int
     text: str
@@ -126,7 +126,7 @@ class CorrectedOut(BaseModel):
 
 
 class CorrectedList(BaseModel):
-    """The sentences that were named, by number."""
+    """The corrected sentences, by number."""
 
     object: Literal["list"] = "list"
     data: list[CorrectedOut]

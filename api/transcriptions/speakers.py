@@ -1,4 +1,4 @@
-"""Speakers of a transcript: listed, named, merged, and given sentences, by people."""
+"""The speakers of a transcript: list, name and merge them, and assign sentences to them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Name = Annotated[
 
 
 class SpeakerName(BaseModel):
-    """What a person calls a speaker."""
+    """The name of a speaker."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -40,7 +40,7 @@ class SpeakerName(BaseModel):
 
 
 class SpeakerMerge(BaseModel):
-    """The speaker that gets everything."""
+    """The speaker with whom another one is merged."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class SpeakerMerge(BaseModel):
 
 
 class SentenceSpeaker(BaseModel):
-    """Who said a sentence."""
+    """The speaker of a sentence."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -92,7 +92,7 @@ def name_speaker(
 def merge_speaker(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, speaker: SpeakerNumber, change: SpeakerMerge
 ) -> JSONResponse:
-    """Give all sentences of a speaker to another, if one person was taken for two; the first speaker is removed."""
+    """Merge a speaker into another, if one person was taken for two: all sentences move, and the first is removed."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
@@ -105,7 +105,7 @@ def merge_speaker(
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:
-    """Give a sentence to another speaker."""
+    """Assign a sentence to another speaker."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     sentence = jobs.assign_sentence(database, job, number, change.speaker)
     return JSONResponse(sentence_object(sentence))

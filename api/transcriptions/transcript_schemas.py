@@ -27,7 +27,7 @@ class WordOut(BaseModel):
 
 
 class EditOut(BaseModel):
-    """What a person made of a sentence."""
+    """The correction of a sentence by a person."""
 
     text: str | None = Field(description="Null if the recognised text was restored, or only words were confirmed.")
     machine_text: str

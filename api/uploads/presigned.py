@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import DatabaseDep, SettingsDep, StorageDep, SubmitCaller, v1_router
 from api.http.error_responses import OF_STORING, errors_of
-from api.uploads import tus
 from api.uploads.routes import HOUR_SECONDS, UploadId, room_of
-from common import errors, uploads
+from common import errors, file_names, uploads
 from common.errors import UploadTooLarge
 from common.uploads import Upload
 
@@ -64,7 +63,7 @@ def create_presigned_upload(
         tenant=caller.tenant,
         key_id=caller.key_id,
         length=body.bytes,
-        name=tus.plain_name(body.name or ""),
+        name=file_names.plain(body.name or ""),
         room=room_of(settings, caller),
         seconds=min(settings.upload_retention_hours * HOUR_SECONDS, LONGEST_SECONDS),
     )

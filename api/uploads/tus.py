@@ -11,6 +11,7 @@ from email.utils import format_datetime
 
 from fastapi import Request
 
+from common import file_names
 from common.errors import InvalidRequest, TusVersion, UnsupportedMediaType, UploadTooLarge
 from common.uploads import ALGORITHMS, Checksum, Upload
 
@@ -25,7 +26,6 @@ ABILITY_HEADERS = {
     "Tus-Max-Size": {"description": "Maximum size of a file in bytes.", "schema": {"type": "integer"}},
 }
 METADATA_CHARACTERS = 4096
-NAME_CHARACTERS = 255
 
 
 async def speak_tus(request: Request) -> None:
@@ -107,13 +107,7 @@ def metadata(request: Request) -> tuple[str | None, str | None]:
         if not key or key in fields or not key.isascii():
             raise InvalidRequest("`Upload-Metadata` has a key that is empty, not ASCII, or there twice")
         fields[key] = value
-    return text, plain_name(fields.get("filename") or fields.get("name") or "")
-
-
-def plain_name(name: str) -> str | None:
-    """Return a file name without directories and control characters."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(character for character in last if character.isprintable())[:NAME_CHARACTERS].strip() or None
+    return text, file_names.plain(fields.get("filename") or fields.get("name") or "")
 
 
 def checksum(request: Request) -> Checksum | None:

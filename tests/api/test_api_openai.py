@@ -142,6 +142,14 @@ def test_verbose_json_has_segments_or_words_or_both(api: Api) -> None:
     assert len(both.words) == 4 + 10 + 7
 
 
+def test_a_segmentation_may_be_named(api: Api) -> None:
+    transcribed(api, extra_body={"segmentation": "meeting"})
+    [[job_id]] = rows(api.database, "SELECT id FROM jobs")
+    assert jobs.get(api.database, job_id).options.segmentation == "meeting"
+    with pytest.raises(openai.BadRequestError):
+        sdk(api).audio.transcriptions.create(file=audio(), model="whisper-1", extra_body={"segmentation": "opera"})
+
+
 def test_a_vocabulary_may_be_named(api: Api) -> None:
     lists = {"hotwords": ["王晓明"], "masked_words": ["坏蛋"]}
     words = vocabularies.create(api.database, tenant="default", name="names", **lists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import httpx
 import pytest
 
 from api.auth import identities, rate_limits
-from api.transcriptions import search
+from api.transcriptions import routes, search
 from common import jobs, keys, tenants
 from common.jobs.reading import words
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
@@ -21,8 +22,9 @@ from common.tenants import OwnLimits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of, shared_api, within_one_minute
-from tests.db.job_cases import claimed, execute, failed, one, part, submitted
+from tests.db.job_cases import claimed, execute, fail, failed, one, part, rows, submitted
 from tests.servers import flush
+from tests.waiting import until
 
 SOON = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -211,6 +213,18 @@ def test_searches_of_one_tenant_do_not_take_all_threads(api: Api) -> None:
     assert api.get("/search", params={"q": "预算"}, headers=headers).status_code == 200
 
 
+def test_filters_by_name_of_one_tenant_do_not_take_all_threads(api: Api) -> None:
+    _, headers = key_of(api)
+    with ExitStack() as running:
+        for _ in range(3):
+            running.enter_context(routes.NAME_FILTERS.of("acme"))
+        refused = api.get("", params={"name": "预算"}, headers=headers)
+        assert problem_of(refused, 429, "rate_limited")["retryable"]
+        assert api.get("", headers=headers).status_code == 200, "a list without a filter"
+        assert api.get("", params={"name": "预算"}).status_code == 200, "another tenant's"
+    assert api.get("", params={"name": "预算"}, headers=headers).status_code == 200
+
+
 def test_a_search_that_takes_too_long_is_broken_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(
         api.database,
@@ -257,6 +271,23 @@ def test_a_key_asks_for_no_higher_priority_than_it_may(api: Api) -> None:
     # Without a priority, a job gets what its key may have.
     assert api.client.post("/v1/transcriptions", json=body, headers=low).json()["priority"] == 3
     assert one(api.database, "SELECT count(*) FROM jobs") == 3
+
+
+@pytest.mark.parametrize(("max_priority", "priority"), [(2, 2), (5, 9), (8, 9)])
+def test_a_key_of_low_priority_has_it_in_openais_call_too(api: Api, max_priority: int, priority: int) -> None:
+    _, headers = key_of(api, max_priority=max_priority)
+    called = threading.Thread(
+        target=api.client.post,
+        args=("/v1/audio/transcriptions",),
+        kwargs={"files": {"file": ("a.wav", b"RIFF audio")}, "data": {"model": "whisper-1"}, "headers": headers},
+    )
+    called.start()
+    try:
+        [[job_id, given]] = until(lambda: rows(api.database, "SELECT id, priority FROM jobs WHERE status = 'queued'"))
+        assert given == priority
+        fail(api.database, claimed(api.database, jobs.get(api.database, job_id)))
+    finally:
+        called.join(60)
 
 
 def test_only_the_operator_gives_a_key_a_higher_priority_than_its_own(api: Api) -> None:
