@@ -59,7 +59,7 @@ def test_split_at_the_cursor_and_undone(page: Page, service: Service, job: Job) 
     # What is typed at once goes into the second sentence.
     page.keyboard.type("新")
     page.keyboard.press("Shift+Enter")
-    expect(page.get_by_text("Correction saved.")).to_be_visible()
+    expect(page.locator('[data-row="4"] .words')).to_have_text(f"新{RIGHT}")
     assert lines(service, job)[4] == f"新{RIGHT}"
     page.goto(page.url.split("?")[0] + f"?s={SECOND}")
     page.reload()
@@ -67,6 +67,7 @@ def test_split_at_the_cursor_and_undone(page: Page, service: Service, job: Job) 
     page.keyboard.press("e")
     page.get_by_label("Sentence text").fill(RIGHT)
     page.keyboard.press("Shift+Enter")
+    expect(page.locator('[data-row="4"] .words')).to_have_text(RIGHT)
     edit(page, 3, 0)
     page.get_by_role("button", name="History").click()
     expect(page.locator(".history li").first).to_contain_text("split")
@@ -136,6 +137,6 @@ def test_somebody_else_was_faster(console: Console, page: Page, service: Service
     assert service.client.post(f"{path}/split", json={"at_word": 2}).status_code == 200
     edit(page, 3, CUT)
     page.keyboard.press("Control+Enter")
-    expect(page.locator('[data-row="3"]')).to_contain_text(HEARD[:2])
-    expect(page.locator('[data-row="4"]')).to_contain_text(HEARD[2:])
+    expect(page.get_by_label("Sentence text")).to_have_value(HEARD[:2])
+    expect(page.locator('[data-row="4"] .words')).to_have_text(HEARD[2:])
     assert lines(service, job)[3:5] == [HEARD[:2], HEARD[2:]]
