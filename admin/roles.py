@@ -18,21 +18,23 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 
 from common.db import Database, connection_parameters
-from common.errors import ConfigurationError, WrongState
+from common.errors import ConfigurationError, Unavailable, WrongState
 
 GRANTS = Path(__file__).resolve().parent.parent / "migrations" / "roles.sql"
 API, WORKER, LIGHT = "paraqueue_api", "paraqueue_worker", "paraqueue_light"
 # The environment variables with their passwords.
 ROLES = {API: "POSTGRES_API_PASSWORD", WORKER: "POSTGRES_WORKER_PASSWORD", LIGHT: "POSTGRES_LIGHT_PASSWORD"}
-# The lock of migrations/env.py: grants and migrations change the same tables.
-LOCK = text(f"SELECT pg_advisory_xact_lock({0x7061_7262})")
+# An arbitrary number: the advisory lock of migrations and grants, which change the same tables, one at a time.
+MIGRATION_LOCK = 0x7061_7262
+TRY_MIGRATION_LOCK = text(f"SELECT pg_try_advisory_lock({MIGRATION_LOCK})")
+TRY_GRANT_LOCK = text(f"SELECT pg_try_advisory_xact_lock({MIGRATION_LOCK})")
 HERE = "(SELECT oid FROM pg_namespace WHERE nspname = current_schema())"
 EXISTING = text("SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles)")
 OWNER = text(
     "SELECT relowner::regrole::text, pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('jobs')"
 )
 GRANTED = text("""
-SELECT count(*) FROM pg_roles WHERE rolname = ANY (:roles) AND has_table_privilege(oid, to_regclass('jobs'), 'SELECT')
+SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) AND has_table_privilege(oid, to_regclass('jobs'), 'SELECT')
 """)
 # Rights that do not come from the grants, and that no grant can take away.
 TOO_POWERFUL = text(f"""
@@ -66,7 +68,8 @@ def set_up(database: Database, given: Mapping[str, str], ask: Callable[[str], st
     """Create the roles that do not exist yet, set changed passwords and renew all rights, in one transaction.
 
     `given` holds passwords by role; a role without one keeps its password or, if it does not exist yet, gets the answer
-    of `ask`. Raises WrongState unless the connection's role owns the tables, or if one of the roles has other rights.
+    of `ask`. Raises WrongState unless the connection's role owns the tables, or if one of the roles has other rights;
+    Unavailable while a migration or another call runs.
     """
     if not GRANTS.exists():
         raise ConfigurationError(f"{GRANTS.name} is not here; run this command in the API's image or in a checkout")
@@ -76,7 +79,9 @@ def set_up(database: Database, given: Mapping[str, str], ask: Callable[[str], st
     wanted = {role: given.get(role) or ask(role) for role in ROLES if role not in existing}
     wanted |= {role: given[role] for role in existing if given.get(role) and not _logs_in(database, role, given[role])}
     with _explained(), database.transaction() as session:
-        session.execute(LOCK)
+        if not session.scalar(TRY_GRANT_LOCK):
+            raise Unavailable("a migration or another `admin roles` is running; run this again when it has ended")
+        existing = set(session.scalars(EXISTING, NAMES))  # another call may have created roles meanwhile
         for role, password in wanted.items():
             _write(session, role, password, new=role not in existing)
         session.connection().exec_driver_sql(GRANTS.read_text("utf-8"))
@@ -86,11 +91,18 @@ def set_up(database: Database, given: Mapping[str, str], ask: Callable[[str], st
     return SetUp({role: changes.get(role, "unchanged") for role in ROLES}, unlisted)
 
 
-def renew(connection: Connection) -> None:
-    """Renew the rights within the caller's transaction if `set_up` has been used in this database; for migrations."""
+def renew(connection: Connection) -> tuple[str, ...]:
+    """Renew the rights within the caller's transaction if `set_up` has been used in this database; for migrations.
+
+    Where only some of the roles have rights, nothing is renewed; returns the others.
+    """
     owner = connection.execute(OWNER).one_or_none()
-    if owner is not None and owner[1] and connection.scalar(GRANTED, NAMES) == len(ROLES):
+    if owner is None or not owner[1]:
+        return ()
+    granted = set(connection.scalars(GRANTED, NAMES))
+    if granted == set(ROLES):
         connection.exec_driver_sql(GRANTS.read_text("utf-8"))
+    return tuple(role for role in ROLES if role not in granted) if granted else ()
 
 
 def _check_owner(session: Session) -> None:

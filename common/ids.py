@@ -28,6 +28,11 @@ def shown(prefix: str, value: uuid.UUID) -> str:
     return f"{prefix}_{value.hex}"
 
 
+def missing(prefix: str, value: uuid.UUID) -> NotFound:
+    """Return the error for an id of which there is no resource, or one of another tenant."""
+    return NotFound(f"not found: {shown(prefix, value)!r}")
+
+
 def parsed(prefix: str, text: str) -> uuid.UUID:
     """Return the UUID of a public id. Raises NotFound if the text is not a valid id of this kind."""
     _, _, tail = text.partition("_")

@@ -35,8 +35,7 @@ class ModelCard:
     def check_language(self, model: str, language: str | None) -> None:
         """Raise UnsupportedLanguage for a language that the model does not support.
 
-        `asked` may be a tag such as `zh-CN`, of which only the first part counts. A model whose languages are unknown
-        accepts any.
+        Of a tag such as `zh-CN`, only the first part counts. A model whose languages are unknown accepts any.
         """
         if language is None or not self.languages:
             return

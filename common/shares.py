@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.errors import NotFound, SharingOff, TooManyShares
+from common.errors import SharingOff, TooManyShares
 from common.job_states import Status
 from common.leases import ago, from_now
 from common.models import ApiKeyRow, JobRow, ShareRow, TenantRow
@@ -97,7 +97,7 @@ def create(database: Database, new: NewShare) -> tuple[Share, str]:
     with database.transaction() as session:
         held = select(JobRow.id).where(JobRow.id == new.job_id, JobRow.tenant == new.tenant)
         if session.scalar(held.with_for_update(key_share=True)) is None:  # one link at a time, so that the limit holds
-            raise _no_job(new.job_id)
+            raise ids.missing(ids.JOB, new.job_id)
         if not permitted_in(session, new.tenant):
             raise SharingOff("sharing is switched off for this tenant")
         if len(session.execute(_live_of(new.job_id)).all()) >= MAX_SHARES_OF_JOB:
@@ -123,7 +123,7 @@ def revoke(database: Database, job_id: uuid.UUID, share_id: uuid.UUID) -> None:
     with database.transaction() as session:
         statement = delete(ShareRow).where(ShareRow.id == share_id, ShareRow.job_id == job_id)
         if session.scalar(statement.returning(ShareRow.id)) is None:
-            raise NotFound(f"not found: {ids.shown(ids.SHARE, share_id)!r}")
+            raise ids.missing(ids.SHARE, share_id)
     log.info("share_revoked", job_id=ids.shown(ids.JOB, job_id), share_id=ids.shown(ids.SHARE, share_id))
 
 
@@ -195,10 +195,6 @@ def _live_of(job_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
 def _note(session: Session, share_id: uuid.UUID, values: dict[str, Any]) -> None:
     statement = update(ShareRow).where(ShareRow.id == share_id).values(**values)
     session.execute(statement.execution_options(synchronize_session=False))
-
-
-def _no_job(job_id: uuid.UUID) -> NotFound:
-    return NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
 
 
 def _share_of(row: ShareRow) -> Share:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from common import cursors, ids
 from common.db import Database
-from common.errors import NotFound, TooManyVocabularies, VocabularyChanged, VocabularyNameTaken
+from common.errors import TooManyVocabularies, VocabularyChanged, VocabularyNameTaken
 from common.models import VocabularyRow
 from common.transcript import hotwords
 from common.transcription_options import TranscriptionOptions, WordLists
@@ -99,7 +99,7 @@ def get(database: Database, vocabulary_id: uuid.UUID, *, tenant: str) -> Vocabul
     with database.transaction() as session:
         row = session.get(VocabularyRow, vocabulary_id)
         if row is None or row.tenant != tenant:
-            raise _not_found(vocabulary_id)
+            raise ids.missing(ids.VOCABULARY, vocabulary_id)
         return _vocabulary_of(row)
 
 
@@ -138,7 +138,7 @@ def change(database: Database, vocabulary_id: uuid.UUID, changes: VocabularyChan
         _lock(session, tenant)
         row = session.get(VocabularyRow, vocabulary_id)
         if row is None or row.tenant != tenant:
-            raise _not_found(vocabulary_id)
+            raise ids.missing(ids.VOCABULARY, vocabulary_id)
         if changes.revision not in (None, row.revision):
             raise VocabularyChanged(f"revision {changes.revision} was changed meanwhile; it is {row.revision} now")
         if changes.name not in (None, row.name):
@@ -157,7 +157,7 @@ def remove(database: Database, vocabulary_id: uuid.UUID, *, tenant: str) -> None
     with database.transaction() as session:
         _lock(session, tenant)
         if session.scalar(statement.returning(VocabularyRow.id)) is None:
-            raise _not_found(vocabulary_id)
+            raise ids.missing(ids.VOCABULARY, vocabulary_id)
 
 
 def _lock(session: Session, tenant: str) -> None:
@@ -173,10 +173,6 @@ def _check_free(session: Session, tenant: str, name: str) -> None:
 
 def _distinct(words: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(words))
-
-
-def _not_found(vocabulary_id: uuid.UUID) -> NotFound:
-    return NotFound(f"not found: {ids.shown(ids.VOCABULARY, vocabulary_id)!r}")
 
 
 def _vocabulary_of(row: VocabularyRow) -> Vocabulary:

@@ -54,7 +54,7 @@ class Structure(Value):
 
 
 class Revision(Value):
-    """A change of a sentence; `text_before` is None if the revision before is no longer kept."""
+    """A change of a sentence; `text_before` is None if it is no longer kept."""
 
     revision: int
     text: str

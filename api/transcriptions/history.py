@@ -34,9 +34,7 @@ class RevisionOut(BaseModel):
 
     revision: int = Field(description="From 1.")
     text: str
-    text_before: str | None = Field(
-        description="Null if the revision before is no longer kept, and for a sentence that was split off."
-    )
+    text_before: str | None = Field(description="Null if it is no longer kept, and for a sentence that was split off.")
     confirmed: list[int] = Field(description="Places of the confirmed words, from 0.")
     edited_at: datetime
     edited_by: str | None = Field(description="Id of the API key.")
@@ -53,7 +51,7 @@ class History(BaseModel):
 
 @router.get("/{transcription_id}/sentences/{number}/history", responses=errors_of(errors.Expired))
 def get_sentence_history(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> History:
-    """The last change of a sentence and up to 100 before it, newest first. They are kept as long as the transcript."""
+    """The changes of a sentence, newest first: the last one, and up to 100 texts and 100 confirmations before it."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     revisions = jobs.history(database, job, number)
     names = keys.names_of(database, {item.key_id for item in revisions if item.key_id is not None})

@@ -123,7 +123,7 @@ class Job:
 
     @property
     def stem(self) -> str:
-        """What its files are called, before the ending: the shown name without that of the audio, else the id."""
+        """The name of its files without their ending: the shown name, without the ending of the audio; else the id."""
         _, dot, ending = (self.source.name or "").rpartition(".")
         name = self.shown_name or self.public_id
         return (name.removesuffix(f"{dot}{ending}") if dot else name) or name

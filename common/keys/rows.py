@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from common import cursors, ids, tenants
 from common.db import Database
-from common.errors import NotFound, Unauthenticated, WrongState
+from common.errors import Unauthenticated, WrongState
 from common.keys.values import (
     ALL_SCOPES,
     DEFAULT_PRIORITY,
@@ -249,7 +249,7 @@ def _values(new: NewKey, secret: str) -> dict[str, Any]:
 def _existing(session: Session, key_id: uuid.UUID, tenant: str | None) -> ApiKeyRow:
     row = session.get(ApiKeyRow, key_id, with_for_update=True)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"not found: {ids.shown(ids.KEY, key_id)!r}")
+        raise ids.missing(ids.KEY, key_id)
     return row
 
 

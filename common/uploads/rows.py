@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from common import audio_keys, ids
 from common.db import Database
-from common.errors import Expired, InvalidRequest, NotFound, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
+from common.errors import Expired, InvalidRequest, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
 from common.leases import from_now, is_over
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
@@ -275,7 +275,7 @@ def live(session: Session, upload_ids: Collection[uuid.UUID]) -> set[uuid.UUID]:
 def _existing(session: Session, upload_id: uuid.UUID, tenant: str) -> UploadRow:
     row = session.scalars(select(UploadRow).where(UploadRow.id == upload_id)).one_or_none()
     if row is None or row.tenant != tenant:
-        raise NotFound(f"not found: {ids.shown(ids.UPLOAD, upload_id)!r}")
+        raise ids.missing(ids.UPLOAD, upload_id)
     now = session.scalar(select(func.now()))
     if now is None or row.expires_at <= now:
         raise Expired("the upload expired before it was completed or used")

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from common import cursors, ids
 from common.db import Database
-from common.errors import Expired, NotFound, WrongState
+from common.errors import Expired, WrongState
 from common.models import DeliveryRow, EndpointRow
 
 
@@ -186,7 +186,7 @@ def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None =
     held = select(EndpointRow.enabled, EndpointRow.tenant).where(EndpointRow.id == endpoint_id)
     row = session.execute(held.with_for_update(read=True)).one_or_none()
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
+        raise ids.missing(ids.WEBHOOK, endpoint_id)
     if not row.enabled:
         raise WrongState("the endpoint is disabled; enable it first")
     return str(row.tenant)
@@ -195,5 +195,5 @@ def check_enabled(session: Session, endpoint_id: uuid.UUID, tenant: str | None =
 def _existing(session: Session, delivery_id: uuid.UUID, tenant: str | None) -> DeliveryRow:
     row = session.get(DeliveryRow, delivery_id)
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"not found: {ids.shown(ids.DELIVERY, delivery_id)!r}")
+        raise ids.missing(ids.DELIVERY, delivery_id)
     return row

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.errors import NotFound, TooManyWebhooks
+from common.errors import TooManyWebhooks
 from common.leases import from_now
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
 from common.secret_box import SecretBox
@@ -153,7 +153,7 @@ def delete_endpoint(database: Database, endpoint_id: uuid.UUID, *, tenant: str |
     with database.transaction() as session:
         gone = session.scalar(delete(EndpointRow).where(_is(endpoint_id, tenant)).returning(EndpointRow.id))
         if gone is None:
-            raise _not_found(endpoint_id)
+            raise ids.missing(ids.WEBHOOK, endpoint_id)
 
 
 def rotate_secret(
@@ -216,19 +216,15 @@ def _changed(session: Session, endpoint_id: uuid.UUID, tenant: str | None, value
     statement = update(EndpointRow).where(_is(endpoint_id, tenant)).values(**values, updated_at=func.now())
     row = session.scalars(statement.returning(EndpointRow)).one_or_none()
     if row is None:
-        raise _not_found(endpoint_id)
+        raise ids.missing(ids.WEBHOOK, endpoint_id)
     return row
 
 
 def _existing(session: Session, endpoint_id: uuid.UUID, tenant: str | None) -> EndpointRow:
     row = session.get(EndpointRow, endpoint_id)
     if row is None or tenant not in (None, row.tenant):
-        raise _not_found(endpoint_id)
+        raise ids.missing(ids.WEBHOOK, endpoint_id)
     return row
-
-
-def _not_found(endpoint_id: uuid.UUID) -> NotFound:
-    return NotFound(f"not found: {ids.shown(ids.WEBHOOK, endpoint_id)!r}")
 
 
 def _endpoint_of(row: EndpointRow) -> Endpoint:

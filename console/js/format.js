@@ -43,10 +43,10 @@ export function clock(ms) {
 // How long something will take; the further off, the rounder.
 /** @param {number} seconds */
 export function duration(seconds) {
-  if (seconds < 60) return t('time.seconds', { n: Math.max(1, Math.round(seconds)) });
-  if (seconds < 3600) return t('time.minutes', { n: Math.round(seconds / 60) });
-  const hours = Math.floor(seconds / 3600);
-  const minutes = Math.round((seconds % 3600) / 60);
+  if (seconds < 59.5) return t('time.seconds', { n: Math.max(1, Math.round(seconds)) });
+  const all = Math.round(seconds / 60);
+  if (all < 60) return t('time.minutes', { n: all });
+  const [hours, minutes] = [Math.floor(all / 60), all % 60];
   return minutes ? t('time.hours_minutes', { h: hours, m: minutes }) : t('time.hours', { n: hours });
 }
 
@@ -55,6 +55,12 @@ export function moment(text) {
   /** @type {Intl.DateTimeFormatOptions} */
   const how = { dateStyle: 'medium', timeStyle: 'short' };
   return new Intl.DateTimeFormat(tag(), how).format(new Date(text));
+}
+
+// One after another, as the language separates them.
+/** @param {string[]} items */
+export function list(items) {
+  return new Intl.ListFormat(tag(), { type: 'conjunction', style: 'narrow' }).format(items);
 }
 
 /** @param {string} text */

@@ -4,6 +4,15 @@ import { Fragment, createContext, createRef, h, render } from '../vendor/preact.
 import htm from '../vendor/htm.js';
 
 export * from '../vendor/preact-hooks.js';
-export { batch, computed, effect, signal, useComputed, useSignal, useSignalEffect } from '../vendor/signals.js';
+export {
+  batch,
+  computed,
+  effect,
+  signal,
+  untracked,
+  useComputed,
+  useSignal,
+  useSignalEffect,
+} from '../vendor/signals.js';
 export { Fragment, createContext, createRef, h, render };
 export const html = htm.bind(h);

@@ -17,6 +17,11 @@ export function linesOf(text) {
   return distinct(text.split('\n'));
 }
 
+/** @param {string} text */
+export function tagsOf(text) {
+  return distinct(text.split(/[,，、;；\n]/));
+}
+
 /** @param {string[]} words */
 function distinct(words) {
   return [...new Set(words.map((word) => word.trim()).filter(Boolean))];

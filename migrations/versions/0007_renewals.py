@@ -5,6 +5,8 @@ With `lease_expires_at` in an index, each renewal of a job wrote to every index 
 
 from alembic import op
 
+from migrations import indexes
+
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
@@ -15,12 +17,12 @@ FILL_PERCENT = 80
 
 
 def upgrade() -> None:
-    op.execute("CREATE INDEX jobs_processing ON jobs (lease_worker) WHERE status = 'processing'")
+    indexes.build("jobs_processing", "jobs (lease_worker) WHERE status = 'processing'")
     op.execute("DROP INDEX jobs_leases")
     op.execute(f"ALTER TABLE jobs SET (fillfactor = {FILL_PERCENT})")
 
 
 def downgrade() -> None:
+    indexes.build("jobs_leases", "jobs (lease_expires_at) WHERE status = 'processing'")
     op.execute("ALTER TABLE jobs RESET (fillfactor)")
-    op.execute("CREATE INDEX jobs_leases ON jobs (lease_expires_at) WHERE status = 'processing'")
     op.execute("DROP INDEX jobs_processing")

@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from migrations import indexes
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -9,14 +11,13 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("ALTER TABLE jobs ADD COLUMN name TEXT")
-    op.execute("CREATE INDEX jobs_longest ON jobs (tenant, coalesce(audio_ms, 0), id)")
-    op.execute(
-        "CREATE INDEX jobs_by_name ON jobs "
-        "(tenant, left(search_folded(coalesce(name, source_name, '') COLLATE \"C\"), 100), id)"
+    op.execute("ALTER TABLE jobs ADD COLUMN IF NOT EXISTS name TEXT")  # an interrupted build of the indexes keeps it
+    indexes.build("jobs_longest", "jobs (tenant, coalesce(audio_ms, 0), id)")
+    indexes.build(
+        "jobs_by_name", "jobs (tenant, left(search_folded(coalesce(name, source_name, '') COLLATE \"C\"), 100), id)"
     )
-    op.execute(
-        "CREATE INDEX jobs_name_search ON jobs USING gin (search_grams(tenant, coalesce(name, source_name, ''), 1))"
+    indexes.build(
+        "jobs_name_search", "jobs USING gin (search_grams(tenant, coalesce(name, source_name, ''), 1))"
     )
     op.execute("""
         CREATE FUNCTION jobs_change_tags() RETURNS trigger LANGUAGE plpgsql AS $$

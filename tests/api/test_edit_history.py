@@ -80,6 +80,25 @@ def test_of_very_many_changes_the_newest_are_kept(api: Api, job: Job) -> None:
     assert told[-2]["text_before"] == told[-1]["text"]
 
 
+def test_confirmations_push_no_text_out_of_the_history(api: Api, job: Job) -> None:
+    for text in ("甲。", "乙。", "丙。"):
+        jobs.correct(api.database, job, 0, text)
+    for number in range(2 * KEPT_REVISIONS):
+        confirmation = Correction(0, None, confirmed=(number % 2,), keeps_text=True)
+        jobs.correct_all(api.database, job, [confirmation])
+    jobs.correct(api.database, job, 0, "丁。")
+    told = history(api, job)
+    assert [(item["text_before"], item["text"]) for item in (told[0], *told[-3:])] == [
+        ("丙。", "丁。"),
+        ("乙。", "丙。"),
+        ("甲。", "乙。"),
+        (HEARD[0], "甲。"),
+    ]
+    assert {(item["text_before"], item["text"]) for item in told[1:-3]} == {("丙。", "丙。")}
+    newest = 2 * KEPT_REVISIONS + 4
+    assert [item["revision"] for item in told] == [*range(newest, KEPT_REVISIONS + 3, -1), 3, 2, 1]
+
+
 def test_a_correction_of_many_is_in_the_history_of_each(api: Api, job: Job) -> None:
     for text in ("一。", "二。"):
         jobs.correct_all(api.database, job, [Correction(number, text) for number in range(3)])

@@ -10,6 +10,7 @@ import pytest
 
 from common.db import Database
 from common.settings import Settings
+from common.storage import LocalStorage
 from common.transcript.values import Sentence
 from dev.postgres import Postgres
 from dev.stack import REPOSITORY
@@ -27,6 +28,18 @@ def roles_of_processes() -> Iterator[None]:
     """A missing grant in migrations/roles.sql fails the test of whatever lacks it."""
     with in_roles():
         yield
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(tmp_path / "storage")
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    path = tmp_path / "scratch"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture(scope="module")

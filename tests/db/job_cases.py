@@ -267,3 +267,13 @@ def at_once(calls: Sequence[Callable[[], T]]) -> list[T]:
     if errors:
         raise errors[0]
     return results
+
+
+# A job in each state.
+MAKE: dict[Status, Callable[[Database], Job]] = {
+    Status.QUEUED: submitted,
+    Status.PROCESSING: lambda database: claimed(database).job,
+    Status.COMPLETED: completed,
+    Status.FAILED: failed,
+    Status.CANCELED: canceled,
+}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import re
 import time
+import uuid
 
 import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from common import jobs
+from common import cursors, jobs
 from common.db import BoundedConnection, Database
 from common.errors import InvalidRequest
 from common.jobs import Hit
@@ -97,7 +98,10 @@ def test_a_query_without_a_letter_is_refused(database: Database, query: str) -> 
         hits(database, query)
 
 
-@pytest.mark.parametrize("after", ["x", "%", "AAAA", "MTIzfDE", "ä"])
+OTHERS = [cursors.encoded_key(*place, uuid.uuid4()) for place in (("longest", 1), ("search", 2**31), ("search", -1))]
+
+
+@pytest.mark.parametrize("after", ["x", "%", "AAAA", "MTIzfDE", "ä", *OTHERS])
 def test_a_cursor_of_somebody_else_is_refused(database: Database, after: str) -> None:
     with pytest.raises(InvalidRequest):
         jobs.search(database, "预算", tenant=DEFAULT_TENANT, after=after)

@@ -262,6 +262,16 @@ def test_a_migration_renews_the_rights_where_they_were_granted(owner: Database, 
     assert state(owner.url) == without
 
 
+def test_a_migration_says_where_only_some_roles_have_rights(owner: Database, tmp_path: Path) -> None:
+    for role in (WORKER, LIGHT):
+        execute(owner, f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
+    before = state(owner.url)
+    alembic(["upgrade", "head"], owner.url, tmp_path, REPOSITORY)
+    assert state(owner.url) == before
+    told = f"paraqueue: rights not renewed: {WORKER}, {LIGHT} without any; run python -m admin roles"
+    assert told in (tmp_path / "migrations.log").read_text().splitlines()
+
+
 @dataclass(frozen=True)
 class Elsewhere:
     """A server without our roles, and a database whose owner is no superuser."""
@@ -386,6 +396,31 @@ def test_passwords_are_asked_for_at_a_terminal_only(elsewhere: Elsewhere) -> Non
     assert b"typed" not in seen
     assert logs_in(elsewhere, API, "given")
     assert logs_in(elsewhere, WORKER, f"typed-for-{WORKER}")
+
+
+def test_it_does_not_wait_for_a_migration(elsewhere: Elsewhere) -> None:
+    with psycopg.connect(elsewhere.url) as migration:
+        migration.execute("SELECT pg_advisory_lock(%s)", [roles.MIGRATION_LOCK])
+        refused = elsewhere.run(**PASSWORDS)
+    assert (refused.exit_code, refused.stderr) == (
+        1,
+        "paraqueue: a migration or another `admin roles` is running; run this again when it has ended\n",
+    )
+    assert elsewhere.run(**PASSWORDS).exit_code == 0
+
+
+def test_two_at_once_give_the_roles_one_of_the_passwords(elsewhere: Elsewhere) -> None:
+    def another(role: str) -> str:
+        """While one asks for passwords, another one is faster."""
+        if role == API:
+            assert elsewhere.run(**PASSWORDS).exit_code == 0
+        return f"typed-for-{role}"
+
+    database = Database(elsewhere.url, 2)
+    done = roles.set_up(database, {}, another)
+    database.close()
+    assert done == roles.SetUp(dict.fromkeys(ALL, "new password"), ())
+    assert all(logs_in(elsewhere, role, f"typed-for-{role}") for role in ALL)
 
 
 def test_only_the_owner_grants(elsewhere: Elsewhere) -> None:

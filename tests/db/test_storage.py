@@ -1,12 +1,10 @@
-"""What every storage does, on a directory and on a real S3 server; and what only one of them does."""
+"""What every storage does, on a directory and on a real S3 server; and what only S3 does."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import resource
 import secrets
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,27 +12,13 @@ from typing import Any
 
 import pytest
 
-from common.errors import SourceNotFound, StorageFull, StorageUnavailable
+from common.errors import SourceNotFound, StorageUnavailable
 from common.settings import Settings
-from common.storage import LocalStorage, S3Storage, Storage, Stored, make_storage, s3_client
-from common.storage.local import LocalWriter
-from common.storage.protocol import PartialObject
+from common.storage import LocalStorage, S3Storage, Storage, make_storage
 from common.storage.s3 import PART_BYTES
 from tests.db.job_cases import at_once, s3_that_is_away
+from tests.db.storage_cases import MEBIBYTE, client_of, keys, put, stored
 from tests.servers import S3
-
-MEBIBYTE = 1024 * 1024
-
-
-def client_of(s3: S3) -> Any:
-    return s3_client(
-        endpoint_url=s3.endpoint_url,
-        region=s3.region,
-        access_key_id=s3.access_key_id,
-        secret_access_key=s3.secret_access_key,
-        addressing_style="path",
-        checksums="when_supported",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -51,28 +35,6 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
         return LocalStorage(tmp_path / "storage")
     bucket: S3 = request.getfixturevalue("bucket")
     return S3Storage(client_of(bucket), bucket.bucket, f"some/{secrets.token_hex(6)}")
-
-
-@pytest.fixture
-def scratch(tmp_path: Path) -> Path:
-    path = tmp_path / "scratch"
-    path.mkdir()
-    return path
-
-
-def put(storage: Storage, key: str, *pieces: bytes) -> Stored:
-    writer = storage.writer(key)
-    for piece in pieces:
-        writer.write(piece)
-    return writer.commit()
-
-
-def keys(storage: Storage, prefix: str = "") -> list[str]:
-    return sorted(key for key, _ in storage.keys(prefix))
-
-
-def stored(content: bytes) -> Stored:
-    return Stored(len(content), hashlib.sha256(content).hexdigest())
 
 
 def test_what_is_written_can_be_fetched(storage: Storage, scratch: Path) -> None:
@@ -190,121 +152,10 @@ def test_checks_at_once_do_not_trip_over_one_another(storage: Storage) -> None:
     at_once([check_often] * 4)
 
 
-def test_local_survives_the_removal_of_a_directory_between_any_two_system_calls(
-    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process deletes the directory's last object at the worst moments: after `mkdir` and within it."""
-    storage = LocalStorage(tmp_path)
-    moments = {"within mkdir": 3, "after mkdir": 3}
-    mkdir = Path.mkdir
-
-    def removed_after(path: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
-        if path.name == "a" and parents and moments["within mkdir"]:
-            moments["within mkdir"] -= 1
-            raise FileExistsError(17, "File exists")  # what `mkdir` says if the directory goes before its `is_dir`
-        mkdir(path, mode=mode, parents=parents, exist_ok=exist_ok)
-        if path.name == "a" and parents and moments["after mkdir"]:
-            moments["after mkdir"] -= 1
-            path.rmdir()
-
-    monkeypatch.setattr(Path, "mkdir", removed_after)
-    put(storage, "audio/a/1", b"x")
-    assert moments == {"within mkdir": 0, "after mkdir": 0}
-    storage.delete("audio/a/1")
-    moments.update({"within mkdir": 3, "after mkdir": 3})
-    appender = storage.appender("audio/a/2", PartialObject(0), reserve=lambda: 1, part_bytes=MEBIBYTE)
-    appender.write(b"y")
-    storage.finish("audio/a/2", appender.keep(last=True))
-    appender.close()
-    assert moments == {"within mkdir": 0, "after mkdir": 0}
-    assert storage.fetch("audio/a/2", scratch).read_bytes() == b"y"
-
-
-def test_local_reports_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "audio").write_bytes(b"a file where a directory belongs")
-    with pytest.raises(StorageUnavailable):
-        put(LocalStorage(tmp_path), "audio/a/1", b"x")
-
-
-def test_local_lists_and_cleans_up_while_files_and_directories_vanish(tmp_path: Path) -> None:
-    storage = LocalStorage(tmp_path)
-
-    def write_and_delete() -> None:
-        own = secrets.token_hex(4)
-        for index in range(200):
-            put(storage, f"audio/{index}/{own}", b"x")
-            storage.delete(f"audio/{index}/{own}")
-
-    def list_and_clean_up() -> None:
-        for _ in range(200):
-            list(storage.keys("audio/"))
-            storage.delete_unfinished(datetime.now(UTC) - timedelta(hours=1), lambda _: True)
-
-    at_once([write_and_delete, write_and_delete, list_and_clean_up, list_and_clean_up])
-
-
 def test_non_ascii_keys(storage: Storage, scratch: Path) -> None:
     put(storage, "audio/a/会议 1.wav", b"x")
     assert keys(storage) == ["audio/a/会议 1.wav"]
     assert storage.fetch("audio/a/会议 1.wav", scratch).read_bytes() == b"x"
-
-
-@pytest.mark.parametrize("key", ["../outside", "audio/../../outside", "/etc/paraqueue-test"])
-def test_local_refuses_keys_that_lead_out(tmp_path: Path, scratch: Path, key: str) -> None:
-    storage = LocalStorage(tmp_path / "storage")
-    (tmp_path / "outside").write_text("secret")
-    for call in (
-        lambda: storage.writer(key),
-        lambda: storage.fetch(key, scratch),
-        lambda: storage.delete(key),
-    ):
-        with pytest.raises(ValueError, match="leads out"):
-            call()
-    assert (tmp_path / "outside").read_text() == "secret"
-
-
-def test_local_fetch_copies_nothing(tmp_path: Path, scratch: Path) -> None:
-    storage = LocalStorage(tmp_path / "storage")
-    put(storage, "audio/a/1", b"x")
-    storage.fetch("audio/a/1", scratch)
-    assert list(scratch.iterdir()) == []
-
-
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow past 1 MiB; Python ignores the signal and gets EFBIG."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MEBIBYTE, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_local_without_room_says_so(tmp_path: Path, small_files: None) -> None:  # noqa: ARG001
-    storage = LocalStorage(tmp_path / "storage")
-    writer = storage.writer("audio/a/1")
-    with pytest.raises(StorageFull):
-        writer.write(b"x" * (MEBIBYTE + 1))
-    writer.abort()
-    assert keys(storage) == []
-    assert list((storage.root / ".incoming").iterdir()) == []
-    put(storage, "audio/a/1", b"small")
-
-
-def test_local_disk_that_is_full_says_so() -> None:
-    """/dev/full answers every write with ENOSPC."""
-    writer = LocalWriter(Path("/dev/full"), Path("/nowhere"))
-    with pytest.raises(StorageFull):
-        writer.write(b"x")
-    writer._file.close()
-
-
-def test_local_root_that_is_no_directory_is_unavailable(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    storage = LocalStorage(tmp_path / "file" / "storage")
-    with pytest.raises(StorageUnavailable):
-        storage.writer("audio/a/1")
-    with pytest.raises(StorageUnavailable):
-        storage.check()
 
 
 def test_s3_that_is_away_is_unavailable(scratch: Path) -> None:

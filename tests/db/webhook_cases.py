@@ -18,10 +18,11 @@ from standardwebhooks import Webhook
 
 from common import webhooks
 from common.db import Database
+from common.jobs import Job
 from common.secret_box import SecretBox
 from common.webhooks import Delivery, DeliveryFilter, Endpoint, NewEndpoint
 from dev.postgres import Postgres
-from tests.db.job_cases import execute, pool_on
+from tests.db.job_cases import completed, execute, pool_on, submitted
 from tests.servers import HttpServer
 from tests.waiting import until
 from worker.light.deliverer import Deliverer
@@ -189,3 +190,13 @@ def log_of(database: Database) -> list[Delivery]:
 def make_due(database: Database) -> None:
     """As if the pause, or the lease, were over."""
     execute(database, "UPDATE deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+
+
+def job_with_webhook(database: Database, url: str | None = None) -> Job:
+    """A completed job, with news for its own URL and for every endpoint."""
+    return completed(database, submitted(database, webhook_url=url, tags=("board",)))
+
+
+def only(deliveries: list[Delivery]) -> Delivery:
+    assert len(deliveries) == 1, deliveries
+    return deliveries[0]

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 
 from common import cursors, ids
 from common.db import Database
-from common.errors import NotFound
 from common.job_states import TERMINAL, Status
 from common.jobs.accounting.quota import check
 from common.jobs.job import Job, job_of
@@ -100,7 +99,7 @@ def get_batch(database: Database, batch_id: uuid.UUID, *, tenant: str) -> tuple[
     with database.transaction() as session:
         row = session.get(BatchRow, batch_id)
         if row is None or row.tenant != tenant:
-            raise NotFound(f"not found: {ids.shown(ids.BATCH, batch_id)!r}")
+            raise ids.missing(ids.BATCH, batch_id)
         rows = session.scalars(select(JobRow).where(JobRow.batch_id == batch_id).order_by(JobRow.batch_number)).all()
         jobs = {job.batch_number or 0: job_of(job) for job in rows}
         return _with_counts(session, [row])[0], jobs

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from common import audio_keys, ids, uploads, webhooks
 from common.db import Database
-from common.errors import Expired, NotFound, WrongState
+from common.errors import Expired, WrongState
 from common.job_states import Status, sources_of
 from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import Job, job_of
@@ -170,5 +170,5 @@ def _is(job_id: uuid.UUID, tenant: str | None) -> ColumnElement[bool]:
 def _existing(session: Session, job_id: uuid.UUID, tenant: str | None) -> JobRow:
     row = session.scalars(select(JobRow).where(_is(job_id, tenant))).one_or_none()
     if row is None:
-        raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
+        raise ids.missing(ids.JOB, job_id)
     return row

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from common import ids
 from common.db import Database
-from common.errors import InvalidRequest, NotFound
+from common.errors import InvalidRequest
 from common.jobs.job import Job, job_of
 from common.models import JobRow
 
@@ -35,7 +35,7 @@ def relabel(
     with database.transaction() as session:
         row = session.scalar(select(JobRow).where(JobRow.id == job_id, JobRow.tenant == tenant).with_for_update())
         if row is None:
-            raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
+            raise ids.missing(ids.JOB, job_id)
         before = row.tags if tags is None else tags
         wanted = list(dict.fromkeys([*(tag for tag in before if tag not in remove_tags), *add_tags]))
         if len(wanted) > MOST_TAGS:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from common import ids
 from common.db import Database
-from common.errors import NotFound, WrongState
+from common.errors import WrongState
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.control import retry
@@ -39,7 +39,7 @@ def requeue(database: Database, job_id: uuid.UUID) -> Requeued:
     with database.transaction() as session:
         row = session.get(JobRow, job_id, with_for_update=True)
         if row is None:
-            raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
+            raise ids.missing(ids.JOB, job_id)
         before, worker, token = Status(row.status), row.lease_worker, row.lease_token
         if before is Status.COMPLETED:
             raise WrongState("the job is completed and cannot be requeued")

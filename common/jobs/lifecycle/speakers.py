@@ -1,8 +1,8 @@
-"""Speakers at the end of a run: embeddings of all parts are read, and what came of them is written with the last part.
+"""Speakers at the end of a run: reads the embeddings of its parts, and writes the speakers with the last part.
 
 While a job runs, its sentences have no speakers. At the end they may be cut where the speaker changes, so all of them
 are numbered anew, in the transaction that completes the job. A sentence that somebody has already corrected is not
-cut, and its correction moves with it, with its history.
+cut; its correction moves to its new number, with the newest of its history.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.jobs.lifecycle import earlier_edits
 from common.jobs.lifecycle.attempts import sentence_values
 from common.jobs.lifecycle.claims import Claim
 from common.models import EarlierEditRow, EditRow, SentenceRow, SpeakerRow, SpeakerWindowsRow
@@ -25,7 +26,7 @@ from common.transcript.text_rules import as_spoken
 from common.transcript.values import Sentence, joined_text
 
 ROWS_AT_A_TIME = 1_000
-# Earlier revisions of a correction that move with its sentence: thousands of long histories would fill a worker.
+# Earlier texts, and confirmations, that move with a sentence: thousands of long histories would fill a worker.
 MOVED_REVISIONS = 10
 CORRECTION = ("tenant", "text", "words", "confirmed", "revision", "key_id", "edited_at")
 EARLIER = ("revision", "text", "confirmed", "key_id", "edited_at")
@@ -87,14 +88,9 @@ def _edits(job_id: uuid.UUID, run: int) -> Any:
 
 def _earlier(job_id: uuid.UUID, run: int) -> Any:
     columns = (EarlierEditRow.number, *(getattr(EarlierEditRow, name) for name in EARLIER))
-    newest = (
-        (EditRow.job_id == EarlierEditRow.job_id)
-        & (EditRow.run == EarlierEditRow.run)
-        & (EditRow.number == EarlierEditRow.number)
-        & (EarlierEditRow.revision >= EditRow.revision - MOVED_REVISIONS)
-    )
-    mine = (EarlierEditRow.job_id == job_id, EarlierEditRow.run == run)
-    return select(*columns).join(EditRow, newest).where(*mine)
+    theirs = (EarlierEditRow.job_id == job_id) & (EarlierEditRow.run == run)
+    place = tuple_(EarlierEditRow.number, EarlierEditRow.revision)
+    return select(*columns).where(theirs, place.in_(earlier_edits.newest(theirs, MOVED_REVISIONS)))
 
 
 def _moved(row: Any, held: Claim, number: int) -> dict[str, Any]:

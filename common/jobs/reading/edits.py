@@ -9,11 +9,11 @@ another. Several sentences are corrected in one transaction: all or none.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, select
+from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from common import ids
 from common.db import Database
 from common.errors import EditConflict, InvalidRequest, NotFound
 from common.jobs.job import Job
+from common.jobs.lifecycle import earlier_edits
 from common.jobs.reading.sentences import sentence
 from common.models import EarlierEditRow, EditRow, MachineSentenceRow, SentenceRow
 from common.transcript.realign import realigned
@@ -30,7 +31,7 @@ from common.transcript.values import Edit, Sentence, Word
 ROWS_AT_A_TIME = 500
 LETTERS_AT_A_TIME = 50_000
 MOST_NAMED = 10
-# Earlier revisions of a sentence; older ones are deleted.
+# Earlier texts of a sentence, and earlier confirmations; older ones are deleted.
 KEPT_REVISIONS = 100
 WRITTEN = ("text", "words", "confirmed", "change", "revision", "key_id")
 HISTORY = ("job_id", "run", "number", "revision", "text", "confirmed", "change", "key_id", "edited_at")
@@ -177,7 +178,7 @@ def _write(
         changed = {"text": kept, "words": words, "confirmed": confirmed, "change": None}
         written.append(place | changed | {"revision": before.revision + 1, "key_id": key_id})
     if written:
-        remember(session, job, [item.number for item in changes])
+        remember(session, job, {item.number: held[item.number].revision for item in changes})
         keep(session, written)
 
 
@@ -188,18 +189,26 @@ def keep(session: Session, written: Sequence[dict[str, Any]]) -> None:
     session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=renewed), written)
 
 
-def remember(session: Session, job: Job, numbers: Sequence[int]) -> None:
-    """Keep edits that are about to be replaced, and forget those that are too old."""
+def remember(session: Session, job: Job, revisions: Mapping[int, int]) -> None:
+    """Keep edits that are about to be replaced, by their sentences' numbers, and forget those that are too old."""
+    _remember(session, job, list(revisions))
+    _forget(session, job, [number for number, revision in revisions.items() if revision > KEPT_REVISIONS])
+
+
+def _remember(session: Session, job: Job, numbers: Sequence[int]) -> None:
+    """Keep edits that are about to be replaced."""
     newest = select(*(getattr(EditRow, name) for name in HISTORY)).where(_among(EditRow, job, numbers))
     session.execute(insert(EarlierEditRow).from_select(HISTORY, newest))
-    newer = select(EditRow.revision).where(
-        EditRow.job_id == EarlierEditRow.job_id,
-        EditRow.run == EarlierEditRow.run,
-        EditRow.number == EarlierEditRow.number,
-    )
-    old = EarlierEditRow.revision <= newer.correlate(EarlierEditRow).scalar_subquery() - KEPT_REVISIONS
-    forgotten = delete(EarlierEditRow).where(_among(EarlierEditRow, job, numbers), old)
-    session.execute(forgotten.execution_options(synchronize_session=False))
+
+
+def _forget(session: Session, job: Job, numbers: Sequence[int]) -> None:
+    """Delete the revisions that are no longer kept."""
+    if not numbers:
+        return
+    theirs = _among(EarlierEditRow, job, numbers)
+    kept = earlier_edits.newest(theirs, KEPT_REVISIONS)
+    old = tuple_(EarlierEditRow.number, EarlierEditRow.revision).not_in(kept)
+    session.execute(delete(EarlierEditRow).where(theirs, old).execution_options(synchronize_session=False))
 
 
 def timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:

@@ -33,8 +33,8 @@ class Structure:
 class Revision:
     """A change of a sentence: its text, and before that, and the places of the words that were confirmed by then.
 
-    `text_before` is None if the revision before is not kept, and for a sentence that was split off another.
-    `structure` says what was split or merged (`common.jobs.reading.structure`); None for other changes.
+    `text_before` is None if it is not kept, and for a sentence that was split off another. `structure` says what was
+    split or merged (`common.jobs.reading.structure`); None for other changes.
     """
 
     revision: int
@@ -63,15 +63,13 @@ def history(database: Database, job: Job, number: int) -> list[Revision]:
 
 def _revisions(rows: Sequence[Any], recognised: str) -> Iterator[Revision]:
     """Yield the revisions of rows in their order."""
-    before: str | None = recognised
-    reached = 0
+    before = recognised if rows and rows[0].revision == 1 else None
     for row in rows:
         text = recognised if row.text is None else row.text
-        known = before if row.revision == reached + 1 else None
         structure = Structure(**row.change) if row.change is not None else None
         if structure is not None and structure.kind == "split_off":
-            known = None
+            before = None
         if row.revision > 0:
             confirmed = tuple(row.confirmed or ())
-            yield Revision(row.revision, text, known, confirmed, row.edited_at, row.key_id, structure)
-        before, reached = text, row.revision
+            yield Revision(row.revision, text, before, confirmed, row.edited_at, row.key_id, structure)
+        before = text  # revisions that are missing between two are confirmations, which have the text before them

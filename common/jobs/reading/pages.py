@@ -39,15 +39,13 @@ from common import cursors
 from common.db import Database
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
-from common.jobs.reading.sentences import in_place
+from common.jobs.reading.sentences import EDITS, SPOKEN, in_place
 from common.jobs.reading.words import folded, grams_of, in_time
-from common.models import DEFAULT_TENANT, EditRow, JobTagRow, SentenceRow
+from common.models import DEFAULT_TENANT, JobTagRow
 from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, WORDS_PER_SENTENCE
 from common.transcript.values import needs_space
 
 TAGS = cast(Table, JobTagRow.__table__)
-SPOKEN = cast(Table, SentenceRow.__table__)
-EDITS = cast(Table, EditRow.__table__)
 # The expressions of the indexes in `common.models.jobs`; constants are no parameters, or no index would fit.
 NAME: ColumnElement[str] = func.coalesce(JOBS.c.name, JOBS.c.source_name, text("''"))
 NAME_ORDER = func.left(func.search_folded(collate(NAME, "C")), text("100"), type_=Text)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.errors import Expired, NotFound, NoTranscript, NotReady
+from common.errors import Expired, NoTranscript, NotReady
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
 from common.models import AttemptRow
@@ -38,7 +38,7 @@ def get_with_attempts(database: Database, job_id: uuid.UUID, *, tenant: str | No
 def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
     row = session.execute(ONE, {"id": job_id}).one_or_none()
     if row is None or tenant not in (None, row.tenant):
-        raise NotFound(f"not found: {ids.shown(ids.JOB, job_id)!r}")
+        raise ids.missing(ids.JOB, job_id)
     return job_shown(row)
 
 

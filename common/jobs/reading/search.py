@@ -9,8 +9,6 @@ index are then compared with the words of the query.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import unicodedata
 import uuid
 from collections.abc import Sequence
@@ -22,7 +20,7 @@ from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, sel
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
-from common import ids
+from common import cursors, ids
 from common.db import Database
 from common.errors import InvalidRequest
 from common.jobs.reading.search_newest import newest_matches
@@ -32,6 +30,8 @@ from common.models import EditRow, JobRow, SentenceRow, SpeakerRow
 from common.transcript.sentence_numbers import place_of
 
 SNIPPET_WIDTH = 80
+# The kind of its cursors, whose key is the number of a sentence.
+CURSOR = "search"
 # The expression of the index, letter by letter: another one would not be recognised.
 GRAMS = func.search_grams(SentenceRow.tenant, SentenceRow.text, text("1"), type_=ARRAY(BigInteger))
 EDIT_GRAMS = func.search_grams(EditRow.tenant, EditRow.text, text("1"), type_=ARRAY(BigInteger))
@@ -128,7 +128,7 @@ def search(database: Database, query: str, *, tenant: str, after: str | None = N
     )
     if len(rows) <= limit:
         return Hits(hits, None, capped)
-    return Hits(hits, _encoded(hits[-1].job_id, hits[-1].number), capped)
+    return Hits(hits, cursors.encoded_key(CURSOR, hits[-1].number, hits[-1].job_id), capped)
 
 
 def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[uuid.UUID, int] | None) -> Select[Any]:
@@ -187,16 +187,8 @@ def _matches(content: str, words: list[str]) -> tuple[tuple[int, int], ...]:
     return tuple(apart)
 
 
-def _encoded(job_id: uuid.UUID, number: int) -> str:
-    return base64.urlsafe_b64encode(f"{job_id.hex}|{number}".encode()).decode().rstrip("=")
-
-
 def _decoded(cursor: str) -> tuple[uuid.UUID, int]:
-    try:
-        plain = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
-        job_id, _, number = plain.partition("|")
-        if not number.isdecimal() or int(number) > 2**31 - 1:
-            raise ValueError("a cursor's number is one of a sentence")
-        return uuid.UUID(hex=job_id), int(number)
-    except (ValueError, binascii.Error):
-        raise InvalidRequest("`after` is not a valid cursor") from None
+    number, job_id = cursors.decoded_key(cursor, CURSOR, int)
+    if not 0 <= number < 2**31:
+        raise InvalidRequest(cursors.INVALID)
+    return job_id, number

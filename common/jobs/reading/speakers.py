@@ -46,8 +46,8 @@ def merge_speakers(database: Database, job: Job, number: int, into: int) -> tupl
     The other keeps its name or, if it has none, takes that of the removed one. Raises NoSpeakers, NotFound.
     """
     with database.transaction() as session:
-        removed = _held(session, job, number)[number]
-        kept = _held(session, job, into)[into]
+        held = _held(session, job, number, into)
+        removed, kept = held[number], held[into]
         if number != into:
             for table in (SentenceRow, MachineSentenceRow):
                 spoken = (table.job_id == job.id, table.run == job.run, table.speaker == number)
@@ -121,12 +121,16 @@ def _speakers(session: Session, job: Job) -> tuple[Speaker, ...]:
     return tuple(Speaker(*row) for row in session.execute(select(*columns).where(_of(job)).order_by(SpeakerRow.number)))
 
 
-def _held(session: Session, job: Job, number: int) -> dict[int, Speaker]:
-    """Lock all speakers of a job; returns them by number. Raises NoSpeakers, NotFound."""
+def _held(session: Session, job: Job, *numbers: int) -> dict[int, Speaker]:
+    """Lock all speakers of a job; returns them by number.
+
+    Raises NoSpeakers, and NotFound if any of `numbers` is not among them.
+    """
     if not job.options.speakers:
         raise NoSpeakers(f"{job.public_id} was submitted without speaker diarization")
     session.execute(select(SpeakerRow.number).where(_of(job)).order_by(SpeakerRow.number).with_for_update())
     found = {item.number: item for item in _speakers(session, job)}
-    if number not in found:
-        raise NotFound(f"{job.public_id} has no speaker {number}")
+    for number in numbers:
+        if number not in found:
+            raise NotFound(f"{job.public_id} has no speaker {number}")
     return found

@@ -225,7 +225,7 @@ def _change(session: Session, job: Job, held: Sentence, made: _Made, revision: i
     """Write what became of a sentence, and what it was before into its history."""
     place = _place(job, made.number)
     session.execute(update(SentenceRow).where(*_is(job, made.number)).values(**_columns(made.spoken)))
-    edits.remember(session, job, [made.number])
+    edits.remember(session, job, {made.number: _revision(held)})
     # The machine's text of these revisions is not the sentence's any more.
     earlier = [getattr(EarlierEditRow, name) == value for name, value in place.items()]
     bare = update(EarlierEditRow).where(*earlier, EarlierEditRow.text.is_(None)).values(text=_recognised(held))

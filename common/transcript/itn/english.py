@@ -47,7 +47,7 @@ def normalized(text: str) -> str:
 
 def _replacement(match: re.Match[str]) -> str:
     percent = match["percent"] or ""
-    phrase = match[0].removesuffix(percent).lower() if percent else match[0].lower()
+    phrase = match[0].removesuffix(percent).lower()
     whole, point, fraction = phrase.partition(" point ")
     value = _whole(whole.replace("-", " ").split())
     if value is None or " point " in fraction:

@@ -172,7 +172,7 @@ def _number(match: re.Match[str]) -> str | None:
         return _with_unit(text, match["unit"] or "")
     value = digits(text) if len(text) > 2 else None
     if value is not None:
-        return None if text.startswith("负") or _counted(value) else value
+        return None if _counted(value) else value
     plain = text.removeprefix("负")
     if match["unit"] or text != plain:
         return _with_unit(text, match["unit"] or "")

@@ -4,7 +4,7 @@ import { html, useState } from '../lib.js';
 import { t } from '../i18n.js';
 import { may } from '../session.js';
 import { FormDialog } from '../ui/form_dialog.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { Details } from './details.js';
 import { LabelFields, useLabels } from './label_fields.js';
 import { nameOf } from './name.js';
@@ -16,17 +16,10 @@ export function About({ job, onEdit }) {
   const name = nameOf(job);
   const close = () => setOpen(null);
   return html`
-    ${may('submit') && may('read') && html`<${Small} icon="edit" words=${t('labels.do', { name })} act=${onEdit ?? (() => setOpen('edit'))} />`}
-    <${Small} icon="info" words=${t('details.of', { name })} act=${() => setOpen('details')} />
+    ${may('submit') && may('read') && html`<${IconButton} icon="edit" words=${t('labels.do', { name })} act=${onEdit ?? (() => setOpen('edit'))} />`}
+    <${IconButton} icon="info" words=${t('details.of', { name })} act=${() => setOpen('details')} />
     ${open === 'edit' && html`<${Edit} job=${job} close=${close} />`}
     ${open === 'details' && html`<${Details} job=${job} close=${close} />`}
-  `;
-}
-
-/** @param {{ icon: string, words: string, act: () => void }} props */
-function Small({ icon, words, act }) {
-  return html`
-    <button class="quiet square small" aria-label=${words} title=${words} onClick=${act}><${Icon} name=${icon} /></button>
   `;
 }
 

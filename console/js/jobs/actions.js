@@ -1,14 +1,15 @@
 // @ts-check
 // What can be done with a job, as its state and the caller's scopes allow: cancel, retry, delete.
 import { html, useState } from '../lib.js';
-import { onceKey, post, remove } from '../api.js';
+import { post, remove } from '../api.js';
 import { t } from '../i18n.js';
 import { may } from '../session.js';
 import { report } from '../ui/announce.js';
 import { Confirm } from '../ui/dialog.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { changed } from './live.js';
 import { nameOf } from './name.js';
+import { canRetry, retry } from './retry.js';
 
 // `onGone` is called when the job was deleted.
 /** @param {{ job: Job, onGone: () => void }} props */
@@ -17,42 +18,21 @@ export function Actions({ job, onGone }) {
   if (!may('submit')) return null;
   const name = nameOf(job);
   const close = () => setAsking(null);
-  const retry = async () => {
-    try {
-      changed(
-        await post(`v1/transcriptions/${job.id}/retry`, undefined, {
-          headers: { 'Idempotency-Key': onceKey() },
-          again: true,
-        }),
-      );
-    } catch (error) {
-      report(error);
-    }
-  };
+  const again = () => retry(job).catch(report);
   const open = job.status === 'queued' || job.status === 'processing';
   return html`
     ${
       open &&
       !job.cancel_requested &&
-      html`<${Small} icon="cancel" words=${t('jobs.cancel', { name })} act=${() => setAsking('cancel')} />`
+      html`<${IconButton} icon="cancel" words=${t('jobs.cancel', { name })} act=${() => setAsking('cancel')} />`
     }
-    ${
-      (job.status === 'canceled' || (job.status === 'failed' && job.error?.retryable !== false)) &&
-      html`<${Small} icon="retry" words=${t('jobs.retry', { name })} act=${retry} />`
-    }
+    ${canRetry(job) && html`<${IconButton} icon="retry" words=${t('jobs.retry', { name })} act=${again} />`}
     ${
       job.status !== 'processing' &&
-      html`<${Small} icon="trash" words=${t('jobs.delete', { name })} act=${() => setAsking('delete')} />`
+      html`<${IconButton} icon="trash" words=${t('jobs.delete', { name })} act=${() => setAsking('delete')} />`
     }
     ${asking === 'cancel' && html`<${Cancel} job=${job} name=${name} close=${close} />`}
     ${asking === 'delete' && html`<${Delete} job=${job} name=${name} close=${close} onGone=${onGone} />`}
-  `;
-}
-
-/** @param {{ icon: string, words: string, act: () => any }} props */
-function Small({ icon, words, act }) {
-  return html`
-    <button class="quiet square small" aria-label=${words} title=${words} onClick=${act}><${Icon} name=${icon} /></button>
   `;
 }
 
@@ -60,7 +40,10 @@ function Small({ icon, words, act }) {
 function Cancel({ job, name, close }) {
   const act = async () => changed(await post(`v1/transcriptions/${job.id}/cancel`, undefined, { again: true }));
   const words = t('jobs.cancel_why', { name });
-  return html`<${Confirm} title=${t('jobs.cancel_title')} words=${words} doing=${t('jobs.cancel_do')} act=${act} close=${close} />`;
+  return html`
+    <${Confirm} title=${t('jobs.cancel_title')} words=${words} doing=${t('jobs.cancel_do')} keep=${t('jobs.cancel_not')}
+      act=${act} close=${close} />
+  `;
 }
 
 /** @param {{ job: Job, name: string, close: () => void, onGone: () => void }} props */

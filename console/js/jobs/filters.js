@@ -2,7 +2,7 @@
 // What the list is narrowed to: kept in the address, so that it can be shared and gone back to.
 import { html, useEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 
 const SORTS = ['oldest', 'longest', 'name']; // and the newest first, which is not named
 const TYPING_MS = 300;
@@ -102,8 +102,7 @@ function OneBatch({ batch, all }) {
   return html`
     <p class="filters-batch">
       <span class="tag removable">${t('filters.batch', { batch })}
-        <button type="button" class="quiet square" aria-label=${t('filters.no_batch')} title=${t('filters.no_batch')}
-          onClick=${all}><${Icon} name="close" /></button>
+        <${IconButton} icon="close" size="" words=${t('filters.no_batch')} act=${all} />
       </span>
     </p>
   `;

@@ -3,9 +3,10 @@
 import { html, useEffect, useRef, useState } from '../lib.js';
 import { patch } from '../api.js';
 import { t } from '../i18n.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { changed } from './live.js';
 import { nameOf } from './name.js';
+import { tagsOf } from '../words.js';
 
 const LONGEST_NAME = 255;
 const LONGEST_TAGS = 600;
@@ -13,8 +14,7 @@ const LONGEST_TAGS = 600;
 // What was typed into the field for new tags. (An existing tag may have a comma in it.)
 /** @param {FormData} form */
 export function tagsIn(form) {
-  const typed = String(form.get('tags') ?? '').split(/[,，、]/);
-  return [...new Set(typed.map((tag) => tag.trim()).filter(Boolean))];
+  return tagsOf(String(form.get('tags') ?? ''));
 }
 
 /** @param {{ tags: string[], remove: (tag: string) => void, autofocus?: boolean }} props */
@@ -26,8 +26,7 @@ export function TagFields({ tags, remove, autofocus = false }) {
         ${tags.map(
           (tag) => html`
             <span key=${tag} class="tag removable">${tag}
-              <button type="button" class="quiet square" aria-label=${t('labels.remove_tag', { tag })} title=${t('labels.remove_tag', { tag })}
-                onClick=${() => remove(tag)}><${Icon} name="close" /></button>
+              <${IconButton} icon="close" size="" words=${t('labels.remove_tag', { tag })} act=${() => remove(tag)} />
             </span>
           `,
         )}

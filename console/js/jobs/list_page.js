@@ -3,6 +3,7 @@
 import { html, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
 import { route, setQuery } from '../router.js';
+import { More } from '../ui/paging.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { BulkBar } from './bulk/bar.js';
@@ -14,7 +15,7 @@ import { useJobs } from './use_jobs.js';
 export function List() {
   useTitle(t('jobs.title'));
   const filters = filtersOf(route.value.query);
-  const { jobs, next, failure, more, dropped, replaced, again } = useJobs(filters);
+  const { jobs, next, failure, busy, more, dropped, replaced, again } = useJobs(filters);
   const selection = useSelection(jobs ?? []);
   const { sort, ...narrowing } = filters;
   const filtered = Object.values(narrowing).some(Boolean);
@@ -24,7 +25,7 @@ export function List() {
     <div class="page">
       <h1>${t('jobs.title')}</h1>
       <${Filters} filters=${filters} change=${(/** @type {Record<string, any>} */ values) => setQuery({ ...filters, ...values })} />
-      ${failure && html`<${Failure} error=${failure} again=${again} />`}
+      ${failure && !jobs && html`<${Failure} error=${failure} again=${again} />`}
       ${!jobs && !failure && html`<${Loading} />`}
       ${
         jobs?.length === 0 &&
@@ -47,7 +48,8 @@ export function List() {
           )}
         </ul>`
       }
-      ${next && html`<p class="center"><button onClick=${more}>${t('state.more')}</button></p>`}
+      ${failure && jobs && html`<${Failure} error=${failure} again=${again} />`}
+      <${More} next=${next} busy=${busy} more=${more} />
     </div>
   `;
 }

@@ -8,11 +8,15 @@ import { BASE, Problem, caller, connection, get } from '../api.js';
 
 const STREAMS = 2;
 const ASK_EVERY_MS = 2500;
+const HIDDEN_ASK_EVERY_MS = 15_000;
 const PAGE = 100;
 const TERMINAL = new Set(['completed', 'failed', 'canceled']);
 
 /** @param {Job} job */
 export const isOver = (job) => TERMINAL.has(job.status);
+
+// Whether jobs are asked for while nobody looks at the page.
+export const whileHidden = signal(false);
 
 // By id: { job, sentences, gone: signals, users, stream }.
 /** @type {Map<string, Entry>} */
@@ -59,7 +63,7 @@ export function changed(job) {
 }
 
 /** @param {number} [ms] */
-function schedule(ms = ASK_EVERY_MS) {
+function schedule(ms = document.hidden ? HIDDEN_ASK_EVERY_MS : ASK_EVERY_MS) {
   clearTimeout(timer);
   timer = setTimeout(round, ms);
 }
@@ -69,8 +73,8 @@ async function round() {
   const done = (entry) => entry.gone.value || (entry.job.value && isOver(entry.job.value));
   const open = [...watched.values()].filter((entry) => !done(entry));
   if (!open.length || !caller.value) return;
+  if (!document.hidden || whileHidden.value) await ask(open.filter((entry) => !entry.stream || !entry.job.value));
   if (!document.hidden) {
-    await ask(open.filter((entry) => !entry.stream || !entry.job.value));
     assignStreams(open.filter((entry) => entry.users && entry.job.value && !isOver(entry.job.value)));
   }
   schedule();
@@ -177,5 +181,5 @@ async function one(entry) {
 
 document.addEventListener('visibilitychange', () => {
   if (document.hidden) watched.forEach(stop);
-  else schedule(0);
+  schedule(0);
 });

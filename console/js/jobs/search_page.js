@@ -1,10 +1,11 @@
 // @ts-check
 // Search over all transcripts; a hit leads to its place in the recording.
-import { html, useEffect, useRef, useState } from '../lib.js';
+import { html, useEffect, useRef } from '../lib.js';
 import { get } from '../api.js';
 import { clock, moment } from '../format.js';
 import { t } from '../i18n.js';
 import { link, route, setQuery } from '../router.js';
+import { More, usePages } from '../ui/paging.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 
@@ -54,42 +55,18 @@ export function Search() {
 
 /** @param {{ words: string }} props */
 function Hits({ words }) {
-  const [state, setState] = useState(
-    /** @type {{ hits: Hit[] | null, next: string | null, failure: unknown }} */ ({
-      hits: null,
-      next: null,
-      failure: null,
-    }),
+  const { items, next, failure, busy, more, again } = usePages(
+    (after, signal) => get('v1/transcriptions/search', { q: words, after, limit: 50 }, { signal }),
+    [],
+    (/** @type {Hit} */ hit) => `${hit.transcription_id} ${hit.number}`,
   );
-  /**
-   * @param {string | null} after
-   * @param {AbortSignal} [abort]
-   */
-  const read = async (after, abort) => {
-    try {
-      const page = await get('v1/transcriptions/search', { q: words, after, limit: 50 }, { signal: abort });
-      setState((before) => ({
-        hits: [...((after && before.hits) || []), ...page.data],
-        next: page.next,
-        failure: null,
-      }));
-    } catch (failure) {
-      if (!abort?.aborted) setState((before) => ({ ...before, failure }));
-    }
-  };
-  useEffect(() => {
-    const stop = new AbortController();
-    read(null, stop.signal);
-    return () => stop.abort();
-  }, []);
-  const { hits, next, failure } = state;
-  if (failure) return html`<${Failure} error=${failure} again=${() => read(null)} />`;
-  if (!hits) return html`<${Loading} />`;
-  if (!hits.length) return html`<${Empty} icon="search" title=${t('search.none')}>${t('search.none_why')}<//>`;
+  if (!items) return failure ? html`<${Failure} error=${failure} again=${again} />` : html`<${Loading} />`;
+  if (!items.length) return html`<${Empty} icon="search" title=${t('search.none')}>${t('search.none_why')}<//>`;
   return html`
-    <p class="hidden" role="status">${t('search.found', { n: hits.length })}</p>
-    ${grouped(hits).map((group) => html`<${Group} key=${group[0].transcription_id + group[0].number} hits=${group} />`)}
-    ${next && html`<p class="center"><button onClick=${() => read(next)}>${t('state.more')}</button></p>`}
+    <p class="hidden" role="status">${t('search.found', { n: items.length })}</p>
+    ${grouped(items).map((group) => html`<${Group} key=${group[0].transcription_id + group[0].number} hits=${group} />`)}
+    ${failure && html`<${Failure} error=${failure} again=${again} />`}
+    <${More} next=${next} busy=${busy} more=${more} />
   `;
 }
 

@@ -1,85 +1,61 @@
 // @ts-check
 // The list of jobs in pages, its top looked at again every few seconds.
-import { useEffect, useRef, useState } from '../lib.js';
 import { get } from '../api.js';
+import { useEvery } from '../ui/load.js';
+import { usePages } from '../ui/paging.js';
 import { parametersOf } from './filters.js';
 
 const PAGE = 25;
 const MOST = 100; // that the API gives at once
 const AGAIN_MS = 5000;
-/** @type {{ jobs: Job[] | null, next: string | null, failure: unknown }} */
-const START = { jobs: null, next: null, failure: null };
 
-// The top page replaces what stood in its place; what is older stays.
+// The API's order, the newest first: by the moment of submission, of which a batch has one, then by id.
 /**
- * @param {Job[]} before
- * @param {{ data: Job[], next: string | null }} page
- * @param {boolean} byAge
+ * @param {Job} job
+ * @param {Job} than
  */
-function merged(before, page, byAge) {
+function isOlder(job, than) {
+  // Without the Z, a moment sorts before the same moment with a fraction of a second.
+  const [one, other] = [job, than].map(({ created_at: at }) => at.replace('Z', ''));
+  return one === other ? job.id < than.id : one < other;
+}
+
+// The top page replaces what stood in its place; what is older stays, where nothing can be missing between them.
+/** @type {import('../ui/paging.js').Put<Job>} */
+function merged({ items, next }, page) {
   const last = page.data.at(-1);
-  if (!page.next || !last || !byAge) return page.data;
-  return [...page.data, ...before.filter((job) => job.created_at < last.created_at)];
+  const ids = new Set(page.data.map((job) => job.id));
+  if (!page.next || !last || !items?.some((job) => ids.has(job.id))) return { items: page.data, next: page.next };
+  const older = items.filter((job) => isOlder(job, last));
+  return { items: [...page.data, ...older], next: older.length ? next : page.next };
 }
 
 /** @param {JobFilters} filters */
 export function useJobs(filters) {
-  const [state, setState] = useState(START);
-  const filterKey = JSON.stringify({ ...parametersOf(filters), preview: true });
-  const loaded = useRef(0);
-  loaded.current = state.jobs?.length ?? 0;
-  const stop = useRef(/** @type {AbortController | null} */ (null));
-
-  /** @param {AbortSignal} abort */
-  const top = async (abort) => {
-    // Only the newest first are known to stay behind the page that was read; in other orders all are read again.
-    const byAge = !filters.sort;
-    if (!byAge && loaded.current > MOST) return;
-    const limit = byAge ? PAGE : Math.max(PAGE, loaded.current);
-    try {
-      const page = await get('v1/transcriptions', { ...JSON.parse(filterKey), limit }, { signal: abort });
-      setState((before) => {
-        if (!byAge && page.next && (before.jobs?.length ?? 0) > page.data.length) return before; // more came meanwhile
-        const jobs = merged(before.jobs ?? [], page, byAge);
-        return { jobs, next: jobs.length > page.data.length ? before.next : page.next, failure: null };
-      });
-    } catch (failure) {
-      if (!abort.aborted) setState((before) => ({ ...before, failure }));
+  const parameters = { ...parametersOf(filters), preview: true };
+  /** @type {(after: string | null, abort: AbortSignal, limit?: number) => Promise<import('../ui/paging.js').Page<Job>>} */
+  const read = (after, signal, limit = PAGE) => get('v1/transcriptions', { ...parameters, limit, after }, { signal });
+  const { items, next, failure, busy, more, again, refresh, change } = usePages(
+    read,
+    [JSON.stringify(parameters)],
+    (/** @type {Job} */ job) => job.id,
+  );
+  useEvery(AGAIN_MS, () => {
+    const loaded = items?.length ?? 0;
+    if (!filters.sort) refresh((abort) => read(null, abort), merged);
+    // In other orders nothing says where a changed job belongs: all are read again, if one call gives them.
+    else if (loaded <= MOST) {
+      const limit = Math.max(PAGE, loaded);
+      refresh(
+        (abort) => read(null, abort, limit),
+        (_, page) => ({ items: page.data, next: page.next }),
+      );
     }
-  };
-  const begin = () => {
-    stop.current?.abort();
-    const abort = new AbortController();
-    stop.current = abort;
-    top(abort.signal);
-  };
-  useEffect(() => {
-    setState(START);
-    loaded.current = 0;
-    begin();
-    const timer = setInterval(() => document.hidden || begin(), AGAIN_MS);
-    return () => {
-      clearInterval(timer);
-      stop.current?.abort();
-    };
-  }, [filterKey]);
-
-  const more = async () => {
-    try {
-      const page = await get('v1/transcriptions', { ...JSON.parse(filterKey), limit: PAGE, after: state.next });
-      setState((before) => ({ jobs: [...(before.jobs ?? []), ...page.data], next: page.next, failure: null }));
-    } catch (failure) {
-      setState((before) => ({ ...before, failure }));
-    }
-  };
+  });
   /** @param {string} id */
-  const dropped = (id) =>
-    setState((before) => ({ ...before, jobs: before.jobs?.filter((job) => job.id !== id) ?? null }));
+  const dropped = (id) => change((jobs) => jobs.filter((job) => job.id !== id));
   /** @param {Job} changed */
   const replaced = ({ name, tags, id }) =>
-    setState((before) => ({
-      ...before,
-      jobs: before.jobs?.map((job) => (job.id === id ? { ...job, name, tags } : job)) ?? null,
-    }));
-  return { ...state, more, dropped, replaced, again: begin };
+    change((jobs) => jobs.map((job) => (job.id === id ? { ...job, name, tags } : job)));
+  return { jobs: items, next, failure, busy, more, dropped, replaced, again };
 }

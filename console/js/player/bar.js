@@ -5,6 +5,7 @@ import { Problem } from '../api.js';
 import { clock, number } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { Failure } from '../ui/states.js';
 import { RATES } from './player.js';
 import { Waveform } from './waveform.js';
@@ -26,15 +27,13 @@ export function PlayerBar({ player, onHelp }) {
         <${Place} player=${player} off=${off} />
       </div>
       <div class="player-row">
-        <${Button} icon="skip_back" words=${t('player.back')} off=${off} act=${() => player.skip(-SKIP_MS)} />
+        <${IconButton} size="" icon="skip_back" words=${t('player.back')} off=${off} act=${() => player.skip(-SKIP_MS)} />
         <${Play} player=${player} off=${off} />
-        <${Button} icon="skip_on" words=${t('player.on')} off=${off} act=${() => player.skip(SKIP_MS)} />
+        <${IconButton} size="" icon="skip_on" words=${t('player.on')} off=${off} act=${() => player.skip(SKIP_MS)} />
         <${Clock} player=${player} off=${off} />
         <span class="spread"></span>
         <${Rate} player=${player} off=${off} />
-        <button class="quiet square keys-button" aria-label=${t('keys.title')} title=${t('keys.title')} onClick=${onHelp}>
-          <${Icon} name="keyboard" />
-        </button>
+        <${IconButton} icon="keyboard" size="" kind="keys-button" words=${t('keys.title')} act=${onHelp} />
       </div>
     </section>
   `;
@@ -53,15 +52,6 @@ function Gone({ player }) {
   const error = player.failure.value;
   if (error instanceof Problem && error.code === 'expired') return html`<p class="muted">${t('player.expired')}</p>`;
   return html`<${Failure} error=${error} />`;
-}
-
-/** @param {{ icon: string, words: string, off: boolean, act: () => any }} props */
-function Button({ icon, words, off, act }) {
-  return html`
-    <button class="quiet square" aria-label=${words} title=${words} disabled=${off} onClick=${act}>
-      <${Icon} name=${icon} />
-    </button>
-  `;
 }
 
 /** @param {{ player: Player, off: boolean }} props */

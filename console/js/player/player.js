@@ -86,7 +86,8 @@ export class Player {
       return;
     }
     if (!lost) {
-      this.fail(new Problem({ code: 'audio_not_decodable' }));
+      // The service has decoded this recording, so the fault is here: no sound device, or no decoder.
+      this.fail(new Problem({ code: 'playback' }));
       return;
     }
     this.audio.load();

@@ -2,7 +2,7 @@
 // One webhook endpoint: what it gets, and what can be done with it.
 import { html, useState } from '../lib.js';
 import { get, patch, post, remove } from '../api.js';
-import { moment } from '../format.js';
+import { list, moment } from '../format.js';
 import { t } from '../i18n.js';
 import { go } from '../router.js';
 import { may } from '../session.js';
@@ -39,7 +39,7 @@ export function Endpoint({ id }) {
       </div>
       ${data.description && html`<p>${data.description}</p>`}
       <p class="hint">
-        ${data.events.map(eventName).join(', ')} · ${t('api_keys.since', { time: moment(data.created_at) })}
+        ${list(data.events.map(eventName))} · ${t('api_keys.since', { time: moment(data.created_at) })}
         ${data.disabled_reason && html` · ${data.disabled_reason}`}
       </p>
       ${may('admin') && html`<${Doings} endpoint=${data} path=${path} done=${done} />`}

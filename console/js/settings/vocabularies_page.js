@@ -44,16 +44,23 @@ function List({ vocabularies }) {
           <li class="setting" key=${one.id}>
             <div class="line-main">
               <a class="job-name" href=${link('settings', 'vocabularies', one.id)}><span>${one.name}</span></a>
-              <p class="hint">
-                ${t('vocabularies.hotwords_n', { n: one.hotword_count })} · ${t('vocabularies.masked_n', { n: one.masked_word_count })}
-                · ${t('vocabularies.changed', { time: moment(one.updated_at) })}
-              </p>
+              <p class="hint">${describe(one)}</p>
             </div>
           </li>
         `,
       )}
     </ul>
   `;
+}
+
+/** @param {Vocabulary} vocabulary */
+function describe({ hotword_count: hotwords, masked_word_count: masked, updated_at: changed }) {
+  const parts = [
+    t('vocabularies.hotwords_n', { n: hotwords }),
+    t('vocabularies.masked_n', { n: masked }),
+    t('vocabularies.changed', { time: moment(changed) }),
+  ];
+  return parts.join(' · ');
 }
 
 // The words are typed on the page of the vocabulary, where there is room.

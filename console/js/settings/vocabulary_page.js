@@ -13,6 +13,7 @@ import { Icon } from '../ui/icon.js';
 import { useLoad } from '../ui/load.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
+import { WordsField } from '../ui/words_field.js';
 import { firstWrong, linesOf, wordsOf } from '../words.js';
 
 const MOST_WORDS = 1000;
@@ -59,10 +60,10 @@ function Form({ vocabulary, path, done }) {
     <form class="card padded stack" onSubmit=${save}>
       <${Field} label=${t('vocabularies.name')} value=${name} required maxlength="100" autocomplete="off" disabled=${!allowed}
         onInput=${(/** @type {AnyEvent} */ event) => setName(event.target.value)} />
-      <${Words} label=${t('options.hotwords')} hint=${t('vocabularies.hotwords_why')} value=${hotwords} set=${setHotwords}
-        split=${wordsOf} wrong=${firstWrong} disabled=${!allowed} />
-      <${Words} label=${t('vocabularies.masked')} hint=${t('vocabularies.masked_why')} value=${masked} set=${setMasked}
-        split=${linesOf} wrong=${() => undefined} disabled=${!allowed} />
+      <${WordsField} label=${t('options.hotwords')} hint=${t('vocabularies.hotwords_why')} value=${hotwords} change=${setHotwords}
+        rows="10" most=${MOST_WORDS} split=${wordsOf} wrong=${firstWrong} disabled=${!allowed} />
+      <${WordsField} label=${t('vocabularies.masked')} hint=${t('vocabularies.masked_why')} value=${masked} change=${setMasked}
+        rows="10" most=${MOST_WORDS} split=${linesOf} disabled=${!allowed} />
       <p class="hint">${t('vocabularies.changed', { time: moment(vocabulary.updated_at) })} · ${t('vocabularies.kept')}</p>
       ${failure && html`<${Failure} error=${failure} />`}
       ${
@@ -78,27 +79,5 @@ function Form({ vocabulary, path, done }) {
       html`<${Confirm} title=${t('vocabularies.delete_title', { name: vocabulary.name })} words=${t('vocabularies.delete_why')}
         doing=${t('vocabularies.delete')} act=${erase} close=${() => setErasing(false)} />`
     }
-  `;
-}
-
-// One word per line, counted.
-/**
- * @param {{ label: string, hint: string, value: string, set: (value: string) => void, disabled: boolean,
- *   split: (text: string) => string[], wrong: (words: string[]) => string | undefined }} props
- */
-function Words({ label, hint, value, set, disabled, split, wrong: find }) {
-  const words = split(value);
-  const wrong = find(words);
-  const many = words.length > MOST_WORDS;
-  const trouble = wrong
-    ? t('words.wrong', { word: wrong })
-    : many && t('words.too_many', { n: words.length, most: MOST_WORDS });
-  return html`
-    <label class="field">
-      <span class="label">${label} (${words.length})</span>
-      <textarea rows="10" value=${value} disabled=${disabled} aria-invalid=${Boolean(trouble)} spellcheck="false"
-        onInput=${(/** @type {AnyEvent} */ event) => set(event.target.value)}></textarea>
-      <span class=${trouble ? 'hint warn' : 'hint'} role="status">${trouble || hint}</span>
-    </label>
   `;
 }

@@ -2,6 +2,7 @@
 // Webhook endpoints, and the log of all deliveries.
 import { html, useState } from '../lib.js';
 import { get, post } from '../api.js';
+import { list } from '../format.js';
 import { t } from '../i18n.js';
 import { link } from '../router.js';
 import { may } from '../session.js';
@@ -55,7 +56,7 @@ function List({ endpoints }) {
           <li class="setting" key=${endpoint.id}>
             <div class="line-main">
               <a class="job-name" href=${link('settings', 'webhooks', endpoint.id)}><span>${endpoint.url}</span></a>
-              <p class="hint">${[endpoint.description, endpoint.events.map(eventName).join(', ')].filter(Boolean).join(' · ')}</p>
+              <p class="hint">${[endpoint.description, list(endpoint.events.map(eventName))].filter(Boolean).join(' · ')}</p>
             </div>
             <${Enabled} endpoint=${endpoint} />
             <span></span>

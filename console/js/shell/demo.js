@@ -2,7 +2,7 @@
 // Says that the demo model does not understand people, and how to get one that does.
 import { html, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
-import { load, models } from '../models.js';
+import { chosenModel, load } from '../models.js';
 import { Icon } from '../ui/icon.js';
 
 const DEMO = 'demo-zh';
@@ -12,12 +12,12 @@ const COMMAND = 'PARAQUEUE_MODEL=paraformer-large-zh make run';
 /** @param {{ model: string }} props */
 export function DemoNotice({ model }) {
   useEffect(load, []);
-  const used = model || models.value?.find((one) => one.default)?.id;
+  const used = model || chosenModel('')?.id;
   if (used !== DEMO) return null;
   return html`
     <div class="notice demo" role="note">
       <${Icon} name="warning" />
-      <p>${t('demo.why')} ${t('demo.how')} <code>${COMMAND}</code></p>
+      <p>${t('demo.notice')} <code>${COMMAND}</code></p>
     </div>
   `;
 }

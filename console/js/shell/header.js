@@ -7,6 +7,7 @@ import { LANGUAGES, chooseLanguage, language, nextTheme, theme } from '../prefer
 import { link, route } from '../router.js';
 import { may, signOut } from '../session.js';
 import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { report } from '../ui/announce.js';
 
 const ITEMS = [
@@ -70,18 +71,12 @@ export function LanguageSwitch() {
 
 export function ThemeSwitch() {
   const words = t('theme.switch', { theme: t(`theme.${theme.value}`) });
-  return html`
-    <button class="quiet square" aria-label=${words} title=${words} onClick=${nextTheme}>
-      <${Icon} name=${THEME_ICONS[theme.value]} />
-    </button>
-  `;
+  return html`<${IconButton} icon=${THEME_ICONS[theme.value]} size="" words=${words} act=${nextTheme} />`;
 }
 
 function Account() {
   if (caller.value?.authentication !== 'on') return null;
   const leave = () => signOut().catch(report);
   const words = t('session.sign_out_of', { name: caller.value?.name || caller.value?.tenant });
-  return html`
-    <button class="quiet square" aria-label=${words} title=${words} onClick=${leave}><${Icon} name="leave" /></button>
-  `;
+  return html`<${IconButton} icon="leave" size="" words=${words} act=${leave} />`;
 }

@@ -11,6 +11,7 @@ import { Status } from '../jobs/status.js';
 import { explained } from '../api.js';
 import { link } from '../router.js';
 import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { mine } from './mine.js';
 import { again, cancel } from './uploads.js';
 
@@ -113,9 +114,7 @@ function UploadRow({ upload }) {
       <span class="pill ${failed ? 'bad' : 'busy'}">${t(`upload.${state}`)}</span>
       <span class="job-actions">
         ${failed && html`<button class="quiet small" onClick=${() => again(key)}>${t('state.again')}</button>`}
-        <button class="quiet square small" aria-label=${t('upload.cancel', { name })} onClick=${() => cancel(key)}>
-          <${Icon} name="close" />
-        </button>
+        <${IconButton} icon="close" words=${t('upload.cancel', { name })} act=${() => cancel(key)} />
       </span>
     </li>
   `;

@@ -2,8 +2,9 @@
 // How a recording is to be transcribed; remembered by the browser, and sent with everything that is submitted.
 import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
-import { load, models } from '../models.js';
+import { chosenModel, load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
+import { tagsOf } from '../words.js';
 import { Words, chosenWords } from './words.js';
 
 const DEFAULTS = {
@@ -43,15 +44,14 @@ function change(values) {
   remember('options', options.value);
 }
 
-/** @param {string} text */
-export function tagsOf(text) {
-  const tags = text.split(/[,，、;；\n]/).map((tag) => tag.trim().slice(0, LONGEST_TAG));
-  return [...new Set(tags.filter(Boolean))].slice(0, MOST_TAGS);
-}
+const chosenTags = () =>
+  tagsOf(options.peek().tags)
+    .map((tag) => tag.slice(0, LONGEST_TAG))
+    .slice(0, MOST_TAGS);
 
 // The options in the API's form, without defaults.
 export function chosenOptions() {
-  const { model, channels, track, which, speakers, priority, tags, dedupe } = options.peek();
+  const { model, channels, track, which, speakers, priority, dedupe } = options.peek();
   const { itn, fillers, traditional, segmentation } = options.peek();
   const wanted = track === 'one' ? which || 'default' : track; // the API refuses what is no track
   return {
@@ -65,7 +65,7 @@ export function chosenOptions() {
     ...chosenWords(options.peek()),
     ...(segmentation && { segmentation }),
     ...(priority !== 5 && { priority }),
-    ...(tagsOf(tags).length && { tags: tagsOf(tags) }),
+    ...(chosenTags().length && { tags: chosenTags() }),
     ...(dedupe && { dedupe }),
   };
 }
@@ -138,8 +138,7 @@ function Channel({ value, chosen }) {
 
 // Who said what: not for models that cannot tell.
 function Speakers() {
-  const all = models.value ?? [];
-  const chosen = all.find((one) => one.id === options.value.model) ?? all.find((one) => one.default);
+  const chosen = chosenModel(options.value.model);
   const able = Boolean(chosen?.speakers);
   useEffect(() => {
     if (chosen && !able && options.peek().speakers) change({ speakers: '' });
@@ -219,8 +218,7 @@ function TextRule({ name }) {
 // A chosen model that is gone is let go of.
 function Model() {
   useEffect(load, []);
-  const all = models.value ?? [];
-  const chosen = all.find((one) => one.id === options.value.model) ?? all.find((one) => one.default);
+  const chosen = chosenModel(options.value.model);
   useEffect(() => {
     if (chosen && options.peek().model && chosen.id !== options.peek().model) change({ model: '' });
   }, [chosen]);
@@ -228,7 +226,7 @@ function Model() {
     <label class="field">
       <span class="label">${t('options.model')}</span>
       <select disabled=${!chosen} onChange=${(/** @type {AnyEvent} */ event) => change({ model: event.target.value })}>
-        ${all.map(
+        ${models.value?.map(
           (model) =>
             html`<option value=${model.default ? '' : model.id} selected=${model === chosen}>${model.id}</option>`,
         )}

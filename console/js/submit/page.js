@@ -15,6 +15,7 @@ import { Files } from './files.js';
 import { Links } from './links.js';
 import { Microphone } from './microphone.js';
 import { mine } from './mine.js';
+import { NotifyChoice } from './notifications.js';
 import { Options, options } from './options.js';
 import { Interrupted, UploadCard } from './upload_card.js';
 import { findInterrupted, interrupted, uploads } from './uploads.js';
@@ -36,8 +37,10 @@ export function Home() {
         </div>
       </div>
       <${DemoNotice} model=${options.value.model} />
-      ${may('submit') ? html`<${Send} />` : html`<${Empty} icon="key" title=${t('submit.not_allowed')} />`}
-      <${Recent} />
+      <div class="send">
+        ${may('submit') ? html`<${Send} />` : html`<${Empty} icon="key" title=${t('submit.not_allowed')} />`}
+        <${Recent} />
+      </div>
     </div>
   `;
 }
@@ -51,14 +54,12 @@ function Send() {
     remember('way', id);
   };
   return html`
-    <div class="send">
-      <section class="card padded stack" aria-label=${t('submit.title')}>
-        <${Tabs} label=${t('submit.ways')} items=${WAYS} chosen=${way.id} choose=${choose}>
-          <${way.component} key=${way.id} />
-        <//>
-      </section>
-      <${Options} />
-    </div>
+    <section class="card padded stack" aria-label=${t('submit.title')}>
+      <${Tabs} label=${t('submit.ways')} items=${WAYS} chosen=${way.id} choose=${choose}>
+        <${way.component} key=${way.id} />
+      <//>
+    </section>
+    <${Options} />
   `;
 }
 
@@ -69,7 +70,7 @@ function Recent() {
   const groups = shownGroups(may('read') ? mine.groups.value : [], uploads.value);
   const nothing = !interrupted.value.length && !groups.length;
   return html`
-    <section class="stack" aria-labelledby="recent-title">
+    <section class="stack recent" aria-labelledby="recent-title">
       <div class="page-head">
         <h2 id="recent-title">${t('recent.title')}</h2>
         ${
@@ -77,6 +78,7 @@ function Recent() {
           html`<button class="quiet small" onClick=${() => mine.clearEnded()}>${t('recent.clear')}</button>`
         }
       </div>
+      <${NotifyChoice} />
       ${
         nothing
           ? html`<${Empty} icon="wave" title=${t('recent.empty')}>${t('recent.empty_why')}<//>`

@@ -4,6 +4,7 @@ import { html } from '../lib.js';
 import { bytes, duration, percent } from '../format.js';
 import { t } from '../i18n.js';
 import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { Failure } from '../ui/states.js';
 import { again, cancel, forget } from './uploads.js';
 
@@ -15,9 +16,7 @@ export function UploadCard({ upload }) {
       <div class="job-head">
         <span class="job-name"><${Icon} name="file" /><span>${name}</span></span>
         <span class="pill ${state === 'failed' ? 'bad' : 'busy'}">${t(`upload.${state}`)}</span>
-        <button class="quiet square small" aria-label=${t('upload.cancel', { name })} onClick=${() => cancel(key)}>
-          <${Icon} name="close" />
-        </button>
+        <${IconButton} icon="close" words=${t('upload.cancel', { name })} act=${() => cancel(key)} />
       </div>
       ${
         state === 'failed'
@@ -50,9 +49,7 @@ export function Interrupted({ upload }) {
       <div class="job-head">
         <span class="job-name"><${Icon} name="file" /><span>${name}</span></span>
         <span class="pill wait">${t('upload.interrupted')}</span>
-        <button class="quiet square small" aria-label=${t('upload.forget', { name })} onClick=${() => forget(urlStorageKey)}>
-          <${Icon} name="close" />
-        </button>
+        <${IconButton} icon="close" words=${t('upload.forget', { name })} act=${() => forget(urlStorageKey)} />
       </div>
       <p class="hint">${bytes(size)} · ${t('upload.choose_again')}</p>
     </li>

@@ -7,6 +7,7 @@ import { link } from '../router.js';
 import { may } from '../session.js';
 import { useLoad } from '../ui/load.js';
 import { Failure } from '../ui/states.js';
+import { WordsField } from '../ui/words_field.js';
 import { firstWrong, wordsOf } from '../words.js';
 
 // As many as one transcription takes besides its vocabulary; a tenant has no more vocabularies than a page.
@@ -27,21 +28,10 @@ export function chosenWords({ hotwords, vocabulary }) {
 
 /** @param {WordsProps} props */
 export function Words({ chosen, change }) {
-  const words = wordsOf(chosen.hotwords);
-  const wrong = firstWrong(words);
-  const many = words.length > MOST_HOTWORDS;
-  const hint = wrong
-    ? t('words.wrong', { word: wrong })
-    : many
-      ? t('words.too_many', { n: words.length, most: MOST_HOTWORDS })
-      : t('options.hotwords_why');
   return html`
-    <label class="field">
-      <span class="label">${t('options.hotwords')}</span>
-      <textarea rows="2" value=${chosen.hotwords} placeholder=${t('options.hotwords_example')} aria-invalid=${Boolean(wrong) || many}
-        onInput=${(/** @type {AnyEvent} */ event) => change({ hotwords: event.target.value })}></textarea>
-      <span class=${wrong || many ? 'hint warn' : 'hint'} role="status">${hint}</span>
-    </label>
+    <${WordsField} label=${t('options.hotwords')} hint=${t('options.hotwords_why')} placeholder=${t('options.hotwords_example')}
+      value=${chosen.hotwords} rows="2" most=${MOST_HOTWORDS} split=${wordsOf} wrong=${firstWrong}
+      change=${(/** @type {string} */ hotwords) => change({ hotwords })} />
     ${may('read') && html`<${Vocabulary} chosen=${chosen} change=${change} />`}
   `;
 }

@@ -2,7 +2,7 @@
 // Finding words in the transcript: the browser's own search sees only the rows that are drawn.
 import { html, signal, useEffect, useLayoutEffect, useRef } from '../lib.js';
 import { t } from '../i18n.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { findAll, matchesIn } from './matches.js';
 import { ReplaceRow } from './editing/replacing.js';
 
@@ -126,24 +126,15 @@ export function FindBar({ view }) {
       <span class="find-count" role="status">
         ${finder.query.value && (count ? t('find.count', { n: count, place: finder.place.value + 1 }) : t('find.none'))}
       </span>
-      <${Step} icon="up" words=${t('find.before')} off=${!count} act=${() => step(-1)} />
-      <${Step} icon="down" words=${t('find.next')} off=${!count} act=${() => step(1)} />
+      <${IconButton} icon="up" words=${t('find.before')} off=${!count} act=${() => step(-1)} />
+      <${IconButton} icon="down" words=${t('find.next')} off=${!count} act=${() => step(1)} />
       ${
         view.mayEdit &&
         html`<button class="quiet small" aria-expanded=${finder.replacing.value}
           onClick=${() => (finder.replacing.value = !finder.replacing.value)}>${t('replace.open')}</button>`
       }
-      <${Step} icon="close" words=${t('find.close')} act=${() => view.closeFind()} />
+      <${IconButton} icon="close" words=${t('find.close')} act=${() => view.closeFind()} />
       ${finder.replacing.value && html`<${ReplaceRow} view=${view} />`}
     </div>
-  `;
-}
-
-/** @param {{ icon: string, words: string, off: boolean, act: () => any }} props */
-function Step({ icon, words, off, act }) {
-  return html`
-    <button class="quiet square small" aria-label=${words} title=${words} disabled=${off} onClick=${act}>
-      <${Icon} name=${icon} />
-    </button>
   `;
 }

@@ -25,8 +25,10 @@ export function Head({ job }) {
         <h1>${nameOf(job)}</h1>
         <${Status} job=${job} />
         <span class="spread"></span>
-        <${About} job=${job} />
-        <${Actions} job=${job} onGone=${() => go('#/jobs')} />
+        <span class="job-actions">
+          <${About} job=${job} />
+          <${Actions} job=${job} onGone=${() => go('#/jobs')} />
+        </span>
       </div>
       <p class="muted facts">${facts.join(' · ')}</p>
     </div>

@@ -1,7 +1,8 @@
 // @ts-check
 // The keyboard: what the keys do, and the dialog that says so.
-import { html, useEffect, useRef } from '../lib.js';
+import { html, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
+import { Dialog } from '../ui/dialog.js';
 
 const SKIP_MS = 5000;
 const KEYS = [
@@ -85,28 +86,19 @@ export function useKeys(view, help) {
   }, [view]);
 }
 
-/** @param {{ open: boolean, onClose: () => void, mayEdit: boolean }} props */
-export function KeysDialog({ open, onClose, mayEdit }) {
-  const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
-  useEffect(() => {
-    const { current } = dialog;
-    if (open && !current?.open) current?.showModal();
-    if (!open && current?.open) current.close();
-  }, [open]);
+/** @param {{ close: () => void, mayEdit: boolean }} props */
+export function KeysDialog({ close, mayEdit }) {
   return html`
-    <dialog ref=${dialog} aria-labelledby="keys-title" onClose=${onClose}>
-      <div class="dialog-body">
-        <h2 id="keys-title">${t('keys.title')}</h2>
-        <dl class="keys">
-          ${KEYS.filter((item) => mayEdit || !item.edits).map(
-            (item) => html`<div key=${item.words}>
-              <dt>${item.keys.map((key) => html`<kbd>${key}</kbd>`)}</dt>
-              <dd>${t(item.words)}</dd>
-            </div>`,
-          )}
-        </dl>
-        <div class="dialog-foot"><button onClick=${onClose}>${t('dialog.close')}</button></div>
-      </div>
-    </dialog>
+    <${Dialog} title=${t('keys.title')} close=${close}>
+      <dl class="keys" tabindex="-1" autofocus>
+        ${KEYS.filter((item) => mayEdit || !item.edits).map(
+          (item) => html`<div key=${item.words}>
+            <dt>${item.keys.map((key) => html`<kbd>${key}</kbd>`)}</dt>
+            <dd>${t(item.words)}</dd>
+          </div>`,
+        )}
+      </dl>
+      <div class="dialog-foot"><button onClick=${close}>${t('dialog.close')}</button></div>
+    <//>
   `;
 }

@@ -1,30 +1,22 @@
 // @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
-import { Problem } from '../api.js';
 import { t } from '../i18n.js';
 import { route } from '../router.js';
 import { may } from '../session.js';
 import { recall, remember } from '../storage.js';
-import { announce, report } from '../ui/announce.js';
+import { announce } from '../ui/announce.js';
 import { copyText } from '../ui/clipboard.js';
 import { Drafts } from './editing/drafts.js';
 import { Finder } from './finder.js';
 import { Player } from '../player/player.js';
 import { Scroller } from '../list/scroller.js';
 import { nameOfSpeaker } from './speakers.js';
-import { undoAll } from './editing/several.js';
-import { undoStructure } from './editing/structure.js';
+import { refused } from './editing/refused.js';
+import { undoLast } from './editing/undo.js';
 import { Text } from './text.js';
 
 const LOW = 0.6;
-
-/** @typedef {import('./editing/several.js').Replaced[]} Several */
-/**
- * `number` is the sentence's id. `parted`: the revision that splitting it made; `merged`: where it was merged.
- * @typedef {{ number: number, before?: string | null, machine_text?: string, draft?: string, confirmed?: number[],
- *   several?: Several, parted?: number, merged?: import('./editing/structure.js').Seam, revision?: number }} Done
- */
 
 export class Model {
   /** @param {string} id */
@@ -43,7 +35,7 @@ export class Model {
     });
     this.mayEdit = may('submit');
     this.drafts = new Drafts(id);
-    /** @type {Done[]} */
+    /** @type {import('./editing/undo.js').Done[]} */
     this.history = []; // what was done to the text on this page, the last at the end
     /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
@@ -111,10 +103,11 @@ export class Model {
   /**
    * @param {number} number
    * @param {string} draft
+   * @param {import('./text.js').Seen} seen
    */
-  cancel(number, draft) {
+  cancel(number, draft, seen) {
     const id = this.text.idOf(number);
-    if (draft !== this.text.sentences[number].text) this.history.push({ number: id, draft });
+    if (draft !== this.text.sentences[number].text) this.history.push({ number: id, draft, seen });
     this.drafts.drop(id);
     this.edit(null, number);
   }
@@ -133,28 +126,24 @@ export class Model {
    * @param {import('./text.js').Seen} seen
    */
   async correct(number, text, seen) {
-    const before = this.text.sentences[number];
+    const before = this.text.sentences[number].edit?.text ?? null;
     await this.text.correct(number, text, seen);
-    const { machine_text } = seen;
-    this.history.push({ number: before.number, before: before.edit?.text ?? null, machine_text });
+    this.corrected(number, before, seen.machine_text);
   }
 
-  // The last correction that was made here, or the last text that was given up.
-  async undoLast() {
-    const last = this.history.pop();
-    if (!last) return;
-    if (last.several) return undoAll(this, last.several);
-    if (last.parted !== undefined || last.merged) return undoStructure(this, last);
-    const number = this.text.placeOf(last.number);
-    if (number < 0) return announce(t('structure.changed'), { failed: true });
-    if (last.confirmed) {
-      await this.setConfirmed(number, last.confirmed);
-    } else if (last.draft !== undefined) {
-      this.drafts.keep(last.number, last.draft, this.text.seen(number));
-      this.edit(number);
-    } else {
-      await this.change(number, last.before ?? null, last.machine_text);
-    }
+  // A step of undo.
+  /**
+   * @param {number} number
+   * @param {string | null} before
+   * @param {string} machine_text
+   */
+  corrected(number, before, machine_text) {
+    const id = this.text.idOf(number);
+    this.history.push({ number: id, before, after: this.text.sentences[number].text, machine_text });
+  }
+
+  undoLast() {
+    return undoLast(this);
   }
 
   // Back to what the machine made of it.
@@ -162,7 +151,7 @@ export class Model {
   async restore(number) {
     const before = this.text.sentences[number].edit?.text ?? null;
     const { machine_text } = this.text.seen(number);
-    if (await this.change(number, null)) this.history.push({ number: this.text.idOf(number), before, machine_text });
+    if (await this.change(number, null)) this.corrected(number, before, machine_text);
   }
 
   /**
@@ -177,8 +166,7 @@ export class Model {
       this.scroller.focus(number);
       return true;
     } catch (error) {
-      report(error);
-      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      await refused(error, () => this.text.reread(number));
       return false;
     }
   }
@@ -192,7 +180,7 @@ export class Model {
     const before = this.confirmed(number);
     if (before.includes(word)) return true;
     if (!(await this.setConfirmed(number, [...before, word]))) return false;
-    this.history.push({ number: this.text.idOf(number), confirmed: before });
+    this.history.push({ number: this.text.idOf(number), confirmed: before, after: this.confirmed(number) });
     return true;
   }
 
@@ -212,8 +200,7 @@ export class Model {
       announce(t(more ? 'edit.confirmed' : 'edit.unconfirmed'));
       return true;
     } catch (error) {
-      report(error);
-      if (error instanceof Problem && error.code === 'edit_conflict') await this.text.reread(number).catch(report);
+      await refused(error, () => this.text.reread(number));
       return false;
     }
   }

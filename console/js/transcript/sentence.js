@@ -3,7 +3,7 @@
 import { html, useComputed } from '../lib.js';
 import { clock } from '../format.js';
 import { t } from '../i18n.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 import { Editor } from './editing/editor.js';
 import { merge } from './editing/structure.js';
 import { matchesIn } from './matches.js';
@@ -100,28 +100,24 @@ function Heard({ view, number, item }) {
 
 /** @param {{ view: Model, number: number, item: Sentence, count: number, tab: number }} props */
 function Acts({ view, number, item, count, tab }) {
-  /**
-   * @param {string} icon
-   * @param {string} words
-   * @param {() => void} act
-   * @param {any} [kind]
-   */
-  const button = (icon, words, act, kind = '') => html`
-    <button class=${`quiet square small ${kind}`} tabindex=${tab} aria-label=${words} title=${words} onClick=${act}>
-      <${Icon} name=${icon} />
-    </button>
-  `;
   return html`
     <div class="acts">
-      ${button('copy', t('sentence.copy'), () => view.copy(item.text))}
-      ${view.mayEdit && item.edit?.text != null && button('undo', t('sentence.undo'), () => view.restore(number))}
+      <${IconButton} icon="copy" words=${t('sentence.copy')} tab=${tab} act=${() => view.copy(item.text)} />
+      ${
+        view.mayEdit &&
+        item.edit?.text != null &&
+        html`<${IconButton} icon="undo" words=${t('sentence.undo')} tab=${tab} act=${() => view.restore(number)} />`
+      }
       ${
         view.mayEdit &&
         view.text.loaded.value &&
         number + 1 < count &&
-        button('merge', t('sentence.merge'), () => merge(view, number))
+        html`<${IconButton} icon="merge" words=${t('sentence.merge')} tab=${tab} act=${() => merge(view, number)} />`
       }
-      ${view.mayEdit && button('edit', t('sentence.edit'), () => view.edit(number), 'edit')}
+      ${
+        view.mayEdit &&
+        html`<${IconButton} icon="edit" words=${t('sentence.edit')} tab=${tab} kind="edit" act=${() => view.edit(number)} />`
+      }
     </div>
   `;
 }

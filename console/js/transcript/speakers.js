@@ -4,7 +4,7 @@ import { html, useState } from '../lib.js';
 import { percent } from '../format.js';
 import { t } from '../i18n.js';
 import { announce, report } from '../ui/announce.js';
-import { Icon } from '../ui/icon.js';
+import { IconButton } from '../ui/icon_button.js';
 
 const COLOURS = 8;
 const LONGEST_NAME = 80;
@@ -51,11 +51,7 @@ function Entry({ view, speaker, name }) {
     <span class="speaker-dot" aria-hidden="true"></span>
     <span>${shown}</span>
     <span class="muted">${percent(speaker.share)}</span>
-    ${
-      view.mayEdit &&
-      html`<button class="quiet square small" aria-label=${t('speaker.rename', { name: shown })}
-        title=${t('speaker.rename', { name: shown })} onClick=${name}><${Icon} name="edit" /></button>`
-    }
+    ${view.mayEdit && html`<${IconButton} icon="edit" words=${t('speaker.rename', { name: shown })} act=${name} />`}
   `;
 }
 
@@ -78,21 +74,31 @@ function Naming({ view, speaker, done }) {
     const name = String(new FormData(event.target).get('name') ?? '').trim();
     run(() => view.text.nameSpeaker(speaker.number, name || null));
   };
-  /** @param {AnyEvent} event */
-  const merge = (event) => run(() => view.text.mergeSpeakers(speaker.number, Number(event.target.value)));
+  /** @param {number} into */
+  const merge = (into) => run(() => view.text.mergeSpeakers(speaker.number, into));
   return html`
     <form class="row" onSubmit=${save} onKeyDown=${(/** @type {AnyEvent} */ event) => event.key === 'Escape' && done()}>
       <input name="name" defaultValue=${speaker.name ?? ''} maxlength=${LONGEST_NAME} autofocus
         aria-label=${t('speaker.name')} placeholder=${t('speaker.unnamed', { n: speaker.number })} />
       <button class="primary small" type="submit">${t('speaker.save')}</button>
       <button class="quiet small" type="button" onClick=${done}>${t('dialog.cancel')}</button>
-      ${
-        others.length > 0 &&
-        html`<select aria-label=${t('speaker.merge')} onChange=${merge}>
-          <option value="">${t('speaker.merge')}</option>
-          ${others.map((one) => html`<option value=${one.number}>${nameOfSpeaker(others, one.number)}</option>`)}
-        </select>`
-      }
+      ${others.length > 0 && html`<${Merging} others=${others} merge=${merge} />`}
     </form>
+  `;
+}
+
+// The speakers are told apart wrongly: both are one person. That cannot be undone, so it takes a click.
+/** @param {{ others: Speaker[], merge: (into: number) => void }} props */
+function Merging({ others, merge }) {
+  const [into, setInto] = useState(0);
+  return html`
+    <select aria-label=${t('speaker.merge')} onChange=${(/** @type {AnyEvent} */ event) => setInto(Number(event.target.value))}>
+      <option value="0" selected=${!into}>${t('speaker.merge')}</option>
+      ${others.map(
+        (one) =>
+          html`<option value=${one.number} selected=${one.number === into}>${nameOfSpeaker(others, one.number)}</option>`,
+      )}
+    </select>
+    ${into > 0 && html`<button class="small" type="button" onClick=${() => merge(into)}>${t('speaker.merge_do')}</button>`}
   `;
 }

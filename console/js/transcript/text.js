@@ -40,15 +40,18 @@ export class Text {
     return this.sentences[id]?.number === id ? id : this.sentences.findIndex(({ number }) => number === id);
   }
 
-  // All that is committed, page by page: the first is shown while the others come. Raises Problem.
+  // All that is committed, page by page: the first is shown while the others come. Read again, the text changes only
+  // once all of it is there: it must not be short meanwhile, or after a page that failed. Raises Problem.
   async load() {
+    /** @type {Sentence[]} */
     const sentences = [];
+    const again = this.loaded.peek();
     this.own.clear(); // what is read now has it
     for (let after = -1; after !== null;) {
       const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
       for (const sentence of page.data) sentences.push(sentence);
       after = page.next;
-      this.take(sentences);
+      if (!again || after === null) this.take(sentences);
     }
     this.loaded.value = true;
   }
@@ -190,9 +193,12 @@ export class Text {
   }
 
   // What people made of a sentence, the newest change first. Raises Problem.
-  /** @param {number} number */
-  async history(number) {
-    return (await get(`${this.path(number)}/history`)).data;
+  /**
+   * @param {number} number
+   * @param {AbortSignal} abort
+   */
+  async history(number, abort) {
+    return (await get(`${this.path(number)}/history`, {}, { signal: abort })).data;
   }
 
   /** @param {number} number */

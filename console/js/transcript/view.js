@@ -49,7 +49,7 @@ function Missing({ error }) {
 /** @param {{ entry: Entry, job: Job }} props */
 function Run({ entry, job }) {
   const view = useMemo(() => new Model(entry.id), []);
-  const failure = useText(view, entry, job);
+  const { failure, read } = useText(view, entry, job);
   const [help, setHelp] = useState(false);
   usePlayer(view, job);
   useKeys(view, () => setHelp(true));
@@ -69,7 +69,7 @@ function Run({ entry, job }) {
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}
       </div>
-      ${failure && html`<${Failure} error=${failure} />`}
+      ${failure && html`<${Failure} error=${failure} again=${read} />`}
       ${waits && html`<${Loading} />`}
       ${
         sentences.length
@@ -81,7 +81,7 @@ function Run({ entry, job }) {
             <${Back} view=${view} />`
           : !waits && !failure && html`<${NoText} job=${job} />`
       }
-      <${KeysDialog} open=${help} onClose=${() => setHelp(false)} mayEdit=${view.mayEdit} />
+      ${help && html`<${KeysDialog} close=${() => setHelp(false)} mayEdit=${view.mayEdit} />`}
     </div>
   `;
 }
@@ -96,19 +96,21 @@ function useText(view, entry, job) {
   const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const received = entry.sentences.value;
   const over = isOver(job);
+  const read = () => {
+    setFailure(null);
+    view.text.load().then(
+      () => view.start(),
+      (error) => view.text.abort.signal.aborted || setFailure(error),
+    );
+  };
   useEffect(() => {
     if (!over && received.length) view.text.grow(received);
   }, [received, over]);
   useEffect(() => {
     if (job.status === 'completed' && job.speakers) view.text.loadSpeakers().catch(report);
-    if (over) {
-      view.text.load().then(
-        () => view.start(),
-        (error) => view.text.abort.signal.aborted || setFailure(error),
-      );
-    }
+    if (over) read();
   }, [over]);
-  return failure;
+  return { failure, read };
 }
 
 // The recording is there as soon as the job has fetched it; it stays the same when the job ends.

@@ -4,6 +4,7 @@ import { html, signal } from '../lib.js';
 import { explained } from '../api.js';
 import { t } from '../i18n.js';
 import { Icon } from './icon.js';
+import { IconButton } from './icon_button.js';
 
 const SHOWN_MS = 6000;
 const FAILURE_SHOWN_MS = 15_000;
@@ -42,9 +43,7 @@ export function Announcer() {
           <div key=${message.id} class=${message.failed ? 'message failed' : 'message'}>
             <${Icon} name=${message.failed ? 'warning' : 'check'} />
             <span>${message.text}</span>
-            <button class="quiet square small" aria-label=${t('dialog.close')} onClick=${() => dismiss(message.id)}>
-              <${Icon} name="close" />
-            </button>
+            <${IconButton} icon="close" words=${t('dialog.close')} act=${() => dismiss(message.id)} />
           </div>
         `,
       )}

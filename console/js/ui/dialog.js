@@ -24,8 +24,12 @@ export function Dialog({ title, close, children }) {
 }
 
 // Asks before something is done; `act` may take its time, and may fail.
-/** @param {{ title: string, words: string, doing: string, danger?: boolean, act: () => Promise<unknown>, close: () => void }} props */
-export function Confirm({ title, words, doing, danger = true, act, close }) {
+/**
+ * `keep`: the words for leaving it, where "Cancel" could be taken for what is asked.
+ * @param {{ title: string, words: string, doing: string, keep?: string, danger?: boolean, act: () => Promise<unknown>,
+ *   close: () => void }} props
+ */
+export function Confirm({ title, words, doing, keep = t('dialog.cancel'), danger = true, act, close }) {
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const go = async () => {
@@ -43,7 +47,7 @@ export function Confirm({ title, words, doing, danger = true, act, close }) {
       <p>${words}</p>
       ${failure && html`<${Failure} error=${failure} />`}
       <div class="dialog-foot">
-        <button autofocus onClick=${close}>${t('dialog.cancel')}</button>
+        <button autofocus onClick=${close}>${keep}</button>
         <button class=${danger ? 'danger' : 'primary'} disabled=${busy} onClick=${go}>${doing}</button>
       </div>
     <//>

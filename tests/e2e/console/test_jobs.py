@@ -107,6 +107,7 @@ def test_a_job_is_canceled_retried_and_deleted(console: Console, service: Servic
         line = page.locator("li.line")
         line.get_by_role("button", name="Cancel fate.mp3").click()
         expect(page.get_by_role("button", name="Cancel transcription")).to_be_visible()
+        expect(page.get_by_role("dialog").get_by_role("button")).to_have_text(["Don’t cancel", "Cancel transcription"])
         page.keyboard.press("Escape")  # not yet
         expect(page.get_by_role("dialog")).to_have_count(0)
         line.get_by_role("button", name="Cancel fate.mp3").click()

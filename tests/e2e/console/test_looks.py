@@ -1,6 +1,7 @@
 """Every page on a phone and a desktop, in both languages and colours: nothing is wider than the screen.
 
-With CONSOLE_SCREENSHOTS=docs/screenshots some of them are kept for the README.
+With CONSOLE_SCREENSHOTS=docs/screenshots some of them are kept for the README; with CONSOLE_PAGES=directory, a picture
+of every page at four widths is made for people to look at.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from tests.e2e.service import Service
 from tests.servers import ADMIN_KEY
 
 SCREENSHOTS = os.environ.get("CONSOLE_SCREENSHOTS", "")
+PAGES = os.environ.get("CONSOLE_PAGES", "")
+WIDTHS = (390, 768, 1280, 2560)
 LARGEST_BYTES = 300_000
 PLACES = [
     "#/",
@@ -147,3 +150,62 @@ def test_pictures_for_the_readme(new_console: NewConsole, job: str) -> None:
     expect(page.get_by_text("选择文件", exact=True)).to_be_visible()
     keep(page, "phone.png")
     assert ADMIN_KEY not in page.content()
+
+
+@pytest.mark.skipif(not PAGES, reason="pictures are made when CONSOLE_PAGES says where")
+@pytest.mark.parametrize("look", [("light", "en-US"), ("dark", "zh-CN"), ("dark", "en-US"), ("light", "zh-CN")])
+def test_pictures_of_every_page(new_console: NewConsole, service: Service, job: str, look: tuple[str, str]) -> None:
+    words = {"hotwords": ["王晓明:8", "Kubernetes"], "masked_words": ["密码"]}
+    if not service.client.get("/v1/vocabularies").json()["data"]:
+        service.client.post("/v1/vocabularies", json={"name": "Board meetings", **words}).raise_for_status()
+    vocabulary = service.client.get("/v1/vocabularies").json()["data"][0]["id"]
+    endpoint = service.client.get("/v1/webhooks").json()["data"][0]["id"]
+    places = {
+        "home": "#/",
+        "jobs": "#/jobs",
+        "search": "#/search?q=质量",
+        "usage": "#/settings/usage",
+        "vocabularies": "#/settings/vocabularies",
+        "vocabulary": f"#/settings/vocabularies/{vocabulary}",
+        "keys": "#/settings/keys",
+        "webhooks": "#/settings/webhooks",
+        "endpoint": f"#/settings/webhooks/{endpoint}",
+        "transcript": f"#/t/{job}",
+        "failed": f"#/t/{service.client.get('/v1/transcriptions?name=a-recording').json()['data'][0]['id']}",
+        "none": "#/no",
+    }
+    theme, locale = look
+    console = new_console(color_scheme=theme, locale=locale)
+    page = console.open()
+    page.set_input_files(FILES, MEETING)
+    expect(page.locator("li.job .pill.good")).to_have_count(1)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 844 if width < 768 else 1000 if width < 2560 else 1300})
+        for name, place in places.items():
+            console.open(place)
+            page.reload()
+            _settled(page)
+            _kept(page, f"{name}-{width}-{theme}-{locale[:2]}")
+            if name == "jobs":
+                page.get_by_role("toolbar").get_by_role("checkbox").check()
+                page.locator("li.line").first.locator("button").first.click()
+                _kept(page, f"jobs-chosen-{width}-{theme}-{locale[:2]}")
+            if name == "transcript":
+                page.keyboard.press("Control+h")
+                page.locator(".find input").first.fill("我们")
+                page.locator('[data-row="1"]').focus()
+                page.keyboard.press("e")
+                _kept(page, f"editing-{width}-{theme}-{locale[:2]}", whole=False)
+                page.keyboard.press("Escape")
+                page.keyboard.press("?")
+                _kept(page, f"help-{width}-{theme}-{locale[:2]}", whole=False)
+
+
+def _settled(page: Page) -> None:
+    expect(page.locator("h1, h2").first).to_be_visible()
+    expect(page.locator(".loading")).to_have_count(0)
+    page.wait_for_timeout(300)
+
+
+def _kept(page: Page, name: str, *, whole: bool = True) -> None:
+    page.screenshot(path=Path(PAGES) / f"{name}.png", full_page=whole)

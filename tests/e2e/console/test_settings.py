@@ -141,7 +141,7 @@ def test_a_vocabulary_is_made_filled_chosen_at_submit_and_remembered(
     page.get_by_label("Name").fill("董事会")
     page.get_by_role("dialog").get_by_role("button", name="Create", exact=True).click()
     page.get_by_label("Hotwords").fill("王晓明：8，李四\n字")
-    expect(page.get_by_text("“字” does not fit")).to_be_visible()
+    expect(page.get_by_text("“字” is not valid")).to_be_visible()
     page.get_by_label("Hotwords").fill("王晓明：8，李四")
     page.get_by_label("Masked words").fill("坏蛋")
     page.get_by_role("button", name="Save").click()

@@ -40,5 +40,14 @@ def test_turns_have_colours_and_speakers_are_named_in_place(console: Console, se
         speakers = jobs.speakers(database, jobs.get(database, held.job.id))
         assert speakers is not None
         assert speakers[1].name == "王芳"
+        page.get_by_role("button", name="Rename Speaker 1").click()
+        page.get_by_label("Same person as").select_option(label="王芳")
+        page.get_by_label("Same person as").select_option(label="Same person as…")
+        expect(page.get_by_role("button", name="Merge speakers")).to_have_count(0)
+        page.get_by_label("Same person as").select_option(label="王芳")
+        expect(page.locator(".speaker-entry")).to_have_count(2)
+        page.get_by_role("button", name="Merge speakers").click()
+        expect(page.locator(".speaker-entry")).to_have_count(1)
+        expect(page.locator(".speaker-name")).to_have_text(["王芳"])
     finally:
         database.close()

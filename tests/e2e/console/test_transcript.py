@@ -214,6 +214,16 @@ def test_the_text_grows_while_the_job_runs(console: Console, service: Service) -
         database.close()
 
 
+def test_a_browser_that_cannot_play_the_recording_does_not_blame_the_file(console: Console, job: Job) -> None:
+    console.page.route(
+        f"**/{job.public_id}/audio",
+        lambda route: route.fulfill(status=200, content_type="audio/wav", body=b"RIFF of another kind"),
+    )
+    page = console.open(f"#/t/{job.public_id}")
+    expect(page.get_by_text("This browser cannot play the recording.")).to_be_visible()
+    expect(page.locator("[data-row]").first).to_be_visible()
+
+
 def test_what_has_no_text_is_said_in_words(console: Console, service: Service) -> None:
     database = Database(service.settings.sqlalchemy_url, 2)
     try:

@@ -1,16 +1,16 @@
 // @ts-check
 // What can be done with the selected jobs: tag, download, retry, delete.
 import { html, useState } from '../../lib.js';
-import { onceKey, patch, post, remove } from '../../api.js';
+import { patch, remove } from '../../api.js';
 import { t } from '../../i18n.js';
 import { may } from '../../session.js';
 import { Icon } from '../../ui/icon.js';
-import { canRetry } from './each.js';
 import { BulkDialog } from './dialog.js';
 import { DownloadDialog } from './download.js';
 import { TagFields, tagsIn } from '../label_fields.js';
 import { changed } from '../live.js';
 import { nameOf } from '../name.js';
+import { canRetry, retry } from '../retry.js';
 
 const NAMED = 5;
 
@@ -93,17 +93,9 @@ function Tag({ chosen, onChanged, close }) {
 
 /** @param {Asked} props */
 function Retry({ again, close }) {
-  /** @param {Job} job */
-  const act = async (job) =>
-    changed(
-      await post(`v1/transcriptions/${job.id}/retry`, undefined, {
-        headers: { 'Idempotency-Key': onceKey() },
-        again: true,
-      }),
-    );
   return html`
     <${BulkDialog} title=${t('bulk.retry_title', { n: again.length })} doing=${t('bulk.retry_do')}
-      jobs=${again} act=${act} onDone=${() => {}} close=${close}>
+      jobs=${again} act=${retry} onDone=${() => {}} close=${close}>
       <${Names} jobs=${again} />
     <//>
   `;

@@ -8,50 +8,65 @@ const PAUSE_SECONDS = 5;
 
 /** @typedef {{ job: Job, error: unknown }} BulkFailure */
 
-// Answers the failures, in the order of the jobs. `tell` is called with the number of jobs that are done.
+// Answers with which jobs it was done, and the failures, both in the order of the jobs; of those that were not begun
+// when `stop` was aborted, nothing. `tell` is called with the number of jobs that are over.
 /**
  * @param {Job[]} jobs
  * @param {(job: Job) => Promise<unknown>} act
- * @param {(done: number) => void} tell
- * @returns {Promise<BulkFailure[]>}
+ * @param {(over: number) => void} tell
+ * @param {AbortSignal} stop
+ * @returns {Promise<{ done: Job[], failures: BulkFailure[] }>}
  */
-export async function each(jobs, act, tell) {
+export async function each(jobs, act, tell, stop) {
   const waiting = [...jobs];
+  /** @type {Set<Job>} */
+  const done = new Set();
   /** @type {Map<Job, unknown>} */
   const failed = new Map();
-  let done = 0;
   const work = async () => {
-    for (let job = waiting.shift(); job; job = waiting.shift()) {
+    for (let job = waiting.shift(); job && !stop.aborted; job = waiting.shift()) {
       try {
-        await patiently(act, job);
+        if (await patiently(act, job, stop)) done.add(job);
       } catch (error) {
         failed.set(job, error);
       }
-      done += 1;
-      tell(done);
+      tell(done.size + failed.size);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return jobs.filter((job) => failed.has(job)).map((job) => ({ job, error: failed.get(job) }));
+  return {
+    done: jobs.filter((job) => done.has(job)),
+    failures: jobs.filter((job) => failed.has(job)).map((job) => ({ job, error: failed.get(job) })),
+  };
 }
 
-// Where a key has used up its calls of a minute, the rest waits for the next.
+// Where a key has used up its calls of a minute, the rest waits for the next. Answers whether it was done.
 /**
  * @param {(job: Job) => Promise<unknown>} act
  * @param {Job} job
+ * @param {AbortSignal} stop
  */
-async function patiently(act, job) {
+async function patiently(act, job, stop) {
   for (let pauses = 0; ; pauses += 1) {
     try {
-      return await act(job);
+      await act(job);
+      return true;
     } catch (error) {
       if (!(error instanceof Problem) || error.code !== 'rate_limited' || pauses === MOST_PAUSES) throw error;
-      const seconds = error.after ?? PAUSE_SECONDS;
-      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+      await paused(error.after ?? PAUSE_SECONDS, stop);
+      if (stop.aborted) return false;
     }
   }
 }
 
-/** @param {Job} job */
-export const canRetry = (job) =>
-  job.status === 'canceled' || (job.status === 'failed' && job.error?.retryable !== false);
+/**
+ * @param {number} seconds
+ * @param {AbortSignal} stop
+ * @returns {Promise<void>}
+ */
+function paused(seconds, stop) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, seconds * 1000);
+    stop.addEventListener('abort', () => resolve(), { once: true });
+  });
+}

@@ -1,6 +1,9 @@
 // @ts-check
 // Errors by their code: what happened, and (".do") what a person can do about it.
 export default {
+  'error.playback': 'This browser cannot play the recording.',
+  'error.playback.do':
+    'The transcript is not affected. Check that this computer can play sound, or use another browser.',
   'error.connection': 'The service cannot be reached.',
   'error.connection.do': 'Check your network and try again.',
   'error.internal': 'Something went wrong on the server.',
@@ -10,7 +13,7 @@ export default {
   'error.unknown_model.do': 'Choose another model.',
   'error.speakers_unsupported': 'This model cannot identify speakers.',
   'error.no_speakers': 'Speakers were not identified in this transcription.',
-  'error.unsupported_language': 'The model does not recognise this language.',
+  'error.unsupported_language': 'The model does not recognize this language.',
   'error.unsupported_language.do': 'Choose another model or language.',
   'error.not_found': 'It does not exist, or it has been deleted.',
   'error.unauthenticated': 'This key is invalid or no longer valid.',

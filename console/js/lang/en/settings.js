@@ -90,7 +90,7 @@ export default {
     'One per line: a name or term, with a weight from 1 to 10 if you like (王晓明:8), or a rule (wrong=>right).',
   'vocabularies.masked': 'Masked words',
   'vocabularies.masked_why': 'One per line. They become asterisks before anything is stored.',
-  'vocabularies.kept': 'recordings that were already submitted keep the words of that time.',
+  'vocabularies.kept': 'recordings already submitted keep the words they were submitted with.',
   'vocabularies.save': 'Save',
   'vocabularies.saved': 'Vocabulary saved.',
   'vocabularies.delete': 'Delete',

@@ -25,6 +25,7 @@ export default {
   'jobs.cancel_title': '取消这个转写？',
   'jobs.cancel_why': '“{name}”将停止转写，以后可以重新开始。',
   'jobs.cancel_do': '取消转写',
+  'jobs.cancel_not': '不取消',
   'jobs.retry': '重试 {name}',
   'jobs.delete': '删除 {name}',
   'jobs.delete_title': '删除这个转写？',

@@ -2,7 +2,7 @@
 // The frame, and what several pages say.
 export default {
   'shell.skip': '跳到正文',
-  'nav.label': '页面',
+  'nav.label': '主导航',
   'nav.home': '转写',
   'nav.jobs': '文稿',
   'nav.search': '搜索',
@@ -12,8 +12,7 @@ export default {
   'theme.light': '浅色',
   'theme.dark': '深色',
   'connection.lost': '连接已断开，正在自动重试……',
-  'demo.why': '演示模型只能识别合成语音，真实录音的转写结果没有意义。',
-  'demo.how': '要转写真实录音，请管理员用以下命令启动服务：',
+  'demo.notice': '演示模型只能识别合成语音，真实录音的转写结果没有意义。要转写真实录音，请管理员用以下命令启动服务：',
   'session.sign_in': '登录',
   'session.busy': '正在登录……',
   'session.sign_out_of': '退出登录（{name}）',
@@ -25,7 +24,7 @@ export default {
   'state.request': '请求编号：{id}',
   'state.again': '重试',
   'state.more': '显示更多',
-  'state.not_found': '没有这个页面',
+  'state.not_found': '页面不存在',
   'state.not_found_why': '地址可能有误，或者您的密钥无权查看此页面。',
   'dialog.close': '关闭',
   'dialog.cancel': '取消',

@@ -73,6 +73,18 @@ function useDraft(view, number, item) {
     if (text === item.text) view.drafts.drop(id);
     else view.drafts.keep(id, text, seen);
   };
+  // Where another correction came first, its text is shown beside this one.
+  /** @param {unknown} error */
+  const refused = async (error) => {
+    if (!(error instanceof Problem) || error.code !== 'edit_conflict') return setFailure(error);
+    try {
+      const now = await view.text.reread(number);
+      setSeen(view.text.seen(number));
+      setTheirs(now.text);
+    } catch (again) {
+      setFailure(again);
+    }
+  };
   // Then does what is asked; not where it failed: the text stays, and so does the draft.
   /** @param {() => void} then */
   const save = async (then) => {
@@ -91,18 +103,14 @@ function useDraft(view, number, item) {
       setTheirs(null);
       then();
     } catch (error) {
-      if (!(error instanceof Problem) || error.code !== 'edit_conflict') return setFailure(error);
-      const now = await view.text.reread(number).catch(() => null);
-      if (!now) return setFailure(error); // it was merged with another
-      setSeen(view.text.seen(number));
-      setTheirs(now.text);
+      await refused(error);
     } finally {
       saving.current = false;
     }
   };
   // Confirming a word makes a new revision, which is this person's own.
   const renew = () => setSeen(view.text.seen(number));
-  return { draft, change, save, failure, theirs, renew };
+  return { draft, change, save, seen, failure, theirs, renew };
 }
 
 // The place of the machine's word at the cursor; -1 if there is none, as in a text that a person wrote.
@@ -121,13 +129,13 @@ function wordAtCursor(item, area) {
 export function Editor({ view, number, item }) {
   const box = useRef(/** @type {HTMLElement | null} */ (null));
   const field = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const { draft, change, save, failure, theirs, renew } = useDraft(view, number, item);
+  const { draft, change, save, seen, failure, theirs, renew } = useDraft(view, number, item);
   const leave = () => view.edit(null, number);
   const [past, setPast] = useState(false); // whether the history is shown
   const given = useRef(false); // given up: leaving the field saves nothing
   const cancel = () => {
     given.current = true;
-    view.cancel(number, draft);
+    view.cancel(number, draft, seen);
   };
   const { splitHere, mergeNext, mergeBefore, isAtStart } = boundaries(view, number, field, save, given);
 

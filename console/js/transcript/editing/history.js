@@ -1,29 +1,20 @@
 // @ts-check
 // What people made of a sentence before: who, when, and the text, which can be taken into the editor again.
-import { html, useEffect, useState } from '../../lib.js';
+import { html } from '../../lib.js';
 import { moment } from '../../format.js';
 import { t } from '../../i18n.js';
+import { useLoad } from '../../ui/load.js';
 import { Failure, Loading } from '../../ui/states.js';
 import { undoRevision } from './structure.js';
 
 /** @param {{ view: Model, number: number, take: (text: string) => void }} props */
 export function History({ view, number, take }) {
-  const [revisions, setRevisions] = useState(/** @type {Revision[] | null} */ (null));
-  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
-  const revision = view.text.seen(number).revision;
-  useEffect(() => {
-    let gone = false;
-    view.text.history(number).then(
-      (found) => gone || setRevisions(found),
-      (error) => gone || setFailure(error),
-    );
-    return () => {
-      gone = true;
-    };
-  }, [number, revision]);
-  if (failure) return html`<${Failure} error=${failure} />`;
+  const { revision, machine_text } = view.text.seen(number);
+  /** @type {(abort: AbortSignal) => Promise<Revision[]>} */
+  const read = (abort) => view.text.history(number, abort);
+  const { data: revisions, failure, load } = useLoad(read, [number, revision]);
+  if (failure) return html`<${Failure} error=${failure} again=${load} />`;
   if (!revisions) return html`<${Loading} />`;
-  const { machine_text } = view.text.seen(number);
   return html`
     <ol class="history" aria-label=${t('history.title')}>
       ${revisions.map(

@@ -1,10 +1,9 @@
 // @ts-check
-// Replacing what was found: one match, or all of them in one call that changes all sentences or none.
+// Replacing what was found: one match, or all of them in one step.
 import { html, useState } from '../../lib.js';
-import { Problem } from '../../api.js';
 import { clock } from '../../format.js';
 import { t } from '../../i18n.js';
-import { announce, report } from '../../ui/announce.js';
+import { announce } from '../../ui/announce.js';
 import { matchesIn, replaced } from '../matches.js';
 import { correctAll } from './several.js';
 
@@ -40,14 +39,7 @@ async function carriedOut(view, corrections) {
     announce(t('replace.empty', { time }), { failed: true });
     return false;
   }
-  try {
-    await correctAll(view, corrections);
-    return true;
-  } catch (error) {
-    report(error);
-    if (error instanceof Problem && error.code === 'edit_conflict') await view.text.load().catch(report);
-    return false;
-  }
+  return correctAll(view, corrections);
 }
 
 /** @param {{ view: Model }} props */

@@ -1,8 +1,8 @@
 // @ts-check
 // Splitting a sentence at the cursor, merging it with the next one, and undoing both. What is typed is saved first.
-import { Problem } from '../../api.js';
 import { t } from '../../i18n.js';
 import { announce, report } from '../../ui/announce.js';
+import { refused } from './refused.js';
 
 /**
  * Where the second sentence of a merged one began: word, and character as the API counts them.
@@ -42,8 +42,7 @@ async function done(view, act) {
     if (text.speakers.peek().length) text.loadSpeakers().catch(report); // their sums have changed
     return true;
   } catch (error) {
-    report(error);
-    if (error instanceof Problem && error.code === 'edit_conflict') await text.load().catch(report);
+    await refused(error, () => text.load());
     return false;
   }
 }
@@ -103,17 +102,17 @@ function keepEditing(view, number, more) {
 
 /**
  * @param {Model} view
- * @param {import('../model.js').Done} last
+ * @param {import('./undo.js').Parted | import('./undo.js').Merged} last
  */
 export async function undoStructure(view, last) {
   const { text } = view;
   const number = text.placeOf(last.number);
-  const revision = last.parted ?? last.revision;
+  const revision = 'parted' in last ? last.parted : last.revision;
   if (number < 0 || text.seen(number).revision !== revision) {
-    return announce(t('structure.changed'), { failed: true });
+    return announce(t('edit.changed_since'), { failed: true });
   }
-  const undone = last.merged ? await partAgain(view, number, last.merged) : await joinAgain(view, number, last.before);
-  if (!undone) return;
+  const undone = await ('merged' in last ? partAgain(view, number, last.merged) : joinAgain(view, number, last.before));
+  if (!undone) return void view.history.push(last);
   announce(t('structure.undone'));
   view.scroller.focus(number);
 }
@@ -152,11 +151,13 @@ async function joinAgain(view, number, before) {
  */
 export function undoRevision(view, number, { structure, revision, text_before }) {
   if (!structure) return;
-  const { at_word, at_character } = structure;
-  const merged = at_word != null && at_character != null ? { at_word, at_character } : undefined;
-  const before = view.text.sentences[number].edit?.text != null ? text_before : null;
-  const step = structure.kind === 'merged' ? { merged, revision } : { before, parted: revision };
-  return undoStructure(view, { number: view.text.idOf(number), ...step });
+  const { kind, at_word, at_character } = structure;
+  const id = view.text.idOf(number);
+  if (kind === 'merged' && at_word != null && at_character != null) {
+    return undoStructure(view, { number: id, merged: { at_word, at_character }, revision });
+  }
+  const before = view.text.sentences[number].edit?.text != null ? (text_before ?? null) : null;
+  return undoStructure(view, { number: id, before, parted: revision });
 }
 
 /**

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from common.errors import Expired
 from common.job_states import Status
 from common.jobs import LeaseLost
 from common.storage import LocalStorage
-from dev.postgres import Postgres
 from tests.db import job_cases
 from tests.db.job_cases import NO_LIMIT, claimed, completed, execute, one, part, rows, submitted
 from tests.db.webhook_cases import (
@@ -26,22 +25,9 @@ from tests.db.webhook_cases import (
     TERMINAL_EVENTS,
     log_of,
     registered,
-    webhook_pool,
-    without_webhooks,
 )
 
 URL = "https://hooks.example.com/in?token=abc"
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with webhook_pool(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(pool: Database) -> Database:
-    return without_webhooks(pool)
 
 
 def end_completed(database: Database) -> None:

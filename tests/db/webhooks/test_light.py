@@ -31,7 +31,6 @@ from tests.db.webhook_cases import (
     registered,
     status,
 )
-from tests.servers import HttpServer
 from tests.waiting import until
 
 
@@ -52,13 +51,6 @@ def database(configured: Settings) -> Iterator[Database]:
     pool = database_of(configured)
     yield pool
     pool.close()
-
-
-@pytest.fixture
-def receiver(http_server: HttpServer) -> Iterator[Receiver]:
-    receiver = Receiver(http_server)
-    yield receiver
-    receiver.let_go.set()
 
 
 def light_worker(configured: Settings, place: Path, name: str) -> Child:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from common.jobs import Allowance, BatchSubmission, Job, Quota, Refused
 from common.jobs.lifecycle.finalize import ended
 from common.models import DEFAULT_TENANT, JobRow
 from common.storage import LocalStorage
-from dev.postgres import Postgres
 from tests.db import job_cases
 from tests.db.job_cases import claimed, completed, execute, failed, one, rows, submission
 from tests.db.webhook_cases import (
@@ -31,7 +30,6 @@ from tests.db.webhook_cases import (
     log_of,
     registered,
     status,
-    webhook_pool,
     without_webhooks,
 )
 from tests.servers import HttpServer
@@ -39,12 +37,6 @@ from tests.servers import HttpServer
 EVENT = "batch.completed"
 URL = "https://hooks.example.com/in"
 RACES = 15
-
-
-@pytest.fixture(scope="module")
-def pool(postgres: Postgres) -> Iterator[Database]:
-    with webhook_pool(postgres) as database:
-        yield database
 
 
 @pytest.fixture
