@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
+from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -94,6 +95,9 @@ class AsyncClient(Connection):
     create_vocabulary = _awaiting(of_vocabularies.create_vocabulary)
     update_vocabulary = _awaiting(of_vocabularies.update_vocabulary)
     delete_vocabulary = _awaiting(of_vocabularies.delete_vocabulary)
+    share = _awaiting(of_shares.share)
+    shares = _awaiting(of_shares.shares)
+    revoke_share = _awaiting(of_shares.revoke_share)
     webhooks = _awaiting(endpoints.webhooks)
     create_webhook = _awaiting(endpoints.create_webhook)
     update_webhook = _awaiting(endpoints.update_webhook)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
+from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -95,6 +96,9 @@ class Client(Connection):
     create_vocabulary = _blocking(of_vocabularies.create_vocabulary)
     update_vocabulary = _blocking(of_vocabularies.update_vocabulary)
     delete_vocabulary = _blocking(of_vocabularies.delete_vocabulary)
+    share = _blocking(of_shares.share)
+    shares = _blocking(of_shares.shares)
+    revoke_share = _blocking(of_shares.revoke_share)
     webhooks = _blocking(endpoints.webhooks)
     create_webhook = _blocking(endpoints.create_webhook)
     update_webhook = _blocking(endpoints.update_webhook)

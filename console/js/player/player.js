@@ -10,10 +10,13 @@ const ASK_AGAIN_MS = 1500;
 const TRIES = 3;
 
 export class Player {
-  /** @param {string} id */
-  constructor(id) {
-    this.id = id;
-    this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
+  /**
+   * @param {string} id
+   * @param {string} [path] below which the API has the recording
+   */
+  constructor(id, path = `v1/transcriptions/${id}`) {
+    this.path = path;
+    this.url = new URL(`${path}/audio`, BASE);
     this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
@@ -98,7 +101,7 @@ export class Player {
   // The recording can be played without a waveform.
   async measure() {
     if (this.state.value !== 'ready') return;
-    const url = new URL(`v1/transcriptions/${this.id}/peaks?points=${POINTS}`, BASE);
+    const url = new URL(`${this.path}/peaks?points=${POINTS}`, BASE);
     try {
       const answer = await this.prepared(() => fetched(url, { abort: this.abort.signal }));
       const peaks = await answer.json();

@@ -89,8 +89,8 @@ export function useKeys(view, help) {
 /** @param {{ close: () => void, mayEdit: boolean }} props */
 export function KeysDialog({ close, mayEdit }) {
   return html`
-    <${Dialog} title=${t('keys.title')} close=${close}>
-      <dl class="keys" tabindex="-1" autofocus>
+    <${Dialog} title=${t('keys.title')} close=${close} fromTop>
+      <dl class="keys">
         ${KEYS.filter((item) => mayEdit || !item.edits).map(
           (item) => html`<div key=${item.words}>
             <dt>${item.keys.map((key) => html`<kbd>${key}</kbd>`)}</dt>

@@ -19,11 +19,15 @@ import { Text } from './text.js';
 const LOW = 0.6;
 
 export class Model {
-  /** @param {string} id */
-  constructor(id) {
+  // Visitors with a share link have another text and another player, and change nothing.
+  /**
+   * @param {string} id
+   * @param {{ text?: Text, player?: Player, mayEdit?: boolean }} [parts]
+   */
+  constructor(id, { text = new Text(id), player = new Player(id), mayEdit = may('submit') } = {}) {
     this.id = id;
-    this.text = new Text(id);
-    this.player = new Player(id);
+    this.text = text;
+    this.player = player;
     this.scroller = new Scroller();
     this.finder = new Finder(this.text);
     this.following = signal(true);
@@ -33,7 +37,7 @@ export class Model {
       this.text.version.value;
       return this.text.channels;
     });
-    this.mayEdit = may('submit');
+    this.mayEdit = mayEdit;
     this.drafts = new Drafts(id);
     /** @type {import('./editing/undo.js').Done[]} */
     this.history = []; // what was done to the text on this page, the last at the end

@@ -40,6 +40,15 @@ export class Text {
     return this.sentences[id]?.number === id ? id : this.sentences.findIndex(({ number }) => number === id);
   }
 
+  // Raises Problem.
+  /**
+   * @param {number} after
+   * @returns {Promise<{ data: Sentence[], next: number | null }>}
+   */
+  page(after) {
+    return get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
+  }
+
   // All that is committed, page by page: the first is shown while the others come. Read again, the text changes only
   // once all of it is there: it must not be short meanwhile, or after a page that failed. Raises Problem.
   async load() {
@@ -47,8 +56,8 @@ export class Text {
     const sentences = [];
     const again = this.loaded.peek();
     this.own.clear(); // what is read now has it
-    for (let after = -1; after !== null;) {
-      const page = await get(this.path(), { after, limit: PAGE }, { signal: this.abort.signal });
+    for (let after = /** @type {number | null} */ (-1); after !== null;) {
+      const page = await this.page(after);
       for (const sentence of page.data) sentences.push(sentence);
       after = page.next;
       if (!again || after === null) this.take(sentences);
