@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from api.ops.openapi import EXAMPLES, operations
 from common import ids, jobs
 from common.jobs import Attributed, Finished, Worker
-from common.model_cards import ModelCard
+from common.options.model_cards import ModelCard
 from common.storage import make_storage
 from common.transcript.values import Sentence
 from dev.postgres import Postgres

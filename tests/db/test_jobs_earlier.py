@@ -12,9 +12,9 @@ from common import jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Job, Served
-from common.segmentation import FIXED, SegmentationName
+from common.options.segmentation import FIXED, SegmentationName
+from common.options.transcription import TranscriptionOptions
 from common.settings import Settings
-from common.transcription_options import TranscriptionOptions
 from tests.db.job_cases import (
     at_once,
     canceled,

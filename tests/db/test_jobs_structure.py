@@ -13,12 +13,12 @@ from common import jobs
 from common.db import Database
 from common.errors import EditConflict, InvalidRequest, NotFound, NotReady
 from common.jobs import Attributed, Job, Seen
+from common.options.transcription import TranscriptionOptions
 from common.transcript.formats import Format, encoded
 from common.transcript.realign import realigned
 from common.transcript.sentence_numbers import begins_at, number_at, place_of
 from common.transcript.subtitles import SubtitleOptions
 from common.transcript.values import Edit, Sentence, Transcript, Word
-from common.transcription_options import TranscriptionOptions
 from tests.db.job_cases import (
     FINISHED,
     NO_LIMIT,

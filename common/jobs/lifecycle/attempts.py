@@ -29,10 +29,10 @@ from sqlalchemy.orm import Session
 
 from common import webhooks
 from common.db import Database
+from common.db.leases import from_now
 from common.job_states import Stage, Status
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat
-from common.leases import from_now
 from common.models import JobRow, PartRow, SentenceRow, SpeakerWindowsRow
 from common.telemetry import get_logger
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json

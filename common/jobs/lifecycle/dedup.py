@@ -16,8 +16,8 @@ from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
 from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import AS_RECOGNISED, JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow
-from common.segmentation import SegmentationName
-from common.transcription_options import TranscriptionOptions
+from common.options.segmentation import SegmentationName
+from common.options.transcription import TranscriptionOptions
 
 
 @dataclass(frozen=True, slots=True)

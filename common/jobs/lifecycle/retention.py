@@ -19,9 +19,9 @@ from sqlalchemy.sql.dml import ReturningDelete
 
 from common import audio_keys, ids, renditions, uploads, webhooks
 from common.db import Database
+from common.db.leases import ago
 from common.errors import ParaqueueError
 from common.job_states import TERMINAL
-from common.leases import ago
 from common.models import BatchRow, JobRow, UsageDailyRow, UsageRow
 from common.storage import Storage
 from common.telemetry import get_logger

@@ -35,8 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from common import cursors
-from common.db import Database
+from common.db import Database, cursors
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.jobs.reading.sentences import EDITS, SPOKEN, in_place

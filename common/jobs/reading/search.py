@@ -20,8 +20,8 @@ from sqlalchemy import BigInteger, Select, and_, exists, func, literal, or_, sel
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
-from common import cursors, ids
-from common.db import Database
+from common import ids
+from common.db import Database, cursors
 from common.errors import InvalidRequest
 from common.jobs.reading.search_newest import newest_matches
 from common.jobs.reading.sentences import in_place

@@ -28,6 +28,7 @@ export class Model {
     this.id = id;
     this.text = text;
     this.player = player;
+    this.player.afterPause = (ms, least) => this.text.timeline.afterPause(ms, least);
     this.scroller = new Scroller();
     this.finder = new Finder(this.text);
     this.following = signal(true);

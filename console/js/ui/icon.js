@@ -49,6 +49,7 @@ const PATHS = {
   info: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18Zm0-10v6m0-9.5h.01',
   share: 'M12 15V3m0 0L8 7m4-4 4 4M7 11H5v10h14V11h-2',
   tag: 'M4 4h8l8.5 8.5-8 8L4 12V4Zm4.5 4.5h.01',
+  muted: 'M5 9v6h4l5 4V5L9 9H5Zm12 1 4 4m0-4-4 4',
   speaker: 'M5 9v6h4l5 4V5L9 9H5Zm12.5-.5a5 5 0 0 1 0 7',
 };
 
