@@ -81,7 +81,7 @@ function Reading({ shared, token, failed }) {
             Row=${Sentence} label=${t('transcript.sentences')} busy=${false} view=${view} />
           <${Back} view=${view} />`
       }
-      <${KeysDialog} open=${help} onClose=${() => setHelp(false)} mayEdit=${false} />
+      ${help && html`<${KeysDialog} close=${() => setHelp(false)} mayEdit=${false} />`}
     </div>
   `;
 }

@@ -124,10 +124,8 @@ def test_volume_and_skipped_pauses_are_remembered(console: Console, service: Ser
     page = opened(console, apart)
     page.get_by_label("Volume").fill("0.5")
     page.get_by_role("button", name="Mute", exact=True).click()
-    assert page.evaluate("[document.querySelector('audio').muted, document.querySelector('audio').volume]") == [
-        True,
-        0.5,
-    ]
+    audio = "document.querySelector('audio')"
+    assert page.evaluate(f"[{audio}.muted, {audio}.volume]") == [True, 0.5]
     page.get_by_label("Skip pauses").check()
     page.locator('[data-row="0"] [data-word="0"]').click()
     page.wait_for_function("() => document.querySelector('audio').currentTime > 199")
