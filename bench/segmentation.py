@@ -21,7 +21,7 @@ from bench import machine
 from bench.lab import CACHE
 from bench.models import DEMO
 from bench.real_vad import bundle_with_real_vad
-from common.segmentation import SEGMENTATION_NAMES, SegmentationName
+from common.options.segmentation import SEGMENTATION_NAMES, SegmentationName
 from training import speech
 from training.speech import SAMPLE_RATE, Recording
 from training.text import held_out_sentences, plain

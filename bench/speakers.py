@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.meetings import RATE, Meeting, clips, meeting
 from bench.speaker_errors import Span, cp_cer, der
-from common.segmentation import FIXED, SEGMENTATIONS
+from common.options.segmentation import FIXED, SEGMENTATIONS
 from common.transcript.values import Sentence
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory

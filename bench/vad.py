@@ -11,7 +11,7 @@ from bench.lab import Lab
 from bench.real_vad import bundle_with_real_vad
 from bench.remote import Remote, Run
 from bench.report import Column, Report, spread
-from common.segmentation import DYNAMIC, FIXED
+from common.options.segmentation import DYNAMIC, FIXED
 from dev.wheels import NoWheel
 
 KINDS = {"ours": "vad-ours", "FunASR": "vad-funasr"}

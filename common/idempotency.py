@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.db.leases import ago, from_now, is_over
 from common.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from common.leases import ago, from_now, is_over
 from common.models import IdempotencyRow
 from common.time_limit import TimeLimit
 

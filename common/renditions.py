@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from common import audio_keys
 from common.db import Database
-from common.leases import from_now, is_over
+from common.db.leases import from_now, is_over
 from common.models import DerivedObject, JobRow, PeaksRow, RenditionRow
 
 LEASE_SECONDS = 60.0

@@ -20,9 +20,9 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.db.leases import ago, from_now
 from common.errors import SharingOff, TooManyShares
 from common.job_states import Status
-from common.leases import ago, from_now
 from common.models import ApiKeyRow, JobRow, ShareRow, TenantRow
 from common.telemetry import get_logger
 from common.time_limit import TimeLimit

@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from common import cursors, ids
-from common.db import Database
+from common import ids
+from common.db import Database, cursors
 from common.errors import TooManyVocabularies, VocabularyChanged, VocabularyNameTaken
 from common.models import VocabularyRow
+from common.options.transcription import TranscriptionOptions, WordLists
 from common.transcript import hotwords
-from common.transcription_options import TranscriptionOptions, WordLists
 
 MAX_VOCABULARIES = 100
 MAX_WORDS = 1000

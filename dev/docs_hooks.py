@@ -21,7 +21,12 @@ ELSEWHERE = {
     "LICENSE": "license.txt",
     "SECURITY.md": "security.md",
     "deploy/helm/README.md": "helm.md",
+    "examples/README.md": "examples.md",
     "models/demo-zh/README.md": "demo-zh.md",
+}
+# mkdocs.yml excludes Python files, which docs/ has for its own generators.
+ELSEWHERE |= {
+    f"examples/{program.name}": f"examples/{program.stem}.txt" for program in (REPOSITORY / "examples").glob("*.py")
 }
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)(?=[)#])")
 

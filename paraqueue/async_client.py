@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
+from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -68,12 +69,15 @@ class AsyncClient(Connection):
     export_many = _awaiting(exports.export_many)
     search = _awaiting(reading.search)
     sentence_page = _awaiting(reading.sentence_page)
+    sentence = _awaiting(reading.sentence)
     audio = _awaiting(reading.audio)
     correct = _awaiting(corrections.correct)
     confirm = _awaiting(corrections.confirm)
     history = _awaiting(corrections.history)
     correct_many = _awaiting(corrections.correct_many)
     replacements = _awaiting(corrections.replacements)
+    split_sentence = _awaiting(structure.split_sentence)
+    merge_sentences = _awaiting(structure.merge_sentences)
     speakers = _awaiting(operations.speakers)
     name_speaker = _awaiting(operations.name_speaker)
     merge_speakers = _awaiting(operations.merge_speakers)
@@ -91,6 +95,9 @@ class AsyncClient(Connection):
     create_vocabulary = _awaiting(of_vocabularies.create_vocabulary)
     update_vocabulary = _awaiting(of_vocabularies.update_vocabulary)
     delete_vocabulary = _awaiting(of_vocabularies.delete_vocabulary)
+    share = _awaiting(of_shares.share)
+    shares = _awaiting(of_shares.shares)
+    revoke_share = _awaiting(of_shares.revoke_share)
     webhooks = _awaiting(endpoints.webhooks)
     create_webhook = _awaiting(endpoints.create_webhook)
     update_webhook = _awaiting(endpoints.update_webhook)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
+from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -69,12 +70,15 @@ class Client(Connection):
     export_many = _blocking(exports.export_many)
     search = _blocking(reading.search)
     sentence_page = _blocking(reading.sentence_page)
+    sentence = _blocking(reading.sentence)
     audio = _blocking(reading.audio)
     correct = _blocking(corrections.correct)
     confirm = _blocking(corrections.confirm)
     history = _blocking(corrections.history)
     correct_many = _blocking(corrections.correct_many)
     replacements = _blocking(corrections.replacements)
+    split_sentence = _blocking(structure.split_sentence)
+    merge_sentences = _blocking(structure.merge_sentences)
     speakers = _blocking(operations.speakers)
     name_speaker = _blocking(operations.name_speaker)
     merge_speakers = _blocking(operations.merge_speakers)
@@ -92,6 +96,9 @@ class Client(Connection):
     create_vocabulary = _blocking(of_vocabularies.create_vocabulary)
     update_vocabulary = _blocking(of_vocabularies.update_vocabulary)
     delete_vocabulary = _blocking(of_vocabularies.delete_vocabulary)
+    share = _blocking(of_shares.share)
+    shares = _blocking(of_shares.shares)
+    revoke_share = _blocking(of_shares.revoke_share)
     webhooks = _blocking(endpoints.webhooks)
     create_webhook = _blocking(endpoints.create_webhook)
     update_webhook = _blocking(endpoints.update_webhook)

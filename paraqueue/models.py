@@ -19,6 +19,7 @@ from paraqueue.transcript_models import (
     Sentence,
     SentencePage,
     Speaker,
+    Structure,
     Transcript,
     Word,
 )
@@ -46,8 +47,10 @@ __all__ = [
     "SearchPage",
     "Sentence",
     "SentencePage",
+    "Share",
     "Source",
     "Speaker",
+    "Structure",
     "Transcript",
     "Transcription",
     "Usage",
@@ -222,6 +225,20 @@ class VocabularyPage(Value):
 
     data: tuple[Vocabulary, ...]
     next: str | None = None
+
+
+class Share(Value):
+    """A link for people without a key; `url` and `token` are shown only after creation."""
+
+    id: str
+    audio: bool
+    created_at: datetime
+    created_by: str | None = None
+    expires_at: datetime
+    last_used_at: datetime | None = None
+    views: int = 0
+    url: str | None = None
+    token: str | None = None
 
 
 class Webhook(Value):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.errors import InvalidRequest
 from common.jobs import Job
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.transcript.formats import as_srt, as_vtt
 from common.transcript.values import Sentence, needs_space
 

@@ -13,7 +13,7 @@ from common import jobs
 from common.db import Database
 from common.errors import NotFound
 from common.jobs import Worker
-from common.model_cards import ModelCard
+from common.options.model_cards import ModelCard
 
 router = v1_router("/v1/models", "models")
 

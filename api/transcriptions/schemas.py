@@ -11,8 +11,8 @@ from api.http.urls import without_query
 from common import ids
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Expiry, Job
+from common.options.transcription import TranscriptionOptions
 from common.transcript.recording import tracks_json, warnings_json
-from common.transcription_options import TranscriptionOptions
 
 FAR_END = "1000+"
 

@@ -12,7 +12,7 @@ import numpy as np
 from bench.contenders.automodel import QUIET
 from bench.contenders.protocol import Outcome, Spec
 from bench.decoding import decoded
-from common.segmentation import DYNAMIC, FIXED, SEGMENTATIONS, segmentation_name
+from common.options.segmentation import DYNAMIC, FIXED, SEGMENTATIONS, segmentation_name
 
 BLOCK_SAMPLES = 2 * 16_000
 STRETCH_FRAMES = 1000

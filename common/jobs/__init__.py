@@ -57,20 +57,13 @@ from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.reading.edits import Corrected, Correction, correct, correct_all
-from common.jobs.reading.history import Revision, history
+from common.jobs.reading.history import Revision, Structure, history
 from common.jobs.reading.pages import Page, Sort, page
-from common.jobs.reading.read import (
-    attempts,
-    check_kept,
-    get,
-    get_with_attempts,
-    readable,
-    sentence,
-    sentences,
-    sentences_after,
-)
+from common.jobs.reading.read import attempts, check_kept, get, get_with_attempts, readable
 from common.jobs.reading.search import Hit, Hits, search
+from common.jobs.reading.sentences import last_number, sentence, sentences, sentences_after
 from common.jobs.reading.speakers import assign_sentence, merge_speakers, name_speaker, speakers
+from common.jobs.reading.structure import Seen, merge, split
 from common.jobs.scheduling.dispatch import dispatch
 from common.jobs.scheduling.dispatcher import Dispatcher
 from common.jobs.scheduling.estimates import Estimate, Estimates
@@ -126,9 +119,11 @@ __all__ = [
     "RescuedJob",
     "Result",
     "Revision",
+    "Seen",
     "Served",
     "Sort",
     "Source",
+    "Structure",
     "Stuck",
     "StuckKind",
     "Submission",
@@ -174,7 +169,9 @@ __all__ = [
     "history",
     "known_card",
     "known_workers",
+    "last_number",
     "live_workers",
+    "merge",
     "merge_speakers",
     "name_speaker",
     "page",
@@ -196,6 +193,7 @@ __all__ = [
     "sentences_after",
     "speaker_windows",
     "speakers",
+    "split",
     "stop_canceled",
     "submit",
     "submit_batch",

@@ -13,8 +13,8 @@ from sqlalchemy import Row, Table
 from common import ids
 from common.job_states import TERMINAL, Stage, Status
 from common.models import AttemptRow, JobRow
+from common.options.transcription import TranscriptionOptions, options_of
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_of, warnings_of
-from common.transcription_options import TranscriptionOptions, options_of
 
 # For statements of hot paths, which are built once.
 JOBS = cast(Table, JobRow.__table__)

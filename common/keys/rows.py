@@ -12,8 +12,9 @@ from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import cursors, ids, tenants
-from common.db import Database
+from common import ids, tenants
+from common.db import Database, cursors
+from common.db.leases import ago, from_now
 from common.errors import Unauthenticated, WrongState
 from common.keys.values import (
     ALL_SCOPES,
@@ -25,7 +26,6 @@ from common.keys.values import (
     NewKey,
     Scope,
 )
-from common.leases import ago, from_now
 from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
 from common.settings import API_KEY_PREFIX
 from common.tenants import OwnLimits

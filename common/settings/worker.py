@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.settings.types import GIBIBYTE, Count, Names, Seconds, SettingsGroup
 
 

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from common import audio_keys, ids
 from common.db import Database
+from common.db.leases import from_now, is_over
 from common.errors import Expired, InvalidRequest, OffsetMismatch, QuotaExceeded, UploadLocked, WrongState
-from common.leases import from_now, is_over
 from common.models import UploadPartRow, UploadRow
 from common.storage import PartialObject, Storage
 from common.time_limit import TimeLimit

@@ -13,8 +13,8 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from common import cursors, ids
-from common.db import Database
+from common import ids
+from common.db import Database, cursors
 from common.errors import Expired, WrongState
 from common.models import DeliveryRow, EndpointRow
 

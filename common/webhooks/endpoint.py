@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.db.leases import from_now
 from common.errors import TooManyWebhooks
-from common.leases import from_now
 from common.models import DEFAULT_TENANT, DeliveryRow, EndpointRow
 from common.secret_box import SecretBox
 from common.webhooks.delivery import Delivery, DeliveryStatus, check_enabled, delivery_of

@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.db.leases import ago
 from common.job_states import Status
-from common.leases import ago
 from common.models import BatchRow, DeliveryRow, EndpointRow, JobRow
 from common.telemetry import tracing
 from common.time_limit import TimeLimit

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.leases import ago, from_now
+from common.db.leases import ago, from_now
 from common.models import DeliveryRow, EndpointRow
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import give_up_waiting

@@ -5,24 +5,26 @@ import { caller } from './api.js';
 import { t } from './i18n.js';
 import { route } from './router.js';
 import { find, may, state } from './session.js';
-import { Header } from './shell/header.js';
+import { SharedTranscript } from './shares/page.js';
+import { Header, VisitorHeader } from './shell/header.js';
 import { Connection } from './shell/connection.js';
 import { SignIn } from './shell/sign_in.js';
 import { Announcer } from './ui/announce.js';
 import { Failure, Loading, NotFound } from './ui/states.js';
-import { pageOf } from './pages.js';
+import { pageOf, sharedToken } from './pages.js';
 
 export function App() {
   const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const visited = sharedToken(route.value.parts);
   useEffect(() => {
-    find().catch(setFailure);
-  }, []);
+    if (visited === null) find().catch(setFailure);
+  }, [visited === null]);
   return html`
     <${SkipLink} />
     <${Connection} />
-    ${caller.value && html`<${Header} />`}
+    ${visited !== null ? html`<${VisitorHeader} />` : caller.value && html`<${Header} />`}
     <main id="main" tabindex="-1">
-      ${failure ? html`<${Failure} error=${failure} />` : html`<${Current} />`}
+      ${failure && visited === null ? html`<${Failure} error=${failure} />` : html`<${Current} />`}
     </main>
     <${Announcer} />
   `;
@@ -31,6 +33,8 @@ export function App() {
 function Current() {
   const { parts } = route.value;
   useNewPage(parts.join('/'));
+  const visited = sharedToken(parts);
+  if (visited !== null) return html`<${SharedTranscript} key=${visited} token=${visited} />`;
   if (state.value === 'asking') return html`<${Loading} />`;
   if (!caller.value) return html`<${SignIn} />`;
   const page = pageOf(parts);

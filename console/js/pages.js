@@ -16,6 +16,12 @@ const PAGES = {
   t: { component: Transcript, scope: 'read', props: (/** @type {any[]} */ [id]) => (id ? { id } : null) },
 };
 
+// The token of a share link, whose page needs no session; null for every other page.
+/** @param {string[]} parts */
+export function sharedToken(parts) {
+  return parts.length === 2 && parts[0] === 'shared' ? parts[1] : null;
+}
+
 /** @param {string[]} parts */
 export function pageOf(parts) {
   const [name = '', ...rest] = parts;

@@ -17,6 +17,10 @@ type VocabularyWords = Schemas['VocabularyDetail'];
 type Delivery = Schemas['DeliveryOut'];
 type UsageRow = Schemas['UsageOut'];
 type Peaks = Schemas['PeaksOut'];
+type Share = Schemas['ShareOut'];
+type NewShare = Schemas['ShareWithLink'];
+type ShareList = Schemas['ShareList'];
+type Shared = Schemas['SharedOut'];
 type RecordingWarning = Schemas['WarningOut'];
 type AudioTrack = Schemas['TrackOut'];
 

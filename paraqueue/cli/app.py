@@ -18,6 +18,7 @@ from paraqueue.cli import (
     files,
     jobs,
     listing,
+    shares,
     show,
     speakers,
     transcripts,
@@ -207,8 +208,11 @@ app.command()(listing.search)
 app.command()(listing.sentences)
 app.command()(correcting.correct)
 app.command()(correcting.replace)
+app.command()(correcting.split)
+app.command()(correcting.merge)
 app.command("confirm")(correcting.confirm_words)
 app.command()(correcting.history)
+app.add_typer(shares.app, name="share")
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
 app.add_typer(vocabularies.app, name="vocabularies")

@@ -10,9 +10,9 @@ import pytest
 
 from common import jobs
 from common.jobs import Worker
-from common.model_cards import ModelCard
-from common.segmentation import SEGMENTATION_NAMES, SEGMENTATIONS
-from common.transcription_options import TranscriptionOptions
+from common.options.model_cards import ModelCard
+from common.options.segmentation import SEGMENTATION_NAMES, SEGMENTATIONS
+from common.options.transcription import TranscriptionOptions
 from paraqueue import AsyncClient, Client
 from paraqueue.cli.channels import SegmentationChoice, segmentation_options
 from paraqueue.statuses import Segmentation

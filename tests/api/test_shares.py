@@ -21,7 +21,7 @@ from api.main import create_app
 from common import ids, jobs, keys, shares
 from common.jobs import Job
 from common.keys import ALL_SCOPES, NewKey, Scope
-from common.transcription_options import TranscriptionOptions
+from common.options.transcription import TranscriptionOptions
 from tests.api.api_cases import Api, api_settings, problem_of, running_api
 from tests.db.job_cases import NO_LIMIT, claimed, complete, completed, execute, one, submitted, uploaded
 from tests.servers import ADMIN_KEY

@@ -11,8 +11,8 @@ import pytest
 
 from common import jobs
 from common.jobs import Attributed, Job, Worker
-from common.model_cards import ModelCard
-from common.transcription_options import TranscriptionOptions
+from common.options.model_cards import ModelCard
+from common.options.transcription import TranscriptionOptions
 from paraqueue import Client
 from paraqueue.cli.speakers import speaker_options
 from tests.api.api_cases import Api, problem_of

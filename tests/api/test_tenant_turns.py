@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from api.http.threads import OTHER_THREADS
-from common import db, idempotency, keys
+from common import idempotency, keys
+from common.db import database as db
 from common.jobs import Job
 from common.keys import NewKey
 from dev.postgres import Postgres

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from common import ids, jobs
+from common.options.transcription import TranscriptionOptions
 from common.transcript.text_rules import TextRules, as_spoken, finished
 from common.transcript.values import Word
-from common.transcription_options import TranscriptionOptions
 from paraqueue import Client
 from paraqueue.cli.texts import text_options
 from tests.api.api_cases import Api, problem_of

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 from common import ids, jobs, keys, vocabularies
 from common.jobs import Claim
 from common.keys import NewKey, Scope
-from common.transcription_options import TranscriptionOptions
+from common.options.transcription import TranscriptionOptions
 from paraqueue import ApiError, AsyncClient, Client, NotFound
 from paraqueue.cli.app import app
 from paraqueue.config import FILE_VARIABLE, KEY_VARIABLE, PROFILE_VARIABLE, URL_VARIABLE

@@ -16,8 +16,8 @@ from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Finished, Holder, Job, Submission, Worker
 from common.jobs.lifecycle.claims import claim_in
-from common.model_cards import ModelCard
 from common.models import JobRow, Row
+from common.options.model_cards import ModelCard
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
 from common.tenants import LIMITS

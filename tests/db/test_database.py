@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from common import db
 from common.db import Database
+from common.db import database as db
 from common.errors import Unavailable
 from common.settings import Settings
 from tests.db.job_cases import database_of, execute

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
-from common import cursors, jobs
-from common.db import BoundedConnection, Database
+from common import jobs
+from common.db import BoundedConnection, Database, cursors
 from common.errors import InvalidRequest
 from common.jobs import Hit
 from common.jobs.reading import search_newest

@@ -13,8 +13,8 @@ from common.db import Database
 from common.errors import NoSpeakers, NotFound
 from common.job_states import Status
 from common.jobs import Attributed, Claim, Job
+from common.options.transcription import TranscriptionOptions, options_of
 from common.transcript.values import Sentence, Speaker
-from common.transcription_options import TranscriptionOptions, options_of
 from tests.db.job_cases import FINISHED, claimed, fail, one, part, rows, sentence, submitted
 
 ASKED = TranscriptionOptions(speakers=True, max_speakers=4)

@@ -14,9 +14,9 @@ import pytest
 from common import ids, jobs, vocabularies
 from common.job_states import Outcome, Stage, Status
 from common.jobs import Job
+from common.options.transcription import TranscriptionOptions
 from common.transcript.text_rules import TextRules, finished
 from common.transcript.values import Sentence
-from common.transcription_options import TranscriptionOptions
 from tests.db.task_cases import Bench
 from tests.e2e.recordings import Recording, ffmpeg, write
 from tests.engine.test_pipeline import same

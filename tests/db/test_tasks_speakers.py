@@ -17,9 +17,9 @@ from common import jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Job
+from common.options.transcription import TranscriptionOptions
 from common.settings import Settings
 from common.transcript.text_rules import finished
-from common.transcription_options import TranscriptionOptions
 from dev.postgres import Postgres
 from dev.speaker_model import speaker_model
 from dev.stack import REPOSITORY

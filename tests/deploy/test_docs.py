@@ -24,6 +24,7 @@ PAGES = [
     "CONTRIBUTING.md",
     "SECURITY.md",
     "deploy/helm/README.md",
+    "examples/README.md",
     *sorted(str(page.relative_to(path_of("."))) for page in path_of("docs").rglob("*.md")),
 ]
 

@@ -13,7 +13,7 @@ import pytest
 from funasr import AutoModel
 
 from bench.real_vad import real_vad
-from common.segmentation import SEGMENTATIONS, SegmentationName
+from common.options.segmentation import SEGMENTATIONS, SegmentationName
 from dev.wheels import NoWheel
 from training import speech, text
 from worker.engine.features import load_cmvn

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.transcript.values import Sentence, joined_text
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState

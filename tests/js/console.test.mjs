@@ -45,6 +45,19 @@ test('in a pause it is the sentence before, and before the first there is none',
   assert.equal(new Timeline([]).around(5), -1);
 });
 
+test('a long pause leads to the next sentence, and what another channel says is no pause', () => {
+  const timeline = new Timeline([
+    { start_ms: 3000, end_ms: 4000 },
+    { start_ms: 9000, end_ms: 10_000 },
+    { start_ms: 11_000, end_ms: 20_000 },
+    { start_ms: 12_000, end_ms: 13_000 },
+    { start_ms: 25_000, end_ms: 26_000 },
+  ]);
+  const found = [0, 2999, 3500, 4000, 8999, 10_500, 14_000, 20_000, 25_500, 27_000].map((ms) => timeline.afterPause(ms, 2000));
+  assert.deepEqual(found, [3000, 3000, null, 9000, 9000, null, null, 25_000, null, null]);
+  assert.equal(new Timeline([]).afterPause(0, 2000), null);
+});
+
 test('a word lasts until the next one begins', () => {
   const words = [0, 200, 900].map((start_ms) => ({ start_ms, end_ms: start_ms + 240 }));
   assert.deepEqual([-1, 0, 199, 200, 899, 900, 99999].map((ms) => wordAt(words, ms)), [-1, 0, 0, 1, 1, 2, 2]);

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from common.errors import ParaqueueError
-from common.segmentation import SEGMENTATION_NAMES
+from common.options.segmentation import SEGMENTATION_NAMES
 from common.transcript.formats import TEXT_FORMATS, Format, render
 from common.transcript.values import Sentence, Transcript
 from worker.engine.audio import AudioReader, DecodeLimits

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
-from common.model_cards import ModelCard
-from common.segmentation import FIXED, SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
+from common.options.model_cards import ModelCard
+from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
 from common.transcript.values import Word
 from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats

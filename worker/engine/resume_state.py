@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.segmentation import Segmentation
+from common.options.segmentation import Segmentation
 
 STATE_VERSION = 4
 """Goes up with every change to what a state holds or means. Version 1 had its identity checked in two places."""

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from common.segmentation import FIXED, SEGMENTATIONS, Segmentation
+from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation
 from common.transcript.values import Sentence, Word
 from worker.engine.batching.batcher import Batcher
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.transcript.recording import Recording, RecordingWarning, WarningCode
 from common.transcript.text_rules import NO_RULES, TextRules, finished
 from common.transcript.values import Part, Sentence

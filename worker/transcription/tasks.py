@@ -17,7 +17,7 @@ from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.job_states import Stage
 from common.jobs import Attributed, Claim, DispatchLimits, Finished, Holder, NextClaim
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.settings import Settings
 from common.telemetry import get_logger
 from common.transcript.text_rules import as_spoken, finished

@@ -10,8 +10,8 @@ from api.transcriptions.submitting.options import Options
 from common import ids, jobs, vocabularies
 from common.db import Database
 from common.errors import InvalidRequest, UnknownModel, WebhooksNotConfigured
+from common.options.transcription import TranscriptionOptions, WordLists
 from common.settings import Settings
-from common.transcription_options import TranscriptionOptions, WordLists
 
 
 async def checked_options(service: Service, options: Options) -> str:

@@ -23,9 +23,9 @@ from api.http.urls import WebhookUrl
 from api.webhooks.schemas import Events
 from common.jobs import MOST_TAGS
 from common.links import audio_link
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
+from common.options.transcription import TranscriptionOptions
 from common.transcript import hotwords
-from common.transcription_options import TranscriptionOptions
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", max_length=32)]

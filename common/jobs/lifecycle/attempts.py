@@ -29,10 +29,10 @@ from sqlalchemy.orm import Session
 
 from common import webhooks
 from common.db import Database
+from common.db.leases import from_now
 from common.job_states import Stage, Status
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat
-from common.leases import from_now
 from common.models import JobRow, PartRow, SentenceRow, SpeakerWindowsRow
 from common.telemetry import get_logger
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json
@@ -195,12 +195,15 @@ def sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, A
         "tenant": held.job.tenant,
         "speaker": sentence.speaker,
         "spoken": sentence.spoken,
-        "words": [_word_values(word) for word in sentence.words],
+        "words": [word_values(word) for word in sentence.words],
     }
 
 
-def _word_values(word: Word) -> list[Any]:
+def word_values(word: Word) -> list[Any]:
+    """Return the stored form of a word (see `SentenceRow`)."""
     values = [word.text, word.start_ms, word.end_ms, round(word.confidence, 4)]
+    if word.speaker is not None:
+        return [*values, word.filler, word.replaced_from, word.speaker]
     if word.replaced_from is not None:
         return [*values, word.filler, word.replaced_from]
     return [*values, True] if word.filler else values

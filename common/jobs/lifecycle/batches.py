@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
-from common import cursors, ids
-from common.db import Database
+from common import ids
+from common.db import Database, cursors
 from common.job_states import TERMINAL, Status
 from common.jobs.accounting.quota import check
 from common.jobs.job import Job, job_of

@@ -11,17 +11,17 @@ from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
+from common.db.leases import from_now
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.dispatch import next_job
 from common.jobs.scheduling.quarantine import has_room
 from common.jobs.scheduling.queue_queries import DispatchLimits
-from common.leases import from_now
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, JobWordsRow, PartRow
+from common.options.transcription import WordLists
 from common.telemetry import get_logger
 from common.transcript.text_rules import TextRules
 from common.transcript.values import Part
-from common.transcription_options import WordLists
 
 log = get_logger(__name__)
 # An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the worker.

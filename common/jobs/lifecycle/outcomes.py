@@ -11,14 +11,14 @@ from sqlalchemy import case, delete, func, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.db.leases import from_now
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.attempts import append_part, change, found_columns
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.speakers import Attributed, write_speakers
-from common.leases import from_now
 from common.models import AttemptRow, JobRow
-from common.segmentation import FIXED, SegmentationName
+from common.options.segmentation import FIXED, SegmentationName
 from common.transcript.values import Part
 
 

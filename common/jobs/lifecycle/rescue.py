@@ -13,11 +13,11 @@ from sqlalchemy import Integer, case, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.db.leases import is_over
 from common.errors import Poison, WorkerLost
 from common.job_states import Outcome, Status
 from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.outcomes import NO_LEASE
-from common.leases import is_over
 from common.models import AttemptRow, JobRow
 
 AT_A_TIME = 500

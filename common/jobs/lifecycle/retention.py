@@ -19,9 +19,9 @@ from sqlalchemy.sql.dml import ReturningDelete
 
 from common import audio_keys, ids, renditions, uploads, webhooks
 from common.db import Database
+from common.db.leases import ago
 from common.errors import ParaqueueError
 from common.job_states import TERMINAL
-from common.leases import ago
 from common.models import BatchRow, JobRow, UsageDailyRow, UsageRow
 from common.storage import Storage
 from common.telemetry import get_logger
@@ -44,6 +44,7 @@ WITH due AS (
     AND finished_at < now() - make_interval(secs => :after_seconds)
     FOR UPDATE SKIP LOCKED
 ), said AS (DELETE FROM sentences USING due WHERE job_id = due.id),
+   recognised AS (DELETE FROM machine_sentences USING due WHERE job_id = due.id),
    made AS (DELETE FROM parts USING due WHERE job_id = due.id),
    heard AS (DELETE FROM speakers USING due WHERE job_id = due.id),
    shared AS (DELETE FROM shares USING due WHERE job_id = due.id)

@@ -13,9 +13,9 @@ from common.db import Database, after_commit
 from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.models import DEFAULT_TENANT, JobWordsRow
+from common.options.transcription import NO_OPTIONS, TranscriptionOptions, WordLists
 from common.telemetry import bound, tracing
 from common.telemetry.metrics import JOBS_SUBMITTED
-from common.transcription_options import NO_OPTIONS, TranscriptionOptions, WordLists
 
 INSERT = insert(JOBS).returning(*SHOWN)
 

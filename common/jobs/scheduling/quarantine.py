@@ -15,10 +15,10 @@ from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from common.db import Database
+from common.db.leases import ago
 from common.job_states import Outcome
 from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.jobs.scheduling.workers import alive
-from common.leases import ago
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, WorkerRow
 
 # A job that is being fetched takes no slot, and cannot kill its worker.

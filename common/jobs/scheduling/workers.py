@@ -12,11 +12,11 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common.db import Database
+from common.db.leases import ago
 from common.errors import NotFound
 from common.job_states import Status
-from common.leases import ago
-from common.model_cards import ModelCard, card_of
 from common.models import JobRow, WorkerRow
+from common.options.model_cards import ModelCard, card_of
 
 # A worker writes its heartbeat with each renewal, about every second.
 ALIVE_SECONDS = 30.0

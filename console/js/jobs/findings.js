@@ -4,10 +4,10 @@ import { html } from '../lib.js';
 import { clock } from '../format.js';
 import { has, t, tag } from '../i18n.js';
 
-/** @param {{ job: Job, card?: boolean }} props */
+/** @param {{ job: { warnings?: RecordingWarning[], tracks?: AudioTrack[] }, card?: boolean }} props */
 export function Findings({ job, card }) {
   const warnings = (job.warnings ?? []).filter((warning) => warning.code !== 'no_speech');
-  const tracks = job.tracks?.length > 1 ? job.tracks : [];
+  const tracks = job.tracks && job.tracks.length > 1 ? job.tracks : [];
   if (!warnings.length && !tracks.length) return null;
   return html`
     <section class=${card ? 'card findings' : 'findings'} aria-label=${t('warnings.title')}>

@@ -4,9 +4,10 @@ import errors from './zh/errors.js';
 import jobs from './zh/jobs.js';
 import list from './zh/list.js';
 import settings from './zh/settings.js';
+import shares from './zh/shares.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
 import transcript from './zh/transcript.js';
 import warnings from './zh/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...settings, ...warnings };
+export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...shares, ...settings, ...warnings };

@@ -32,6 +32,8 @@ export function PlayerBar({ player, onHelp }) {
         <${IconButton} size="" icon="skip_on" words=${t('player.on')} off=${off} act=${() => player.skip(SKIP_MS)} />
         <${Clock} player=${player} off=${off} />
         <span class="spread"></span>
+        <${Volume} player=${player} />
+        <${Pauses} player=${player} />
         <${Rate} player=${player} off=${off} />
         <${IconButton} icon="keyboard" size="" kind="keys-button" words=${t('keys.title')} act=${onHelp} />
       </div>
@@ -88,6 +90,41 @@ function Place({ player, off }) {
       aria-valuetext=${clock(player.tick.value)}
       onInput=${(/** @type {AnyEvent} */ event) => player.seek(Number(event.target.value))}
     />
+  `;
+}
+
+/** @param {{ player: Player }} props */
+function Volume({ player }) {
+  const silent = player.muted.value || player.volume.value === 0;
+  return html`
+    <span class="volume">
+      <${IconButton}
+        icon=${silent ? 'muted' : 'speaker'}
+        words=${t(silent ? 'player.unmute' : 'player.mute')}
+        size=""
+        act=${() => (silent ? player.setVolume(player.volume.value || 1) : player.toggleMuted())}
+      />
+      <input
+        type="range"
+        min="0"
+        max="1"
+        step="0.05"
+        value=${player.muted.value ? 0 : player.volume.value}
+        aria-label=${t('player.volume')}
+        onInput=${(/** @type {AnyEvent} */ event) => player.setVolume(Number(event.target.value))}
+      />
+    </span>
+  `;
+}
+
+/** @param {{ player: Player }} props */
+function Pauses({ player }) {
+  const change = (/** @type {AnyEvent} */ event) => player.setSkipsPauses(event.target.checked);
+  return html`
+    <label class="choice pauses">
+      <input type="checkbox" checked=${player.skipsPauses.value} onChange=${change} />
+      <span>${t('player.skip_pauses')}</span>
+    </label>
   `;
 }
 

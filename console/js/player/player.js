@@ -8,12 +8,21 @@ export const RATES = [0.5, 0.75, 1, 1.25, 1.5, 2, 3];
 const POINTS = 2000;
 const ASK_AGAIN_MS = 1500;
 const TRIES = 3;
+// A pause that is skipped: how long it is at least, and how much of each end is played.
+const PAUSE_MS = 2000;
+const PAUSE_END_MS = 400;
 
 export class Player {
-  /** @param {string} id */
-  constructor(id) {
-    this.id = id;
-    this.url = new URL(`v1/transcriptions/${id}/audio`, BASE);
+  /**
+   * @param {string} id
+   * @param {string} [path] below which the API has the recording
+   */
+  constructor(id, path = `v1/transcriptions/${id}`) {
+    this.path = path;
+    this.url = new URL(`${path}/audio`, BASE);
+    // When the next speech begins, if a moment is in a pause of at least so many ms: whoever has the text knows.
+    /** @type {(ms: number, least: number) => number | null} */
+    this.afterPause = () => null;
     this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
@@ -23,6 +32,9 @@ export class Player {
     this.peaks = signal(/** @type {Peaks | null} */ (null));
     this.playing = signal(false);
     this.rate = signal(recall('rate', 1));
+    this.volume = signal(recall('volume', 1)); // 0 to 1
+    this.muted = signal(false);
+    this.skipsPauses = signal(recall('skip_pauses', false));
     this.ms = signal(0);
     this.loop = signal(/** @type {{ start: number, end: number } | null} */ (null));
     // For what shows the time: `ms` changes sixty times a second.
@@ -46,6 +58,12 @@ export class Player {
       this.rate.value = this.audio.playbackRate;
       remember('rate', this.rate.value);
     });
+    on('volumechange', () => {
+      this.volume.value = this.audio.volume;
+      this.muted.value = this.audio.muted;
+      remember('volume', this.volume.value);
+    });
+    this.audio.volume = this.volume.value;
     this.audio.defaultPlaybackRate = this.rate.value;
     this.audio.playbackRate = this.rate.value;
     on('durationchange', () => {
@@ -98,7 +116,7 @@ export class Player {
   // The recording can be played without a waveform.
   async measure() {
     if (this.state.value !== 'ready') return;
-    const url = new URL(`v1/transcriptions/${this.id}/peaks?points=${POINTS}`, BASE);
+    const url = new URL(`${this.path}/peaks?points=${POINTS}`, BASE);
     try {
       const answer = await this.prepared(() => fetched(url, { abort: this.abort.signal }));
       const peaks = await answer.json();
@@ -150,7 +168,16 @@ export class Player {
     const ms = Math.round(this.audio.currentTime * 1000);
     const loop = this.loop.peek();
     if (loop && this.playing.peek() && ms >= loop.end) this.seek(loop.start);
-    else this.ms.value = ms;
+    else {
+      this.ms.value = ms;
+      if (this.skipsPauses.peek() && !loop && this.playing.peek()) this.skipPause(ms);
+    }
+  }
+
+  /** @param {number} ms */
+  skipPause(ms) {
+    const next = this.afterPause(ms - PAUSE_END_MS, PAUSE_MS);
+    if (next !== null && next - PAUSE_END_MS > ms && !this.audio.seeking) this.seek(next - PAUSE_END_MS);
   }
 
   // Repeats a stretch of the recording until it is asked again.
@@ -214,6 +241,22 @@ export class Player {
   /** @param {number} rate */
   setRate(rate) {
     this.audio.playbackRate = rate;
+  }
+
+  /** @param {number} volume 0 to 1 */
+  setVolume(volume) {
+    this.audio.muted = false;
+    this.audio.volume = volume;
+  }
+
+  toggleMuted() {
+    this.audio.muted = !this.audio.muted;
+  }
+
+  /** @param {boolean} skips */
+  setSkipsPauses(skips) {
+    this.skipsPauses.value = skips;
+    remember('skip_pauses', skips);
   }
 
   /** @param {number} steps */

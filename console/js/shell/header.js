@@ -35,6 +35,19 @@ export function Header() {
   `;
 }
 
+// For people who are not signed in: nothing to go to.
+export function VisitorHeader() {
+  return html`
+    <header class="header">
+      <div class="header-row">
+        <${Brand} />
+        <span class="spread"></span>
+        <div class="switches"><${LanguageSwitch} /><${ThemeSwitch} /></div>
+      </div>
+    </header>
+  `;
+}
+
 export function Brand() {
   const source = new URL('../../icon.svg', import.meta.url).href;
   return html`<a class="brand" href="#/" aria-label="Paraqueue"><img src=${source} alt="" width="28" height="28" />

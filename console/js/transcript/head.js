@@ -8,6 +8,7 @@ import { Actions } from '../jobs/actions.js';
 import { nameOf } from '../jobs/name.js';
 import { Status } from '../jobs/status.js';
 import { go } from '../router.js';
+import { ShareButton } from '../shares/button.js';
 import { Icon } from '../ui/icon.js';
 
 /** @param {{ job: Job }} props */
@@ -26,6 +27,7 @@ export function Head({ job }) {
         <${Status} job=${job} />
         <span class="spread"></span>
         <span class="job-actions">
+          <${ShareButton} job=${job} />
           <${About} job=${job} />
           <${Actions} job=${job} onGone=${() => go('#/jobs')} />
         </span>

@@ -17,6 +17,8 @@ const KEYS = [
   { keys: ['N'], words: 'keys.next_unsure', edits: true },
   { keys: ['Ctrl Z'], words: 'keys.undo', edits: true },
   { keys: ['Enter', 'Shift Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['Ctrl Enter'], words: 'keys.split', edits: true },
+  { keys: ['Backspace'], words: 'keys.merge', edits: true },
   { keys: ['Alt ↑', 'Alt ↓'], words: 'keys.neighbour', edits: true },
   { keys: ['Alt N'], words: 'keys.save_next_unsure', edits: true },
   { keys: ['Alt C'], words: 'keys.confirm', edits: true },
@@ -87,8 +89,8 @@ export function useKeys(view, help) {
 /** @param {{ close: () => void, mayEdit: boolean }} props */
 export function KeysDialog({ close, mayEdit }) {
   return html`
-    <${Dialog} title=${t('keys.title')} close=${close}>
-      <dl class="keys" tabindex="-1" autofocus>
+    <${Dialog} title=${t('keys.title')} close=${close} fromTop>
+      <dl class="keys">
         ${KEYS.filter((item) => mayEdit || !item.edits).map(
           (item) => html`<div key=${item.words}>
             <dt>${item.keys.map((key) => html`<kbd>${key}</kbd>`)}</dt>

@@ -54,6 +54,21 @@ export class Timeline {
     if (now >= 0) return now;
     return this.order[lastBegun(this.order, ms, (number) => this.sentences[number].start_ms)] ?? -1;
   }
+
+  // In a pause that is longer than `least`, the moment at which the next sentence begins; null elsewhere, and after the
+  // last sentence.
+  /**
+   * @param {number} ms
+   * @param {number} least ms
+   */
+  afterPause(ms, least) {
+    const place = lastBegun(this.order, ms, (number) => this.sentences[number].start_ms);
+    const next = this.order[place + 1];
+    const spokenUntil = this.reach[place] ?? 0;
+    if (next === undefined || spokenUntil > ms) return null;
+    const start = this.sentences[next].start_ms;
+    return start - spokenUntil >= least ? start : null;
+  }
 }
 
 // The place of the word of a sentence that is spoken at a moment: a word lasts until the next one begins, for in fast

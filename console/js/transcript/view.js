@@ -12,13 +12,13 @@ import { report } from '../ui/announce.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { FindBar } from './finder.js';
-import { followPlayer } from './follower.js';
 import { Head } from './head.js';
 import { KeysDialog, useKeys } from './keys.js';
 import { LongList } from '../list/list.js';
 import { guessHeight } from './guess.js';
 import { Model } from './model.js';
 import { PlayerBar } from '../player/bar.js';
+import { Back, usePlayer } from './playing.js';
 import { Sentence } from './sentence.js';
 import { Speakers } from './speakers.js';
 import { Growing, NoText } from './progress.js';
@@ -51,7 +51,8 @@ function Run({ entry, job }) {
   const view = useMemo(() => new Model(entry.id), []);
   const { failure, read } = useText(view, entry, job);
   const [help, setHelp] = useState(false);
-  usePlayer(view, job);
+  // The recording is there as soon as the job has fetched it; it stays the same when the job ends.
+  usePlayer(view, job.source.bytes !== null || job.status === 'completed');
   useKeys(view, () => setHelp(true));
   view.text.version.value; // drawn again when the text changes
   const { sentences } = view.text;
@@ -113,29 +114,11 @@ function useText(view, entry, job) {
   return { failure, read };
 }
 
-// The recording is there as soon as the job has fetched it; it stays the same when the job ends.
-/**
- * @param {Model} view
- * @param {Job} job
- */
-function usePlayer(view, job) {
-  const fetched = job.source.bytes !== null || job.status === 'completed';
-  useEffect(() => {
-    if (fetched) view.player.open();
-  }, [fetched]);
-  useEffect(() => {
-    const stop = followPlayer(view);
-    return () => {
-      stop();
-      view.close();
-    };
-  }, []);
-}
-
 // What was typed here before, and did not reach the service.
 /** @param {{ view: Model }} props */
 function Unsaved({ view }) {
-  const numbers = view.drafts.numbers.filter((number) => number !== view.editing.value && view.text.sentences[number]);
+  const places = view.drafts.numbers.map((number) => view.text.placeOf(number));
+  const numbers = places.filter((number) => number >= 0 && number !== view.editing.value).sort((a, b) => a - b);
   if (!view.mayEdit || !numbers.length) return null;
   return html`
     <div class="notice row" role="status">
@@ -144,10 +127,4 @@ function Unsaved({ view }) {
       <button class="quiet small" onClick=${() => view.drafts.store({})}>${t('edit.unsaved_discard')}</button>
     </div>
   `;
-}
-
-/** @param {{ view: Model }} props */
-function Back({ view }) {
-  if (view.following.value || !view.player.playing.value) return null;
-  return html`<button class="primary small follow" onClick=${() => view.follow()}>${t('transcript.follow')}</button>`;
 }

@@ -5,8 +5,11 @@ import { t } from '../i18n.js';
 import { Failure } from './states.js';
 
 // Shown for as long as it is in the page; `close` is called when a person leaves it.
-/** @param {{ title: string, close: () => void, children: Children }} props */
-export function Dialog({ title, close, children }) {
+/**
+ * `fromTop`: it is longer than a phone, and its first control is at its end; the focus would scroll it there.
+ * @param {{ title: string, close: () => void, fromTop?: boolean, children: Children }} props
+ */
+export function Dialog({ title, close, fromTop = false, children }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
     const before = /** @type {HTMLElement} */ (document.activeElement);
@@ -16,7 +19,7 @@ export function Dialog({ title, close, children }) {
   return html`
     <dialog ref=${dialog} aria-labelledby="dialog-title" onClose=${close}>
       <div class="dialog-body">
-        <h2 id="dialog-title">${title}</h2>
+        <h2 id="dialog-title" tabindex=${fromTop ? -1 : null} autofocus=${fromTop}>${title}</h2>
         ${children}
       </div>
     </dialog>

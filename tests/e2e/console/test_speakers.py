@@ -9,8 +9,8 @@ from playwright.sync_api import expect
 from common import jobs
 from common.db import Database
 from common.jobs import Attributed, Finished
+from common.options.transcription import TranscriptionOptions
 from common.transcript.values import Part
-from common.transcription_options import TranscriptionOptions
 from tests.db.job_cases import claimed, submitted
 from tests.e2e.console.conftest import Console
 from tests.e2e.console.transcripts import MODEL, sentence

@@ -118,6 +118,22 @@ def test_a_click_on_the_waveform_and_the_keys(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def test_volume_and_skipped_pauses_are_remembered(console: Console, service: Service) -> None:
+    # Two sentences that are three minutes apart.
+    apart = put(service.settings, [sentence("前面", 1_000), sentence("后面", 200_000)], MEETING, name="pauses.mp3")
+    page = opened(console, apart)
+    page.get_by_label("Volume").fill("0.5")
+    page.get_by_role("button", name="Mute", exact=True).click()
+    audio = "document.querySelector('audio')"
+    assert page.evaluate(f"[{audio}.muted, {audio}.volume]") == [True, 0.5]
+    page.get_by_label("Skip pauses").check()
+    page.locator('[data-row="0"] [data-word="0"]').click()
+    page.wait_for_function("() => document.querySelector('audio').currentTime > 199")
+    page.reload()
+    expect(page.get_by_label("Skip pauses")).to_be_checked()
+    expect(page.get_by_label("Volume")).to_have_value("0.5")
+
+
 def test_what_is_spoken_stays_in_sight_until_somebody_scrolls(page: Page) -> None:
     page.get_by_label("Playback speed").select_option("3")
     page.locator('[data-row="0"] .when').click()

@@ -7,9 +7,9 @@ import ipaddress
 import httpcore
 import pytest
 
-from common.addresses import is_public
 from common.errors import SourceNotAllowed, SourceUnreachable
 from common.links import checked_addresses
+from common.links.addresses import is_public
 from worker.net.ssrf import GuardedBackend
 
 PRIVATE = {

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.errors import ModelUnavailable
-from common.model_cards import ModelCard
+from common.options.model_cards import ModelCard
 from worker.engine.bundles.definitions import (
     ALL_PARTS,
     PARTS,

@@ -5,7 +5,7 @@ description = "…"
 licence = "Apache-2.0"
 languages = ["zh", "en"]
 word_times = true
-segmentation = "fixed"                   # of jobs that name none: see common.segmentation
+segmentation = "fixed"                   # of jobs that name none: see common.options.segmentation
 
 [[asr]]                                  # a source of a part; several are tried in order
 hub = "modelscope"                       # or "huggingface"
@@ -24,8 +24,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from common.errors import ConfigurationError, ModelUnavailable
-from common.model_cards import ModelCard
-from common.segmentation import FIXED, segmentation_name
+from common.options.model_cards import ModelCard
+from common.options.segmentation import FIXED, segmentation_name
 
 PARTS = ("asr", "vad", "punc")
 """The parts that every bundle has."""

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from common.errors import ModelUnavailable
-from common.segmentation import Segmentation
+from common.options.segmentation import Segmentation
 from worker.engine.vad.endpoint import EndpointOptions
 
 FRAME_MS = 10

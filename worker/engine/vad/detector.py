@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 
 from common.errors import ModelUnavailable
-from common.segmentation import SEGMENTATIONS, Segmentation
+from common.options.segmentation import SEGMENTATIONS, Segmentation
 from worker.engine.features import MEL_BINS, SAMPLE_RATE, Cmvn, FeatureStream
 from worker.engine.vad.config import (
     BLOCK_MS,

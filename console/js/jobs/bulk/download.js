@@ -4,6 +4,7 @@ import { html, useState } from '../../lib.js';
 import { fetched } from '../../api.js';
 import { t } from '../../i18n.js';
 import { FormDialog } from '../../ui/form_dialog.js';
+import { save } from '../../ui/save.js';
 import { nameOf } from '../name.js';
 import { leftOut } from './archive.js';
 import { Failures } from './dialog.js';
@@ -23,7 +24,7 @@ export function DownloadDialog({ chosen, texts, close }) {
       timeoutMs: TEN_MINUTES_MS,
     });
     const archive = await answer.blob();
-    save(archive);
+    save(archive, 'transcripts.zip');
     const reasons = new Map((await leftOut(archive)).map(({ id, error }) => [id, error]));
     if (!reasons.size) close();
     setMissing(texts.filter((job) => reasons.has(job.id)).map((job) => ({ job, error: reasons.get(job.id) })));
@@ -47,13 +48,4 @@ export function DownloadDialog({ chosen, texts, close }) {
       }
     <//>
   `;
-}
-
-/** @param {Blob} archive */
-function save(archive) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(archive);
-  link.download = 'transcripts.zip';
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), TEN_MINUTES_MS);
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from common.segmentation import SegmentationName
+from common.options.segmentation import SegmentationName
 from common.transcript.text_rules import TextRules
 
 

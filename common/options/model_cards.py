@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from common.errors import SpeakersUnsupported, UnsupportedLanguage
-from common.segmentation import FIXED
+from common.options.segmentation import FIXED
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 When a request arrives, the API checks how its links are written, and refuses receivers of webhooks that no worker would
 connect to. When a worker fetches or sends, it checks addresses, ports, redirects and buckets; `worker.net.ssrf`
-connects only to addresses that were checked here. `common.addresses` knows which addresses are public.
+connects only to addresses that were checked here. `common.links.addresses` knows which addresses are public.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from common.addresses import Address, is_public
 from common.errors import SourceNotAllowed, SourceUnreachable
+from common.links.addresses import Address, is_public
 from common.settings import Settings
 from common.settings.sources import ObjectStoreSettings
 from common.storage import same_bucket

@@ -1,0 +1,19 @@
+"""Access to PostgreSQL, its clock, and the cursors of lists."""
+
+from common.db.database import (
+    BoundedConnection,
+    Database,
+    after_commit,
+    connection_parameters,
+    session_of,
+    shares_sessions,
+)
+
+__all__ = [
+    "BoundedConnection",
+    "Database",
+    "after_commit",
+    "connection_parameters",
+    "session_of",
+    "shares_sessions",
+]
