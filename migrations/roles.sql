@@ -45,9 +45,12 @@ GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;
 GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue_api;
 GRANT SELECT, INSERT ON job_words TO paraqueue_api;
 GRANT SELECT ON parts TO paraqueue_api;
-GRANT SELECT, UPDATE (speaker) ON sentences TO paraqueue_api;
+-- People split and merge sentences. What the machine made of them cannot be changed, but for merged speakers.
+GRANT SELECT, INSERT, UPDATE (start_ms, end_ms, confidence, text, spoken, words, speaker), DELETE
+    ON sentences TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE (speaker) ON machine_sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON edits TO paraqueue_api;
-GRANT SELECT, INSERT, DELETE ON earlier_edits TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE (text), DELETE ON earlier_edits TO paraqueue_api;
 GRANT SELECT, UPDATE, DELETE ON speakers TO paraqueue_api;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON uploads TO paraqueue_api;
@@ -76,7 +79,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON attempts, parts, workers TO paraqueue_wo
 GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;
 GRANT SELECT, INSERT ON edits, earlier_edits TO paraqueue_worker;
 GRANT SELECT, INSERT, DELETE ON speakers, speaker_windows TO paraqueue_worker;
-GRANT SELECT ON job_words TO paraqueue_worker;
+GRANT SELECT ON job_words, machine_sentences TO paraqueue_worker;
 GRANT SELECT, UPDATE (created_at) ON batches TO paraqueue_worker;
 GRANT SELECT, INSERT ON usage TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_worker;
@@ -94,7 +97,7 @@ GRANT UPDATE (
     error_code, error_message, error_retryable
 ) ON jobs TO paraqueue_light;
 GRANT SELECT, UPDATE (ended_at, outcome, error_code) ON attempts TO paraqueue_light;
-GRANT SELECT (job_id), DELETE ON parts, speakers TO paraqueue_light;
+GRANT SELECT (job_id), DELETE ON parts, speakers, machine_sentences TO paraqueue_light;
 GRANT SELECT (job_id, run, channel), DELETE ON sentences TO paraqueue_light;
 GRANT SELECT (id, job_id, expires_at), UPDATE (expires_at), DELETE ON shares TO paraqueue_light;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_light;

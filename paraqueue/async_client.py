@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
 from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
@@ -69,12 +69,15 @@ class AsyncClient(Connection):
     export_many = _awaiting(exports.export_many)
     search = _awaiting(reading.search)
     sentence_page = _awaiting(reading.sentence_page)
+    sentence = _awaiting(reading.sentence)
     audio = _awaiting(reading.audio)
     correct = _awaiting(corrections.correct)
     confirm = _awaiting(corrections.confirm)
     history = _awaiting(corrections.history)
     correct_many = _awaiting(corrections.correct_many)
     replacements = _awaiting(corrections.replacements)
+    split_sentence = _awaiting(structure.split_sentence)
+    merge_sentences = _awaiting(structure.merge_sentences)
     speakers = _awaiting(operations.speakers)
     name_speaker = _awaiting(operations.name_speaker)
     merge_speakers = _awaiting(operations.merge_speakers)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
-from paraqueue import account, corrections, endpoints, exports, labels, operations, reading
+from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
 from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
@@ -70,12 +70,15 @@ class Client(Connection):
     export_many = _blocking(exports.export_many)
     search = _blocking(reading.search)
     sentence_page = _blocking(reading.sentence_page)
+    sentence = _blocking(reading.sentence)
     audio = _blocking(reading.audio)
     correct = _blocking(corrections.correct)
     confirm = _blocking(corrections.confirm)
     history = _blocking(corrections.history)
     correct_many = _blocking(corrections.correct_many)
     replacements = _blocking(corrections.replacements)
+    split_sentence = _blocking(structure.split_sentence)
+    merge_sentences = _blocking(structure.merge_sentences)
     speakers = _blocking(operations.speakers)
     name_speaker = _blocking(operations.name_speaker)
     merge_speakers = _blocking(operations.merge_speakers)

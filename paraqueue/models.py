@@ -19,6 +19,7 @@ from paraqueue.transcript_models import (
     Sentence,
     SentencePage,
     Speaker,
+    Structure,
     Transcript,
     Word,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "Share",
     "Source",
     "Speaker",
+    "Structure",
     "Transcript",
     "Transcription",
     "Usage",

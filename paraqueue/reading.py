@@ -11,7 +11,7 @@ from paraqueue.exchange import LONGEST_PAUSE_SECONDS, Operation, Pause, Send, as
 from paraqueue.exports import JOBS
 
 if TYPE_CHECKING:
-    from paraqueue.models import SearchPage, SentencePage
+    from paraqueue.models import NumberedSentence, SearchPage, SentencePage
 
 PREPARING = 202
 # Converting ten hours of sound takes minutes; where it takes longer than this, no light worker runs.
@@ -33,6 +33,14 @@ def sentence_page(id: str, *, after: int = -1, limit: int = 200) -> Operation[Se
 
     answer = yield from request(Send("GET", f"{JOBS}/{id}/sentences", {"after": after, "limit": limit}))
     return SentencePage.model_validate_json(answer.content)
+
+
+def sentence(id: str, number: int) -> Operation[NumberedSentence]:
+    """One sentence by its number. Raises NotFound."""
+    from paraqueue.models import NumberedSentence
+
+    answer = yield from request(Send("GET", f"{JOBS}/{id}/sentences/{number}"))
+    return NumberedSentence.model_validate_json(answer.content)
 
 
 def audio(id: str, *, timeout: float | None = CONVERTED_SECONDS) -> Operation[bytes]:

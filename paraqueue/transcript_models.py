@@ -44,6 +44,15 @@ class Edit(Value):
     edited_by: str | None = None
 
 
+class Structure(Value):
+    """What was split or merged: with which other sentence, and for `merged` where that began."""
+
+    kind: str
+    other: int
+    at_word: int | None = None
+    at_character: int | None = None
+
+
 class Revision(Value):
     """A change of a sentence; `text_before` is None if it is no longer kept."""
 
@@ -54,6 +63,7 @@ class Revision(Value):
     edited_at: datetime
     edited_by: str | None = None
     edited_by_name: str | None = None
+    structure: Structure | None = None
 
 
 class Correction(Value):
@@ -88,6 +98,7 @@ class Sentence(Value):
     edit: Edit | None = None
     speaker: int | None = None
     text_spoken: str | None = None
+    number: int | None = None
 
 
 class Transcript(Value):
@@ -107,7 +118,7 @@ class Transcript(Value):
 
 
 class NumberedSentence(Sentence):
-    """A sentence with its number in the transcript, from 0."""
+    """A sentence with its number, which never changes; the order is that of the list."""
 
     number: int
 

@@ -30,9 +30,10 @@ MODULES: tuple[ModuleType, ...] = (
 CALLED_BY = {
     WORKER: {
         jobs: (
-            *("abandon_claim", "claim", "claim_links", "commit_part", "complete", "complete_from_duplicate"),
-            *("dispatch", "fail", "forgive_crash", "give_up_lease", "hand_over", "record_audio", "register_worker"),
-            *("release", "renew", "restart", "speaker_windows", "stop_canceled", "try_again", "unregister_worker"),
+            *("abandon_claim", "claim", "claim_links", "claim_next", "commit_part", "complete"),
+            *("complete_from_duplicate", "dispatch", "fail", "forgive_crash", "give_up_lease", "hand_over"),
+            *("record_audio", "register_worker", "release", "renew", "restart", "speaker_windows"),
+            *("stop_canceled", "try_again", "unregister_worker"),
         ),
         tenants: ("largest_upload",),
         webhooks: ("any_due",),

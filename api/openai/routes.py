@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -208,6 +209,7 @@ async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
     deadline = Deadline.after(service.settings.openai_wait_seconds)
     text: list[str] = []
     named: Mapping[int, str | None] | None = None
+    segments = itertools.count()
     steps = _steps(service, job, deadline)
     async with aclosing(steps):
         async for step in steps:
@@ -223,16 +225,15 @@ async def _events(service: Service, job: Job) -> AsyncIterator[bytes]:
                 sentences := await in_thread(jobs.sentences_after, service.database, job, reached)
             ):
                 delta = "".join(running_text(sentences, last_text))
-                last_text, reached, silent_since = sentences[-1].text, reached + len(sentences), time.monotonic()
+                last_text, reached, silent_since = sentences[-1].text, jobs.last_number(sentences), time.monotonic()
                 deadline.at = silent_since + service.settings.openai_wait_seconds
                 text.append(delta)
                 yield _event({"type": "transcript.text.delta", "delta": delta})
                 if job.options.speakers:
                     if named is None:
                         named = await _names(service, job)
-                    first = reached + 1 - len(sentences)
-                    for number, sentence in enumerate(sentences, first):
-                        yield _event(diarized_segment(number, sentence, named))
+                    for sentence in sentences:
+                        yield _event(diarized_segment(next(segments), sentence, named))
             if not job.terminal and time.monotonic() - silent_since > KEEP_ALIVE_SECONDS:
                 silent_since = time.monotonic()
                 yield b": waiting\n\n"

@@ -90,16 +90,17 @@ def list_shared_sentences(
     found = jobs.sentences_after(database, job, after, limit=limit + 1, edited_words=False)
     data = [
         SharedSentenceOut(
-            number=after + 1 + place,
+            number=item.number,
             text=item.text,
             start_ms=item.start_ms,
             end_ms=item.end_ms,
             channel=item.channel,
             speaker=item.speaker,
         )
-        for place, item in enumerate(found[:limit])
+        for item in found[:limit]
+        if item.number is not None
     ]
-    return SharedSentencePage(data=data, next=after + limit if len(found) > limit else None)
+    return SharedSentencePage(data=data, next=data[-1].number if len(found) > limit else None)
 
 
 @router.get(

@@ -74,7 +74,7 @@ class SharedOut(BaseModel):
 class SharedSentenceOut(BaseModel):
     """A sentence, as people corrected it."""
 
-    number: int = Field(description="Number of the sentence in the transcript, from 0.")
+    number: int = Field(description="Number of the sentence, its id.")
     text: str
     start_ms: int
     end_ms: int

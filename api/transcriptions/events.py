@@ -155,7 +155,7 @@ class _Reader:
             yield _event("speakers", {"run": self.run, "speakers": speakers_json(speakers)})
         # Read after the job: a terminal state is only reported once its last sentences can be read.
         while sentences := await in_thread(jobs.sentences_after, self.service.database, job, self.reached):
-            self.reached += len(sentences)
+            self.reached = jobs.last_number(sentences)
             data = [sentence_object(sentence) for sentence in sentences]
             place = f"{self.run}.{self.reached}{'.s' if self.attributed else ''}"
             yield _event("sentences", {"run": self.run, "sentences": data}, place)

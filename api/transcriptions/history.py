@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Literal
 
@@ -16,16 +17,29 @@ from common import errors, ids, jobs, keys
 router = v1_router("/v1/transcriptions", "transcriptions")
 
 
+class StructureOut(BaseModel):
+    """What was split or merged."""
+
+    kind: Literal["split", "split_off", "merged"] = Field(
+        description="`split`: the sentence was split; `split_off`: it is the second sentence of a split one; `merged`: "
+        "with the sentence after it."
+    )
+    other: int = Field(description="Number of the other sentence.")
+    at_word: int | None = Field(description="With `merged`: the word at which the other began.")
+    at_character: int | None = Field(description="With `merged`: the character of the text at which the other began.")
+
+
 class RevisionOut(BaseModel):
     """A change of a sentence by a person."""
 
     revision: int = Field(description="From 1.")
     text: str
-    text_before: str | None = Field(description="Null if it is no longer kept.")
+    text_before: str | None = Field(description="Null if it is no longer kept, and for a sentence that was split off.")
     confirmed: list[int] = Field(description="Places of the confirmed words, from 0.")
     edited_at: datetime
     edited_by: str | None = Field(description="Id of the API key.")
     edited_by_name: str | None = Field(description="Name of the API key.")
+    structure: StructureOut | None = Field(description="What was split or merged; null for other changes.")
 
 
 class History(BaseModel):
@@ -53,4 +67,5 @@ def _shown(item: jobs.Revision, name: str | None) -> RevisionOut:
         edited_at=item.edited_at,
         edited_by=ids.shown(ids.KEY, item.key_id) if item.key_id is not None else None,
         edited_by_name=name,
+        structure=StructureOut(**asdict(item.structure)) if item.structure is not None else None,
     )

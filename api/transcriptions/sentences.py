@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import Path, Query
 from fastapi.responses import JSONResponse
@@ -14,11 +14,10 @@ from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.transcript_schemas import EditOut, TranscriptSentenceOut
+from api.transcriptions.transcript_schemas import EditOut, SentenceOut
 from common import errors, jobs
 from common.job_states import Status
 from common.transcript.formats import edit_object, sentence_object
-from common.transcript.values import Sentence
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 # The number of the next page must fit into 32 bits as well.
@@ -133,12 +132,6 @@ class CorrectedList(BaseModel):
     data: list[CorrectedOut]
 
 
-class SentenceOut(TranscriptSentenceOut):
-    """A sentence. `words` and times are the machine's, also where `text` is a person's."""
-
-    number: int = Field(description="Number of the sentence in the transcript, from 0.")
-
-
 class SentencePage(BaseModel):
     """Some sentences of the current run, in their order."""
 
@@ -163,8 +156,8 @@ def list_sentences(
     """A page of sentences as people corrected them, also of a transcription that is still running."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     sentences = jobs.sentences_after(database, job, after, limit=limit + 1, edited_words=False)
-    data = [numbered(after + 1 + place, item) for place, item in enumerate(sentences[:limit])]
-    more = after + limit if len(sentences) > limit else None
+    data = [sentence_object(item) for item in sentences[:limit]]
+    more = jobs.last_number(sentences[:limit]) if len(sentences) > limit else None
     return JSONResponse({"object": "list", "status": job.status, "run": job.run, "data": data, "next": more})
 
 
@@ -172,7 +165,7 @@ def list_sentences(
 def get_sentence(database: DatabaseDep, caller: ReadCaller, job_id: JobId, number: Number) -> JSONResponse:
     """One sentence, as a person corrected it."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
-    return JSONResponse(numbered(number, jobs.sentence(database, job, number)))
+    return JSONResponse(sentence_object(jobs.sentence(database, job, number)))
 
 
 @router.patch(
@@ -189,7 +182,7 @@ def correct_sentence(
     """
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     jobs.correct_all(database, job, [body.of(number)], key_id=caller.key_id)
-    return JSONResponse(numbered(number, jobs.sentence(database, job, number)))
+    return JSONResponse(sentence_object(jobs.sentence(database, job, number)))
 
 
 @router.post(
@@ -211,8 +204,3 @@ def correct_sentences(
         {"number": item.number, "text": item.text, "edit": item.edit and edit_object(item.edit)} for item in changed
     ]
     return JSONResponse({"object": "list", "data": data})
-
-
-def numbered(number: int, sentence: Sentence) -> dict[str, Any]:
-    """Return a sentence as the API shows it, with its number."""
-    return {"number": number, **sentence_object(sentence)}

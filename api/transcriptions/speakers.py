@@ -11,17 +11,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.sentences import Number, SentenceOut, numbered, one_line
-from api.transcriptions.transcript_schemas import SpeakerOut
+from api.transcriptions.sentences import Number, one_line
+from api.transcriptions.transcript_schemas import SentenceOut, SpeakerOut
 from common import errors, jobs
 from common.errors import NoSpeakers
-from common.transcript.formats import speakers_json
+from common.transcript.formats import sentence_object, speakers_json
 from common.transcript.values import Speaker
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 LAST_SPEAKER = 32_767
 LONGEST_NAME = 80
 OF_CHANGES = errors_of(errors.NoSpeakers, errors.NotReady, errors.NoTranscript, errors.Expired)
+OF_SENTENCES = errors_of(errors.NoSpeakers, errors.EditConflict, errors.NotReady, errors.NoTranscript, errors.Expired)
 
 Name = Annotated[
     str,
@@ -96,14 +97,18 @@ def merge_speaker(
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
 
-@router.put("/{transcription_id}/sentences/{number}/speaker", response_model=SentenceOut, responses=OF_CHANGES)
+@router.put(
+    "/{transcription_id}/sentences/{number}/speaker",
+    response_model=SentenceOut,
+    responses=OF_SENTENCES,
+)
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:
     """Assign a sentence to another speaker."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=False)
     sentence = jobs.assign_sentence(database, job, number, change.speaker)
-    return JSONResponse(numbered(number, sentence))
+    return JSONResponse(sentence_object(sentence))
 
 
 def _listed(speakers: tuple[Speaker, ...]) -> JSONResponse:

@@ -23,7 +23,7 @@ class WordOut(BaseModel):
     confirmed: bool = Field(
         False, description="Whether a person has checked the word; its confidence is then 1. Absent if not."
     )
-    speaker: int | None = Field(None, description="The number of the sentence's speaker; not there without speakers.")
+    speaker: int | None = Field(None, description="The number of its speaker; not there without speakers.")
 
 
 class EditOut(BaseModel):
@@ -36,9 +36,13 @@ class EditOut(BaseModel):
     edited_by: str | None = Field(description="Id of the API key.")
 
 
-class TranscriptSentenceOut(BaseModel):
+class SentenceOut(BaseModel):
     """A sentence. `words` and times are the machine's, also where `text` is a person's."""
 
+    number: int = Field(
+        description="Number of the sentence, its id, from 0. It never changes; a sentence that was split off has one "
+        "of 1,000,000,000 or more. The order of sentences is that of the list."
+    )
     text: str
     start_ms: int
     end_ms: int
@@ -49,7 +53,7 @@ class TranscriptSentenceOut(BaseModel):
         None, description="The recognised text; absent unless `itn` or another option changed it."
     )
     speaker: int | None = Field(None, description="Absent without speakers, and before the transcription has ended.")
-    edit: EditOut | None = Field(None, description="Absent if the sentence was never corrected.")
+    edit: EditOut | None = Field(None, description="Absent if the sentence was never changed.")
 
 
 class SpeakerOut(BaseModel):
@@ -77,5 +81,5 @@ class TranscriptOut(BaseModel):
     no_speech: bool = Field(description="True if no speech was found; the transcript is then empty.")
     warnings: list[WarningOut]
     speakers: list[SpeakerOut] | None = Field(description="Null without speaker diarization.")
-    sentences: list[TranscriptSentenceOut]
+    sentences: list[SentenceOut]
     text: str = Field(description="The text of all sentences.")

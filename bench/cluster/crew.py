@@ -1,8 +1,8 @@
 """A process of simulated workers: `python -m bench.cluster.crew NAME WORKERS`, with the load as a line on its input.
 
 Each worker claims, renews, commits parts and completes with the functions that a real one calls, and has its own
-dispatcher. What differs: there is no engine; the workers of a process share its threads, its database connections and
-one consumer of messages. It works until its input ends and then prints what it did as JSON.
+dispatcher. What differs: there is no engine; every job comes by a message; the workers of a process share its threads,
+its database connections and one consumer of messages. It works until its input ends, and prints what it did as JSON.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Crew:
                 token=token,
             )
         except Unavailable:
-            jobs.abandon_claim(self._database, job_id, token)
+            jobs.abandon_claim(self._database, member.worker.id, token)
             claim = None  # the job is announced again after a while
         if claim is None:
             self.done.count("not available")

@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,8 @@ class Installation:
     port: int
     database_url: str
     children: dict[str, Child]
+    environment: dict[str, str]
+    logs: Path
 
     def new_key(self, tenant: str) -> str:
         """Create a key with the default limits for a tenant and return its secret."""
@@ -82,8 +84,11 @@ class Installation:
 
 
 @contextmanager
-def running(place: Path) -> Iterator[Installation]:
-    """Run everything on loopback, with the default limits, and stop it afterwards."""
+def running(place: Path, *, without: Collection[str] = ()) -> Iterator[Installation]:
+    """Run everything on loopback, with the default limits, and stop it afterwards.
+
+    `without` names processes that the caller starts, in `environment`.
+    """
     logs = place / "logs"
     servers: dict[str, Child] = {}
     children: dict[str, Child] = {}
@@ -98,10 +103,13 @@ def running(place: Path) -> Iterator[Installation]:
         beat = [*CELERY, "beat", "--schedule", str(place / "schedule")]
         commands = {"API": ["api.main"], "worker": ["worker.transcription"], "light worker": ["worker.light"]}
         for name, command in (commands | {"beat": beat}).items():
+            if name in without:
+                continue
             log = logs / f"{name.replace(' ', '-')}.log"
             children[name] = spawn(name, [sys.executable, "-m", *command], log, env=environment, cwd=REPOSITORY)
-        wait_until(lambda: _ready(port), [*children.values()], START_SECONDS, "the installation was not ready")
-        yield Installation(port, postgres.url(), servers | children)
+        workers = int("worker" not in without)
+        wait_until(lambda: _ready(port, workers), [*children.values()], START_SECONDS, "the installation was not ready")
+        yield Installation(port, postgres.url(), servers | children, environment, logs)
     finally:
         stop_all([*children.values()], 20)
         stop_all([*servers.values()], 20)
@@ -125,10 +133,10 @@ def _environment(place: Path, database_url: str, redis_url: str, port: int) -> d
     }
 
 
-def _ready(port: int) -> bool:
+def _ready(port: int, least_workers: int) -> bool:
     try:
         answer = httpx.get(f"http://127.0.0.1:{port}/health/ready", timeout=5, trust_env=False)
     except httpx.TransportError:
         return False
     health: dict[str, Any] = answer.json()
-    return answer.status_code == 200 and health.get("workers", 0) > 0
+    return answer.status_code == 200 and health.get("workers", 0) >= least_workers

@@ -25,7 +25,7 @@ from common.jobs.lifecycle.batches import (
     get_batch,
     submit_batch,
 )
-from common.jobs.lifecycle.claims import Claim, Holder, claim
+from common.jobs.lifecycle.claims import Claim, Holder, NextClaim, claim, claim_next
 from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import Served, complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.expiry import Expiry, expiry_of
@@ -57,24 +57,18 @@ from common.jobs.lifecycle.submit import Submission, submit, submit_in
 from common.jobs.monitoring.stats import QueueStats, WorkerCounts, queue_stats
 from common.jobs.monitoring.stuck import Stuck, StuckKind, find_stuck
 from common.jobs.reading.edits import Corrected, Correction, correct, correct_all
-from common.jobs.reading.history import Revision, history
+from common.jobs.reading.history import Revision, Structure, history
 from common.jobs.reading.pages import Page, Sort, page
-from common.jobs.reading.read import (
-    attempts,
-    check_kept,
-    get,
-    get_with_attempts,
-    readable,
-    sentence,
-    sentences,
-    sentences_after,
-)
+from common.jobs.reading.read import attempts, check_kept, get, get_with_attempts, readable
 from common.jobs.reading.search import Hit, Hits, search
+from common.jobs.reading.sentences import last_number, sentence, sentences, sentences_after
 from common.jobs.reading.speakers import assign_sentence, merge_speakers, name_speaker, speakers
+from common.jobs.reading.structure import Seen, merge, split
 from common.jobs.scheduling.dispatch import dispatch
 from common.jobs.scheduling.dispatcher import Dispatcher
 from common.jobs.scheduling.estimates import Estimate, Estimates
 from common.jobs.scheduling.quarantine import forgive_crash
+from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.jobs.scheduling.workers import (
     Drain,
     Worker,
@@ -100,6 +94,7 @@ __all__ = [
     "Corrected",
     "Correction",
     "Dimension",
+    "DispatchLimits",
     "Dispatcher",
     "Drain",
     "Estimate",
@@ -113,6 +108,7 @@ __all__ = [
     "Job",
     "JobFailure",
     "LeaseLost",
+    "NextClaim",
     "Page",
     "Progress",
     "QueueStats",
@@ -123,9 +119,11 @@ __all__ = [
     "RescuedJob",
     "Result",
     "Revision",
+    "Seen",
     "Served",
     "Sort",
     "Source",
+    "Structure",
     "Stuck",
     "StuckKind",
     "Submission",
@@ -142,6 +140,7 @@ __all__ = [
     "check_kept",
     "claim",
     "claim_links",
+    "claim_next",
     "commit_part",
     "complete",
     "complete_from_duplicate",
@@ -170,7 +169,9 @@ __all__ = [
     "history",
     "known_card",
     "known_workers",
+    "last_number",
     "live_workers",
+    "merge",
     "merge_speakers",
     "name_speaker",
     "page",
@@ -192,6 +193,7 @@ __all__ = [
     "sentences_after",
     "speaker_windows",
     "speakers",
+    "split",
     "stop_canceled",
     "submit",
     "submit_batch",

@@ -16,10 +16,12 @@ from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
 from common.models.shares import ShareRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import (
+    AS_RECOGNISED,
     EDIT_GRAMS,
     SENTENCE_GRAMS,
     EarlierEditRow,
     EditRow,
+    MachineSentenceRow,
     PartRow,
     SentenceRow,
     SpeakerRow,
@@ -31,6 +33,7 @@ from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
 
 __all__ = [
+    "AS_RECOGNISED",
     "DEFAULT_TENANT",
     "EDIT_GRAMS",
     "JOB_CHANGES",
@@ -51,6 +54,7 @@ __all__ = [
     "JobRow",
     "JobTagRow",
     "JobWordsRow",
+    "MachineSentenceRow",
     "PartRow",
     "PeaksRow",
     "RenditionRow",

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     SmallInteger,
+    exists,
     func,
     text,
 )
@@ -20,6 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.models.base import DEFAULT_TENANT, Row
+from common.transcript.sentence_numbers import FIRST_SPLIT_OFF
 
 
 class PartRow(Row):
@@ -82,8 +84,9 @@ class SentenceRow(Row):
     """A finished sentence with its job's tenant.
 
     `words` is a list of [text, start_ms, end_ms, confidence], with a fifth item, true, for a filler that `text` leaves
-    out, and a sixth, `Word.replaced_from`, where a hotword replaced something. `spoken` is the recognised text where
-    rules changed it. `speaker` counts from 1.
+    out, a sixth, `Word.replaced_from`, where a hotword replaced something, and a seventh, `Word.speaker`. `spoken` is
+    the recognised text where rules changed it. `speaker` counts from 1. A person may have split or merged the machine's
+    sentences: see `MachineSentenceRow` and `common.transcript.sentence_numbers`.
     """
 
     __tablename__ = "sentences"
@@ -107,6 +110,37 @@ class SentenceRow(Row):
     )
 
 
+class MachineSentenceRow(Row):
+    """A sentence as the machine made it, kept when people first split it or merge it with another.
+
+    It is deleted with the result of its job, and not with the sentences that were made of it.
+    """
+
+    __tablename__ = "machine_sentences"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    run: Mapped[int] = mapped_column(Integer, primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    channel: Mapped[int] = mapped_column(SmallInteger)
+    start_ms: Mapped[int] = mapped_column(BigInteger)
+    end_ms: Mapped[int] = mapped_column(BigInteger)
+    confidence: Mapped[float] = mapped_column(Float)
+    text: Mapped[str]
+    spoken: Mapped[str | None]
+    words: Mapped[list[Any]] = mapped_column(JSONB)
+    speaker: Mapped[int | None] = mapped_column(SmallInteger)
+
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="machine_sentences_job"),)
+
+
+# Whether a sentence is still as the machine made it.
+AS_RECOGNISED = (SentenceRow.number < text(str(FIRST_SPLIT_OFF))) & ~exists().where(
+    MachineSentenceRow.job_id == SentenceRow.job_id,
+    MachineSentenceRow.run == SentenceRow.run,
+    MachineSentenceRow.number == SentenceRow.number,
+)
+
+
 EDIT_GRAMS = text("search_grams(tenant, text, 1)")
 
 
@@ -114,7 +148,8 @@ class EditRow(Row):
     """A person's text for a sentence, NULL if the machine's was restored; deleted together with the sentence.
 
     `words` is a list of [text, start_ms, end_ms, confidence]: the words of the text with their times. `confirmed` are
-    the places of the machine's words that a person has checked.
+    the places of the machine's words that a person has checked. `change` says what split or merged the sentence (see
+    `common.jobs.reading.structure`); NULL for other changes.
     """
 
     __tablename__ = "edits"
@@ -126,6 +161,7 @@ class EditRow(Row):
     text: Mapped[str | None]
     words: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
     confirmed: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
+    change: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     revision: Mapped[int] = mapped_column(Integer)
     key_id: Mapped[uuid.UUID | None]
     edited_at: Mapped[datetime] = mapped_column(server_default=func.now())
@@ -142,7 +178,10 @@ class EditRow(Row):
 
 
 class EarlierEditRow(Row):
-    """What a sentence's edit was before its newest revision."""
+    """What a sentence's edit was before its newest revision.
+
+    Revision 0 is the machine's text before the first change was to split or merge it.
+    """
 
     __tablename__ = "earlier_edits"
 
@@ -152,6 +191,7 @@ class EarlierEditRow(Row):
     revision: Mapped[int] = mapped_column(Integer, primary_key=True)
     text: Mapped[str | None]
     confirmed: Mapped[list[int] | None] = mapped_column(ARRAY(SmallInteger))
+    change: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     key_id: Mapped[uuid.UUID | None]
     edited_at: Mapped[datetime]
 

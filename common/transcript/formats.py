@@ -128,7 +128,8 @@ def speakers_json(speakers: Iterable[Speaker]) -> list[dict[str, Any]]:
 
 def sentence_object(sentence: Sentence) -> dict[str, Any]:
     """Return a sentence as the API shows it."""
-    shown: dict[str, Any] = {
+    shown: dict[str, Any] = {} if sentence.number is None else {"number": sentence.number}
+    shown |= {
         "text": sentence.text,
         "start_ms": sentence.start_ms,
         "end_ms": sentence.end_ms,
@@ -146,8 +147,8 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
         shown["text_spoken"] = sentence.spoken
     if sentence.speaker is not None:
         shown["speaker"] = sentence.speaker
-        for word in shown["words"]:
-            word["speaker"] = sentence.speaker
+        for shown_word, word in zip(shown["words"], sentence.words, strict=True):
+            shown_word["speaker"] = word.speaker or sentence.speaker
     if sentence.edit is not None:
         shown["edit"] = edit_object(sentence.edit)
     return shown

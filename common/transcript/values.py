@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from common.transcript.recording import NOTHING_KNOWN, Recording, RecordingWarning
@@ -16,7 +16,8 @@ class Word:
 
     `confidence` is the geometric mean of its tokens' probabilities, 0 to 1. `filler`: the text of the sentence leaves
     it out. `replaced_from`: what was recognised where a hotword replaced it; "" for further words of the same place.
-    `confirmed`: a person has checked it, and its confidence is 1.
+    `speaker`: who said it, if that is somebody else than the sentence's speaker. `confirmed`: a person has checked it,
+    and its confidence is 1.
     """
 
     text: str
@@ -25,6 +26,7 @@ class Word:
     confidence: float
     filler: bool = False
     replaced_from: str | None = None
+    speaker: int | None = None
     confirmed: bool = False
 
 
@@ -50,7 +52,8 @@ class Sentence:
 
     The words, and so the times, are the machine's, even if `text` is a person's. `speaker` counts from 1; None if the
     job does not tell speakers apart, or has not ended. `spoken` is the recognised text, None if `text`
-    was not changed by rules (`common.transcript.text_rules`).
+    was not changed by rules (`common.transcript.text_rules`). `number` is that of the stored sentence, which people may
+    have split or merged (`common.transcript.sentence_numbers`).
     """
 
     text: str
@@ -62,6 +65,7 @@ class Sentence:
     edit: Edit | None = None
     speaker: int | None = None
     spoken: str | None = None
+    number: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -448,6 +448,15 @@ export interface components {
             /** Format: date-time */
             since: string;
         };
+        Restructured: {
+            data: components["schemas"]["SentenceOut"][];
+            /**
+             * @default list
+             * @constant
+             */
+            object: "list";
+            removed: number[];
+        };
         ResultOut: {
             channels: number;
             model: string;
@@ -465,6 +474,7 @@ export interface components {
             edited_by: string | null;
             edited_by_name: string | null;
             revision: number;
+            structure: components["schemas"]["StructureOut"] | null;
             text: string;
             text_before: string | null;
         };
@@ -473,6 +483,13 @@ export interface components {
         SecretRotate: {
             /** @default 24 */
             overlap_hours: number;
+        };
+        SentenceMerge: {
+            machine_text?: string | null;
+            next?: number | null;
+            next_machine_text?: string | null;
+            next_revision?: number | null;
+            revision?: number | null;
         };
         SentenceOut: {
             channel: number;
@@ -499,6 +516,12 @@ export interface components {
         };
         SentenceSpeaker: {
             speaker: number;
+        };
+        SentenceSplit: {
+            at_character?: number | null;
+            at_word?: number | null;
+            machine_text?: string | null;
+            revision?: number | null;
         };
         SessionOut: {
             csrf_token: string;
@@ -624,6 +647,13 @@ export interface components {
         Stage: "fetching" | "transcribing" | "finishing";
         /** @enum {string} */
         Status: "queued" | "processing" | "completed" | "failed" | "canceled";
+        StructureOut: {
+            at_character: number | null;
+            at_word: number | null;
+            /** @enum {string} */
+            kind: "split" | "split_off" | "merged";
+            other: number;
+        };
         SubmitFile: {
             /** @default default */
             audio_track: string;
@@ -942,21 +972,10 @@ export interface components {
             processing_ms: number;
             rtf: number | null;
             segmentation: string | null;
-            sentences: components["schemas"]["TranscriptSentenceOut"][];
+            sentences: components["schemas"]["SentenceOut"][];
             speakers: components["schemas"]["SpeakerOut"][] | null;
             text: string;
             warnings: components["schemas"]["WarningOut"][];
-        };
-        TranscriptSentenceOut: {
-            channel: number;
-            confidence: number;
-            edit?: components["schemas"]["EditOut"] | null;
-            end_ms: number;
-            speaker?: number | null;
-            start_ms: number;
-            text: string;
-            text_spoken?: string | null;
-            words: components["schemas"]["WordOut"][];
         };
         UsageList: {
             data: components["schemas"]["UsageOut"][];

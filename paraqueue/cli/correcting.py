@@ -64,6 +64,32 @@ def replace(
             show.table(("number", "text"), ({"number": item.number, "text": item.text} for item in shown))
 
 
+def split(
+    id: Id,
+    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    word: Annotated[int, typer.Argument(help="The word that begins the new sentence, from 0.", metavar="WORD", min=1)],
+    json: Json = False,
+) -> None:
+    """Split a sentence before a word, and show both sentences."""
+    with exits.connected() as client:
+        both = client.split_sentence(id, number, at_word=word)
+        if json:
+            show.as_json(both)
+        else:
+            show.table(("number", "text"), ({"number": item.number, "text": item.text} for item in both))
+
+
+def merge(
+    id: Id,
+    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    json: Json = False,
+) -> None:
+    """Merge a sentence with the one after it."""
+    with exits.connected() as client:
+        merged = client.merge_sentences(id, number)
+        show.as_json(merged) if json else print(merged.text)
+
+
 def confirm_words(
     id: Id,
     number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
@@ -72,9 +98,9 @@ def confirm_words(
 ) -> None:
     """Mark recognised words as checked: their confidence is then 1."""
     with exits.connected() as client:
-        known = client.sentence_page(id, after=number - 1, limit=1).data
-        checked = [place for place, word in enumerate(known[0].words) if word.confirmed] if known else []
-        revision = known[0].edit.revision if known and known[0].edit else 0
+        known = client.sentence(id, number)
+        checked = [place for place, word in enumerate(known.words) if word.confirmed]
+        revision = known.edit.revision if known.edit else 0
         changed = client.confirm(id, number, sorted({*checked, *words}), revision=revision)
         show.as_json(changed) if json else print(changed.text)
 

@@ -89,6 +89,10 @@ def test_sentences_are_found_listed_and_corrected(api: Api, run: Run) -> None:
     assert run("correct", job.public_id, "1").exit_code == 2
     assert run("correct", job.public_id, "1", "x", "--restore").exit_code == 2
     assert run("correct", job.public_id, "7", "x").exit_code == 5
+    assert fields(run("split", job.public_id, "0", "2")) == [["0", "你好，"], ["1000000002", "世界。"]]
+    assert run("confirm", job.public_id, "1000000002", "0").stdout == "世界。\n"
+    assert run("merge", job.public_id, "0").stdout == "你好，世界。\n"
+    assert run("split", job.public_id, "0", "9").exit_code != 0
 
 
 def test_a_text_is_replaced_everywhere(api: Api, run: Run) -> None:

@@ -234,6 +234,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/transcriptions/{transcription_id}"): {"name": "taken over", "add_tags": ["taken"]},
     ("PATCH", "/v1/vocabularies/{vocabulary_id}"): {"name": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
+    ("POST", "/v1/transcriptions/{transcription_id}/sentences/{number}/split"): {"at_word": 1},
+    ("POST", "/v1/transcriptions/{transcription_id}/sentences/{number}/merge"): {},
     ("POST", "/v1/transcriptions/{transcription_id}/corrections"): {
         "corrections": [{"number": 0, "text": "taken over"}]
     },
@@ -277,7 +279,16 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
 def snapshot(api: Api) -> list[Any]:
     """Every row that a call could have changed."""
     tables = ["api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads"]
-    tables += ["sentences", "edits", "earlier_edits", "speakers", "peaks", "vocabularies", "shares"]
+    tables += [
+        "sentences",
+        "machine_sentences",
+        "edits",
+        "earlier_edits",
+        "speakers",
+        "peaks",
+        "vocabularies",
+        "shares",
+    ]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
 
 

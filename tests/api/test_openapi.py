@@ -33,9 +33,9 @@ getBatch getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness
 getShared getSharedAudio getSharedPeaks getSharedTranscript getTenant getTranscript getTranscription getUploadOffset
 getUploadOptions getUsage getVocabulary getWebhook listBatches listDeliveries listKeys listModels listSentences
 listSharedSentences listShares listSpeakers listTranscriptions listVocabularies listWebhookDeliveries listWebhooks
-mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription revokeKey
-revokeShare rotateKey rotateWebhookSecret searchSentences setTenantLimits streamEvents submitBatch
-submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
+mergeSentences mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription
+revokeKey revokeShare rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents
+submitBatch submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

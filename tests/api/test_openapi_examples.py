@@ -143,6 +143,9 @@ def _transcriptions(recorder: Recorder) -> None:
     corrections = [{"number": 1, "text": "好的，先看 Kubernetes 的集群。", "revision": 1}]
     call("POST", f"{JOBS}/{{transcription_id}}/corrections", path=here, body={"corrections": corrections})
     call("GET", f"{JOBS}/{{transcription_id}}/sentences/{{number}}/history", path=here | {"number": 1})
+    sentence_path = f"{JOBS}/{{transcription_id}}/sentences/{{number}}"
+    call("POST", f"{sentence_path}/split", path=here | {"number": 1}, body={"at_word": 2, "revision": 2})
+    call("POST", f"{sentence_path}/merge", path=here | {"number": 1}, body={"next": 1_000_010_002, "revision": 3})
     _shares(recorder, here)
     call("POST", f"{JOBS}/export", query={"format": "docx"}, body={"ids": [uploaded]})
     call("GET", "/v1/usage", query={"group_by": "tag,model", "from": "2026-01-01T00:00:00Z"})

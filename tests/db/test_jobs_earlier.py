@@ -182,3 +182,18 @@ def test_the_earlier_job_is_not_deleted_under_the_copy(database: Database, setti
         deleting.join(30)
         assert one(database, "SELECT count(*) FROM sentences WHERE job_id = :id", id=held.job.id) == 2 * copied
         execute(database, "DELETE FROM jobs")
+
+
+def test_a_copy_has_the_sentences_as_the_machine_made_them(database: Database) -> None:
+    first = earlier(database)
+    jobs.split(database, first, 0, at_word=2)
+    jobs.merge(database, first, 0)
+    jobs.merge(database, first, 0)
+    jobs.split(database, first, 0, at_word=3)
+    held = claimed(database, submitted(database, **AUDIO))
+    assert taken(database, held)
+    copy = jobs.get(database, held.job.id)
+    assert [(item.number, item.text, item.edit) for item in jobs.sentences(database, copy)] == [
+        (0, TEXTS[0], None),
+        (1, TEXTS[1], None),
+    ]

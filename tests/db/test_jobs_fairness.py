@@ -6,6 +6,8 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -197,6 +199,38 @@ def test_a_limit_holds_over_all_models(database: Database) -> None:
     assert announced(database) == []
 
 
+def most_at_once(database: Database, slots: int) -> Counter[uuid.UUID]:
+    """Watch until all jobs are completed: the most running and announced jobs of each key, never more than slots."""
+    deadline = time.monotonic() + 120
+    busy = "status = 'processing' OR (status = 'queued' AND dispatched_at IS NOT NULL)"
+    worst: Counter[uuid.UUID] = Counter()
+    while one(database, "SELECT count(*) FROM jobs WHERE status <> 'completed'"):
+        assert time.monotonic() < deadline
+        for key_id, number in rows(database, f"SELECT key_id, count(*) FROM jobs WHERE {busy} GROUP BY 1"):
+            worst[key_id] = max(worst[key_id], number)
+        assert one(database, f"SELECT count(*) FROM jobs WHERE {busy}") <= slots
+    return worst
+
+
+def beside_a_watch(
+    database: Database, slots: int, workers: Sequence[Callable[[threading.Event], None]]
+) -> Counter[uuid.UUID]:
+    """Run the workers, which end when the event is set, until all jobs are completed; returns `most_at_once`."""
+    done, worst = threading.Event(), Counter[uuid.UUID]()
+
+    def safely(call: Callable[[], None]) -> None:
+        try:
+            call()
+        finally:
+            done.set()
+
+    at_once(
+        [partial(safely, partial(worker, done)) for worker in workers]
+        + [partial(safely, lambda: worst.update(most_at_once(database, slots)))]
+    )
+    return worst
+
+
 def test_eight_dispatchers_and_workers_at_once_keep_every_limit(database: Database) -> None:
     """Threads dispatch, claim and complete in a heap until everything is done; a sampler looks for a limit broken."""
     limits = {key(database, "a", 2): 2, key(database, "a", 3): 3, key(database, "b", 1): 1}
@@ -204,14 +238,13 @@ def test_eight_dispatchers_and_workers_at_once_keep_every_limit(database: Databa
     for key_id in limits:
         many(database, "a" if limits[key_id] > 1 else "b", 12, key_id)
     messages: list[uuid.UUID] = []
-    lock, done = threading.Lock(), threading.Event()
-    worst: Counter[uuid.UUID] = Counter()
+    lock = threading.Lock()
 
     def take(job_id: uuid.UUID, _model: str) -> None:
         with lock:
             messages.append(job_id)
 
-    def work() -> None:
+    def work(done: threading.Event) -> None:
         while not done.is_set():
             jobs.dispatch(database, take, redispatch_seconds=600)
             with lock:
@@ -222,23 +255,7 @@ def test_eight_dispatchers_and_workers_at_once_keep_every_limit(database: Databa
             assert held is not None
             complete(database, held)
 
-    def look() -> None:
-        deadline = time.monotonic() + 60
-        while one(database, "SELECT count(*) FROM jobs WHERE status <> 'completed'"):
-            assert time.monotonic() < deadline
-            busy = "status = 'processing' OR (status = 'queued' AND dispatched_at IS NOT NULL)"
-            for key_id, number in rows(database, f"SELECT key_id, count(*) FROM jobs WHERE {busy} GROUP BY 1"):
-                worst[key_id] = max(worst[key_id], number)
-            assert one(database, f"SELECT count(*) FROM jobs WHERE {busy}") <= 6
-        done.set()
-
-    def safely(call: object) -> None:
-        try:
-            call()  # type: ignore[operator]
-        finally:
-            done.set()
-
-    at_once([lambda: safely(work)] * 8 + [lambda: safely(look)])
+    worst = beside_a_watch(database, 6, [work] * 8)
     assert one(database, "SELECT count(*) FROM jobs WHERE status = 'completed'") == 36
     assert all(0 < worst[key_id] <= limit for key_id, limit in limits.items())
 

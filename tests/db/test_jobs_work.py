@@ -474,12 +474,12 @@ def test_a_claim_whose_answer_got_lost_is_undone(database: Database) -> None:
     job = submitted(database)
     token = uuid.uuid4()
     jobs.claim(database, job.id, worker=WORKER, model=MODEL, lease_seconds=60, token=token)
-    jobs.abandon_claim(database, job.id, token)
+    jobs.abandon_claim(database, WORKER, token)
     assert jobs.get(database, job.id).status is Status.QUEUED
     assert jobs.attempts(database, job.id) == []
     again = claimed(database, job)
     assert again.attempt == 1
-    jobs.abandon_claim(database, job.id, token)  # also where it was not the claim that got lost
+    jobs.abandon_claim(database, WORKER, token)  # also where it was not the claim that got lost
     assert jobs.get(database, job.id).status is Status.PROCESSING
 
 

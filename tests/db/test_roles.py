@@ -114,6 +114,7 @@ def test_a_light_worker_reads_no_hashes_and_no_transcripts(url: str) -> None:
         "SELECT hash FROM api_keys",
         "SELECT text FROM sentences",
         "SELECT words FROM sentences",
+        "SELECT text FROM machine_sentences",
         "SELECT text FROM edits",
         "SELECT text FROM earlier_edits",
         "SELECT state FROM parts",
@@ -128,8 +129,9 @@ def test_a_light_worker_reads_no_hashes_and_no_transcripts(url: str) -> None:
 def test_the_api_does_not_touch_what_only_workers_write(url: str) -> None:
     for statement in (
         "INSERT INTO workers (id, model, revision, precision, device, slots) VALUES ('w', '', '', '', '', 1)",
-        "UPDATE sentences SET text = ''",
-        "DELETE FROM sentences",
+        "UPDATE machine_sentences SET text = ''",
+        "DELETE FROM machine_sentences",
+        "UPDATE sentences SET number = 1",
         "DELETE FROM usage",
         "DELETE FROM tenants",
         "DELETE FROM api_keys",

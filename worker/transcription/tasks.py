@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +16,7 @@ from common import ids, jobs
 from common.db import Database
 from common.errors import ParaqueueError, Unavailable
 from common.job_states import Stage
-from common.jobs import Attributed, Claim, Finished
+from common.jobs import Attributed, Claim, DispatchLimits, Finished, Holder, NextClaim
 from common.options.segmentation import SegmentationName
 from common.settings import Settings
 from common.telemetry import get_logger
@@ -40,6 +42,14 @@ DECODE_STALL_SECONDS = 60.0
 QUARANTINE_PART_SECONDS = 30.0
 
 
+# For how long the thread of a message goes on with further jobs. Then it returns to its queue, whose other messages
+# would otherwise pile up while a backlog lasts.
+IN_A_ROW_SECONDS = 10.0
+TURN_SECONDS = 1.0
+# Outcomes after which the slot is free and the worker fit for another job.
+SLOT_FREE = {"completed", "deduplicated", "failed", "retrying", "canceled"}
+
+
 class AttemptFailed(Exception):
     """The attempt failed, so that Celery and Flower show its task as failed; the job's row has the reason."""
 
@@ -62,16 +72,32 @@ class Transcriber:
     leases: LeaseKeeper
     attempts: Attempts
     wake_dispatcher: Callable[[], None]
+    wake_deliverers: Callable[[], None]
+    _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def task(self, transcription_id: str) -> str:
-        """Handle one message as a Celery task. Returns the outcome; raises AttemptFailed if the attempt failed."""
-        outcome = self.run(transcription_id)
+        """Handle one message as a Celery task, and then, for a while, the jobs that come next.
+
+        Returns the outcome of the message's own job; raises AttemptFailed if its attempt failed.
+        """
+        until = time.monotonic() + IN_A_ROW_SECONDS
+        outcome = latest = self._run_announced(transcription_id)
+        while latest in SLOT_FREE and time.monotonic() < until and not self.leases.shutting_down:
+            self.wake_deliverers()
+            latest = self._run_next()
+        self.wake_dispatcher()
         if outcome in FAILED:
             raise AttemptFailed(outcome)
         return outcome
 
     def run(self, transcription_id: str) -> str:
-        """Handle one message: claim the job if it is still available and run it. Returns the outcome."""
+        """Handle one message and no other job. Returns the outcome."""
+        outcome = self._run_announced(transcription_id)
+        self.wake_dispatcher()  # also after a vain claim: the job may need a worker without other jobs
+        return outcome
+
+    def _run_announced(self, transcription_id: str) -> str:
+        """Claim the job of a message if it is still available and run it. Returns the outcome."""
         job_id, token = ids.parsed(ids.JOB, transcription_id), uuid.uuid4()
         try:
             claim = jobs.claim(
@@ -84,22 +110,43 @@ class Transcriber:
             )
         except Unavailable as error:
             # Dispatch announces the job again if no worker claims it for a while.
-            log.warning("claim_postponed", job_id=transcription_id, error_code=error.code, reason=error.message)
-            self._abandon(job_id, token)
-            return "postponed"
-        if claim is None:
-            self.wake_dispatcher()  # the job may need a worker without other jobs
-            return "not_available"
-        outcome = self.attempts.run(claim, "transcribe", self._work)
-        self.wake_dispatcher()
-        return outcome
+            return self._postponed(error, token)
+        return self._run(claim)
 
-    def _abandon(self, job_id: uuid.UUID, token: uuid.UUID) -> None:
-        """Undo a claim that may have been committed although no confirmation arrived."""
+    def _run_next(self) -> str:
+        """Claim the job that comes next and run it, without a message. Returns the outcome."""
+        token = uuid.uuid4()
         try:
-            self.attempts.persist(lambda: jobs.abandon_claim(self.database, job_id, token))
-        except ParaqueueError as error:
-            log.warning("claim_not_undone", job_id=ids.shown(ids.JOB, job_id), error_code=error.code)
+            found = self._claimed_next(token)
+        except Unavailable as error:
+            return self._postponed(error, token)
+        if found.more:
+            self.wake_dispatcher()
+        return self._run(found.claim)
+
+    def _claimed_next(self, token: uuid.UUID) -> NextClaim:
+        settings = self.settings
+        holder = Holder(self.attempts.worker, self.attempts.model, settings.lease_seconds)
+        limits = DispatchLimits(settings.redispatch_seconds, settings.tenant_max_running, settings.tenant_slot_share)
+        # The threads of a worker take turns: one that finds somebody else choosing waits for a message.
+        if not self._turn.acquire(timeout=TURN_SECONDS):
+            return NextClaim(None, more=True)
+        try:
+            return jobs.claim_next(self.database, holder, limits, token=token)
+        finally:
+            self._turn.release()
+
+    def _run(self, claim: Claim | None) -> str:
+        return "not_available" if claim is None else self.attempts.run(claim, "transcribe", self._work)
+
+    def _postponed(self, error: Unavailable, token: uuid.UUID) -> str:
+        """Undo a claim that may have been committed although no confirmation arrived."""
+        log.warning("claim_postponed", error_code=error.code, reason=error.message)
+        try:
+            self.attempts.persist(lambda: jobs.abandon_claim(self.database, self.attempts.worker, token))
+        except ParaqueueError as unsaid:
+            log.warning("claim_not_undone", error_code=unsaid.code)
+        return "postponed"
 
     def _work(self, hold: RunningJob, course: AttemptTimer) -> str:
         committed = Committed(hold.claim.sentences)

@@ -155,16 +155,9 @@ def append_part(session: Session, held: Claim, part: Part, first_sentence: int) 
 
     Appending the same part again changes nothing: the response to a first call may have been lost.
     """
-    session.execute(
-        update(PartRow)
-        .where(
-            PartRow.job_id == held.job.id,
-            PartRow.run == held.job.run,
-            PartRow.number < part.number,
-            PartRow.state.is_not(None),
-        )
-        .values(state=None)
-    )
+    if part.number > 0:
+        earlier = (PartRow.job_id == held.job.id, PartRow.run == held.job.run, PartRow.number < part.number)
+        session.execute(update(PartRow).where(*earlier, PartRow.state.is_not(None)).values(state=None))
     new = session.scalar(
         insert(PartRow)
         .values(
@@ -202,12 +195,15 @@ def sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, A
         "tenant": held.job.tenant,
         "speaker": sentence.speaker,
         "spoken": sentence.spoken,
-        "words": [_word_values(word) for word in sentence.words],
+        "words": [word_values(word) for word in sentence.words],
     }
 
 
-def _word_values(word: Word) -> list[Any]:
+def word_values(word: Word) -> list[Any]:
+    """Return the stored form of a word (see `SentenceRow`)."""
     values = [word.text, word.start_ms, word.end_ms, round(word.confidence, 4)]
+    if word.speaker is not None:
+        return [*values, word.filler, word.replaced_from, word.speaker]
     if word.replaced_from is not None:
         return [*values, word.filler, word.replaced_from]
     return [*values, True] if word.filler else values

@@ -14,7 +14,9 @@ from common.db import Database
 from common.db.leases import from_now
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
+from common.jobs.scheduling.dispatch import next_job
 from common.jobs.scheduling.quarantine import has_room
+from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, JobWordsRow, PartRow
 from common.options.transcription import WordLists
 from common.telemetry import get_logger
@@ -82,13 +84,37 @@ def claim(
     committed (`abandon_claim`).
     """
     with database.transaction() as session:
-        # One claim per worker at a time, since two concurrent ones could each find the worker idle.
-        session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
-        fits = JobRow.audio_key.is_not(None) & has_room(worker)
-        held = claim_in(session, job_id, fits, Holder(worker, model, lease_seconds), token)
+        held = _claim_for_slot(session, job_id, Holder(worker, model, lease_seconds), token)
         if held is None:
             _let_go(session, job_id, model)
         return held
+
+
+@dataclass(frozen=True, slots=True)
+class NextClaim:
+    """The claim of the job that was next, if there was one; `more`: dispatch may find jobs for other slots."""
+
+    claim: Claim | None
+    more: bool
+
+
+def claim_next(database: Database, holder: Holder, limits: DispatchLimits, *, token: uuid.UUID) -> NextClaim:
+    """Claim the queued job that comes next, for a slot that has just become free.
+
+    The choice is that of dispatch (`next_job`). Raises Unavailable; the caller then undoes a claim that may have been
+    committed (`abandon_claim`).
+    """
+    with database.transaction() as session:
+        following = next_job(session, holder.worker, holder.model, limits)
+        if following.job_id is None:
+            return NextClaim(None, following.more)
+        return NextClaim(_claim_for_slot(session, following.job_id, holder, token), following.more)
+
+
+def _claim_for_slot(session: Session, job_id: uuid.UUID, holder: Holder, token: uuid.UUID | None) -> Claim | None:
+    # One claim per worker at a time, since two concurrent ones could each find the worker idle.
+    session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(holder.worker))))
+    return claim_in(session, job_id, JobRow.audio_key.is_not(None) & has_room(holder.worker), holder, token)
 
 
 def claim_in(
@@ -125,7 +151,8 @@ def claim_in(
 
 def _begun(session: Session, row: JobRow, token: uuid.UUID) -> Claim:
     """The claim of a job that was just taken, whose attempt begins."""
-    last = _last_part(session, row)
+    first = row.attempts == 1  # nothing can have been committed before it
+    last = None if first else _last_part(session, row)
     session.execute(
         insert(AttemptRow).values(
             job_id=row.id,
@@ -144,8 +171,8 @@ def _begun(session: Session, row: JobRow, token: uuid.UUID) -> Claim:
         failures=row.failures,
         outages=row.outages,
         resume=last,
-        sentences=_sentence_count(session, row),
-        spent_ms=_spent_ms(session, row),
+        sentences=0 if first else _sentence_count(session, row),
+        spent_ms=0 if first else _spent_ms(session, row),
         isolated=row.isolated,
         words=_words(session, row),
         request_id=row.request_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Select, delete, func, insert, literal, select
+from sqlalchemy import Select, delete, func, insert, literal, select, true
 from sqlalchemy.orm import Session
 
 from common.db import Database
@@ -15,7 +15,7 @@ from common.jobs.lifecycle.attempts import change
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
 from common.jobs.lifecycle.submit import Submission, submit_in
-from common.models import JobRow, PartRow, SentenceRow, SpeakerRow
+from common.models import AS_RECOGNISED, JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
 
@@ -157,11 +157,16 @@ def _copy_sentences(session: Session, held: Claim, earlier: JobRow) -> None:
     for row in (SentenceRow, PartRow, SpeakerRow):
         session.execute(delete(row).where(row.job_id == job.id, row.run == job.run))
     ours = (literal(job.id), literal(job.run), literal(job.tenant))
-    copies = select(*ours, *(getattr(SentenceRow, name) for name in COPIED)).where(
-        SentenceRow.job_id == earlier.id, SentenceRow.run == earlier.run
-    )
-    session.execute(insert(SentenceRow).from_select(["job_id", "run", "tenant", *COPIED], copies))
-    heard = select(*ours, SpeakerRow.number, SpeakerRow.speech_ms).where(
+    # As the machine made them: what people split and merged stays behind, like their corrections.
+    for table, also in ((SentenceRow, AS_RECOGNISED), (MachineSentenceRow, true())):
+        copies = select(*ours, *(getattr(table, name) for name in COPIED)).where(
+            table.job_id == earlier.id, table.run == earlier.run, also
+        )
+        session.execute(insert(SentenceRow).from_select(["job_id", "run", "tenant", *COPIED], copies))
+    length_ms = func.sum(SentenceRow.end_ms - SentenceRow.start_ms)
+    theirs = (SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.speaker == SpeakerRow.number)
+    speech_ms = select(func.coalesce(length_ms, 0)).where(*theirs).correlate(SpeakerRow).scalar_subquery()
+    heard = select(*ours, SpeakerRow.number, speech_ms).where(
         SpeakerRow.job_id == earlier.id, SpeakerRow.run == earlier.run
     )
     columns = ["job_id", "run", "tenant", "number", "speech_ms"]

@@ -153,14 +153,17 @@ def hand_over(database: Database, held: Claim, audio: FetchedAudio, *, stage_ms:
         end_attempt(session, held, Outcome.FETCHED, stage_ms=stage_ms)
 
 
-def abandon_claim(database: Database, job_id: uuid.UUID, token: uuid.UUID) -> None:
+def abandon_claim(database: Database, worker: str, token: uuid.UUID) -> None:
     """Undo a claim whose response was lost: if it was committed, change processing → queued as if it had not been.
 
     Otherwise the job would wait for its lease to expire, which would count as a crash of the worker.
     """
     with database.transaction() as session:
-        undone = update(JobRow).where(JobRow.id == job_id, JobRow.lease_token == token)
-        if session.scalar(undone.values(**waiting(), attempts=JobRow.attempts - 1).returning(JobRow.id)) is not None:
+        # Found by the index of workers; the token decides.
+        undone = update(JobRow).where(JobRow.lease_worker == worker, JobRow.lease_token == token)
+        undone = undone.values(**waiting(), attempts=JobRow.attempts - 1)
+        job_id = session.scalar(undone.returning(JobRow.id))
+        if job_id is not None:
             session.execute(delete(AttemptRow).where(AttemptRow.job_id == job_id, AttemptRow.token == token))
             ended(session, [job_id])
 

@@ -44,6 +44,7 @@ WITH due AS (
     AND finished_at < now() - make_interval(secs => :after_seconds)
     FOR UPDATE SKIP LOCKED
 ), said AS (DELETE FROM sentences USING due WHERE job_id = due.id),
+   recognised AS (DELETE FROM machine_sentences USING due WHERE job_id = due.id),
    made AS (DELETE FROM parts USING due WHERE job_id = due.id),
    heard AS (DELETE FROM speakers USING due WHERE job_id = due.id),
    shared AS (DELETE FROM shares USING due WHERE job_id = due.id)

@@ -9,7 +9,7 @@ another. Several sentences are corrected in one transaction: all or none.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +22,10 @@ from common.db import Database
 from common.errors import EditConflict, InvalidRequest, NotFound
 from common.jobs.job import Job
 from common.jobs.lifecycle import earlier_edits
-from common.jobs.reading.read import sentence
-from common.models import EarlierEditRow, EditRow, SentenceRow
+from common.jobs.reading.sentences import sentence
+from common.models import EarlierEditRow, EditRow, MachineSentenceRow, SentenceRow
 from common.transcript.realign import realigned
+from common.transcript.sentence_numbers import begins_at
 from common.transcript.values import Edit, Sentence, Word
 
 ROWS_AT_A_TIME = 500
@@ -32,8 +33,8 @@ LETTERS_AT_A_TIME = 50_000
 MOST_NAMED = 10
 # Earlier texts of a sentence, and earlier confirmations; older ones are deleted.
 KEPT_REVISIONS = 100
-WRITTEN = ("text", "words", "confirmed", "revision", "key_id")
-HISTORY = ("job_id", "run", "number", "revision", "text", "confirmed", "key_id", "edited_at")
+WRITTEN = ("text", "words", "confirmed", "change", "revision", "key_id")
+HISTORY = ("job_id", "run", "number", "revision", "text", "confirmed", "change", "key_id", "edited_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +152,16 @@ def _changes(correction: Correction, held: _Held) -> bool:
 
 def _conflict(correction: Correction, held: _Held) -> str | None:
     """Return why the caller has not seen the sentence as it is, if so."""
-    number = correction.number
-    if correction.machine_text not in (None, held.recognised):
+    seen = correction.seen if _changes(correction, held) else None
+    return differs(correction.number, held.recognised, held.revision, seen, correction.machine_text)
+
+
+def differs(number: int, recognised: str, revision: int, seen: int | None, machine_text: str | None) -> str | None:
+    """Return how a sentence differs from what a caller has seen of it, if it does; None is not compared."""
+    if machine_text not in (None, recognised):
         return f"sentence {number} is not the one that was read: the transcript has changed since"
-    if _changes(correction, held) and correction.seen not in (None, held.revision):
-        return (
-            f"sentence {number} is at revision {held.revision}, not {correction.seen}: it was changed by someone else"
-        )
+    if seen not in (None, revision):
+        return f"sentence {number} is at revision {revision}, not {seen}: it was changed by someone else"
     return None
 
 
@@ -168,16 +172,27 @@ def _write(
     for item in changes:
         before = held[item.number]
         kept = _wanted(item, before)
-        words = _timed(kept, before.words) if kept is not None else None
+        words = timed(kept, before.words) if kept is not None else None
         place = {"job_id": job.id, "run": job.run, "number": item.number, "tenant": job.tenant}
-        changed = {"text": kept, "words": words, "confirmed": list(_confirmed(item, before)) or None}
+        confirmed = list(_confirmed(item, before)) or None
+        changed = {"text": kept, "words": words, "confirmed": confirmed, "change": None}
         written.append(place | changed | {"revision": before.revision + 1, "key_id": key_id})
     if written:
-        _remember(session, job, [item.number for item in changes])
-        _forget(session, job, [item.number for item in changes if held[item.number].revision > KEPT_REVISIONS])
-        added = insert(EditRow)
-        renewed = {name: added.excluded[name] for name in WRITTEN} | {"edited_at": func.now()}
-        session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=renewed), written)
+        remember(session, job, {item.number: held[item.number].revision for item in changes})
+        keep(session, written)
+
+
+def keep(session: Session, written: Sequence[dict[str, Any]]) -> None:
+    """Write the newest revisions of sentences."""
+    added = insert(EditRow)
+    renewed = {name: added.excluded[name] for name in WRITTEN} | {"edited_at": func.now()}
+    session.execute(added.on_conflict_do_update(constraint="edits_pkey", set_=renewed), written)
+
+
+def remember(session: Session, job: Job, revisions: Mapping[int, int]) -> None:
+    """Keep edits that are about to be replaced, by their sentences' numbers, and forget those that are too old."""
+    _remember(session, job, list(revisions))
+    _forget(session, job, [number for number, revision in revisions.items() if revision > KEPT_REVISIONS])
 
 
 def _remember(session: Session, job: Job, numbers: Sequence[int]) -> None:
@@ -196,22 +211,32 @@ def _forget(session: Session, job: Job, numbers: Sequence[int]) -> None:
     session.execute(delete(EarlierEditRow).where(theirs, old).execution_options(synchronize_session=False))
 
 
-def _timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:
+def timed(content: str, words: tuple[Word, ...]) -> list[list[Any]]:
     """Return the stored form of the words of a corrected text, so that no reader has to align them again."""
     timed = realigned(content, words)
     return [[word.text, word.start_ms, word.end_ms, round(word.confidence, 4)] for word in timed]
 
 
-def _held(session: Session, job: Job, numbers: Sequence[int]) -> dict[int, _Held]:
-    """Lock sentences against other corrections (their worker is not blocked); returns them by number.
+def lock(session: Session, job: Job, numbers: Sequence[int], *, deleted: bool = False) -> list[Any]:
+    """Lock sentences against other corrections (their worker is not blocked); returns number, text and words of each.
 
-    Raises NotFound.
+    `deleted`: some of them may be deleted. Raises NotFound, and EditConflict for one that is part of another by now.
     """
     spoken = select(SentenceRow.number, SentenceRow.text, SentenceRow.words).where(_among(SentenceRow, job, numbers))
-    rows = session.execute(spoken.order_by(SentenceRow.number).with_for_update(key_share=True)).all()
+    # Always in this order, so that two of these never wait for one another.
+    rows = session.execute(spoken.order_by(SentenceRow.number).with_for_update(key_share=not deleted)).all()
     missing = sorted(set(numbers) - {row.number for row in rows})
     if missing:
-        raise NotFound(f"{job.public_id} has no sentence {missing[0]}")
+        machine = begins_at(missing[0])[0]
+        if session.scalar(select(MachineSentenceRow.number).where(_among(MachineSentenceRow, job, [machine]))) is None:
+            raise NotFound(f"{job.public_id} has no sentence {missing[0]}")
+        raise EditConflict(f"sentence {missing[0]} is part of another one by now")
+    return list(rows)
+
+
+def _held(session: Session, job: Job, numbers: Sequence[int]) -> dict[int, _Held]:
+    """Lock sentences; returns them by number. Raises NotFound, EditConflict."""
+    rows = lock(session, job, numbers)
     # Only now: whoever held the locks before has written its edits.
     edits = {edit.number: edit for edit in session.execute(_edits(job, numbers))}
     return {
@@ -244,7 +269,7 @@ def _edits(job: Job, numbers: Sequence[int]) -> Any:
 
 
 def _among(
-    table: type[EarlierEditRow | EditRow | SentenceRow], job: Job, numbers: Sequence[int]
+    table: type[EarlierEditRow | EditRow | MachineSentenceRow | SentenceRow], job: Job, numbers: Sequence[int]
 ) -> ColumnElement[bool]:
     return (
         (table.job_id == job.id)

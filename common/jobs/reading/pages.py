@@ -28,7 +28,9 @@ from sqlalchemy import (
     literal,
     select,
     text,
+    true,
     tuple_,
+    union_all,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
@@ -36,9 +38,10 @@ from sqlalchemy.orm import Session
 from common.db import Database, cursors
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
-from common.jobs.reading.read import EDITS, SAME_SENTENCE, SPOKEN
+from common.jobs.reading.sentences import EDITS, SPOKEN, in_place
 from common.jobs.reading.words import folded, grams_of, in_time
 from common.models import DEFAULT_TENANT, JobTagRow
+from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, WORDS_PER_SENTENCE
 from common.transcript.values import needs_space
 
 TAGS = cast(Table, JobTagRow.__table__)
@@ -50,13 +53,25 @@ LENGTH_ORDER = func.coalesce(JOBS.c.audio_ms, text("0"), type_=BigInteger)
 # A preview is the beginning of the text: so many sentences, because the first may be one word, and so many letters.
 PREVIEW_SENTENCES = 3
 PREVIEW_LETTERS = 160
+_BEGINNING = (SPOKEN.c.job_id == JOBS.c.id) & (SPOKEN.c.run == JOBS.c.run)
+_BEHIND = text(str(FIRST_SPLIT_OFF + PREVIEW_SENTENCES * WORDS_PER_SENTENCE))
+# Sentences of the machine, and those that people split off them.
+_FIRST = union_all(
+    *(
+        select(SPOKEN.c.number, SPOKEN.c.text).where(_BEGINNING, some).correlate(JOBS)
+        for some in (
+            SPOKEN.c.number < text(str(PREVIEW_SENTENCES)),
+            (SPOKEN.c.number >= text(str(FIRST_SPLIT_OFF))) & (SPOKEN.c.number < _BEHIND),
+        )
+    )
+).lateral()
 PREVIEWS = (
-    select(SPOKEN.c.job_id, func.left(func.coalesce(EDITS.c.text, SPOKEN.c.text), PREVIEW_LETTERS).label("text"))
+    select(JOBS.c.id, func.left(func.coalesce(EDITS.c.text, _FIRST.c.text), PREVIEW_LETTERS).label("text"))
     .select_from(JOBS)
-    .join(SPOKEN, (SPOKEN.c.job_id == JOBS.c.id) & (SPOKEN.c.run == JOBS.c.run))
-    .outerjoin(EDITS, SAME_SENTENCE)
-    .where(JOBS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), SPOKEN.c.number < text(str(PREVIEW_SENTENCES)))
-    .order_by(SPOKEN.c.job_id, SPOKEN.c.number)
+    .join(_FIRST, true())
+    .outerjoin(EDITS, (EDITS.c.job_id == JOBS.c.id) & (EDITS.c.run == JOBS.c.run) & (EDITS.c.number == _FIRST.c.number))
+    .where(JOBS.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid))))
+    .order_by(JOBS.c.id, in_place(_FIRST.c.number))
 )
 
 

@@ -24,8 +24,10 @@ from common import ids
 from common.db import Database, cursors
 from common.errors import InvalidRequest
 from common.jobs.reading.search_newest import newest_matches
+from common.jobs.reading.sentences import in_place
 from common.jobs.reading.words import folded, grams_of, in_time
 from common.models import EditRow, JobRow, SentenceRow, SpeakerRow
+from common.transcript.sentence_numbers import place_of
 
 SNIPPET_WIDTH = 80
 # The kind of its cursors, whose key is the number of a sentence.
@@ -136,7 +138,7 @@ def _statement(tenant: str, words: list[str], grams: list[int], position: tuple[
     recognised = _found(SentenceRow.text, tenant, words, position).where(GRAMS.contains(needed), ~corrected)
     edited = _found(EditRow.text, tenant, words, position).join(EditRow, SAME_SENTENCE)
     matches = union_all(recognised, edited.where(EDIT_GRAMS.contains(needed))).subquery()
-    return select(matches).order_by(matches.c.job_id.desc(), matches.c.number)
+    return select(matches).order_by(matches.c.job_id.desc(), in_place(matches.c.number))
 
 
 def _found(
@@ -158,7 +160,7 @@ def _found(
         statement = statement.where(func.strpos(func.search_folded(content), word) > 0)
     if position is not None:
         job_id, number = position
-        behind = or_(SentenceRow.job_id < job_id, SentenceRow.number > number)
+        behind = or_(SentenceRow.job_id < job_id, in_place(SentenceRow.number) > place_of(number))
         statement = statement.where(SentenceRow.job_id <= job_id, behind)
     return statement
 

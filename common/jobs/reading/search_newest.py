@@ -9,10 +9,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from common.jobs.reading.sentences import IN_PLACE
+from common.transcript.sentence_numbers import place_of
+
 NEWEST_JOBS = 1000
 NEWEST_SENTENCES = 20_000
 # The outer join gives a row with the counts even if nothing matches.
-NEWEST = text("""
+NEWEST = text(f"""
 WITH newest AS MATERIALIZED (
     SELECT id, run, coalesce(name, source_name) AS job_name, created_at FROM jobs WHERE tenant = :tenant
     ORDER BY created_at DESC, id DESC LIMIT :jobs
@@ -30,11 +33,11 @@ WITH newest AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM newest) AS jobs, (SELECT count(*) FROM candidates) AS sentences, matches.*
 FROM (SELECT 1) AS always LEFT JOIN LATERAL (
-    SELECT * FROM candidates
+    SELECT * FROM (SELECT *, {IN_PLACE} AS place FROM candidates) AS candidates
     WHERE NOT EXISTS (
         SELECT FROM unnest(CAST(:words AS text[])) AS word WHERE strpos(search_folded(candidates.text), word) = 0
-    ) AND (CAST(:job AS uuid) IS NULL OR job_id < :job OR (job_id = :job AND number > :number))
-    ORDER BY job_id DESC, number LIMIT :limit
+    ) AND (CAST(:job AS uuid) IS NULL OR job_id < :job OR (job_id = :job AND place > :place))
+    ORDER BY job_id DESC, place LIMIT :limit
 ) AS matches ON true
 """)
 
@@ -48,7 +51,7 @@ def newest_matches(
         "tenant": tenant,
         "words": words,
         "job": job,
-        "number": number,
+        "place": None if number is None else place_of(number),
         "limit": limit,
         "jobs": NEWEST_JOBS,
         "sentences": NEWEST_SENTENCES,

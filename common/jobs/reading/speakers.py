@@ -6,15 +6,22 @@ lock all of its speakers, so that the totals stay right.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ColumnElement, case, delete, func, select, update
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.errors import NoSpeakers, NotFound
 from common.jobs.job import Job
-from common.jobs.reading.read import sentence
-from common.models import SentenceRow, SpeakerRow
-from common.transcript.values import Sentence, Speaker
+from common.jobs.lifecycle.attempts import word_values
+from common.jobs.reading import edits
+from common.jobs.reading.sentences import sentence
+from common.models import MachineSentenceRow, SentenceRow, SpeakerRow
+from common.transcript.sentence_numbers import FIRST_SPLIT_OFF
+from common.transcript.values import Sentence, Speaker, Word
 
 
 def speakers(database: Database, job: Job) -> tuple[Speaker, ...] | None:
@@ -42,8 +49,10 @@ def merge_speakers(database: Database, job: Job, number: int, into: int) -> tupl
         held = _held(session, job, number, into)
         removed, kept = held[number], held[into]
         if number != into:
-            spoken = (SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.speaker == number)
-            session.execute(update(SentenceRow).where(*spoken).values(speaker=into))
+            for table in (SentenceRow, MachineSentenceRow):
+                spoken = (table.job_id == job.id, table.run == job.run, table.speaker == number)
+                session.execute(update(table).where(*spoken).values(speaker=into))
+            _merge_in_words(session, job, number, into)
             changes = {"name": kept.name or removed.name, "speech_ms": kept.speech_ms + removed.speech_ms}
             session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == into).values(**changes))
             session.execute(delete(SpeakerRow).where(_of(job), SpeakerRow.number == number))
@@ -55,19 +64,52 @@ def assign_sentence(database: Database, job: Job, number: int, speaker: int) -> 
     with database.transaction() as session:
         _held(session, job, speaker)
         place = (SentenceRow.job_id == job.id, SentenceRow.run == job.run, SentenceRow.number == number)
-        row = session.execute(
-            select(SentenceRow.speaker, SentenceRow.end_ms - SentenceRow.start_ms).where(*place).with_for_update()
-        ).one_or_none()
-        if row is None:
-            raise NotFound(f"{job.public_id} has no sentence {number}")
-        before, length_ms = row
-        session.execute(update(SentenceRow).where(*place).values(speaker=speaker))
-        moved = case((SpeakerRow.number == speaker, length_ms), else_=-length_ms)
+        [(_, _, words)] = edits.lock(session, job, [number])
+        length_ms = SentenceRow.end_ms - SentenceRow.start_ms
+        [(before, milliseconds)] = session.execute(select(SentenceRow.speaker, length_ms).where(*place))
+        own = {"words": _spoken_by(words, lambda _: None)} if any(Word(*word).speaker for word in words) else {}
+        session.execute(update(SentenceRow).where(*place).values(speaker=speaker, **own))
         if before != speaker:
-            total = func.greatest(SpeakerRow.speech_ms + moved, 0).cast(BigInteger)
-            both = [item for item in (before, speaker) if item is not None]
-            session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number.in_(both)).values(speech_ms=total))
+            add_speech(session, job, {who: ms for who, ms in ((before, -milliseconds), (speaker, milliseconds)) if who})
     return sentence(database, job, number)
+
+
+def lock_speakers(session: Session, job: Job) -> None:
+    """Lock all speakers of a job, if it has any, before any of its sentences."""
+    if job.options.speakers:
+        session.execute(select(SpeakerRow.number).where(_of(job)).order_by(SpeakerRow.number).with_for_update())
+
+
+def add_speech(session: Session, job: Job, milliseconds: Mapping[int, int]) -> None:
+    """Add to the sums of speakers, which the caller has locked, the lengths of sentences."""
+    for number, more_ms in milliseconds.items():
+        total = func.greatest(SpeakerRow.speech_ms + more_ms, 0).cast(BigInteger)
+        session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == number).values(speech_ms=total))
+
+
+def _merge_in_words(session: Session, job: Job, number: int, into: int) -> None:
+    """Give the words of merged sentences that are another speaker's than the sentence to the one that remains."""
+    path = func.jsonb_path_exists(SentenceRow.words, text(f"'$[*][6] ? (@ == {number})'"))
+    touched = select(MachineSentenceRow.number).where(
+        MachineSentenceRow.job_id == job.id, MachineSentenceRow.run == job.run
+    )
+    ours = (SentenceRow.job_id == job.id, SentenceRow.run == job.run)
+    some = SentenceRow.number.in_(touched) | (SentenceRow.number >= FIRST_SPLIT_OFF)
+
+    def renamed(who: int | None) -> int | None:
+        return into if who == number else who
+
+    # One at a time: together, the words of a long transcript fill a process.
+    for found in session.scalars(select(SentenceRow.number).where(*ours, some, path)).all():
+        one = (*ours, SentenceRow.number == found)
+        [words] = session.scalars(select(SentenceRow.words).where(*one))
+        session.execute(update(SentenceRow).where(*one).values(words=_spoken_by(words, renamed)))
+
+
+def _spoken_by(words: Sequence[Sequence[Any]], whose: Callable[[int | None], int | None]) -> list[list[Any]]:
+    """Return stored words with the speakers that `whose` gives them."""
+    told = [Word(*word) for word in words]
+    return [word_values(replace(word, speaker=whose(word.speaker))) for word in told]
 
 
 def _of(job: Job) -> ColumnElement[bool]:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
@@ -134,10 +135,9 @@ def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
                     counts.of_key[suspect.key_id] += 1
                     full = full_keys(session, counts.of_key)
                 chosen.append(Chosen(suspect.job_id, model))
-        free = sum(max(0, seat.slots - seat.running) for seat in seated.open) - counts.announced[model]
-        if free > 0:
-            slots = sum(seat.slots for seat in seated.open)
-            taken = _taken(session, Room(model, slots, free), counts, limits)
+        room = Room.of(model, seated.open, counts)
+        if room.free > 0:
+            taken = _taken(session, room, counts, limits)
             full = full_keys(session, counts.of_key)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
@@ -151,6 +151,52 @@ class Room:
     model: str
     slots: int
     free: int
+
+    @classmethod
+    def of(cls, model: str, seats: Sequence[WorkerLoad], counts: RunningCounts) -> Self:
+        """The room of these workers; the jobs that were announced take slots already."""
+        free = sum(max(0, seat.slots - seat.running) for seat in seats) - counts.announced[model]
+        return cls(model, sum(seat.slots for seat in seats), free)
+
+
+@dataclass(frozen=True, slots=True)
+class NextJob:
+    """The job for a free slot, if there is one; `more`: other slots may be free for other jobs, so dispatch."""
+
+    job_id: uuid.UUID | None
+    more: bool
+
+
+def next_job(session: Session, worker: str, model: str, limits: DispatchLimits) -> NextJob:
+    """Choose the job that dispatch would announce first, for a free slot of this worker, and lock its row.
+
+    The caller claims it in the same transaction. It gets none while another process dispatches, which serves the slot;
+    nor if the worker is reserved for a suspect, is to drain, or if all free slots are those of announced jobs.
+    """
+    if not anything_waits(session, limits):
+        return NextJob(None, more=False)
+    if not session.scalar(TRY_LOCK):
+        return NextJob(None, more=True)
+    counts = running_counts(session, limits)
+    loads = worker_loads(session)
+    seats = [seat for seat in loads if seat.model == model]
+    seated = reserve_workers(session, model, seats, full_keys(session, counts.of_key), limits)
+    room = Room.of(model, seated.open, counts)
+    own = sum(seat.slots - seat.running for seat in seated.open if seat.worker == worker)
+    if own <= 0 or room.free <= 0:
+        return NextJob(None, more=True)
+    # Whoever frees a slot of this worker asks here as well, or dispatches.
+    more = bool(seated.ready) or room.free > own or len(seats) < len(loads)
+    taken = _taken(session, replace(room, free=1), counts, limits)
+    locked = _unlocked(session, [job.job_id for job in taken])
+    _note_turns(session, [job.tenant for job in taken if job.job_id in locked])
+    return NextJob(next(iter(locked), None), more)
+
+
+def _unlocked(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
+    """Lock those of these jobs that are queued and that no other transaction has locked; returns them."""
+    free = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status == Status.QUEUED)
+    return session.scalars(free.with_for_update(skip_locked=True)).all() if job_ids else []
 
 
 def _taken(session: Session, room: Room, counts: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
@@ -204,16 +250,9 @@ def _note_turns(session: Session, served: Sequence[str]) -> None:
 
 def _announced(session: Session, chosen: Sequence[Chosen]) -> list[Chosen]:
     """Mark the selected jobs, except those locked by another transaction, which wait for the next dispatch."""
-    if not chosen:
-        return []
-    free = (
-        select(JobRow.id)
-        .where(JobRow.id.in_([item.job_id for item in chosen]), JobRow.status == Status.QUEUED)
-        .with_for_update(skip_locked=True)
-        .cte("free")
-    )
-    statement = update(JobRow).where(JobRow.id.in_(select(free.c.id))).values(dispatched_at=func.now())
-    marked = set(session.scalars(statement.returning(JobRow.id)))
+    marked = set(_unlocked(session, [item.job_id for item in chosen]))
+    if marked:
+        session.execute(update(JobRow).where(JobRow.id.in_(marked)).values(dispatched_at=func.now()))
     return [item for item in chosen if item.job_id in marked]
 
 

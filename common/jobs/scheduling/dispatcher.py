@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ class Dispatcher(Background):
         self._wake_deliverers = wake_deliverers
         self._wake_fetchers = wake_fetchers
         self._postponed = False
+        self._to_dispatch = threading.Event()
+        self._to_dispatch.set()  # the first piece of work is a dispatch
 
     @classmethod
     def of(
@@ -72,29 +75,46 @@ class Dispatcher(Background):
             wake_fetchers=wake_fetchers,
         )
 
+    def wake(self) -> None:
+        """Request a dispatch soon; never blocks, never fails."""
+        self._to_dispatch.set()
+        super().wake()
+
+    def wake_for_deliveries(self) -> None:
+        """Request that those who deliver webhooks be woken soon, if any are due, without a dispatch."""
+        super().wake()
+
     def work(self) -> None:
-        """Run one dispatch."""
+        """Run one dispatch, unless only webhooks are to be delivered."""
+        sent = 0
         try:
-            sent = dispatch(
-                self._database,
-                self._publish,
-                redispatch_seconds=self._redispatch_seconds,
-                tenant_max_running=self._tenant_max_running,
-                tenant_slot_share=self._tenant_slot_share,
-            )
-            if self._wake_fetchers is not None:
-                with self._database.transaction() as session:
-                    models = models_with_links(session)
-                for model in models:
-                    self._wake_fetchers(model)
+            if self._to_dispatch.is_set():
+                self._to_dispatch.clear()
+                sent = self._dispatch()
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
         except Unavailable as error:
             if not self._postponed:
                 log.warning("dispatch_postponed", reason=error.message)
             self._postponed = True
+            self._to_dispatch.set()
             self.wake_later(RETRY_SECONDS)
         else:
             self._postponed = False
             if sent:
                 log.debug("dispatched", jobs=sent)
+
+    def _dispatch(self) -> int:
+        sent = dispatch(
+            self._database,
+            self._publish,
+            redispatch_seconds=self._redispatch_seconds,
+            tenant_max_running=self._tenant_max_running,
+            tenant_slot_share=self._tenant_slot_share,
+        )
+        if self._wake_fetchers is not None:
+            with self._database.transaction() as session:
+                models = models_with_links(session)
+            for model in models:
+                self._wake_fetchers(model)
+        return sent

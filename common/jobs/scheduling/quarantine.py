@@ -9,6 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.orm import Session, aliased
@@ -123,6 +124,7 @@ def _write(session: Session, all_seats: Sequence[WorkerLoad], reserved: dict[str
             session.execute(update(WorkerRow).where(WorkerRow.id == seat.worker).values(reserved_for=wanted))
 
 
+@lru_cache(maxsize=16)  # it takes longer to build than to run
 def has_room(worker: str) -> ColumnElement[bool]:
     """Build the condition that a worker has room for a job: a suspect runs alone; a draining worker takes none."""
     other = aliased(JobRow, name="other")

@@ -17,6 +17,8 @@ const KEYS = [
   { keys: ['N'], words: 'keys.next_unsure', edits: true },
   { keys: ['Ctrl Z'], words: 'keys.undo', edits: true },
   { keys: ['Enter', 'Shift Enter', 'Esc'], words: 'keys.editor', edits: true },
+  { keys: ['Ctrl Enter'], words: 'keys.split', edits: true },
+  { keys: ['Backspace'], words: 'keys.merge', edits: true },
   { keys: ['Alt ↑', 'Alt ↓'], words: 'keys.neighbour', edits: true },
   { keys: ['Alt N'], words: 'keys.save_next_unsure', edits: true },
   { keys: ['Alt C'], words: 'keys.confirm', edits: true },

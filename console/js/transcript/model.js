@@ -44,6 +44,8 @@ export class Model {
     this.history = []; // what was done to the text on this page, the last at the end
     /** @type {number | null} */
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
+    /** @type {number | null} */
+    this.caret = null; // where the cursor is to stand in the editor that opens next
     this.showOriginal = signal(recall('show_original', false)); // the machine's text below a correction
   }
 
@@ -51,7 +53,7 @@ export class Model {
   start() {
     const { query } = route.peek();
     const wanted = query.has('s')
-      ? Number(query.get('s'))
+      ? this.text.placeOf(Number(query.get('s')))
       : query.has('at')
         ? this.text.timeline.around(Number(query.get('at')))
         : -1;
@@ -109,15 +111,16 @@ export class Model {
    * @param {import('./text.js').Seen} seen
    */
   cancel(number, draft, seen) {
-    if (draft !== this.text.sentences[number].text) this.history.push({ number, draft, seen });
-    this.drafts.drop(number);
+    const id = this.text.idOf(number);
+    if (draft !== this.text.sentences[number].text) this.history.push({ number: id, draft, seen });
+    this.drafts.drop(id);
     this.edit(null, number);
   }
 
   // The other user's correction remains.
   /** @param {number} number */
   takeTheirs(number) {
-    this.drafts.drop(number);
+    this.drafts.drop(this.text.idOf(number));
     this.edit(null, number);
   }
 
@@ -140,7 +143,8 @@ export class Model {
    * @param {string} machine_text
    */
   corrected(number, before, machine_text) {
-    this.history.push({ number, before, after: this.text.sentences[number].text, machine_text });
+    const id = this.text.idOf(number);
+    this.history.push({ number: id, before, after: this.text.sentences[number].text, machine_text });
   }
 
   undoLast() {
@@ -181,7 +185,7 @@ export class Model {
     const before = this.confirmed(number);
     if (before.includes(word)) return true;
     if (!(await this.setConfirmed(number, [...before, word]))) return false;
-    this.history.push({ number, confirmed: before, after: this.confirmed(number) });
+    this.history.push({ number: this.text.idOf(number), confirmed: before, after: this.confirmed(number) });
     return true;
   }
 

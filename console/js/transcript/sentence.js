@@ -5,6 +5,7 @@ import { clock } from '../format.js';
 import { t } from '../i18n.js';
 import { IconButton } from '../ui/icon_button.js';
 import { Editor } from './editing/editor.js';
+import { merge } from './editing/structure.js';
 import { matchesIn } from './matches.js';
 import { cutByMatches, piecesOf } from './pieces.js';
 import { colourOf, nameOfSpeaker } from './speakers.js';
@@ -18,7 +19,7 @@ export function Sentence({ number, item, count, current, view }) {
   const speaker = item.speaker ?? 0;
   const before = view.text.sentences[number - 1]?.speaker ?? 0;
   const tab = current ? 0 : -1;
-  const draft = useComputed(() => Boolean(view.drafts.all.value[number])).value;
+  const draft = useComputed(() => Boolean(view.drafts.all.value[item.number])).value;
   return html`
     <article
       class=${`sentence${speaker ? ` ${colourOf(speaker)}` : channel ? ` channel-${channel}` : ''}${corrected ? ' corrected' : ''}`}
@@ -38,13 +39,13 @@ export function Sentence({ number, item, count, current, view }) {
         ${speaker > 0 && speaker !== before && html`<span class="speaker-name">${nameOfSpeaker(speakers, speaker)}</span>`}
         ${
           editing
-            ? html`<${Editor} view=${view} number=${number} item=${item} />`
+            ? html`<${Editor} key=${`${item.number}-${item.words.length}`} view=${view} number=${number} item=${item} />`
             : html`<${Words} view=${view} number=${number} item=${item} text=${item.text} id=${`said-${number}`} />`
         }
         ${!editing && draft && html`<span class="pill wait draft">${t('edit.draft')}</span>`}
         ${corrected && view.showOriginal.value && html`<${Heard} view=${view} number=${number} item=${item} />`}
       </div>
-      ${!editing && html`<${Acts} view=${view} number=${number} item=${item} tab=${tab} />`}
+      ${!editing && html`<${Acts} view=${view} number=${number} item=${item} count=${count} tab=${tab} />`}
     </article>
   `;
 }
@@ -97,8 +98,8 @@ function Heard({ view, number, item }) {
   `;
 }
 
-/** @param {{ view: Model, number: number, item: Sentence, tab: number }} props */
-function Acts({ view, number, item, tab }) {
+/** @param {{ view: Model, number: number, item: Sentence, count: number, tab: number }} props */
+function Acts({ view, number, item, count, tab }) {
   return html`
     <div class="acts">
       <${IconButton} icon="copy" words=${t('sentence.copy')} tab=${tab} act=${() => view.copy(item.text)} />
@@ -106,6 +107,12 @@ function Acts({ view, number, item, tab }) {
         view.mayEdit &&
         item.edit?.text != null &&
         html`<${IconButton} icon="undo" words=${t('sentence.undo')} tab=${tab} act=${() => view.restore(number)} />`
+      }
+      ${
+        view.mayEdit &&
+        view.text.loaded.value &&
+        number + 1 < count &&
+        html`<${IconButton} icon="merge" words=${t('sentence.merge')} tab=${tab} act=${() => merge(view, number)} />`
       }
       ${
         view.mayEdit &&

@@ -25,7 +25,19 @@ export class Text {
 
   /** @param {number} [number] */
   path(number) {
-    return `v1/transcriptions/${this.id}/sentences${number === undefined ? '' : `/${number}`}`;
+    return `v1/transcriptions/${this.id}/sentences${number === undefined ? '' : `/${this.idOf(number)}`}`;
+  }
+
+  // A sentence's number in the API, its id; on the page, sentences are numbered by their places.
+  /** @param {number} number */
+  idOf(number) {
+    return this.sentences[number]?.number ?? number;
+  }
+
+  // The place of a sentence; -1 if it is gone, merged with another.
+  /** @param {number} id */
+  placeOf(id) {
+    return this.sentences[id]?.number === id ? id : this.sentences.findIndex(({ number }) => number === id);
   }
 
   // Raises Problem.
@@ -82,7 +94,7 @@ export class Text {
 
   /** @param {Sentence[]} sentences */
   take(sentences) {
-    this.sentences = sentences.map((sentence, number) => this.own.get(number) ?? sentence);
+    this.sentences = sentences.map((sentence) => this.own.get(sentence.number) ?? sentence);
     this.timeline = new Timeline(this.sentences);
     this.version.value += 1;
   }
@@ -101,9 +113,46 @@ export class Text {
    * @param {Sentence} sentence
    */
   replace(number, sentence) {
-    this.own.set(number, sentence);
+    this.own.set(sentence.number, sentence);
     this.sentences[number] = sentence;
     this.version.value += 1;
+  }
+
+  // Puts sentences in the place of others.
+  /**
+   * @param {number} number
+   * @param {number} count
+   * @param {Sentence[]} made
+   */
+  splice(number, count, made) {
+    for (const sentence of this.sentences.slice(number, number + count)) this.own.delete(sentence.number);
+    for (const sentence of made) this.own.set(sentence.number, sentence);
+    this.sentences = [...this.sentences.slice(0, number), ...made, ...this.sentences.slice(number + count)];
+    this.timeline = new Timeline(this.sentences);
+    this.version.value += 1;
+  }
+
+  // Raises Problem like `correct`.
+  /**
+   * @param {number} number
+   * @param {{ at_character: number, at_word?: number }} where
+   */
+  async split(number, where) {
+    const { data } = await post(`${this.path(number)}/split`, { ...where, ...this.seen(number) });
+    this.splice(number, 1, data);
+  }
+
+  // With the next one. Raises Problem like `correct`.
+  /** @param {number} number */
+  async merge(number) {
+    const next = this.seen(number + 1);
+    const { data } = await post(`${this.path(number)}/merge`, {
+      ...this.seen(number),
+      next: this.idOf(number + 1),
+      next_revision: next.revision,
+      next_machine_text: next.machine_text,
+    });
+    this.splice(number, 2, data);
   }
 
   // What was read of a sentence: a correction is refused if another user corrected it since, or if its number belongs
@@ -131,11 +180,14 @@ export class Text {
   /** @param {({ number: number, text: string | null } & Seen)[]} corrections */
   async correctAll(corrections) {
     const path = `v1/transcriptions/${this.id}/corrections`;
-    const { data } = await post(path, { corrections }, { again: true });
+    const named = corrections.map((item) => ({ ...item, number: this.idOf(item.number) }));
+    const { data } = await post(path, { corrections: named }, { again: true });
+    const places = new Map(this.sentences.map((sentence, place) => [sentence.number, place]));
     for (const { number, text, edit } of data) {
-      const sentence = { ...this.sentences[number], text, edit };
+      const place = places.get(number) ?? number;
+      const sentence = { ...this.sentences[place], text, edit };
       this.own.set(number, sentence);
-      this.sentences[number] = sentence;
+      this.sentences[place] = sentence;
     }
     this.version.value += 1;
   }

@@ -117,7 +117,8 @@ function useText(view, entry, job) {
 // What was typed here before, and did not reach the service.
 /** @param {{ view: Model }} props */
 function Unsaved({ view }) {
-  const numbers = view.drafts.numbers.filter((number) => number !== view.editing.value && view.text.sentences[number]);
+  const places = view.drafts.numbers.map((number) => view.text.placeOf(number));
+  const numbers = places.filter((number) => number >= 0 && number !== view.editing.value).sort((a, b) => a - b);
   if (!view.mayEdit || !numbers.length) return null;
   return html`
     <div class="notice row" role="status">

@@ -13,6 +13,7 @@ import pytest
 from common.errors import OutOfMemory, Unavailable
 from tests.waiting import until, until_blocked_in
 from worker.engine.batching.batcher import Batcher, BatcherOptions
+from worker.engine.device.faults import DeviceLost
 
 
 class Device:
@@ -270,3 +271,22 @@ def test_long_segments_teach_the_budget_too(make: Callable[..., Any], device: De
     failures = batcher.stats().out_of_memory
     assert [batcher.submit("two", 29.0, 29.0).result(10) for _ in range(3)] == [58.0] * 3
     assert batcher.stats().out_of_memory == failures
+
+
+def test_closing_waits_no_longer_than_the_watchdog_allows(make: Callable[..., Any], device: Device) -> None:
+    batcher = make(hang_seconds=0.2, watchdog_seconds=0.02)
+    first = hold(batcher, device)
+    batcher.close()
+    assert not device.free.is_set()
+    with pytest.raises(DeviceLost, match="has not ended"):
+        first.result(60)
+
+
+def test_closing_is_no_loss_of_the_device(device: Device) -> None:
+    lost: list[DeviceLost] = []
+    options = BatcherOptions(30.0, 1e9, watchdog_seconds=0.001)
+    for _ in range(20):
+        batcher: Batcher[float, float] = Batcher(device, options, on_lost=lost.append)
+        assert batcher.submit("job", 1.0, 1.0).result(60) == 2.0
+        batcher.close()
+    assert lost == []

@@ -1,6 +1,6 @@
 // @ts-check
 // Corrections that are typed and not saved yet: kept in the browser, so that a crash, a lost connection or a closed tab
-// loses none of them.
+// loses none of them. `number` is the sentence's id everywhere here.
 import { signal } from '../../lib.js';
 import { recall, remember } from '../../storage.js';
 
@@ -14,11 +14,8 @@ export class Drafts {
     this.all = signal(recall(this.name, {}));
   }
 
-  // In the order of the transcript.
   get numbers() {
-    return Object.keys(this.all.value)
-      .map(Number)
-      .sort((a, b) => a - b);
+    return Object.keys(this.all.value).map(Number);
   }
 
   /** @param {number} number */

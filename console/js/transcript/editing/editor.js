@@ -7,6 +7,7 @@ import { t } from '../../i18n.js';
 import { announce } from '../../ui/announce.js';
 import { History } from './history.js';
 import { piecesOf } from '../pieces.js';
+import { boundaries } from './structure.js';
 
 const LONGEST = 5000;
 const BACK_MS = 2000;
@@ -43,6 +44,9 @@ function shortcuts(view, item, save, number, confirm) {
  * @returns {[number, number]}
  */
 function selection(view, item, draft) {
+  const { caret } = view;
+  view.caret = null;
+  if (caret !== null) return [caret, caret];
   const piece = piecesOf(draft, item.words).find((one) => one.word >= 0 && one.word === view.lookedAt);
   return piece ? [piece.start, piece.start + piece.text.length] : [draft.length, draft.length];
 }
@@ -54,7 +58,8 @@ function selection(view, item, draft) {
  * @param {Sentence} item
  */
 function useDraft(view, number, item) {
-  const kept = view.drafts.of(number);
+  const id = view.text.idOf(number);
+  const kept = view.drafts.of(id);
   const [draft, setDraft] = useState(kept?.text ?? item.text);
   // What the person saw when they began: an edit that arrives while they write is a conflict.
   const [seen, setSeen] = useState(kept?.seen ?? view.text.seen(number));
@@ -65,8 +70,8 @@ function useDraft(view, number, item) {
   /** @param {string} text */
   const change = (text) => {
     setDraft(text);
-    if (text === item.text) view.drafts.drop(number);
-    else view.drafts.keep(number, text, seen);
+    if (text === item.text) view.drafts.drop(id);
+    else view.drafts.keep(id, text, seen);
   };
   // Where another correction came first, its text is shown beside this one.
   /** @param {unknown} error */
@@ -93,7 +98,7 @@ function useDraft(view, number, item) {
         await view.correct(number, text, seen);
         announce(t('edit.saved'));
       }
-      view.drafts.drop(number);
+      view.drafts.drop(id);
       setSeen(view.text.seen(number));
       setTheirs(null);
       then();
@@ -132,6 +137,7 @@ export function Editor({ view, number, item }) {
     given.current = true;
     view.cancel(number, draft, seen);
   };
+  const { splitHere, mergeNext, mergeBefore, isAtStart } = boundaries(view, number, field, save, given);
 
   const select = () => {
     const area = field.current;
@@ -167,6 +173,8 @@ export function Editor({ view, number, item }) {
     if (event.isComposing) return; // Enter chooses a Chinese character
     const act = event.altKey && !event.ctrlKey && shortcuts(view, item, save, number, confirm)[event.code];
     if (act) act();
+    else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) splitHere();
+    else if (isAtStart(event)) mergeBefore();
     else if (event.key === 'Enter') save(event.shiftKey ? leave : () => view.editNeighbour(number, 1));
     else if (event.key === 'Escape') cancel();
     else return;
@@ -197,6 +205,14 @@ export function Editor({ view, number, item }) {
         <button class="primary small" onClick=${() => save(leave)}>${t('edit.save')}</button>
         <button class="quiet small" onClick=${cancel}>${t('dialog.cancel')}</button>
         <button class="quiet small" onClick=${confirm}>${t('edit.confirm')}</button>
+        ${
+          view.text.loaded.value &&
+          html`<button class="quiet small" onClick=${splitHere}>${t('edit.split')}</button>
+          ${
+            number + 1 < view.text.sentences.length &&
+            html`<button class="quiet small" onClick=${mergeNext}>${t('edit.merge')}</button>`
+          }`
+        }
         ${
           item.edit &&
           html`<button class="quiet small" aria-expanded=${past} onClick=${() => setPast(!past)}>${t('history.open')}</button>`

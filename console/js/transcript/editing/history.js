@@ -5,6 +5,7 @@ import { moment } from '../../format.js';
 import { t } from '../../i18n.js';
 import { useLoad } from '../../ui/load.js';
 import { Failure, Loading } from '../../ui/states.js';
+import { undoRevision } from './structure.js';
 
 /** @param {{ view: Model, number: number, take: (text: string) => void }} props */
 export function History({ view, number, take }) {
@@ -20,7 +21,7 @@ export function History({ view, number, take }) {
         (one, place) => html`
           <${Entry} key=${one.revision} text=${one.text} take=${place > 0 && take}
             about=${`${moment(one.edited_at)} · ${one.edited_by_name ?? one.edited_by ?? t('history.nobody')}`}
-            kind=${one.text === one.text_before ? t('history.confirmed') : ''} />
+            kind=${kindOf(one)} undo=${place === 0 && canUndo(one) && (() => undoRevision(view, number, one))} />
         `,
       )}
       <${Entry} text=${machine_text} about=${t('history.recognised')} take=${take} kind="" />
@@ -28,14 +29,29 @@ export function History({ view, number, take }) {
   `;
 }
 
-/** @param {{ text: string, about: string, kind: string, take: ((text: string) => void) | false }} props */
-function Entry({ text, about, kind, take }) {
+/** @param {Revision} revision */
+function kindOf({ structure, text, text_before }) {
+  if (structure) return t(`history.${structure.kind}`);
+  return text === text_before ? t('history.confirmed') : '';
+}
+
+/** @param {Revision} revision */
+function canUndo({ structure }) {
+  return structure?.kind === 'split' || structure?.kind === 'merged';
+}
+
+/**
+ * @param {{ text: string, about: string, kind: string, take: ((text: string) => void) | false,
+ *   undo?: (() => void) | false }} props
+ */
+function Entry({ text, about, kind, take, undo }) {
   return html`
     <li>
       <p class="muted">${about}${kind && ` · ${kind}`}</p>
       <p class="row">
         <span class="history-text">${text}</span>
         ${take && html`<button class="quiet small" onClick=${() => take(text)}>${t('history.take')}</button>`}
+        ${undo && html`<button class="quiet small" onClick=${undo}>${t('history.undo')}</button>`}
       </p>
     </li>
   `;

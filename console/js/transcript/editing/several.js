@@ -7,6 +7,7 @@ import { refused } from './refused.js';
 const CORRECTIONS = 5000; // of one call
 
 /** @typedef {{ number: number, text: string | null } & import('../text.js').Seen} Correction */
+// `number` is the sentence's id.
 /** @typedef {{ number: number, text: string | null, after: string, machine_text: string }} Replaced */
 
 // Each call changes all of its sentences or none. What was changed is one step of undo, also where a later call fails.
@@ -23,7 +24,12 @@ export async function correctAll(view, corrections) {
     const before = chunk.map(({ number }) => text.sentences[number].edit?.text ?? null);
     await text.correctAll(chunk);
     chunk.forEach(({ number, machine_text }, place) =>
-      several.push({ number, text: before[place], after: text.sentences[number].text, machine_text }),
+      several.push({
+        number: text.idOf(number),
+        text: before[place],
+        after: text.sentences[number].text,
+        machine_text,
+      }),
     );
   });
   if (several.length) history.push({ number: several[0].number, several });
@@ -38,16 +44,19 @@ export async function correctAll(view, corrections) {
  */
 export async function undoAll(view, several) {
   const { text, history } = view;
-  const changed = several.some(({ number, after }) => text.sentences[number]?.text !== after);
+  const places = new Map(text.sentences.map((sentence, place) => [sentence.number, place]));
+  /** @param {number} number */
+  const placeOf = (number) => places.get(number) ?? -1;
+  const changed = several.some(({ number, after }) => text.sentences[placeOf(number)]?.text !== after);
   if (changed) return announce(t('replace.changed'), { failed: true });
   let undone = 0;
   const done = await inCalls(view, several, async (chunk) => {
     await text.correctAll(
       chunk.map(({ number, text: before, machine_text }) => ({
-        number,
+        number: placeOf(number),
         text: before,
         machine_text,
-        revision: text.seen(number).revision,
+        revision: text.seen(placeOf(number)).revision,
       })),
     );
     undone += chunk.length;
@@ -56,7 +65,7 @@ export async function undoAll(view, several) {
   if (rest.length) history.push({ number: rest[0].number, several: rest });
   if (done) announce(t('replace.undone'));
   else if (undone) announcePart('replace.partly_undone', undone, several.length);
-  view.scroller.show(several[0].number);
+  view.scroller.show(placeOf(several[0].number));
 }
 
 /**
