@@ -63,6 +63,8 @@ async def _admit(request: Request, service: Any) -> dict[str, str]:
     headers: dict[str, str]
     if visitors.visited(request.scope["path"]):
         request.state.answer_headers = visitors.HEADERS
+        if request.method not in visitors.METHODS:
+            return {}  # there is no such call: 405, whatever the token
         request.state.visit, headers = await service.visitors.visit(request)
         assign(service.turns, visitors.room_of(request.state.visit))
         return headers

@@ -20,6 +20,7 @@ from common.settings import Settings
 from common.shares import Visit
 
 PATHS = "/v1/shared"
+METHODS = ("GET", "HEAD")
 # <audio> sends no headers. The cookie's path is that of one link's recording, so that several links can be open.
 COOKIE = "paraqueue_share"
 # For every response: neither caches nor search engines keep what a link shows, and no other page learns its address.

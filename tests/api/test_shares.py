@@ -195,6 +195,15 @@ def test_links_that_do_not_work_cannot_be_told_apart(api: Api) -> None:
     assert look(api, working).status_code == 200
 
 
+@pytest.mark.parametrize("method", ["TRACE", "POST", "PATCH", "DELETE"])
+def test_visitors_only_read(api: Api, method: str) -> None:
+    secret = shared_by(api, finished(api))["token"]
+    for token in (secret, "pqs_wrong"):
+        answer = api.client.request(method, "/v1/shared", headers=bearer(token))
+        problem_of(answer, 405, "method_not_allowed")
+        assert answer.headers["Cache-Control"] == "private, no-store"
+
+
 def test_without_a_token_nobody_learns_anything(api: Api) -> None:
     for headers in ({}, {"Cookie": "paraqueue_session=x"}, {"Authorization": "Bearer"}):
         answer = httpx.get(f"{api.client.base_url}/v1/shared", headers=headers, trust_env=False)
