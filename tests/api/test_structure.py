@@ -141,6 +141,14 @@ def test_who_may_split_and_when(api: Api, job: Job) -> None:
     problem_of(changed(api, jobs.get(api.database, held.job.id), 0, "split", at_word=1), 409, "not_ready")
 
 
+@pytest.mark.parametrize("number", [150_000, 999_999_999, 1_999_999_999, 2_000_000_000])
+def test_numbers_behind_the_last_sentence_that_can_be_split(api: Api, job: Job, number: int) -> None:
+    path = f"/v1/transcriptions/{job.public_id}/sentences"
+    problem_of(api.client.get(f"{path}/{number}"), 404, "not_found")
+    page = api.client.get(path, params={"after": number})
+    assert (page.status_code, page.json()["data"], page.json()["next"]) == (200, [], None)
+
+
 def test_the_client_splits_and_merges(job: Job, client: Client) -> None:
     first, second = client.split_sentence(job.public_id, 0, at_word=6, revision=0)
     assert (first.number, second.number, second.text) == (0, SECOND, "我们开始吧。")

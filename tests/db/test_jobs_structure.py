@@ -469,3 +469,20 @@ def test_the_list_shows_the_beginning_of_a_split_text(database: Database) -> Non
     previews = jobs.page(database, previews=True).previews
     assert previews is not None
     assert previews[job.id] == "一二。三四。五六。"
+
+
+def test_sentences_too_many_to_be_split_are_read(database: Database) -> None:
+    job = completed(database, None, "一二。", "三四。", "五六。")
+    execute(database, "UPDATE sentences SET number = number + 150000 WHERE job_id = :id AND number > 0", id=job.id)
+    numbers = [0, 150_001, 150_002]
+    for place, number in enumerate(numbers):
+        read = jobs.sentences_after(database, job, number)
+        assert [item.number for item in read] == numbers[place + 1 :]
+        assert jobs.sentence(database, job, number).number == number
+    with pytest.raises(NotFound):
+        jobs.sentence(database, job, 150_000)
+    with pytest.raises(InvalidRequest, match="no sentence can begin"):
+        jobs.split(database, job, 150_001, at_word=1)
+    assert jobs.merge(database, job, 150_001)[0].text == "三四。五六。"
+    with pytest.raises(InvalidRequest, match="no sentence can begin"):
+        jobs.split(database, job, 150_001, at_word=1)

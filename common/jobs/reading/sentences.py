@@ -37,7 +37,7 @@ from common.errors import NotFound
 from common.jobs.job import Job
 from common.jobs.reading.read import check_kept
 from common.models import AS_RECOGNISED, EditRow, MachineSentenceRow, SentenceRow
-from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, WORDS_PER_SENTENCE, begins_at, place_of
+from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, LAST_SPLIT_OFF, WORDS_PER_SENTENCE, begins_at, place_of
 from common.transcript.values import Edit, Sentence, Word
 
 SENTENCES_AT_A_TIME = 200
@@ -145,7 +145,8 @@ def read_after(
 ) -> list[Sentence]:
     """Read sentences like `sentences_after`, in a transaction."""
     statement = MACHINE_SENTENCES if machine else SENTENCES if edited_words else SENTENCES_WITHOUT_EDITED_WORDS
-    split_off = FIRST_SPLIT_OFF + max(place_of(number), -1)
+    # Behind the last sentence that can be split, no column of 32 bits has such a number.
+    split_off = min(FIRST_SPLIT_OFF + max(place_of(number), -1), LAST_SPLIT_OFF)
     after = {"number": begins_at(number)[0], "split_off": split_off}
     rows = session.execute(statement, {"id": job.id, "run": job.run, "limit": limit} | after)
     return [_sentence_of(row, machine=machine) for row in rows]

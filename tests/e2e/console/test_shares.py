@@ -135,7 +135,8 @@ def test_a_link_works_for_those_who_are_signed_in_too_and_changes_nothing(
 def test_a_text_that_failed_to_load_is_asked_for_again(new_console: NewConsole, service: Service, job: Job) -> None:
     console = new_console(key=None)
     console.complaints.allow("500")
-    console.page.route(SENTENCES, lambda route: route.fulfill(status=500, json={"code": "internal", "detail": "broken"}))
+    broken = {"code": "internal", "detail": "broken"}
+    console.page.route(SENTENCES, lambda route: route.fulfill(status=500, json=broken))
     page = console.open(place_of(shared(service, job)))
     page.get_by_role("alert").get_by_text("broken").wait_for(state="attached")
     expect(page.locator(".loading")).to_have_count(0)
