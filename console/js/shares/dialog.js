@@ -1,6 +1,6 @@
 // @ts-check
 // Sharing a transcript: makes links, shows each once, lists and revokes them.
-import { html, useState } from '../lib.js';
+import { html, useEffect, useRef, useState } from '../lib.js';
 import { get, post, remove } from '../api.js';
 import { moment } from '../format.js';
 import { t } from '../i18n.js';
@@ -34,6 +34,7 @@ async function offered(id, signal) {
 /** @param {{ job: Job, close: () => void }} props */
 export function ShareDialog({ job, close }) {
   const path = pathOf(job.id);
+  const foot = useRef(/** @type {HTMLButtonElement | null} */ (null));
   const { data, failure, load } = useLoad((abort) => offered(job.id, abort), []);
   const [made, setMade] = useState(/** @type {NewShare | null} */ (null));
   /** @param {FormData} form */
@@ -49,6 +50,7 @@ export function ShareDialog({ job, close }) {
       announce(t('share.revoked'));
       if (made?.id === id) setMade(null);
       await load();
+      foot.current?.focus(); // the button that had the focus is gone
     } catch (error) {
       report(error);
     }
@@ -62,7 +64,7 @@ export function ShareDialog({ job, close }) {
       ${data?.sharing && !made && html`<${NewLink} offer=${data} make=${make} />`}
       ${made && html`<${Made} share=${made} more=${() => setMade(null)} />`}
       ${data && data.data.length > 0 && html`<${Links} shares=${data.data} revoke=${revoke} />`}
-      <div class="dialog-foot"><button onClick=${close}>${t('dialog.close')}</button></div>
+      <div class="dialog-foot"><button ref=${foot} onClick=${close}>${t('dialog.close')}</button></div>
     <//>
   `;
 }
@@ -105,12 +107,14 @@ function NewLink({ offer, make }) {
 
 /** @param {{ share: NewShare, more: () => void }} props */
 function Made({ share, more }) {
+  const field = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => field.current?.focus(), []);
   /** @param {AnyEvent} event */
   const select = (event) => event.target.select();
   return html`
     <div class="stack" role="status">
       <p>${t('share.once', { time: moment(share.expires_at) })}</p>
-      <input class="mono secret" readonly value=${share.url} aria-label=${t('share.link')} onFocus=${select} />
+      <input ref=${field} class="mono secret" readonly value=${share.url} aria-label=${t('share.link')} onFocus=${select} />
       <div class="row">
         <${Copy} text=${share.url} />
         <button class="quiet small" type="button" onClick=${more}>${t('share.another')}</button>

@@ -51,12 +51,7 @@ function Over() {
 function Reading({ shared, token, failed }) {
   const view = useMemo(() => visitOf(shared, token), []);
   const [help, setHelp] = useState(false);
-  useEffect(() => {
-    view.text.load().then(
-      () => view.start(),
-      (error) => view.text.abort.signal.aborted || failed(error),
-    );
-  }, []);
+  const { failure, read } = useText(view, failed);
   usePlayer(view, shared.audio);
   useKeys(view, () => setHelp(true));
   view.text.version.value; // drawn again when the text changes
@@ -71,7 +66,8 @@ function Reading({ shared, token, failed }) {
         ${shared.audio && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}
       </div>
-      ${!sentences.length && !view.text.loaded.value && html`<${Loading} />`}
+      ${failure && html`<${Failure} error=${failure} again=${read} />`}
+      ${!sentences.length && !view.text.loaded.value && !failure && html`<${Loading} />`}
       ${!sentences.length && view.text.loaded.value && html`<${Empty} icon="speaker" title=${t('transcript.empty')} />`}
       ${
         sentences.length > 0 &&
@@ -84,6 +80,30 @@ function Reading({ shared, token, failed }) {
       ${help && html`<${KeysDialog} close=${() => setHelp(false)} mayEdit=${false} />`}
     </div>
   `;
+}
+
+// Reads the text, again if that is asked for; `over` learns that the link no longer works.
+/**
+ * @param {Model} view
+ * @param {(error: unknown) => void} over
+ */
+function useText(view, over) {
+  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
+  const read = async () => {
+    setFailure(null);
+    try {
+      await view.text.load();
+      view.start();
+    } catch (error) {
+      if (view.text.abort.signal.aborted) return;
+      if (isOver(error)) over(error);
+      else setFailure(error);
+    }
+  };
+  useEffect(() => {
+    read();
+  }, []);
+  return { failure, read };
 }
 
 /** @param {{ shared: Shared }} props */

@@ -17,6 +17,7 @@ from tests.e2e.console.voice import MEETING
 from tests.e2e.service import Service
 
 SPOKEN = spoken(80, 5, channels=2)
+SENTENCES = "**/v1/shared/sentences*"
 NOTE_SEEKS = "document.querySelector('audio').addEventListener('seeked', (e) => window.at = e.target.currentTime)"
 
 
@@ -49,6 +50,7 @@ def test_a_link_is_made_opened_by_a_stranger_and_revoked(new_console: NewConsole
     dialog.get_by_label("The link works for").select_option("7")
     dialog.get_by_label("Share the recording too").check()
     dialog.get_by_role("button", name="Create link").click()
+    expect(dialog.get_by_label("Link", exact=True)).to_be_focused()
     url = dialog.get_by_label("Link", exact=True).input_value()
     assert "/#/shared/pq_share_" in url
     expect(dialog.locator(".share-links li")).to_have_count(1)
@@ -77,6 +79,7 @@ def test_a_link_is_made_opened_by_a_stranger_and_revoked(new_console: NewConsole
 
     dialog.get_by_role("button", name="Revoke the link").click()
     expect(dialog.locator(".share-links li")).to_have_count(0)
+    expect(dialog.get_by_role("button", name="Close")).to_be_focused()
     stranger.complaints.allow("404")
     there.get_by_role("button", name="srt").click()
     expect(there.get_by_role("heading", level=1)).to_have_text("This link does not work")
@@ -105,7 +108,7 @@ def test_a_stranger_chooses_language_and_colours_and_finds_words(
 ) -> None:
     page = new_console(key=None, locale="zh-CN", color_scheme="light").open(place_of(shared(service, job)))
     visited(page)
-    expect(page.get_by_text("分享至")).to_be_visible()
+    expect(page.get_by_text("链接有效期至")).to_be_visible()
     page.get_by_role("button", name="English").click()
     expect(page.get_by_text("shared until")).to_be_visible()
     page.keyboard.press("/")
@@ -127,6 +130,20 @@ def test_a_link_works_for_those_who_are_signed_in_too_and_changes_nothing(
     page.keyboard.press("e")
     expect(page.locator("textarea")).to_have_count(0)
     expect(page.get_by_role("button", name="Edit")).to_have_count(0)
+
+
+def test_a_text_that_failed_to_load_is_asked_for_again(new_console: NewConsole, service: Service, job: Job) -> None:
+    console = new_console(key=None)
+    console.complaints.allow("500")
+    broken = {"code": "internal", "detail": "broken"}
+    console.page.route(SENTENCES, lambda route: route.fulfill(status=500, json=broken))
+    page = console.open(place_of(shared(service, job)))
+    page.get_by_role("alert").get_by_text("broken").wait_for(state="attached")
+    expect(page.locator(".loading")).to_have_count(0)
+    page.unroute(SENTENCES)
+    page.get_by_role("button", name="Try again").click()
+    visited(page)
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_wrong_link_says_so(new_console: NewConsole) -> None:

@@ -140,3 +140,17 @@ def test_somebody_else_was_faster(console: Console, page: Page, service: Service
     expect(page.get_by_label("Sentence text")).to_have_value(HEARD[:2])
     expect(page.locator('[data-row="4"] .words')).to_have_text(HEARD[2:])
     assert lines(service, job)[3:5] == [HEARD[:2], HEARD[2:]]
+
+
+def test_an_undone_split_keeps_what_was_corrected_since(page: Page, service: Service, job: Job) -> None:
+    path = f"/v1/transcriptions/{job.public_id}/sentences"
+    for number, text in ((3, f"改{HEARD}"), (SECOND, f"{RIGHT}后来")):
+        if number == SECOND:
+            assert service.client.post(f"{path}/3/split", json={"at_word": CUT}).status_code == 200
+        assert service.client.patch(f"{path}/{number}", json={"text": text}).status_code == 200
+    page.reload()
+    edit(page, 3, 0)
+    page.get_by_role("button", name="History").click()
+    page.locator(".history").get_by_role("button", name="Undo").click()
+    expect(page.get_by_text("Split or merge undone.")).to_be_visible()
+    assert lines(service, job)[3:5] == [f"改{HEARD}后来", SPOKEN[4].text]

@@ -24,7 +24,7 @@ export default {
   'share.revoke_of': '撤销创建于 {time} 的链接',
   'share.revoked': '链接已失效。',
   'shared.title': '分享的文稿',
-  'shared.until': '分享至 {time}',
+  'shared.until': '链接有效期至 {time}',
   'shared.over': '此链接无法使用',
   'shared.over_why': '链接已过期或被撤销，文稿已被删除，或者链接不完整。',
   'shared.over_do': '请确认复制了完整的链接，或向发送者索取新的链接。',

@@ -13,6 +13,9 @@ import { refused } from './refused.js';
 /** @param {string} text */
 const length = (text) => [...text].length;
 
+/** @param {string} text */
+const letters = (text) => text.replace(/\s/g, '');
+
 // The characters before the cursor, in a text that may have lost white space by being saved.
 /**
  * @param {string} typed
@@ -137,7 +140,9 @@ async function joinAgain(view, number, before) {
   const { text } = view;
   const joined = await done(view, async () => {
     await text.merge(number);
-    if (before != null && text.sentences[number].text !== before) await text.correct(number, before);
+    const now = text.sentences[number].text;
+    // What was corrected or split again since stays as it is.
+    if (before != null && now !== before && letters(now) === letters(before)) await text.correct(number, before);
   });
   if (joined) keepEditing(view, number, -1);
   return joined;
