@@ -226,6 +226,13 @@ def execute(database: Database, statement: str, **values: Any) -> None:
         session.execute(text(f"{BY_A_TEST} {statement}"), values)
 
 
+def write_many(database: Database, statement: str, **values: Any) -> None:
+    """A statement that writes many rows, and may take longer than a service's would on a busy machine."""
+    with database.transaction() as session:
+        session.execute(text("SET LOCAL statement_timeout = '10min'"))
+        session.execute(text(f"{BY_A_TEST} {statement}"), values)
+
+
 def rows(database: Database, statement: str, **values: Any) -> list[Any]:
     """What a query answers."""
     with database.transaction() as session:

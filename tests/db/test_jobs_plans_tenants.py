@@ -14,7 +14,7 @@ from common.db import Database
 from common.job_states import Status
 from common.webhooks import DeliveryFilter
 from dev.postgres import Postgres
-from tests.db.job_cases import execute, pool_on, rows, with_worker
+from tests.db.job_cases import pool_on, rows, with_worker, write_many
 from tests.db.plan_cases import Watched, told_by, watched
 
 TENANTS, EACH = 300, 60
@@ -44,7 +44,7 @@ SELECT job_id, run, number, tenant, '明年的预算会议。', 1 FROM sentences
 @pytest.fixture(scope="module")
 def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
-        execute(database, FILL)
+        write_many(database, FILL)
         with_worker(database, slots=4)
         yield watched(database)
 

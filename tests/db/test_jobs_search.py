@@ -28,6 +28,7 @@ from tests.db.job_cases import (
     rows,
     storage_of,
     submitted,
+    write_many,
 )
 
 
@@ -182,7 +183,7 @@ LETTERS = [chr(code) for code in range(0x4E00, 0x4E00 + 2500)]
 def fill(database: Database, sentences: int) -> None:
     """Random text with the letters of a language: few of them make up most of it."""
     count = sentences // SENTENCES_OF_A_JOB
-    execute(database, FILL, jobs=count)
+    write_many(database, FILL, jobs=count)
     chance = random.Random(5)
     weights = [1 / (n + 10) for n in range(len(LETTERS))]
     texts = ["".join(chance.choices(LETTERS, weights, k=chance.randint(8, 30))) + "。" for _ in range(20_000)]

@@ -11,7 +11,7 @@ from common import shares
 from common.db import Database
 from common.shares import NewShare
 from dev.postgres import Postgres
-from tests.db.job_cases import NO_LIMIT, at_once, completed, execute, one, pool_on
+from tests.db.job_cases import NO_LIMIT, at_once, completed, execute, one, pool_on, write_many
 from tests.db.plan_cases import Watched, told_by, watched
 from tests.db.test_jobs_plans import FILL as MANY_JOBS
 
@@ -26,8 +26,8 @@ JOIN (SELECT id, row_number() OVER () AS k, count(*) OVER () AS many FROM jobs) 
 @pytest.fixture(scope="module")
 def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
-        execute(database, MANY_JOBS)
-        execute(database, FILL)
+        write_many(database, MANY_JOBS)
+        write_many(database, FILL)
         token = shares.create(database, NewShare(completed(database).id, "default", None, 3600))[1]
         execute(database, "UPDATE tenants SET served_at = NULL")
         TOKENS.append(token)

@@ -110,7 +110,7 @@ class Transcriber:
             )
         except Unavailable as error:
             # Dispatch announces the job again if no worker claims it for a while.
-            return self._postponed(error, token)
+            return self._postponed(error, token, job_id=transcription_id)
         return self._run(claim)
 
     def _run_next(self) -> str:
@@ -139,13 +139,13 @@ class Transcriber:
     def _run(self, claim: Claim | None) -> str:
         return "not_available" if claim is None else self.attempts.run(claim, "transcribe", self._work)
 
-    def _postponed(self, error: Unavailable, token: uuid.UUID) -> str:
+    def _postponed(self, error: Unavailable, token: uuid.UUID, **about: str) -> str:
         """Undo a claim that may have been committed although no confirmation arrived."""
-        log.warning("claim_postponed", error_code=error.code, reason=error.message)
+        log.warning("claim_postponed", **about, error_code=error.code, reason=error.message)
         try:
             self.attempts.persist(lambda: jobs.abandon_claim(self.database, self.attempts.worker, token))
         except ParaqueueError as unsaid:
-            log.warning("claim_not_undone", error_code=unsaid.code)
+            log.warning("claim_not_undone", **about, error_code=unsaid.code)
         return "postponed"
 
     def _work(self, hold: RunningJob, course: AttemptTimer) -> str:

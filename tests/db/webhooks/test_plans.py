@@ -13,7 +13,7 @@ from common import jobs, webhooks
 from common.db import Database
 from common.webhooks import DeliveryFilter, DeliveryStatus, EndpointChange
 from dev.postgres import Postgres
-from tests.db.job_cases import NO_LIMIT, execute, one, pool_on
+from tests.db.job_cases import NO_LIMIT, one, pool_on, write_many
 from tests.db.plan_cases import REPEATS, Watched, watched
 
 # A log of some weeks; one receiver was away for a day, some deliveries wait.
@@ -35,7 +35,7 @@ JOIN (SELECT id, row_number() OVER () AS k FROM webhook_endpoints) endpoint ON e
 @pytest.fixture(scope="module")
 def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
-        execute(database, FILL)
+        write_many(database, FILL)
         yield watched(database)
 
 

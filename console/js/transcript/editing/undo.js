@@ -6,8 +6,8 @@ import { undoAll } from './several.js';
 import { undoStructure } from './structure.js';
 
 /**
- * `number` is the sentence's id: its place may change. A correction or a confirmation knows what it replaced and what it made; a text that was given up, what had been seen
- * when it was begun.
+ * `number` is the sentence's id: its place may change. A correction or a confirmation knows what it replaced and what it
+ * made; a text that was given up, what had been seen when it was begun.
  * @typedef {{ number: number, before: string | null, after: string, machine_text: string }} Corrected
  * @typedef {{ number: number, confirmed: number[], after: number[] }} Confirmed
  * @typedef {{ number: number, draft: string, seen: import('../text.js').Seen }} GivenUp
