@@ -114,7 +114,12 @@ def _scratch(stack: Stack) -> list[str]:
         owner, *below = path.relative_to(scratch).parts
         return any(mark in owner for mark in living) and below in ([], ["lock"])
 
-    return [str(path) for path in scratch.glob("**/*") if not belongs(path)]
+    return [str(path) for path in _below(scratch) if not belongs(path)]
+
+
+def _below(root: Path) -> list[Path]:
+    """All that lies below a directory. Unlike glob, it bears that a directory is deleted while it is being listed."""
+    return [Path(place) / name for place, *names in os.walk(root) for some in names for name in some]
 
 
 def _storage(stack: Stack) -> list[str]:
@@ -124,10 +129,10 @@ def _storage(stack: Stack) -> list[str]:
     root = Path(stack.settings.storage_url.removeprefix("file:"))
 
     def unwanted() -> list[Path]:
-        files = [*root.glob("audio/*/*")]
+        files = [path for path in _below(root / "audio") if path.parent.parent == root / "audio"]
         # Asked each time: a job whose client gave up may still be accepted, by a server that was frozen or late.
         jobs = {job_id.hex for (job_id,) in stack.query("SELECT id FROM jobs")}
-        return [*(root / ".incoming").glob("*")] + [path for path in files if path.parent.name not in jobs]
+        return _below(root / ".incoming") + [path for path in files if path.parent.name not in jobs]
 
     for path in unwanted():
         old = time.time() - A_DAY_SECONDS
