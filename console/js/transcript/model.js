@@ -1,6 +1,7 @@
 // @ts-check
 // What one transcript page is made of, and what a person does with it.
 import { computed, signal } from '../lib.js';
+import { clock } from '../format.js';
 import { t } from '../i18n.js';
 import { route } from '../router.js';
 import { may } from '../session.js';
@@ -46,6 +47,7 @@ export class Model {
     this.lookedAt = null; // the place of the word that is to be selected, where it is an unsure one
     /** @type {number | null} */
     this.caret = null; // where the cursor is to stand in the editor that opens next
+    this.times = signal(recall('copy_times', false)); // in what is copied, and in the file of plain text
     this.showOriginal = signal(recall('show_original', false)); // the machine's text below a correction
   }
 
@@ -237,6 +239,12 @@ export class Model {
     remember('show_original', value);
   }
 
+  /** @param {boolean} value */
+  setTimes(value) {
+    this.times.value = value;
+    remember('copy_times', value);
+  }
+
   /** @param {string} content */
   copy(content) {
     return copyText(content);
@@ -250,7 +258,10 @@ export class Model {
       if (sentence.speaker) return t('speaker.says', { name: nameOfSpeaker(speakers, sentence.speaker) });
       return several ? `[${sentence.channel + 1}] ` : '';
     };
-    return this.copy(this.text.sentences.map((sentence) => `${prefix(sentence)}${sentence.text}`).join('\n'));
+    /** @param {Sentence} sentence */
+    const time = (sentence) => (this.times.peek() ? `[${clock(sentence.start_ms)}] ` : '');
+    const lines = this.text.sentences.map((sentence) => `${time(sentence)}${prefix(sentence)}${sentence.text}`);
+    return this.copy(lines.join('\n'));
   }
 
   /** @param {boolean} [replacing] */

@@ -18,6 +18,11 @@ export function Tools({ view, job }) {
       <div class="row">
         <button class="small" onClick=${() => view.openFind()}><${Icon} name="search" />${t('find.open')}</button>
         <button class="small" onClick=${() => view.copyAll()}><${Icon} name="copy" />${t('transcript.copy_all')}</button>
+        <label class="choice" title=${t('transcript.times_why')}>
+          <input type="checkbox" checked=${view.times.value}
+            onChange=${(/** @type {AnyEvent} */ event) => view.setTimes(event.target.checked)} />
+          <span>${t('transcript.times')}</span>
+        </label>
         <${Downloads} view=${view} job=${job} />
       </div>
       <${Legend} view=${view} />
@@ -41,6 +46,7 @@ function Downloads({ view, job }) {
         const url = new URL(`v1/transcriptions/${view.id}/transcript`, BASE);
         url.searchParams.set('format', form);
         if (!isOver(job) || job.status !== 'completed') url.searchParams.set('partial', 'true');
+        if (form === 'txt' && view.times.value) url.searchParams.set('times', 'true');
         if (machine) url.searchParams.set('text', 'machine');
         return html`<a key=${form} class="button small" href=${url.href} download=${`${name}.${form}`}>${form}</a>`;
       })}

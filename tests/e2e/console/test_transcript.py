@@ -182,6 +182,13 @@ def test_copies_and_downloads(new_console: NewConsole, job: Job) -> None:
     page.get_by_role("button", name="Copy all").click()
     expect(page.get_by_text("Copied")).to_be_visible()
     assert page.evaluate("navigator.clipboard.readText()").splitlines() == [item.text for item in SPOKEN]
+    page.get_by_label("With times").check()
+    page.get_by_role("button", name="Copy all").click()
+    page.wait_for_function("() => navigator.clipboard.readText().then((is) => is.startsWith('[0:00] '))")
+    with page.expect_download() as download:
+        page.locator(".downloads").get_by_role("link", name="txt", exact=True).click()
+    assert re.match(r"\[?0*:?0*0:00", download.value.path().read_text())
+    page.get_by_label("With times").uncheck()
     row = page.locator('[data-row="2"]')
     row.hover()
     row.get_by_role("button", name="Copy sentence").click()

@@ -17,6 +17,8 @@ export default {
   'transcript.download': 'Download',
   'transcript.with_edits': 'Include corrections',
   'transcript.copy_all': 'Copy all',
+  'transcript.times': 'With times',
+  'transcript.times_why': 'Begin each line with its time, in copied text and in txt files',
   'transcript.follow': 'Follow playback',
   'player.label': 'Player',
   'player.play': 'Play',

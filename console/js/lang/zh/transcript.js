@@ -16,6 +16,8 @@ export default {
   'transcript.download': '下载',
   'transcript.with_edits': '包含修改',
   'transcript.copy_all': '复制全文',
+  'transcript.times': '带时间',
+  'transcript.times_why': '复制的文字和 txt 文件每行开头带时间',
   'transcript.follow': '跟随播放',
   'player.label': '播放器',
   'player.play': '播放',
