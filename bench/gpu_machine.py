@@ -45,7 +45,7 @@ CARRIED: dict[str, tuple[str, ...]] = {
 CARRIED_SOURCES: dict[str, tuple[str, ...]] = {"antlr4-python3-runtime": ("antlr4",), "jieba": ("jieba",)}
 """The same, published without wheels; both are pure Python."""
 
-OURS = frozenset({"bench", "common", "tests", "training", "worker"})
+OURS = frozenset({"bench", "common", "dev", "tests", "training", "worker"})
 
 
 def importable() -> frozenset[str]:
