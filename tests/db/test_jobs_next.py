@@ -7,12 +7,13 @@ import uuid
 from functools import partial
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from common import jobs
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, DispatchLimits, Holder, NextClaim
+from common.jobs.lifecycle.claims import CLAIM_LOCK
 from common.jobs.scheduling.dispatch import DISPATCH_LOCK
 from tests.db.job_cases import (
     LONG,
@@ -28,6 +29,7 @@ from tests.db.job_cases import (
     with_worker,
 )
 from tests.db.test_jobs_fairness import announced, beside_a_watch, key, many, served
+from tests.waiting import until
 
 LIMITS = DispatchLimits(redispatch_seconds=15, tenant_max_running=0)
 
@@ -178,6 +180,34 @@ def test_a_worker_that_is_kept_for_a_suspect_takes_no_other(database: Database) 
     assert next_of(database) is not None
 
 
+def test_a_suspect_comes_before_other_jobs_of_its_key(database: Database) -> None:
+    with_worker(database, slots=1)
+    with_worker(database, slots=2, worker="other")
+    limited = key(database, "a", max_running=1)
+    claimed(database, worker="other")  # so that the idle worker is reserved
+    job = suspect(database, submitted(database, tenant="a", key_id=limited))
+    submitted(database, tenant="a", key_id=limited, priority=9)
+    assert following(database, "other") == NextClaim(None, more=True)
+    assert announced(database) == [job.id]
+
+
+def test_nobody_waits_for_its_worker_with_the_lock_of_dispatchers(database: Database) -> None:
+    with_worker(database, slots=1)
+    with_worker(database, slots=1, worker="other")
+    waiting = [submitted(database) for _ in range(2)]
+    found: list[NextClaim] = []
+    thread = threading.Thread(target=lambda: found.append(following(database)))
+    with database.transaction() as session:
+        session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(WORKER))))
+        thread.start()
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = :lock"
+        until(lambda: one(database, query, lock=CLAIM_LOCK) == 1)
+        held = next_of(database, "other")
+    thread.join(120)
+    assert held is not None
+    assert [held.job.id, *(item.claim.job.id for item in found if item.claim)] == [job.id for job in waiting]
+
+
 def test_while_another_dispatches_nobody_waits(database: Database) -> None:
     with_worker(database)
     submitted(database)
@@ -198,7 +228,7 @@ def test_a_job_that_another_transaction_changes_is_passed_over(database: Databas
     job = submitted(database)
     with database.transaction() as session:
         session.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": job.id})
-        assert next_of(database) is None
+        assert following(database) == NextClaim(None, more=True)  # dispatch may find it free
 
 
 def test_a_claim_whose_answer_got_lost_is_undone_without_its_job(database: Database) -> None:

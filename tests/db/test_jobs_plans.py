@@ -22,7 +22,7 @@ from common.job_states import Stage, Status
 from common.jobs import Progress, Sort, Worker
 from common.storage import LocalStorage
 from dev.postgres import Postgres
-from tests.db.job_cases import MODEL, NO_LIMIT, execute, one, pool_on, rows, submission, with_worker, write_many
+from tests.db.job_cases import MODEL, NO_LIMIT, WORKER, execute, one, pool_on, rows, submission, with_worker, write_many
 from tests.db.plan_cases import Watched, told_by, watched
 
 # Mostly finished jobs, some waiting, a few running: as a service looks after some time.
@@ -99,6 +99,14 @@ def claim_next(database: Database) -> None:
     ready = one(database, "SELECT id FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL LIMIT 1")
     held = jobs.claim(database, ready, worker="w", model=MODEL, lease_seconds=60)
     assert held is not None
+
+
+def claim_following(database: Database) -> None:
+    execute(database, "UPDATE workers SET slots = slots + 10, heartbeat_at = now()")
+    following = jobs.claim_next(
+        database, jobs.Holder(WORKER, MODEL, 60.0), jobs.DispatchLimits(60, 0), token=uuid.uuid4()
+    )
+    assert following.claim is not None
 
 
 def renew(database: Database) -> None:
@@ -182,6 +190,8 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
     "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
+    "claim the next": (claim_following, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_pkey"}),
+    "undo a claim": (lambda d: jobs.abandon_claim(d, "w", uuid.uuid4()), {"jobs_processing"}),
     "claim links": (claim_links, {"jobs_to_fetch", "jobs_pkey"}),
     "renew": (renew, {"jobs_processing"}),
     "figures": (jobs.queue_stats, {"jobs_processing", "jobs_waiting", "jobs_to_fetch"}),

@@ -483,6 +483,29 @@ def test_a_claim_whose_answer_got_lost_is_undone(database: Database) -> None:
     assert jobs.get(database, job.id).status is Status.PROCESSING
 
 
+@pytest.mark.parametrize("fetched", [False, True])
+def test_parts_stay_with_their_job_whatever_happens_before_the_next_attempt(database: Database, fetched: bool) -> None:
+    job = submitted(database, **({"audio_key": None} if fetched else {}))
+    if fetched:  # its attempts so far downloaded the link: the number of the next one stays
+        copy = jobs.FetchedAudio("audio/copy", 5, "0" * 64)
+        jobs.hand_over(database, claimed(database, job), copy, stage_ms={"fetching": 100})
+    held = claimed(database, job)
+    assert (held.attempt, held.resume, held.sentences, held.spent_ms) == (1, None, 0, 0)
+    jobs.commit_part(database, held, part(0, "一。", "二。"), first_sentence=0)
+    jobs.release(database, held, stage_ms={"transcribing": 300})
+    for _ in range(2):
+        token = uuid.uuid4()
+        jobs.claim(database, job.id, worker=WORKER, model=MODEL, lease_seconds=LONG, token=token)
+        jobs.abandon_claim(database, WORKER, token)
+    again = claimed(database, job)
+    assert again.resume is not None
+    assert (again.attempt, again.resume.number, again.sentences, again.spent_ms) == (2, 0, 2, 300)
+    jobs.fail(database, again, code="engine", message="", retryable=True, stage_ms={})
+    jobs.retry(database, job.id)
+    anew = claimed(database, job)
+    assert (anew.attempt, anew.resume, anew.sentences, anew.spent_ms) == (1, None, 0, 0)
+
+
 def test_outages_and_failures_are_counted_apart_and_a_part_resets_both(database: Database) -> None:
     job = submitted(database)
     for outage in (True, True, False):

@@ -84,6 +84,7 @@ def claim(
     committed (`abandon_claim`).
     """
     with database.transaction() as session:
+        _take_turn(session, worker)
         held = _claim_for_slot(session, job_id, Holder(worker, model, lease_seconds), token)
         if held is None:
             _let_go(session, job_id, model)
@@ -92,7 +93,7 @@ def claim(
 
 @dataclass(frozen=True, slots=True)
 class NextClaim:
-    """The claim of the job that was next, if there was one; `more`: dispatch may find jobs for other slots."""
+    """The claim of the job that was next, if there was one; `more`: a dispatch may find jobs for free slots."""
 
     claim: Claim | None
     more: bool
@@ -105,15 +106,20 @@ def claim_next(database: Database, holder: Holder, limits: DispatchLimits, *, to
     committed (`abandon_claim`).
     """
     with database.transaction() as session:
+        _take_turn(session, holder.worker)  # first: nobody waits for it with the lock of dispatchers, or of a job
         following = next_job(session, holder.worker, holder.model, limits)
         if following.job_id is None:
             return NextClaim(None, following.more)
-        return NextClaim(_claim_for_slot(session, following.job_id, holder, token), following.more)
+        held = _claim_for_slot(session, following.job_id, holder, token)
+        return NextClaim(held, following.more or held is None)
+
+
+def _take_turn(session: Session, worker: str) -> None:
+    """Wait until no other claim of this worker is in progress: two at once could each find the worker idle."""
+    session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(worker))))
 
 
 def _claim_for_slot(session: Session, job_id: uuid.UUID, holder: Holder, token: uuid.UUID | None) -> Claim | None:
-    # One claim per worker at a time, since two concurrent ones could each find the worker idle.
-    session.execute(select(func.pg_advisory_xact_lock(CLAIM_LOCK, func.hashtext(holder.worker))))
     return claim_in(session, job_id, JobRow.audio_key.is_not(None) & has_room(holder.worker), holder, token)
 
 

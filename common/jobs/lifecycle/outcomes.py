@@ -159,8 +159,11 @@ def abandon_claim(database: Database, worker: str, token: uuid.UUID) -> None:
     Otherwise the job would wait for its lease to expire, which would count as a crash of the worker.
     """
     with database.transaction() as session:
-        # Found by the index of workers; the token decides.
-        undone = update(JobRow).where(JobRow.lease_worker == worker, JobRow.lease_token == token)
+        undone = update(JobRow).where(
+            JobRow.lease_worker == worker,  # found by index; the token decides
+            JobRow.lease_token == token,
+            JobRow.status == Status.PROCESSING,
+        )
         undone = undone.values(**waiting(), attempts=JobRow.attempts - 1)
         job_id = session.scalar(undone.returning(JobRow.id))
         if job_id is not None:

@@ -237,7 +237,7 @@ def lock(session: Session, job: Job, numbers: Sequence[int], *, deleted: bool = 
 def _held(session: Session, job: Job, numbers: Sequence[int]) -> dict[int, _Held]:
     """Lock sentences; returns them by number. Raises NotFound, EditConflict."""
     rows = lock(session, job, numbers)
-    # Only now: whoever held the locks before has written its edits.
+    # Only now: the edits of the transaction that held the locks before are written.
     edits = {edit.number: edit for edit in session.execute(_edits(job, numbers))}
     return {
         number: _Held(

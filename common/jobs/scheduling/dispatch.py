@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.job_states import Status
 from common.jobs.scheduling.fairness import QueuedJob, Share, schedule_fairly
-from common.jobs.scheduling.quarantine import WorkerLoad, reserve_workers, worker_loads
+from common.jobs.scheduling.quarantine import QuarantinedJob, WorkerLoad, reserve_workers, worker_loads
 from common.jobs.scheduling.queue_queries import (
     DispatchLimits,
     RunningCounts,
@@ -121,27 +121,36 @@ def _have_turn(session: Session) -> bool:
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     chosen: list[Chosen] = []
     counts = running_counts(session, limits)
-    full = full_keys(session, counts.of_key)
     by_model: dict[str, list[WorkerLoad]] = {}
     for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
-        seated = reserve_workers(session, model, all_seats, full, limits)
-        for suspect in seated.ready:
-            if suspect.key_id not in full and suspect.tenant not in full_tenants(session, counts.of_tenant, limits):
-                counts.of_tenant[suspect.tenant] += 1
-                counts.of_model[model][suspect.tenant] += 1
-                if suspect.key_id is not None:
-                    counts.of_key[suspect.key_id] += 1
-                    full = full_keys(session, counts.of_key)
-                chosen.append(Chosen(suspect.job_id, model))
+        seated = reserve_workers(session, model, all_seats, full_keys(session, counts.of_key), limits)
+        chosen += [Chosen(suspect.job_id, model) for suspect in _admitted(session, model, seated.ready, counts, limits)]
         room = Room.of(model, seated.open, counts)
         if room.free > 0:
             taken = _taken(session, room, counts, limits)
-            full = full_keys(session, counts.of_key)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
     return _announced(session, chosen)
+
+
+def _admitted(
+    session: Session, model: str, ready: Sequence[QuarantinedJob], counts: RunningCounts, limits: DispatchLimits
+) -> list[QuarantinedJob]:
+    """Return the suspects that may run now, and count them as running, before any job that takes a free slot."""
+    admitted: list[QuarantinedJob] = []
+    for suspect in ready:
+        if suspect.key_id in full_keys(session, counts.of_key):
+            continue
+        if suspect.tenant in full_tenants(session, counts.of_tenant, limits):
+            continue
+        counts.of_tenant[suspect.tenant] += 1
+        counts.of_model[model][suspect.tenant] += 1
+        if suspect.key_id is not None:
+            counts.of_key[suspect.key_id] += 1
+        admitted.append(suspect)
+    return admitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +170,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class NextJob:
-    """The job for a free slot, if there is one; `more`: other slots may be free for other jobs, so dispatch."""
+    """The job for a free slot, if there is one; `more`: a dispatch may find jobs for free slots."""
 
     job_id: uuid.UUID | None
     more: bool
@@ -185,12 +194,13 @@ def next_job(session: Session, worker: str, model: str, limits: DispatchLimits) 
     own = sum(seat.slots - seat.running for seat in seated.open if seat.worker == worker)
     if own <= 0 or room.free <= 0:
         return NextJob(None, more=True)
-    # Whoever frees a slot of this worker asks here as well, or dispatches.
-    more = bool(seated.ready) or room.free > own or len(seats) < len(loads)
+    _admitted(session, model, seated.ready, counts, limits)  # they come first: the limits that they reach are reached
     taken = _taken(session, replace(room, free=1), counts, limits)
     locked = _unlocked(session, [job.job_id for job in taken])
     _note_turns(session, [job.tenant for job in taken if job.job_id in locked])
-    return NextJob(next(iter(locked), None), more)
+    # This worker's other free slots need no dispatch: each thread that frees one calls this as well, or dispatches.
+    for_others = bool(seated.ready) or room.free > own or len(seats) < len(loads)
+    return NextJob(next(iter(locked), None), more=for_others or len(locked) < len(taken))
 
 
 def _unlocked(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
@@ -200,7 +210,7 @@ def _unlocked(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[uuid.U
 
 
 def _taken(session: Session, room: Room, counts: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
-    """Return the jobs that get the free slots: first no tenant more than its share, then whoever has jobs left."""
+    """Return the jobs that get the free slots: first no tenant more than its share, then those that have jobs left."""
     share = Share(max(1, int(room.slots * limits.tenant_slot_share)), counts.of_model[room.model])
     taken = _by_priority(session, room, counts, limits, share=share, taken=[])
     if len(taken) < room.free:
