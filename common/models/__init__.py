@@ -16,7 +16,6 @@ from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
 from common.models.shares import ShareRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import (
-    AS_RECOGNISED,
     EDIT_GRAMS,
     SENTENCE_GRAMS,
     EarlierEditRow,
@@ -26,6 +25,7 @@ from common.models.transcripts import (
     SentenceRow,
     SpeakerRow,
     SpeakerWindowsRow,
+    as_recognised,
 )
 from common.models.uploads import UploadPartRow, UploadRow
 from common.models.vocabularies import JobWordsRow, VocabularyRow
@@ -33,7 +33,6 @@ from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
 
 __all__ = [
-    "AS_RECOGNISED",
     "DEFAULT_TENANT",
     "EDIT_GRAMS",
     "JOB_CHANGES",
@@ -71,4 +70,5 @@ __all__ = [
     "UsageRow",
     "VocabularyRow",
     "WorkerRow",
+    "as_recognised",
 ]

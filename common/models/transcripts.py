@@ -8,13 +8,16 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Float,
     ForeignKeyConstraint,
+    FromClause,
     Index,
     Integer,
     SmallInteger,
-    exists,
     func,
+    literal_column,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -80,21 +83,17 @@ class SpeakerRow(Row):
 SENTENCE_GRAMS = text("search_grams(tenant, text, 1)")
 
 
-class SentenceRow(Row):
-    """A finished sentence with its job's tenant.
+class SpokenText:
+    """A sentence, as recognised or as people split and merged it.
 
     `words` is a list of [text, start_ms, end_ms, confidence], with a fifth item, true, for a filler that `text` leaves
     out, a sixth, `Word.replaced_from`, where a hotword replaced something, and a seventh, `Word.speaker`. `spoken` is
-    the recognised text where rules changed it. `speaker` counts from 1. A person may have split or merged the machine's
-    sentences: see `MachineSentenceRow` and `common.transcript.sentence_numbers`.
+    the recognised text where rules changed it. `speaker` counts from 1.
     """
-
-    __tablename__ = "sentences"
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     run: Mapped[int] = mapped_column(Integer, primary_key=True)
     number: Mapped[int] = mapped_column(Integer, primary_key=True)
-    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
     channel: Mapped[int] = mapped_column(SmallInteger)
     start_ms: Mapped[int] = mapped_column(BigInteger)
     end_ms: Mapped[int] = mapped_column(BigInteger)
@@ -103,6 +102,18 @@ class SentenceRow(Row):
     spoken: Mapped[str | None]
     words: Mapped[list[Any]] = mapped_column(JSONB)
     speaker: Mapped[int | None] = mapped_column(SmallInteger)
+
+
+class SentenceRow(SpokenText, Row):
+    """A finished sentence with its job's tenant.
+
+    A person may have split or merged the machine's sentences: see `MachineSentenceRow` and
+    `common.transcript.sentence_numbers`.
+    """
+
+    __tablename__ = "sentences"
+
+    tenant: Mapped[str] = mapped_column(server_default=text(f"'{DEFAULT_TENANT}'"))
 
     __table_args__ = (
         ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="sentences_job"),
@@ -110,7 +121,7 @@ class SentenceRow(Row):
     )
 
 
-class MachineSentenceRow(Row):
+class MachineSentenceRow(SpokenText, Row):
     """A sentence as the machine made it, kept when people first split it or merge it with another.
 
     It is deleted with the result of its job, and not with the sentences that were made of it.
@@ -118,27 +129,20 @@ class MachineSentenceRow(Row):
 
     __tablename__ = "machine_sentences"
 
-    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    run: Mapped[int] = mapped_column(Integer, primary_key=True)
-    number: Mapped[int] = mapped_column(Integer, primary_key=True)
-    channel: Mapped[int] = mapped_column(SmallInteger)
-    start_ms: Mapped[int] = mapped_column(BigInteger)
-    end_ms: Mapped[int] = mapped_column(BigInteger)
-    confidence: Mapped[float] = mapped_column(Float)
-    text: Mapped[str]
-    spoken: Mapped[str | None]
-    words: Mapped[list[Any]] = mapped_column(JSONB)
-    speaker: Mapped[int | None] = mapped_column(SmallInteger)
-
     __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="machine_sentences_job"),)
 
 
-# Whether a sentence is still as the machine made it.
-AS_RECOGNISED = (SentenceRow.number < text(str(FIRST_SPLIT_OFF))) & ~exists().where(
-    MachineSentenceRow.job_id == SentenceRow.job_id,
-    MachineSentenceRow.run == SentenceRow.run,
-    MachineSentenceRow.number == SentenceRow.number,
-)
+def as_recognised(sentences: FromClause) -> ColumnElement[bool]:
+    """Build the condition that a sentence is still as the machine made it."""
+    own = sentences.c
+    kept = select(MachineSentenceRow.number).where(
+        MachineSentenceRow.job_id == own.job_id,
+        MachineSentenceRow.run == own.run,
+        MachineSentenceRow.number == own.number,
+    )
+    # The offset makes PostgreSQL look each sentence up by index. With statistics that are old, it would compare each
+    # with all that are kept.
+    return (own.number < text(str(FIRST_SPLIT_OFF))) & ~kept.offset(literal_column("0")).correlate(sentences).exists()
 
 
 EDIT_GRAMS = text("search_grams(tenant, text, 1)")

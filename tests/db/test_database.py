@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from common import jobs
 from common.db import Database
 from common.db import database as db
 from common.errors import Unavailable
@@ -180,3 +181,47 @@ def test_several_hosts_are_tried(settings: Settings) -> None:
         with database.transaction() as session:
             assert session.scalar(text("SELECT 1")) == 1
         database.close()
+
+
+def test_full_pool_is_said_as_unavailable(settings: Settings) -> None:
+    database = database_of(settings, pool_size=1)
+    database.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with database.transaction() as session:
+            session.connection()
+            entered.set()
+            leave.wait(120)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait(120)
+    try:
+        with pytest.raises(Unavailable):
+            jobs.page(database)
+    finally:
+        leave.set()
+        thread.join()
+    assert jobs.page(database).jobs == ()
+    database.close()
+
+
+def test_database_that_is_away_is_said_as_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        jobs.page(Database("postgresql+psycopg://u:p@127.0.0.1:1/x", 1))
+
+
+def test_broken_connection_heals(database: Database) -> None:
+    assert jobs.page(database).jobs == ()
+    with database.transaction() as session:
+        session.connection()
+        other = Database(database.url, 1)
+        execute(
+            other,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        other.close()
+        session.rollback()
+    assert jobs.page(database).jobs == ()

@@ -223,3 +223,26 @@ def test_deleting_a_job_reads_indexes_of_every_table(filled: Watched, tmp_path: 
     assert not plans.sequential(), "\n".join(plans.sequential())
     with pytest.raises(NotFound):
         jobs.get(filled[0], uuid.uuid4())
+
+
+def test_a_page_of_the_machines_sentences_reads_no_others(filled: Watched) -> None:
+    job = jobs.get(filled[0], some(filled[0], Status.COMPLETED))
+    # After the statistics, which know of no such job.
+    write_many(
+        filled[0],
+        "INSERT INTO sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words) "
+        "SELECT :id, 1, n, 0, 0, 1, 1, '', '[]' FROM generate_series(2, 20000) n",
+        id=job.id,
+    )
+    write_many(
+        filled[0],
+        "INSERT INTO machine_sentences (job_id, run, number, channel, start_ms, end_ms, confidence, text, words) "
+        "SELECT job_id, run, number, channel, start_ms, end_ms, confidence, text, words FROM sentences "
+        "WHERE job_id = :id AND number % 100 > 0",
+        id=job.id,
+    )
+    plans = told_by(filled, lambda d: jobs.sentences_after(d, job, 99, limit=100, machine=True))
+    assert {"sentences_pkey", "machine_sentences_pkey"} <= plans.indexes()
+    assert plans.most_rows() <= 1000, "\n".join(plans.notices)
+    read = jobs.sentences_after(filled[0], job, 99, limit=100, machine=True)
+    assert [item.number for item in read] == list(range(100, 200))

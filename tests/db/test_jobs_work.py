@@ -1,24 +1,20 @@
-"""What a worker does to a job: claim, renew, commit, and each way to end."""
+"""What a worker does to a job: claim, commit, and each way to end."""
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from common import jobs
 from common.db import Database
-from common.errors import Unavailable
 from common.job_states import Stage, Status
-from common.jobs import Claim, LeaseLost, Progress, Renewal, Worker
-from common.jobs.scheduling.workers import heartbeat
+from common.jobs import Claim, LeaseLost, Progress, Worker
 from common.settings import Settings
 from tests.db.job_cases import (
     LONG,
@@ -110,87 +106,6 @@ def test_claim_leaves_unavailable_jobs_alone(database: Database, why: str) -> No
     job_id = uuid.uuid4() if why == "unknown" else job.id
     assert jobs.claim(database, job_id, worker=WORKER, model=model, lease_seconds=LONG) is None
     assert snapshot(database, job.id) == before
-
-
-def test_renew_extends_the_lease_and_shows_progress(database: Database) -> None:
-    held = claimed(database, lease_seconds=1)
-    jobs.register_worker(database, ME)
-    execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
-    assert renew(database, held, processed_ms=2500, declared_ms=10_000) == {held.token: False}
-    assert one(database, "SELECT lease_expires_at > now() + interval '5 minutes' FROM jobs")
-    job = jobs.get(database, held.job.id)
-    assert (job.stage, job.processed_ms, job.progress) == (Stage.TRANSCRIBING, 2500, 0.25)
-    assert [worker.id for worker in jobs.live_workers(database)] == [WORKER]
-
-
-def test_renew_of_many_tells_each_job_its_own(database: Database) -> None:
-    held = [claimed(database) for _ in range(3)]
-    jobs.cancel(database, held[1].job.id)
-    lost = uuid.uuid4()
-    progress = [Progress(item.token, Stage.TRANSCRIBING, 1000 * i, None) for i, item in enumerate(held)]
-    progress.append(Progress(lost, Stage.FETCHING, 9, None))
-    answer = jobs.renew(database, ME, progress, lease_seconds=LONG, draining=False)
-    assert answer.held == {held[0].token: False, held[1].token: True, held[2].token: False}
-    assert [jobs.get(database, item.job.id).processed_ms for item in held] == [0, 1000, 2000]
-
-
-def test_a_number_that_cannot_be_stored_costs_nobody_a_lease(database: Database) -> None:
-    healthy, hostile = claimed(database), claimed(database)
-    progress = [
-        Progress(healthy.token, Stage.TRANSCRIBING, 2500, 10_000),
-        Progress(hostile.token, Stage.TRANSCRIBING, 2500, 2**70),
-    ]
-    answer = jobs.renew(database, ME, progress, lease_seconds=LONG, draining=False)
-    assert answer.held == {healthy.token: False, hostile.token: False}
-
-
-def test_renew_of_an_ended_job_is_missing(database: Database) -> None:
-    held = claimed(database)
-    complete(database, held)
-    before = snapshot(database, held.job.id)
-    assert renew(database, held, processed_ms=99_999) == {}
-    assert snapshot(database, held.job.id) == before
-
-
-def test_renew_without_jobs_keeps_the_worker_alive(database: Database) -> None:
-    jobs.register_worker(database, ME)
-    execute(database, "UPDATE workers SET heartbeat_at = now() - interval '1 hour'")
-    assert jobs.live_workers(database) == []
-    assert jobs.renew(database, ME, [], lease_seconds=LONG, draining=False) == Renewal({}, None)
-    assert len(jobs.live_workers(database)) == 1
-
-
-def test_a_renewal_touches_no_index_and_waits_for_no_disk(database: Database) -> None:
-    indexes = [row[0] for row in rows(database, "SELECT indexdef FROM pg_indexes WHERE tablename = 'jobs'")]
-    assert len(indexes) > 10
-    for column in ("lease_expires_at", "stage", "processed_ms", "declared_ms"):
-        assert not [index for index in indexes if column in index], column
-    with database.transaction() as session:
-        usual = session.scalar(text("SHOW synchronous_commit"))
-        session.execute(text("SET LOCAL synchronous_commit = local"))
-        heartbeat(session, ME, draining=False)
-        assert session.scalar(text("SHOW synchronous_commit")) == "off"
-    with database.transaction() as session:
-        assert session.scalar(text("SHOW synchronous_commit")) == usual
-
-
-def test_a_worker_renews_no_lease_of_another(database: Database) -> None:
-    held = claimed(database)
-    other = replace(ME, id="another")
-    progress = [Progress(held.token, Stage.TRANSCRIBING, 1, None)]
-    assert jobs.renew(database, other, progress, lease_seconds=LONG, draining=False).held == {}
-    assert renew(database, held) == {held.token: False}
-
-
-def test_a_draining_worker_says_so_with_its_renewal(database: Database) -> None:
-    jobs.register_worker(database, ME)
-    jobs.renew(database, ME, [], lease_seconds=LONG, draining=True)
-    assert jobs.live_workers(database) == []
-
-
-def test_renewal_brings_a_forgotten_worker_back(database: Database) -> None:
-    jobs.renew(database, ME, [], lease_seconds=LONG, draining=False)
-    assert [replace(worker, started_at=None) for worker in jobs.live_workers(database)] == [ME]
 
 
 def test_parts_add_up_to_the_transcript(database: Database) -> None:
@@ -424,50 +339,6 @@ def test_every_time_is_the_clock_of_the_database(database: Database) -> None:
     jobs.expire_results(database, NO_LIMIT, after_seconds=5)
     assert len(given) > 50
     assert not [value for value in given if isinstance(value, datetime)]
-
-
-def test_full_pool_is_said_as_unavailable(settings: Settings) -> None:
-    database = database_of(settings, pool_size=1)
-    database.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
-    entered, leave = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with database.transaction() as session:
-            session.connection()
-            entered.set()
-            leave.wait(120)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    entered.wait(120)
-    try:
-        with pytest.raises(Unavailable):
-            jobs.page(database)
-    finally:
-        leave.set()
-        thread.join()
-    assert jobs.page(database).jobs == ()
-    database.close()
-
-
-def test_database_that_is_away_is_said_as_unavailable() -> None:
-    with pytest.raises(Unavailable):
-        jobs.page(Database("postgresql+psycopg://u:p@127.0.0.1:1/x", 1))
-
-
-def test_broken_connection_heals(database: Database) -> None:
-    assert jobs.page(database).jobs == ()
-    with database.transaction() as session:
-        session.connection()
-        other = Database(database.url, 1)
-        execute(
-            other,
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-        )
-        other.close()
-        session.rollback()
-    assert jobs.page(database).jobs == ()
 
 
 def test_a_claim_whose_answer_got_lost_is_undone(database: Database) -> None:

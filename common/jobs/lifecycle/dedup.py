@@ -15,7 +15,7 @@ from common.jobs.lifecycle.attempts import change
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
 from common.jobs.lifecycle.submit import Submission, submit_in
-from common.models import AS_RECOGNISED, JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow
+from common.models import JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow, as_recognised
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
 
@@ -158,7 +158,7 @@ def _copy_sentences(session: Session, held: Claim, earlier: JobRow) -> None:
         session.execute(delete(row).where(row.job_id == job.id, row.run == job.run))
     ours = (literal(job.id), literal(job.run), literal(job.tenant))
     # As the machine made them: what people split and merged stays behind, like their corrections.
-    for table, also in ((SentenceRow, AS_RECOGNISED), (MachineSentenceRow, true())):
+    for table, also in ((SentenceRow, as_recognised(SentenceRow.__table__)), (MachineSentenceRow, true())):
         copies = select(*ours, *(getattr(table, name) for name in COPIED)).where(
             table.job_id == earlier.id, table.run == earlier.run, also
         )

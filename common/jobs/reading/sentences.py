@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
+    column,
     false,
     literal_column,
     select,
@@ -36,7 +37,7 @@ from common.db import Database
 from common.errors import NotFound
 from common.jobs.job import Job
 from common.jobs.reading.read import check_kept
-from common.models import AS_RECOGNISED, EditRow, MachineSentenceRow, SentenceRow
+from common.models import EditRow, MachineSentenceRow, SentenceRow, as_recognised
 from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, LAST_SPLIT_OFF, WORDS_PER_SENTENCE, begins_at, place_of
 from common.transcript.values import Edit, Sentence, Word
 
@@ -51,17 +52,14 @@ _PER_SENTENCE: ColumnElement[int] = literal_column(str(WORDS_PER_SENTENCE))
 _LIMIT = bindparam("limit", type_=Integer)
 
 
-# `place_of` a column named "number".
-IN_PLACE = (
-    f"CASE WHEN number < {FIRST_SPLIT_OFF} THEN CAST(number AS bigint) * {WORDS_PER_SENTENCE} "
-    f"ELSE CAST(number AS bigint) - {FIRST_SPLIT_OFF} END"
-)
-
-
 def in_place(number: ColumnElement[int] | InstrumentedAttribute[int]) -> ColumnElement[int]:
     """Return `place_of` of a column of numbers."""
     big = as_type(number, BigInteger)
     return case((number < _SPLIT_OFF, big * _PER_SENTENCE), else_=big - _SPLIT_OFF)
+
+
+# The same for SQL with a column named "number".
+IN_PLACE = str(in_place(column("number", Integer)))
 
 
 def _some(table: Table, *conditions: ColumnElement[bool], kept: ColumnElement[bool]) -> Select[Any]:
@@ -99,8 +97,10 @@ _RANGES = (
 # Built once: building a statement takes longer than the database needs to run it.
 SENTENCES = _page(*_RANGES, edited_words=True)
 SENTENCES_WITHOUT_EDITED_WORDS = _page(*_RANGES, edited_words=False)
+_FIRST_SPOKEN = _RANGES[0].subquery()
 MACHINE_SENTENCES = _page(
-    _some(SPOKEN, SPOKEN.c.number > bindparam("number"), AS_RECOGNISED, kept=_KEPT),
+    # Those that are not as recognised are left out of the page only: their machine's sentences take the same places.
+    select(*_FIRST_SPOKEN.c).where(as_recognised(_FIRST_SPOKEN)),
     _some(MACHINE, MACHINE.c.number > bindparam("number"), kept=_REPLACED),
     edited_words=True,
 )

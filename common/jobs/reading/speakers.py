@@ -128,7 +128,7 @@ def _held(session: Session, job: Job, *numbers: int) -> dict[int, Speaker]:
     """
     if not job.options.speakers:
         raise NoSpeakers(f"{job.public_id} was submitted without speaker diarization")
-    session.execute(select(SpeakerRow.number).where(_of(job)).order_by(SpeakerRow.number).with_for_update())
+    lock_speakers(session, job)
     found = {item.number: item for item in _speakers(session, job)}
     for number in numbers:
         if number not in found:
