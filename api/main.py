@@ -40,6 +40,7 @@ from api.uploads import presigned
 from api.uploads import routes as uploads
 from api.usage import routes as usage
 from api.vocabularies import routes as vocabularies
+from api.voices import routes as voices
 from api.webhooks import routes as webhooks
 from common.db import Database
 from common.errors import ConfigurationError
@@ -85,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_middleware(app, settings)
     problems.install(app)
     texts = (search, transcriptions, labels, transcripts, export, sentences, structure, history, speakers, events)
-    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, openai_routes)
+    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, voices, openai_routes)
     for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
         app.include_router(resource.router)
     openapi.describe(app)

@@ -6,7 +6,7 @@ closer to each other than most people are, and each is more even than a person.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -28,6 +28,18 @@ VOICES = (
     (speech.Voice("m7", 154, 60), 1.1),
 )
 """Each with the factor of its formants; the rate makes up for it."""
+
+OTHER_VOICES = (
+    (speech.Voice("f1", 175, 60), 1.0),
+    (speech.Voice("m1", 170, 45), 1.0),
+    (speech.Voice("Andy", 198, 46), 0.92),
+    (speech.Voice("linda", 160, 66), 1.1),
+    (speech.Voice("m8", 186, 36), 0.9),
+    (speech.Voice("f5", 172, 70), 1.05),
+    (speech.Voice("edward", 182, 41), 0.96),
+    (speech.Voice("belinda", 168, 61), 1.08),
+)
+"""Further ones, for what was chosen with VOICES."""
 
 OVERLAP_SHARE = 0.15
 NOISE = 0.002
@@ -56,23 +68,23 @@ class Meeting:
         return len(self.samples) / RATE
 
 
-def say(line: str, voice: int) -> NDArray[np.float32]:
-    """A line in one of VOICES."""
-    kind, formants = VOICES[voice]
+def say(line: str, voice: int, among: Sequence[tuple[speech.Voice, float]] = VOICES) -> NDArray[np.float32]:
+    """A line in one of the voices."""
+    kind, formants = among[voice]
     samples = speech.synthesize(line, kind).samples
     factor = Fraction(1 / formants).limit_denominator(40)
     return np.asarray(resample_poly(samples, factor.numerator, factor.denominator), np.float32)
 
 
-def meeting(voices: int, seconds: float, seed: int) -> Meeting:
-    """A meeting of the first `voices` of VOICES; about one change of speakers in seven overlaps."""
+def meeting(voices: int, seconds: float, seed: int, among: Sequence[tuple[speech.Voice, float]] = VOICES) -> Meeting:
+    """A meeting of the first `voices` of some; about one change of speakers in seven overlaps."""
     generator = np.random.default_rng(seed)
     samples = np.zeros(int((seconds + 60) * RATE), np.float32)
     said: list[Said] = []
     at = 0.5
     for voice in _speakers(voices, generator):
         for line in generator.choice(text.held_out_sentences(60, seed=seed), int(generator.integers(1, 4))):
-            spoken = say(str(line), voice) * generator.uniform(0.3, 0.9)
+            spoken = say(str(line), voice, among) * generator.uniform(0.3, 0.9)
             start = int(at * RATE)
             samples[start : start + len(spoken)] += spoken
             end = start + len(spoken)

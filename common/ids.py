@@ -16,6 +16,7 @@ UPLOAD = "up"
 KEY = "key"
 VOCABULARY = "voc"
 SHARE = "shr"
+VOICE = "voice"
 
 
 def new_id() -> uuid.UUID:

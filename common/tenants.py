@@ -39,11 +39,15 @@ NO_OWN_LIMITS = OwnLimits()
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """An owner of jobs, keys and webhook endpoints; `sharing`: whether its share links work."""
+    """An owner of jobs, keys and webhook endpoints.
+
+    `sharing`: whether its share links work; `voices`: whether voice prints are kept and compared.
+    """
 
     name: str
     limits: OwnLimits
     sharing: bool = True
+    voices: bool = False
 
 
 def ensure(session: Session, name: str) -> None:
@@ -59,7 +63,7 @@ def get(database: Database, name: str) -> Tenant:
         row = session.get(TenantRow, name)
         if row is None:
             raise NotFound(f"there is no tenant {name!r}")
-        return Tenant(row.name, limits_in(row), row.sharing)
+        return _tenant_of(row)
 
 
 def limits_of(database: Database, name: str) -> OwnLimits:
@@ -69,17 +73,25 @@ def limits_of(database: Database, name: str) -> OwnLimits:
         return limits_in(row) if row is not None else NO_OWN_LIMITS
 
 
-def set_limits(database: Database, name: str, limits: dict[str, int | None], *, sharing: bool | None = None) -> Tenant:
+def set_limits(
+    database: Database,
+    name: str,
+    limits: dict[str, int | None],
+    *,
+    sharing: bool | None = None,
+    voices: bool | None = None,
+) -> Tenant:
     """Change some limits of a tenant, which is created if it does not exist. They take effect within seconds.
 
-    `sharing`: whether its transcripts may be shared by links, at once; None leaves it.
+    `sharing`: whether its transcripts may be shared by links; `voices`: whether voice prints are kept. Both hold at
+    once; None leaves them.
     """
+    switches = {"sharing": sharing, "voices": voices}
     with database.transaction() as session:
         ensure(session, name)
-        values: dict[str, Any] = dict(limits) | ({} if sharing is None else {"sharing": sharing})
+        values: dict[str, Any] = dict(limits) | {key: on for key, on in switches.items() if on is not None}
         statement = update(TenantRow).where(TenantRow.name == name).values(**values or {"name": name})
-        row = session.scalars(statement.returning(TenantRow)).one()
-        return Tenant(row.name, limits_in(row), row.sharing)
+        return _tenant_of(session.scalars(statement.returning(TenantRow)).one())
 
 
 def largest_upload(database: Database, name: str, key_id: Any) -> int | None:
@@ -90,6 +102,10 @@ def largest_upload(database: Database, name: str, key_id: Any) -> int | None:
             session.scalar(select(ApiKeyRow.max_upload_bytes).where(ApiKeyRow.id == key_id)),
         ]
     return min((limit for limit in own if limit), default=None)
+
+
+def _tenant_of(row: TenantRow) -> Tenant:
+    return Tenant(row.name, limits_in(row), row.sharing, row.voices)
 
 
 def limits_in(row: TenantRow | ApiKeyRow) -> OwnLimits:

@@ -39,7 +39,7 @@ GRANT SELECT, INSERT, UPDATE ON tenants, api_keys TO paraqueue_api;
 GRANT SELECT, INSERT ON ended_sessions, usage TO paraqueue_api;
 GRANT SELECT, INSERT, DELETE ON job_tags TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_api;
-GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys, vocabularies TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys, vocabularies, voices TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (last_used_at, views), DELETE ON shares TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;
 GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue_api;
@@ -52,6 +52,8 @@ GRANT SELECT, INSERT, UPDATE (speaker) ON machine_sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON edits TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (text), DELETE ON earlier_edits TO paraqueue_api;
 GRANT SELECT, UPDATE, DELETE ON speakers TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE ON voice_samples TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE (model, embedding, speech_ms) ON voice_prints TO paraqueue_api;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON uploads TO paraqueue_api;
 GRANT SELECT, INSERT ON upload_parts TO paraqueue_api;
@@ -65,7 +67,7 @@ GRANT SELECT, UPDATE (drain, draining, reserved_for), DELETE ON workers TO paraq
 
 GRANT SELECT (id, max_running, max_upload_bytes) ON api_keys TO paraqueue_worker;
 -- Dispatch notes when a tenant was served, also for one that has no row yet.
-GRANT SELECT (name, served_at, max_running, max_upload_bytes), INSERT (name, served_at), UPDATE (served_at)
+GRANT SELECT (name, served_at, max_running, max_upload_bytes, voices), INSERT (name, served_at), UPDATE (served_at)
     ON tenants TO paraqueue_worker;
 GRANT SELECT ON jobs TO paraqueue_worker;
 GRANT UPDATE (
@@ -78,7 +80,11 @@ GRANT UPDATE (
 GRANT SELECT, INSERT, UPDATE, DELETE ON attempts, parts, workers TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;
 GRANT SELECT, INSERT ON edits, earlier_edits TO paraqueue_worker;
-GRANT SELECT, INSERT, DELETE ON speakers, speaker_windows TO paraqueue_worker;
+GRANT SELECT, INSERT, UPDATE (name, voice_id, similarity), DELETE ON speakers TO paraqueue_worker;
+GRANT SELECT, INSERT, DELETE ON speaker_windows TO paraqueue_worker;
+GRANT SELECT, INSERT ON voice_prints TO paraqueue_worker;
+GRANT SELECT (id, tenant, name) ON voices TO paraqueue_worker;
+GRANT SELECT (voice_id, model, embedding, speech_ms, enrolled_at) ON voice_samples TO paraqueue_worker;
 GRANT SELECT ON job_words, machine_sentences TO paraqueue_worker;
 GRANT SELECT, UPDATE (created_at) ON batches TO paraqueue_worker;
 GRANT SELECT, INSERT ON usage TO paraqueue_worker;
@@ -89,7 +95,7 @@ GRANT SELECT (id, status, next_attempt_at), INSERT ON deliveries TO paraqueue_wo
 -- Light workers: no hashes of keys, no transcripts.
 
 GRANT SELECT (id, max_running) ON api_keys TO paraqueue_light;
-GRANT SELECT (name, served_at, max_running), INSERT (name, served_at), UPDATE (served_at) ON tenants TO paraqueue_light;
+GRANT SELECT (name, served_at, max_running, voices), INSERT (name, served_at), UPDATE (served_at) ON tenants TO paraqueue_light;
 GRANT SELECT, DELETE ON jobs TO paraqueue_light;
 GRANT UPDATE (
     status, stage, dispatched_at, finished_at, source_url, audio_key, audio_deleted_at, result_deleted_at,
@@ -101,6 +107,7 @@ GRANT SELECT (job_id), DELETE ON parts, speakers, machine_sentences TO paraqueue
 GRANT SELECT (job_id, run, channel), DELETE ON sentences TO paraqueue_light;
 GRANT SELECT (id, job_id, expires_at), UPDATE (expires_at), DELETE ON shares TO paraqueue_light;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_light;
+GRANT SELECT (job_id, run, number, tenant), DELETE ON voice_prints TO paraqueue_light;
 GRANT SELECT, UPDATE (created_at), DELETE ON batches TO paraqueue_light;
 GRANT SELECT, INSERT, UPDATE (ended_at), DELETE ON usage TO paraqueue_light;
 GRANT SELECT, INSERT, UPDATE, DELETE ON usage_daily, deliveries TO paraqueue_light;

@@ -126,6 +126,7 @@ class Transcription(Value):
     speakers: bool = False
     min_speakers: int | None = None
     max_speakers: int | None = None
+    known_voices: bool = True
     itn: bool = False
     remove_fillers: bool = False
     masked_words: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ class SubmitOptions(TypedDict, total=False):
     speakers: bool | int | None
     min_speakers: int | None
     max_speakers: int | None
+    known_voices: bool
     itn: bool | None
     remove_fillers: bool | None
     masked_words: Sequence[str] | None

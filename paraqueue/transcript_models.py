@@ -26,12 +26,19 @@ class Word(Value):
 
 
 class Speaker(Value):
-    """Somebody who speaks: a number from 1, and a name if somebody gave one; `share` of all speech is 0 to 1."""
+    """Somebody who speaks: a number from 1, and a name if there is one; `share` of all speech is 0 to 1.
+
+    `name_source` is `voice` if the name is that of a known voice, recognised with `similarity`; `person` if people gave
+    it. `voice_id` is the voice that was recognised, or enrolled from this speaker.
+    """
 
     number: int
     name: str | None = None
     speech_ms: int = 0
     share: float = 0.0
+    name_source: str | None = None
+    voice_id: str | None = None
+    similarity: float | None = None
 
 
 class Edit(Value):

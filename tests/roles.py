@@ -18,13 +18,25 @@ from sqlalchemy.orm import Session
 
 from admin import roles
 from admin.roles import API, LIGHT, WORKER
-from common import idempotency, jobs, keys, renditions, sessions, shares, tenants, uploads, vocabularies, webhooks
+from common import (
+    idempotency,
+    jobs,
+    keys,
+    renditions,
+    sessions,
+    shares,
+    tenants,
+    uploads,
+    vocabularies,
+    voices,
+    webhooks,
+)
 from common.db import Database
 from dev.postgres import USER, Postgres
 
 MODULES: tuple[ModuleType, ...] = (
     *(idempotency, jobs, keys, renditions, sessions, tenants, uploads),
-    *(shares, vocabularies, webhooks),
+    *(shares, vocabularies, voices, webhooks),
 )
 # The API calls whatever is not listed. Dispatch, which all of them call, runs with the fewest rights.
 CALLED_BY = {
@@ -48,6 +60,7 @@ CALLED_BY = {
         sessions: ("expire",),
         shares: ("expire",),
         uploads: ("expire",),
+        voices: ("forget_unwanted",),
         webhooks: (
             *("claim_deliveries", "due", "expire_deliveries", "record_delivered", "record_failed", "record_gone"),
             "reseal",

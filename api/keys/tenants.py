@@ -1,4 +1,4 @@
-"""Tenants: their limits, which the operator sets, and whether they share transcripts by links."""
+"""Tenants: their limits, which the operator sets, whether they share transcripts by links, and keep voice prints."""
 
 from __future__ import annotations
 
@@ -39,6 +39,12 @@ class TenantChange(TenantLimits):
     sharing: bool | None = Field(
         None, strict=True, description="Whether its share links work and new ones can be made; null leaves it."
     )
+    voices: bool | None = Field(
+        None,
+        strict=True,
+        description="Whether voice prints of speakers are kept with transcripts and compared with `/v1/voices`; null "
+        "leaves it. Switched off, prints of transcripts are deleted within minutes.",
+    )
 
 
 class TenantOut(BaseModel):
@@ -48,6 +54,7 @@ class TenantOut(BaseModel):
     object: Literal["tenant"] = "tenant"
     limits: TenantLimits
     sharing: bool = Field(description="Whether its transcripts may be shared by links.")
+    voices: bool = Field(description="Whether voice prints are kept and compared, if the installation permits it.")
 
 
 @router.get("/{tenant}")
@@ -61,13 +68,13 @@ def get_tenant(database: DatabaseDep, caller: AdminCaller, tenant: Name) -> Tena
 def set_tenant_limits(database: DatabaseDep, caller: AdminCaller, tenant: Name, body: TenantChange) -> TenantOut:
     """Change those limits of a tenant that are given; they hold within seconds. For the operator.
 
-    The tenant's own admins may change `sharing`, which holds at once, also for existing links.
+    The tenant's own admins may change `sharing` and `voices`, which hold at once; `sharing` also for existing links.
     """
     _check_seen(caller, tenant)
-    limits = body.model_dump(exclude_unset=True, exclude={"sharing"})
-    if not caller.operator and (limits or body.sharing is None):
+    limits = body.model_dump(exclude_unset=True, exclude={"sharing", "voices"})
+    if not caller.operator and (limits or (body.sharing is None and body.voices is None)):
         raise Forbidden("only the operator sets the limits of a tenant")
-    return _shown(tenants.set_limits(database, tenant, limits, sharing=body.sharing))
+    return _shown(tenants.set_limits(database, tenant, limits, sharing=body.sharing, voices=body.voices))
 
 
 def _check_seen(caller: Caller, tenant: str) -> None:
@@ -77,4 +84,4 @@ def _check_seen(caller: Caller, tenant: str) -> None:
 
 def _shown(tenant: Tenant) -> TenantOut:
     limits = TenantLimits(**{name: getattr(tenant.limits, name) for name in TenantLimits.model_fields})
-    return TenantOut(name=tenant.name, limits=limits, sharing=tenant.sharing)
+    return TenantOut(name=tenant.name, limits=limits, sharing=tenant.sharing, voices=tenant.voices)

@@ -56,6 +56,7 @@ class OpenAIOptions(BaseModel):
     segmentation: SegmentationName | None = Field(
         None, description="An extension: how speech is divided before recognition. Default: the model's."
     )
+    known_voices: bool = Field(True, description="An extension: whether speakers may be compared with known voices.")
     vocabulary_id: str | None = Field(
         None, max_length=64, description="An extension: a vocabulary with hotwords and masked words."
     )

@@ -35,6 +35,9 @@ class ModelOut(BaseModel):
     languages: list[str] = Field(description="ISO 639 codes; empty until a worker has reported them.")
     word_times: bool = Field(description="Whether every word has times.")
     speakers: bool = Field(description="Whether the model supports speaker diarization (the option `speakers`).")
+    speaker_model: str | None = Field(
+        description="What voice prints come from; known voices of another one must be enrolled again. Null if unknown."
+    )
     segmentation: str = Field(description="How speech is divided for jobs that name no `segmentation`.")
     hotwords: bool = Field(description="Whether the model itself uses hotwords; the option works with every model.")
 

@@ -130,6 +130,7 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
     chosen = Options(
         tags=[TAG],
         speakers=options.speakers,
+        known_voices=options.known_voices,
         itn=options.itn,
         remove_fillers=options.remove_fillers,
         vocabulary_id=options.vocabulary_id or None,

@@ -30,6 +30,7 @@ TAGS = [
     {"name": "OpenAI-compatible", "description": "For OpenAI's SDKs."},
     {"name": "shares", "description": "Links with which people without a key read one transcript."},
     {"name": "vocabularies", "description": "Hotwords and masked words that many transcriptions share."},
+    {"name": "voices", "description": "People whom transcripts with speakers name by themselves."},
     {
         "name": "webhooks",
         "description": "Endpoints that receive a signed POST when a job ends, and their deliveries.",

@@ -115,6 +115,7 @@ class Transcription(BaseModel):
     speakers: bool = Field(description="Whether speaker diarization is enabled.")
     min_speakers: int | None
     max_speakers: int | None
+    known_voices: bool = Field(description="Whether speakers may be compared with known voices.")
     itn: bool
     remove_fillers: bool
     masked_words: list[str]
@@ -251,6 +252,7 @@ def _options(options: TranscriptionOptions) -> dict[str, object]:
         "speakers": options.speakers,
         "min_speakers": options.min_speakers,
         "max_speakers": options.max_speakers,
+        "known_voices": options.known_voices,
         "itn": options.itn,
         "remove_fillers": options.remove_fillers,
         "masked_words": list(options.masked_words),

@@ -12,7 +12,7 @@ from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
 from api.transcriptions.sentences import Number, one_line
-from api.transcriptions.transcript_schemas import SentenceOut, SpeakerOut
+from api.transcriptions.transcript_schemas import NamedSpeakerOut, SentenceOut
 from common import errors, jobs
 from common.errors import NoSpeakers
 from common.transcript.formats import sentence_object, speakers_json
@@ -59,7 +59,7 @@ class SpeakerList(BaseModel):
     """The speakers of a transcript, by number."""
 
     object: Literal["list"] = "list"
-    data: list[SpeakerOut]
+    data: list[NamedSpeakerOut]
 
 
 SpeakerNumber = Annotated[int, Path(ge=1, le=LAST_SPEAKER, description="The speaker's number, from 1.")]

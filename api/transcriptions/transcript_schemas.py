@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -65,6 +66,20 @@ class SpeakerOut(BaseModel):
     share: float = Field(description="Of the length of all sentences, 0 to 1.")
 
 
+class NamedSpeakerOut(SpeakerOut):
+    """Somebody who speaks in the recording, and where the name comes from."""
+
+    name_source: Literal["voice", "person"] | None = Field(
+        description="`voice`: recognised as a known voice; `person`: given by people; null without a name."
+    )
+    voice_id: str | None = Field(
+        description="The known voice that the speaker was recognised as, or that was enrolled from it; null if none."
+    )
+    similarity: float | None = Field(
+        description="With `name_source: voice`, the cosine of the voices, at most 1; otherwise null."
+    )
+
+
 class TranscriptOut(BaseModel):
     """A transcript: what it was made with, its sentences, and the full text."""
 
@@ -80,6 +95,6 @@ class TranscriptOut(BaseModel):
     channels: int
     no_speech: bool = Field(description="True if no speech was found; the transcript is then empty.")
     warnings: list[WarningOut]
-    speakers: list[SpeakerOut] | None = Field(description="Null without speaker diarization.")
+    speakers: list[NamedSpeakerOut] | None = Field(description="Null without speaker diarization.")
     sentences: list[SentenceOut]
     text: str = Field(description="The text of all sentences.")

@@ -149,6 +149,30 @@ class VocabularyChanged(ParaqueueError):
     code = "vocabulary_changed"
 
 
+class VoicesOff(ParaqueueError):
+    """Known voices are switched off by the operator, or not switched on by the tenant's admin."""
+
+    code = "voices_off"
+
+
+class TooManyVoices(ParaqueueError):
+    """The maximum number of voices, or of samples of a voice, is reached."""
+
+    code = "too_many_voices"
+
+
+class VoiceNameTaken(ParaqueueError):
+    """Another voice has this name."""
+
+    code = "voice_name_taken"
+
+
+class NoVoicePrint(ParaqueueError):
+    """No voice print of the speaker was kept, because voices were switched off, or it rests on too little speech."""
+
+    code = "no_voice_print"
+
+
 class SharingOff(ParaqueueError):
     """The operator or the tenant's admin has switched share links off."""
 

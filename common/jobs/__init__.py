@@ -79,6 +79,7 @@ from common.jobs.scheduling.workers import (
     known_workers,
     live_workers,
     register_worker,
+    speaker_models,
     unregister_worker,
 )
 
@@ -191,6 +192,7 @@ __all__ = [
     "sentence",
     "sentences",
     "sentences_after",
+    "speaker_models",
     "speaker_windows",
     "speakers",
     "split",

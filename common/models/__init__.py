@@ -29,6 +29,7 @@ from common.models.transcripts import (
 )
 from common.models.uploads import UploadPartRow, UploadRow
 from common.models.vocabularies import JobWordsRow, VocabularyRow
+from common.models.voices import VoicePrintRow, VoiceRow, VoiceSampleRow
 from common.models.webhooks import DeliveryRow, EndpointRow
 from common.models.workers import WorkerRow
 
@@ -69,6 +70,9 @@ __all__ = [
     "UsageDailyRow",
     "UsageRow",
     "VocabularyRow",
+    "VoicePrintRow",
+    "VoiceRow",
+    "VoiceSampleRow",
     "WorkerRow",
     "as_recognised",
 ]

@@ -30,6 +30,7 @@ class TenantRow(Row):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     served_at: Mapped[datetime | None]
     sharing: Mapped[bool] = mapped_column(Boolean, server_default=text("true"))
+    voices: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     requests_per_minute: Mapped[int | None] = mapped_column(Integer)
     max_running: Mapped[int | None] = mapped_column(Integer)
     max_queued: Mapped[int | None] = mapped_column(Integer)

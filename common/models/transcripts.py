@@ -65,7 +65,11 @@ class SpeakerWindowsRow(Row):
 
 
 class SpeakerRow(Row):
-    """A speaker of a job, counted from 1, with the name that people gave it and the sum of its sentences' lengths."""
+    """A speaker of a job, counted from 1, with its name and the sum of its sentences' lengths.
+
+    `voice_id` is the known voice that it was recognised as, or that was enrolled from it. With a `similarity` (a
+    cosine) the name comes from that voice, otherwise people gave it.
+    """
 
     __tablename__ = "speakers"
 
@@ -75,8 +79,14 @@ class SpeakerRow(Row):
     tenant: Mapped[str]
     name: Mapped[str | None]
     speech_ms: Mapped[int] = mapped_column(BigInteger)
+    voice_id: Mapped[uuid.UUID | None]
+    similarity: Mapped[float | None] = mapped_column(Float)
 
-    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="speakers_job"),)
+    __table_args__ = (
+        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="speakers_job"),
+        ForeignKeyConstraint(["voice_id"], ["voices.id"], ondelete="SET NULL", name="speakers_voice"),
+        Index("speakers_of_voice", "voice_id", postgresql_where=text("voice_id IS NOT NULL")),
+    )
 
 
 # Defined in migrations/sql/functions.sql.

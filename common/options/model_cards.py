@@ -13,7 +13,8 @@ from common.options.segmentation import FIXED
 class ModelCard:
     """A model's description; `languages` are ISO 639 codes, empty (unknown) for a model without a definition.
 
-    `segmentation` is what jobs get that name none.
+    `segmentation` is what jobs get that name none. `speaker_model` names the weights that voice prints come from: those
+    of another model cannot be compared; None without a speaker model, or if a worker does not say.
     """
 
     description: str = ""
@@ -23,6 +24,7 @@ class ModelCard:
     speakers: bool = False
     hotwords: bool = False
     segmentation: str = FIXED
+    speaker_model: str | None = None
 
     def check_speakers(self, model: str, requested: bool) -> None:
         """Raise SpeakersUnsupported if speakers are requested of a model that cannot tell them apart.

@@ -24,7 +24,8 @@ class TranscriptionOptions:
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
     hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
-    came from; segmentation: None is the model's default.
+    came from; segmentation: None is the model's default; known_voices: whether speakers are compared with the tenant's
+    voices.
     """
 
     speakers: bool = False
@@ -38,6 +39,7 @@ class TranscriptionOptions:
     vocabulary_id: str | None = None
     vocabulary_revision: int | None = None
     segmentation: SegmentationName | None = None
+    known_voices: bool = True
 
     @property
     def text_rules(self) -> TextRules:

@@ -16,6 +16,7 @@ from common.settings.sources import SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import is_loopback
+from common.settings.voices import VoiceSettings
 from common.settings.webhooks import SecretSettings, WebhookSettings
 from common.settings.worker import ModelSettings, WorkerSettings
 
@@ -31,6 +32,7 @@ class Settings(
     AuthSettings,
     ShareSettings,
     TenantLimitSettings,
+    VoiceSettings,
     WebhookSettings,
     SecretSettings,
     ModelSettings,

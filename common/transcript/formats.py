@@ -10,6 +10,7 @@ from typing import Any
 from pysubs2 import SSAFile
 from pysubs2.formats.substation import SubstationFormat
 
+from common import ids
 from common.transcript.documents import as_csv, as_markdown, clock
 from common.transcript.docx_file import as_docx
 from common.transcript.recording import warnings_json
@@ -121,6 +122,9 @@ def speakers_json(speakers: Iterable[Speaker]) -> list[dict[str, Any]]:
             "name": speaker.name,
             "speech_ms": speaker.speech_ms,
             "share": round(speaker.speech_ms / total, 4) if total else 0.0,
+            "name_source": speaker.name_source,
+            "voice_id": None if speaker.voice_id is None else ids.shown(ids.VOICE, speaker.voice_id),
+            "similarity": None if speaker.similarity is None else round(speaker.similarity, 4),
         }
         for speaker in listed
     ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from common.transcript.recording import NOTHING_KNOWN, Recording, RecordingWarning
 from common.transcript.scripts import is_spaced
@@ -70,11 +72,24 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Somebody who speaks in a recording: a number from 1, a name if a person gave one, milliseconds of sentences."""
+    """Somebody who speaks in a recording: a number from 1, a name if there is one, milliseconds of sentences.
+
+    `voice_id`: the known voice that it was recognised as, or enrolled in. With a `similarity` (a cosine) the name comes
+    from that voice.
+    """
 
     number: int
     name: str | None
     speech_ms: int
+    voice_id: uuid.UUID | None = None
+    similarity: float | None = None
+
+    @property
+    def name_source(self) -> Literal["voice", "person"] | None:
+        """Who gave the name: a known voice that was recognised, or people."""
+        if self.name is None:
+            return None
+        return "person" if self.similarity is None else "voice"
 
     @property
     def label(self) -> str:

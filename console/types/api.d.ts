@@ -91,6 +91,12 @@ export interface components {
             redis: string;
             storage: string;
         };
+        ConsentOut: {
+            /** Format: date-time */
+            recorded_at: string;
+            recorded_by: string | null;
+            statement: string;
+        };
         CorrectedList: {
             data: components["schemas"]["CorrectedOut"][];
             /**
@@ -290,6 +296,7 @@ export interface components {
             hotwords: string[];
             id: string;
             itn: boolean;
+            known_voices: boolean;
             links: components["schemas"]["Links"];
             masked_words: string[];
             max_speakers: number | null;
@@ -356,9 +363,19 @@ export interface components {
             revisions: string[];
             segmentation: string;
             slots: number;
+            speaker_model: string | null;
             speakers: boolean;
             word_times: boolean;
             workers: number;
+        };
+        NamedSpeakerOut: {
+            name: string | null;
+            name_source: ("voice" | "person") | null;
+            number: number;
+            share: number;
+            similarity: number | null;
+            speech_ms: number;
+            voice_id: string | null;
         };
         NumberedCorrection: {
             confirmed?: number[] | null;
@@ -624,7 +641,7 @@ export interface components {
             url: string | null;
         };
         SpeakerList: {
-            data: components["schemas"]["SpeakerOut"][];
+            data: components["schemas"]["NamedSpeakerOut"][];
             /**
              * @default list
              * @constant
@@ -669,6 +686,8 @@ export interface components {
             hotwords?: string[];
             /** @default false */
             itn: boolean;
+            /** @default true */
+            known_voices: boolean;
             /** @default null */
             language: string | null;
             masked_words?: string[];
@@ -710,6 +729,8 @@ export interface components {
             hotwords?: string[];
             /** @default false */
             itn: boolean;
+            /** @default true */
+            known_voices: boolean;
             /** @default null */
             language: string | null;
             masked_words?: string[];
@@ -751,6 +772,8 @@ export interface components {
             hotwords?: string[];
             /** @default false */
             itn: boolean;
+            /** @default true */
+            known_voices: boolean;
             /** @default null */
             language: string | null;
             masked_words?: string[];
@@ -791,6 +814,8 @@ export interface components {
             hotwords?: string[];
             /** @default false */
             itn: boolean;
+            /** @default true */
+            known_voices: boolean;
             /** @default null */
             language: string | null;
             masked_words?: string[];
@@ -827,6 +852,7 @@ export interface components {
             max_upload_bytes?: number | null;
             requests_per_minute?: number | null;
             sharing?: boolean | null;
+            voices?: boolean | null;
         };
         TenantLimits: {
             audio_minutes_per_day?: number | null;
@@ -845,6 +871,7 @@ export interface components {
              */
             object: "tenant";
             sharing: boolean;
+            voices: boolean;
         };
         TrackOut: {
             channels: number;
@@ -872,6 +899,7 @@ export interface components {
             hotwords: string[];
             id: string;
             itn: boolean;
+            known_voices: boolean;
             links: components["schemas"]["Links"];
             masked_words: string[];
             max_speakers: number | null;
@@ -923,6 +951,7 @@ export interface components {
             hotwords: string[];
             id: string;
             itn: boolean;
+            known_voices: boolean;
             links: components["schemas"]["Links"];
             masked_words: string[];
             max_speakers: number | null;
@@ -973,7 +1002,7 @@ export interface components {
             rtf: number | null;
             segmentation: string | null;
             sentences: components["schemas"]["SentenceOut"][];
-            speakers: components["schemas"]["SpeakerOut"][] | null;
+            speakers: components["schemas"]["NamedSpeakerOut"][] | null;
             text: string;
             warnings: components["schemas"]["WarningOut"][];
         };
@@ -1049,6 +1078,49 @@ export interface components {
             masked_words?: string[] | null;
             name?: string | null;
             revision?: number | null;
+        };
+        VoiceCreate: {
+            consent: string;
+            name: string;
+            speaker: number;
+            transcription_id: string;
+        };
+        VoiceList: {
+            data: components["schemas"]["VoiceOut"][];
+            enabled: boolean;
+            next: string | null;
+        };
+        VoiceOut: {
+            consent: components["schemas"]["ConsentOut"];
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            needs_enrolment: boolean;
+            /**
+             * @default voice
+             * @constant
+             */
+            object: "voice";
+            samples: components["schemas"]["VoiceSampleOut"][];
+            /** Format: date-time */
+            updated_at: string;
+        };
+        VoiceSampleOut: {
+            /** Format: date-time */
+            enrolled_at: string;
+            enrolled_by: string | null;
+            speaker: number;
+            speaker_model: string;
+            speech_ms: number;
+            transcription_id: string;
+        };
+        VoiceSource: {
+            speaker: number;
+            transcription_id: string;
+        };
+        VoiceUpdate: {
+            name: string;
         };
         WarningOut: {
             code: string;

@@ -17,7 +17,7 @@ from tests.api.api_cases import Api
 
 SHOWN_URL = "https://speech.example.com"
 SHOWN_FILE = "(the bytes of the file)"
-ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc|shr)_([0-9a-f]{32})\b")
+ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc|shr|voice)_([0-9a-f]{32})\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 TIMES = {
     "created_at": "2026-01-05T09:00:00Z",
@@ -26,6 +26,8 @@ TIMES = {
     "ended_at": "2026-01-05T09:00:41Z",
     "finished_at": "2026-01-05T09:00:41Z",
     "edited_at": "2026-01-05T09:30:00Z",
+    "recorded_at": "2026-01-05T09:00:00Z",
+    "enrolled_at": "2026-01-05T09:00:00Z",
     "last_attempt_at": "2026-01-05T09:00:42Z",
     "next_attempt_at": "2026-01-05T09:00:43Z",
     "delivered_at": "2026-01-05T09:00:43Z",

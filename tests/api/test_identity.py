@@ -17,7 +17,7 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from api.auth import gate, identities, visitors
 from api.deps import Requires, visit_of
 from api.main import create_app
-from common import ids, jobs, keys, shares, uploads, vocabularies, webhooks
+from common import ids, jobs, keys, shares, uploads, vocabularies, voices, webhooks
 from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.jobs import BatchSubmission
@@ -32,6 +32,7 @@ from dev.valkey import Valkey
 from tests.api.api_cases import Api, RawClient, problem_of, shared_api
 from tests.api.upload_cases import PATCH, TUS
 from tests.db.job_cases import execute, one, submission, uploaded
+from tests.db.voice_cases import source, spoken, switched_on, voice
 from tests.db.webhook_cases import KEY, SEAL
 from tests.servers import ADMIN_KEY
 from tests.waiting import until
@@ -54,7 +55,7 @@ def named(call: tuple[str, RouteContext]) -> str:
 
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY) as api:
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY, voices="on") as api:
         yield api
 
 
@@ -221,9 +222,18 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "number": "0",
         "speaker": "1",
         "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
+        "voice_id": voice_of(api, tenant),
         "tenant": tenant,
         "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600))[0].public_id,
     }
+
+
+def voice_of(api: Api, tenant: str) -> str:
+    """A known voice."""
+    switched_on(api.database, tenant)
+    return voices.create(
+        api.database, source(spoken(api.database, voice(0), tenant=tenant)), name="王芳", consent="agreed"
+    ).public_id
 
 
 # Of its own tenant an admin may see, and not change, these.
@@ -233,6 +243,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"description": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}"): {"name": "taken over", "add_tags": ["taken"]},
     ("PATCH", "/v1/vocabularies/{vocabulary_id}"): {"name": "taken over"},
+    ("PATCH", "/v1/voices/{voice_id}"): {"name": "taken over"},
+    ("POST", "/v1/voices/{voice_id}/samples"): {"transcription_id": "{transcription_id}", "speaker": 1},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
     ("POST", "/v1/transcriptions/{transcription_id}/sentences/{number}/split"): {"at_word": 1},
     ("POST", "/v1/transcriptions/{transcription_id}/sentences/{number}/merge"): {},
@@ -259,7 +271,7 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
     _, secret = key_of(api, "ours")
     api.client.get("/v1/models", headers=bearer(secret))  # its first use is noted
     before = snapshot(api)
-    body = BODIES.get((method, str(route.path)))
+    body = filled(BODIES.get((method, str(route.path))), theirs)
     sent: dict[str, Any] = {"content": body} if isinstance(body, bytes) else {"json": body}
     more = EXTRA if "/uploads/" in path else {}
     answer = api.client.request(method, path, headers=bearer(secret) | more, **sent)
@@ -276,6 +288,13 @@ def test_what_belongs_to_another_tenant_is_not_there(api: Api, call: tuple[str, 
         assert owners.status_code not in (401, 403, 404, 422), (method, path)
 
 
+def filled(body: Any, things: dict[str, str]) -> Any:
+    """The body with the ids of things in the places that name them."""
+    if not isinstance(body, dict):
+        return body
+    return {key: things.get(str(value).strip("{}"), value) for key, value in body.items()}
+
+
 def snapshot(api: Api) -> list[Any]:
     """Every row that a call could have changed."""
     tables = ["api_keys", "jobs", "webhook_endpoints", "deliveries", "uploads"]
@@ -287,18 +306,20 @@ def snapshot(api: Api) -> list[Any]:
         "speakers",
         "peaks",
         "vocabularies",
+        "voices",
+        "voice_samples",
         "shares",
     ]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
 
 
+LISTS = ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/vocabularies", "/v1/voices")
+
+
 def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
     theirs, ours = belongings(api, "theirs"), belongings(api, "ours")
     _, secret = key_of(api, "ours")
-    responses = "".join(
-        api.client.get(path, headers=bearer(secret)).text
-        for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/vocabularies")
-    )
+    responses = "".join(api.client.get(path, headers=bearer(secret)).text for path in LISTS)
     assert all(
         thing in responses
         for name, thing in ours.items()

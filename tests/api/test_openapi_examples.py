@@ -27,6 +27,7 @@ from tests.api.api_cases import Api, shared_api
 from tests.api.openapi_recorder import Recorder
 from tests.api.upload_cases import PATCH, TUS, bucket_settings
 from tests.db.job_cases import MODEL, WORKER, claimed, complete, fail, part, sentence
+from tests.db.voice_cases import spoken, switched_on, voice
 from tests.db.webhook_cases import KEY, OWN_SECRET
 from tests.servers import S3
 from worker.light.renderer import Renderer
@@ -45,6 +46,7 @@ def shared(
 ) -> Iterator[Api]:
     place = tmp_path_factory.mktemp("api")
     more = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET), "scratch_dir": place / "scratch"}
+    more["voices"] = "on"
     with shared_api(postgres, valkey, place, **more, **bucket_settings(s3_server)) as api:
         yield replace(api, storage=make_storage(api.settings))
 
@@ -84,6 +86,7 @@ def record(api: Api) -> dict[str, Any]:
     _vocabularies(recorder)
     _webhooks(recorder)
     _keys(recorder)
+    _voices(recorder)
     return dict(sorted(recorder.recorded.items()))
 
 
@@ -202,6 +205,21 @@ def _vocabularies(recorder: Recorder) -> None:
     change = {"hotwords": [*words["hotwords"], "李四"], "revision": 1}
     call("PATCH", "/v1/vocabularies/{vocabulary_id}", path=here, body=change)
     call("DELETE", "/v1/vocabularies/{vocabulary_id}", path=here)
+
+
+def _voices(recorder: Recorder) -> None:
+    api, call = recorder.api, recorder.call
+    switched_on(api.database)
+    meeting, telephone = (spoken(api.database, voice(angle), voice(90)) for angle in (0, 20))
+    body = {"transcription_id": meeting.public_id, "speaker": 1, "name": "王芳"}
+    created = call("POST", "/v1/voices", body=body | {"consent": "Agreed in writing on 2026-01-05, form 17."}).json()
+    here = {"voice_id": created["id"]}
+    more = {"transcription_id": telephone.public_id, "speaker": 1}
+    call("POST", "/v1/voices/{voice_id}/samples", path=here, body=more)
+    call("GET", "/v1/voices", query={"limit": 20})
+    call("GET", "/v1/voices/{voice_id}", path=here)
+    call("PATCH", "/v1/voices/{voice_id}", path=here, body={"name": "王芳芳"})
+    call("DELETE", "/v1/voices/{voice_id}", path=here)
 
 
 def _webhooks(recorder: Recorder) -> None:

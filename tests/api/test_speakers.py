@@ -113,9 +113,10 @@ def test_a_model_without_a_speaker_part_is_refused(api: Api) -> None:
 
 def test_json_has_speakers_on_sentences_and_words(api: Api, job: Job) -> None:
     told = json.loads(text_of(api, job, "json"))
+    unnamed = {"name": None, "name_source": None, "voice_id": None, "similarity": None}
     assert told["speakers"] == [
-        {"number": 1, "name": None, "speech_ms": 400, "share": 0.5},
-        {"number": 2, "name": None, "speech_ms": 400, "share": 0.5},
+        {"number": 1, "speech_ms": 400, "share": 0.5} | unnamed,
+        {"number": 2, "speech_ms": 400, "share": 0.5} | unnamed,
     ]
     assert [item["speaker"] for item in told["sentences"]] == [1, 2, 1]
     assert {word["speaker"] for word in told["sentences"][1]["words"]} == {2}

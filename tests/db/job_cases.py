@@ -53,7 +53,7 @@ def emptied(database: Database) -> Database:
             if table.name != "tenants":
                 session.execute(table.delete())
         limits = ", ".join(f"{name} = NULL" for name in LIMITS)
-        session.execute(text(f"UPDATE tenants SET served_at = NULL, sharing = true, {limits}"))
+        session.execute(text(f"UPDATE tenants SET served_at = NULL, sharing = true, voices = false, {limits}"))
     return database
 
 

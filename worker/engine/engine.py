@@ -21,7 +21,7 @@ from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
 from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budget
 from worker.engine.batching.packing import HORIZON_BUDGETS
-from worker.engine.bundles.bundles import BundlePaths
+from worker.engine.bundles.bundles import BundlePaths, speaker_model_of
 from worker.engine.bundles.loading import LoadedBundle, load
 from worker.engine.device.choice import chosen_device
 from worker.engine.device.faults import DeviceLost, attempt_twice
@@ -99,6 +99,7 @@ class Engine:
         # everything.
         self._side_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
         self._embedder = Embedder(bundle.spk.module, bundle.device, self._side_threads) if bundle.spk else None
+        self.speaker_model = speaker_model_of(bundle.paths.spk) if bundle.paths.spk else None
         self._helper: Batcher[Any, Any] | None = None
         self._speakers: Batcher[Any, Any] | None = None
         if not gpu_layout:
@@ -146,8 +147,8 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model card from the bundle's definition, with the segmentation of this engine."""
-        return replace(self._bundle.paths.card, segmentation=self.segmentation)
+        """The model card from the bundle's definition, with the segmentation and the speaker model of this engine."""
+        return replace(self._bundle.paths.card, segmentation=self.segmentation, speaker_model=self.speaker_model)
 
     @property
     def revision(self) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from common import idempotency, jobs, sessions, shares, uploads, webhooks
+from common import idempotency, jobs, sessions, shares, uploads, voices, webhooks
 from common.db import Database
 from common.queue import CLEAN_SECONDS
 from common.settings import Settings
@@ -84,10 +84,15 @@ class Cleaner:
             "deliveries": lambda limit: webhooks.expire_deliveries(database, limit, after_seconds=results),
             "idempotency_keys": lambda limit: idempotency.expire(database, limit),
             "shares": lambda limit: shares.expire(database, limit),
+            "voice_prints": self._forget_voice_prints,
             "sessions": lambda limit: sessions.expire(database, limit),
             "uploads": lambda limit: uploads.expire(database, storage, limit),
             "orphans": self._delete_orphans,
         }
+
+    def _forget_voice_prints(self, limit: TimeLimit) -> int:
+        """Delete voice prints of transcripts where they are not to be kept any more."""
+        return voices.forget_unwanted(self._database, limit, all_tenants=self._settings.voices == "off")
 
     def _delete_orphans(self, limit: TimeLimit) -> int:
         """Delete orphaned objects; a large storage is scanned over several turns and calls."""

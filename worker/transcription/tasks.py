@@ -6,7 +6,7 @@ import math
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,12 +22,14 @@ from common.settings import Settings
 from common.telemetry import get_logger
 from common.transcript.text_rules import as_spoken, finished
 from common.transcript.values import Part
+from common.voices import Heard
 from worker.engine.audio import DecodeLimits
 from worker.engine.engine import Engine
 from worker.engine.resume_state import StaleState
-from worker.engine.speakers.clustering import Wanted
-from worker.engine.speakers.turns import attribute, find_turns, numbered
-from worker.engine.speakers.windows import unpacked
+from worker.engine.speakers.clustering import Labels, Wanted
+from worker.engine.speakers.prints import voice_prints
+from worker.engine.speakers.turns import attribute, find_speakers, numbered, numbering, turns_of
+from worker.engine.speakers.windows import Windows, unpacked
 from worker.metrics import AUDIO_DECODED
 from worker.transcription.attempt import FAILED, Attempts
 from worker.transcription.attempt_timer import AttemptTimer
@@ -171,6 +173,7 @@ class Transcriber:
                 precision=self.engine.precision,
                 segmentation=self._segmentation(claim),
                 stage_ms=course.stage_ms,
+                least_similarity=self.settings.voice_similarity if self._compares_voices(claim) else None,
             )
         )
 
@@ -253,7 +256,21 @@ class Transcriber:
         windows = self.attempts.persist(lambda: jobs.speaker_windows(self.database, claim))
         committed = self.attempts.persist(lambda: list(jobs.sentences(self.database, claim.job, machine=True)))
         options = claim.job.options
-        turns = find_turns(unpacked([*windows, last.windows]), Wanted(options.min_speakers, options.max_speakers))
+        found = unpacked([*windows, last.windows])
+        speakers = find_speakers(found, Wanted(options.min_speakers, options.max_speakers))
         stored = [*(replace(sentence, edit=None) for sentence in committed), *last.sentences]
-        cut = numbered(attribute([as_spoken(sentence) for sentence in stored], turns))
-        return Attributed([[finished(piece, claim.text_rules) for piece in pieces] for pieces in cut])
+        cut = attribute([as_spoken(sentence) for sentence in stored], turns_of(found, speakers))
+        numbers = numbering(cut)
+        sentences = [[finished(piece, claim.text_rules) for piece in pieces] for pieces in numbered(cut, numbers)]
+        heard = self._heard(found, speakers, numbers) if self._compares_voices(claim) else None
+        return Attributed(sentences, heard, self.settings.voice_similarity)
+
+    def _compares_voices(self, claim: Claim) -> bool:
+        """Whether voice prints of a job may be kept, if its tenant wants them."""
+        return self.settings.voices == "on" and claim.job.options.known_voices
+
+    def _heard(self, windows: Windows, speakers: Labels, numbers: Mapping[int, int]) -> Heard:
+        """Return the voices of the speakers who said something, by their numbers in the transcript."""
+        assert self.engine.speaker_model is not None, "it gave the windows"
+        prints = voice_prints(windows, speakers)
+        return Heard(self.engine.speaker_model, {numbers[item]: prints[item] for item in prints if item in numbers})

@@ -100,6 +100,11 @@ class Options(BaseModel):
     max_speakers: SpeakerCount | None = Field(
         None, description="Maximum number of speakers; requires `speakers: true`."
     )
+    known_voices: bool = Field(
+        True,
+        description="With `speakers`: keep voice prints, and name speakers that are known (see `/v1/voices`), if the "
+        "tenant has switched voices on. `false`: neither.",
+    )
     itn: bool = Field(
         False,
         description="Write numbers, dates, times and amounts in digits: `35.2%` for 百分之三十五点二. Sentences then "
@@ -175,6 +180,7 @@ class Options(BaseModel):
             script=self.script,
             hotwords=tuple(sorted(set(self.hotwords))),
             segmentation=self.segmentation,
+            known_voices=self.known_voices,
         )
 
 

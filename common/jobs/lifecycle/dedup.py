@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from sqlalchemy import Select, delete, func, insert, literal, select, true
 from sqlalchemy.orm import Session
 
+from common import voices
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
 from common.jobs.lifecycle.attempts import change
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
+from common.jobs.lifecycle.speakers import place_of
 from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow, as_recognised
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
+from common.voices import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,12 @@ def complete_from_duplicate(
     precision: str,
     segmentation: SegmentationName,
     stage_ms: Mapping[str, int],
+    least_similarity: float | None = None,
 ) -> bool:
-    """Change processing → completed with a copy of an earlier transcript of the same audio; False if there is none."""
+    """Change processing → completed with a copy of an earlier transcript of the same audio; False if there is none.
+
+    Voice prints are copied too, and compared with the voices that are known now, if `least_similarity` is given.
+    """
     with database.transaction() as session:
         earlier = _completed_before(session, held.job, revision, precision, segmentation)
         if earlier is None:
@@ -89,6 +96,9 @@ def complete_from_duplicate(
             error_retryable=None,
         )
         _copy_sentences(session, held, earlier)
+        if least_similarity is not None:
+            theirs = Place(earlier.id, earlier.run, earlier.tenant)
+            voices.copy(session, theirs, place_of(held.job), least_similarity)
         end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
         return True
 

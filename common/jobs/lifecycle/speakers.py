@@ -17,13 +17,16 @@ from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import voices
 from common.db import Database
+from common.jobs.job import Job
 from common.jobs.lifecycle import earlier_edits
 from common.jobs.lifecycle.attempts import sentence_values
 from common.jobs.lifecycle.claims import Claim
 from common.models import EarlierEditRow, EditRow, SentenceRow, SpeakerRow, SpeakerWindowsRow
 from common.transcript.text_rules import as_spoken
 from common.transcript.values import Sentence, joined_text
+from common.voices import Heard, Place
 
 ROWS_AT_A_TIME = 1_000
 # Earlier texts, and confirmations, that move with a sentence: thousands of long histories would fill a worker.
@@ -34,9 +37,15 @@ EARLIER = ("revision", "text", "confirmed", "key_id", "edited_at")
 
 @dataclass(frozen=True, slots=True)
 class Attributed:
-    """What became of each sentence of a run, in order: itself with its speaker, or the sentences it was cut into."""
+    """What became of each sentence of a run, in order: itself with its speaker, or the sentences it was cut into.
+
+    `heard` are the voices of the speakers, None if they are not to be compared with known ones; those that are like one
+    by `least_similarity` get its name.
+    """
 
     sentences: Sequence[Sequence[Sentence]]
+    heard: Heard | None = None
+    least_similarity: float = 1.0
 
 
 def speaker_windows(database: Database, held: Claim) -> list[bytes]:
@@ -79,6 +88,13 @@ def write_speakers(session: Session, held: Claim, attributed: Attributed) -> Non
         for start in range(0, len(history), ROWS_AT_A_TIME):
             session.execute(insert(EarlierEditRow), history[start : start + ROWS_AT_A_TIME])
     _write_totals(session, held, sentences)
+    if attributed.heard is not None:
+        voices.keep(session, place_of(held.job), attributed.heard, attributed.least_similarity)
+
+
+def place_of(job: Job) -> Place:
+    """Return what the voice prints of a job's current run belong to."""
+    return Place(job.id, job.run, job.tenant)
 
 
 def _edits(job_id: uuid.UUID, run: int) -> Any:

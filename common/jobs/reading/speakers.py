@@ -13,10 +13,12 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from common import voices
 from common.db import Database
 from common.errors import NoSpeakers, NotFound
 from common.jobs.job import Job
 from common.jobs.lifecycle.attempts import word_values
+from common.jobs.lifecycle.speakers import place_of
 from common.jobs.reading import edits
 from common.jobs.reading.sentences import sentence
 from common.models import MachineSentenceRow, SentenceRow, SpeakerRow
@@ -36,14 +38,16 @@ def name_speaker(database: Database, job: Job, number: int, name: str | None) ->
     """Give a speaker a name, or take it away with None; returns all speakers. Raises NoSpeakers, NotFound."""
     with database.transaction() as session:
         _held(session, job, number)
-        session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == number).values(name=name))
+        by_people = {"name": name, "voice_id": None, "similarity": None}
+        session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == number).values(**by_people))
         return _speakers(session, job)
 
 
 def merge_speakers(database: Database, job: Job, number: int, into: int) -> tuple[Speaker, ...]:
     """Give all sentences of one speaker to another, and remove it; returns the speakers that are left.
 
-    The other keeps its name or, if it has none, takes that of the removed one. Raises NoSpeakers, NotFound.
+    The other keeps its name or, if it has none, takes that of the removed one. Their voice prints become one. Raises
+    NoSpeakers, NotFound.
     """
     with database.transaction() as session:
         held = _held(session, job, number, into)
@@ -53,7 +57,10 @@ def merge_speakers(database: Database, job: Job, number: int, into: int) -> tupl
                 spoken = (table.job_id == job.id, table.run == job.run, table.speaker == number)
                 session.execute(update(table).where(*spoken).values(speaker=into))
             _merge_in_words(session, job, number, into)
-            changes = {"name": kept.name or removed.name, "speech_ms": kept.speech_ms + removed.speech_ms}
+            voices.merge(session, place_of(job), number, into)
+            named = kept if kept.name else removed
+            changes = {name: getattr(named, name) for name in ("name", "voice_id", "similarity")}
+            changes["speech_ms"] = kept.speech_ms + removed.speech_ms
             session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == into).values(**changes))
             session.execute(delete(SpeakerRow).where(_of(job), SpeakerRow.number == number))
         return _speakers(session, job)
@@ -117,7 +124,7 @@ def _of(job: Job) -> ColumnElement[bool]:
 
 
 def _speakers(session: Session, job: Job) -> tuple[Speaker, ...]:
-    columns = (SpeakerRow.number, SpeakerRow.name, SpeakerRow.speech_ms)
+    columns = (SpeakerRow.number, SpeakerRow.name, SpeakerRow.speech_ms, SpeakerRow.voice_id, SpeakerRow.similarity)
     return tuple(Speaker(*row) for row in session.execute(select(*columns).where(_of(job)).order_by(SpeakerRow.number)))
 
 

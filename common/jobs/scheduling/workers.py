@@ -147,6 +147,13 @@ def known_card(database: Database, model: str) -> ModelCard:
         return card_of(session.scalar(newest))
 
 
+def speaker_models(database: Database) -> frozenset[str]:
+    """Return the speaker models of all workers of the last day; empty if none of them has one or says which."""
+    with database.transaction() as session:
+        cards = [card_of(stored) for stored in session.scalars(select(WorkerRow.card))]
+    return frozenset(card.speaker_model for card in cards if card.speaker_model is not None)
+
+
 def _worker_of(row: WorkerRow) -> Worker:
     card = card_of(row.card)
     return Worker(row.id, row.model, row.revision, row.precision, row.device, row.slots, row.started_at, card)

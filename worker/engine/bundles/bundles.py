@@ -160,6 +160,17 @@ def part_files(folder: Path) -> dict[str, Path]:
     return files | {usual: folder / name for usual, name in named.items() if name}
 
 
+def speaker_model_of(folder: Path) -> str:
+    """The name of a speaker model for voice prints: the first 12 hexadecimal digits of a hash of its weights.
+
+    Not the bundle's revision: bundles that share a speaker model share voices.
+    """
+    digest = hashlib.blake2b(digest_size=6)
+    for block in _blocks(part_files(folder)["model.pt"]):
+        digest.update(block)
+    return f"campplus-{digest.hexdigest()}"
+
+
 def _revision(directory: Path, parts: tuple[str, ...]) -> str:
     """The pinned revision of downloaded files, or a short content hash of files installed by hand."""
     stamps = [directory / part / REVISION_STAMP for part in parts]
@@ -207,4 +218,5 @@ __all__ = [
     "locate",
     "part_files",
     "parts_in",
+    "speaker_model_of",
 ]

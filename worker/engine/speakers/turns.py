@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 
@@ -57,13 +57,18 @@ class _Said:
 
 
 def find_turns(windows: Windows, wanted: Wanted = ANY_NUMBER) -> list[Turn]:
-    """Return the turns of a recording's windows (RECORD [n], ordered by channel and time), by channel and time.
+    """Return the turns of a recording's windows (RECORD [n], ordered by channel and time), by channel and time."""
+    return turns_of(windows, find_speakers(windows, wanted))
+
+
+def find_speakers(windows: Windows, wanted: Wanted = ANY_NUMBER) -> Labels:
+    """Return the speaker of each of a recording's windows, numbered from 1; int64 [n].
 
     Windows of all channels are compared with each other: a person heard on two channels is one speaker.
     """
     if not len(windows):
-        return []
-    return _turns(windows, cluster(windows["embedding"], _ends_run(windows), wanted))
+        return np.zeros(0, np.int64)
+    return cluster(windows["embedding"], _ends_run(windows), wanted) + 1
 
 
 def _ends_run(windows: Windows) -> NDArray[np.bool_]:
@@ -72,7 +77,10 @@ def _ends_run(windows: Windows) -> NDArray[np.bool_]:
     return np.append(apart | (windows["channel"][1:] != windows["channel"][:-1]), True)
 
 
-def _turns(windows: Windows, labels: Labels) -> list[Turn]:
+def turns_of(windows: Windows, speakers: Labels) -> list[Turn]:
+    """Return the turns of windows whose speakers are known, by channel and time."""
+    if not len(windows):
+        return []
     starts, ends = windows["start_ms"].astype(np.int64), windows["end_ms"].astype(np.int64)
     middles = (starts + ends) // 2
     between = (middles[1:] + middles[:-1]) // 2
@@ -80,8 +88,8 @@ def _turns(windows: Windows, labels: Labels) -> list[Turn]:
     until = np.where(last, ends, np.append(between, 0))
     since = np.where(np.append(True, last[:-1]), starts, np.append(0, between))
     joined: list[Turn] = []
-    for i, speaker in enumerate(labels):
-        turn = Turn(int(windows["channel"][i]), int(since[i]), int(until[i]), int(speaker) + 1)
+    for i, speaker in enumerate(speakers):
+        turn = Turn(int(windows["channel"][i]), int(since[i]), int(until[i]), int(speaker))
         if i and not last[i - 1] and joined[-1].speaker == turn.speaker:
             joined[-1] = replace(joined[-1], end_ms=turn.end_ms)
         else:
@@ -103,12 +111,17 @@ def attribute(sentences: Sequence[Sentence], turns: Sequence[Turn]) -> list[list
     return [list(_pieces(sentence, of)) for sentence, of in zip(sentences, speakers, strict=True)]
 
 
-def numbered(sentences: Sequence[Sequence[Sentence]]) -> list[list[Sentence]]:
-    """The same sentences with speakers counted from 1 in the order in which they begin to speak."""
+def numbering(sentences: Sequence[Sequence[Sentence]]) -> dict[int, int]:
+    """The numbers of the speakers of sentences, from 1 in the order in which they begin to speak."""
     numbers: dict[int, int] = {}
     for piece in sorted((piece for each in sentences for piece in each), key=lambda piece: piece.start_ms):
         if piece.speaker is not None:
             numbers.setdefault(piece.speaker, len(numbers) + 1)
+    return numbers
+
+
+def numbered(sentences: Sequence[Sequence[Sentence]], numbers: Mapping[int, int]) -> list[list[Sentence]]:
+    """The same sentences with the numbers that their speakers get."""
     return [
         [replace(piece, speaker=None if piece.speaker is None else numbers[piece.speaker]) for piece in each]
         for each in sentences

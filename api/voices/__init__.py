@@ -1,0 +1,1 @@
+"""Known voices: people enrolled from transcripts, whom later transcripts name."""

@@ -1,0 +1,266 @@
+"""Known voices in the database: what is kept and for whom, who is recognised, and that deleting deletes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from common import ids, jobs, voices
+from common.db import Database
+from common.errors import NotFound, NoVoicePrint, TooManyVoices, VoiceNameTaken, VoicesOff
+from common.jobs import Job
+from common.storage import LocalStorage
+from common.voices import rows as voice_rows
+from tests.db.job_cases import NO_LIMIT, at_once, claimed, execute, one, rows, submitted
+from tests.db.voice_cases import ASKED, CONSENT, LONG, names, source, spoken, switched_on, voice
+
+PRINTS = "SELECT count(*) FROM voice_prints"
+SAMPLES = "SELECT count(*) FROM voice_samples"
+DAY = 24 * 3600.0
+
+
+@pytest.fixture(autouse=True)
+def on(database: Database) -> Database:
+    switched_on(database)
+    return database
+
+
+def enrolled(database: Database, name: str = "王芳", degrees: float = 0, **changes: Any) -> voices.Voice:
+    job = spoken(database, voice(degrees), **changes)
+    return voices.create(database, source(job), name=name, consent=CONSENT)
+
+
+def test_nothing_is_kept_unless_the_tenant_has_switched_voices_on(database: Database) -> None:
+    switched_on(database, on=False)
+    job = spoken(database, voice(0))
+    spoken(database, voice(0), tenant="without-a-row")
+    assert one(database, PRINTS) == 0
+    with pytest.raises(VoicesOff):
+        voices.create(database, source(job), name="王芳", consent=CONSENT)
+    switched_on(database)
+    with pytest.raises(NoVoicePrint, match="no voice print of speaker 1"):
+        voices.create(database, source(job), name="王芳", consent=CONSENT)
+    spoken(database, voice(0), heard=False)  # the job was submitted with known_voices=false
+    assert one(database, PRINTS) == 0
+
+
+def test_an_enrolled_speaker_is_named_in_the_next_job(database: Database) -> None:
+    first = spoken(database, voice(0), voice(90))
+    made = voices.create(database, source(first, 2), name="王芳", consent=CONSENT)
+    enrolled_from = (jobs.speakers(database, first) or ())[1]
+    assert (enrolled_from.name, enrolled_from.name_source, enrolled_from.voice_id) == ("王芳", "person", made.id)
+    assert (made.consent, made.samples[0].job_id, made.samples[0].speech_ms) == (CONSENT, first.id, LONG)
+    found = jobs.speakers(database, spoken(database, voice(100), voice(0)))
+    assert found is not None
+    assert [(item.name, item.name_source, item.voice_id) for item in found] == [
+        ("王芳", "voice", made.id),
+        (None, None, None),
+    ]
+    assert found[0].similarity == pytest.approx(0.9848, abs=1e-4)
+
+
+def test_a_name_given_by_people_stays_when_a_speaker_is_enrolled(database: Database) -> None:
+    job = spoken(database, voice(0))
+    jobs.name_speaker(database, job, 1, "小王")
+    voices.create(database, source(job), name="王芳", consent=CONSENT)
+    assert names(database, job) == ["小王"]
+
+
+def test_people_rename_who_was_recognised(database: Database) -> None:
+    made = enrolled(database)
+    job = spoken(database, voice(1))
+    [renamed] = jobs.name_speaker(database, job, 1, "李四")
+    assert (renamed.name, renamed.name_source, renamed.voice_id, renamed.similarity) == ("李四", "person", None, None)
+    assert jobs.name_speaker(database, job, 1, None)[0].name_source is None
+    assert voices.get(database, made.id, tenant="default").name == "王芳"
+
+
+def test_a_new_run_recognises_with_the_voices_of_its_end(database: Database) -> None:
+    claim = claimed(database, submitted(database, options=ASKED))
+    jobs.stop_canceled(database, claim, stage_ms={})
+    enrolled(database)
+    assert names(database, spoken(database, voice(0), job=jobs.retry(database, claim.job.id))) == ["王芳"]
+
+
+def test_voices_of_another_speaker_model_are_not_compared(database: Database) -> None:
+    made = enrolled(database, model="campplus-old")
+    assert names(database, spoken(database, voice(0))) == [None]
+    assert made.needs_enrolment({"campplus-new"})
+    assert not made.needs_enrolment({"campplus-new", "campplus-old"})
+    assert not made.needs_enrolment(()), "without a worker nothing is known"
+    again = voices.enrol(database, made.id, source(spoken(database, voice(0), model="campplus-new")))
+    assert [sample.model for sample in again.samples] == ["campplus-old", "campplus-new"]
+    assert not again.needs_enrolment({"campplus-new"})
+    assert names(database, spoken(database, voice(0), model="campplus-new")) == ["王芳"]
+
+
+def test_more_samples_move_a_voice_and_the_same_speaker_counts_once(database: Database) -> None:
+    made = enrolled(database, degrees=0)
+    more = spoken(database, voice(80))
+    for _ in range(2):
+        assert len(voices.enrol(database, made.id, source(more)).samples) == 2
+    assert names(database, spoken(database, voice(-20))) == [None]
+    [found] = jobs.speakers(database, spoken(database, voice(40))) or ()
+    assert found.similarity == pytest.approx(1.0)
+
+
+def test_who_says_little_cannot_be_enrolled(database: Database) -> None:
+    job = spoken(database, voice(0, voice_rows.LEAST_ENROLLED_MS - 1))
+    with pytest.raises(NoVoicePrint, match="10 s are needed"):
+        voices.create(database, source(job), name="王芳", consent=CONSENT)
+    assert one(database, "SELECT count(*) FROM voices") == 0
+
+
+def test_tenants_are_apart(database: Database) -> None:
+    made = enrolled(database)
+    switched_on(database, "other")
+    theirs = spoken(database, voice(0), tenant="other")
+    assert names(database, theirs) == [None]
+    for call in (
+        lambda: voices.get(database, made.id, tenant="other"),
+        lambda: voices.rename(database, made.id, "x", tenant="other"),
+        lambda: voices.remove(database, made.id, tenant="other"),
+        lambda: voices.enrol(database, made.id, source(theirs)),
+        lambda: voices.create(
+            database, voices.Source(made.samples[0].job_id, 1, 1, "other", None), name="x", consent=CONSENT
+        ),
+        lambda: voices.get(database, ids.new_id(), tenant="default"),
+    ):
+        with pytest.raises(NotFound):
+            call()
+    assert voices.page(database, tenant="other").voices == ()
+    voices.create(database, source(theirs), name="王芳", consent=CONSENT)
+
+
+def test_names_are_unique_and_voices_bounded(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = enrolled(database)
+    other = enrolled(database, "李四", 90)
+    with pytest.raises(VoiceNameTaken):
+        enrolled(database)
+    with pytest.raises(VoiceNameTaken):
+        voices.rename(database, other.id, "王芳", tenant="default")
+    assert voices.rename(database, made.id, "王芳", tenant="default") == made
+    monkeypatch.setattr(voice_rows, "MAX_VOICES", 2)
+    with pytest.raises(TooManyVoices):
+        enrolled(database, "张三")
+    monkeypatch.setattr(voice_rows, "MAX_SAMPLES", 1)
+    with pytest.raises(TooManyVoices):
+        voices.enrol(database, made.id, source(spoken(database, voice(0))))
+
+
+def test_a_new_name_is_that_of_later_transcripts(database: Database) -> None:
+    made = enrolled(database)
+    before = spoken(database, voice(0))
+    assert voices.rename(database, made.id, "王芳芳", tenant="default").name == "王芳芳"
+    assert names(database, before) == ["王芳"]
+    assert names(database, spoken(database, voice(0))) == ["王芳芳"]
+
+
+def test_a_deleted_voice_leaves_nothing_but_names(database: Database) -> None:
+    made = enrolled(database)
+    job = spoken(database, voice(0))
+    voices.remove(database, made.id, tenant="default")
+    assert one(database, SAMPLES) == 0
+    assert one(database, "SELECT count(*) FROM voices") == 0
+    [speaker] = jobs.speakers(database, job) or ()
+    assert (speaker.name, speaker.name_source, speaker.voice_id) == ("王芳", "voice", None)
+    assert names(database, spoken(database, voice(0))) == [None]
+    with pytest.raises(NotFound):
+        voices.remove(database, made.id, tenant="default")
+
+
+def delete(database: Database, storage: LocalStorage, job: Job) -> None:
+    jobs.delete_job(database, storage, job.id)
+
+
+def expire(database: Database, _: LocalStorage, job: Job) -> None:
+    execute(database, "UPDATE jobs SET finished_at = now() - interval '2 days' WHERE id = :id", id=job.id)
+    assert jobs.expire_results(database, NO_LIMIT, after_seconds=DAY) == 1
+
+
+@pytest.mark.parametrize("end", [delete, expire])
+def test_prints_end_with_their_transcript_and_voices_stay(database: Database, storage: LocalStorage, end: Any) -> None:
+    job, other = spoken(database, voice(0), voice(90)), spoken(database, voice(50))
+    made = voices.create(database, source(job), name="王芳", consent=CONSENT)
+    end(database, storage, job)
+    assert rows(database, "SELECT job_id FROM voice_prints") == [(other.id,)]
+    assert voices.get(database, made.id, tenant="default") == made
+    assert names(database, spoken(database, voice(0))) == ["王芳"]
+
+
+def test_prints_are_deleted_where_they_are_kept_no_longer(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.voices.prints.ROWS_AT_A_TIME", 2)
+    switched_on(database, "other")
+    spoken(database, voice(0), tenant="other")
+    made = enrolled(database)
+    spoken(database, *[voice(angle) for angle in range(10, 60, 10)])
+    assert voices.forget_unwanted(database, NO_LIMIT) == 0
+    switched_on(database, on=False)
+    assert voices.forget_unwanted(database, NO_LIMIT) == 6
+    assert rows(database, "SELECT tenant FROM voice_prints") == [("other",)]
+    assert names(database, spoken(database, voice(0))) == [None], "enrolled, but switched off"
+    assert voices.get(database, made.id, tenant="default") == made, "people delete it"
+    assert voices.forget_unwanted(database, NO_LIMIT, all_tenants=True) == 1
+    assert one(database, PRINTS) == 0
+
+
+def test_merged_speakers_have_one_print(database: Database) -> None:
+    made = enrolled(database)
+    job = spoken(database, voice(60, 10_000), voice(0, 30_000))
+    merged = jobs.merge_speakers(database, job, 2, 1)
+    assert [(item.name, item.voice_id, item.name_source) for item in merged] == [("王芳", made.id, "voice")]
+    assert rows(database, "SELECT number, speech_ms FROM voice_prints WHERE job_id = :id", id=job.id) == [(1, 40_000)]
+    without = spoken(database, voice(0), voice(0))
+    execute(database, "DELETE FROM voice_prints WHERE job_id = :id AND number = 1", id=without.id)
+    jobs.merge_speakers(database, without, 2, 1)
+    assert rows(database, "SELECT number FROM voice_prints WHERE job_id = :id", id=without.id) == [(1,)]
+
+
+def test_a_copy_is_compared_with_the_voices_of_now(database: Database) -> None:
+    first = spoken(database, voice(0), voice(90), audio_sha256="ab")
+    made = voices.create(database, source(first), name="王芳", consent=CONSENT)
+
+    def copied(least_similarity: float | None) -> Job:
+        job = submitted(database, audio_sha256="ab", dedupe=True, options=ASKED)
+        assert jobs.complete_from_duplicate(
+            database,
+            claimed(database, job),
+            revision="r1",
+            precision="fp32",
+            segmentation="fixed",
+            stage_ms={},
+            least_similarity=least_similarity,
+        )
+        return jobs.get(database, job.id)
+
+    plain = copied(None)
+    assert names(database, plain) == [None, None]
+    assert one(database, "SELECT count(*) FROM voice_prints WHERE job_id = :id", id=plain.id) == 0
+    execute(database, "DELETE FROM jobs WHERE id = :id", id=plain.id)
+    again = copied(0.7)
+    found = jobs.speakers(database, again) or ()
+    assert [(item.name, item.voice_id) for item in found] == [("王芳", made.id), (None, None)]
+
+
+def test_pages_are_newest_first(database: Database) -> None:
+    made = [enrolled(database, f"voice {number}", 30 * number).id for number in range(3)][::-1]
+    first = voices.page(database, tenant="default", limit=2)
+    second = voices.page(database, tenant="default", after=first.next_cursor, limit=2)
+    assert [item.id for item in (*first.voices, *second.voices)] == made
+    assert second.next_cursor is None
+
+
+def test_jobs_end_while_voices_change(database: Database) -> None:
+    """A voice that is deleted while jobs end names a speaker or does not, and no job fails."""
+    kept = enrolled(database, "李四", 90)
+    for round_ in range(3):
+        going = enrolled(database, f"王芳 {round_}")
+        ended: list[Job] = []
+        calls = [lambda to=ended: to.append(spoken(database, voice(0), voice(90))) for _ in range(4)]
+        at_once([*calls, lambda gone=going: voices.remove(database, gone.id, tenant="default")])
+        assert len(ended) == 4
+        for job in ended:
+            one_, other = jobs.speakers(database, job) or ()
+            assert one_.voice_id is None
+            assert other.voice_id == kept.id
