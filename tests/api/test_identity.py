@@ -224,7 +224,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
         "voice_id": voice_of(api, tenant),
         "tenant": tenant,
-        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600))[0].public_id,
+        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600), 3600)[0].public_id,
     }
 
 
