@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         Word,
     )
     from paraqueue.statuses import Sort, Stage, Status
+    from paraqueue.voice_models import Consent, Voice, VoicePage, VoiceSample
     from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
 
 # Names are imported when they are first used: pydantic and httpx take longer to import than a short command takes to
@@ -76,6 +77,7 @@ _HOME = {
         "WaitedTooLong",
     ),
     "paraqueue.statuses": ("Sort", "Stage", "Status"),
+    "paraqueue.voice_models": ("Consent", "Voice", "VoicePage", "VoiceSample"),
     "paraqueue.webhooks": ("Event", "UnverifiedWebhook", "verify_webhook"),
 }
 __all__ = [
@@ -90,6 +92,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "ConnectionFailed",
+    "Consent",
     "Corrected",
     "Correction",
     "Delivery",
@@ -122,6 +125,9 @@ __all__ = [
     "Usage",
     "Vocabulary",
     "VocabularyPage",
+    "Voice",
+    "VoicePage",
+    "VoiceSample",
     "WaitedTooLong",
     "Webhook",
     "Word",

@@ -11,6 +11,7 @@ from paraqueue import account, corrections, endpoints, exports, labels, operatio
 from paraqueue import batches as of_batches
 from paraqueue import shares as of_shares
 from paraqueue import vocabularies as of_vocabularies
+from paraqueue import voices as of_voices
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
 from paraqueue.events import SILENCE_SECONDS, Follower
@@ -96,6 +97,12 @@ class Client(Connection):
     create_vocabulary = _blocking(of_vocabularies.create_vocabulary)
     update_vocabulary = _blocking(of_vocabularies.update_vocabulary)
     delete_vocabulary = _blocking(of_vocabularies.delete_vocabulary)
+    voices = _blocking(of_voices.voices)
+    voice = _blocking(of_voices.voice)
+    create_voice = _blocking(of_voices.create_voice)
+    add_voice_sample = _blocking(of_voices.add_voice_sample)
+    rename_voice = _blocking(of_voices.rename_voice)
+    delete_voice = _blocking(of_voices.delete_voice)
     share = _blocking(of_shares.share)
     shares = _blocking(of_shares.shares)
     revoke_share = _blocking(of_shares.revoke_share)

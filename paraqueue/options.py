@@ -18,7 +18,7 @@ class SubmitOptions(TypedDict, total=False):
     speakers: bool | int | None
     min_speakers: int | None
     max_speakers: int | None
-    known_voices: bool
+    known_voices: bool | None
     itn: bool | None
     remove_fillers: bool | None
     masked_words: Sequence[str] | None

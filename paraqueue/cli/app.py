@@ -23,6 +23,7 @@ from paraqueue.cli import (
     speakers,
     transcripts,
     vocabularies,
+    voices,
 )
 from paraqueue.cli.account import Json
 from paraqueue.cli.job_options import Dedupe, JobOptions, LanguageOption, takes_job_options
@@ -179,6 +180,7 @@ app.add_typer(shares.app, name="share")
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
 app.add_typer(vocabularies.app, name="vocabularies")
+app.add_typer(voices.app, name="voices")
 app.command("open")(jobs.open_)
 app.command()(jobs.rename)
 app.command()(jobs.tag)

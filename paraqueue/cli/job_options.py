@@ -17,7 +17,7 @@ from paraqueue.cli.channels import (
     channel_options,
     segmentation_options,
 )
-from paraqueue.cli.speakers import SpeakersOption, speaker_options
+from paraqueue.cli.speakers import NoKnownVoices, SpeakersOption, speaker_options
 from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
@@ -59,6 +59,7 @@ def _job_options(
     channels: ChannelsOption = None,
     audio_track: TrackOption = None,
     speakers: SpeakersOption = None,
+    no_known_voices: NoKnownVoices = False,
     itn: Itn = False,
     remove_fillers: NoFillers = False,
     mask: Masks = None,
@@ -77,7 +78,7 @@ def _job_options(
         "model": model,
         "language": language,
         **channel_options(channels, audio_track),
-        **speaker_options(speakers),
+        **speaker_options(speakers, no_known_voices),
         **text_options(itn, remove_fillers, mask, traditional, hotword),
         **segmentation_options(segmentation),
         "priority": priority,

@@ -18,11 +18,18 @@ SpeakersOption = Annotated[
     str | None,
     typer.Option(help="Tell who said what: auto, the number of speakers, or a range like 2-5.", metavar="N"),
 ]
+NoKnownVoices = Annotated[
+    bool, typer.Option("--no-known-voices", help="Keep no voice prints, and name no speaker as a known voice.")
+]
 Number = Annotated[int, typer.Argument(help="The number of a speaker, from 1.", metavar="SPEAKER")]
 
 
-def speaker_options(value: str | None) -> dict[str, Any]:
-    """The options behind `--speakers auto`, `--speakers 3` and `--speakers 2-5`."""
+def speaker_options(value: str | None, no_known_voices: bool) -> dict[str, Any]:
+    """The options behind `--speakers auto`, `--speakers 3` and `--speakers 2-5`, and `--no-known-voices`."""
+    return _number_options(value) | ({"known_voices": False} if no_known_voices else {})
+
+
+def _number_options(value: str | None) -> dict[str, Any]:
     if value is None:
         return {}
     if value == "auto":
@@ -87,9 +94,10 @@ def _print(speakers: tuple[Speaker, ...], *, json: bool) -> None:
         {
             "speaker": item.number,
             "name": item.name,
+            "named by": item.name_source,
             "speaks": show.duration(item.speech_ms),
             "share": f"{item.share:.0%}",
         }
         for item in speakers
     ]
-    show.table(("speaker", "name", "speaks", "share"), rows)
+    show.table(("speaker", "name", "named by", "speaks", "share"), rows)

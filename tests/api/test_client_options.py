@@ -32,6 +32,7 @@ ON_THE_COMMAND_LINE = {
     "speakers": ["--speakers", "2-3"],
     "min_speakers": [],
     "max_speakers": [],
+    "known_voices": ["--no-known-voices"],
     "itn": ["--itn"],
     "remove_fillers": ["--remove-fillers"],
     "masked_words": ["--mask", "坏"],
@@ -97,6 +98,7 @@ def test_the_command_has_every_option_and_the_service_takes_them(api: Api, run: 
     assert (made["masked_words"], made["hotwords"], made["tags"]) == (["坏"], ["王晓明:8"], ["a"])
     assert (made["vocabulary_id"], made["segmentation"], made["priority"]) == (board, "meeting", 7)
     assert (made["speakers"], made["min_speakers"], made["max_speakers"]) == (True, 2, 3)
+    assert made["known_voices"] is False
     assert made["webhook_url"] == "https://1.1.1.1/in"
     assert one(api.database, "SELECT webhook_events FROM jobs") == ["transcription.completed"]
     batch = run("batch", "submit", "https://files.example.com/b.mp3", *options)

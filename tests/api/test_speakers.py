@@ -192,4 +192,5 @@ def test_events_tell_the_speakers_and_then_all_sentences_again(api: Api, job: Jo
     ],
 )
 def test_the_option_of_the_command(value: str | None, expected: dict[str, Any]) -> None:
-    assert speaker_options(value) == expected
+    assert speaker_options(value, no_known_voices=False) == expected
+    assert speaker_options(value, no_known_voices=True) == expected | {"known_voices": False}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +18,12 @@ from common.options.model_cards import ModelCard
 from common.options.transcription import TranscriptionOptions
 from dev.postgres import Postgres
 from dev.valkey import Valkey
+from paraqueue import AsyncClient, Client, NotFound
 from tests.api.api_cases import Api, api_settings, problem_of, running_api, shared_api
+from tests.api.command_cases import Run
 from tests.db.job_cases import MODEL, completed, one, submitted
 from tests.db.voice_cases import CONSENT, SPEAKER_MODEL, spoken, switched_on, voice
+from tests.servers import ADMIN_KEY
 
 PATH = "/v1/voices"
 
@@ -249,3 +253,46 @@ def test_a_job_can_ask_not_to_be_compared(api: Api) -> None:
     assert asked["known_voices"] is False
     job = jobs.get(api.database, ids.parsed(ids.JOB, asked["id"]))
     assert job.options == TranscriptionOptions(speakers=True, known_voices=False)
+
+
+def test_the_client_enrols_and_deletes(api: Api) -> None:
+    job, other = spoken(api.database, voice(0)), spoken(api.database, voice(20))
+    with Client(str(api.client.base_url), ADMIN_KEY) as client:
+        made_ = client.create_voice(job.public_id, 1, name="王芳", consent=CONSENT)
+        assert (made_.consent.statement, made_.speech_ms, made_.needs_enrolment) == (CONSENT, 60_000, False)
+        more = client.add_voice_sample(made_.id, other.public_id, 1)
+        assert [sample.transcription_id for sample in more.samples] == [job.public_id, other.public_id]
+        [speaker] = client.speakers(spoken(api.database, voice(10)).public_id)
+        assert (speaker.name_source, speaker.voice_id, speaker.similarity) == ("voice", made_.id, 1.0)
+        assert client.rename_voice(made_.id, "李四").name == "李四"
+        page = client.voices(limit=5)
+        assert (page.enabled, [item.name for item in page.data]) == (True, ["李四"])
+        assert client.voice(made_.id) == page.data[0]
+        client.delete_voice(made_.id)
+        with pytest.raises(NotFound):
+            client.voice(made_.id)
+
+    async def same() -> None:
+        async with AsyncClient(str(api.client.base_url), ADMIN_KEY) as later:
+            again = await later.create_voice(job.public_id, 1, name="王芳", consent=CONSENT)
+            assert (await later.voices()).data == (again,)
+            await later.delete_voice(again.id)
+
+    asyncio.run(same())
+
+
+def test_the_command_enrols_and_deletes(api: Api, run: Run) -> None:
+    job, other = spoken(api.database, voice(0)), spoken(api.database, voice(20))
+    made_ = run("voices", "create", job.public_id, "1", "王芳", "--consent", CONSENT)
+    assert made_.exit_code == 0, made_.output
+    assert run("voices", "add", "王芳", other.public_id, "1").stdout == "王芳: 2 samples\n"
+    listed = run("voices", "list").stdout
+    assert "王芳" in listed
+    assert made_.stdout.strip() in listed
+    assert CONSENT in run("voices", "show", "王芳").stdout
+    assert "voice" in run("speakers", "list", spoken(api.database, voice(10)).public_id).stdout
+    assert run("voices", "rename", made_.stdout.strip(), "李四").stdout == "李四\n"
+    assert run("voices", "delete", "李四", "--yes").exit_code == 0
+    assert one(api.database, "SELECT count(*) FROM voices") == 0
+    assert run("voices", "show", "李四").exit_code != 0
+    assert run("voices", "create", job.public_id, "1", "王芳").exit_code == 2, "consent must be stated"

@@ -8,6 +8,18 @@ import shares from './en/shares.js';
 import shell from './en/shell.js';
 import submit from './en/submit.js';
 import transcript from './en/transcript.js';
+import voices from './en/voices.js';
 import warnings from './en/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...shares, ...settings, ...warnings };
+export default {
+  ...shell,
+  ...errors,
+  ...submit,
+  ...jobs,
+  ...list,
+  ...transcript,
+  ...shares,
+  ...settings,
+  ...voices,
+  ...warnings,
+};

@@ -8,6 +8,18 @@ import shares from './zh/shares.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
 import transcript from './zh/transcript.js';
+import voices from './zh/voices.js';
 import warnings from './zh/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...shares, ...settings, ...warnings };
+export default {
+  ...shell,
+  ...errors,
+  ...submit,
+  ...jobs,
+  ...list,
+  ...transcript,
+  ...shares,
+  ...settings,
+  ...voices,
+  ...warnings,
+};

@@ -1,5 +1,5 @@
 // @ts-check
-// Settings: usage, vocabularies, keys, webhooks; each needs its scope.
+// Settings: usage, vocabularies, voices, keys, webhooks; each needs its scope.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
 import { link } from '../router.js';
@@ -12,6 +12,7 @@ import { Keys } from './keys_page.js';
 import { Usage } from './usage_page.js';
 import { Vocabularies } from './vocabularies_page.js';
 import { VocabularyPage } from './vocabulary_page.js';
+import { Voices } from './voices_page.js';
 import { Webhooks } from './webhooks_page.js';
 
 const SECTIONS = [
@@ -24,6 +25,7 @@ const SECTIONS = [
     component: Vocabularies,
     one: VocabularyPage,
   },
+  { id: 'voices', icon: 'microphone', words: 'voices.title', scope: 'read', component: Voices },
   { id: 'keys', icon: 'key', words: 'api_keys.title', scope: 'admin', component: Keys },
   { id: 'webhooks', icon: 'hook', words: 'webhooks.title', scope: 'read', component: Webhooks, one: Endpoint },
 ];

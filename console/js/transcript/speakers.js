@@ -1,10 +1,11 @@
 // @ts-check
 // Who speaks: a legend with colours, names and shares. A name is changed in its place.
 import { html, useState } from '../lib.js';
-import { percent } from '../format.js';
+import { number as figure, percent } from '../format.js';
 import { t } from '../i18n.js';
 import { announce, report } from '../ui/announce.js';
 import { IconButton } from '../ui/icon_button.js';
+import { Remember } from '../voices/remember.js';
 
 const COLOURS = 8;
 const LONGEST_NAME = 80;
@@ -47,12 +48,23 @@ export function Speakers({ view }) {
 /** @param {{ view: Model, speaker: Speaker, name: () => void }} props */
 function Entry({ view, speaker, name }) {
   const shown = nameOfSpeaker(view.text.speakers.value, speaker.number);
+  const [asking, setAsking] = useState(false);
   return html`
     <span class="speaker-dot" aria-hidden="true"></span>
     <span>${shown}</span>
     <span class="muted">${percent(speaker.share)}</span>
+    ${speaker.name_source === 'voice' && html`<${Recognised} speaker=${speaker} />`}
     ${view.mayEdit && html`<${IconButton} icon="edit" words=${t('speaker.rename', { name: shown })} act=${name} />`}
+    ${view.mayEdit && html`<${IconButton} icon="microphone" words=${t('voices.remember_of', { name: shown })} act=${() => setAsking(true)} />`}
+    ${asking && html`<${Remember} view=${view} speaker=${speaker} close=${() => setAsking(false)} />`}
   `;
+}
+
+// The name was not given by people: what it rests on.
+/** @param {{ speaker: Speaker }} props */
+function Recognised({ speaker }) {
+  const why = t('voices.recognised_why', { n: figure(speaker.similarity ?? 0, 2) });
+  return html`<span class="speaker-known" title=${why}>${t('voices.recognised')}</span>`;
 }
 
 /** @param {{ view: Model, speaker: Speaker, done: () => void }} props */

@@ -1,0 +1,46 @@
+// @ts-check
+// Known voices: remembering a speaker, and the page of the settings.
+export default {
+  'voices.title': 'Voices',
+  'voices.why':
+    'People whom transcripts with speakers name by themselves. Remember a voice from the list of speakers above a transcript.',
+  'voices.none': 'No voices yet',
+  'voices.off': 'Known voices are switched off: no voice prints are kept, and nobody is recognised.',
+  'voices.not_permitted': 'Switched on here, but your operator does not permit known voices.',
+  'voices.switch_on': 'Switch on',
+  'voices.switch_off': 'Switch off',
+  'voices.on_title': 'Keep voice prints?',
+  'voices.on_why':
+    'From now on, transcripts keep a voice print of each speaker. Voice prints are biometric data: make sure that you may keep them.',
+  'voices.off_title': 'Switch known voices off?',
+  'voices.off_why':
+    'Nobody is recognised any more, and transcripts lose their voice prints within minutes. Delete remembered voices yourself.',
+  'voices.samples.one': '{n} sample',
+  'voices.samples.other': '{n} samples',
+  'voices.speech': '{time} of speech',
+  'voices.since': 'remembered {time}',
+  'voices.again': 'Needs to be remembered again from a new transcript: the speaker model has changed.',
+  'voices.consent': 'Consent: {statement}',
+  'voices.rename': 'Rename',
+  'voices.rename_of': 'Rename {name}',
+  'voices.rename_why': 'Names in transcripts stay as they are.',
+  'voices.delete': 'Delete',
+  'voices.delete_of': 'Delete {name}',
+  'voices.delete_title': 'Delete the voice of {name}?',
+  'voices.delete_why':
+    'Its voice prints are deleted at once, and {name} is not recognised any more. Names in transcripts stay as they are.',
+  'voices.name': 'Name',
+  'voices.save': 'Save',
+  'voices.remember_of': 'Remember the voice of {name}…',
+  'voices.remember_title': 'Remember this voice',
+  'voices.remember_why': 'Later transcripts with speakers name this person by themselves.',
+  'voices.person': 'Person',
+  'voices.person_new': 'A new person',
+  'voices.agreed': 'This person has agreed that the voice is kept and recognised.',
+  'voices.statement': 'How and when',
+  'voices.statement_why': 'For example “in writing on 20 November”. It is noted with your key and the time.',
+  'voices.remember': 'Remember',
+  'voices.remembered': 'The voice of {name} is remembered.',
+  'voices.recognised': 'recognised',
+  'voices.recognised_why': 'Recognised as a known voice (similarity {n}). Rename the speaker if that is wrong.',
+};
