@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from common.transcript.voice_prints import VoicePrint, similarity
 
 LEAST_SPEECH_MS = 5_000
-"""A speaker with less speech gets no name: docs/quality.md shows how prints scatter below that."""
+"""A speaker with less speech gets no name: a few windows say little about a voice."""
 
 MARGIN = 0.05
 """How much more like its voice than like any other voice a speaker must be."""
