@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Date, Integer, case, delete, func, literal_co
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import webhooks
+from common import summaries, webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.accounting.quota import CHANNELS
@@ -25,7 +25,7 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Record usage and webhook events of jobs that ended, in the transaction that changed their states.
+    """Record usage and webhook events of jobs that ended and make their summaries due, in the same transaction.
 
     Call it last in every transaction that may end a job. Jobs that were queued again instead are ignored.
     """
@@ -33,6 +33,7 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     book(session, job_ids)
     _forget_windows(session, job_ids)
     batches = held_batches(session, job_ids)
+    summaries.transcripts_ended(session, job_ids)
     webhooks.announce(session, job_ids)
     tell_ends(session, batches)
 
