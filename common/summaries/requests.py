@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -143,8 +142,11 @@ def mark_stale(session: Session, job_id: uuid.UUID) -> None:
     session.execute(update(SummaryRow).where(SummaryRow.job_id == job_id).values(stale=True))
 
 
-def transcripts_ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Make the waiting summaries of jobs that completed due, and cancel those of jobs that failed or were canceled."""
+def transcripts_ended(*over: ColumnElement[bool]) -> Update:
+    """Build the statement that makes the waiting summaries of completed jobs due.
+
+    It cancels those of jobs that failed or were canceled. `over` are the conditions for jobs that have ended.
+    """
     done = JobRow.status == Status.COMPLETED
     changed = {
         "due_at": case((done, func.now())),
@@ -152,13 +154,12 @@ def transcripts_ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         "finished_at": case((~done, func.now())),
     }
     waiting = update(SummaryRow).where(
-        SummaryRow.job_id.in_(job_ids),
+        *over,
         SummaryRow.job_id == JobRow.id,
-        JobRow.status.in_(TERMINAL),
         SummaryRow.status == Status.QUEUED,
         SummaryRow.due_at.is_(None),
     )
-    session.execute(waiting.values(**changed).execution_options(synchronize_session=False))
+    return waiting.values(**changed)
 
 
 def waits_again(session: Session, job_id: uuid.UUID) -> None:

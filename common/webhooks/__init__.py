@@ -34,6 +34,7 @@ from common.webhooks.outbox import (
     announce_summary,
     expire_deliveries,
     forget_job,
+    started,
 )
 from common.webhooks.receivers import Receivers
 from common.webhooks.sending import (
@@ -93,5 +94,6 @@ __all__ = [
     "reseal",
     "rotate_secret",
     "send_test",
+    "started",
     "update_endpoint",
 ]
