@@ -166,7 +166,7 @@ def test_visitors_do_not_see_it(api: Api, chat: ChatServer) -> None:
     api.client.post(of(job), json={})
     chat.answers = [writes("only for us")]
     made(api.database, chat.endpoint(), job)
-    _, token = shares.create(api.database, NewShare(job.id, "default", None, 3600))
+    _, token = shares.create(api.database, NewShare(job.id, "default", None, 3600), longest_seconds=7200)
     visitor = {"Authorization": f"Bearer {token}"}
     paths = ["/v1/shared", "/v1/shared/sentences", *(f"/v1/shared/transcript?format={form}" for form in ("txt", "md"))]
     for path in paths:
