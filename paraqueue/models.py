@@ -166,6 +166,7 @@ class Transcription(Value):
     transcript_expires_at: datetime | None = None
     transcript_deleted_at: datetime | None = None
     expires_at: datetime | None = None
+    summary: Status | None = None
 
     @property
     def ended(self) -> bool:

@@ -28,6 +28,7 @@ from common.summaries.requests import (
     remove,
     request,
     request_in,
+    status_of,
     transcripts_ended,
     waits_again,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "rescue_expired",
     "sections_done",
     "settle",
+    "status_of",
     "template_page",
     "transcripts_ended",
     "try_again",

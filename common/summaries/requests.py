@@ -115,6 +115,13 @@ def get(database: Database, job_id: uuid.UUID) -> Summary:
     return summary
 
 
+def status_of(database: Database, job_id: uuid.UUID) -> Status | None:
+    """Return the state of a job's summary, None if none was requested."""
+    with database.transaction() as session:
+        status = session.scalar(select(SummaryRow.status).where(SummaryRow.job_id == job_id))
+        return Status(status) if status is not None else None
+
+
 def of_job(database: Database, job_id: uuid.UUID) -> Summary | None:
     """Return the summary of a job, None if none was requested."""
     with database.transaction() as session:

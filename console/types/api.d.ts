@@ -1016,6 +1016,7 @@ export interface components {
             stage: components["schemas"]["Stage"] | null;
             started_at: string | null;
             status: components["schemas"]["Status"];
+            summary: components["schemas"]["Status"] | null;
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
             transcript_deleted_at: string | null;

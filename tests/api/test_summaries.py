@@ -79,6 +79,7 @@ def test_a_summary_from_its_request_to_its_end(api: Api, chat: ChatServer) -> No
     answer = api.client.post(of(job), json={})
     assert answer.status_code == 202, answer.text
     queued = answer.json()
+    assert api.get(f"/{job.public_id}").json()["summary"] == "queued"
     assert (queued["status"], queued["kind"], queued["text"], queued["template"]) == ("queued", "minutes", None, None)
     problem_of(api.client.post(of(job), json={"kind": "todos"}), 409, "wrong_state")
     chat.answers = [writes("收购乙公司。")]

@@ -202,7 +202,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     ),
     "correct": (correct, {"sentences_pkey", "edits_pkey", "earlier_edits_pkey", "summaries_pkey"}),
     "summary": (lambda d: summaries.of_job(d, some(d, Status.FAILED)), {"summaries_pkey"}),
-    "request a summary": (request_summary, {"summaries_pkey", "summary_sections_pkey"}),
+    "request a summary": (request_summary, {"jobs_pkey"}),
     "claim a summary": (summaries.claim_next, {"summaries_due", "summaries_pkey"}),
     "take back summaries": (lambda d: summaries.rescue_expired(d, max_failures=3), {"summaries_processing"}),
     "history": (
