@@ -17,6 +17,7 @@ KEY = "key"
 VOCABULARY = "voc"
 SHARE = "shr"
 VOICE = "voice"
+SUMMARY_TEMPLATE = "tpl"
 
 
 def new_id() -> uuid.UUID:

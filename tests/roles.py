@@ -25,6 +25,7 @@ from common import (
     renditions,
     sessions,
     shares,
+    summaries,
     tenants,
     uploads,
     vocabularies,
@@ -36,7 +37,7 @@ from dev.postgres import USER, Postgres
 
 MODULES: tuple[ModuleType, ...] = (
     *(idempotency, jobs, keys, renditions, sessions, tenants, uploads),
-    *(shares, vocabularies, voices, webhooks),
+    *(shares, summaries, vocabularies, voices, webhooks),
 )
 # The API calls whatever is not listed. Dispatch, which all of them call, runs with the fewest rights.
 CALLED_BY = {
@@ -59,6 +60,10 @@ CALLED_BY = {
         renditions: ("failed", "give_back", "keep", "ready", "take"),
         sessions: ("expire",),
         shares: ("expire",),
+        summaries: (
+            *("claim_next", "commit_section", "complete", "expire_usage", "fail", "give_back", "keep"),
+            *("rescue_expired", "sections_done", "settle", "try_again"),
+        ),
         uploads: ("expire",),
         voices: ("forget_unwanted",),
         webhooks: (

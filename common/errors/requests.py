@@ -95,7 +95,7 @@ class NoTranscript(ParaqueueError):
 
 
 class WrongState(ParaqueueError):
-    """The state of the job or webhook endpoint does not allow the operation."""
+    """The state of the job, summary or webhook endpoint does not allow the operation."""
 
     code = "wrong_state"
 
@@ -171,6 +171,30 @@ class NoVoicePrint(ParaqueueError):
     """No voice print of the speaker was kept, because voices were switched off, or it rests on too little speech."""
 
     code = "no_voice_print"
+
+
+class SummariesNotConfigured(ParaqueueError):
+    """`PARAQUEUE_SUMMARY_URL` is not set."""
+
+    code = "summaries_not_configured"
+
+
+class TooManySummaryTemplates(ParaqueueError):
+    """The maximum number of templates for summaries is reached."""
+
+    code = "too_many_summary_templates"
+
+
+class SummaryTemplateNameTaken(ParaqueueError):
+    """Another template for summaries has this name."""
+
+    code = "summary_template_name_taken"
+
+
+class SummaryTemplateChanged(ParaqueueError):
+    """The template was changed since the caller read it; read it again."""
+
+    code = "summary_template_changed"
 
 
 class SharingOff(ParaqueueError):

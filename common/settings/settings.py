@@ -14,6 +14,7 @@ from common.settings.lifecycle import DispatchSettings, LeaseSettings, Retention
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.sources import SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
+from common.settings.summaries import SummarySettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import is_loopback
 from common.settings.voices import VoiceSettings
@@ -35,6 +36,7 @@ class Settings(
     VoiceSettings,
     WebhookSettings,
     SecretSettings,
+    SummarySettings,
     ModelSettings,
     WorkerSettings,
     LeaseSettings,

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import ids, summaries
 from common.db import Database, cursors
 from common.errors import NotFound, NoVoicePrint, TooManyVoices, VoiceNameTaken, VoicesOff
 from common.models import SpeakerRow, VoicePrintRow, VoiceRow, VoiceSampleRow
@@ -130,6 +130,8 @@ def _enrol(session: Session, source: Source, voice_id: uuid.UUID, name: str) -> 
     place = {"voice_id": voice_id, "job_id": source.job_id, "speaker": source.speaker}
     added = insert(VoiceSampleRow).values(**place, **values)
     session.execute(added.on_conflict_do_update(index_elements=list(place), set_=values))
+    if speaker.name is None:
+        summaries.mark_stale(session, source.job_id)
     linked = {"voice_id": voice_id, "similarity": None, "name": speaker.name or name}
     session.execute(update(SpeakerRow).where(*theirs).values(**linked))
 

@@ -27,16 +27,17 @@ from tests.api.api_cases import Documented
 # Names in generated clients: changing one breaks those who use them.
 OPERATIONS = """
 addVoiceSample appendToUpload assignSentence beginSession cancelTranscription completePresignedUpload correctSentence
-correctSentences createKey createOpenaiTranscription createPresignedUpload createShare createUpload createVocabulary
-createVoice createWebhook deleteTranscription deleteUpload deleteVocabulary deleteVoice deleteWebhook endSession
-exportTranscripts getAudio getBatch getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness
-getSentence getSentenceHistory getShared getSharedAudio getSharedPeaks getSharedTranscript getTenant getTranscript
+correctSentences createKey createOpenaiTranscription createPresignedUpload createShare createSummary
+createSummaryTemplate createUpload createVocabulary createVoice createWebhook deleteSummary deleteSummaryTemplate
+deleteTranscription deleteUpload deleteVocabulary deleteVoice deleteWebhook endSession exportTranscripts getAudio
+getBatch getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory
+getShared getSharedAudio getSharedPeaks getSharedTranscript getSummary getSummaryTemplate getTenant getTranscript
 getTranscription getUploadOffset getUploadOptions getUsage getVocabulary getVoice getWebhook listBatches
-listDeliveries listKeys listModels listSentences listSharedSentences listShares listSpeakers listTranscriptions
-listVocabularies listVoices listWebhookDeliveries listWebhooks mergeSentences mergeSpeaker nameSpeaker
-overrideUploadMethod renameVoice replayDelivery replayWebhookDeliveries retryTranscription revokeKey revokeShare
-rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents submitBatch
-submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
+listDeliveries listKeys listModels listSentences listSharedSentences listShares listSpeakers listSummaryTemplates
+listTranscriptions listVocabularies listVoices listWebhookDeliveries listWebhooks mergeSentences mergeSpeaker
+nameSpeaker overrideUploadMethod renameVoice replayDelivery replayWebhookDeliveries retryTranscription revokeKey
+revokeShare rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents submitBatch
+submitTranscription testWebhook updateSummaryTemplate updateTranscription updateVocabulary updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

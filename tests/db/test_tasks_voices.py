@@ -65,7 +65,7 @@ def quiet_and_noisy(path: Path, to: Path) -> Path:
     with path.open("rb") as file:
         samples = np.frombuffer(file.read()[44:], np.int16).astype(np.float32) / 32_768
     noise = speech.noise(len(samples), "pink", -43.0, np.random.default_rng(1))
-    return write(speech.to_pcm((samples + noise) * 0.1), to)
+    return write(speech.to_pcm(((samples + noise) * 0.1).astype(np.float32)), to)
 
 
 def test_a_print_of_each_speaker_is_kept(known: Bench, first: Job) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -254,13 +255,18 @@ def test_pages_are_newest_first(database: Database) -> None:
 def test_jobs_end_while_voices_change(database: Database) -> None:
     """A voice that is deleted while jobs end names a speaker or does not, and no job fails."""
     kept = enrolled(database, "李四", 90)
-    for round_ in range(3):
-        going = enrolled(database, f"王芳 {round_}")
-        ended: list[Job] = []
-        calls = [lambda to=ended: to.append(spoken(database, voice(0), voice(90))) for _ in range(4)]
-        at_once([*calls, lambda gone=going: voices.remove(database, gone.id, tenant="default")])
-        assert len(ended) == 4
-        for job in ended:
-            one_, other = jobs.speakers(database, job) or ()
-            assert one_.voice_id is None
-            assert other.voice_id == kept.id
+
+    def end() -> Job | None:
+        return spoken(database, voice(0), voice(90))
+
+    for number in range(3):
+        gone = enrolled(database, f"王芳 {number}")
+        calls = [end] * 4 + [partial(delete_voice, database, gone)]
+        for job in filter(None, at_once(calls)):
+            first, second = jobs.speakers(database, job) or ()
+            assert first.voice_id is None
+            assert second.voice_id == kept.id
+
+
+def delete_voice(database: Database, gone: voices.Voice) -> None:
+    voices.remove(database, gone.id, tenant="default")

@@ -98,6 +98,7 @@ def test_every_call_is_shown_and_no_other() -> None:
             ("VOC|voc", "vocabulary_id"),
             ("SHR|shr", "share_id"),
             ("VOICE|voice", "voice_id"),
+            ("TPL|tpl", "template_id"),
         ):
             variable, _, prefix = pattern.partition("|")
             path = re.sub(rf"\${variable}|{prefix}_[0-9a-f]{{32}}", f"{{{name}}}", path)

@@ -12,9 +12,10 @@ from common import voices
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
-from common.jobs.lifecycle.attempts import change
+from common.jobs.lifecycle.attempts import change_and_end
 from common.jobs.lifecycle.claims import Claim
-from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
+from common.jobs.lifecycle.finalize import ended
+from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE
 from common.jobs.lifecycle.speakers import place_of
 from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow, as_recognised
@@ -80,9 +81,11 @@ def complete_from_duplicate(
             return False
         made = ("audio_ms", "result_model", "result_revision", "result_precision", "result_segmentation")
         found = ("result_channels", "no_speech", "tracks", "warnings")
-        change(
+        change_and_end(
             session,
             held,
+            Outcome.COMPLETED,
+            stage_ms=stage_ms,
             **NO_LEASE,
             status=Status.COMPLETED,
             finished_at=func.now(),
@@ -99,7 +102,7 @@ def complete_from_duplicate(
         if least_similarity is not None:
             theirs = Place(earlier.id, earlier.run, earlier.tenant)
             voices.copy(session, theirs, place_of(held.job), least_similarity)
-        end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
+        ended(session, [held.job.id])
         return True
 
 

@@ -7,6 +7,7 @@ import settings from './en/settings.js';
 import shares from './en/shares.js';
 import shell from './en/shell.js';
 import submit from './en/submit.js';
+import summaries from './en/summaries.js';
 import transcript from './en/transcript.js';
 import voices from './en/voices.js';
 import warnings from './en/warnings.js';
@@ -21,5 +22,6 @@ export default {
   ...shares,
   ...settings,
   ...voices,
+  ...summaries,
   ...warnings,
 };

@@ -7,6 +7,7 @@ import settings from './zh/settings.js';
 import shares from './zh/shares.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
+import summaries from './zh/summaries.js';
 import transcript from './zh/transcript.js';
 import voices from './zh/voices.js';
 import warnings from './zh/warnings.js';
@@ -21,5 +22,6 @@ export default {
   ...shares,
   ...settings,
   ...voices,
+  ...summaries,
   ...warnings,
 };
