@@ -68,8 +68,8 @@ class Heard:
 
 def heard(engine: Engine, recorded: Meeting, sound: Sound, seed: int) -> Heard:
     """Find the speakers of a meeting as the service does, without recognising what they say."""
-    clean = recorded.samples.astype(np.float32) / 32_768
-    samples = speech.to_pcm(np.clip(sound(clean, np.random.default_rng(seed)), -1, 1).astype(np.float32))
+    clean = np.asarray(recorded.samples / 32_768, np.float32)
+    samples = speech.to_pcm(np.clip(sound(clean, np.random.default_rng(seed)), -1, 1))
     vad, segments = engine.vad_stream(None, SEGMENTATIONS[FIXED]), []
     for start in range(0, len(samples), BLOCK):
         segments += vad.accept(samples[start : start + BLOCK])
