@@ -136,7 +136,7 @@ def renew(database: Database) -> None:
 
 def dispatch(database: Database) -> None:
     execute(database, "UPDATE workers SET slots = slots + 10, heartbeat_at = now()")
-    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60) > 0
+    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60, tenant_slot_share=0.5) > 0
 
 
 def claim_links(database: Database) -> None:
@@ -210,7 +210,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
         {"sentences_pkey", "edits_pkey", "earlier_edits_pkey"},
     ),
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
-    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
+    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_newest"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "claim the next": (claim_following, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_pkey"}),
     "undo a claim": (lambda d: jobs.abandon_claim(d, "w", uuid.uuid4()), {"jobs_processing"}),
