@@ -165,6 +165,7 @@ class TranscriptionDetail(Transcription):
         description="When the transcript was deleted at the end of its retention."
     )
     expires_at: datetime | None = Field(description="When the rest is deleted; null until the job has ended.")
+    summary: Status | None = Field(description="State of the summary, if one was requested and summaries are on.")
 
 
 class ListedTranscription(Transcription):
@@ -201,7 +202,14 @@ def transcription_json(job: Job, base_url: str, estimate: Estimate) -> tuple[byt
     return to_json(fields), url_of(job, base_url)
 
 
-def detail_json(job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate, expiry: Expiry) -> bytes:
+def detail_json(
+    job: Job,
+    attempts: list[Attempt],
+    base_url: str,
+    estimate: Estimate,
+    expiry: Expiry,
+    summary: Status | None,
+) -> bytes:
     """Return a `TranscriptionDetail` as JSON."""
     history = [{name: getattr(item, name) for name in ATTEMPT_FIELDS} for item in attempts]
     more = {
@@ -211,6 +219,7 @@ def detail_json(job: Job, attempts: list[Attempt], base_url: str, estimate: Esti
         "transcript_expires_at": expiry.transcript_at,
         "transcript_deleted_at": job.result_deleted_at,
         "expires_at": expiry.job_at,
+        "summary": summary,
     }
     return to_json(_fields(job, base_url, estimate) | more)
 

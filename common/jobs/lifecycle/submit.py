@@ -11,12 +11,13 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select
 from sqlalchemy.orm import Session
 
-from common import uploads
+from common import summaries, uploads
 from common.db import Database, Prepared, after_commit
 from common.jobs.accounting.quota import NO_QUOTA, Quota, check, given_limits, has_room, owners_and_starts
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.models import DEFAULT_TENANT, JobWordsRow
 from common.options.transcription import NO_OPTIONS, TranscriptionOptions, WordLists
+from common.summaries import Wanted
 from common.telemetry import bound, tracing
 from common.telemetry.metrics import JOBS_SUBMITTED
 
@@ -34,7 +35,7 @@ class Submission:
     """A submission: either `url`, or the key and hash of a stored upload.
 
     `resumable`: the bytes came as a resumable upload, whose id the job takes. `words`: all words that apply, if some
-    are of a vocabulary.
+    are of a vocabulary. `summary`: the summary to make of the transcript.
     """
 
     id: uuid.UUID
@@ -60,6 +61,7 @@ class Submission:
     batch_number: int | None = None
     resumable: bool = False
     quota: Quota = NO_QUOTA
+    summary: Wanted | None = None
 
 
 def submit(database: Database, submission: Submission) -> Job:
@@ -67,7 +69,7 @@ def submit(database: Database, submission: Submission) -> Job:
 
     Raises QuotaExceeded.
     """
-    if submission.words is None and not submission.resumable:
+    if submission.words is None and submission.summary is None and not submission.resumable:
         job = _submit_at_once(database, submission)
         if job is not None:
             return job
@@ -103,6 +105,9 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
     if submission.words is not None:
         listed = {"hotwords": list(submission.words.hotwords), "masked_words": list(submission.words.masked_words)}
         session.execute(insert(JobWordsRow).values(job_id=submission.id, **listed))
+    if submission.summary is not None:
+        wanted, key_id = submission.summary, submission.key_id
+        summaries.request_in(session, submission.id, wanted, tenant=submission.tenant, key_id=key_id, ready=False)
     after_commit(session, _counted(submission))
     return job_shown(row)
 

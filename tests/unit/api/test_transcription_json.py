@@ -111,7 +111,7 @@ def test_a_transcription(job: Job, estimate: Estimate) -> None:
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
 def test_a_transcription_with_its_history(job: Job) -> None:
-    body = detail_json(job, ATTEMPTS, BASE, Estimate(), Expiry(NOW, None, NOW))
+    body = detail_json(job, ATTEMPTS, BASE, Estimate(), Expiry(NOW, None, NOW), Status.QUEUED)
     assert TranscriptionDetail.model_validate_json(body).model_dump_json().encode() == body
 
 
