@@ -54,7 +54,7 @@ def theirs(seaco_bundle: Path) -> Iterator[Any]:
     from funasr import AutoModel
 
     quiet: dict[str, Any] = {"disable_update": True, "disable_pbar": True, "log_level": "ERROR"}
-    model: Any = AutoModel(model=str(seaco_bundle / "asr"), device="cpu", **quiet)
+    model: Any = AutoModel(model=str(seaco_bundle / "asr"), device="cpu", ncpu=1, **quiet)
     assert type(model.model).__name__ == "SeacoParaformer"
     model.kwargs["frontend"].dither = 0.0
     logging.disable(logging.INFO)  # it logs all hotwords for each file
