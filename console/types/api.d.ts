@@ -708,6 +708,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -751,6 +755,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -794,6 +802,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -836,6 +848,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             upload_id: string;
             /** @default null */
@@ -1086,6 +1102,7 @@ export interface components {
             audio_minutes: number;
             canceled: number;
             completed: number;
+            completion_tokens: number;
             day: string | null;
             failed: number;
             failures: {
@@ -1096,6 +1113,7 @@ export interface components {
             key_name: string | null;
             model: string | null;
             processing_seconds: number;
+            prompt_tokens: number;
             tag: string | null;
             tenant: string | null;
         };
