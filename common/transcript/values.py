@@ -31,6 +31,19 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    """What a model heard besides words.
+
+    `language`: of the speech, an ISO 639 code; `emotion`: `happy`, `sad`, `angry`, `neutral`, `fearful`, `disgusted` or
+    `surprised`; None where the model does not know. `events`: other sounds, e.g. `bgm`, `laughter`, `applause`.
+    """
+
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A person's correction of a sentence; `text` is None if the machine's stands: restored, or its words confirmed.
 

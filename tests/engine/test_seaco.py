@@ -12,7 +12,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 
-from worker.engine.assembly import recogniser_of
+from worker.engine.assembly import paraformer_of
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory, part_files
 
@@ -66,7 +66,7 @@ def test_text_and_times_equal_funasr(seaco_bundle: Path, recordings: list[NDArra
     )
     assert type(theirs.model).__name__ == "SeacoParaformer"
     theirs.kwargs["frontend"].dither = 0.0
-    ours = recogniser_of(loading.load(from_directory(seaco_bundle), "cpu"), gpu_layout=False)
+    ours = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu"), gpu_layout=False)
     generator, characters = np.random.default_rng(31), 0
     for _ in range(FILES):
         audio = recordings[int(generator.integers(len(recordings)))]

@@ -20,6 +20,7 @@ from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation
 from common.transcript.values import Sentence, Word
 from worker.engine.batching.batcher import Batcher
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.recognition.utterance import Recognised, Utterance, placed
 from worker.engine.resume_state import StaleState, StateIdentity
 from worker.engine.speakers.windows import Windows, records, spans
 from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, SPEAKERS, VAD, Stopwatch
@@ -30,6 +31,9 @@ SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
 Samples = NDArray[np.int16]
 
+UNPUNCTUATED = ("ja", "ko")
+"""Languages that punctuation models do not know: sentences end with the segment."""
+
 MOST_EMBEDDING = 16
 """Segments of a stream whose embeddings may be outstanding."""
 
@@ -37,7 +41,7 @@ MOST_EMBEDDING = 16
 class StreamEngine(Protocol):
     """What a stream needs from the engine."""
 
-    batcher: Batcher[Samples, list[Word]]
+    batcher: Batcher[Utterance, Recognised]
     punctuator: Punctuator
     vad_lookahead_ms: int
 
@@ -66,12 +70,12 @@ class _Segment:
     start_ms: int
     speech_end_ms: int
     samples: int
-    words: Future[list[Word]]
+    recognised: Future[Recognised]
     embeddings: Future[NDArray[np.float16]] | None
 
     def done(self) -> bool:
         """Whether nothing has to be waited for."""
-        return self.words.done() and (self.embeddings is None or self.embeddings.done())
+        return self.recognised.done() and (self.embeddings is None or self.embeddings.done())
 
 
 class RecognitionStream:
@@ -87,8 +91,10 @@ class RecognitionStream:
         *,
         speakers: bool = False,
         segmentation: Segmentation = SEGMENTATIONS[FIXED],
+        language: str | None = None,
     ) -> None:
         self._engine = engine
+        self._language = language
         self._segmentation = segmentation
         self._identity = replace(engine.state_identity, segmentation=segmentation)
         self._watch = stopwatch or Stopwatch()
@@ -165,7 +171,7 @@ class RecognitionStream:
         self._cancelled = True
         self._engine.batcher.withdraw(self._key)
         for segment in list(self._outstanding):
-            segment.words.cancel()
+            segment.recognised.cancel()
             if segment.embeddings is not None:
                 segment.embeddings.cancel()
 
@@ -213,7 +219,8 @@ class RecognitionStream:
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
             with self._watch.time(RECOGNISE):
-                future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
+                utterance = Utterance(samples, self._language)
+                future = self._engine.batcher.submit(self._key, utterance, len(samples) / SAMPLE_RATE)
             embeddings = self._engine.embed(samples) if self._speakers else None
             speech_end_ms = end_ms - self._engine.vad_lookahead_ms
             self._outstanding.append(_Segment(start_ms, speech_end_ms, len(samples), future, embeddings))
@@ -242,7 +249,8 @@ class RecognitionStream:
         """Wait for the first outstanding segment, and pass on its words."""
         if segment.embeddings is not None:
             embeddings = self._watch.call(SPEAKERS, segment.embeddings.result)
-        words = placed(self._watch.call(RECOGNISE, segment.words.result), segment.start_ms, self._last_end_ms)
+        recognised = self._watch.call(RECOGNISE, segment.recognised.result)
+        words = placed(recognised.words, segment.start_ms, self._last_end_ms)
         self._outstanding.popleft()
         if segment.embeddings is not None:
             self._windows.append(records(self._channel, segment.start_ms, spans(segment.samples), embeddings))
@@ -250,6 +258,8 @@ class RecognitionStream:
             self._last_end_ms = words[-1].end_ms
             self._speech_ends[words[-1].end_ms] = segment.speech_end_ms
             self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
+            if recognised.tags is not None and recognised.tags.language in UNPUNCTUATED:
+                self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.finish))
 
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
         """Sentences that end a segment end where VAD detected the end of speech.
@@ -267,16 +277,6 @@ class RecognitionStream:
     def _take_ready(self) -> list[Sentence]:
         ready, self._ready = self._ready, []
         return ready
-
-
-def placed(words: Sequence[Word], offset_ms: int, last_end_ms: int) -> list[Word]:
-    """Words of a segment at their times in the channel, none starting before the previous word ends."""
-    moved = []
-    for word in words:
-        start = max(word.start_ms + offset_ms, last_end_ms)
-        last_end_ms = max(word.end_ms + offset_ms, start)
-        moved.append(Word(word.text, start, last_end_ms, word.confidence))
-    return moved
 
 
 def _within(sentence: Sentence, audio_ms: int) -> Sentence:

@@ -22,13 +22,13 @@ from common.errors import ConfigurationError, ModelUnavailable
 from worker.engine.bundles.bundles import (
     MANIFEST,
     RENAMED,
-    REQUIRED_FILES,
     REVISION_STAMP,
     BundlePaths,
     by_hand,
     downloaded_files,
     file_problems,
     from_directory,
+    required_files,
 )
 from worker.engine.bundles.definitions import ALL_PARTS, HUBS, PARTS, SPEAKERS, BundleSpec, FileSpec, Source
 from worker.engine.bundles.files import fetch_file, write_whole
@@ -183,7 +183,7 @@ def _sources(spec: BundleSpec, hubs: Sequence[str], mirrors: str) -> dict[str, l
     for part in ALL_PARTS:
         listed = [source for hub in hubs for source in spec.sources.get(part, ()) if source.hub == hub]
         if part in named:
-            files = dict.fromkeys(spec.files(part) or REQUIRED_FILES[part], FileSpec())
+            files = dict.fromkeys(spec.files(part) or required_files(part), FileSpec())
             listed = [replace(named[part], files=files)]
         listings[part] = listed
     return listings
@@ -203,7 +203,7 @@ def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
 
 def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Published, ...]:
     """The files of a part, with what definition and hub say about them. Raises SourceFailed if these disagree."""
-    pinned = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part], FileSpec()) | source.files
+    pinned = dict.fromkeys(() if part in RENAMED else required_files(part, source.files), FileSpec()) | source.files
     if OPTIONAL_FILE in listing.files:
         pinned.setdefault(OPTIONAL_FILE, FileSpec())
     wanted = []

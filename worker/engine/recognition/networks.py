@@ -78,7 +78,7 @@ class PaddedNetworks:
         places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
         padded_counts = counts.clamp(min=1) if embeddings.shape[1] == 1 else counts
         hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
-        return _best(decoder.output_layer(hidden[places]).float())
+        return best(decoder.output_layer(hidden[places]).float())
 
 
 class PackedNetworks:
@@ -94,7 +94,7 @@ class PackedNetworks:
         """See `Networks`."""
         frames = lengths.tolist()
         rows = torch.cat([item[:length] for item, length in zip(features, frames, strict=True)])
-        bounds = _bounds(frames)
+        bounds = bounds_of(frames)
         hidden = self._encoder(rows, bounds)
         segments = [hidden[begin:end] for begin, end in pairwise(bounds.tolist())]
         embeddings = [self._embeddings(segment) for segment in segments]
@@ -103,7 +103,7 @@ class PackedNetworks:
         tokens = torch.cat(embeddings)
         if not len(tokens):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
-        ids, log_probabilities = _best(self._decoder(tokens, _bounds(counts), hidden, bounds))
+        ids, log_probabilities = best(self._decoder(tokens, bounds_of(counts), hidden, bounds))
         return Scores(counts, ids.numpy(), log_probabilities.numpy().astype(np.float64), weights)
 
     def _embeddings(self, segment: Tensor) -> Tensor:
@@ -120,15 +120,16 @@ class PackedNetworks:
         return _rows(peaks.numpy(), lengths.tolist())
 
 
-def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
+def best(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Logits float32 [N, vocabulary] → the best token (int64 [N]) and its log-probability (float32 [N])."""
     if not len(logits):
         return logits.new_empty(0, dtype=torch.int64), logits.new_empty(0)
-    best, ids = logits.max(dim=-1)
-    return ids, best - logits.logsumexp(dim=-1)
+    top, ids = logits.max(dim=-1)
+    return ids, top - logits.logsumexp(dim=-1)
 
 
-def _bounds(lengths: Sequence[int]) -> Bounds:
+def bounds_of(lengths: Sequence[int]) -> Bounds:
+    """The first row of each packed segment, from the number of rows of each."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
