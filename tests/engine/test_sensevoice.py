@@ -125,7 +125,7 @@ def test_times_equal_funasrs_alignment(
     loaded = loading.load(from_directory(bundle), "cpu")
     ours, vocabulary = sensevoice_of(loaded, gpu_layout=False), Vocabulary(loaded.asr.tokens)
     compared = words = 0
-    for item in utterances(recordings, 2 * FILES, 37):
+    for item in utterances(recordings, FILES + 10, 37, 4_000):
         aligned.clear()
         samples = item.samples.astype(np.float32) / 32768
         [answer] = theirs.generate(samples, language=item.language or "auto", output_timestamp=True)
@@ -234,16 +234,24 @@ def test_resumed_equals_undisturbed(
     engine = make_engine(bundle, batch_seconds=30.0, max_segment_ms=3000)
     generator = np.random.default_rng(17)
     for samples in recordings[:2]:
-        undisturbed = plain(feed(engine, samples, generator, []))
+        whole = feed(engine, samples, generator, [])
+        undisturbed = plain(whole)
         assert len(undisturbed) > 3
         assert not TAG.search("".join(text for text, *_ in undisturbed))
+        assert {sentence.tags.emotion for sentence in whole if sentence.tags} == {"neutral"}
+        assert all(sentence.tags and "bgm" in sentence.tags.events for sentence in whole)
         for _ in range(2):
             stops = [int(stop) for stop in generator.integers(1, len(samples), 4)]
-            assert plain(feed(engine, samples, generator, stops)) == undisturbed
+            resumed = feed(engine, samples, generator, stops)
+            assert plain(resumed) == undisturbed
+            assert [sentence.tags for sentence in resumed] == [sentence.tags for sentence in whole]
 
 
 def test_a_japanese_or_korean_sentence_ends_with_its_segment(
-    bundle: Path, make_engine: Callable[..., Engine], recordings: list[Samples]
+    bundle: Path,
+    make_engine: Callable[..., Engine],
+    recordings: list[Samples],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = make_engine(bundle, batch_seconds=30.0, max_segment_ms=3000)
     ends = {}
@@ -256,7 +264,7 @@ def test_a_japanese_or_korean_sentence_ends_with_its_segment(
             segments += [end for _, end in cut]
             submit(cut)
 
-        stream._submit = submitted  # type: ignore[method-assign]
+        monkeypatch.setattr(stream, "_submit", submitted)
         sentences = stream.accept(recordings[2]) + stream.finish()
         behind = [next(place for place, end in enumerate(segments) if s.words[-1].start_ms < end) for s in sentences]
         begun = [next(place for place, end in enumerate(segments) if s.words[0].start_ms < end) for s in sentences]

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation
-from common.transcript.values import Sentence, Word
+from common.transcript.values import Sentence
 from worker.engine.batching.batcher import Batcher
+from worker.engine.heard import Heard
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
 from worker.engine.recognition.utterance import Recognised, Utterance, placed
-from worker.engine.resume_state import StaleState, StateIdentity
+from worker.engine.resume_state import StaleState, StateIdentity, sentence_of
 from worker.engine.speakers.windows import Windows, records, spans
 from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, SPEAKERS, VAD, Stopwatch
 from worker.engine.vad.detector import VadStream
@@ -111,6 +112,7 @@ class RecognitionStream:
         self._last_end_ms = 0
         # The end of a segment's last word → the end of speech according to VAD, for sentences that end there.
         self._speech_ends: dict[int, int] = {}
+        self._heard = Heard()
         self._cancelled = False
         self.segments = 0
         if state is not None:
@@ -189,6 +191,7 @@ class RecognitionStream:
                 "resume_sample": self._audio_start,
                 "last_end_ms": self._last_end_ms,
                 "speech_ends": list(self._speech_ends.items()),
+                "heard": self._heard.state(),
                 "segments": self.segments,
                 "punctuation": self._punctuation.state(),
                 "ready": [asdict(sentence) for sentence in self._ready],
@@ -203,10 +206,11 @@ class RecognitionStream:
                 raise StaleState(f"The resume state is of channel {state['channel']}, not of {self._channel}.")
             self._vad = self._engine.vad_stream(dict(state["vad"]), self._segmentation)
             self._punctuation.restore(state["punctuation"])
-            self._ready = [_sentence(fields) for fields in state["ready"]]
+            self._ready = [sentence_of(fields) for fields in state["ready"]]
             self._audio_start = int(state["resume_sample"])
             self._last_end_ms = int(state["last_end_ms"])
             self._speech_ends = dict(state["speech_ends"])
+            self._heard.restore(state["heard"])
             self.segments = int(state["segments"])
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise StaleState(f"The resume state is incomplete: {error}") from error
@@ -257,6 +261,7 @@ class RecognitionStream:
         if words:
             self._last_end_ms = words[-1].end_ms
             self._speech_ends[words[-1].end_ms] = segment.speech_end_ms
+            self._heard.add(words, recognised.tags)
             self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
             if recognised.tags is not None and recognised.tags.language in UNPUNCTUATED:
                 self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.finish))
@@ -270,7 +275,8 @@ class RecognitionStream:
         spoken = []
         for sentence in sentences:
             last = sentence.words[-1].end_ms
-            spoken.append(replace(sentence, end_ms=max(sentence.end_ms, self._speech_ends.get(last, 0))))
+            end_ms = max(sentence.end_ms, self._speech_ends.get(last, 0))
+            spoken.append(replace(sentence, end_ms=end_ms, tags=self._heard.of(sentence)))
             self._speech_ends = {word: end for word, end in self._speech_ends.items() if word > last}
         return spoken
 
@@ -288,7 +294,3 @@ def _within(sentence: Sentence, audio_ms: int) -> Sentence:
         for word in sentence.words
     )
     return replace(sentence, words=words, start_ms=words[0].start_ms, end_ms=audio_ms)
-
-
-def _sentence(fields: dict[str, Any]) -> Sentence:
-    return Sentence(**(fields | {"words": tuple(Word(**word) for word in fields["words"])}))
