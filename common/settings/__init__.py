@@ -5,7 +5,13 @@
 """
 
 from common.settings.api import ApiSettings, LimitSettings
-from common.settings.auth import AuthSettings, ShareSettings, TenantLimitSettings
+from common.settings.auth import (
+    DAY_SECONDS,
+    SHORTEST_SHARE_DAYS,
+    AuthSettings,
+    ShareSettings,
+    TenantLimitSettings,
+)
 from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.settings import Settings, load_settings
@@ -19,8 +25,10 @@ from common.settings.worker import ModelSettings, WorkerSettings
 
 __all__ = [
     "API_KEY_PREFIX",
+    "DAY_SECONDS",
     "GIBIBYTE",
     "MEBIBYTE",
+    "SHORTEST_SHARE_DAYS",
     "ApiSettings",
     "AuthSettings",
     "BrokerSettings",

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import Row
+
 from common.job_states import Status
-from common.models import BatchRow, JobRow
+from common.models import BatchRow
 
 
 class EventType(StrEnum):
@@ -39,7 +41,7 @@ def wanted(event: EventType, selected: Sequence[str] | None) -> bool:
     return event in (DEFAULT_EVENTS if selected is None else selected)
 
 
-def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
+def data_of(job: Row[Any], public_id: str) -> dict[str, Any]:
     """Return the job data of an event: enough to find the job, and no transcript text."""
     here = f"/v1/transcriptions/{public_id}"
     data: dict[str, Any] = {

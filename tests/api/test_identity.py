@@ -222,7 +222,7 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "speaker": "1",
         "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
         "tenant": tenant,
-        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600))[0].public_id,
+        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600), 3600)[0].public_id,
     }
 
 

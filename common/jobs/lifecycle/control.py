@@ -150,7 +150,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
             book(session, [job_id])
         # Events of ended jobs were written when they ended; but deleting its last waiting job also ends a batch.
-        batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
+        batches = held_batches(session, webhooks.started(session, [job_id])) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
         uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))
