@@ -25,7 +25,7 @@ from common.telemetry import tracing
 from common.time_limit import TimeLimit
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import lane_of
-from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, wanted
+from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, summary_data_of, wanted
 
 EXPIRE_AT_A_TIME = 1000
 ROWS_AT_A_TIME = 1000
@@ -76,6 +76,16 @@ def announce(session: Session, jobs: Sequence[Row[Any]]) -> None:
     if jobs:
         endpoints = _listening(session, {job.tenant for job in jobs})
         _write(session, [row for job in jobs for row in _rows(job, endpoints)])
+
+
+def announce_summary(session: Session, job_id: uuid.UUID, status: Status, error_code: str | None = None) -> None:
+    """Write the deliveries for the end of a job's summary in the caller's transaction."""
+    [job] = started(session, [job_id])
+    event = EventType.SUMMARIZED
+    payload = summary_data_of(job, ids.shown(ids.JOB, job_id), status, error_code)
+    common = {"tenant": job.tenant, "event": event.value, "job_id": job_id, "payload": payload}
+    own = OwnUrl(job.webhook_url, job.webhook_events)
+    _write(session, _addressed(event, common, _listening(session, {job.tenant}), own))
 
 
 def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import audio_keys, ids, uploads, webhooks
+from common import audio_keys, ids, summaries, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, WrongState
 from common.job_states import Status, sources_of
@@ -101,6 +101,7 @@ def retry_in(
         if Status(row.status) in sources_of(Status.QUEUED, retry=True):
             raise Expired("the audio of this job was deleted; submit it again")
         raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+    summaries.waits_again(session, job_id)
     check(session, row.tenant, key_id, quota, adding=0)  # the job waits already, in this transaction
     return job_of(row)
 

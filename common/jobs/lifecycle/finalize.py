@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from common import webhooks
+from common import summaries, webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.accounting.quota import CHANNELS
@@ -39,7 +39,7 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Record usage and webhook events of jobs that ended, in the transaction that changed their states.
+    """Record usage and webhook events of jobs that ended and make their summaries due, in the same transaction.
 
     Call it last in every transaction that may end a job. Jobs that were queued again instead are ignored.
     """
@@ -54,7 +54,7 @@ def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
     """Record the usage of each of these runs that is over; booking a run twice changes nothing.
 
-    The speaker embeddings of these jobs are deleted: nothing needs them any more.
+    The speaker embeddings of these jobs are deleted: nothing needs them any more. Summaries that wait become due.
     """
     for run in session.execute(BOOK, {"ids": list(job_ids)}):
         after_commit(session, partial(_count, *run))
@@ -80,7 +80,8 @@ def _booking() -> Select[Any]:
     daily = added.on_conflict_do_update(index_elements=["key_id", "day"], set_=changed)
     forgotten = delete(SpeakerWindowsRow).where(SpeakerWindowsRow.job_id.in_(select(JobRow.id).where(*over)))
     counted = select(*(booked.c[column.key] for column in COUNTED))
-    return counted.add_cte(daily.cte("daily"), forgotten.cte("forgotten"))
+    summarised = summaries.transcripts_ended(*over)
+    return counted.add_cte(daily.cte("daily"), forgotten.cte("forgotten"), summarised.cte("summarised"))
 
 
 def _booked(over: Sequence[ColumnElement[bool]]) -> CTE:

@@ -6,7 +6,8 @@ finds its job claimed.
 
 Order: highest priority first; within a priority the tenant with the fewest running jobs, on a tie the one served
 longest ago; of a tenant, its oldest job whose key is below its limit. A tenant that holds its share of the slots is
-skipped, whatever the priority of its jobs, while jobs of others wait.
+skipped, whatever the priority of its jobs, while jobs of others wait; and one slot is kept free of it while another
+tenant was served within the last seconds.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from common.jobs.scheduling.queue_queries import (
     full_keys,
     full_tenants,
     next_jobs,
+    present_tenants,
     priorities,
     running_counts,
     tenants,
@@ -58,6 +60,8 @@ SELECT EXISTS (
 )
 """)
 TENANTS_AT_A_TIME = 50
+# With fewer slots, one that is kept free would cost too much.
+KEEP_FREE_FROM_SLOTS = 4
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
 SELECT served.name, clock_timestamp() + make_interval(secs => served.place * 1e-6)
@@ -236,8 +240,20 @@ def _taken(session: Session, room: Room, counts: RunningCounts, limits: Dispatch
     share = Share(max(1, int(room.slots * limits.tenant_slot_share)), counts.of_model[room.model])
     taken = _by_priority(session, room, counts, limits, share=share, taken=[])
     if len(taken) < room.free:
-        taken = _by_priority(session, room, counts, limits, share=None, taken=taken)
+        share_alone = _share_beside_present(session, room, share)
+        taken = _by_priority(session, room, counts, limits, share=share_alone, taken=taken)
     return taken
+
+
+def _share_beside_present(session: Session, room: Room, share: Share) -> Share | None:
+    """The slots of a tenant while no other one waits: all, but one if another tenant was served seconds ago.
+
+    Otherwise the next short recording of that one would wait until a long one ends.
+    """
+    if room.slots < KEEP_FREE_FROM_SLOTS or share.slots >= room.slots:
+        return None
+    present = present_tenants(session, room.model)
+    return Share(room.slots - 1, share.held, exempt=present[0] if len(present) == 1 else None) if present else None
 
 
 def _by_priority(
@@ -256,7 +272,7 @@ def _by_priority(
         full = full_keys(session, counts)
         closed = full_tenants(session, counts, limits)
         if share is not None:
-            closed |= {name for name, held in share.held.items() if held >= share.slots}
+            closed |= {name for name in share.held if share.reached(name)}
         waiting = [name for name in tenants(session, model, priority, counts.of_tenant) if name not in closed]
         open_lines: dict[str, list[QueuedJob]] = {}
         # A few tenants at a time: tenants behind those that take all slots need not be read.

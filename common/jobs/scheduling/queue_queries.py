@@ -20,6 +20,9 @@ from common.jobs.scheduling.fairness import QueuedJob
 from common.jobs.scheduling.workers import ALIVE_SQL
 from common.models import NO_KEY, QUARANTINE_CRASHES
 
+# A tenant with short recordings sends the next one seconds after the last.
+PRESENT_SECONDS = 30.0
+
 KEY = f"coalesce(key_id, '{NO_KEY}'::uuid)"
 
 # A processing job without audio is being fetched: it takes no slot.
@@ -111,6 +114,14 @@ UNION ALL
 SELECT NULL, name, max_running FROM tenants WHERE name = ANY (CAST(:tenants AS text[]))
 """)
 
+# Tenants that were served within the last seconds and whose newest job is one of the model.
+PRESENT = text("""
+SELECT name FROM tenants
+WHERE served_at > clock_timestamp() - make_interval(secs => :present_seconds) AND :model = (
+    SELECT model FROM jobs WHERE tenant = tenants.name ORDER BY created_at DESC LIMIT 1
+)
+LIMIT 2
+""")
 
 MODELS_WITH_LINKS = text(f"""
 SELECT DISTINCT workers.model FROM workers
@@ -204,6 +215,11 @@ def tenants(session: Session, model: str, priority: int, running: Counter[str], 
     # Tenants that were never served come first.
     rows.sort(key=lambda row: (running[row[0]], row[1] is not None, row[1], row[0]))
     return [row[0] for row in rows]
+
+
+def present_tenants(session: Session, model: str) -> list[str]:
+    """Return tenants whose jobs of this model were served within the last seconds; at most two."""
+    return list(session.scalars(PRESENT, {"model": model, "present_seconds": PRESENT_SECONDS}))
 
 
 def next_jobs(
