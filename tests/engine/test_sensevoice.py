@@ -59,7 +59,7 @@ def utterances(recordings: list[Samples], count: int, seed: int, shortest: int =
         length = int(generator.integers(shortest, 9 * 16_000))
         start = int(generator.integers(0, len(audio) - length))
         language = [None, "zh", "en", "yue", "ja", "ko"][int(generator.integers(6))]
-        chosen.append(Utterance(audio[start : start + length], language))
+        chosen.append(Utterance(audio[start : start + length], language=language))
     return chosen
 
 
@@ -207,8 +207,8 @@ def test_half_precision_is_near_and_really_half(bundle: Path, recordings: list[S
 
 
 def test_segments_without_words_leave_the_others(recogniser: SenseVoice, recordings: list[Samples]) -> None:
-    speech = Utterance(recordings[0][16_000:64_000], "zh")
-    tiny, empty = Utterance(np.zeros(399, np.int16)), Utterance(np.zeros(0, np.int16), "ko")
+    speech = Utterance(recordings[0][16_000:64_000], language="zh")
+    tiny, empty = Utterance(np.zeros(399, np.int16)), Utterance(np.zeros(0, np.int16), language="ko")
     nothing, words, also_nothing = recogniser.transcribe([tiny, speech, empty])
     assert (nothing, also_nothing) == (Recognised([]), Recognised([]))
     assert said(words) == said(recogniser.transcribe([speech])[0])
@@ -223,7 +223,7 @@ def test_segments_without_words_leave_the_others(recogniser: SenseVoice, recordi
 def test_the_language_of_the_job_is_asked_for(
     language: str | None, answer: str, recogniser: SenseVoice, recordings: list[Samples]
 ) -> None:
-    tags = recogniser.transcribe([Utterance(recordings[1][:64_000], language)])[0].tags
+    tags = recogniser.transcribe([Utterance(recordings[1][:64_000], language=language)])[0].tags
     assert tags is not None
     assert tags.language == answer
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from worker.engine.bundles.bundles import WORDS_FILE
-from worker.engine.bundles.loading import SENSEVOICE, LoadedBundle, ModelPart
+from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
+from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.bias_networks import BiasNetworks
+from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.linear import FLOAT, INT8, Arithmetic
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
@@ -30,13 +32,16 @@ def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Recogniser:
 def paraformer_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
     """The recogniser of a bundle whose class is built as a Paraformer."""
     part, model = bundle.asr, bundle.asr.module
+    takes_hotwords = part.config["model"] == SEACO
+    bias = BiasNetworks(model) if takes_hotwords else None
+    tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
     networks: Networks
     if gpu_layout:
-        networks = PaddedNetworks(model, bundle.device, bundle.precision)
+        networks = PaddedNetworks(model, bundle.device, bundle.precision, bias)
     else:
-        networks = PackedNetworks(model, _arithmetic(bundle))
+        networks = PackedNetworks(model, _arithmetic(bundle), bias)
     skipped = {model.blank_id, model.sos, model.eos}
-    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, _threads(gpu_layout))
+    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, _threads(gpu_layout), tokenizer)
 
 
 def sensevoice_of(bundle: LoadedBundle, gpu_layout: bool) -> SenseVoice:

@@ -120,8 +120,9 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model card from the bundle's definition, with the segmentation of this engine."""
-        return replace(self._bundle.paths.card, segmentation=self.segmentation)
+        """The model card from the bundle's definition, with what this engine does."""
+        hotwords = self._recogniser.tokenizer is not None
+        return replace(self._bundle.paths.card, segmentation=self.segmentation, hotwords=hotwords)
 
     @property
     def revision(self) -> str:
@@ -153,20 +154,27 @@ class Engine:
         *,
         speakers: bool = False,
         segmentation: SegmentationName | None = None,
+        hotwords: tuple[str, ...] = (),
         language: str | None = None,
     ) -> RecognitionStream:
         """A stream for one channel of a job; the `language` of what is said matters to models that ask for it.
 
         `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
-        embeddings of what is said. With a `state` the stream continues and must be fed from its `resume_sample`; raises
-        StaleState if it cannot be read or comes from another model, precision, segmentation or version. Raises
-        ModelUnavailable if speakers are asked of a bundle without a speaker model.
+        embeddings of what is said; `hotwords` are for a recogniser that takes them. With a `state` the stream continues
+        and must be fed from its `resume_sample`; raises StaleState if it cannot be read or comes from another model,
+        precision, segmentation, list of hotwords or version. Raises ModelUnavailable if speakers are asked of a bundle
+        without a speaker model.
         """
         if speakers and self._embedder is None:
             raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
         chosen = SEGMENTATIONS[segmentation or self.segmentation]
+        words = self._recogniser.tokenizer.words(hotwords) if self._recogniser.tokenizer else None
         return RecognitionStream(
-            self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen, language=language
+            *(self, channel, key, state, stopwatch),
+            speakers=speakers,
+            segmentation=chosen,
+            words=words,
+            language=language,
         )
 
     def stats(self) -> BatcherStats:

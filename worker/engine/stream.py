@@ -21,6 +21,7 @@ from common.transcript.values import Sentence
 from worker.engine.batching.batcher import Batcher
 from worker.engine.heard import Heard
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.recognition.bias_words import BiasWords
 from worker.engine.recognition.utterance import Recognised, Utterance, placed
 from worker.engine.resume_state import StaleState, StateIdentity, sentence_of
 from worker.engine.speakers.windows import Windows, records, spans
@@ -34,7 +35,6 @@ Samples = NDArray[np.int16]
 
 UNPUNCTUATED = ("ja", "ko")
 """Languages that punctuation models do not know: sentences end with the segment."""
-
 MOST_EMBEDDING = 16
 """Segments of a stream whose embeddings may be outstanding."""
 
@@ -92,12 +92,15 @@ class RecognitionStream:
         *,
         speakers: bool = False,
         segmentation: Segmentation = SEGMENTATIONS[FIXED],
+        words: BiasWords | None = None,
         language: str | None = None,
     ) -> None:
         self._engine = engine
         self._language = language
         self._segmentation = segmentation
-        self._identity = replace(engine.state_identity, segmentation=segmentation)
+        self._bias_words = words
+        hotwords = words.digest if words else ""
+        self._identity = replace(engine.state_identity, segmentation=segmentation, hotwords=hotwords)
         self._watch = stopwatch or Stopwatch()
         self._key = (key, channel, id(self))
         self._channel = channel
@@ -222,8 +225,8 @@ class RecognitionStream:
             start = start_ms * SAMPLES_PER_MS - self._audio_start
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
+            utterance = Utterance(samples, self._bias_words, self._language)
             with self._watch.time(RECOGNISE):
-                utterance = Utterance(samples, self._language)
                 future = self._engine.batcher.submit(self._key, utterance, len(samples) / SAMPLE_RATE)
             embeddings = self._engine.embed(samples) if self._speakers else None
             speech_end_ms = end_ms - self._engine.vad_lookahead_ms

@@ -134,6 +134,7 @@ class _Run:
                 speakers=request.speakers,
                 segmentation=request.segmentation,
                 language=request.language,
+                hotwords=request.rules.hotwords,
             )
             for channel, state in enumerate(states)
         ]

@@ -40,8 +40,11 @@ RENAMED = (SPEAKERS,)
 WORDS_FILE = "jieba_usr_dict"
 """The dictionary of a punctuation model that counts words."""
 
-PIECES_FILE = "bpe.model"
+BPE_FILE = "bpe.model"
 """A SentencePiece model, which some recognisers have instead of `tokens.json`; its real name ends like this."""
+
+PIECES_FILE = "seg_dict"
+"""How the training data of a recogniser wrote each word in tokens; used for hotwords, and may be missing."""
 
 REVISION_STAMP = ".revision"
 MANIFEST = ".files.json"
@@ -151,15 +154,15 @@ def required_files(part: str, known: Collection[str] = ()) -> tuple[str, ...]:
     `configuration.json` is read if it is there.
     """
     files = _REQUIRED_FILES[part]
-    pieces = [name for name in known if name.endswith(PIECES_FILE)][:1]
+    pieces = [name for name in known if name.endswith(BPE_FILE)][:1]
     return (*files[:-1], *pieces) if part == "asr" and pieces else files
 
 
 def part_files(folder: Path) -> dict[str, Path]:
     """The files of a model folder by their usual names; `configuration.json` may name them differently."""
     files = {name: folder / name for name in ("config.yaml", "model.pt", "am.mvn", "tokens.json")}
-    for path in sorted(folder.glob(f"*{PIECES_FILE}"))[:1]:
-        files[PIECES_FILE] = path
+    for path in sorted(folder.glob(f"*{BPE_FILE}"))[:1]:
+        files[BPE_FILE] = path
     described = folder / "configuration.json"
     if not described.is_file():
         return files
@@ -172,7 +175,7 @@ def part_files(folder: Path) -> dict[str, Path]:
         "model.pt": metas.get("init_param"),
         "am.mvn": metas.get("frontend_conf", {}).get("cmvn_file"),
         "tokens.json": metas.get("tokenizer_conf", {}).get("token_list"),
-        PIECES_FILE: metas.get("tokenizer_conf", {}).get("bpemodel"),
+        BPE_FILE: metas.get("tokenizer_conf", {}).get("bpemodel"),
     }
     return files | {usual: folder / name for usual, name in named.items() if name}
 
@@ -207,6 +210,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 __all__ = [
     "ALL_PARTS",
+    "BPE_FILE",
     "MANIFEST",
     "PARTS",
     "PIECES_FILE",

@@ -12,7 +12,7 @@ import json
 import logging
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,19 @@ import torch
 import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE, BundlePaths, part_files
+from worker.engine.bundles.bundles import BPE_FILE, WORDS_FILE, BundlePaths, part_files
 from worker.engine.bundles.sentence_pieces import read_pieces
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
 """Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
 
+SEACO = "SeacoParaformer"
+"""A BiCifParaformer with networks for hotwords: `bias_encoder`, `seaco_decoder`, `hotword_output_layer`."""
+
 SENSEVOICE = "SenseVoiceSmall"
 
-RECOGNISERS = {
-    "BiCifParaformer": "BiCifParaformer",
-    "SeacoParaformer": "BiCifParaformer",
-    SENSEVOICE: SENSEVOICE,
-}
-"""Model classes of recognisers → the class that is built. Without hotwords SeACo-Paraformer is a BiCifParaformer: the
-networks that it has besides (`bias_encoder`, `seaco_decoder`, `hotword_output_layer`) are not used."""
+RECOGNISERS = ("BiCifParaformer", SEACO, SENSEVOICE)
+"""Model classes of recognisers."""
 
 WORD_VOCABULARIES = {471_067}
 """Vocabulary sizes of punctuation models that count words: FunASR's `ct-punc`."""
@@ -46,6 +44,7 @@ _USED = ("encoder.", "predictor.", "decoder.", "embed.", "head.", "xvector.")
 _MODULES = (
     "funasr.models.bicif_paraformer.model",
     "funasr.models.bicif_paraformer.cif_predictor",
+    "funasr.models.seaco_paraformer.model",
     "funasr.models.paraformer.decoder",
     "funasr.models.sanm.encoder",
     "funasr.models.sense_voice.model",
@@ -105,9 +104,9 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
             name: _load_part(tables, getattr(paths, name), classes, device)
             for name, classes in (
                 ("asr", RECOGNISERS),
-                ("vad", {"FsmnVADStreaming": "FsmnVADStreaming"}),
-                ("punc", {"CTTransformer": "CTTransformer"}),
-                ("spk", {"CAMPPlus": "CAMPPlus"}),
+                ("vad", ("FsmnVADStreaming",)),
+                ("punc", ("CTTransformer",)),
+                ("spk", ("CAMPPlus",)),
             )
             if getattr(paths, name) is not None
         }
@@ -121,12 +120,11 @@ def _check_precision(precision: str, device: torch.device) -> None:
         raise ConfigurationError(f"The precision {precision} is for {PRECISIONS[precision][0]}, not for {device.type}.")
 
 
-def _load_part(tables: Any, folder: Path, classes: Mapping[str, str], device: torch.device) -> ModelPart:
+def _load_part(tables: Any, folder: Path, classes: Sequence[str], device: torch.device) -> ModelPart:
     files = part_files(folder)
     config = _read_config(files["config.yaml"])
     if config.get("model") not in classes:
         raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {' or '.join(classes)} is needed there.")
-    config["model"] = classes[config["model"]]
     tokens = _vocabulary(folder, files, config)
     module = _build(tables, config, len(tokens), device)
     _copy_weights(module, files["model.pt"])
@@ -196,7 +194,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _vocabulary(folder: Path, files: Mapping[str, Path], config: Mapping[str, Any]) -> list[str]:
     """The vocabulary that a configuration asks for; empty if the part has none."""
     if config.get("tokenizer") == "SentencepiecesTokenizer":
-        pieces = files.get(PIECES_FILE, folder / PIECES_FILE)
+        pieces = files.get(BPE_FILE, folder / BPE_FILE)
         if not pieces.is_file():
             raise ModelUnavailable(
                 f"{folder} holds a {config['model']}; it needs its SentencePiece model, {pieces.name}."

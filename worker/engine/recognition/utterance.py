@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from common.transcript.values import Tags, Word
+from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
 
 SHORTEST_SAMPLES = 400
 """25 ms: one analysis window. A shorter segment has no frame and yields no words."""
@@ -20,11 +20,11 @@ Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
 """Segments (int16 [samples], 16 kHz) → features float32 [B, T, D] and lengths int64 [B]."""
 
 
-@dataclass(frozen=True, slots=True)
-class Utterance:
-    """A segment to recognise, int16 [samples] at 16 kHz, and the language that its job states."""
+class Utterance(NamedTuple):
+    """A segment to recognise, int16 [samples] at 16 kHz, with the hotwords of its job and the language it states."""
 
     samples: Segment
+    words: BiasWords | None = None
     language: str | None = None
 
 
@@ -37,6 +37,9 @@ class Recognised(NamedTuple):
 
 class Recogniser(Protocol):
     """A model for speech. Only one thread may call `transcribe`."""
+
+    tokenizer: BiasTokenizer | None
+    """Writes hotwords; None for a model that takes none."""
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """Recognise segments in one batch. One without speech yields no words and does not affect the others."""

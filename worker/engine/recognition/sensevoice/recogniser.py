@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from common.options.model_cards import primary_language
+from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.sensevoice.networks import LANGUAGES, QUERIES, Networks
 from worker.engine.recognition.sensevoice.words import Vocabulary, tags_of, tokens_of, words_of
@@ -25,6 +26,7 @@ class SenseVoice:
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._threads = threads
+        self.tokenizer: BiasTokenizer | None = None
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """See `Recogniser`. An utterance without a language, or with one that it has no query for, is detected."""
