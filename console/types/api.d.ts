@@ -692,6 +692,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -733,6 +737,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -774,6 +782,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -814,6 +826,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             upload_id: string;
             /** @default null */
@@ -1060,6 +1076,7 @@ export interface components {
             audio_minutes: number;
             canceled: number;
             completed: number;
+            completion_tokens: number;
             day: string | null;
             failed: number;
             failures: {
@@ -1070,6 +1087,7 @@ export interface components {
             key_name: string | null;
             model: string | null;
             processing_seconds: number;
+            prompt_tokens: number;
             tag: string | null;
             tenant: string | null;
         };
