@@ -25,7 +25,7 @@ class TranscriptionOptions:
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
     hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
     came from; segmentation: None is the model's default; known_voices: whether speakers are compared with the tenant's
-    voices.
+    voices; language: of the speech, None: the model decides.
     """
 
     speakers: bool = False
@@ -40,6 +40,7 @@ class TranscriptionOptions:
     vocabulary_revision: int | None = None
     segmentation: SegmentationName | None = None
     known_voices: bool = True
+    language: str | None = None
 
     @property
     def text_rules(self) -> TextRules:

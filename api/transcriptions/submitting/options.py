@@ -23,6 +23,7 @@ from api.http.urls import WebhookUrl
 from api.webhooks.schemas import Events
 from common.jobs import MOST_TAGS
 from common.links import audio_link
+from common.options.model_cards import primary_language
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
 from common.summaries import Language as SummaryLanguage
@@ -201,6 +202,7 @@ class Options(BaseModel):
             hotwords=tuple(sorted(set(self.hotwords))),
             segmentation=self.segmentation,
             known_voices=self.known_voices,
+            language=primary_language(self.language) if self.language else None,
         )
 
 
