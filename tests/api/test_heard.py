@@ -68,6 +68,12 @@ def test_an_equal_job_gets_the_tags_too(api: Api) -> None:
     heard = tuple(replace(item, tags=SAD) for item in last.sentences)
     jobs.complete(api.database, claim, replace(last, sentences=heard), FINISHED, first_sentence=0, stage_ms={})
     second = claimed(api.database, submitted(api.database, audio_sha256="0" * 64))
-    made = {"revision": FINISHED.revision, "precision": FINISHED.precision}
-    assert jobs.complete_from_duplicate(api.database, second, **made, segmentation=FINISHED.segmentation, stage_ms={})
+    assert jobs.complete_from_duplicate(
+        api.database,
+        second,
+        revision=FINISHED.revision,
+        precision=FINISHED.precision,
+        segmentation=FINISHED.segmentation,
+        stage_ms={},
+    )
     assert told(api, second.job.public_id)[0]["emotion"] == "sad"
