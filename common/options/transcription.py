@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from common.options.segmentation import SegmentationName
@@ -24,7 +24,7 @@ class TranscriptionOptions:
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
     hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
-    came from; segmentation: None is the model's default.
+    came from; segmentation: None is the model's default; language: of the speech, None: the model decides.
     """
 
     speakers: bool = False
@@ -38,6 +38,7 @@ class TranscriptionOptions:
     vocabulary_id: str | None = None
     vocabulary_revision: int | None = None
     segmentation: SegmentationName | None = None
+    language: str | None = None
 
     @property
     def text_rules(self) -> TextRules:
@@ -47,17 +48,17 @@ class TranscriptionOptions:
 
     def stored(self) -> dict[str, Any]:
         """The options that differ from the defaults, as JSON."""
-        given = {name: value for name, value in asdict(self).items() if value != getattr(NO_OPTIONS, name)}
+        given = {name: getattr(self, name) for name in NAMES if getattr(self, name) != getattr(NO_OPTIONS, name)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
+NAMES = tuple(field.name for field in fields(TranscriptionOptions))
 NO_OPTIONS = TranscriptionOptions()
 
 
 def options_of(stored: dict[str, Any] | None) -> TranscriptionOptions:
     """The inverse of `stored`; options that this version does not know are ignored."""
-    known = {field.name for field in fields(TranscriptionOptions)}
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in (stored or {}).items()
-    }
-    return TranscriptionOptions(**{name: value for name, value in given.items() if name in known})
+    if not stored:
+        return NO_OPTIONS
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return TranscriptionOptions(**{name: value for name, value in given.items() if name in NAMES})
