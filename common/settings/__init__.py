@@ -17,6 +17,7 @@ from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.settings import Settings, load_settings
 from common.settings.sources import ObjectStoreSettings, SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
+from common.settings.summaries import SummarySettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import API_KEY_PREFIX, GIBIBYTE, MEBIBYTE
 from common.settings.unknown import UnknownSetting, unknown_settings
@@ -48,6 +49,7 @@ __all__ = [
     "ShareSettings",
     "SourceSettings",
     "StorageSettings",
+    "SummarySettings",
     "TenantLimitSettings",
     "UnknownSetting",
     "WebhookSettings",
