@@ -31,6 +31,8 @@ from common.jobs import BatchSubmission, Refused, Submission
 from common.links import audio_link
 from common.storage import Storage
 
+# Parsing one takes less time than a change of threads.
+SHORT_BODY_BYTES = 4096
 LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
 
 
@@ -93,12 +95,13 @@ async def links_asked_by(request: Request) -> Asked:
 
 async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
     """Read a JSON body. Unset fields do not count for the fingerprint: a later version may have more of them."""
-    options = await in_thread(_parsed, await request.body(), shape)
+    body = await request.body()
+    options = await in_thread(_parsed, body, shape) if len(body) > SHORT_BODY_BYTES else _parsed(body, shape)
     return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
 
 
 def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
-    """Parse the options in a JSON body. Slow for large ones: keep off the event loop. Raises RequestValidationError."""
+    """Parse the options in a JSON body. Slow for long ones: keep off the event loop. Raises RequestValidationError."""
     try:
         value = from_json(body)
     except ValueError as error:
