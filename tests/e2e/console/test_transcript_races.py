@@ -26,9 +26,16 @@ def job(service: Service) -> Job:
     return put(service.settings, SPOKEN, name="meeting.mp3")
 
 
+def arrived(page: Page, held: list[Route]) -> Route:
+    """The call that is held back; Playwright hands it over while it waits for the page."""
+    while not held:
+        page.wait_for_timeout(20)
+    return held[0]
+
+
 def test_a_correction_finds_its_sentence_after_another_was_split_before_it(page: Page) -> None:
     held: list[Route] = []
-    page.route("**/sentences/6", held.append)
+    page.route("**/sentences/6", lambda route: held.append(route))
     edit(page, 6, 0)
     page.get_by_label("Sentence text").fill(WRITTEN)
     with page.expect_request("**/sentences/6"):
@@ -36,8 +43,7 @@ def test_a_correction_finds_its_sentence_after_another_was_split_before_it(page:
     edit(page, 3, 4)
     page.keyboard.press("Control+Enter")
     expect(page.get_by_text("Sentence split.")).to_be_visible()
-    [correction] = held
-    correction.continue_()
+    arrived(page, held).continue_()
     expect(page.locator('[data-row="7"] .words').first).to_have_text(WRITTEN)
     expect(page.locator('[data-row="6"] .words').first).to_have_text(SPOKEN[5].text)
     page.reload()
@@ -47,10 +53,10 @@ def test_a_correction_finds_its_sentence_after_another_was_split_before_it(page:
 
 def test_of_two_reads_the_later_one_is_shown(page: Page, service: Service, job: Job) -> None:
     held: list[Route] = []
-    page.route("**/sentences?*", held.append, times=1)
+    page.route("**/sentences?*", lambda route: held.append(route), times=1)
     with page.expect_request("**/sentences?*"):
         page.evaluate(READ_TWICE, job.public_id)
-    [first] = held
+    first = arrived(page, held)
     old = first.fetch()
     service.client.patch(f"/v1/transcriptions/{job.public_id}/sentences/0", json={"text": WRITTEN}).raise_for_status()
     page.evaluate("window.second = window.text.load()")
