@@ -10,11 +10,11 @@ import { Failure } from '../ui/states.js';
 export function Sharing() {
   const path = `v1/tenants/${encodeURIComponent(caller.value?.tenant ?? '')}`;
   const { data, failure, load } = useLoad((abort) => get(path, {}, { signal: abort }), [path]);
-  const [busy, setBusy] = useState(false);
+  const [wanted, setWanted] = useState(/** @type {boolean | null} */ (null)); // until the service has it
   /** @param {AnyEvent} event */
   const change = async (event) => {
     const sharing = event.target.checked;
-    setBusy(true);
+    setWanted(sharing);
     try {
       await patch(path, { sharing });
       announce(t(sharing ? 'sharing.is_on' : 'sharing.is_off'));
@@ -22,7 +22,7 @@ export function Sharing() {
       report(error);
     }
     await load();
-    setBusy(false);
+    setWanted(null);
   };
   return html`
     <section class="card padded stack" aria-labelledby="sharing-title">
@@ -31,7 +31,7 @@ export function Sharing() {
       ${
         data &&
         html`<label class="choice">
-          <input type="checkbox" checked=${data.sharing} disabled=${busy} aria-describedby="sharing-why" onChange=${change} />
+          <input type="checkbox" checked=${wanted ?? data.sharing} disabled=${wanted !== null} aria-describedby="sharing-why" onChange=${change} />
           <span>${t('sharing.allow')}</span>
         </label>`
       }
