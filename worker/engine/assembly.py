@@ -45,7 +45,7 @@ def punctuator_of(bundle: LoadedBundle) -> Punctuator:
     """The punctuation model, with a segmenter if it counts words rather than characters."""
     part = bundle.punc
     segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
-    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter, int8=bundle.precision == "int8")
 
 
 def vad_of(bundle: LoadedBundle) -> Vad:

@@ -24,7 +24,8 @@ from common.errors import ConfigurationError, ModelUnavailable
 from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths, part_files
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
-"""Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
+"""Arithmetic of the recognition network → the kinds of devices that have it. VAD is always fp32, punctuation is int8
+if recognition is, else fp32."""
 
 RECOGNISERS = {"BiCifParaformer": "BiCifParaformer", "SeacoParaformer": "BiCifParaformer"}
 """Model classes of recognisers → the class that is built. Without hotwords SeACo-Paraformer is a BiCifParaformer: the
