@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -34,6 +35,8 @@ from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
 from api.shares import public as shared
 from api.shares import routes as shares
+from api.summaries import routes as summaries
+from api.summaries import templates
 from api.transcriptions import events, export, history, labels, search, sentences, speakers, structure, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
@@ -85,8 +88,21 @@ def create_app(settings: Settings) -> FastAPI:
     _add_middleware(app, settings)
     problems.install(app)
     texts = (search, transcriptions, labels, transcripts, export, sentences, structure, history, speakers, events)
-    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, openai_routes)
-    for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
+    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, summaries, templates)
+    for resource in (
+        *data,
+        openai_routes,
+        webhooks,
+        models,
+        keys,
+        tenants,
+        usage,
+        session,
+        health,
+        metrics,
+        docs,
+        console,
+    ):
         app.include_router(resource.router)
     openapi.describe(app)
     return app
@@ -102,6 +118,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         bound_threads(settings.database_pool_size)
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
         service.notifications.start()
+        _spare_garbage_collection()
         yield
         await service.notifications.stop()
         service.dispatcher.stop()
@@ -111,6 +128,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         log.info("api_stopped")
 
     return lifespan
+
+
+def _spare_garbage_collection() -> None:
+    """Leave out of garbage collections what exists by now and stays: reading all of it took a seventh of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
@@ -18,13 +18,25 @@ from sqlalchemy.orm import Session
 
 from admin import roles
 from admin.roles import API, LIGHT, WORKER
-from common import idempotency, jobs, keys, renditions, sessions, shares, tenants, uploads, vocabularies, webhooks
+from common import (
+    idempotency,
+    jobs,
+    keys,
+    renditions,
+    sessions,
+    shares,
+    summaries,
+    tenants,
+    uploads,
+    vocabularies,
+    webhooks,
+)
 from common.db import Database
 from dev.postgres import USER, Postgres
 
 MODULES: tuple[ModuleType, ...] = (
     *(idempotency, jobs, keys, renditions, sessions, tenants, uploads),
-    *(shares, vocabularies, webhooks),
+    *(shares, summaries, vocabularies, webhooks),
 )
 # The API calls whatever is not listed. Dispatch, which all of them call, runs with the fewest rights.
 CALLED_BY = {
@@ -47,6 +59,10 @@ CALLED_BY = {
         renditions: ("failed", "give_back", "keep", "ready", "take"),
         sessions: ("expire",),
         shares: ("expire",),
+        summaries: (
+            *("claim_next", "commit_section", "complete", "expire_usage", "fail", "give_back", "keep"),
+            *("rescue_expired", "sections_done", "settle", "try_again"),
+        ),
         uploads: ("expire",),
         webhooks: (
             *("claim_deliveries", "due", "expire_deliveries", "record_delivered", "record_failed", "record_gone"),
@@ -89,6 +105,7 @@ def in_roles() -> Iterator[None]:
     event.listen(Session, "after_begin", _take_role)
     try:
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Database, "_alone", _alone_in_role(Database._alone))
             for module in MODULES:
                 for name, function in inspect.getmembers(module, inspect.isfunction):
                     first = next(iter(inspect.signature(function).parameters), None)
@@ -109,6 +126,25 @@ def _in_role(role: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _role.reset(token)
 
     return call
+
+
+def _alone_in_role(
+    alone: Callable[[Database], AbstractContextManager[psycopg.Connection[Any]]],
+) -> Callable[[Database], AbstractContextManager[psycopg.Connection[Any]]]:
+    """Lend connections for single statements that run with the role of the process."""
+
+    @contextmanager
+    def in_role(database: Database) -> Iterator[psycopg.Connection[Any]]:
+        role = _role.get()
+        with alone(database) as connection:
+            if role is None:
+                yield connection
+                return
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))  # an error closes the connection
+            yield connection
+            connection.execute("RESET ROLE")
+
+    return in_role
 
 
 def _take_role(session: Session, transaction: object, connection: Connection) -> None:  # noqa: ARG001

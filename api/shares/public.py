@@ -21,9 +21,9 @@ from api.auth.visitors import PATHS, put_cookie, unknown
 from api.auth.visitors import room_of as visitors_room
 from api.deps import DatabaseDep, QueueDep, StorageDep, VisitDep, public_url, v1_router
 from api.http.error_responses import errors_of
+from api.http.integers import Integer
 from api.http.threads import in_thread
 from api.shares.schemas import SharedOut, SharedSentenceOut, SharedSentencePage
-from api.transcriptions.sentences import LAST_NUMBER
 from api.transcriptions.transcripts import head_of, in_turns, subtitle_options
 from common import errors, jobs, shares
 from common.db import Database
@@ -32,6 +32,7 @@ from common.jobs import Job
 from common.shares import Visit
 from common.transcript.formats import MEDIA_TYPES, Format, encoded, speakers_json
 from common.transcript.recording import warnings_json
+from common.transcript.sentence_numbers import LAST_NUMBER
 from common.transcript.subtitles import SubtitleOptions
 from common.transcript.values import Transcript
 
@@ -82,8 +83,10 @@ def get_shared(request: Request, response: Response, database: DatabaseDep, visi
 def list_shared_sentences(
     database: DatabaseDep,
     visit: VisitDep,
-    after: Annotated[int, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")] = -1,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: Annotated[
+        Integer, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")
+    ] = -1,
+    limit: Annotated[Integer, Query(ge=1, le=1000)] = 200,
 ) -> SharedSentencePage:
     """A page of the sentences that a link shows, as people corrected them."""
     job = _job(database, visit)
@@ -178,7 +181,7 @@ async def _while_it_works(database: Database, visit: Visit, blocks: AsyncIterabl
     checked_at = time.monotonic()
     async for block in blocks:
         if time.monotonic() - checked_at >= CHECK_SECONDS:
-            if not await in_thread(shares.works, database, visit.share_id):
+            if not await in_thread(shares.works, database, visit):
                 raise unknown()
             checked_at = time.monotonic()
         yield block

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
+from api.http.integers import Integer
 from api.transcriptions.routes import JobId
 from api.transcriptions.sentences import Number, one_line
 from api.transcriptions.transcript_schemas import SentenceOut, SpeakerOut
@@ -62,13 +63,11 @@ class SpeakerList(BaseModel):
     data: list[SpeakerOut]
 
 
-SpeakerNumber = Annotated[int, Path(ge=1, le=LAST_SPEAKER, description="The speaker's number, from 1.")]
+SpeakerNumber = Annotated[Integer, Path(ge=1, le=LAST_SPEAKER, description="The speaker's number, from 1.")]
 
 
 @router.get(
-    "/{transcription_id}/speakers",
-    response_model=SpeakerList,
-    responses=errors_of(errors.NoSpeakers, errors.Expired),
+    "/{transcription_id}/speakers", response_model=SpeakerList, responses=errors_of(errors.NoSpeakers, errors.Expired)
 )
 def list_speakers(database: DatabaseDep, caller: ReadCaller, job_id: JobId) -> JSONResponse:
     """The speakers of a transcription; empty until it ends."""
@@ -97,11 +96,7 @@ def merge_speaker(
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
 
-@router.put(
-    "/{transcription_id}/sentences/{number}/speaker",
-    response_model=SentenceOut,
-    responses=OF_SENTENCES,
-)
+@router.put("/{transcription_id}/sentences/{number}/speaker", response_model=SentenceOut, responses=OF_SENTENCES)
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:

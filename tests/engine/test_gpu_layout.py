@@ -18,7 +18,8 @@ from common.transcript.values import Sentence
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.device.faults import DeviceLost, FaultRules
-from worker.engine.engine import Engine, EngineOptions
+from worker.engine.engine import Engine
+from worker.engine.options import EngineOptions
 
 Samples = NDArray[np.int16]
 

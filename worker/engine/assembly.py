@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from worker.engine.bundles.bundles import WORDS_FILE
-from worker.engine.bundles.loading import LoadedBundle, ModelPart
+from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
+from worker.engine.bundles.loading import SEACO, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.bias_networks import BiasNetworks
+from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.linear import FLOAT, INT8
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
@@ -23,13 +25,17 @@ def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
     part, model = bundle.asr, bundle.asr.module
     window, shift = _stacking(part, default=(7, 6))
     frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+    takes_hotwords = part.config["model"] == SEACO
+    bias = BiasNetworks(model) if takes_hotwords else None
+    tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
     networks: Networks
     if gpu_layout:
-        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision), ComputeThreads(1)
+        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision, bias), ComputeThreads(1)
     else:
-        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT, bias)
         threads = ComputeThreads(torch.get_num_threads())
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
+    skipped = {model.blank_id, model.sos, model.eos}
+    return Paraformer(networks, frontend, Vocabulary(part.tokens), skipped, threads, tokenizer)
 
 
 def release(bundle: LoadedBundle) -> None:

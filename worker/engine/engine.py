@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.options.model_cards import ModelCard
-from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
+from common.options.segmentation import SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
 from common.transcript.values import Word
 from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
@@ -26,8 +26,10 @@ from worker.engine.bundles.loading import LoadedBundle, load
 from worker.engine.device.choice import chosen_device
 from worker.engine.device.faults import DeviceLost, attempt_twice
 from worker.engine.device.torch_faults import torch_fault_rules
+from worker.engine.options import MOST_QUEUED_SECONDS, EngineOptions
 from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.paraformer import Utterance
 from worker.engine.resume_state import StateIdentity
 from worker.engine.speakers.campplus import Embedder, Embeddings
 from worker.engine.stopwatch import Stopwatch
@@ -38,31 +40,6 @@ from worker.engine.vad.network import Caches
 Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]
 Value = TypeVar("Value")
-
-MOST_QUEUED_SECONDS = 4 * 3600.0
-"""Speech of all streams that waits for the device, whatever the batch budget: 460 MB of samples."""
-
-
-@dataclass(frozen=True)
-class EngineOptions:
-    """How the engine uses its device.
-
-    `batch_seconds` limits the padded seconds of a batch (None: measured at startup), `queue_seconds` what one stream
-    may have queued (default: two batches). An idle device waits `max_queue_delay_seconds` for a batch to fill.
-    `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` is the number of CPU threads for
-    recognition; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
-    `segmentation` is that of streams that name none. `gpu_layout` runs padded networks and a single thread for
-    everything, as on a GPU; None: only if the device is a GPU.
-    """
-
-    batch_seconds: float | None = None
-    queue_seconds: float | None = None
-    max_segment_ms: int | None = 30_000
-    threads: int = 0
-    max_queue_delay_seconds: float = 0.02
-    hang_seconds: float = 600.0
-    gpu_layout: bool | None = None
-    segmentation: SegmentationName = FIXED
 
 
 class Engine:
@@ -92,8 +69,8 @@ class Engine:
             hang_seconds=options.hang_seconds,
             faults=self._faults,
         )
-        self.batcher: Batcher[Segment, list[Word]] = Batcher(
-            self._recogniser.recognise, sizes, on_lost=self._device_lost
+        self.batcher: Batcher[Utterance, list[Word]] = Batcher(
+            self._recogniser.recognise_utterances, sizes, on_lost=self._device_lost
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
@@ -146,8 +123,9 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model card from the bundle's definition, with the segmentation of this engine."""
-        return replace(self._bundle.paths.card, segmentation=self.segmentation)
+        """The model card from the bundle's definition, with what this engine does."""
+        hotwords = self._recogniser.tokenizer is not None
+        return replace(self._bundle.paths.card, segmentation=self.segmentation, hotwords=hotwords)
 
     @property
     def revision(self) -> str:
@@ -179,18 +157,23 @@ class Engine:
         *,
         speakers: bool = False,
         segmentation: SegmentationName | None = None,
+        hotwords: tuple[str, ...] = (),
     ) -> RecognitionStream:
         """A stream for one channel of a job.
 
         `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
-        embeddings of what is said. With a `state` the stream continues and must be fed from its `resume_sample`; raises
-        StaleState if it cannot be read or comes from another model, precision, segmentation or version. Raises
-        ModelUnavailable if speakers are asked of a bundle without a speaker model.
+        embeddings of what is said; `hotwords` are for a recogniser that takes them. With a `state` the stream continues
+        and must be fed from its `resume_sample`; raises StaleState if it cannot be read or comes from another model,
+        precision, segmentation, list of hotwords or version. Raises ModelUnavailable if speakers are asked of a bundle
+        without a speaker model.
         """
         if speakers and self._embedder is None:
             raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
         chosen = SEGMENTATIONS[segmentation or self.segmentation]
-        return RecognitionStream(self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen)
+        words = self._recogniser.tokenizer.words(hotwords) if self._recogniser.tokenizer else None
+        return RecognitionStream(
+            self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen, words=words
+        )
 
     def stats(self) -> BatcherStats:
         """Counters for metrics."""
@@ -229,7 +212,7 @@ class Engine:
     def warm_up(self) -> None:
         """Run every network once, so that the first job does not incur compilation and cache warm-up."""
         noise = np.random.default_rng(0).integers(-300, 300, 2 * SAMPLE_RATE, dtype=np.int16)
-        self.batcher.submit("warm-up", noise, 2.0).result()
+        self.batcher.submit("warm-up", Utterance(noise), 2.0).result()
         stream = self.stream(key="warm-up")
         stream.accept(noise)
         stream.finish()

@@ -21,7 +21,7 @@ from api.deps import Service
 from api.http.bodies import without_surplus
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
-from api.http.threads import in_thread
+from api.http.threads import in_storage_thread, in_thread
 from api.transcriptions.submitting.checks import Applied, applied_to, checked_options
 from api.transcriptions.submitting.options import Options, SubmitLink, SubmitLinks, SubmitUpload
 from common import audio_keys, file_names, ids, uploads
@@ -31,6 +31,8 @@ from common.jobs import BatchSubmission, Refused, Submission
 from common.links import audio_link
 from common.storage import Storage
 
+# Parsing one takes less time than a change of threads.
+SHORT_BODY_BYTES = 4096
 LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
 
 
@@ -93,12 +95,13 @@ async def links_asked_by(request: Request) -> Asked:
 
 async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
     """Read a JSON body. Unset fields do not count for the fingerprint: a later version may have more of them."""
-    options = await in_thread(_parsed, await request.body(), shape)
+    body = await request.body()
+    options = await in_thread(_parsed, body, shape) if len(body) > SHORT_BODY_BYTES else _parsed(body, shape)
     return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
 
 
 def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
-    """Parse the options in a JSON body. Slow for large ones: keep off the event loop. Raises RequestValidationError."""
+    """Parse the options in a JSON body. Slow for long ones: keep off the event loop. Raises RequestValidationError."""
     try:
         value = from_json(body)
     except ValueError as error:
@@ -123,12 +126,12 @@ async def received(request: Request, storage: Storage, limit: int) -> Received:
     job_id = ids.new_id()
     key = audio_keys.upload(job_id)
     content_type = request.headers.get("content-type", "")
-    writer = await in_thread(storage.writer, key)
+    writer = await in_storage_thread(storage.writer, key)
     try:
         form = await read_form(content_type, request.stream(), writer, max_bytes=limit)
     except BaseException:
-        await in_thread(writer.abort)
-        await in_thread(storage.delete, key)
+        await in_storage_thread(writer.abort)
+        await in_storage_thread(storage.delete, key)
         raise
     return Received(form.fields, _stored(form, job_id, key))
 
@@ -141,7 +144,7 @@ def _stored(form: Form, job_id: uuid.UUID, key: str) -> Audio:
 async def discard(storage: Storage, file: Received | None) -> None:
     """Delete the bytes of a file for which no job was created."""
     if file is not None and file.audio.key is not None:
-        await in_thread(storage.delete, file.audio.key)
+        await in_storage_thread(storage.delete, file.audio.key)
 
 
 def _options_of(fields: list[tuple[str, str]]) -> Options:
