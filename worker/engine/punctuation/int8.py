@@ -27,4 +27,4 @@ class Int8Punctuation:
         lengths = [len(window) for window in windows]
         embedded = self._embed(torch.tensor(list(chain.from_iterable(windows))))
         hidden = self._encoder(embedded, np.cumsum([0, *lengths]))
-        return list(self._output(INT8.rows(hidden)).split(lengths))
+        return list(torch.split(self._output(INT8.rows(hidden)), lengths))
