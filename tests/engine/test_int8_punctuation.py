@@ -12,7 +12,7 @@ from tests.engine.avx2 import WITH_AVX2, output_with_avx2
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.bundles.loading import ModelPart
-from worker.engine.punctuation.int8 import Int8Punctuation
+from worker.engine.int8_punctuation import Int8Punctuation
 from worker.engine.punctuation.punctuator import Punctuator
 
 SMALLEST_SHARE_EQUAL = 0.97
@@ -41,7 +41,9 @@ def test_scores_are_the_same_to_the_last_bit_in_any_batch(part: ModelPart) -> No
 
 def test_nearly_all_labels_are_those_of_fp32(part: ModelPart) -> None:
     chosen = windows(part, 40)
-    int8, fp32 = (Punctuator(part.module, part.tokens, torch.device("cpu"), int8=int8) for int8 in (True, False))
+    cpu = torch.device("cpu")
+    int8 = Punctuator(part.module, part.tokens, cpu, scores=Int8Punctuation(part.module))
+    fp32 = Punctuator(part.module, part.tokens, cpu)
     found, wanted = np.concatenate(int8.label(chosen)), np.concatenate([fp32.label([one])[0] for one in chosen])
     assert len(set(wanted.tolist())) > 2
     assert (found == wanted).mean() >= SMALLEST_SHARE_EQUAL

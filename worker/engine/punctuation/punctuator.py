@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from common.transcript.scripts import is_spaced
 from common.transcript.values import Sentence, Word
-from worker.engine.punctuation.int8 import Int8Punctuation
 from worker.engine.punctuation.segmenter import Segmenter, Token, TokenStream
 
 WINDOW_WORDS = 20
@@ -41,7 +41,7 @@ Labeller = Callable[[list[int]], Labels]
 class Punctuator:
     """FunASR's CTTransformer as a function from token ids to labels. Only one thread may call `label`.
 
-    `int8` is for a CPU.
+    `scores` computes them instead of the model's own modules: from token ids of windows, float32 [tokens, marks] each.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Punctuator:
         device: torch.device,
         segmenter: Segmenter | None = None,
         *,
-        int8: bool = False,
+        scores: Callable[[Sequence[Sequence[int]]], list[Tensor]] | None = None,
     ) -> None:
         self.segmenter = segmenter
         self._model = model
-        self._int8 = Int8Punctuation(model) if int8 else None
+        self._scores = scores
         self._device = device
         self._ids = {token: index for index, token in enumerate(tokens)}
         self._unknown = self._ids["<unk>"]
@@ -69,8 +69,8 @@ class Punctuator:
     @torch.inference_mode()
     def label(self, windows: Sequence[list[int]]) -> list[Labels]:
         """The labels of each window of token ids, int64 [tokens]; all windows run in one batch."""
-        if self._int8 is not None:
-            return [scores.argmax(dim=-1).numpy() for scores in self._int8(windows)]
+        if self._scores is not None:
+            return [scores.argmax(dim=-1).numpy() for scores in self._scores(windows)]
         lengths = torch.tensor([len(window) for window in windows])
         padded = pad_sequence([torch.tensor(window) for window in windows], batch_first=True)
         scores, _ = self._model.punc_forward(padded.to(self._device), lengths)  # [B, T, marks]
