@@ -496,7 +496,10 @@ export interface components {
             channel: number;
             confidence: number;
             edit?: components["schemas"]["EditOut"] | null;
+            emotion?: string | null;
             end_ms: number;
+            events?: string[] | null;
+            language?: string | null;
             number: number;
             speaker?: number | null;
             start_ms: number;
@@ -689,6 +692,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -730,6 +737,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -771,6 +782,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -811,6 +826,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             upload_id: string;
             /** @default null */
@@ -1057,6 +1076,7 @@ export interface components {
             audio_minutes: number;
             canceled: number;
             completed: number;
+            completion_tokens: number;
             day: string | null;
             failed: number;
             failures: {
@@ -1067,6 +1087,7 @@ export interface components {
             key_name: string | null;
             model: string | null;
             processing_seconds: number;
+            prompt_tokens: number;
             tag: string | null;
             tenant: string | null;
         };

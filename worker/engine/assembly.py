@@ -5,44 +5,75 @@ from __future__ import annotations
 import torch
 
 from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
-from worker.engine.bundles.loading import SEACO, LoadedBundle, ModelPart
+from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.int8_punctuation import Int8Punctuation
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
 from worker.engine.recognition.bias_networks import BiasNetworks
 from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
-from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.linear import FLOAT, INT8, Arithmetic
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
 from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.sensevoice import networks as sensevoice
+from worker.engine.recognition.sensevoice.recogniser import SenseVoice
+from worker.engine.recognition.sensevoice.words import Vocabulary as PieceVocabulary
+from worker.engine.recognition.utterance import Recogniser
 from worker.engine.recognition.words import Vocabulary
 from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad
 
 
-def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
+def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Recogniser:
     """The recogniser, with the networks that suit a GPU or the packed ones of a CPU."""
+    return (sensevoice_of if bundle.asr.config["model"] == SENSEVOICE else paraformer_of)(bundle, gpu_layout)
+
+
+def paraformer_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
+    """The recogniser of a bundle whose class is built as a Paraformer."""
     part, model = bundle.asr, bundle.asr.module
-    window, shift = _stacking(part, default=(7, 6))
-    frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
     takes_hotwords = part.config["model"] == SEACO
     bias = BiasNetworks(model) if takes_hotwords else None
     tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
     networks: Networks
     if gpu_layout:
-        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision, bias), ComputeThreads(1)
+        networks = PaddedNetworks(model, bundle.device, bundle.precision, bias)
     else:
-        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT, bias)
-        threads = ComputeThreads(torch.get_num_threads())
+        networks = PackedNetworks(model, _arithmetic(bundle), bias)
     skipped = {model.blank_id, model.sos, model.eos}
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), skipped, threads, tokenizer)
+    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, _threads(gpu_layout), tokenizer)
+
+
+def sensevoice_of(bundle: LoadedBundle, gpu_layout: bool) -> SenseVoice:
+    """The recogniser of a bundle with SenseVoiceSmall."""
+    part, model = bundle.asr, bundle.asr.module
+    networks: sensevoice.Networks
+    if gpu_layout:
+        networks = sensevoice.PaddedNetworks(model, bundle.device, bundle.precision)
+    else:
+        networks = sensevoice.PackedNetworks(model, _arithmetic(bundle))
+    return SenseVoice(networks, _frontend(bundle), PieceVocabulary(part.tokens), _threads(gpu_layout))
+
+
+def _frontend(bundle: LoadedBundle) -> AsrFrontend:
+    window, shift = _stacking(bundle.asr, default=(7, 6))
+    return AsrFrontend(load_cmvn(bundle.asr.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+
+
+def _arithmetic(bundle: LoadedBundle) -> Arithmetic:
+    return INT8 if bundle.precision == "int8" else FLOAT
+
+
+def _threads(gpu_layout: bool) -> ComputeThreads:
+    return ComputeThreads(1 if gpu_layout else torch.get_num_threads())
 
 
 def release(bundle: LoadedBundle) -> None:
     """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
     if bundle.device.type == "cpu":
-        for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
-            for module in part.modules():
+        for name, part in bundle.asr.module.named_children():
+            for module in part.modules() if name in ("encoder", "decoder", "ctc") else ():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.data = torch.empty(0)
 
@@ -51,7 +82,8 @@ def punctuator_of(bundle: LoadedBundle) -> Punctuator:
     """The punctuation model, with a segmenter if it counts words rather than characters."""
     part = bundle.punc
     segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
-    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
+    scores = Int8Punctuation(part.module) if bundle.precision == "int8" else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter, scores=scores)
 
 
 def vad_of(bundle: LoadedBundle) -> Vad:

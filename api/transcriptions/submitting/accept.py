@@ -12,7 +12,7 @@ from api.transcriptions.schemas import transcription_json
 from api.transcriptions.submitting.idempotency import Key, response_of
 from api.transcriptions.submitting.options import SubmitLinks
 from api.transcriptions.submitting.submit import Asked, batch_of, discard, submission_of
-from common import jobs
+from common import jobs, summaries
 from common.db import Database
 from common.errors import Unavailable
 from common.idempotency import StoredResponse
@@ -37,7 +37,7 @@ async def accepted(request: Request, service: Service, caller: Caller, parsed: A
             earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, parsed.file)
-                return response_of(await in_thread(_found, service, parsed, key, earlier, base_url))
+                return response_of(await in_thread(_found, service, parsed, key, submission, earlier, base_url))
             answer = await in_thread(_submitted, service, parsed, key, submission, base_url)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
@@ -63,9 +63,14 @@ def served_now(database: Database, model: str) -> Served:
     return Served(revisions, frozenset(worker.card.segmentation for worker in workers))
 
 
-def _found(service: Service, parsed: Asked, key: Key, earlier: Job, base_url: str) -> StoredResponse:
+def _found(
+    service: Service, parsed: Asked, key: Key, submission: Submission, earlier: Job, base_url: str
+) -> StoredResponse:
     answer = StoredResponse(parsed.fingerprint, 200, *transcription_json(earlier, base_url, Estimate()))
     with service.database.transaction() as session:
+        if submission.summary is not None:
+            wanted, key_id = submission.summary, submission.key_id
+            summaries.request_missing_in(session, earlier.id, wanted, tenant=submission.tenant, key_id=key_id)
         key.keep(session, answer, job_id=earlier.id)
     return answer
 
