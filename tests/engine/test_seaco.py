@@ -66,7 +66,7 @@ def test_text_and_times_equal_funasr(seaco_bundle: Path, recordings: list[NDArra
     )
     assert type(theirs.model).__name__ == "SeacoParaformer"
     theirs.kwargs["frontend"].dither = 0.0
-    ours = recogniser_of(loading.load(from_directory(seaco_bundle), "cpu"), gpu_layout=False)
+    ours = recogniser_of(loading.load(from_directory(seaco_bundle), "cpu"))
     generator, characters = np.random.default_rng(31), 0
     for _ in range(FILES):
         audio = recordings[int(generator.integers(len(recordings)))]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import torch
 
+from common.errors import ModelUnavailable
 from worker.engine.bundles.bundles import WORDS_FILE
 from worker.engine.bundles.loading import LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.options import GpuLayout
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
 from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.gpu.networks import GpuNetworks
 from worker.engine.recognition.linear import FLOAT, INT8
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
 from worker.engine.recognition.paraformer import Paraformer
@@ -18,23 +21,32 @@ from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad
 
 
-def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
-    """The recogniser, with the networks that suit a GPU or the packed ones of a CPU."""
-    part, model = bundle.asr, bundle.asr.module
+def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Paraformer:
+    """The recogniser, with the networks for a GPU in a layout, or those for a CPU (None)."""
+    part = bundle.asr
     window, shift = _stacking(part, default=(7, 6))
     frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
-    networks: Networks
-    if gpu_layout:
-        networks, threads = PaddedNetworks(model, bundle.device, bundle.precision), ComputeThreads(1)
-    else:
-        networks = PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
-        threads = ComputeThreads(torch.get_num_threads())
+    threads = ComputeThreads(torch.get_num_threads() if gpu is None else 1)
+    networks, model = _networks(bundle, gpu), part.module
     return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
 
 
-def release(bundle: LoadedBundle) -> None:
-    """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
-    if bundle.device.type == "cpu":
+def _networks(bundle: LoadedBundle, gpu: GpuLayout | None) -> Networks:
+    model = bundle.asr.module
+    if gpu is None:
+        return PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+    reason = "as configured"
+    if gpu == "packed":
+        try:
+            return GpuNetworks(model, bundle.device, bundle.precision)
+        except ModelUnavailable as error:
+            reason = error.message
+    return PaddedNetworks(model, bundle.device, bundle.precision, reason)
+
+
+def release(bundle: LoadedBundle, networks: Networks) -> None:
+    """Drop the weights that the networks hold in their own form, so that they are not in memory twice."""
+    if not isinstance(networks, PaddedNetworks):
         for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
             for module in part.modules():
                 if isinstance(module, torch.nn.Linear):

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.options.model_cards import ModelCard
-from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
+from common.options.segmentation import SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
 from common.transcript.values import Word
 from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
@@ -23,9 +23,10 @@ from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budg
 from worker.engine.batching.packing import HORIZON_BUDGETS
 from worker.engine.bundles.bundles import BundlePaths
 from worker.engine.bundles.loading import LoadedBundle, load
-from worker.engine.device.choice import chosen_device
+from worker.engine.device.choice import chosen_device, keep_float32_exact
 from worker.engine.device.faults import DeviceLost, attempt_twice
 from worker.engine.device.torch_faults import torch_fault_rules
+from worker.engine.options import EngineOptions, GpuLayout
 from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.resume_state import StateIdentity
@@ -43,28 +44,6 @@ MOST_QUEUED_SECONDS = 4 * 3600.0
 """Speech of all streams that waits for the device, whatever the batch budget: 460 MB of samples."""
 
 
-@dataclass(frozen=True)
-class EngineOptions:
-    """How the engine uses its device.
-
-    `batch_seconds` limits the padded seconds of a batch (None: measured at startup), `queue_seconds` what one stream
-    may have queued (default: two batches). An idle device waits `max_queue_delay_seconds` for a batch to fill.
-    `max_segment_ms` is the longest segment; None cuts as FunASR does. `threads` is the number of CPU threads for
-    recognition; 0 means one per core. A call on the device that lasts `hang_seconds` means that the device hangs.
-    `segmentation` is that of streams that name none. `gpu_layout` runs padded networks and a single thread for
-    everything, as on a GPU; None: only if the device is a GPU.
-    """
-
-    batch_seconds: float | None = None
-    queue_seconds: float | None = None
-    max_segment_ms: int | None = 30_000
-    threads: int = 0
-    max_queue_delay_seconds: float = 0.02
-    hang_seconds: float = 600.0
-    gpu_layout: bool | None = None
-    segmentation: SegmentationName = FIXED
-
-
 class Engine:
     """Turns audio into sentences. Streams may be used from many threads."""
 
@@ -73,8 +52,8 @@ class Engine:
         self._options = options
         self.max_segment_ms = options.max_segment_ms
         self.segmentation = options.segmentation
-        gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
-        self._recogniser = recogniser_of(bundle, gpu_layout)
+        as_gpu = bundle.device.type != "cpu" if options.as_gpu is None else options.as_gpu
+        self._recogniser = recogniser_of(bundle, options.gpu_networks if as_gpu else None)
         self._vad = vad_of(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
@@ -97,11 +76,11 @@ class Engine:
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
-        self._side_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
+        self._side_threads = ComputeThreads(1 if as_gpu else torch.get_num_threads())
         self._embedder = Embedder(bundle.spk.module, bundle.device, self._side_threads) if bundle.spk else None
         self._helper: Batcher[Any, Any] | None = None
         self._speakers: Batcher[Any, Any] | None = None
-        if not gpu_layout:
+        if not as_gpu:
             self._helper = self._beside("helper")
             self._speakers = self._beside("speakers") if self._embedder else None
 
@@ -122,20 +101,24 @@ class Engine:
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
         segmentation: SegmentationName | None = None,
+        gpu_networks: GpuLayout = "packed",
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
 
         Without a `segmentation`, the bundle's own is the default of its streams.
 
         Raises ModelUnavailable if the bundle's files are wrong, ConfigurationError for an unknown device or
-        precision. Sets torch's threads for the whole process.
+        precision. Sets torch's threads and the exactness of its float32 products for the whole process.
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
+        keep_float32_exact()
         bundle = load(paths, chosen_device(device), precision)
         default = segmentation or segmentation_name(paths.card.segmentation)
-        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=default)
+        options = EngineOptions(
+            *(batch_seconds, queue_seconds, max_segment_ms, threads), segmentation=default, gpu_networks=gpu_networks
+        )
         engine = cls(bundle, options)
-        release(bundle)
+        release(bundle, engine._recogniser.networks)
         engine.warm_up()
         return engine
 
@@ -163,6 +146,11 @@ class Engine:
     def precision(self) -> str:
         """The numeric precision of the networks."""
         return self._bundle.precision
+
+    @property
+    def networks(self) -> str:
+        """The layout of the networks: `packed`, or `padded` and why."""
+        return self._recogniser.networks.description
 
     @property
     def state_identity(self) -> StateIdentity:

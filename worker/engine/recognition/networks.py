@@ -1,4 +1,7 @@
-"""Paraformer's networks, from features to tokens, in two layouts: padded for a GPU, packed for a CPU."""
+"""Paraformer's networks, from features to tokens: FunASR's modules over padded batches, and packed rows on a CPU.
+
+Those of a GPU are in `worker.engine.recognition.gpu`.
+"""
 
 from __future__ import annotations
 
@@ -35,6 +38,9 @@ class Scores:
 class Networks(Protocol):
     """Encoder, predictor and decoder."""
 
+    description: str
+    """Their layout, for the log: `packed`, or `padded` and why."""
+
     def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
         """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores."""
         ...
@@ -47,7 +53,10 @@ class PaddedNetworks:
     and the predictor stay in float32.
     """
 
-    def __init__(self, model: Any, device: torch.device, precision: str = "fp32") -> None:
+    def __init__(
+        self, model: Any, device: torch.device, precision: str = "fp32", reason: str = "as configured"
+    ) -> None:
+        self.description = f"padded: {reason}"
         self._model = model
         self._device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
@@ -68,7 +77,7 @@ class PaddedNetworks:
         weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
         with self._arithmetic():
             ids, log_probabilities = self._decode(encoded, device_lengths, embeddings, counts)
-        return _to_host(lengths.tolist(), counts, ids, log_probabilities, weights)
+        return to_host(lengths.tolist(), counts, ids, log_probabilities, weights)
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
@@ -78,11 +87,13 @@ class PaddedNetworks:
         places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
         padded_counts = counts.clamp(min=1) if embeddings.shape[1] == 1 else counts
         hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
-        return _best(decoder.output_layer(hidden[places]).float())
+        return best_tokens(decoder.output_layer(hidden[places]).float())
 
 
 class PackedNetworks:
     """FunASR's weights over packed batches (CPU) (`worker.engine.recognition.packed`). Thread-safe."""
+
+    description = "packed"
 
     def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
         self._predictor = Predictor(model.predictor)
@@ -103,7 +114,7 @@ class PackedNetworks:
         tokens = torch.cat(embeddings)
         if not len(tokens):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
-        ids, log_probabilities = _best(self._decoder(tokens, _bounds(counts), hidden, bounds))
+        ids, log_probabilities = best_tokens(self._decoder(tokens, _bounds(counts), hidden, bounds))
         return Scores(counts, ids.numpy(), log_probabilities.numpy().astype(np.float64), weights)
 
     def _embeddings(self, segment: Tensor) -> Tensor:
@@ -120,7 +131,7 @@ class PackedNetworks:
         return _rows(peaks.numpy(), lengths.tolist())
 
 
-def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
+def best_tokens(logits: Tensor) -> tuple[Tensor, Tensor]:
     """Logits float32 [N, vocabulary] → the best token (int64 [N]) and its log-probability (float32 [N])."""
     if not len(logits):
         return logits.new_empty(0, dtype=torch.int64), logits.new_empty(0)
@@ -136,7 +147,7 @@ def _rows(weights: NDArray[np.float32], frames: Sequence[int]) -> list[NDArray[n
     return [row[: length * UPSAMPLING] for row, length in zip(weights, frames, strict=True)]
 
 
-def _to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
+def to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
     """Copy everything to the host as one float32 tensor (token ids are below 2**24 and stay exact)."""
     parts = [counts.float(), ids.float(), log_probabilities, weights.flatten()]
     packed = torch.cat(parts).cpu().numpy()

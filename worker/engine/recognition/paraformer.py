@@ -35,7 +35,7 @@ class Paraformer:
     def __init__(
         self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, skipped: set[int], threads: ComputeThreads
     ) -> None:
-        self._networks = networks
+        self.networks = networks
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))
@@ -58,7 +58,7 @@ class Paraformer:
         self._threads.close()
 
     def _recognise(self, segments: list[Segment]) -> list[list[Word]]:
-        scores = self._networks(*self._frontend(segments))
+        scores = self.networks(*self._frontend(segments))
         words, position = [], 0
         for count, weights in zip(scores.counts, scores.weights, strict=True):
             stop = position + count
