@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from worker.engine.recognition.gpu.layout import Indices, Layout, upload
+from worker.engine.features import uploaded
+from worker.engine.recognition.gpu.layout import Indices, Layout
 
 SLACK_RATIO, SLACK_ROWS = 1.25, 8
 """Segments are padded to one length if the longest exceeds the shortest by at most this factor and this many rows."""
@@ -69,7 +70,7 @@ class GroupedAttention:
         for group in self._groups:
             places[group.rows] = begin + group.flat
             begin += group.size
-        self._places = upload(places, queries.device)
+        self._places = uploaded(places, queries.device)
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, heads: int) -> Tensor:
         """See `Attention`."""
@@ -81,7 +82,7 @@ class _Group:
     def __init__(self, queries: Layout, keys: Layout, members: Indices) -> None:
         self._queries, asked = _padded(queries, members)
         self._keys, known = _padded(keys, members)
-        self._mask = None if known.all() else upload(known[:, None, None], keys.device)
+        self._mask = None if known.all() else uploaded(known[:, None, None], keys.device)
         self.size = asked.size
         self.flat: Indices = np.flatnonzero(asked)
         columns = queries.bounds[:-1][members, None] + np.arange(asked.shape[1])
@@ -114,7 +115,7 @@ def _padded(layout: Layout, members: Indices) -> tuple[Tensor, np.ndarray[Any, n
     longest = max(int(layout.lengths[members].max()), 1)
     inside = np.arange(longest) < layout.lengths[members, None]
     columns = layout.bounds[:-1][members, None] + np.arange(longest)
-    return upload(np.where(inside, columns, 0), layout.device), inside
+    return uploaded(np.where(inside, columns, 0), layout.device), inside
 
 
 def _by_head(rows: Tensor, index: Tensor, heads: int) -> Tensor:

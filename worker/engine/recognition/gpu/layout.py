@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worker.engine.features import uploaded
+
 Indices = NDArray[np.int64]
-
-
-def upload(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Copy an array to a device; to a GPU from pinned memory, so that the host does not wait."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    if device.type != "cuda":
-        return tensor.to(device)
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 class Layout:
@@ -45,35 +38,35 @@ class Layout:
     @cached_property
     def numbers(self) -> Tensor:
         """`host_numbers` on the device."""
-        return upload(self.host_numbers, self.device)
+        return uploaded(self.host_numbers, self.device)
 
     @cached_property
     def cumulative(self) -> Tensor:
         """int32 [B + 1]: `bounds` on the device, as attention over packed rows takes them."""
-        return upload(self.bounds.astype(np.int32), self.device)
+        return uploaded(self.bounds.astype(np.int32), self.device)
 
     @cached_property
     def borders(self) -> Tensor:
         """int32 [2, R]: of each row's segment, the first row and the row after the last."""
         pairs = np.stack([self.bounds[:-1], self.bounds[1:]])
-        return upload(np.repeat(pairs, self.lengths, axis=1).astype(np.int32), self.device)
+        return uploaded(np.repeat(pairs, self.lengths, axis=1).astype(np.int32), self.device)
 
     @cached_property
     def grid(self) -> Tensor:
         """int64 [B, T]: the row at each place of a padded batch; some row of the batch beyond a segment's end."""
         columns = self.bounds[:-1, None] + np.arange(self.longest)
-        return upload(np.minimum(columns, max(self.rows - 1, 0)), self.device)
+        return uploaded(np.minimum(columns, max(self.rows - 1, 0)), self.device)
 
     @cached_property
     def inside(self) -> Tensor:
         """Whether a place of a padded batch holds a row: bool [B, T]."""
-        return upload(np.arange(self.longest) < self.lengths[:, None], self.device)
+        return uploaded(np.arange(self.longest) < self.lengths[:, None], self.device)
 
     @cached_property
     def places(self) -> Tensor:
         """int64 [R]: each row's place in a padded batch [B, T], flattened."""
         first = np.repeat(np.arange(len(self.lengths)) * self.longest, self.lengths)
-        return upload(first + self.host_numbers, self.device)
+        return uploaded(first + self.host_numbers, self.device)
 
     def scaled(self, factor: int) -> Layout:
         """The layout in which each row has become `factor` rows."""
@@ -83,13 +76,13 @@ class Layout:
         """int64 [R, left + 1 + right]: each row's neighbours within its segment; beyond its borders, row R."""
         near = np.arange(self.rows)[:, None] + np.arange(-left, right + 1)
         first, last = (np.repeat(edge, self.lengths)[:, None] for edge in (self.bounds[:-1], self.bounds[1:]))
-        return upload(np.where((near >= first) & (near < last), near, self.rows), self.device)
+        return uploaded(np.where((near >= first) & (near < last), near, self.rows), self.device)
 
     def spread(self, gap: int) -> Tensor:
         """int64 [R]: each row's place if `gap` empty rows follow each segment."""
         if gap not in self._spread:
             before = gap * np.repeat(np.arange(len(self.lengths)), self.lengths)
-            self._spread[gap] = upload(np.arange(self.rows) + before, self.device)
+            self._spread[gap] = uploaded(np.arange(self.rows) + before, self.device)
         return self._spread[gap]
 
     def steps(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -103,4 +96,4 @@ class Layout:
         rows = (self.bounds[:-1][order] + np.arange(self.longest)[:, None])[alive]
         steps = np.empty(self.rows, np.int64)
         steps[rows] = np.arange(self.rows)
-        return upload(rows, self.device), upload(steps, self.device), torch.from_numpy(alive.sum(axis=1))
+        return uploaded(rows, self.device), uploaded(steps, self.device), torch.from_numpy(alive.sum(axis=1))
