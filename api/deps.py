@@ -19,8 +19,7 @@ from api.auth.callers import Caller
 from api.auth.identities import Authenticator
 from api.auth.rate_limits import RateLimits
 from api.auth.visitors import Visitors
-from api.http.threads import turn
-from api.http.turns import Turns
+from api.http.threads import RequestTurns, turn
 from api.job_notifications import JobNotifications
 from api.queue_metrics import QueueMetrics
 from common import ids
@@ -57,7 +56,7 @@ class Service:
     queue_metrics: QueueMetrics
     readers: Readers
     exposition: Exposition
-    turns: Turns
+    turns: RequestTurns
 
 
 def service_of(request: Request) -> Service:

@@ -34,6 +34,8 @@ from api.queue_metrics import QueueMetrics
 from api.server import IdleBodies, make_server
 from api.shares import public as shared
 from api.shares import routes as shares
+from api.summaries import routes as summaries
+from api.summaries import templates
 from api.transcriptions import events, export, history, labels, search, sentences, speakers, structure, transcripts
 from api.transcriptions import routes as transcriptions
 from api.uploads import presigned
@@ -85,8 +87,21 @@ def create_app(settings: Settings) -> FastAPI:
     _add_middleware(app, settings)
     problems.install(app)
     texts = (search, transcriptions, labels, transcripts, export, sentences, structure, history, speakers, events)
-    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, openai_routes)
-    for resource in (*data, webhooks, models, keys, tenants, usage, session, health, metrics, docs, console):
+    data = (*texts, audio, peaks, shares, shared, batches, presigned, uploads, vocabularies, summaries, templates)
+    for resource in (
+        *data,
+        openai_routes,
+        webhooks,
+        models,
+        keys,
+        tenants,
+        usage,
+        session,
+        health,
+        metrics,
+        docs,
+        console,
+    ):
         app.include_router(resource.router)
     openapi.describe(app)
     return app

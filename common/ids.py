@@ -16,6 +16,7 @@ UPLOAD = "up"
 KEY = "key"
 VOCABULARY = "voc"
 SHARE = "shr"
+SUMMARY_TEMPLATE = "tpl"
 
 
 def new_id() -> uuid.UUID:

@@ -30,6 +30,7 @@ SWEEP = "paraqueue.sweep"
 CLEAN = "paraqueue.clean"
 DELIVER = "paraqueue.deliver"
 RENDER = "paraqueue.render"
+SUMMARIZE = "paraqueue.summarize"
 LIGHT_QUEUE = "light"
 CLEAN_SECONDS = 600.0
 # A message that was not taken by then is dropped: a day, as its age is measured by the clocks of two machines. A
@@ -108,7 +109,7 @@ class Publisher:
 
     def __init__(self, application: Celery) -> None:
         self._application = application
-        for task in (TRANSCRIBE, FETCH, DELIVER, RENDER):
+        for task in (TRANSCRIBE, FETCH, DELIVER, RENDER, SUMMARIZE):
             for outcome in ("sent", "failed"):
                 MESSAGES.labels(task, outcome)
 
@@ -130,6 +131,10 @@ class Publisher:
     def wake_renderers(self) -> None:
         """Make the light workers check for requested renditions. Raises Unavailable if Redis does not respond."""
         self._send(RENDER, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
+
+    def wake_summarizers(self) -> None:
+        """Make the light workers check for requested summaries. Raises Unavailable if Redis does not respond."""
+        self._send(SUMMARIZE, queue=LIGHT_QUEUE, expires=STALE_SECONDS)
 
     def _send(self, task: str, **options: Any) -> None:
         try:

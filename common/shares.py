@@ -1,7 +1,8 @@
 """Share links: people without a key read one completed transcript with them.
 
 The token in a link is a secret of 256 random bits, of which only the hash is stored. A link works until it expires, is
-revoked or its transcript is deleted, while its tenant permits links, and as long as the API key that made it.
+revoked or its transcript is deleted, while its tenant permits links, and as long as the API key that made it. No link
+works for longer than the operator permits now (`longest_seconds`), however long it was made for.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.db.leases import ago, from_now
+from common.db.leases import ago, from_now, interval
 from common.errors import SharingOff, TooManyShares
 from common.job_states import Status
 from common.models import ApiKeyRow, JobRow, ShareRow, TenantRow
@@ -88,7 +89,7 @@ def digest_of(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def create(database: Database, new: NewShare) -> tuple[Share, str]:
+def create(database: Database, new: NewShare, longest_seconds: float) -> tuple[Share, str]:
     """Create a link to the transcript of a completed job. The token cannot be read later.
 
     Raises NotFound; SharingOff; TooManyShares.
@@ -100,22 +101,23 @@ def create(database: Database, new: NewShare) -> tuple[Share, str]:
             raise ids.missing(ids.JOB, new.job_id)
         if not permitted_in(session, new.tenant):
             raise SharingOff("sharing is switched off for this tenant")
-        if len(session.execute(_live_of(new.job_id)).all()) >= MAX_SHARES_OF_JOB:
+        if len(session.execute(_live_of(new.job_id, longest_seconds)).all()) >= MAX_SHARES_OF_JOB:
             raise TooManyShares(f"the limit of {MAX_SHARES_OF_JOB} links is reached; revoke one first")
         expires_at: Any = from_now(new.seconds)
         if new.latest is not None:
             expires_at = func.least(expires_at, new.latest)
         values = {"id": ids.new_id(), "job_id": new.job_id, "made_by": new.made_by, "audio": new.audio}
         statement = insert(ShareRow).values(**values, hash=digest_of(token), expires_at=expires_at)
-        share = _share_of(session.scalars(statement.returning(ShareRow)).one())
+        row = session.scalars(statement.returning(ShareRow)).one()
+        share = _share_of(row, row.expires_at)
     log.info("share_created", job_id=ids.shown(ids.JOB, new.job_id), share_id=share.public_id, audio=share.audio)
     return share, token
 
 
-def of_job(database: Database, job_id: uuid.UUID) -> list[Share]:
+def of_job(database: Database, job_id: uuid.UUID, longest_seconds: float) -> list[Share]:
     """Return the links of a job that work, newest first."""
     with database.transaction() as session:
-        return [_share_of(row) for row in session.scalars(_live_of(job_id))]
+        return [_share_of(row, end) for row, end in session.execute(_live_of(job_id, longest_seconds))]
 
 
 def revoke(database: Database, job_id: uuid.UUID, share_id: uuid.UUID) -> None:
@@ -138,28 +140,30 @@ def permitted_in(session: Session, tenant: str) -> bool:
     return session.scalar(select(TenantRow.sharing).where(TenantRow.name == tenant)) is not False
 
 
-def visit(database: Database, token: str) -> Visit | None:
+def visit(database: Database, token: str, longest_seconds: float) -> Visit | None:
     """Return what a token permits now, None if nothing, and record its use. Nothing is cached: links end at once."""
     if TOKEN.fullmatch(token) is None:
         return None
     digest = digest_of(token)
     long_ago = ago(LAST_USED_SECONDS)
     unnoted = or_(ShareRow.last_used_at.is_(None), ShareRow.last_used_at < long_ago)
-    statement = _usable(select(ShareRow, JobRow.tenant, unnoted)).where(ShareRow.hash == digest)
+    end = _end(longest_seconds)
+    statement = _usable(select(ShareRow, JobRow.tenant, unnoted, end), end).where(ShareRow.hash == digest)
     with database.transaction() as session:
         found = session.execute(statement).one_or_none()
         if found is None or not hmac.compare_digest(found.ShareRow.hash, digest):
             return None
-        row, tenant, is_unnoted = found
+        row, tenant, is_unnoted, expires_at = found
         if is_unnoted:
             _note(session, row.id, {"last_used_at": func.now()})
-        return Visit(row.id, row.job_id, tenant, row.audio, row.expires_at)
+        return Visit(row.id, row.job_id, tenant, row.audio, expires_at)
 
 
-def works(database: Database, share_id: uuid.UUID) -> bool:
+def works(database: Database, visit: Visit) -> bool:
     """Return whether a link still permits what it did."""
     with database.transaction() as session:
-        return session.scalar(_usable(select(ShareRow.id)).where(ShareRow.id == share_id)) is not None
+        statement = _usable(select(ShareRow.id), literal(visit.expires_at)).where(ShareRow.id == visit.share_id)
+        return session.scalar(statement) is not None
 
 
 def count_view(database: Database, share_id: uuid.UUID) -> None:
@@ -181,10 +185,15 @@ def expire(database: Database, limit: TimeLimit) -> int:
     return limit.until_done(some)
 
 
-def _usable(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Restrict a query of links to those with which a visitor can read."""
+def _end(longest_seconds: float) -> ColumnElement[datetime]:
+    """Return when a link ends."""
+    return func.least(ShareRow.expires_at, ShareRow.created_at + interval(longest_seconds))
+
+
+def _usable(statement: Select[*tuple[Any, ...]], end: ColumnElement[datetime]) -> Select[*tuple[Any, ...]]:
+    """Restrict a query of links to those with which a visitor can read until `end`."""
     return (
-        _live(statement)
+        _live(statement, end)
         .join(JobRow, JobRow.id == ShareRow.job_id)
         .outerjoin(TenantRow, TenantRow.name == JobRow.tenant)
         .where(TenantRow.sharing.is_not(False))
@@ -192,14 +201,15 @@ def _usable(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-def _live(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Restrict a query of links to those that have not expired and whose key is not revoked."""
+def _live(statement: Select[*tuple[Any, ...]], end: ColumnElement[datetime]) -> Select[*tuple[Any, ...]]:
+    """Restrict a query of links to those whose `end` is not reached and whose key is not revoked."""
     made_with = statement.outerjoin(ApiKeyRow, ApiKeyRow.id == ShareRow.made_by)
-    return made_with.where(ShareRow.expires_at > func.now(), ApiKeyRow.revoked_at.is_(None))
+    return made_with.where(end > func.now(), ApiKeyRow.revoked_at.is_(None))
 
 
-def _live_of(job_id: uuid.UUID) -> Select[*tuple[Any, ...]]:
-    statement = _live(select(ShareRow)).where(ShareRow.job_id == job_id)
+def _live_of(job_id: uuid.UUID, longest_seconds: float) -> Select[*tuple[Any, ...]]:
+    end = _end(longest_seconds)
+    statement = _live(select(ShareRow, end), end).where(ShareRow.job_id == job_id)
     return statement.order_by(ShareRow.created_at.desc(), ShareRow.id.desc())
 
 
@@ -208,13 +218,13 @@ def _note(session: Session, share_id: uuid.UUID, values: dict[str, Any]) -> None
     session.execute(statement.execution_options(synchronize_session=False))
 
 
-def _share_of(row: ShareRow) -> Share:
+def _share_of(row: ShareRow, expires_at: datetime) -> Share:
     return Share(
         id=row.id,
         created_at=row.created_at,
         made_by=row.made_by,
         audio=row.audio,
-        expires_at=row.expires_at,
+        expires_at=expires_at,
         last_used_at=row.last_used_at,
         views=row.views,
     )

@@ -2,7 +2,7 @@
 
     python examples/watch_folder.py recordings --format srt
 
-Whoever starts it again continues: recordings that have a transcript are left alone.
+Started again, it continues: recordings that already have a transcript are skipped.
 """
 
 from __future__ import annotations

@@ -40,6 +40,9 @@ GRANT SELECT, INSERT ON ended_sessions, usage TO paraqueue_api;
 GRANT SELECT, INSERT, DELETE ON job_tags TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON jobs, idempotency_keys, vocabularies TO paraqueue_api;
+GRANT SELECT, INSERT, UPDATE, DELETE ON summaries, summary_templates TO paraqueue_api;
+GRANT SELECT (job_id), DELETE ON summary_sections TO paraqueue_api;
+GRANT SELECT ON summary_usage TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (last_used_at, views), DELETE ON shares TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (created_at) ON batches TO paraqueue_api;
 GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue_api;
@@ -80,13 +83,15 @@ GRANT SELECT, INSERT, UPDATE (speaker), DELETE ON sentences TO paraqueue_worker;
 GRANT SELECT, INSERT ON edits, earlier_edits TO paraqueue_worker;
 GRANT SELECT, INSERT, DELETE ON speakers, speaker_windows TO paraqueue_worker;
 GRANT SELECT ON job_words, machine_sentences TO paraqueue_worker;
+-- The end of a job makes its summary due.
+GRANT SELECT (job_id, status, due_at), UPDATE (status, due_at, finished_at) ON summaries TO paraqueue_worker;
 GRANT SELECT, UPDATE (created_at) ON batches TO paraqueue_worker;
 GRANT SELECT, INSERT ON usage TO paraqueue_worker;
 GRANT SELECT, INSERT, UPDATE ON usage_daily TO paraqueue_worker;
 GRANT SELECT (id, tenant, events, enabled), UPDATE (updated_at) ON webhook_endpoints TO paraqueue_worker;
 GRANT SELECT (id, status, next_attempt_at), INSERT ON deliveries TO paraqueue_worker;
 
--- Light workers: no hashes of keys, no transcripts.
+-- Light workers: no hashes of keys. They read transcripts, to have them summarised, but change none.
 
 GRANT SELECT (id, max_running) ON api_keys TO paraqueue_light;
 GRANT SELECT (name, served_at, max_running), INSERT (name, served_at), UPDATE (served_at) ON tenants TO paraqueue_light;
@@ -97,8 +102,12 @@ GRANT UPDATE (
     error_code, error_message, error_retryable
 ) ON jobs TO paraqueue_light;
 GRANT SELECT, UPDATE (ended_at, outcome, error_code) ON attempts TO paraqueue_light;
-GRANT SELECT (job_id), DELETE ON parts, speakers, machine_sentences TO paraqueue_light;
-GRANT SELECT (job_id, run, channel), DELETE ON sentences TO paraqueue_light;
+GRANT SELECT (job_id), DELETE ON parts, machine_sentences TO paraqueue_light;
+GRANT SELECT, DELETE ON sentences, speakers TO paraqueue_light;
+GRANT SELECT ON edits TO paraqueue_light;
+GRANT SELECT, UPDATE, DELETE ON summaries TO paraqueue_light;
+GRANT SELECT, INSERT ON summary_sections TO paraqueue_light;
+GRANT SELECT, INSERT, UPDATE (prompt_tokens, completion_tokens), DELETE ON summary_usage TO paraqueue_light;
 GRANT SELECT (id, job_id, expires_at), UPDATE (expires_at), DELETE ON shares TO paraqueue_light;
 GRANT SELECT (job_id, run, part), DELETE ON speaker_windows TO paraqueue_light;
 GRANT SELECT, UPDATE (created_at), DELETE ON batches TO paraqueue_light;

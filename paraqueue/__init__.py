@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         JobEnded,
         NotFound,
         ParaqueueError,
+        SummaryNotReady,
         WaitedTooLong,
     )
     from paraqueue.models import (
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
         Source,
         Speaker,
         Structure,
+        Summary,
+        SummaryTemplate,
+        SummaryTemplatePage,
         Transcript,
         Transcription,
         Usage,
@@ -59,7 +63,8 @@ if TYPE_CHECKING:
     from paraqueue.statuses import Sort, Stage, Status
     from paraqueue.webhooks import Event, UnverifiedWebhook, verify_webhook
 
-# Imported when they are first used: pydantic and httpx take longer to import than a short command takes to run.
+# Names are imported when they are first used: pydantic and httpx take longer to import than a short command takes to
+# run. Those that are not listed here are models.
 _HOME = {
     "paraqueue.async_client": ("AsyncClient",),
     "paraqueue.audio_sources": ("AudioSource",),
@@ -72,45 +77,12 @@ _HOME = {
         "JobEnded",
         "NotFound",
         "ParaqueueError",
+        "SummaryNotReady",
         "WaitedTooLong",
-    ),
-    "paraqueue.models": (
-        "Attempt",
-        "Batch",
-        "BatchItem",
-        "BatchPage",
-        "Corrected",
-        "Correction",
-        "Delivery",
-        "DeliveryPage",
-        "Edit",
-        "Failure",
-        "Hit",
-        "Model",
-        "NumberedSentence",
-        "Page",
-        "Result",
-        "Revision",
-        "SearchPage",
-        "Sentence",
-        "SentencePage",
-        "Share",
-        "Source",
-        "Speaker",
-        "Structure",
-        "Transcript",
-        "Transcription",
-        "Usage",
-        "Vocabulary",
-        "VocabularyPage",
-        "Webhook",
-        "Word",
     ),
     "paraqueue.statuses": ("Sort", "Stage", "Status"),
     "paraqueue.webhooks": ("Event", "UnverifiedWebhook", "verify_webhook"),
 }
-_MODULES = {name: module for module, names in _HOME.items() for name in names}
-
 __all__ = [
     "ApiError",
     "AsyncClient",
@@ -149,6 +121,10 @@ __all__ = [
     "Stage",
     "Status",
     "Structure",
+    "Summary",
+    "SummaryNotReady",
+    "SummaryTemplate",
+    "SummaryTemplatePage",
     "Transcript",
     "Transcription",
     "UnverifiedWebhook",
@@ -160,6 +136,9 @@ __all__ = [
     "Word",
     "verify_webhook",
 ]
+_MODULES = dict.fromkeys(__all__, "paraqueue.models") | {
+    name: module for module, names in _HOME.items() for name in names
+}
 
 
 def __getattr__(name: str) -> Any:

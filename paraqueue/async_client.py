@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
 from paraqueue import shares as of_shares
+from paraqueue import summaries as of_summaries
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -90,6 +91,15 @@ class AsyncClient(Connection):
     submit_batch = _awaiting(of_batches.submit_batch)
     batch = _awaiting(of_batches.batch)
     batches = _awaiting(of_batches.batches)
+    summarize = _awaiting(of_summaries.summarize)
+    summary = _awaiting(of_summaries.summary)
+    wait_for_summary = _awaiting(of_summaries.wait_for_summary)
+    delete_summary = _awaiting(of_summaries.delete_summary)
+    summary_templates = _awaiting(of_summaries.summary_templates)
+    summary_template = _awaiting(of_summaries.summary_template)
+    create_summary_template = _awaiting(of_summaries.create_summary_template)
+    update_summary_template = _awaiting(of_summaries.update_summary_template)
+    delete_summary_template = _awaiting(of_summaries.delete_summary_template)
     vocabularies = _awaiting(of_vocabularies.vocabularies)
     vocabulary = _awaiting(of_vocabularies.vocabulary)
     create_vocabulary = _awaiting(of_vocabularies.create_vocabulary)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 from paraqueue import account, corrections, endpoints, exports, labels, operations, reading, structure
 from paraqueue import batches as of_batches
 from paraqueue import shares as of_shares
+from paraqueue import summaries as of_summaries
 from paraqueue import vocabularies as of_vocabularies
 from paraqueue.connection import CA, Connection, check_only, client_options, documented
 from paraqueue.errors import ConnectionFailed
@@ -91,6 +92,15 @@ class Client(Connection):
     submit_batch = _blocking(of_batches.submit_batch)
     batch = _blocking(of_batches.batch)
     batches = _blocking(of_batches.batches)
+    summarize = _blocking(of_summaries.summarize)
+    summary = _blocking(of_summaries.summary)
+    wait_for_summary = _blocking(of_summaries.wait_for_summary)
+    delete_summary = _blocking(of_summaries.delete_summary)
+    summary_templates = _blocking(of_summaries.summary_templates)
+    summary_template = _blocking(of_summaries.summary_template)
+    create_summary_template = _blocking(of_summaries.create_summary_template)
+    update_summary_template = _blocking(of_summaries.update_summary_template)
+    delete_summary_template = _blocking(of_summaries.delete_summary_template)
     vocabularies = _blocking(of_vocabularies.vocabularies)
     vocabulary = _blocking(of_vocabularies.vocabulary)
     create_vocabulary = _blocking(of_vocabularies.create_vocabulary)

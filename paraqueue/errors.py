@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from paraqueue.models import Transcription
+    from paraqueue.models import Summary, Transcription
 
 
 class ParaqueueError(Exception):
@@ -26,6 +26,14 @@ class WaitedTooLong(ParaqueueError):
     def __init__(self, transcription: Transcription, seconds: float) -> None:
         super().__init__(f"{transcription.id} is still {transcription.status} after {seconds:g} s")
         self.transcription = transcription
+
+
+class SummaryNotReady(ParaqueueError):
+    """The summary was not made within the caller's timeout; the service goes on."""
+
+    def __init__(self, summary: Summary, seconds: float) -> None:
+        super().__init__(f"the summary of {summary.transcription_id} is still {summary.status} after {seconds:g} s")
+        self.summary = summary
 
 
 class JobEnded(ParaqueueError):

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from paraqueue.statuses import TERMINAL, Stage, Status
+from paraqueue.summary_models import Summary, SummaryTemplate, SummaryTemplatePage, SummaryTemplateRef
 from paraqueue.transcript_models import (
     Corrected,
     Correction,
@@ -51,6 +52,10 @@ __all__ = [
     "Source",
     "Speaker",
     "Structure",
+    "Summary",
+    "SummaryTemplate",
+    "SummaryTemplatePage",
+    "SummaryTemplateRef",
     "Transcript",
     "Transcription",
     "Usage",
@@ -161,6 +166,7 @@ class Transcription(Value):
     transcript_expires_at: datetime | None = None
     transcript_deleted_at: datetime | None = None
     expires_at: datetime | None = None
+    summary: Status | None = None
 
     @property
     def ended(self) -> bool:

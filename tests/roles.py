@@ -18,13 +18,25 @@ from sqlalchemy.orm import Session
 
 from admin import roles
 from admin.roles import API, LIGHT, WORKER
-from common import idempotency, jobs, keys, renditions, sessions, shares, tenants, uploads, vocabularies, webhooks
+from common import (
+    idempotency,
+    jobs,
+    keys,
+    renditions,
+    sessions,
+    shares,
+    summaries,
+    tenants,
+    uploads,
+    vocabularies,
+    webhooks,
+)
 from common.db import Database
 from dev.postgres import USER, Postgres
 
 MODULES: tuple[ModuleType, ...] = (
     *(idempotency, jobs, keys, renditions, sessions, tenants, uploads),
-    *(shares, vocabularies, webhooks),
+    *(shares, summaries, vocabularies, webhooks),
 )
 # The API calls whatever is not listed. Dispatch, which all of them call, runs with the fewest rights.
 CALLED_BY = {
@@ -47,6 +59,10 @@ CALLED_BY = {
         renditions: ("failed", "give_back", "keep", "ready", "take"),
         sessions: ("expire",),
         shares: ("expire",),
+        summaries: (
+            *("claim_next", "commit_section", "complete", "expire_usage", "fail", "give_back", "keep"),
+            *("rescue_expired", "sections_done", "settle", "try_again"),
+        ),
         uploads: ("expire",),
         webhooks: (
             *("claim_deliveries", "due", "expire_deliveries", "record_delivered", "record_failed", "record_gone"),

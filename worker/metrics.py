@@ -78,6 +78,16 @@ WEBHOOK_LATENCY = Histogram(
     "Time from event to successful webhook delivery.",
     buckets=(0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600, 10_000, 100_000),
 )
+SUMMARIES = Counter(
+    "paraqueue_summary_attempts_total",
+    "Attempts at summaries that ended: `completed`, `retrying` or `failed`; `error_code` of errors.",
+    ["outcome", "error_code"],
+)
+SUMMARIES.labels("completed", "")
+for _code in ("summary_unavailable", "summary_invalid"):
+    SUMMARIES.labels("retrying", _code)
+for _code in ("summary_unavailable", "summary_invalid", "summary_rejected", "summary_empty"):
+    SUMMARIES.labels("failed", _code)
 STEPS = Counter("paraqueue_sweep_steps_total", "Steps of the sweep and clean tasks.", ["step", "outcome"])
 
 
@@ -201,6 +211,11 @@ def count_delivery(outcome: str, error: str | None, *, took_seconds: float, age_
     WEBHOOK_SECONDS.observe(took_seconds)
     if outcome == "delivered":
         WEBHOOK_LATENCY.observe(max(0.0, age_seconds))
+
+
+def count_summary(outcome: str, error_code: str | None) -> None:
+    """Count a finished attempt at a summary."""
+    SUMMARIES.labels(outcome, error_code or "").inc()
 
 
 def _free_bytes(path: Path) -> float:

@@ -35,6 +35,7 @@ class Visitors:
     def __init__(self, settings: Settings, database: Database, failures: Lockout, rates: RateLimits) -> None:
         self._on = settings.share_links == "on"
         self._requests_per_minute = settings.share_requests_per_minute
+        self._longest_seconds = settings.share_max_seconds
         self._database = database
         self._failures = failures
         self._rates = rates
@@ -56,7 +57,9 @@ class Visitors:
         # Those who were already admitted are not locked out by others at the same address.
         if self._admitted.get(digest, 0.0) < time.monotonic():
             await self._failures.check(address, token)
-        visit = await run_in_threadpool(shares.visit, self._database, token) if self._on else None
+        visit = None
+        if self._on:
+            visit = await run_in_threadpool(shares.visit, self._database, token, self._longest_seconds)
         if visit is None:
             self._admitted.pop(digest, None)
             await self._failures.count(address, token)

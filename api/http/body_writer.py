@@ -9,7 +9,7 @@ from typing import Protocol
 
 from starlette.types import Receive
 
-from api.http.threads import in_thread, in_thread_at_once
+from api.http.threads import in_storage_thread, in_thread_at_once
 from common.errors import Unavailable, UploadIncomplete
 
 # Large enough that the thread switch per chunk costs little.
@@ -30,7 +30,7 @@ class OrderedWriter:
     async def put(self, piece: bytes) -> None:
         """Return when the previous chunk is written. Raises what the function raised for that chunk."""
         await self.settle()
-        self._running = asyncio.create_task(in_thread(self._write, piece))
+        self._running = asyncio.create_task(in_storage_thread(self._write, piece))
 
     async def settle(self) -> None:
         """Return when nothing is being written. Raises what the function raised."""

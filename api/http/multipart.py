@@ -14,7 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
 from api.http.body_writer import PIECE_BYTES, OrderedWriter
-from api.http.threads import in_thread
+from api.http.threads import in_storage_thread
 from common import file_names
 from common.errors import AudioEmpty, InvalidRequest, UploadIncomplete, UploadTooLarge
 from common.storage import Stored, Writer
@@ -118,7 +118,7 @@ class _Reader:
             raise AudioEmpty("the uploaded file is empty")
         await self.hand_over(at_least=1)
         await self._conveyor.settle()
-        self._form.stored = await in_thread(self._writer.commit)
+        self._form.stored = await in_storage_thread(self._writer.commit)
         return self._form
 
     def _part_begins(self) -> None:

@@ -6,6 +6,9 @@ import asyncio
 from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic  # a loop's own time is only as fine as a millisecond
+
+from api.http.place_time import PlaceTime
 
 # A tenant counts as present for so long after its last call.
 PRESENT_SECONDS = 5.0
@@ -14,14 +17,16 @@ PRESENT_SECONDS = 5.0
 class Turns:
     """So many places, of which one tenant has at most `most`, and at most `share` while others are present.
 
+    Beside others, a tenant that holds places for more than `rate` seconds per second waits until it is out of debt.
     A free place goes to the waiting tenant that has the fewest; on a tie, to the one that was served longest ago. The
     calls of one tenant are served in order of arrival. For one event loop.
     """
 
-    def __init__(self, places: int, *, most: int, share: int) -> None:
+    def __init__(self, places: int, *, most: int, share: int, rate: float | None = None) -> None:
         self._free = places
         self._most = most
         self._share = share
+        self._time = None if rate is None else PlaceTime(rate)
         self._held: Counter[str] = Counter()
         # Only tenants that wait; those served longest ago come first.
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
@@ -29,27 +34,32 @@ class Turns:
         self._called_at: OrderedDict[str, float] = OrderedDict()
         # Set while somebody waits: nobody tells us when a tenant is no longer present.
         self._look_again: asyncio.TimerHandle | None = None
+        self._look_again_at = 0.0
 
     @asynccontextmanager
     async def of(self, tenant: str) -> AsyncIterator[None]:
         """Hold a place for the tenant; wait for one without a time limit."""
         await self._take(tenant)
+        began = monotonic()
         try:
             yield
         finally:
+            if self._time is not None:
+                now = monotonic()
+                self._time.charge(tenant, now - began, now)
             self._give_back(tenant)
 
     async def _take(self, tenant: str) -> None:
-        loop = asyncio.get_running_loop()
-        self._note(tenant, loop.time())
-        if self._free and tenant not in self._waiting and self._held[tenant] < self._limit(tenant):
+        now = monotonic()
+        self._note(tenant, now)
+        if self._free and tenant not in self._waiting and self._held[tenant] < self._limit(tenant, now):
             # Those that wait although a place is free have as many as they may.
             self._free -= 1
             self._held[tenant] += 1
             return
-        served = loop.create_future()
+        served = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(served)
-        self._watch(loop)
+        self._look_again_later()
         try:
             await served
         except asyncio.CancelledError:
@@ -68,21 +78,34 @@ class Turns:
         while self._called_at and next(iter(self._called_at.values())) <= now - PRESENT_SECONDS:
             self._called_at.popitem(last=False)
 
-    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """While calls wait, serve them again now and then: a tenant that is alone by then may have more places."""
-        if self._waiting and self._look_again is None:
-            self._look_again = loop.call_later(PRESENT_SECONDS, self._serve_again, loop)
+    def _look_again_later(self) -> None:
+        """While calls wait, serve them again when a tenant is out of debt, or may be alone by then."""
+        if not self._waiting:
+            return
+        now = monotonic()
+        debts = [debt for tenant in self._waiting if (debt := self._debt(tenant, now))]
+        seconds = min([PRESENT_SECONDS, *debts])
+        if self._look_again is not None:
+            if self._look_again_at <= now + seconds:
+                return
+            self._look_again.cancel()
+        self._look_again_at = now + seconds
+        self._look_again = asyncio.get_running_loop().call_later(seconds, self._serve_again)
 
-    def _serve_again(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _serve_again(self) -> None:
         self._look_again = None
-        self._forget_absent(loop.time())
+        self._forget_absent(monotonic())
         self._serve()
-        self._watch(loop)
 
-    def _limit(self, tenant: str) -> int:
+    def _limit(self, tenant: str, now: float) -> int:
         """How many places a tenant may have now."""
         alone = not (self._called_at.keys() | self._held.keys()) - {tenant}
-        return self._most if alone else self._share
+        if alone:
+            return self._most
+        return 0 if self._debt(tenant, now) else self._share
+
+    def _debt(self, tenant: str, now: float) -> float:
+        return 0.0 if self._time is None else self._time.debt(tenant, now)
 
     def _leave(self, tenant: str, served: asyncio.Future[None]) -> None:
         line = self._waiting.get(tenant)
@@ -100,9 +123,10 @@ class Turns:
 
     def _serve(self) -> None:
         while self._free:
-            below = [tenant for tenant in self._waiting if self._held[tenant] < self._limit(tenant)]
+            now = monotonic()
+            below = [tenant for tenant in self._waiting if self._held[tenant] < self._limit(tenant, now)]
             if not below:
-                return
+                break
             tenant = min(below, key=lambda name: self._held[name])  # the first of those that have the fewest
             line = self._waiting[tenant]
             served = line.popleft()
@@ -115,3 +139,4 @@ class Turns:
             self._free -= 1
             self._held[tenant] += 1
             served.set_result(None)
+        self._look_again_later()

@@ -36,6 +36,7 @@ class CallerOut(BaseModel):
     scopes: list[Scope]
     operator: bool = Field(description="Whether the caller can see and create keys of all tenants.")
     max_upload_bytes: int
+    summaries: bool = Field(description="Whether this installation makes summaries of transcripts.")
 
 
 @router.get("")
@@ -48,6 +49,7 @@ async def get_caller(settings: SettingsDep, caller: CallerDep) -> CallerOut:
         scopes=sorted(caller.scopes),
         operator=caller.operator,
         max_upload_bytes=caller.limits.max_upload_bytes,
+        summaries=settings.summaries,
     )
 
 

@@ -29,6 +29,7 @@ TAGS = [
     {"name": "uploads", "description": "Large files: resumable with tus 1.0, or directly to the object store."},
     {"name": "OpenAI-compatible", "description": "For OpenAI's SDKs."},
     {"name": "shares", "description": "Links with which people without a key read one transcript."},
+    {"name": "summaries", "description": "Summaries of transcripts by a language model, if the operator has set one."},
     {"name": "vocabularies", "description": "Hotwords and masked words that many transcriptions share."},
     {
         "name": "webhooks",

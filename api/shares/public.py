@@ -23,7 +23,6 @@ from api.deps import DatabaseDep, QueueDep, StorageDep, VisitDep, public_url, v1
 from api.http.error_responses import errors_of
 from api.http.threads import in_thread
 from api.shares.schemas import SharedOut, SharedSentenceOut, SharedSentencePage
-from api.transcriptions.sentences import LAST_NUMBER
 from api.transcriptions.transcripts import head_of, in_turns, subtitle_options
 from common import errors, jobs, shares
 from common.db import Database
@@ -32,6 +31,7 @@ from common.jobs import Job
 from common.shares import Visit
 from common.transcript.formats import MEDIA_TYPES, Format, encoded, speakers_json
 from common.transcript.recording import warnings_json
+from common.transcript.sentence_numbers import LAST_NUMBER
 from common.transcript.subtitles import SubtitleOptions
 from common.transcript.values import Transcript
 
@@ -178,7 +178,7 @@ async def _while_it_works(database: Database, visit: Visit, blocks: AsyncIterabl
     checked_at = time.monotonic()
     async for block in blocks:
         if time.monotonic() - checked_at >= CHECK_SECONDS:
-            if not await in_thread(shares.works, database, visit.share_id):
+            if not await in_thread(shares.works, database, visit):
                 raise unknown()
             checked_at = time.monotonic()
         yield block

@@ -12,11 +12,10 @@ from api.http.error_responses import errors_of
 from api.shares.schemas import ShareCreate, ShareList, ShareWithLink, share_out, with_link
 from common import errors, ids, jobs, shares
 from common.errors import InvalidRequest, SharingOff
-from common.settings import ShareSettings
+from common.settings import DAY_SECONDS, ShareSettings
 from common.shares import NewShare
 
 router = v1_router("/v1/transcriptions", "shares")
-DAY_SECONDS = 24 * 3600.0
 JobId = Annotated[uuid.UUID, Depends(job_uuid)]
 
 
@@ -56,7 +55,7 @@ def create_share(
         audio=wanted.audio,
         latest=caller.expires_at,
     )
-    share, token = shares.create(database, new)
+    share, token = shares.create(database, new, settings.share_max_seconds)
     response.headers["Cache-Control"] = "no-store"
     return with_link(share, token, public_url(request))
 
@@ -75,7 +74,7 @@ def list_shares(database: DatabaseDep, settings: SettingsDep, caller: ReadCaller
     """The links to this transcript that work, newest first, without their tokens; at most 20."""
     job = jobs.get(database, job_id, tenant=caller.tenant)
     return ShareList(
-        data=[share_out(share) for share in shares.of_job(database, job.id)],
+        data=[share_out(share) for share in shares.of_job(database, job.id, settings.share_max_seconds)],
         sharing=settings.share_links == "on" and shares.permitted(database, caller.tenant),
         default_days=min(settings.share_default_days, settings.share_max_days),
         max_days=settings.share_max_days,

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from api.transcriptions.schemas import WarningOut
 from api.transcriptions.transcript_schemas import SpeakerOut
 from common import ids
+from common.settings import SHORTEST_SHARE_DAYS
 from common.shares import Share
 
-Days = Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False, strict=True)]
+Days = Annotated[float, Field(ge=SHORTEST_SHARE_DAYS, le=36_500, allow_inf_nan=False, strict=True)]
 
 
 class ShareCreate(BaseModel):

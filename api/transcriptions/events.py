@@ -25,6 +25,7 @@ from common.job_states import Status
 from common.jobs import Job
 from common.keys import Scope
 from common.transcript.formats import sentence_object, speakers_json
+from common.transcript.sentence_numbers import LAST_NUMBER
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 # Proxies close silent connections after 30 to 60 seconds.
@@ -32,8 +33,6 @@ KEEP_ALIVE_SECONDS = 15.0
 RECONNECT_MS = 2000
 # With `.s`, the number counts the sentences as they are at the end, with speakers.
 POSITION = re.compile(r"([0-9]{1,10})\.([0-9]{1,10})(\.s)?")
-# Runs and sentence numbers are 32-bit, and the query looks for the sentence after the last one.
-LAST_NUMBER = 2_000_000_000
 
 
 @router.get(

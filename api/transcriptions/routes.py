@@ -42,7 +42,7 @@ from api.transcriptions.schemas import (
 from api.transcriptions.submitting.accept import accepted
 from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, answer_of, key_of, response_of
 from api.transcriptions.submitting.submit import asked_by, fingerprint
-from common import errors, ids, jobs
+from common import errors, ids, jobs, summaries
 from common.idempotency import StoredResponse
 from common.job_states import Status
 from common.jobs import Attempt, Estimate, Job, Sort, expiry_of
@@ -153,10 +153,10 @@ async def get_transcription(
     service, job_id = service_of(request), ids.parsed(ids.JOB, transcription_id)
     if wait:
         await ended_or_later(service.notifications, service.database, job_id, tenant=caller.tenant, seconds=wait)
-    job, attempts, estimate = await in_thread(_look, service, caller.tenant, job_id)
+    job, attempts, estimate, summary = await in_thread(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
     expiry = expiry_of(job, service.settings)
-    return _json(detail_of(job, attempts, public_url(request), estimate, expiry), headers)
+    return _json(detail_of(job, attempts, public_url(request), estimate, expiry, summary), headers)
 
 
 def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
@@ -164,9 +164,11 @@ def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response
     return Response(body.model_dump_json(), 200, headers, media_type="application/json")
 
 
-def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate]:
+def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate, Status | None]:
     job, attempts = jobs.get_with_attempts(service.database, job_id, tenant=tenant)
-    return job, attempts, service.estimates.of(job)
+    # Without summaries, a poll costs no query more.
+    summary = summaries.status_of(service.database, job.id) if service.settings.summaries else None
+    return job, attempts, service.estimates.of(job), summary
 
 
 @router.post("/{transcription_id}/cancel", status_code=202, responses=errors_of(errors.WrongState))

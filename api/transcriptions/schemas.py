@@ -161,6 +161,7 @@ class TranscriptionDetail(Transcription):
         description="When the transcript was deleted at the end of its retention."
     )
     expires_at: datetime | None = Field(description="When the rest is deleted; null until the job has ended.")
+    summary: Status | None = Field(description="State of the summary, if one was requested and summaries are on.")
 
 
 class ListedTranscription(Transcription):
@@ -187,7 +188,12 @@ def listed(job: Job, base_url: str, estimate: Estimate, preview: str | None) -> 
 
 
 def detail_of(
-    job: Job, attempts: list[Attempt], base_url: str, estimate: Estimate, expiry: Expiry
+    job: Job,
+    attempts: list[Attempt],
+    base_url: str,
+    estimate: Estimate,
+    expiry: Expiry,
+    summary: Status | None,
 ) -> TranscriptionDetail:
     """Convert a job with its history to its API representation."""
     history = [
@@ -200,6 +206,7 @@ def detail_of(
         "transcript_expires_at": expiry.transcript_at,
         "transcript_deleted_at": job.result_deleted_at,
         "expires_at": expiry.job_at,
+        "summary": summary,
     }
     return TranscriptionDetail.model_validate(_fields(job, base_url, estimate) | more)
 

@@ -18,10 +18,9 @@ from api.transcriptions.transcript_schemas import EditOut, SentenceOut
 from common import errors, jobs
 from common.job_states import Status
 from common.transcript.formats import edit_object, sentence_object
+from common.transcript.sentence_numbers import LAST_NUMBER
 
 router = v1_router("/v1/transcriptions", "transcriptions")
-# The number of the next page must fit into 32 bits as well.
-LAST_NUMBER = 2_000_000_000
 LONGEST = 5_000
 LONGEST_RECOGNISED = 20_000
 MOST_CORRECTIONS = 5_000

@@ -66,9 +66,7 @@ SpeakerNumber = Annotated[int, Path(ge=1, le=LAST_SPEAKER, description="The spea
 
 
 @router.get(
-    "/{transcription_id}/speakers",
-    response_model=SpeakerList,
-    responses=errors_of(errors.NoSpeakers, errors.Expired),
+    "/{transcription_id}/speakers", response_model=SpeakerList, responses=errors_of(errors.NoSpeakers, errors.Expired)
 )
 def list_speakers(database: DatabaseDep, caller: ReadCaller, job_id: JobId) -> JSONResponse:
     """The speakers of a transcription; empty until it ends."""
@@ -97,11 +95,7 @@ def merge_speaker(
     return _listed(jobs.merge_speakers(database, job, speaker, change.into))
 
 
-@router.put(
-    "/{transcription_id}/sentences/{number}/speaker",
-    response_model=SentenceOut,
-    responses=OF_SENTENCES,
-)
+@router.put("/{transcription_id}/sentences/{number}/speaker", response_model=SentenceOut, responses=OF_SENTENCES)
 def assign_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, change: SentenceSpeaker
 ) -> JSONResponse:

@@ -11,10 +11,11 @@ from api.deps import DatabaseDep, SubmitAndReadCaller, v1_router
 from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.sentences import LAST_NUMBER, LONGEST_RECOGNISED, Number
+from api.transcriptions.sentences import LONGEST_RECOGNISED, Number
 from api.transcriptions.transcript_schemas import SentenceOut
 from common import errors, jobs
 from common.transcript.formats import sentence_object
+from common.transcript.sentence_numbers import LAST_NUMBER
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 OF_CHANGES = errors_of(errors.EditConflict, errors.NotReady, errors.NoTranscript, errors.Expired)
@@ -67,11 +68,7 @@ class Restructured(BaseModel):
     removed: list[int] = Field(description="Numbers that name no sentence any more.")
 
 
-@router.post(
-    "/{transcription_id}/sentences/{number}/split",
-    response_model=Restructured,
-    responses=OF_CHANGES,
-)
+@router.post("/{transcription_id}/sentences/{number}/split", response_model=Restructured, responses=OF_CHANGES)
 def split_sentence(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, body: SentenceSplit
 ) -> JSONResponse:
@@ -92,11 +89,7 @@ def split_sentence(
     return JSONResponse({"object": "list", "data": [sentence_object(item) for item in both], "removed": []})
 
 
-@router.post(
-    "/{transcription_id}/sentences/{number}/merge",
-    response_model=Restructured,
-    responses=OF_CHANGES,
-)
+@router.post("/{transcription_id}/sentences/{number}/merge", response_model=Restructured, responses=OF_CHANGES)
 def merge_sentences(
     database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, body: SentenceMerge
 ) -> JSONResponse:

@@ -12,7 +12,7 @@ from api.auth.callers import Caller
 from api.deps import CallerDep, DatabaseDep, Service, ServiceDep, StorageDep, SubmitCaller, public_url, v1_router
 from api.http.body_writer import BodyWriter
 from api.http.error_responses import OF_BODIES, OF_STORING, Responses, errors_of
-from api.http.threads import in_thread
+from api.http.threads import in_storage_thread, in_thread
 from api.uploads import tus
 from common import errors, ids, uploads
 from common.errors import InvalidRequest
@@ -176,6 +176,6 @@ async def _append(request: Request, service: Service, upload_id: uuid.UUID, term
             closing=lambda: service.notifications.closing,
         ).run()
     except BaseException:
-        await in_thread(held.break_off)
+        await in_storage_thread(held.break_off)
         raise
-    return await in_thread(held.end)
+    return await in_storage_thread(held.end)

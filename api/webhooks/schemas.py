@@ -18,6 +18,7 @@ EventName = Literal[
     "transcription.failed",
     "transcription.canceled",
     "transcription.progress",
+    "transcription.summarized",
     "batch.completed",
 ]
 Events = Annotated[list[EventName], Field(min_length=1, max_length=8)]
@@ -33,7 +34,7 @@ class WebhookCreate(BaseModel):
     url: WebhookUrl
     events: Events = Field(
         default=[event.value for event in DEFAULT_EVENTS],
-        description="`transcription.progress` is sent only if listed.",
+        description="`transcription.progress` and `transcription.summarized` are sent only if listed.",
     )
     description: Description = ""
 

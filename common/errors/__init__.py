@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from common.errors import audio, family, requests, service, sources
+from common.errors import audio, family, requests, service, sources, summaries
 from common.errors.audio import (
     AudioEmpty,
     AudioMissing,
@@ -43,7 +43,11 @@ from common.errors.requests import (
     SharingOff,
     SpeakersUnsupported,
     StorageFull,
+    SummariesNotConfigured,
+    SummaryTemplateChanged,
+    SummaryTemplateNameTaken,
     TooManyShares,
+    TooManySummaryTemplates,
     TooManyVocabularies,
     TooManyWebhooks,
     TusVersion,
@@ -78,6 +82,13 @@ from common.errors.sources import (
     SourceTooSlow,
     SourceUnreachable,
     StorageUnavailable,
+)
+from common.errors.summaries import (
+    SummaryEmpty,
+    SummaryInvalid,
+    SummaryLost,
+    SummaryRejected,
+    SummaryUnavailable,
 )
 
 __all__ = [
@@ -123,7 +134,16 @@ __all__ = [
     "SpeakersUnsupported",
     "StorageFull",
     "StorageUnavailable",
+    "SummariesNotConfigured",
+    "SummaryEmpty",
+    "SummaryInvalid",
+    "SummaryLost",
+    "SummaryRejected",
+    "SummaryTemplateChanged",
+    "SummaryTemplateNameTaken",
+    "SummaryUnavailable",
     "TooManyShares",
+    "TooManySummaryTemplates",
     "TooManyVocabularies",
     "TooManyWebhooks",
     "TrackNotFound",
@@ -150,6 +170,7 @@ SUBJECTS = {
     "Job errors: fetching the audio": (sources,),
     "Job errors: the audio": (audio,),
     "Job errors: the service": (service,),
+    "Errors of summaries": (summaries,),
 }
 
 

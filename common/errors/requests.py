@@ -95,7 +95,7 @@ class NoTranscript(ParaqueueError):
 
 
 class WrongState(ParaqueueError):
-    """The state of the job or webhook endpoint does not allow the operation."""
+    """The state of the job, summary or webhook endpoint does not allow the operation."""
 
     code = "wrong_state"
 
@@ -147,6 +147,30 @@ class VocabularyChanged(ParaqueueError):
     """The vocabulary was changed since the caller read it; read it again."""
 
     code = "vocabulary_changed"
+
+
+class SummariesNotConfigured(ParaqueueError):
+    """`PARAQUEUE_SUMMARY_URL` is not set."""
+
+    code = "summaries_not_configured"
+
+
+class TooManySummaryTemplates(ParaqueueError):
+    """The maximum number of templates for summaries is reached."""
+
+    code = "too_many_summary_templates"
+
+
+class SummaryTemplateNameTaken(ParaqueueError):
+    """Another template for summaries has this name."""
+
+    code = "summary_template_name_taken"
+
+
+class SummaryTemplateChanged(ParaqueueError):
+    """The template was changed since the caller read it; read it again."""
+
+    code = "summary_template_changed"
 
 
 class SharingOff(ParaqueueError):

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -26,7 +26,7 @@ from common.keys.values import (
     NewKey,
     Scope,
 )
-from common.models import DEFAULT_TENANT, ApiKeyRow, TenantRow
+from common.models import DEFAULT_TENANT, ApiKeyRow, ShareRow, TenantRow
 from common.settings import API_KEY_PREFIX
 from common.tenants import OwnLimits
 
@@ -77,7 +77,10 @@ def create(database: Database, new: NewKey, maker: Maker | None = None) -> tuple
 
 
 def ensure_admin_key(database: Database, secret: str | None) -> None:
-    """Store the admin key from the settings, with all scopes for the default tenant; revoke it if it is unset."""
+    """Store the admin key from the settings, with all scopes for the default tenant; revoke it if it is unset.
+
+    With another key than before, the share links that were made with the one before end.
+    """
     if secret is None:
         with database.transaction() as session:
             session.execute(
@@ -93,6 +96,8 @@ def ensure_admin_key(database: Database, secret: str | None) -> None:
         # hash.
         session.execute(select(func.pg_advisory_xact_lock(ADMIN_KEY_LOCK)))
         tenants.ensure(session, new.tenant)
+        if session.scalar(select(ApiKeyRow.hash).where(ApiKeyRow.id == ADMIN_KEY_ID)) not in (None, anew["hash"]):
+            session.execute(delete(ShareRow).where(ShareRow.made_by == ADMIN_KEY_ID))
         statement = insert(ApiKeyRow).values(**_values(new, secret), id=ADMIN_KEY_ID)
         session.execute(
             statement.on_conflict_do_update(

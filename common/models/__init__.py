@@ -14,6 +14,7 @@ from common.models.jobs import (
 )
 from common.models.renditions import DerivedObject, PeaksRow, RenditionRow
 from common.models.shares import ShareRow
+from common.models.summaries import SummaryRow, SummarySectionRow, SummaryTemplateRow, SummaryUsageRow
 from common.models.tenants import ApiKeyRow, EndedSessionRow, TenantRow, UsageDailyRow, UsageRow
 from common.models.transcripts import (
     EDIT_GRAMS,
@@ -62,6 +63,10 @@ __all__ = [
     "ShareRow",
     "SpeakerRow",
     "SpeakerWindowsRow",
+    "SummaryRow",
+    "SummarySectionRow",
+    "SummaryTemplateRow",
+    "SummaryUsageRow",
     "TenantRow",
     "Timestamp",
     "UploadPartRow",

@@ -5,12 +5,19 @@
 """
 
 from common.settings.api import ApiSettings, LimitSettings
-from common.settings.auth import AuthSettings, ShareSettings, TenantLimitSettings
+from common.settings.auth import (
+    DAY_SECONDS,
+    SHORTEST_SHARE_DAYS,
+    AuthSettings,
+    ShareSettings,
+    TenantLimitSettings,
+)
 from common.settings.lifecycle import DispatchSettings, LeaseSettings, RetentionSettings, RetrySettings
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.settings import Settings, load_settings
 from common.settings.sources import ObjectStoreSettings, SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
+from common.settings.summaries import SummarySettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import API_KEY_PREFIX, GIBIBYTE, MEBIBYTE
 from common.settings.unknown import UnknownSetting, unknown_settings
@@ -19,8 +26,10 @@ from common.settings.worker import ModelSettings, WorkerSettings
 
 __all__ = [
     "API_KEY_PREFIX",
+    "DAY_SECONDS",
     "GIBIBYTE",
     "MEBIBYTE",
+    "SHORTEST_SHARE_DAYS",
     "ApiSettings",
     "AuthSettings",
     "BrokerSettings",
@@ -40,6 +49,7 @@ __all__ = [
     "ShareSettings",
     "SourceSettings",
     "StorageSettings",
+    "SummarySettings",
     "TenantLimitSettings",
     "UnknownSetting",
     "WebhookSettings",

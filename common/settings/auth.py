@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -76,6 +76,12 @@ class AuthSettings(SettingsGroup):
         return self
 
 
+# A link that lasts less than a minute is over before anybody opens it.
+SHORTEST_SHARE_DAYS = 0.001
+ShareDays = Annotated[float, Field(ge=SHORTEST_SHARE_DAYS)]
+DAY_SECONDS = 24 * 3600.0
+
+
 class ShareSettings(SettingsGroup):
     """Share links"""
 
@@ -84,11 +90,16 @@ class ShareSettings(SettingsGroup):
         description="`off`: nobody can create links with which people without a key read a transcript, and existing "
         "links do not work.",
     )
-    share_default_days: Seconds = Field(30, description="Lifetime of a link for which none is requested.")
-    share_max_days: Seconds = Field(365, description="Longest lifetime of a link.")
+    share_default_days: ShareDays = Field(30, description="Lifetime of a link for which none is requested.")
+    share_max_days: ShareDays = Field(365, description="Longest lifetime of a link, also of those that exist.")
     share_requests_per_minute: Limit = Field(
         600, description="Requests with links per minute and client address; further ones receive 429. 0: unlimited."
     )
+
+    @property
+    def share_max_seconds(self) -> float:
+        """The longest lifetime of a link in seconds."""
+        return self.share_max_days * DAY_SECONDS
 
 
 class TenantLimitSettings(SettingsGroup):

@@ -26,7 +26,8 @@ class DispatchSettings(SettingsGroup):
         gt=0,
         le=1,
         description="Largest share of a model's slots, but at least one slot, for a tenant while jobs of others wait, "
-        "whatever their priorities. Running jobs are not interrupted. 1: priorities alone decide.",
+        "whatever their priorities. Of four slots or more, one stays free for a tenant that was served within the "
+        "last 30 s. Running jobs are not interrupted. 1: priorities alone decide.",
     )
 
 

@@ -14,6 +14,7 @@ from common.settings.lifecycle import DispatchSettings, LeaseSettings, Retention
 from common.settings.servers import BrokerSettings, DatabaseSettings
 from common.settings.sources import SourceSettings
 from common.settings.storage import ScratchSettings, StorageSettings
+from common.settings.summaries import SummarySettings
 from common.settings.telemetry import LogSettings, MetricsSettings
 from common.settings.types import is_loopback
 from common.settings.webhooks import SecretSettings, WebhookSettings
@@ -33,6 +34,7 @@ class Settings(
     TenantLimitSettings,
     WebhookSettings,
     SecretSettings,
+    SummarySettings,
     ModelSettings,
     WorkerSettings,
     LeaseSettings,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 FIRST_SPLIT_OFF = 1_000_000_000
 WORDS_PER_SENTENCE = 10_000
-# Numbers are 32-bit, and LAST_NUMBER of the API is the same.
 MOST_SENTENCES = 100_000
 LAST_SPLIT_OFF = FIRST_SPLIT_OFF + MOST_SENTENCES * WORDS_PER_SENTENCE - 1
+# The largest number that a call may name, also as the one to continue after. Numbers are 32-bit, and so is the next.
+LAST_NUMBER = 2_000_000_000
 
 
 def number_at(sentence: int, word: int) -> int:

@@ -26,7 +26,16 @@ from common.webhooks.endpoint import (
     update_endpoint,
 )
 from common.webhooks.events import DEFAULT_EVENTS, TEST_EVENT, EventType
-from common.webhooks.outbox import EndedBatch, OwnUrl, announce, announce_batches, expire_deliveries, forget_job
+from common.webhooks.outbox import (
+    EndedBatch,
+    OwnUrl,
+    announce,
+    announce_batches,
+    announce_summary,
+    expire_deliveries,
+    forget_job,
+    started,
+)
 from common.webhooks.receivers import Receivers
 from common.webhooks.sending import (
     ClaimedDelivery,
@@ -64,6 +73,7 @@ __all__ = [
     "all_endpoints",
     "announce",
     "announce_batches",
+    "announce_summary",
     "any_due",
     "claim_deliveries",
     "create_endpoint",
@@ -84,5 +94,6 @@ __all__ = [
     "reseal",
     "rotate_secret",
     "send_test",
+    "started",
     "update_endpoint",
 ]

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from sqlalchemy import Row
+
 from common.job_states import Status
-from common.models import BatchRow, JobRow
+from common.models import BatchRow
 
 
 class EventType(StrEnum):
@@ -17,12 +19,13 @@ class EventType(StrEnum):
     FAILED = "transcription.failed"
     CANCELED = "transcription.canceled"
     PROGRESS = "transcription.progress"
+    SUMMARIZED = "transcription.summarized"
     BATCH_COMPLETED = "batch.completed"
 
 
 # Sent only on request.
 TEST_EVENT = "webhook.test"
-# Progress events are frequent, so they are sent only to subscribers.
+# Progress events are frequent, and summaries are no ends of jobs, so both are sent only to subscribers.
 DEFAULT_EVENTS = (EventType.COMPLETED, EventType.FAILED, EventType.CANCELED, EventType.BATCH_COMPLETED)
 
 # A queued job has no event.
@@ -39,7 +42,7 @@ def wanted(event: EventType, selected: Sequence[str] | None) -> bool:
     return event in (DEFAULT_EVENTS if selected is None else selected)
 
 
-def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
+def data_of(job: Row[Any], public_id: str) -> dict[str, Any]:
     """Return the job data of an event: enough to find the job, and no transcript text."""
     here = f"/v1/transcriptions/{public_id}"
     data: dict[str, Any] = {
@@ -54,6 +57,20 @@ def data_of(job: JobRow, public_id: str) -> dict[str, Any]:
     }
     if job.status == Status.FAILED:
         data["error"] = {"code": job.error_code, "retryable": bool(job.error_retryable)}
+    return data
+
+
+def summary_data_of(job: Row[Any], public_id: str, status: Status, error_code: str | None) -> dict[str, Any]:
+    """Return the data of the end of a summary: how it ended, and no text."""
+    here = f"/v1/transcriptions/{public_id}"
+    data: dict[str, Any] = {
+        "id": public_id,
+        "status": status.value,
+        "tags": list(job.tags),
+        "links": {"self": f"{here}/summary", "transcription": here},
+    }
+    if error_code is not None:
+        data["error"] = {"code": error_code}
     return data
 
 

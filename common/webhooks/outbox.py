@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import case, delete, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Row, Uuid, bindparam, case, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
 from common import ids
@@ -25,10 +25,15 @@ from common.telemetry import tracing
 from common.time_limit import TimeLimit
 from common.webhooks.delivery import DeliveryStatus
 from common.webhooks.endpoint import lane_of
-from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, wanted
+from common.webhooks.events import EVENT_OF, EventType, batch_data_of, data_of, summary_data_of, wanted
 
 EXPIRE_AT_A_TIME = 1000
 ROWS_AT_A_TIME = 1000
+STARTED = select(
+    *(JobRow.id, JobRow.tenant, JobRow.batch_id, JobRow.status, JobRow.run, JobRow.tags, JobRow.audio_ms),
+    *(JobRow.processed_ms, JobRow.warnings, JobRow.error_code, JobRow.error_retryable),
+    *(JobRow.webhook_url, JobRow.webhook_events),
+).where(JobRow.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), JobRow.status != Status.QUEUED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,22 +62,30 @@ class Subscriber:
     events: Sequence[str]
 
 
-def announce(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Write the deliveries for the current state of these jobs in the caller's transaction.
+def started(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[Row[Any]]:
+    """Return what events say of those of these jobs that are not queued: a queued job has no event."""
+    return session.execute(STARTED, {"ids": list(job_ids)}).all()
 
-    Call it in every transaction that ends a job or commits a part; a queued job has no event. There is one row per
-    subscribed endpoint of the job's tenant, and one for the job's own URL.
+
+def announce(session: Session, jobs: Sequence[Row[Any]]) -> None:
+    """Write the deliveries for the current state of these jobs (`started`) in the caller's transaction.
+
+    Call it in every transaction that ends a job or commits a part. There is one row per subscribed endpoint of the
+    job's tenant, and one for the job's own URL.
     """
-    jobs = session.execute(
-        select(JobRow)
-        .where(JobRow.id.in_(job_ids), JobRow.status != Status.QUEUED)
-        .execution_options(populate_existing=True)
-    ).scalars()
-    ended = list(jobs)
-    if not ended:
-        return
-    endpoints = _listening(session, {job.tenant for job in ended})
-    _write(session, [row for job in ended for row in _rows(job, endpoints)])
+    if jobs:
+        endpoints = _listening(session, {job.tenant for job in jobs})
+        _write(session, [row for job in jobs for row in _rows(job, endpoints)])
+
+
+def announce_summary(session: Session, job_id: uuid.UUID, status: Status, error_code: str | None = None) -> None:
+    """Write the deliveries for the end of a job's summary in the caller's transaction."""
+    [job] = started(session, [job_id])
+    event = EventType.SUMMARIZED
+    payload = summary_data_of(job, ids.shown(ids.JOB, job_id), status, error_code)
+    common = {"tenant": job.tenant, "event": event.value, "job_id": job_id, "payload": payload}
+    own = OwnUrl(job.webhook_url, job.webhook_events)
+    _write(session, _addressed(event, common, _listening(session, {job.tenant}), own))
 
 
 def announce_batches(session: Session, batches: Sequence[EndedBatch]) -> None:
@@ -103,7 +116,7 @@ def _listening(session: Session, tenants: Iterable[str]) -> list[Subscriber]:
     return [Subscriber(*row) for row in rows]
 
 
-def _rows(job: JobRow, endpoints: Sequence[Subscriber]) -> list[dict[str, Any]]:
+def _rows(job: Row[Any], endpoints: Sequence[Subscriber]) -> list[dict[str, Any]]:
     event = EVENT_OF[Status(job.status)]
     payload = data_of(job, ids.shown(ids.JOB, job.id))
     common = {"tenant": job.tenant, "event": event.value, "job_id": job.id, "payload": payload}

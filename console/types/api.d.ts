@@ -84,6 +84,7 @@ export interface components {
             name: string;
             operator: boolean;
             scopes: components["schemas"]["Scope"][];
+            summaries: boolean;
             tenant: string;
         };
         Checks: {
@@ -692,7 +693,7 @@ export interface components {
             /** @default null */
             vocabulary_id: string | null;
             /** @default null */
-            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
         };
@@ -733,7 +734,7 @@ export interface components {
             /** @default null */
             vocabulary_id: string | null;
             /** @default null */
-            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
         };
@@ -774,7 +775,7 @@ export interface components {
             /** @default null */
             vocabulary_id: string | null;
             /** @default null */
-            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
         };
@@ -815,9 +816,76 @@ export interface components {
             /** @default null */
             vocabulary_id: string | null;
             /** @default null */
-            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            webhook_events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[] | null;
             /** @default null */
             webhook_url: string | null;
+        };
+        SummaryCreate: {
+            kind?: ("minutes" | "decisions" | "todos") | null;
+            language?: ("zh" | "en") | null;
+            template_id?: string | null;
+        };
+        SummaryErrorOut: {
+            code: string;
+            message: string;
+            retryable: boolean;
+        };
+        SummaryOut: {
+            completion_tokens: number;
+            /** Format: date-time */
+            created_at: string;
+            error: components["schemas"]["SummaryErrorOut"] | null;
+            finished_at: string | null;
+            kind: ("minutes" | "decisions" | "todos") | "template";
+            language: ("zh" | "en") | null;
+            model: string | null;
+            /**
+             * @default summary
+             * @constant
+             */
+            object: "summary";
+            progress: number;
+            prompt: string | null;
+            prompt_tokens: number;
+            stale: boolean;
+            started_at: string | null;
+            status: components["schemas"]["Status"];
+            template: components["schemas"]["SummaryTemplateRef"] | null;
+            text: string | null;
+            transcription_id: string;
+            truncated: boolean;
+        };
+        SummaryTemplateCreate: {
+            name: string;
+            prompt: string;
+        };
+        SummaryTemplateList: {
+            data: components["schemas"]["SummaryTemplateOut"][];
+            next: string | null;
+        };
+        SummaryTemplateOut: {
+            /** Format: date-time */
+            created_at: string;
+            id: string;
+            name: string;
+            /**
+             * @default summary_template
+             * @constant
+             */
+            object: "summary_template";
+            prompt: string;
+            revision: number;
+            /** Format: date-time */
+            updated_at: string;
+        };
+        SummaryTemplateRef: {
+            id: string;
+            name: string;
+        };
+        SummaryTemplateUpdate: {
+            name?: string | null;
+            prompt?: string | null;
+            revision?: number | null;
         };
         TenantChange: {
             audio_minutes_per_day?: number | null;
@@ -948,6 +1016,7 @@ export interface components {
             stage: components["schemas"]["Stage"] | null;
             started_at: string | null;
             status: components["schemas"]["Status"];
+            summary: components["schemas"]["Status"] | null;
             tags: string[];
             tracks: components["schemas"]["TrackOut"][];
             transcript_deleted_at: string | null;
@@ -1085,7 +1154,7 @@ export interface components {
              *       "batch.completed"
              *     ]
              */
-            events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[];
+            events: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[];
             url: string;
         };
         WebhookList: {
@@ -1099,7 +1168,7 @@ export interface components {
         WebhookUpdate: {
             description?: string | null;
             enabled?: boolean | null;
-            events?: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "batch.completed")[] | null;
+            events?: ("transcription.completed" | "transcription.failed" | "transcription.canceled" | "transcription.progress" | "transcription.summarized" | "batch.completed")[] | null;
             url?: string | null;
         };
         WebhookWithSecret: {

@@ -25,20 +25,10 @@ from paraqueue.cli import (
     vocabularies,
 )
 from paraqueue.cli.account import Json
-from paraqueue.cli.channels import (
-    ChannelsOption,
-    SegmentationOption,
-    TrackOption,
-    channel_options,
-    segmentation_options,
-)
-from paraqueue.cli.job_options import Dedupe, LanguageOption, ModelOption, PriorityOption, Tags, job_options
+from paraqueue.cli.job_options import Dedupe, JobOptions, LanguageOption, takes_job_options
 from paraqueue.cli.jobs import Seconds
 from paraqueue.cli.local import transcribe_here
-from paraqueue.cli.speakers import SpeakersOption, speaker_options
-from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.transcripts import Form, FormOption, check_printable
-from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
 if TYPE_CHECKING:
     from paraqueue.cli.submitting import Done
@@ -85,32 +75,15 @@ def _options(
 
 
 @app.command()
+@takes_job_options
 def submit(
     sources: Annotated[list[str], typer.Argument(help="Files, folders, or links.", metavar="FILE|DIR|URL…")],
+    options: JobOptions,
     wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait, and print or write the transcripts.")] = False,
     form: FormOption = Form.TXT,
     directory: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder to write transcripts to; implies --wait.")
     ] = None,
-    model: ModelOption = None,
-    language: LanguageOption = None,
-    channels: ChannelsOption = None,
-    audio_track: TrackOption = None,
-    speakers: SpeakersOption = None,
-    itn: Itn = False,
-    remove_fillers: NoFillers = False,
-    mask: Masks = None,
-    traditional: Traditional = False,
-    hotword: Hotwords = None,
-    vocabulary: VocabularyOption = None,
-    segmentation: SegmentationOption = None,
-    priority: PriorityOption = None,
-    tag: Tags = None,
-    webhook: Annotated[str | None, typer.Option(help="Is told when the transcription ends.")] = None,
-    webhook_event: Annotated[
-        list[str] | None, typer.Option(help="What it is told, if not only the end; repeatable.")
-    ] = None,
-    dedupe: Dedupe = False,
     timeout: Seconds = None,
     json: Json = False,
 ) -> None:
@@ -121,21 +94,11 @@ def submit(
     from paraqueue.cli.submitting import Wish, submit_all
 
     check_printable(form, wait and directory is None, "a folder")
-    options = {
-        **job_options(model, language, priority, tag, dedupe),
-        **channel_options(channels, audio_track),
-        **speaker_options(speakers),
-        **text_options(itn, remove_fillers, mask, traditional, hotword),
-        **segmentation_options(segmentation),
-        "webhook_url": webhook,
-        "webhook_events": webhook_event,
-    }
     with exits.reported():
         chosen = files.expanded(sources)
     _tell_skipped(chosen.skipped)
     with exits.connected() as client:
-        options |= vocabulary_options(client, vocabulary)
-        wish = Wish(options, wait or directory is not None, form.value, directory, timeout)
+        wish = Wish(options.resolved(client), wait or directory is not None, form.value, directory, timeout)
         done = submit_all(client, chosen.found, wish, quiet=json or not exits.errors().is_terminal)
     _tell(done, json=json)
     worst = next((item.error for item in done if item.error), None)

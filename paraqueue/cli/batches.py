@@ -10,9 +10,8 @@ import typer
 from paraqueue.audio_sources import is_link
 from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
-from paraqueue.cli.job_options import Dedupe, LanguageOption, ModelOption, PriorityOption, Tags, job_options
+from paraqueue.cli.job_options import JobOptions, takes_job_options
 from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
-from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,27 +23,22 @@ BatchId = Annotated[str, typer.Argument(help="Id of a batch: batch_…", metavar
 
 
 @app.command("submit")
+@takes_job_options
 def submit(
     links: Annotated[
         list[str],
         typer.Argument(help="Links, or files with one link per line; - is standard input.", metavar="URL|FILE…"),
     ],
-    model: ModelOption = None,
-    language: LanguageOption = None,
-    priority: PriorityOption = None,
-    tag: Tags = None,
-    vocabulary: VocabularyOption = None,
-    dedupe: Dedupe = False,
+    options: JobOptions,
     json: Json = False,
 ) -> None:
     """Submit up to 100 links in one request.
 
     Prints the batch's id, and the links that were refused; if any were, the exit status is 1.
     """
-    options = job_options(model, language, priority, tag, dedupe)
     with exits.connected() as client:
         listed = _links(links)
-        batch = client.submit_batch(listed, **options, **vocabulary_options(client, vocabulary))
+        batch = client.submit_batch(listed, **options.resolved(client))
         refused = [item for item in batch.items if item.error]
         if json:
             show.as_json(batch)

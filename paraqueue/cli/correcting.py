@@ -12,15 +12,18 @@ from paraqueue.cli.confirming import Yes, confirm
 from paraqueue.cli.transcripts import Id
 
 if TYPE_CHECKING:
-    from paraqueue.models import Corrected, Correction, Revision
+    from collections.abc import Sequence
+
+    from paraqueue.models import Corrected, Correction, NumberedSentence, Revision
 
 # Corrections of one call.
 MOST = 5_000
+Number = Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)]
 
 
 def correct(
     id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    number: Number,
     text: Annotated[str | None, typer.Argument(help="What was really said.", metavar="TEXT")] = None,
     restore: Annotated[bool, typer.Option("--restore", help="Go back to the recognised text.")] = False,
     json: Json = False,
@@ -58,30 +61,23 @@ def replace(
             confirm(f"Change {len(planned)} sentences?", yes)
             chunks = [planned[start : start + MOST] for start in range(0, len(planned), MOST)]
             shown = [item for chunk in chunks for item in client.correct_many(id, chunk)]
-        if json:
-            show.as_json(shown)
-        else:
-            show.table(("number", "text"), ({"number": item.number, "text": item.text} for item in shown))
+        _print(shown, json=json)
 
 
 def split(
     id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    number: Number,
     word: Annotated[int, typer.Argument(help="The word that begins the new sentence, from 0.", metavar="WORD", min=1)],
     json: Json = False,
 ) -> None:
     """Split a sentence before a word, and show both sentences."""
     with exits.connected() as client:
-        both = client.split_sentence(id, number, at_word=word)
-        if json:
-            show.as_json(both)
-        else:
-            show.table(("number", "text"), ({"number": item.number, "text": item.text} for item in both))
+        _print(client.split_sentence(id, number, at_word=word), json=json)
 
 
 def merge(
     id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    number: Number,
     json: Json = False,
 ) -> None:
     """Merge a sentence with the one after it."""
@@ -92,7 +88,7 @@ def merge(
 
 def confirm_words(
     id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    number: Number,
     words: Annotated[list[int], typer.Argument(help="Places of words in it, from 0.", metavar="WORD…", min=0)],
     json: Json = False,
 ) -> None:
@@ -107,7 +103,7 @@ def confirm_words(
 
 def history(
     id: Id,
-    number: Annotated[int, typer.Argument(help="The number of the sentence, from 0.", metavar="NUMBER", min=0)],
+    number: Number,
     json: Json = False,
 ) -> None:
     """List the changes of a sentence, newest first."""
@@ -117,6 +113,13 @@ def history(
             show.as_json(found)
         else:
             show.table(("revision", "at", "by", "text", "before"), map(_revision, found))
+
+
+def _print(sentences: Sequence[Corrected | Correction | NumberedSentence], *, json: bool) -> None:
+    if json:
+        show.as_json(sentences)
+    else:
+        show.table(("number", "text"), ({"number": item.number, "text": item.text} for item in sentences))
 
 
 def _revision(item: Revision) -> dict[str, Any]:

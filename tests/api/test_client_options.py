@@ -99,8 +99,12 @@ def test_the_command_has_every_option_and_the_service_takes_them(api: Api, run: 
     assert (made["speakers"], made["min_speakers"], made["max_speakers"]) == (True, 2, 3)
     assert made["webhook_url"] == "https://1.1.1.1/in"
     assert one(api.database, "SELECT webhook_events FROM jobs") == ["transcription.completed"]
-    batch = run("batch", "submit", "https://files.example.com/b.mp3", "--language", "zh", "--vocabulary", "Board")
+    batch = run("batch", "submit", "https://files.example.com/b.mp3", *options)
     assert batch.exit_code == 0, batch.output
+    [of_batch] = json.loads(run("list", "--batch", batch.stdout.strip(), "--json").stdout)
+    assert {name: of_batch[name] for name in Options.model_fields if name in made} == {
+        name: made[name] for name in Options.model_fields if name in made
+    }
 
 
 def test_a_language_that_the_model_does_not_know_is_refused_by_every_call(api: Api, run: Run) -> None:

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 import pytest
 from psycopg import sql
 
-from common import jobs, webhooks
+from common import jobs, summaries, webhooks
 from common.ids import JOB, parsed
+from common.summaries import Section, Spent, Tokens, Wanted
 from common.webhooks import NewEndpoint
 from dev.postgres import Postgres
 from dev.valkey import Valkey
@@ -22,8 +23,8 @@ from tests.db.webhook_cases import KEY, OWN_SECRET, SEAL, TERMINAL_EVENTS
 
 AUDIO = b"#!AMR\n no browser plays this"
 HEARD, CORRECTED, NAME, TAG = "绝密预算通过了。", "绝密预算没有通过。", "绝密会议.amr", "绝密"
-# What remains: `usage` has the tags by which it is grouped, and `webhook_endpoints` have nothing of jobs.
-STAYS = {"usage"}
+# What remains: usage has the tags by which it is grouped, and `webhook_endpoints` have nothing of jobs.
+STAYS = {"usage", "summary_usage"}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,13 @@ def test_nothing_of_a_deleted_job_is_left(api: Api) -> None:
         assert api.get(f"/{job_id}/{path}").status_code == 202
     assert api.client.patch(f"/v1/transcriptions/{job_id}/sentences/0", json={"text": CORRECTED}).status_code == 200
     assert api.client.patch(f"/v1/transcriptions/{job_id}/sentences/0", json={"confirmed": [0]}).status_code == 200
+    waiting = summaries.request(api.database, parsed(JOB, job_id), Wanted("minutes"), tenant="default")
+    summary = summaries.claim_next(api.database)
+    assert summary is not None
+    assert summary.job_id == waiting.job_id
+    section, spent = Section(0, 0, 0, HEARD), Spent("chat", Tokens(1, 1))
+    summaries.commit_section(api.database, summary, section, progress=0.9, spent=spent)
+    summaries.complete(api.database, summary, HEARD, truncated=False, spent=spent)
     execute(api.database, "UPDATE deliveries SET answer = '绝密', error = NULL")
     tables = tracks(api, job_id)
     expected = {
@@ -79,6 +87,9 @@ def test_nothing_of_a_deleted_job_is_left(api: Api) -> None:
         "uploads",
         "renditions",
         "peaks",
+        "summaries",
+        "summary_sections",
+        "summary_usage",
     }
     assert expected | {"deliveries", "idempotency_keys", "usage"} <= tables, "else this test would say nothing"
     assert [key for key in api.objects() if job_id.partition("_")[2] in key]

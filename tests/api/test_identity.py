@@ -17,13 +17,14 @@ from fastapi.routing import RouteContext, iter_route_contexts
 from api.auth import gate, identities, visitors
 from api.deps import Requires, visit_of
 from api.main import create_app
-from common import ids, jobs, keys, shares, uploads, vocabularies, webhooks
+from common import ids, jobs, keys, shares, summaries, uploads, vocabularies, webhooks
 from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.jobs import BatchSubmission
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from common.settings import Settings
 from common.shares import NewShare
+from common.summaries import Wanted
 from common.tenants import OwnLimits
 from common.webhooks import NewEndpoint
 from dev.postgres import Postgres
@@ -52,9 +53,13 @@ def named(call: tuple[str, RouteContext]) -> str:
     return f"{call[0]} {call[1].path}"
 
 
+# Nothing is sent there: no light worker runs.
+CHAT = {"summary_url": "https://chat.example.com/v1", "summary_model": "test"}
+
+
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY) as api:
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY, **CHAT) as api:
         yield api
 
 
@@ -184,7 +189,7 @@ def path_with(path: str, value: Any) -> str:
 
 def belongings(api: Api, tenant: str) -> dict[str, str]:
     """A thing of the tenant's for each parameter that paths have."""
-    job = uploaded(api.database, api.storage, tenant=tenant)
+    job = uploaded(api.database, api.storage, tenant=tenant, summary=Wanted("minutes"))
     endpoint, _ = webhooks.create_endpoint(
         api.database, SEAL, NewEndpoint("https://example.com/hook", ("transcription.canceled",), tenant=tenant)
     )
@@ -220,9 +225,10 @@ def belongings(api: Api, tenant: str) -> dict[str, str]:
         "upload_id": ids.shown(ids.UPLOAD, upload.id),
         "number": "0",
         "speaker": "1",
+        "template_id": summaries.create_template(api.database, tenant=tenant, name="t", prompt="p").public_id,
         "vocabulary_id": vocabularies.create(api.database, tenant=tenant, name="names").public_id,
         "tenant": tenant,
-        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600))[0].public_id,
+        "share_id": shares.create(api.database, NewShare(job.id, tenant, None, 3600), 3600)[0].public_id,
     }
 
 
@@ -232,6 +238,8 @@ OPERATORS = {("PATCH", "/v1/tenants/{tenant}")}
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): {"description": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}"): {"name": "taken over", "add_tags": ["taken"]},
+    ("POST", "/v1/transcriptions/{transcription_id}/summary"): {"kind": "todos"},
+    ("PATCH", "/v1/summary-templates/{template_id}"): {"name": "taken over"},
     ("PATCH", "/v1/vocabularies/{vocabulary_id}"): {"name": "taken over"},
     ("PATCH", "/v1/transcriptions/{transcription_id}/sentences/{number}"): {"text": "taken over"},
     ("POST", "/v1/transcriptions/{transcription_id}/sentences/{number}/split"): {"at_word": 1},
@@ -287,6 +295,8 @@ def snapshot(api: Api) -> list[Any]:
         "speakers",
         "peaks",
         "vocabularies",
+        "summaries",
+        "summary_templates",
         "shares",
     ]
     return [one(api.database, f"SELECT json_agg(t ORDER BY t::text)::text FROM {table} t") for table in tables]
@@ -297,7 +307,13 @@ def test_lists_hold_only_what_is_the_tenants_own(api: Api) -> None:
     _, secret = key_of(api, "ours")
     responses = "".join(
         api.client.get(path, headers=bearer(secret)).text
-        for path in ("/v1/transcriptions", "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/vocabularies")
+        for path in (
+            "/v1/transcriptions",
+            "/v1/webhooks",
+            "/v1/webhooks/deliveries",
+            "/v1/vocabularies",
+            "/v1/summary-templates",
+        )
     )
     assert all(
         thing in responses

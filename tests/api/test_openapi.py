@@ -26,16 +26,17 @@ from tests.api.api_cases import Documented
 
 # Names in generated clients: changing one breaks those who use them.
 OPERATIONS = """
-appendToUpload assignSentence beginSession cancelTranscription completePresignedUpload correctSentence
-correctSentences createKey createOpenaiTranscription createPresignedUpload createShare createUpload createVocabulary
-createWebhook deleteTranscription deleteUpload deleteVocabulary deleteWebhook endSession exportTranscripts getAudio
-getBatch getCaller getDelivery getKey getLiveness getModel getPeaks getReadiness getSentence getSentenceHistory
-getShared getSharedAudio getSharedPeaks getSharedTranscript getTenant getTranscript getTranscription getUploadOffset
-getUploadOptions getUsage getVocabulary getWebhook listBatches listDeliveries listKeys listModels listSentences
-listSharedSentences listShares listSpeakers listTranscriptions listVocabularies listWebhookDeliveries listWebhooks
-mergeSentences mergeSpeaker nameSpeaker overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription
-revokeKey revokeShare rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents
-submitBatch submitTranscription testWebhook updateTranscription updateVocabulary updateWebhook
+appendToUpload assignSentence beginSession cancelTranscription completePresignedUpload correctSentence correctSentences
+createKey createOpenaiTranscription createPresignedUpload createShare createSummary createSummaryTemplate createUpload
+createVocabulary createWebhook deleteSummary deleteSummaryTemplate deleteTranscription deleteUpload deleteVocabulary
+deleteWebhook endSession exportTranscripts getAudio getBatch getCaller getDelivery getKey getLiveness getModel getPeaks
+getReadiness getSentence getSentenceHistory getShared getSharedAudio getSharedPeaks getSharedTranscript getSummary
+getSummaryTemplate getTenant getTranscript getTranscription getUploadOffset getUploadOptions getUsage getVocabulary
+getWebhook listBatches listDeliveries listKeys listModels listSentences listSharedSentences listShares listSpeakers
+listSummaryTemplates listTranscriptions listVocabularies listWebhookDeliveries listWebhooks mergeSentences mergeSpeaker
+nameSpeaker overrideUploadMethod replayDelivery replayWebhookDeliveries retryTranscription revokeKey revokeShare
+rotateKey rotateWebhookSecret searchSentences setTenantLimits splitSentence streamEvents submitBatch
+submitTranscription testWebhook updateSummaryTemplate updateTranscription updateVocabulary updateWebhook
 """
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 OPENAI = "/v1/audio/transcriptions"

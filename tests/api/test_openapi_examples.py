@@ -16,17 +16,19 @@ from jsonschema import Draft202012Validator
 from pydantic import SecretStr
 
 from api.ops.openapi import EXAMPLES, operations
-from common import ids, jobs
+from common import ids, jobs, summaries
 from common.jobs import Attributed, Finished, Worker
 from common.options.model_cards import ModelCard
 from common.storage import make_storage
+from common.summaries import Spent, Tokens
+from common.summaries.prompts import BUILT_IN
 from common.transcript.values import Sentence
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, shared_api
 from tests.api.openapi_recorder import Recorder
 from tests.api.upload_cases import PATCH, TUS, bucket_settings
-from tests.db.job_cases import MODEL, WORKER, claimed, complete, fail, part, sentence
+from tests.db.job_cases import MODEL, WORKER, claimed, complete, completed, fail, part, sentence
 from tests.db.webhook_cases import KEY, OWN_SECRET
 from tests.servers import S3
 from worker.light.renderer import Renderer
@@ -45,6 +47,7 @@ def shared(
 ) -> Iterator[Api]:
     place = tmp_path_factory.mktemp("api")
     more = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET), "scratch_dir": place / "scratch"}
+    more |= {"summary_url": "https://chat.example.com/v1", "summary_model": "qwen-plus"}
     with shared_api(postgres, valkey, place, **more, **bucket_settings(s3_server)) as api:
         yield replace(api, storage=make_storage(api.settings))
 
@@ -82,6 +85,7 @@ def record(api: Api) -> dict[str, Any]:
     _transcriptions(recorder)
     _uploads(recorder)
     _vocabularies(recorder)
+    _summaries(recorder)
     _webhooks(recorder)
     _keys(recorder)
     return dict(sorted(recorder.recorded.items()))
@@ -202,6 +206,28 @@ def _vocabularies(recorder: Recorder) -> None:
     change = {"hotwords": [*words["hotwords"], "李四"], "revision": 1}
     call("PATCH", "/v1/vocabularies/{vocabulary_id}", path=here, body=change)
     call("DELETE", "/v1/vocabularies/{vocabulary_id}", path=here)
+
+
+def _summaries(recorder: Recorder) -> None:
+    """Templates, and the summary of a job: requested, and as a light worker completes it."""
+    api, call = recorder.api, recorder.call
+    new = {"name": "Client meeting", "prompt": "Write a letter to the client that lists what was agreed on."}
+    created = call("POST", "/v1/summary-templates", body=new).json()
+    here = {"template_id": created["id"]}
+    call("GET", "/v1/summary-templates", query={"limit": 20})
+    call("GET", "/v1/summary-templates/{template_id}", path=here)
+    call("PATCH", "/v1/summary-templates/{template_id}", path=here, body={"name": "Letter", "revision": 1})
+    call("DELETE", "/v1/summary-templates/{template_id}", path=here)
+    job = completed(api.database)
+    path = {"transcription_id": job.public_id}
+    call("POST", f"{JOBS}/{{transcription_id}}/summary", path=path, body={"kind": "minutes", "language": "zh"})
+    held = summaries.claim_next(api.database)
+    assert held is not None
+    spent = Spent("qwen-plus", Tokens(1800, 240))
+    summaries.settle(api.database, held, language="zh", prompt=BUILT_IN["minutes", "zh"])
+    summaries.complete(api.database, held, "会议讨论了预算。\n\n决定：预算通过。", truncated=False, spent=spent)
+    call("GET", f"{JOBS}/{{transcription_id}}/summary", path=path)
+    call("DELETE", f"{JOBS}/{{transcription_id}}/summary", path=path)
 
 
 def _webhooks(recorder: Recorder) -> None:

@@ -16,7 +16,8 @@ from common.db import Database
 from common.job_states import Status
 from common.jobs import Claim, Finished, Holder, Job, Submission, Worker
 from common.jobs.lifecycle.claims import claim_in
-from common.models import JobRow, Row
+from common.jobs.lifecycle.links import CLAIM_TO_FETCH
+from common.models import Row
 from common.options.model_cards import ModelCard
 from common.settings import Settings
 from common.storage import LocalStorage, S3Storage, Storage, s3_client
@@ -123,7 +124,7 @@ def claimed(database: Database, job: Job | None = None, *, worker: str = WORKER,
     if jobs.get(database, job.id).source.audio_key is None:
         with database.transaction() as session:
             holder = Holder(worker, job.model, lease_seconds)
-            held = claim_in(session, job.id, JobRow.audio_key.is_(None), holder)
+            held = claim_in(session, job.id, CLAIM_TO_FETCH, holder)
     else:
         held = jobs.claim(database, job.id, worker=worker, model=job.model, lease_seconds=lease_seconds)
     assert held is not None

@@ -13,7 +13,18 @@ from tests.db.job_cases import BY_A_TEST
 
 # So often that psycopg prepares a statement and PostgreSQL considers a plan without the parameters.
 REPEATS = 12
-TABLES = ("jobs", "job_tags", "batches", "attempts", "parts", "sentences", "edits", "earlier_edits")
+TABLES = (
+    "jobs",
+    "job_tags",
+    "batches",
+    "attempts",
+    "parts",
+    "sentences",
+    "edits",
+    "earlier_edits",
+    "summaries",
+    "summary_sections",
+)
 
 
 class Plans:

@@ -26,7 +26,7 @@ from tests.db.job_cases import (
 )
 
 
-def announced(database: Database, tenant_max_running: int = 0) -> list[uuid.UUID]:
+def announced(database: Database, tenant_max_running: int = 0, tenant_slot_share: float = 1.0) -> list[uuid.UUID]:
     """What one dispatch announces, in order."""
     announced: list[uuid.UUID] = []
     jobs.dispatch(
@@ -34,6 +34,7 @@ def announced(database: Database, tenant_max_running: int = 0) -> list[uuid.UUID
         lambda job_id, _model: announced.append(job_id),
         redispatch_seconds=15,
         tenant_max_running=tenant_max_running,
+        tenant_slot_share=tenant_slot_share,
     )
     return announced
 
@@ -303,3 +304,42 @@ def test_a_tenant_alone_gets_all_slots_beside_its_quarantined_jobs(database: Dat
     jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
     assert len(chosen) == 3
     assert chosen[0] == alone.id
+
+
+@pytest.mark.parametrize(
+    ("other_model", "other_served", "slot_share", "expected"),
+    [
+        (MODEL, "now()", 0.5, 3),
+        (MODEL, "now() - interval '1 hour'", 0.5, 4),
+        (MODEL, "NULL", 0.5, 4),
+        ("another-model", "now()", 0.5, 4),
+        (MODEL, "now()", 1.0, 4),
+    ],
+)
+def test_one_slot_stays_free_for_a_tenant_that_was_served_seconds_ago(
+    database: Database, other_model: str, other_served: str, slot_share: float, expected: int
+) -> None:
+    with_worker(database, slots=4)
+    complete(database, claimed(database, submitted(database, tenant="small")))
+    execute(database, "UPDATE jobs SET model = :model", model=other_model)
+    execute(
+        database,
+        f"INSERT INTO tenants (name, served_at) VALUES ('small', {other_served}) "
+        "ON CONFLICT (name) DO UPDATE SET served_at = excluded.served_at",
+    )
+    many(database, "large", 10)
+    first = announced(database, tenant_slot_share=slot_share)
+    assert tenants_of(database, first) == ["large"] * expected
+    submitted(database, tenant="small")
+    left = announced(database, tenant_slot_share=slot_share)
+    assert tenants_of(database, left) == ["small"] * (4 - expected)
+
+
+def test_a_tenant_that_is_alone_gets_all_slots_again_and_again(database: Database) -> None:
+    with_worker(database, slots=4)
+    many(database, "large", 10)
+    for _ in range(2):
+        running = [claimed(database, jobs.get(database, job)) for job in announced(database, tenant_slot_share=0.5)]
+        assert len(running) == 4
+        for claim in running:
+            complete(database, claim)

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from common import jobs
+from common import jobs, summaries
 from common.db import Database
 from common.errors import NotFound
 from common.job_states import Stage, Status
 from common.jobs import Progress, Sort, Worker
 from common.storage import LocalStorage
+from common.summaries import Wanted
 from dev.postgres import Postgres
 from tests.db.job_cases import MODEL, NO_LIMIT, WORKER, execute, one, pool_on, rows, submission, with_worker, write_many
 from tests.db.plan_cases import Watched, told_by, watched
@@ -45,6 +46,15 @@ SELECT id, 1, n, 0, 0, 1, 1, '', '[]' FROM jobs, generate_series(0, 1) n;
 INSERT INTO edits (job_id, run, number, tenant, text, revision) SELECT id, 1, 0, 'default', '', 1 FROM jobs;
 INSERT INTO earlier_edits (job_id, run, number, revision, text, edited_at) SELECT id, 1, 0, 0, '', now() FROM jobs;
 """
+SUMMARIES = """
+INSERT INTO summaries (job_id, tenant, kind, status, due_at, token, lease_expires_at)
+SELECT id, 'default', 'minutes', s, now(), CASE WHEN s = 'processing' THEN gen_random_uuid() END,
+       CASE WHEN s = 'processing' THEN now() + interval '1 hour' END
+FROM (SELECT id, CASE WHEN number % 20 = 0 THEN 'queued' WHEN number % 500 = 3 THEN 'processing' ELSE 'completed' END
+      AS s FROM (SELECT id, row_number() OVER () AS number FROM jobs) numbered) made;
+INSERT INTO summary_sections (job_id, level, number, last, text)
+SELECT job_id, 0, n, n, '' FROM summaries, generate_series(0, 1) n;
+"""
 BATCHES = """
 INSERT INTO batches (id, created_at, tenant, total, refused)
 SELECT gen_random_uuid(), now() - make_interval(mins => n), 'default', 20, '[]' FROM generate_series(1, 2000) n;
@@ -60,6 +70,7 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
         write_many(database, FILL)
         write_many(database, BATCHES)
+        write_many(database, SUMMARIES)
         with_worker(database, slots=40)
         yield watched(database)
 
@@ -81,6 +92,13 @@ def second(database: Database, **filters: Any) -> None:
 def relabel(database: Database) -> None:
     job = jobs.get(database, some(database, Status.FAILED))
     assert jobs.relabel(database, job.id, tenant="default", tags=[uuid.uuid4().hex]).tags != job.tags
+
+
+def request_summary(database: Database) -> None:
+    query = "SELECT job_id FROM summaries JOIN jobs ON jobs.id = job_id WHERE {} LIMIT 1"
+    ready = "summaries.status = 'completed' AND jobs.status = 'completed' AND result_deleted_at IS NULL"
+    made = summaries.request(database, one(database, query.format(ready)), Wanted("todos"), tenant="default")
+    assert made.status is Status.QUEUED
 
 
 def batch_of(database: Database) -> uuid.UUID:
@@ -118,7 +136,7 @@ def renew(database: Database) -> None:
 
 def dispatch(database: Database) -> None:
     execute(database, "UPDATE workers SET slots = slots + 10, heartbeat_at = now()")
-    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60) > 0
+    assert jobs.dispatch(database, lambda _id, _model: None, redispatch_seconds=60, tenant_slot_share=0.5) > 0
 
 
 def claim_links(database: Database) -> None:
@@ -182,13 +200,17 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
         lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))),
         {"sentences_pkey", "edits_pkey"},
     ),
-    "correct": (correct, {"sentences_pkey", "edits_pkey", "earlier_edits_pkey"}),
+    "correct": (correct, {"sentences_pkey", "edits_pkey", "earlier_edits_pkey", "summaries_pkey"}),
+    "summary": (lambda d: summaries.of_job(d, some(d, Status.FAILED)), {"summaries_pkey"}),
+    "request a summary": (request_summary, {"jobs_pkey"}),
+    "claim a summary": (summaries.claim_next, {"summaries_due", "summaries_pkey"}),
+    "take back summaries": (lambda d: summaries.rescue_expired(d, max_failures=3), {"summaries_processing"}),
     "history": (
         lambda d: jobs.history(d, jobs.get(d, some(d, Status.FAILED)), 0),
         {"sentences_pkey", "edits_pkey", "earlier_edits_pkey"},
     ),
     "cancel": (lambda d: jobs.cancel(d, some(d, Status.CANCELED)), {"jobs_pkey"}),
-    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect"}),
+    "dispatch": (dispatch, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_newest"}),
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "claim the next": (claim_following, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_pkey"}),
     "undo a claim": (lambda d: jobs.abandon_claim(d, "w", uuid.uuid4()), {"jobs_processing"}),
@@ -219,7 +241,14 @@ def test_expiring_audio_reads_an_index(filled: Watched, tmp_path: Path) -> None:
 def test_deleting_a_job_reads_indexes_of_every_table(filled: Watched, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     plans = told_by(filled, lambda d: jobs.delete_job(d, storage, some(d, Status.FAILED)))
-    assert {"jobs_pkey", "parts_pkey", "sentences_pkey", "edits_pkey", "job_tags_pkey"} <= plans.indexes()
+    assert {
+        "jobs_pkey",
+        "parts_pkey",
+        "sentences_pkey",
+        "edits_pkey",
+        "job_tags_pkey",
+        "summaries_pkey",
+    } <= plans.indexes()
     assert not plans.sequential(), "\n".join(plans.sequential())
     with pytest.raises(NotFound):
         jobs.get(filled[0], uuid.uuid4())

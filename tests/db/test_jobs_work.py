@@ -371,6 +371,7 @@ def test_parts_stay_with_their_job_whatever_happens_before_the_next_attempt(data
     again = claimed(database, job)
     assert again.resume is not None
     assert (again.attempt, again.resume.number, again.sentences, again.spent_ms) == (2, 0, 2, 300)
+    assert jobs.attempts(database, job.id)[-1].resumed_ms == again.resume.end_ms
     jobs.fail(database, again, code="engine", message="", retryable=True, stage_ms={})
     jobs.retry(database, job.id)
     anew = claimed(database, job)

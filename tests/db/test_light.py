@@ -34,6 +34,7 @@ from worker.light.deliverer import Deliverer
 from worker.light.main import HOUR_SECONDS, LightTasks
 from worker.light.renderer import Renderer
 from worker.light.sender import RetrySchedule, Sender
+from worker.light.summarizer import Summarizer
 
 WORKER = Worker("w", "demo-zh", "revision", "fp32", "cpu", 2)
 
@@ -50,6 +51,7 @@ def light_tasks(settings: Settings) -> Iterator[LightTasks]:
         Publisher(make_app(settings)),
         deliverer,
         Renderer(settings, database, make_storage(settings)),
+        Summarizer(database, None),
         Cleaner(settings, database, make_storage(settings)),
     )
     database.close()

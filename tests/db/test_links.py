@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from common import jobs
 from common.db import Database
 from common.job_states import Outcome, Stage, Status
 from common.jobs import Claim, Drain, FetchedAudio, Holder
+from common.jobs.scheduling import dispatcher
 from common.jobs.scheduling.queue_queries import models_with_links
 from dev.postgres import Postgres
 from tests.db.job_cases import (
@@ -167,3 +169,28 @@ def test_a_renewal_keeps_a_download(database: Database) -> None:
     worker = jobs.Worker(WORKER, MODEL, "r1", "fp32", "cpu", 2)
     progress = jobs.Progress(held.token, Stage.FETCHING, 0, None)
     assert jobs.renew(database, worker, [progress], lease_seconds=60, draining=False).held == {held.token: False}
+
+
+def test_many_links_are_few_messages(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "FETCHERS_PAUSE_SECONDS", 3600.0)
+    with_worker(database)
+    links(database, 3)
+    woken: list[str] = []
+    dispatched = threading.Event()
+
+    class Watched(dispatcher.Dispatcher):
+        def work(self) -> None:
+            super().work()
+            dispatched.set()
+
+    running = Watched(database, lambda _id, _model: None, redispatch_seconds=15, wake_fetchers=woken.append)
+    running.start()
+    try:
+        for _ in range(3):
+            assert dispatched.wait(120)
+            dispatched.clear()
+            running.wake()
+        assert dispatched.wait(120)
+    finally:
+        running.stop()
+    assert woken == [MODEL]

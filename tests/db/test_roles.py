@@ -77,6 +77,8 @@ def allowed(url: str, role: str, statement: str) -> None:
         "SELECT * FROM uploads",
         "SELECT * FROM ended_sessions",
         "SELECT hash FROM shares",
+        "SELECT content FROM summaries",
+        "SELECT prompt FROM summary_templates",
     ],
 )
 def test_a_worker_reads_no_hashes_and_no_secrets(url: str, statement: str) -> None:
@@ -109,17 +111,18 @@ def test_no_worker_changes_keys_limits_or_whose_a_job_is(url: str, role: str, st
     refused(url, role, statement)
 
 
-def test_a_light_worker_reads_no_hashes_and_no_transcripts(url: str) -> None:
+def test_a_light_worker_reads_no_hashes_and_changes_no_transcripts(url: str) -> None:
     for statement in (
         "SELECT hash FROM api_keys",
-        "SELECT text FROM sentences",
-        "SELECT words FROM sentences",
+        "UPDATE sentences SET text = ''",
+        "UPDATE edits SET text = ''",
+        "UPDATE speakers SET name = ''",
+        "SELECT prompt FROM summary_templates",
+        "INSERT INTO summaries (job_id, tenant, kind) SELECT gen_random_uuid(), 'a', 'minutes'",
         "SELECT text FROM machine_sentences",
-        "SELECT text FROM edits",
         "SELECT text FROM earlier_edits",
         "SELECT state FROM parts",
         "SELECT windows FROM speaker_windows",
-        "SELECT name FROM speakers",
         "SELECT body FROM idempotency_keys",
         "SELECT hash FROM shares",
     ):

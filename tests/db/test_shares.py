@@ -28,7 +28,7 @@ def filled(postgres: Postgres) -> Iterator[Watched]:
     with pool_on(postgres) as database:
         write_many(database, MANY_JOBS)
         write_many(database, FILL)
-        token = shares.create(database, NewShare(completed(database).id, "default", None, 3600))[1]
+        token = shares.create(database, NewShare(completed(database).id, "default", None, 3600), 3600)[1]
         execute(database, "UPDATE tenants SET served_at = NULL")
         TOKENS.append(token)
         yield watched(database)
@@ -38,14 +38,14 @@ TOKENS: list[str] = []
 
 
 def test_a_token_is_found_by_an_index(filled: Watched) -> None:
-    plans = told_by(filled, lambda database: shares.visit(database, TOKENS[-1]))
+    plans = told_by(filled, lambda database: shares.visit(database, TOKENS[-1], 3600))
     assert "shares_by_hash" in plans.indexes()
     assert plans.most_rows() < 50
 
 
 def test_the_links_of_a_job_are_found_by_an_index(filled: Watched) -> None:
     job_id = one(filled[0], "SELECT job_id FROM shares ORDER BY expires_at DESC LIMIT 1")
-    plans = told_by(filled, lambda database: shares.of_job(database, job_id))
+    plans = told_by(filled, lambda database: shares.of_job(database, job_id, 1e7))
     assert "shares_of_job" in plans.indexes()
     assert plans.most_rows() < 50
 
@@ -61,7 +61,7 @@ def test_links_that_are_over_are_deleted_and_others_stay(filled: Watched) -> Non
 
 def test_views_at_once_are_all_counted(filled: Watched) -> None:
     database: Database = filled[0]
-    share, _ = shares.create(database, NewShare(completed(database).id, "default", None, 3600))
+    share, _ = shares.create(database, NewShare(completed(database).id, "default", None, 3600), 3600)
     together = threading.Barrier(8)
 
     def view() -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
+import httpcore
 import pytest
 
 from common.errors import (
@@ -25,6 +26,7 @@ from common.errors import (
     SourceUnreachable,
 )
 from tests.servers import HttpServer, Route
+from worker.transcription.fetching import http_source
 from worker.transcription.fetching.download import download
 from worker.transcription.fetching.http_source import HttpSource
 from worker.transcription.fetching.limits import FetchLimits
@@ -162,6 +164,7 @@ def test_https_never_becomes_http(
     with pytest.raises(SourceUnreachable):  # that server is not trusted
         fetch(f"https://127.0.0.1:{port}/", target, replace(LIMITS, resumes=0))
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setattr(http_source, "tls", httpcore.default_ssl_context)  # a process reads it once
     with pytest.raises(SourceNotAllowed, match="https to http"):
         fetch(f"https://127.0.0.1:{port}/", target)
     assert not http_server.requests

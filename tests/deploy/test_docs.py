@@ -97,6 +97,7 @@ def test_every_call_is_shown_and_no_other() -> None:
             ("BATCH|batch", "batch_id"),
             ("VOC|voc", "vocabulary_id"),
             ("SHR|shr", "share_id"),
+            ("TPL|tpl", "template_id"),
         ):
             variable, _, prefix = pattern.partition("|")
             path = re.sub(rf"\${variable}|{prefix}_[0-9a-f]{{32}}", f"{{{name}}}", path)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from common import idempotency, jobs, sessions, shares, uploads, webhooks
+from common import idempotency, jobs, sessions, shares, summaries, uploads, webhooks
 from common.db import Database
 from common.queue import CLEAN_SECONDS
 from common.settings import Settings
@@ -81,6 +81,7 @@ class Cleaner:
             "jobs": lambda limit: jobs.expire_jobs(database, limit, after_seconds=whole),
             "batches": lambda limit: jobs.expire_batches(database, limit, after_seconds=whole),
             "usage": lambda limit: jobs.expire_usage(database, limit, after_seconds=usage),
+            "summary_usage": lambda limit: summaries.expire_usage(database, limit, after_seconds=usage),
             "deliveries": lambda limit: webhooks.expire_deliveries(database, limit, after_seconds=results),
             "idempotency_keys": lambda limit: idempotency.expire(database, limit),
             "shares": lambda limit: shares.expire(database, limit),

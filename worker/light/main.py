@@ -17,7 +17,7 @@ from celery.signals import worker_shutting_down
 from common import ids, jobs, webhooks
 from common.db import Database
 from common.errors import ParaqueueError
-from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SWEEP, Publisher, consume, make_app
+from common.queue import CLEAN, DELIVER, LIGHT_QUEUE, RENDER, SUMMARIZE, SWEEP, Publisher, consume, make_app
 from common.secret_box import SecretBox
 from common.settings import Settings, load_settings
 from common.settings.types import revealed
@@ -25,11 +25,13 @@ from common.storage import Storage, make_storage
 from common.telemetry import configure_logging, get_logger, warn_of_unknown_settings
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
+from worker.light.chat import ChatEndpoint
 from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.renderer import Renderer
 from worker.light.sender import RetrySchedule, Sender
 from worker.light.steps import at_most_every, each_step
+from worker.light.summarizer import Summarizer
 from worker.metrics import LEASES_EXPIRED
 from worker.metrics_server import MetricsServer
 from worker.scratch import scratch_directory
@@ -49,6 +51,7 @@ class LightTasks:
     publish: Publisher
     deliverer: Deliverer
     renderer: Renderer
+    summarizer: Summarizer
     cleaner: Cleaner
 
     def sweep(self) -> None:
@@ -56,7 +59,7 @@ class LightTasks:
 
         A step that fails does not prevent the others from running.
         """
-        each_step(self._take_back, self.deliver, self.render, self._forget_dead_workers, self._dispatch)
+        each_step(self._take_back, self.deliver, self.render, self.summarize, self._forget_dead_workers, self._dispatch)
 
     def _take_back(self) -> None:
         for lost in jobs.rescue_expired(self.database):
@@ -83,6 +86,10 @@ class LightTasks:
     def render(self) -> None:
         """Wake the thread that makes requested renditions. Returns immediately."""
         self.renderer.wake()
+
+    def summarize(self) -> None:
+        """Wake the thread that starts due summaries. Returns immediately."""
+        self.summarizer.wake()
 
     def deliver(self) -> None:
         """Wake the threads that send due webhooks. Returns immediately."""
@@ -130,17 +137,21 @@ def _work(settings: Settings) -> None:
     deliverer = Deliverer(database, Sender.of(settings), plan)
     storage = make_storage(settings)
     renderer = Renderer(settings, database, storage)
+    endpoint = ChatEndpoint.of(settings) if settings.summaries else None
+    summarizer = Summarizer(database, endpoint, concurrency=settings.summary_concurrency, ended=deliverer.wake)
     cleaner = Cleaner(settings, database, storage)
     worker_shutting_down.connect(cleaner.on_shutdown, weak=False)
-    light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer, cleaner)
+    light_tasks = LightTasks(settings, database, storage, Publisher(queue), deliverer, renderer, summarizer, cleaner)
     queue.task(name=SWEEP)(at_most_every(settings.sweep_seconds / 4, light_tasks.sweep))
     queue.task(name=CLEAN)(light_tasks.clean)
     queue.task(name=DELIVER)(light_tasks.deliver)
     queue.task(name=RENDER)(light_tasks.render)
+    queue.task(name=SUMMARIZE)(light_tasks.summarize)
     _renew_seals(settings, database)
     metrics.start()
     deliverer.start()
     renderer.start()
+    summarizer.start()
     try:
         consume(
             queue,
@@ -152,6 +163,7 @@ def _work(settings: Settings) -> None:
     finally:
         deliverer.stop()
         renderer.stop()
+        summarizer.stop()
         metrics.stop()
         database.close()
         log.info("light_worker_stopped")

@@ -10,7 +10,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from ssl import SSLContext
 
 import httpcore
@@ -24,6 +23,7 @@ from common.settings import Settings
 from common.settings.types import revealed
 from common.telemetry import tracing
 from common.webhooks import ClaimedDelivery, EventType, Report
+from worker.net.retry_after import retry_after
 from worker.net.ssrf import GuardedBackend
 
 ANSWER_BYTES = 1024
@@ -208,22 +208,6 @@ def judged(response: httpcore.Response, answer: bytes) -> SendResult:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     retry_after_seconds = retry_after(headers.get(b"retry-after"), datetime.now(UTC))
     return SendResult(Report(response.status, text, error), retry_after_seconds)
-
-
-def retry_after(value: str | None, now: datetime) -> float | None:
-    """The seconds that a `Retry-After` header requests, given as a number or a date (RFC 9110)."""
-    if value is None:
-        return None
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        return float(text[:9])
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - now).total_seconds())
 
 
 def _first_bytes(response: httpcore.Response) -> bytes:

@@ -21,7 +21,7 @@ from api.deps import Service
 from api.http.bodies import without_surplus
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
-from api.http.threads import in_thread
+from api.http.threads import in_storage_thread, in_thread
 from api.transcriptions.submitting.checks import Applied, applied_to, checked_options
 from api.transcriptions.submitting.options import Options, SubmitLink, SubmitLinks, SubmitUpload
 from common import audio_keys, file_names, ids, uploads
@@ -123,12 +123,12 @@ async def received(request: Request, storage: Storage, limit: int) -> Received:
     job_id = ids.new_id()
     key = audio_keys.upload(job_id)
     content_type = request.headers.get("content-type", "")
-    writer = await in_thread(storage.writer, key)
+    writer = await in_storage_thread(storage.writer, key)
     try:
         form = await read_form(content_type, request.stream(), writer, max_bytes=limit)
     except BaseException:
-        await in_thread(writer.abort)
-        await in_thread(storage.delete, key)
+        await in_storage_thread(writer.abort)
+        await in_storage_thread(storage.delete, key)
         raise
     return Received(form.fields, _stored(form, job_id, key))
 
@@ -141,7 +141,7 @@ def _stored(form: Form, job_id: uuid.UUID, key: str) -> Audio:
 async def discard(storage: Storage, file: Received | None) -> None:
     """Delete the bytes of a file for which no job was created."""
     if file is not None and file.audio.key is not None:
-        await in_thread(storage.delete, file.audio.key)
+        await in_storage_thread(storage.delete, file.audio.key)
 
 
 def _options_of(fields: list[tuple[str, str]]) -> Options:

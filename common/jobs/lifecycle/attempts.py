@@ -15,11 +15,13 @@ from sqlalchemy import (
     BigInteger,
     CursorResult,
     Text,
+    Update,
     Uuid,
     bindparam,
     column,
     delete,
     func,
+    select,
     update,
     values,
 )
@@ -30,10 +32,10 @@ from sqlalchemy.orm import Session
 from common import webhooks
 from common.db import Database
 from common.db.leases import from_now
-from common.job_states import Stage, Status
+from common.job_states import Outcome, Stage, Status
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.scheduling.workers import Drain, Worker, heartbeat
-from common.models import JobRow, PartRow, SentenceRow, SpeakerWindowsRow
+from common.models import AttemptRow, JobRow, PartRow, SentenceRow, SpeakerWindowsRow
 from common.telemetry import get_logger
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_json, warnings_json
 from common.transcript.values import Part, Sentence, Word
@@ -139,7 +141,7 @@ def commit_part(database: Database, held: Claim, part: Part, *, first_sentence: 
         recording_values = found_columns(part.recording)
         change(session, held, processed_ms=processed_ms, isolated=False, **counters, **recording_values)
         if append_part(session, held, part, first_sentence):
-            webhooks.announce(session, [held.job.id])
+            webhooks.announce(session, webhooks.started(session, [held.job.id]))
 
 
 def found_columns(recording: Recording) -> dict[str, Any]:
@@ -220,15 +222,39 @@ def give_up_lease(database: Database, held: Claim) -> None:
 
 def change(session: Session, held: Claim, **changes: Any) -> None:
     """Run the one conditional UPDATE behind every write of a worker. Raises LeaseLost if no row matches."""
-    statement = (
-        update(JobRow)
-        .where(
-            JobRow.id == held.job.id,
-            JobRow.status == Status.PROCESSING,
-            JobRow.lease_token == bindparam("held_token", held.token),
-        )
-        .values(**changes)
-    )
-    result = cast(CursorResult[Any], session.execute(statement))
+    result = cast(CursorResult[Any], session.execute(_of_holder(held).values(**changes)))
     if result.rowcount != 1:
-        raise LeaseLost(f"{held.job.public_id} is not held by {held.token} any more")
+        raise _lost(held)
+
+
+def change_and_end(
+    session: Session,
+    held: Claim,
+    outcome: Outcome,
+    *,
+    stage_ms: Mapping[str, int],
+    code: str | None = None,
+    message: str | None = None,
+    **changes: Any,
+) -> None:
+    """Change the job and close the row of the attempt, in one statement. Raises LeaseLost and changes neither."""
+    changed = _of_holder(held).values(**changes).returning(JobRow.id).cte("changed")
+    closed = (
+        update(AttemptRow)
+        .where(AttemptRow.job_id == changed.c.id, AttemptRow.token == held.token)
+        .values(ended_at=func.now(), outcome=outcome, error_code=code, error_message=message, stage_ms=dict(stage_ms))
+    )
+    if session.scalar(select(changed.c.id).add_cte(closed.cte("closed"))) is None:
+        raise _lost(held)
+
+
+def _of_holder(held: Claim) -> Update:
+    return update(JobRow).where(
+        JobRow.id == held.job.id,
+        JobRow.status == Status.PROCESSING,
+        JobRow.lease_token == bindparam("held_token", held.token),
+    )
+
+
+def _lost(held: Claim) -> LeaseLost:
+    return LeaseLost(f"{held.job.public_id} is not held by {held.token} any more")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from common import webhooks
@@ -14,19 +15,15 @@ from common.models import BatchRow, JobRow
 from common.webhooks import EndedBatch, OwnUrl
 
 
-def held_batches(session: Session, job_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, OwnUrl]:
-    """Return the batches of those of the given jobs that have ended, each locked until the transaction ends.
+def held_batches(session: Session, jobs: Sequence[Row[Any]]) -> dict[uuid.UUID, OwnUrl]:
+    """Return the batches of those of the given jobs (`webhooks.started`) that ended, each locked until the commit.
 
     The last two jobs may end at the same moment, and neither transaction sees the other's change. The lock makes the
     later one wait for the earlier one's commit, after which it sees both. Call this before webhook endpoints are
     locked.
     """
-    rows = session.execute(
-        select(JobRow.batch_id, JobRow.webhook_url, JobRow.webhook_events).where(
-            JobRow.id.in_(job_ids), JobRow.batch_id.is_not(None), JobRow.status.in_(TERMINAL)
-        )
-    ).all()
-    held = {batch_id: OwnUrl(url, events) for batch_id, url, events in rows if batch_id is not None}
+    ended = [job for job in jobs if job.batch_id is not None and job.status in TERMINAL]
+    held: dict[uuid.UUID, OwnUrl] = {job.batch_id: OwnUrl(job.webhook_url, job.webhook_events) for job in ended}
     if held:  # always in the same order: the sweep ends jobs of several batches
         lock = select(BatchRow.id).where(BatchRow.id.in_(held)).order_by(BatchRow.id)
         session.execute(lock.with_for_update(key_share=True)).all()

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Interval, Row, Select, Uuid, bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from common import ids
 from common.db import Database
-from common.db.leases import from_now
 from common.job_states import Stage, Status
 from common.jobs.job import Job, job_of
 from common.jobs.scheduling.dispatch import next_job
-from common.jobs.scheduling.quarantine import has_room
+from common.jobs.scheduling.quarantine import has_room, of_worker
 from common.jobs.scheduling.queue_queries import DispatchLimits
 from common.models import QUARANTINE_CRASHES, AttemptRow, JobRow, JobWordsRow, PartRow
 from common.options.transcription import WordLists
@@ -120,20 +120,20 @@ def _take_turn(session: Session, worker: str) -> None:
 
 
 def _claim_for_slot(session: Session, job_id: uuid.UUID, holder: Holder, token: uuid.UUID | None) -> Claim | None:
-    return claim_in(session, job_id, JobRow.audio_key.is_not(None) & has_room(holder.worker), holder, token)
+    return claim_in(session, job_id, CLAIM_FOR_SLOT, holder, token)
 
 
-def claim_in(
-    session: Session, job_id: uuid.UUID, fits: ColumnElement[bool], holder: Holder, token: uuid.UUID | None = None
-) -> Claim | None:
-    """Claim a queued job that is due, within the caller's transaction; None unless it `fits`."""
-    token = token or uuid.uuid4()
-    statement = (
+def claiming(fits: ColumnElement[bool]) -> Select[Any]:
+    """Build the statement that claims a queued job that is due and `fits`, and begins its attempt, for `claim_in`.
+
+    Once for each kind of claim: it takes longer to build than to run. `fits` may use `of_worker()`.
+    """
+    claimed = (
         update(JobRow)
         .where(
-            JobRow.id == job_id,
+            JobRow.id == bindparam("claimed_job", type_=Uuid),
             JobRow.status == Status.QUEUED,
-            JobRow.model == holder.model,
+            JobRow.model == bindparam("of_model"),
             JobRow.not_before <= func.now(),
             JobRow.cancel_requested.is_(False),
             fits,
@@ -145,31 +145,51 @@ def claim_in(
             attempts=JobRow.attempts + 1,
             started_at=func.coalesce(JobRow.started_at, func.now()),
             dispatched_at=None,
-            lease_token=token,
-            lease_worker=holder.worker,
-            lease_expires_at=from_now(holder.lease_seconds),
+            lease_token=bindparam("new_token", type_=Uuid),
+            lease_worker=of_worker(),
+            lease_expires_at=func.now() + bindparam("lease", type_=Interval),
         )
         .returning(JobRow)
+        .cte("claimed")
     )
-    row = session.scalars(statement).one_or_none()
+    job = claimed.c
+    committed = select(func.max(PartRow.end_ms)).where(PartRow.job_id == job.id, PartRow.run == job.run)
+    begun = insert(AttemptRow).from_select(
+        ["job_id", "token", "run", "number", "worker", "isolated", "resumed_ms"],
+        select(
+            *(job.id, job.lease_token, job.run, job.attempts, job.lease_worker, job.isolated),
+            func.coalesce(committed.scalar_subquery(), 0),
+        ),
+        include_defaults=False,
+    )
+    return select(claimed).add_cte(begun.cte("begun"))
+
+
+def claim_in(
+    session: Session, job_id: uuid.UUID, statement: Select[Any], holder: Holder, token: uuid.UUID | None = None
+) -> Claim | None:
+    """Claim a job within the caller's transaction by a statement of `claiming`; None if it cannot be claimed."""
+    token = token or uuid.uuid4()
+    given = {
+        "claimed_job": job_id,
+        "of_model": holder.model,
+        "of_worker": holder.worker,
+        "new_token": token,
+        "lease": timedelta(seconds=holder.lease_seconds),
+    }
+    row = session.execute(statement, given).one_or_none()
     return _begun(session, row, token) if row is not None else None
 
 
-def _begun(session: Session, row: JobRow, token: uuid.UUID) -> Claim:
-    """The claim of a job that was just taken, whose attempt begins."""
-    first = row.attempts == 1  # nothing can have been committed before it
+CLAIM_FOR_SLOT = claiming(JobRow.audio_key.is_not(None) & has_room())
+
+
+def _begun(session: Session, row: Row[Any], token: uuid.UUID) -> Claim:
+    """The claim of a job that was just taken."""
+    # The first attempt of a run finds nothing committed: the number counts down only after an attempt that commits no
+    # part, because it fetched a link, or because its claim was undone.
+    first = row.attempts == 1
     last = None if first else _last_part(session, row)
-    session.execute(
-        insert(AttemptRow).values(
-            job_id=row.id,
-            token=token,
-            run=row.run,
-            number=row.attempts,
-            worker=row.lease_worker,
-            isolated=row.isolated,
-            resumed_ms=last.end_ms if last else 0,
-        )
-    )
     return Claim(
         job=job_of(row),
         token=token,
@@ -198,7 +218,7 @@ def _let_go(session: Session, job_id: uuid.UUID, model: str) -> None:
     )
 
 
-def _words(session: Session, job: JobRow) -> WordLists | None:
+def _words(session: Session, job: Row[Any]) -> WordLists | None:
     if "vocabulary_id" not in job.options:
         return None
     row = session.get(JobWordsRow, job.id)
@@ -208,21 +228,21 @@ def _words(session: Session, job: JobRow) -> WordLists | None:
     return WordLists(tuple(row.hotwords), tuple(row.masked_words))
 
 
-def _last_part(session: Session, job: JobRow) -> Part | None:
+def _last_part(session: Session, job: Row[Any]) -> Part | None:
     row = session.scalars(
         select(PartRow).where(PartRow.job_id == job.id, PartRow.run == job.run).order_by(PartRow.number.desc()).limit(1)
     ).one_or_none()
     return Part(row.number, row.start_ms, row.end_ms, (), row.state or b"") if row else None
 
 
-def _sentence_count(session: Session, job: JobRow) -> int:
+def _sentence_count(session: Session, job: Row[Any]) -> int:
     statement = select(func.coalesce(func.sum(PartRow.sentences), 0)).where(
         PartRow.job_id == job.id, PartRow.run == job.run
     )
     return int(session.scalar(statement) or 0)
 
 
-def _spent_ms(session: Session, job: JobRow) -> int:
+def _spent_ms(session: Session, job: Row[Any]) -> int:
     """Sum the transcription time of the run's attempts; that of lost attempts is unknown, as it was never reported."""
     spent = AttemptRow.stage_ms[Stage.TRANSCRIBING.value].as_integer()
     statement = select(func.coalesce(func.sum(spent), 0)).where(AttemptRow.job_id == job.id, AttemptRow.run == job.run)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from common import audio_keys, ids, uploads, webhooks
+from common import audio_keys, ids, summaries, uploads, webhooks
 from common.db import Database
 from common.errors import Expired, WrongState
 from common.job_states import Status, sources_of
@@ -101,6 +101,7 @@ def retry_in(
         if Status(row.status) in sources_of(Status.QUEUED, retry=True):
             raise Expired("the audio of this job was deleted; submit it again")
         raise WrongState(f"the job is {row.status}; only a failed or canceled job can be retried")
+    summaries.waits_again(session, job_id)
     check(session, row.tenant, key_id, quota, adding=0)  # the job waits already, in this transaction
     return job_of(row)
 
@@ -150,7 +151,7 @@ def delete_job(database: Database, storage: Storage, job_id: uuid.UUID, *, tenan
             session.execute(update(JobRow).where(JobRow.id == job_id).values(status=Status.CANCELED))
             book(session, [job_id])
         # Events of ended jobs were written when they ended; but deleting its last waiting job also ends a batch.
-        batches = held_batches(session, [job_id]) if status == Status.QUEUED else {}
+        batches = held_batches(session, webhooks.started(session, [job_id])) if status == Status.QUEUED else {}
         webhooks.forget_job(session, job_id)
         uploads.forget(session, job_id)
         session.execute(delete(JobRow).where(JobRow.id == job_id))

@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 from common.db import Database
 from common.job_states import Outcome, Status
 from common.jobs.job import Job, job_of
-from common.jobs.lifecycle.attempts import change
+from common.jobs.lifecycle.attempts import change_and_end
 from common.jobs.lifecycle.claims import Claim
-from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE, end_attempt
+from common.jobs.lifecycle.finalize import ended
+from common.jobs.lifecycle.outcomes import LINK_WITHOUT_QUERY, NO_LEASE
 from common.jobs.lifecycle.submit import Submission, submit_in
 from common.models import JobRow, MachineSentenceRow, PartRow, SentenceRow, SpeakerRow, as_recognised
 from common.options.segmentation import SegmentationName
@@ -73,9 +74,11 @@ def complete_from_duplicate(
             return False
         made = ("audio_ms", "result_model", "result_revision", "result_precision", "result_segmentation")
         found = ("result_channels", "no_speech", "tracks", "warnings")
-        change(
+        change_and_end(
             session,
             held,
+            Outcome.COMPLETED,
+            stage_ms=stage_ms,
             **NO_LEASE,
             status=Status.COMPLETED,
             finished_at=func.now(),
@@ -89,7 +92,7 @@ def complete_from_duplicate(
             error_retryable=None,
         )
         _copy_sentences(session, held, earlier)
-        end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
+        ended(session, [held.job.id])
         return True
 
 

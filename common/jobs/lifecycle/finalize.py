@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from sqlalchemy import BigInteger, Date, Integer, case, delete, func, literal_column, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    CTE,
+    BigInteger,
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    Uuid,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from common import webhooks
+from common import summaries, webhooks
 from common.db import after_commit
 from common.job_states import TERMINAL, Stage, Status
 from common.jobs.accounting.quota import CHANNELS
@@ -25,26 +39,52 @@ TAKEN_OVER = ("tenant", "key_id", "model", "tags", "status", "error_code")
 
 
 def ended(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Record usage and webhook events of jobs that ended, in the transaction that changed their states.
+    """Record usage and webhook events of jobs that ended and make their summaries due, in the same transaction.
 
     Call it last in every transaction that may end a job. Jobs that were queued again instead are ignored.
     """
     session.flush()
     book(session, job_ids)
-    _forget_windows(session, job_ids)
-    batches = held_batches(session, job_ids)
-    webhooks.announce(session, job_ids)
+    jobs = webhooks.started(session, job_ids)
+    batches = held_batches(session, jobs)
+    webhooks.announce(session, jobs)
     tell_ends(session, batches)
 
 
-def _forget_windows(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """Delete the speaker embeddings of those of these jobs that have ended: nothing needs them any more."""
-    over = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
-    session.execute(delete(SpeakerWindowsRow).where(SpeakerWindowsRow.job_id.in_(over)))
-
-
 def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
-    """A row of usage for each run that is over; booking a run twice changes nothing."""
+    """Record the usage of each of these runs that is over; booking a run twice changes nothing.
+
+    The speaker embeddings of these jobs are deleted: nothing needs them any more. Summaries that wait become due.
+    """
+    for run in session.execute(BOOK, {"ids": list(job_ids)}):
+        after_commit(session, partial(_count, *run))
+
+
+def _booking() -> Select[Any]:
+    """Build the statement of `book`, once, which returns what is counted of the runs that it books."""
+    over = (JobRow.id == func.any(bindparam("ids", type_=ARRAY(Uuid))), JobRow.status.in_(TERMINAL))
+    booked = _booked(over)
+    # The sums per key and day (UTC) that quotas are checked against; each split channel counts. Ordered by key, so that
+    # concurrent transactions lock rows in the same order.
+    sums = (
+        select(
+            *(booked.c.key_id, func.max(booked.c.tenant), TODAY),
+            func.sum(booked.c.audio_ms * booked.c.channels).cast(BigInteger),
+        )
+        .where(booked.c.key_id.is_not(None))
+        .group_by(booked.c.key_id)
+        .order_by(booked.c.key_id)
+    )
+    added = insert(UsageDailyRow).from_select(["key_id", "tenant", "day", "audio_ms"], sums)
+    changed = {"audio_ms": UsageDailyRow.audio_ms + added.excluded.audio_ms, "tenant": added.excluded.tenant}
+    daily = added.on_conflict_do_update(index_elements=["key_id", "day"], set_=changed)
+    forgotten = delete(SpeakerWindowsRow).where(SpeakerWindowsRow.job_id.in_(select(JobRow.id).where(*over)))
+    counted = select(*(booked.c[column.key] for column in COUNTED))
+    summarised = summaries.transcripts_ended(*over)
+    return counted.add_cte(daily.cte("daily"), forgotten.cte("forgotten"), summarised.cte("summarised"))
+
+
+def _booked(over: Sequence[ColumnElement[bool]]) -> CTE:
     processed = case(
         (JobRow.deduplicated_from.is_not(None), 0),  # nothing was worked on
         (JobRow.status == Status.COMPLETED, JobRow.audio_ms),
@@ -57,34 +97,10 @@ def book(session: Session, job_ids: Sequence[uuid.UUID]) -> None:
         func.coalesce(processed, 0),
         func.coalesce(JobRow.processing_ms, _spent_ms()),
         literal_column(CHANNELS, Integer),
-    ).where(JobRow.id.in_(job_ids), JobRow.status.in_(TERMINAL))
+    ).where(*over)
     columns = ["job_id", "run", *TAKEN_OVER, "audio_ms", "processing_ms", "channels"]
     returned = (UsageRow.tenant, UsageRow.key_id, UsageRow.channels, *COUNTED)
-    booking = insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*returned)
-    by_key: Counter[uuid.UUID] = Counter()
-    tenants: dict[uuid.UUID, str] = {}
-    for run in session.execute(booking):
-        counted = (run.model, run.status, run.error_code, run.audio_ms, run.processing_ms)
-        after_commit(session, partial(_count, *counted))
-        if run.key_id is not None:
-            by_key[run.key_id] += run.audio_ms * run.channels
-            tenants[run.key_id] = run.tenant
-    _add_to_day(session, by_key, tenants)
-
-
-def _add_to_day(session: Session, by_key: Mapping[uuid.UUID, int], tenants: Mapping[uuid.UUID, str]) -> None:
-    """Return the sums per key and day (UTC) that quotas are checked against; each split channel counts.
-
-    Ordered by key, so that concurrent transactions lock rows in the same order.
-    """
-    rows = [
-        {"key_id": key_id, "tenant": tenants[key_id], "day": TODAY, "audio_ms": by_key[key_id]}
-        for key_id in sorted(by_key)
-    ]
-    if rows:
-        added = insert(UsageDailyRow).values(rows)
-        changed = {"audio_ms": UsageDailyRow.audio_ms + added.excluded.audio_ms, "tenant": added.excluded.tenant}
-        session.execute(added.on_conflict_do_update(index_elements=["key_id", "day"], set_=changed))
+    return insert(UsageRow).from_select(columns, runs).on_conflict_do_nothing().returning(*returned).cte("booked")
 
 
 def _count(model: str, status: str, error_code: str | None, audio_ms: int, processing_ms: int) -> None:
@@ -103,3 +119,6 @@ def _spent_ms() -> object:
         .where(AttemptRow.job_id == JobRow.id, AttemptRow.run == JobRow.run)
         .scalar_subquery()
     )
+
+
+BOOK = _booking()

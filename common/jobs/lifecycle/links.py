@@ -9,9 +9,10 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from common.db import Database
-from common.jobs.lifecycle.claims import Claim, Holder, claim_in
+from common.jobs.lifecycle.claims import Claim, Holder, claim_in, claiming
 from common.jobs.scheduling.dispatch import TENANTS_AT_A_TIME
 from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
+from common.jobs.scheduling.quarantine import of_worker
 from common.jobs.scheduling.queue_queries import TO_FETCH, DispatchLimits, next_jobs, priorities, tenants
 from common.models import JobRow, WorkerRow
 
@@ -24,6 +25,8 @@ TAKE_LOCK = text(
 )
 # Links are not announced, and the limits of running jobs are limits of slots.
 NO_LIMITS = DispatchLimits(redispatch_seconds=0, tenant_max_running=0)
+DRAINS = select(WorkerRow.id).where(WorkerRow.id == of_worker(), WorkerRow.drain.is_not(None))
+CLAIM_TO_FETCH = claiming(JobRow.audio_key.is_(None) & ~DRAINS.exists())
 
 
 def claim_links(
@@ -41,9 +44,7 @@ def claim_links(
         # One worker chooses at a time: otherwise all of them would choose the same jobs.
         session.execute(TAKE_LOCK, {"model": holder.model})
         chosen = _chosen(session, holder.model, number, Counter(downloading), tenant_limit)
-        open_to_jobs = ~select(WorkerRow.id).where(WorkerRow.id == holder.worker, WorkerRow.drain.is_not(None)).exists()
-        fits = JobRow.audio_key.is_(None) & open_to_jobs
-        claims = [claim_in(session, job.job_id, fits, holder) for job in chosen]
+        claims = [claim_in(session, job.job_id, CLAIM_TO_FETCH, holder) for job in chosen]
         return [claim for claim in claims if claim is not None]
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import case, delete, func, update
-from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.db.leases import from_now
 from common.job_states import Outcome, Status
-from common.jobs.lifecycle.attempts import append_part, change, found_columns
+from common.jobs.lifecycle.attempts import append_part, change_and_end, found_columns
 from common.jobs.lifecycle.claims import Claim
 from common.jobs.lifecycle.finalize import ended
 from common.jobs.lifecycle.speakers import Attributed, write_speakers
@@ -61,9 +60,11 @@ def complete(
     `attributed` holds all sentences of the run with their speakers, for a job that tells speakers apart.
     """
     with database.transaction() as session:
-        change(
+        change_and_end(
             session,
             held,
+            Outcome.COMPLETED,
+            stage_ms=stage_ms,
             **_end(Status.COMPLETED),
             source_url=LINK_WITHOUT_QUERY,
             audio_ms=finished.audio_ms,
@@ -83,7 +84,7 @@ def complete(
         append_part(session, held, last, first_sentence)
         if attributed is not None:
             write_speakers(session, held, attributed)
-        end_attempt(session, held, Outcome.COMPLETED, stage_ms=stage_ms)
+        ended(session, [held.job.id])
 
 
 def fail(
@@ -91,16 +92,20 @@ def fail(
 ) -> None:
     """Change processing → failed."""
     with database.transaction() as session:
-        change(
+        change_and_end(
             session,
             held,
+            Outcome.FAILED,
+            code=code,
+            message=message,
+            stage_ms=stage_ms,
             **_end(Status.FAILED),
             failures=JobRow.failures + 1,
             error_code=code,
             error_message=message,
             error_retryable=retryable,
         )
-        end_attempt(session, held, Outcome.FAILED, code=code, message=message, stage_ms=stage_ms)
+        ended(session, [held.job.id])
 
 
 def try_again(
@@ -119,16 +124,17 @@ def try_again(
     """
     with database.transaction() as session:
         not_before = from_now(pause_seconds)
-        counted = {"outages": JobRow.outages + 1} if outage else {"failures": JobRow.failures + 1}
-        change(session, held, **waiting(), **counted, not_before=not_before)
-        end_attempt(session, held, Outcome.RETRYING, code=code, message=message, stage_ms=stage_ms)
+        counted: dict[str, Any] = {"outages": JobRow.outages + 1} if outage else {"failures": JobRow.failures + 1}
+        told: dict[str, Any] = {"code": code, "message": message, "stage_ms": stage_ms}
+        change_and_end(session, held, Outcome.RETRYING, **told, **waiting(), **counted, not_before=not_before)
+        ended(session, [held.job.id])
 
 
 def release(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """Change processing → queued because the worker shuts down; not counted as a failed attempt."""
     with database.transaction() as session:
-        change(session, held, **waiting())
-        end_attempt(session, held, Outcome.RELEASED, stage_ms=stage_ms)
+        change_and_end(session, held, Outcome.RELEASED, stage_ms=stage_ms, **waiting())
+        ended(session, [held.job.id])
 
 
 def hand_over(database: Database, held: Claim, audio: FetchedAudio, *, stage_ms: Mapping[str, int]) -> None:
@@ -138,9 +144,11 @@ def hand_over(database: Database, held: Claim, audio: FetchedAudio, *, stage_ms:
     """
     named = {"source_name": audio.name} if audio.name else {}
     with database.transaction() as session:
-        change(
+        change_and_end(
             session,
             held,
+            Outcome.FETCHED,
+            stage_ms=stage_ms,
             **waiting(),
             **named,
             audio_key=audio.key,
@@ -150,7 +158,7 @@ def hand_over(database: Database, held: Claim, audio: FetchedAudio, *, stage_ms:
             failures=0,
             outages=0,
         )
-        end_attempt(session, held, Outcome.FETCHED, stage_ms=stage_ms)
+        ended(session, [held.job.id])
 
 
 def abandon_claim(database: Database, worker: str, token: uuid.UUID) -> None:
@@ -174,8 +182,8 @@ def abandon_claim(database: Database, worker: str, token: uuid.UUID) -> None:
 def stop_canceled(database: Database, held: Claim, *, stage_ms: Mapping[str, int]) -> None:
     """Change processing → canceled, as requested by the client."""
     with database.transaction() as session:
-        change(session, held, **_end(Status.CANCELED))
-        end_attempt(session, held, Outcome.CANCELED, stage_ms=stage_ms)
+        change_and_end(session, held, Outcome.CANCELED, stage_ms=stage_ms, **_end(Status.CANCELED))
+        ended(session, [held.job.id])
 
 
 # A completed job is never fetched again: the signature of its link has no further use.
@@ -202,27 +210,3 @@ def waiting() -> dict[str, Any]:
         "finished_at": case((canceled, func.now())),
         "dispatched_at": None,
     }
-
-
-def end_attempt(
-    session: Session,
-    held: Claim,
-    outcome: Outcome,
-    *,
-    stage_ms: Mapping[str, int],
-    code: str | None = None,
-    message: str | None = None,
-) -> None:
-    """Close the attempt's row and, if the run is over too, record its usage and events, in the same transaction."""
-    session.execute(
-        update(AttemptRow)
-        .where(AttemptRow.job_id == held.job.id, AttemptRow.token == held.token)
-        .values(
-            ended_at=func.now(),
-            outcome=outcome,
-            error_code=code,
-            error_message=message,
-            stage_ms=dict(stage_ms),
-        )
-    )
-    ended(session, [held.job.id])

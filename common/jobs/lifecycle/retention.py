@@ -47,7 +47,8 @@ WITH due AS (
    recognised AS (DELETE FROM machine_sentences USING due WHERE job_id = due.id),
    made AS (DELETE FROM parts USING due WHERE job_id = due.id),
    heard AS (DELETE FROM speakers USING due WHERE job_id = due.id),
-   shared AS (DELETE FROM shares USING due WHERE job_id = due.id)
+   shared AS (DELETE FROM shares USING due WHERE job_id = due.id),
+   summarised AS (DELETE FROM summaries USING due WHERE job_id = due.id)
 UPDATE jobs SET result_deleted_at = now(), source_url = regexp_replace(source_url, '[?].*', '?')
 FROM due WHERE jobs.id = due.id RETURNING jobs.id
 """)
@@ -84,7 +85,7 @@ def _forget_audio(database: Database, job_id: uuid.UUID) -> bool:
 
 
 def expire_results(database: Database, limit: TimeLimit, *, after_seconds: float) -> int:
-    """Delete sentences, parts and share links of jobs that ended at least `after_seconds` ago; job rows are kept."""
+    """Delete the results of jobs that ended at least `after_seconds` ago, with share links and summary."""
 
     def wipe(job_id: uuid.UUID) -> bool:
         with database.transaction() as session:

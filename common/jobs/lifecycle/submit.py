@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from common import uploads
+from common import summaries, uploads
 from common.db import Database, after_commit
 from common.jobs.accounting.quota import NO_QUOTA, Quota, check
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.models import DEFAULT_TENANT, JobWordsRow
 from common.options.transcription import NO_OPTIONS, TranscriptionOptions, WordLists
+from common.summaries import Wanted
 from common.telemetry import bound, tracing
 from common.telemetry.metrics import JOBS_SUBMITTED
 
@@ -25,7 +26,7 @@ class Submission:
     """A submission: either `url`, or the key and hash of a stored upload.
 
     `resumable`: the bytes came as a resumable upload, whose id the job takes. `words`: all words that apply, if some
-    are of a vocabulary.
+    are of a vocabulary. `summary`: the summary to make of the transcript.
     """
 
     id: uuid.UUID
@@ -51,6 +52,7 @@ class Submission:
     batch_number: int | None = None
     resumable: bool = False
     quota: Quota = NO_QUOTA
+    summary: Wanted | None = None
 
 
 def submit(database: Database, submission: Submission) -> Job:
@@ -96,5 +98,8 @@ def submit_in(session: Session, submission: Submission, *, checked: bool = False
     if submission.words is not None:
         listed = {"hotwords": list(submission.words.hotwords), "masked_words": list(submission.words.masked_words)}
         session.execute(insert(JobWordsRow).values(job_id=submission.id, **listed))
+    if submission.summary is not None:
+        wanted, key_id = submission.summary, submission.key_id
+        summaries.request_in(session, submission.id, wanted, tenant=submission.tenant, key_id=key_id, ready=False)
     after_commit(session, JOBS_SUBMITTED.labels(submission.model, submission.source_kind).inc)
     return job_shown(row)

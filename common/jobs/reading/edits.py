@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Integer, any_, delete, func, literal, sele
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.orm import Session
 
-from common import ids
+from common import ids, summaries
 from common.db import Database
 from common.errors import EditConflict, InvalidRequest, NotFound
 from common.jobs.job import Job
@@ -180,6 +180,8 @@ def _write(
     if written:
         remember(session, job, {item.number: held[item.number].revision for item in changes})
         keep(session, written)
+        if any(_wanted(item, held[item.number]) != held[item.number].kept for item in changes):
+            summaries.mark_stale(session, job.id)
 
 
 def keep(session: Session, written: Sequence[dict[str, Any]]) -> None:

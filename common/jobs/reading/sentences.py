@@ -106,14 +106,14 @@ MACHINE_SENTENCES = _page(
 )
 
 
-def sentences(database: Database, job: Job, *, machine: bool = False) -> Iterator[Sentence]:
-    """Iterate over the sentences of a job's current run in order, fetched a few hundred at a time.
+def sentences(database: Database, job: Job, *, machine: bool = False, after: int = -1) -> Iterator[Sentence]:
+    """Iterate over the sentences of a job's current run after a place, in order, fetched a few hundred at a time.
 
     Returns the corrected text or, with `machine`, the recognized text in the machine's sentences. No connection is held
     between two fetches, so a slow reader blocks nobody. Raises NotFound, Expired or NotReady if the sentences were
     deleted meanwhile, so that nobody takes the first of them for the transcript.
     """
-    reached = -1
+    reached = after
     while sentences := sentences_after(database, job, reached, machine=machine):
         yield from sentences
         reached = last_number(sentences)

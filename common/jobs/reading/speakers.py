@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, delete, func, select, text, update
 from sqlalchemy.orm import Session
 
+from common import summaries
 from common.db import Database
 from common.errors import NoSpeakers, NotFound
 from common.jobs.job import Job
@@ -37,6 +38,7 @@ def name_speaker(database: Database, job: Job, number: int, name: str | None) ->
     with database.transaction() as session:
         _held(session, job, number)
         session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == number).values(name=name))
+        summaries.mark_stale(session, job.id)
         return _speakers(session, job)
 
 
@@ -56,6 +58,7 @@ def merge_speakers(database: Database, job: Job, number: int, into: int) -> tupl
             changes = {"name": kept.name or removed.name, "speech_ms": kept.speech_ms + removed.speech_ms}
             session.execute(update(SpeakerRow).where(_of(job), SpeakerRow.number == into).values(**changes))
             session.execute(delete(SpeakerRow).where(_of(job), SpeakerRow.number == number))
+            summaries.mark_stale(session, job.id)
         return _speakers(session, job)
 
 
@@ -71,6 +74,7 @@ def assign_sentence(database: Database, job: Job, number: int, speaker: int) -> 
         session.execute(update(SentenceRow).where(*place).values(speaker=speaker, **own))
         if before != speaker:
             add_speech(session, job, {who: ms for who, ms in ((before, -milliseconds), (speaker, milliseconds)) if who})
+            summaries.mark_stale(session, job.id)
     return sentence(database, job, number)
 
 

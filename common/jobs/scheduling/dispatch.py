@@ -6,7 +6,8 @@ finds its job claimed.
 
 Order: highest priority first; within a priority the tenant with the fewest running jobs, on a tie the one served
 longest ago; of a tenant, its oldest job whose key is below its limit. A tenant that holds its share of the slots is
-skipped, whatever the priority of its jobs, while jobs of others wait.
+skipped, whatever the priority of its jobs, while jobs of others wait; and one slot is kept free of it while another
+tenant was served within the last seconds.
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from common.job_states import Status
 from common.jobs.scheduling.fairness import QueuedJob, Share, schedule_fairly
 from common.jobs.scheduling.quarantine import QuarantinedJob, WorkerLoad, reserve_workers, worker_loads
 from common.jobs.scheduling.queue_queries import (
+    ANY_WAITING,
     DispatchLimits,
     RunningCounts,
-    anything_waits,
     full_keys,
     full_tenants,
     next_jobs,
+    present_tenants,
     priorities,
     running_counts,
     tenants,
@@ -40,9 +42,13 @@ from common.models import JobRow
 DISPATCH_LOCK = 0x7061_7261
 # Selecting takes milliseconds. A process that holds the lock for longer is frozen, and the server ends its session.
 LOCK_TIMEOUT_MS = 2_000
-TRY_LOCK = text(
-    f"SELECT pg_try_advisory_xact_lock({DISPATCH_LOCK}), set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true)"
-)
+# Materialized: what waits is read before the lock is taken.
+TRY_LOCK = text(f"""
+WITH queue AS MATERIALIZED ({ANY_WAITING} AS waits)
+SELECT waits, CASE WHEN waits THEN pg_try_advisory_xact_lock({DISPATCH_LOCK}) ELSE false END AS locked,
+       set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true)
+FROM queue
+""")
 TAKE_LOCK = text(
     f"SELECT set_config('lock_timeout', '{LOCK_TIMEOUT_MS}', true), pg_advisory_xact_lock({DISPATCH_LOCK})"
 )
@@ -54,11 +60,23 @@ SELECT EXISTS (
 )
 """)
 TENANTS_AT_A_TIME = 50
+# With fewer slots, one that is kept free would cost too much.
+KEEP_FREE_FROM_SLOTS = 4
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
 SELECT served.name, clock_timestamp() + make_interval(secs => served.place * 1e-6)
 FROM unnest(CAST(:tenants AS text[]), CAST(:places AS int[])) AS served(name, place)
 ON CONFLICT (name) DO UPDATE SET served_at = excluded.served_at
+""")
+
+TAKE_TURN = text("""
+WITH locked AS MATERIALIZED (
+    SELECT id, tenant FROM jobs WHERE id = :job_id AND status = 'queued' FOR UPDATE SKIP LOCKED
+), noted AS (
+    INSERT INTO tenants (name, served_at) SELECT tenant, clock_timestamp() FROM locked
+    ON CONFLICT (name) DO UPDATE SET served_at = excluded.served_at
+)
+SELECT id FROM locked
 """)
 
 Publish = Callable[[uuid.UUID, str], None]
@@ -91,7 +109,7 @@ def dispatch(
     """
     limits = DispatchLimits(redispatch_seconds, tenant_max_running, tenant_slot_share)
     with database.transaction() as session:
-        if not anything_waits(session, limits) or not _have_turn(session):
+        if not _have_turn(session, limits):
             return 0
         chosen = _choose(session, limits)
     sent = 0
@@ -104,18 +122,28 @@ def dispatch(
     return sent
 
 
-def _have_turn(session: Session) -> bool:
-    """Wait for the lock that serialises dispatchers; False if another one does what the caller wants.
+def _have_turn(session: Session, limits: DispatchLimits) -> bool:
+    """Wait for the lock that serialises dispatchers; False if nothing waits or another one does what the caller wants.
 
     The holder of the lock may have read the queue before the caller's change was committed. One that still waits for
     the lock has not, so a second one beside it would find nothing left to do.
     """
-    if session.scalar(TRY_LOCK):
+    waits, locked = _try_turn(session, limits)
+    if locked:
         return True
-    if session.scalar(ANOTHER_WAITS):
+    if not waits or session.scalar(ANOTHER_WAITS):
         return False
     session.execute(TAKE_LOCK)
     return True
+
+
+def _try_turn(session: Session, limits: DispatchLimits) -> tuple[bool, bool]:
+    """Return whether anything waits, and whether the lock of dispatchers is held now.
+
+    What waits is a job that was not announced recently, or one for which a worker is reserved.
+    """
+    row = session.execute(TRY_LOCK, {"redispatch_seconds": limits.redispatch_seconds}).one()
+    return row.waits, row.locked
 
 
 def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
@@ -125,7 +153,7 @@ def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
     for seat in worker_loads(session):
         by_model.setdefault(seat.model, []).append(seat)
     for model, all_seats in sorted(by_model.items()):
-        seated = reserve_workers(session, model, all_seats, full_keys(session, counts.of_key), limits)
+        seated = reserve_workers(session, model, all_seats, full_keys(session, counts), limits)
         chosen += [Chosen(suspect.job_id, model) for suspect in _admitted(session, model, seated.ready, counts, limits)]
         room = Room.of(model, seated.open, counts)
         if room.free > 0:
@@ -141,9 +169,9 @@ def _admitted(
     """Return the suspects that may run now, and count them as running, before any job that takes a free slot."""
     admitted: list[QuarantinedJob] = []
     for suspect in ready:
-        if suspect.key_id in full_keys(session, counts.of_key):
+        if suspect.key_id in full_keys(session, counts):
             continue
-        if suspect.tenant in full_tenants(session, counts.of_tenant, limits):
+        if suspect.tenant in full_tenants(session, counts, limits):
             continue
         counts.of_tenant[suspect.tenant] += 1
         counts.of_model[model][suspect.tenant] += 1
@@ -182,25 +210,23 @@ def next_job(session: Session, worker: str, model: str, limits: DispatchLimits) 
     The caller claims it in the same transaction. It gets none while another process dispatches, which serves the slot;
     nor if the worker is reserved for a suspect, is to drain, or if all free slots are those of announced jobs.
     """
-    if not anything_waits(session, limits):
-        return NextJob(None, more=False)
-    if not session.scalar(TRY_LOCK):
-        return NextJob(None, more=True)
+    waits, locked = _try_turn(session, limits)
+    if not locked:
+        return NextJob(None, more=waits)
     counts = running_counts(session, limits)
     loads = worker_loads(session)
     seats = [seat for seat in loads if seat.model == model]
-    seated = reserve_workers(session, model, seats, full_keys(session, counts.of_key), limits)
+    seated = reserve_workers(session, model, seats, full_keys(session, counts), limits)
     room = Room.of(model, seated.open, counts)
     own = sum(seat.slots - seat.running for seat in seated.open if seat.worker == worker)
     if own <= 0 or room.free <= 0:
         return NextJob(None, more=True)
     _admitted(session, model, seated.ready, counts, limits)  # they come first: the limits that they reach are reached
     taken = _taken(session, replace(room, free=1), counts, limits)
-    locked = _unlocked(session, [job.job_id for job in taken])
-    _note_turns(session, [job.tenant for job in taken if job.job_id in locked])
+    chosen = session.scalar(TAKE_TURN, {"job_id": taken[0].job_id}) if taken else None
     # This worker's other free slots need no dispatch: each thread that frees one calls this as well, or dispatches.
     for_others = bool(seated.ready) or room.free > own or len(seats) < len(loads)
-    return NextJob(next(iter(locked), None), more=for_others or len(locked) < len(taken))
+    return NextJob(chosen, more=for_others or (chosen is None and bool(taken)))
 
 
 def _unlocked(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[uuid.UUID]:
@@ -214,8 +240,20 @@ def _taken(session: Session, room: Room, counts: RunningCounts, limits: Dispatch
     share = Share(max(1, int(room.slots * limits.tenant_slot_share)), counts.of_model[room.model])
     taken = _by_priority(session, room, counts, limits, share=share, taken=[])
     if len(taken) < room.free:
-        taken = _by_priority(session, room, counts, limits, share=None, taken=taken)
+        share_alone = _share_beside_present(session, room, share)
+        taken = _by_priority(session, room, counts, limits, share=share_alone, taken=taken)
     return taken
+
+
+def _share_beside_present(session: Session, room: Room, share: Share) -> Share | None:
+    """The slots of a tenant while no other one waits: all, but one if another tenant was served seconds ago.
+
+    Otherwise the next short recording of that one would wait until a long one ends.
+    """
+    if room.slots < KEEP_FREE_FROM_SLOTS or share.slots >= room.slots:
+        return None
+    present = present_tenants(session, room.model)
+    return Share(room.slots - 1, share.held, exempt=present[0] if len(present) == 1 else None) if present else None
 
 
 def _by_priority(
@@ -231,10 +269,10 @@ def _by_priority(
     model = room.model
     for priority in priorities(session, model):
         gone = {job.job_id for job in taken}
-        full = full_keys(session, counts.of_key)
-        closed = full_tenants(session, counts.of_tenant, limits)
+        full = full_keys(session, counts)
+        closed = full_tenants(session, counts, limits)
         if share is not None:
-            closed |= {name for name, held in share.held.items() if held >= share.slots}
+            closed |= {name for name in share.held if share.reached(name)}
         waiting = [name for name in tenants(session, model, priority, counts.of_tenant) if name not in closed]
         open_lines: dict[str, list[QueuedJob]] = {}
         # A few tenants at a time: tenants behind those that take all slots need not be read.

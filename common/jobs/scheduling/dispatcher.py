@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,8 @@ log = get_logger(__name__)
 # One dispatch serves all submissions of this period; the first one after a pause is dispatched at once.
 PAUSE_SECONDS = 0.05
 RETRY_SECONDS = 1.0
+# A message costs a worker 10 ms of processor time, and it checks for links every second in any case.
+FETCHERS_PAUSE_SECONDS = 0.5
 
 
 class Dispatcher(Background):
@@ -51,6 +55,7 @@ class Dispatcher(Background):
         self._tenant_slot_share = tenant_slot_share
         self._wake_deliverers = wake_deliverers
         self._wake_fetchers = wake_fetchers
+        self._fetchers_woken_at: dict[str, float] = {}
         self._postponed = False
         self._to_dispatch = threading.Event()
         self._to_dispatch.set()  # the first piece of work is a dispatch
@@ -116,5 +121,11 @@ class Dispatcher(Background):
             with self._database.transaction() as session:
                 models = models_with_links(session)
             for model in models:
-                self._wake_fetchers(model)
+                self._wake_fetchers_of(model, self._wake_fetchers)
         return sent
+
+    def _wake_fetchers_of(self, model: str, wake: Callable[[str], None]) -> None:
+        now = time.monotonic()
+        if now - self._fetchers_woken_at.get(model, -math.inf) >= FETCHERS_PAUSE_SECONDS:
+            wake(model)
+            self._fetchers_woken_at[model] = now

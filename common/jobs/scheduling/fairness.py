@@ -22,10 +22,18 @@ class QueuedJob:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The slots of a model that a tenant gets while others wait, and how many each tenant holds."""
+    """The slots of a model that a tenant gets beside others, and how many each tenant holds.
+
+    `exempt` is a tenant that has no others beside it.
+    """
 
     slots: int
     held: Counter[str]
+    exempt: str | None = None
+
+    def reached(self, tenant: str) -> bool:
+        """Whether a tenant holds as many slots as it gets."""
+        return tenant != self.exempt and self.held[tenant] >= self.slots
 
 
 def schedule_fairly(
@@ -49,7 +57,7 @@ def schedule_fairly(
     taken: list[QueuedJob] = []
     while turns and len(taken) < slots:
         _, _, tenant = heapq.heappop(turns)
-        if share is not None and share.held[tenant] >= share.slots:
+        if share is not None and share.reached(tenant):
             continue
         job = _next(left[tenant], of_key)
         if job is None or (job.tenant_limit and running[tenant] >= job.tenant_limit):

@@ -9,9 +9,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy import BindParameter, ColumnElement, bindparam, func, select, text, update
 from sqlalchemy.orm import Session, aliased
 
 from common.db import Database
@@ -124,21 +123,25 @@ def _write(session: Session, all_seats: Sequence[WorkerLoad], reserved: dict[str
             session.execute(update(WorkerRow).where(WorkerRow.id == seat.worker).values(reserved_for=wanted))
 
 
-@lru_cache(maxsize=16)  # it takes longer to build than to run
-def has_room(worker: str) -> ColumnElement[bool]:
-    """Build the condition that a worker has room for a job: a suspect runs alone; a draining worker takes none."""
+def of_worker() -> BindParameter[str]:
+    """Build the parameter of a statement that stands for the worker."""
+    return bindparam("of_worker")
+
+
+def has_room() -> ColumnElement[bool]:
+    """Build the condition that the worker has room for a job: a suspect runs alone; a draining worker takes none."""
     other = aliased(JobRow, name="other")
     beside = (
         select(other.id)
         .where(
             text("other." + IN_SLOT.format(table="other")),
-            other.lease_worker == worker,
+            other.lease_worker == of_worker(),
             other.isolated | (JobRow.crashes >= QUARANTINE_CRASHES),
         )
         .correlate(JobRow)
     )
     closed = (WorkerRow.reserved_for != JobRow.id) | WorkerRow.drain.is_not(None)
-    kept_free = select(WorkerRow.id).where(WorkerRow.id == worker, closed).correlate(JobRow)
+    kept_free = select(WorkerRow.id).where(WorkerRow.id == of_worker(), closed).correlate(JobRow)
     return ~beside.exists() & ~kept_free.exists()
 
 

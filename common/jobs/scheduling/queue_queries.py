@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
@@ -19,6 +19,9 @@ from sqlalchemy.orm import Session
 from common.jobs.scheduling.fairness import QueuedJob
 from common.jobs.scheduling.workers import ALIVE_SQL
 from common.models import NO_KEY, QUARANTINE_CRASHES
+
+# A tenant with short recordings sends the next one seconds after the last.
+PRESENT_SECONDS = 30.0
 
 KEY = f"coalesce(key_id, '{NO_KEY}'::uuid)"
 
@@ -97,26 +100,28 @@ READY = _line("audio_key IS NOT NULL", age="created_at", passed_over=f"AND crash
 TO_FETCH = _line("audio_key IS NULL", age="not_before")
 
 # In the order of `jobs_waiting`, so that PostgreSQL reads its beginning and no table.
-ANY_WAITING = text("""
+ANY_WAITING = """
 SELECT EXISTS (
     SELECT FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
         AND (dispatched_at IS NULL OR dispatched_at <= now() - make_interval(secs => :redispatch_seconds))
     ORDER BY model LIMIT 1
 ) OR EXISTS (SELECT FROM workers WHERE reserved_for IS NOT NULL)
+"""
+
+LIMITS = text("""
+SELECT id, NULL, max_running FROM api_keys WHERE id = ANY (CAST(:keys AS uuid[]))
+UNION ALL
+SELECT NULL, name, max_running FROM tenants WHERE name = ANY (CAST(:tenants AS text[]))
 """)
 
-FULL = text("""
-SELECT busy.key_id FROM unnest(CAST(:keys AS uuid[]), CAST(:running AS int[])) AS busy(key_id, running)
-LEFT JOIN api_keys ON api_keys.id = busy.key_id
-WHERE api_keys.max_running BETWEEN 1 AND busy.running
+# Tenants that were served within the last seconds and whose newest job is one of the model.
+PRESENT = text("""
+SELECT name FROM tenants
+WHERE served_at > clock_timestamp() - make_interval(secs => :present_seconds) AND :model = (
+    SELECT model FROM jobs WHERE tenant = tenants.name ORDER BY created_at DESC LIMIT 1
+)
+LIMIT 2
 """)
-
-FULL_TENANTS = text("""
-SELECT busy.name FROM unnest(CAST(:tenants AS text[]), CAST(:running AS int[])) AS busy(name, running)
-LEFT JOIN tenants ON tenants.name = busy.name
-WHERE coalesce(tenants.max_running, :tenant_max_running) BETWEEN 1 AND busy.running
-""")
-
 
 MODELS_WITH_LINKS = text(f"""
 SELECT DISTINCT workers.model FROM workers
@@ -142,17 +147,17 @@ class DispatchLimits:
 
 @dataclass(frozen=True, slots=True)
 class RunningCounts:
-    """Counts of running and announced jobs: by tenant, by model and tenant, by key; and announced ones by model."""
+    """Counts of running and announced jobs: by tenant, by model and tenant, by key; and announced ones by model.
+
+    `most_of_key` and `most_of_tenant`: the limits of the keys and tenants that were asked about so far.
+    """
 
     of_tenant: Counter[str]
     of_model: defaultdict[str, Counter[str]]
     of_key: Counter[uuid.UUID]
     announced: Counter[str]
-
-
-def anything_waits(session: Session, limits: DispatchLimits) -> bool:
-    """Return whether a job is queued that was not announced recently, or a worker is reserved for one."""
-    return bool(session.scalar(ANY_WAITING, {"redispatch_seconds": limits.redispatch_seconds}))
+    most_of_key: dict[uuid.UUID, int | None] = field(default_factory=dict)
+    most_of_tenant: dict[str, int | None] = field(default_factory=dict)
 
 
 def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
@@ -169,15 +174,34 @@ def running_counts(session: Session, limits: DispatchLimits) -> RunningCounts:
     return counts
 
 
-def full_keys(session: Session, of_key: Counter[uuid.UUID]) -> list[uuid.UUID]:
+def full_keys(session: Session, counts: RunningCounts) -> set[uuid.UUID]:
     """Return the keys at their limit of running jobs."""
-    return list(session.scalars(FULL, {"keys": list(of_key), "running": list(of_key.values())}))
+    _read_limits(session, counts)
+    most = counts.most_of_key
+    return {key for key, running in counts.of_key.items() if 1 <= (most[key] or 0) <= running}
 
 
-def full_tenants(session: Session, of_tenant: Counter[str], limits: DispatchLimits) -> set[str]:
+def full_tenants(session: Session, counts: RunningCounts, limits: DispatchLimits) -> set[str]:
     """Return the tenants at their limit of running jobs."""
-    values = {"tenants": list(of_tenant), "running": list(of_tenant.values())}
-    return set(session.scalars(FULL_TENANTS, values | {"tenant_max_running": limits.tenant_max_running}))
+    _read_limits(session, counts)
+    own, otherwise = counts.most_of_tenant, limits.tenant_max_running
+    most = {name: otherwise if own[name] is None else own[name] or 0 for name in counts.of_tenant}
+    return {name for name, running in counts.of_tenant.items() if 1 <= most[name] <= running}
+
+
+def _read_limits(session: Session, counts: RunningCounts) -> None:
+    """Read the limits of those keys and tenants that are not known yet."""
+    keys = counts.of_key.keys() - counts.most_of_key.keys()
+    names = counts.of_tenant.keys() - counts.most_of_tenant.keys()
+    if not keys and not names:
+        return
+    counts.most_of_key.update(dict.fromkeys(keys))
+    counts.most_of_tenant.update(dict.fromkeys(names))
+    for key, name, most in session.execute(LIMITS, {"keys": list(keys), "tenants": list(names)}):
+        if key is not None:
+            counts.most_of_key[key] = most
+        else:
+            counts.most_of_tenant[name] = most
 
 
 def priorities(session: Session, model: str, line: Line = READY) -> Sequence[int]:
@@ -191,6 +215,11 @@ def tenants(session: Session, model: str, priority: int, running: Counter[str], 
     # Tenants that were never served come first.
     rows.sort(key=lambda row: (running[row[0]], row[1] is not None, row[1], row[0]))
     return [row[0] for row in rows]
+
+
+def present_tenants(session: Session, model: str) -> list[str]:
+    """Return tenants whose jobs of this model were served within the last seconds; at most two."""
+    return list(session.scalars(PRESENT, {"model": model, "present_seconds": PRESENT_SECONDS}))
 
 
 def next_jobs(

@@ -7,7 +7,19 @@ import settings from './zh/settings.js';
 import shares from './zh/shares.js';
 import shell from './zh/shell.js';
 import submit from './zh/submit.js';
+import summaries from './zh/summaries.js';
 import transcript from './zh/transcript.js';
 import warnings from './zh/warnings.js';
 
-export default { ...shell, ...errors, ...submit, ...jobs, ...list, ...transcript, ...shares, ...settings, ...warnings };
+export default {
+  ...shell,
+  ...errors,
+  ...submit,
+  ...jobs,
+  ...list,
+  ...transcript,
+  ...shares,
+  ...settings,
+  ...summaries,
+  ...warnings,
+};

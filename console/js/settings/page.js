@@ -1,5 +1,5 @@
 // @ts-check
-// Settings: usage, vocabularies, keys, webhooks; each needs its scope.
+// Settings: usage, vocabularies, templates, keys, webhooks; each needs its scope.
 import { html } from '../lib.js';
 import { t } from '../i18n.js';
 import { link } from '../router.js';
@@ -9,6 +9,8 @@ import { Icon } from '../ui/icon.js';
 import { Empty, NotFound } from '../ui/states.js';
 import { Endpoint } from './endpoint_page.js';
 import { Keys } from './keys_page.js';
+import { TemplatePage } from './template_page.js';
+import { Templates } from './templates_page.js';
 import { Usage } from './usage_page.js';
 import { Vocabularies } from './vocabularies_page.js';
 import { VocabularyPage } from './vocabulary_page.js';
@@ -24,6 +26,7 @@ const SECTIONS = [
     component: Vocabularies,
     one: VocabularyPage,
   },
+  { id: 'templates', icon: 'list', words: 'templates.title', scope: 'read', component: Templates, one: TemplatePage },
   { id: 'keys', icon: 'key', words: 'api_keys.title', scope: 'admin', component: Keys },
   { id: 'webhooks', icon: 'hook', words: 'webhooks.title', scope: 'read', component: Webhooks, one: Endpoint },
 ];

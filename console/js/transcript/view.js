@@ -11,6 +11,7 @@ import { DemoNotice } from '../shell/demo.js';
 import { report } from '../ui/announce.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
+import { SummaryPanel } from '../summaries/panel.js';
 import { FindBar } from './finder.js';
 import { Head } from './head.js';
 import { KeysDialog, useKeys } from './keys.js';
@@ -66,6 +67,7 @@ function Run({ entry, job }) {
       ${job.error && html`<${Failure} error=${job.error} />`}
       ${!isOver(job) && html`<${Growing} job=${job} />`}
       <${Findings} job=${job} card />
+      ${job.status === 'completed' && html`<${SummaryPanel} job=${job} />`}
       <div class="stage" data-roof>
         ${(sentences.length > 0 || job.status === 'completed') && html`<${PlayerBar} player=${view.player} onHelp=${() => setHelp(true)} />`}
         ${view.finder.open.value && html`<${FindBar} view=${view} />`}

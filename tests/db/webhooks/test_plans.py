@@ -63,7 +63,7 @@ def claim(database: Database) -> None:
 
 def announce(database: Database) -> None:
     with database.transaction() as session:
-        webhooks.announce(session, [some(database, "jobs")])
+        webhooks.announce(session, webhooks.started(session, [some(database, "jobs")]))
 
 
 def forget(database: Database) -> None:

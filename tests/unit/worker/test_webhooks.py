@@ -16,7 +16,8 @@ from common import webhooks
 from common.ids import new_id
 from common.settings import Settings
 from common.webhooks import ClaimedDelivery, EventType
-from worker.light.sender import RetrySchedule, body_of, retry_after, signed_headers
+from worker.light.sender import RetrySchedule, body_of, signed_headers
+from worker.net.retry_after import retry_after
 
 HOURS = 3600.0
 PLAN = RetrySchedule(5, 72 * HOURS)

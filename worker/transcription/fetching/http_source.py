@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import httpcore
 import httpx
@@ -47,7 +49,7 @@ class HttpSource:
         self._check = check
         self._deadline = time.monotonic() + limits.timeout_seconds
         backend = GuardedBackend(limits.allowed_private, self._look_up, limits.ports)
-        self._pool = httpcore.ConnectionPool(network_backend=backend)
+        self._pool = httpcore.ConnectionPool(ssl_context=tls(), network_backend=backend)
         seconds = limits.stall_seconds
         self._timeouts = {"connect": CONNECT_SECONDS, "read": seconds, "write": seconds, "pool": seconds}
 
@@ -142,6 +144,12 @@ class _HttpAnswer:
             yield from self._response.iter_stream()
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
             raise Broken(f"the connection was lost ({type(error).__name__})") from error
+
+
+@cache
+def tls() -> ssl.SSLContext:
+    """The TLS settings of all downloads: reading the certificates takes some 50 ms of processor time."""
+    return httpcore.default_ssl_context()
 
 
 def _headers(response: httpcore.Response) -> dict[bytes, str]:

@@ -1,0 +1,1 @@
+"""Summaries of transcripts, and the templates of tenants for them."""
