@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from worker.engine.recognition.gpu import attention, kernels
@@ -14,11 +15,11 @@ from worker.engine.recognition.gpu import attention, kernels
 _NO_LAUNCH = ("aten::detach", "aten::empty", "aten::empty_strided", "aten::lift_fresh", "aten::_local_scalar_dense")
 
 
-class Launches(TorchDispatchMode):
+class Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts torch's operations other than views: on a GPU each of them is at least one launch."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
         self._as_one = 0
 
@@ -54,9 +55,13 @@ def launches(call: Callable[[], object]) -> int:
     The kernels and the attention over packed rows, which run there as several operations, count as the one launch
     that they are on a GPU.
     """
-    with Launches() as counted:
-        fused = [(kernels.TorchKernels, "normalise"), (kernels.TorchKernels, "remember")]
-        fused.append((attention.GroupedAttention, "__call__"))
+    counted = Launches()
+    with counted:
+        fused: list[tuple[Any, str]] = [
+            (kernels.TorchKernels, "normalise"),
+            (kernels.TorchKernels, "remember"),
+            (attention.GroupedAttention, "__call__"),
+        ]
         originals = [(owner, name, getattr(owner, name)) for owner, name in fused]
         try:
             for owner, name, original in originals:
@@ -82,7 +87,7 @@ def device_profile(call: Callable[[], object], top: int = 12) -> tuple[int, floa
     with torch.profiler.profile(activities=activities) as profile:
         call()
         torch.cuda.synchronize()
-    cuda = torch.autograd.DeviceType.CUDA
+    cuda = DeviceType.CUDA
     ran = [one for one in profile.key_averages() if one.device_type == cuda]
     ran.sort(key=lambda one: -one.self_device_time_total)
     kernels_run = [(one.key, one.count, one.self_device_time_total / 1e6) for one in ran]

@@ -147,7 +147,8 @@ def test_attention_stays_within_segments_of_any_mix_of_lengths() -> None:
     for (begin, end), (first, last) in places:
         parts = [asked[begin:end], known[first:last, :8], known[first:last, 16:]]
         split = [part.reshape(len(part), 2, 4).transpose(0, 1) for part in parts]
-        expected = functional.scaled_dot_product_attention(*split).transpose(0, 1).reshape(-1, 8)
+        alone = functional.scaled_dot_product_attention(split[0], split[1], split[2])
+        expected = alone.transpose(0, 1).reshape(-1, 8)
         np.testing.assert_allclose(attended[begin:end].numpy(), expected.numpy(), atol=1e-6)
 
 

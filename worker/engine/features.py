@@ -233,7 +233,7 @@ class AsrFrontend:
         return fbank_frames(torch.from_numpy(wave)[None].to(self.device))
 
 
-def _joined(segments: Sequence[Samples]) -> tuple[Samples, list[int]]:
+def _joined(segments: Sequence[Samples]) -> tuple[npt.NDArray[Any], list[int]]:
     """Segments as one signal, and the first frame of each."""
     parts: list[Samples] = []
     starts, frames = [], 0
@@ -243,7 +243,7 @@ def _joined(segments: Sequence[Samples]) -> tuple[Samples, list[int]]:
         parts += [wave, np.zeros(gap, wave.dtype)]
         starts.append(frames)
         frames += (len(wave) + gap) // SHIFT_SAMPLES
-    return (np.concatenate(parts) if parts else np.zeros(0, np.int16)), starts
+    return np.concatenate([np.zeros(0, np.int16), *parts]), starts
 
 
 class FeatureStream:
