@@ -46,7 +46,8 @@ for kind in ("ours", "funasr"):
 with lab.remote("vad-ours", lab.demo) as ours, lab.remote("vad-funasr", lab.demo) as theirs:
     print("vad", ours.run(files).details["segments"] == theirs.run(files).details["segments"])
 import numba
-import bench.gpu, bench.gpu_networks, bench.gpu_sanity, bench.host_cost, bench.simulated, bench.same_text, bench.speed, bench.vad
+import bench.gpu, bench.gpu_networks, bench.gpu_sanity, bench.host_cost, bench.simulated
+import bench.same_text, bench.speed, bench.vad
 from bench.contenders import memory, sameness
 from bench.random_speech import random_file
 print("speech", len(random_file(0).samples) > 16000)
