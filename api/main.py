@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -117,6 +118,7 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         bound_threads(settings.database_pool_size)
         log.info("api_started", model=settings.model, host=settings.host, port=settings.port)
         service.notifications.start()
+        _spare_garbage_collection()
         yield
         await service.notifications.stop()
         service.dispatcher.stop()
@@ -126,6 +128,12 @@ def _lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMan
         log.info("api_stopped")
 
     return lifespan
+
+
+def _spare_garbage_collection() -> None:
+    """Leave out of garbage collections what exists by now and stays: reading all of it took a seventh of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _add_middleware(app: FastAPI, settings: Settings) -> None:

@@ -76,7 +76,7 @@ class _Networks:
         self._weights = generator.random(10_000).astype(np.float32) ** 4
         self._speed = speed
 
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:  # noqa: ARG002
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[Any] = ()) -> Scores:  # noqa: ARG002
         seconds = lengths.numpy() * 0.06
         _wait(float(seconds.sum()), self._speed)
         counts = np.maximum((seconds * TOKENS_PER_SECOND).astype(int), 1)
@@ -206,7 +206,7 @@ def _places(engine: Any) -> list[tuple[str, Any, str]]:
         ("waiting for the device", engine.batcher, "call"),
         ("waiting for the device", engine.batcher, "submit"),
         ("choice of batches", batcher, "choose_batch"),
-        ("batches to words", paraformer.Paraformer, "recognise"),
+        ("batches to words", paraformer.Paraformer, "recognise_utterances"),
         ("token times", paraformer, "token_times"),
         ("tokens to words", paraformer, "join_tokens"),
         ("place in the file", stream, "placed"),

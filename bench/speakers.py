@@ -121,7 +121,7 @@ def _funasr(
 
     spk = from_directory(bundle).spk
     assert spk is not None
-    tables, classes = loading._funasr_tables(), {"CAMPPlus": "CAMPPlus"}
+    tables, classes = loading._funasr_tables(), ("CAMPPlus",)
     network = loading._load_part(tables, spk, classes, torch.device("cpu")).module
     began = time.perf_counter()
     pieces = []

@@ -41,6 +41,7 @@ def submit(
     recording, such as `zh`; refused if the model does not recognise it. `speakers`: True to tell who said what, or the
     number of speakers. `itn`: numbers in digits. `masked_words` become asterisks. `hotwords`: names and terms, `word`,
     `word:weight` (1 to 10) or `wrong=>right`; those of a vocabulary are added. `segmentation`: how speech is divided.
+    `summary`: True, a kind (`minutes`, `decisions`, `todos`) or a template's id, to have the transcript summarised.
     The service chooses the value of arguments that are None. Raises OSError, ApiError, ConnectionFailed.
     """
     body = body_of(options)

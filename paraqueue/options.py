@@ -25,6 +25,8 @@ class SubmitOptions(TypedDict, total=False):
     vocabulary_id: str | None
     script: Literal["traditional"] | None
     segmentation: Segmentation | None
+    summary: bool | str | None
+    summary_language: Literal["zh", "en"] | None
     priority: int | None
     tags: Sequence[str] | None
     webhook_url: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from types import ModuleType
@@ -105,6 +105,7 @@ def in_roles() -> Iterator[None]:
     event.listen(Session, "after_begin", _take_role)
     try:
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Database, "_alone", _alone_in_role(Database._alone))
             for module in MODULES:
                 for name, function in inspect.getmembers(module, inspect.isfunction):
                     first = next(iter(inspect.signature(function).parameters), None)
@@ -125,6 +126,25 @@ def _in_role(role: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _role.reset(token)
 
     return call
+
+
+def _alone_in_role(
+    alone: Callable[[Database], AbstractContextManager[psycopg.Connection[Any]]],
+) -> Callable[[Database], AbstractContextManager[psycopg.Connection[Any]]]:
+    """Lend connections for single statements that run with the role of the process."""
+
+    @contextmanager
+    def in_role(database: Database) -> Iterator[psycopg.Connection[Any]]:
+        role = _role.get()
+        with alone(database) as connection:
+            if role is None:
+                yield connection
+                return
+            connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role)))  # an error closes the connection
+            yield connection
+            connection.execute("RESET ROLE")
+
+    return in_role
 
 
 def _take_role(session: Session, transaction: object, connection: Connection) -> None:  # noqa: ARG001

@@ -27,6 +27,7 @@ OF_SUBMITTING = (
     errors.UnsupportedLanguage,
     errors.SpeakersUnsupported,
     errors.WebhooksNotConfigured,
+    errors.SummariesNotConfigured,
     errors.QuotaExceeded,
     errors.NotFound,
     *OF_IDEMPOTENCY,

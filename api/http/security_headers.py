@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # The API returns data: nothing in it may be executed, framed or loaded.
@@ -21,7 +20,9 @@ class SecurityHeaders:
     def __init__(self, app: ASGIApp, *, shared: bool) -> None:
         """Wrap the app; with `shared`, pages of other origins may read the responses."""
         self._app = app
-        self._always = {**ALWAYS, "Cross-Origin-Resource-Policy": "cross-origin"} if shared else ALWAYS
+        always = {**ALWAYS, "Cross-Origin-Resource-Policy": "cross-origin"} if shared else ALWAYS
+        every = {**always, "Content-Security-Policy": STRICT}
+        self._every = [(name.lower().encode(), value.encode()) for name, value in every.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection."""
@@ -31,10 +32,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self._always.items():
-                    headers.setdefault(name, value)
-                headers.setdefault("Content-Security-Policy", STRICT)
+                headers = message.setdefault("headers", [])
+                given = {name for name, _ in headers}
+                message["headers"] = [*headers, *(item for item in self._every if item[0] not in given)]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -8,7 +8,6 @@ from contextlib import nullcontext
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
-from pydantic import BaseModel
 
 from api.auth.callers import Caller
 from api.auth.concurrency import Concurrency
@@ -28,6 +27,7 @@ from api.deps import (
 )
 from api.http.datetimes import Moment
 from api.http.error_responses import OF_IDEMPOTENCY, OF_STORING, OF_SUBMITTING, errors_of
+from api.http.integers import Integer
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
@@ -35,12 +35,12 @@ from api.transcriptions.schemas import (
     Transcription,
     TranscriptionDetail,
     TranscriptionPage,
-    detail_of,
-    listed,
+    detail_json,
+    page_json,
     transcription_of,
 )
 from api.transcriptions.submitting.accept import accepted
-from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, answer_of, key_of, response_of
+from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, key_of, response_of
 from api.transcriptions.submitting.submit import asked_by, fingerprint
 from common import errors, ids, jobs, summaries
 from common.idempotency import StoredResponse
@@ -116,7 +116,7 @@ def list_transcriptions(
     ] = Sort.NEWEST,
     preview: Annotated[bool, Query(description="Add the beginning of each transcript.")] = False,
     after: Annotated[str | None, Query(max_length=1000)] = None,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    limit: Annotated[Integer, Query(ge=1, le=100)] = 20,
 ) -> Response:
     """A page of transcriptions, newest first or in another order."""
     service = service_of(request)
@@ -135,9 +135,7 @@ def list_transcriptions(
             limit=limit,
             previews=preview,
         )
-    base, previews = public_url(request), page.previews or {}
-    shown = [listed(job, base, service.estimates.of(job), previews.get(job.id)) for job in page.jobs]
-    return _json(TranscriptionPage(data=shown, next=page.next_cursor))
+    return _json(page_json(page, public_url(request), service.estimates))
 
 
 @router.get("/{transcription_id}", response_model=TranscriptionDetail)
@@ -156,12 +154,12 @@ async def get_transcription(
     job, attempts, estimate, summary = await in_thread(_look, service, caller.tenant, job_id)
     headers = {} if job.terminal else {"Retry-After": POLL_SECONDS}
     expiry = expiry_of(job, service.settings)
-    return _json(detail_of(job, attempts, public_url(request), estimate, expiry, summary), headers)
+    return _json(detail_json(job, attempts, public_url(request), estimate, expiry, summary), headers)
 
 
-def _json(body: BaseModel, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a response that was validated when it was built. FastAPI would validate it again, in another thread."""
-    return Response(body.model_dump_json(), 200, headers, media_type="application/json")
+def _json(body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a response as it is. FastAPI would build and validate it in another thread."""
+    return Response(body, 200, headers, media_type="application/json")
 
 
 def _look(service: Service, tenant: str, job_id: uuid.UUID) -> tuple[Job, list[Attempt], Estimate, Status | None]:
@@ -239,7 +237,7 @@ def _retried(
             max_priority=caller.max_priority,
         )
         shown = _shown_to(caller, job, transcription_of(job, base_url, Estimate()))
-        answer = answer_of(request_hash, 202, shown, shown.links.self)
+        answer = StoredResponse(request_hash, 202, shown.model_dump_json().encode(), shown.links.self)
         key.keep(session, answer, job_id=job_id)
     return answer
 

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
+from api.http.integers import Integer
 from api.transcriptions.routes import JobId
 from api.transcriptions.transcript_schemas import EditOut, SentenceOut
 from common import errors, jobs
@@ -141,7 +142,7 @@ class SentencePage(BaseModel):
     next: int | None = Field(description="Value of `after` for the next page; null at the current end.")
 
 
-Number = Annotated[int, Path(ge=0, le=LAST_NUMBER, description="Number of the sentence in the transcript, from 0.")]
+Number = Annotated[Integer, Path(ge=0, le=LAST_NUMBER, description="Number of the sentence in the transcript, from 0.")]
 
 
 @router.get("/{transcription_id}/sentences", response_model=SentencePage, responses=errors_of(errors.Expired))
@@ -149,8 +150,10 @@ def list_sentences(
     database: DatabaseDep,
     caller: ReadCaller,
     job_id: JobId,
-    after: Annotated[int, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")] = -1,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    after: Annotated[
+        Integer, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")
+    ] = -1,
+    limit: Annotated[Integer, Query(ge=1, le=1000)] = 200,
 ) -> JSONResponse:
     """A page of sentences as people corrected them, also of a transcription that is still running."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)

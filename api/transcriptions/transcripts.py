@@ -13,21 +13,24 @@ from fastapi.responses import StreamingResponse
 from api.auth.concurrency import TenantThreads
 from api.deps import DatabaseDep, ReadCaller, v1_router
 from api.http.error_responses import errors_of
+from api.http.integers import Integer
 from api.http.negotiation import chosen_format
 from api.http.threads import in_thread
 from api.transcriptions.routes import JobId
 from api.transcriptions.transcript_schemas import TranscriptOut
-from common import errors, jobs
+from common import errors, jobs, summaries
 from common.db import Database
 from common.job_states import Status
 from common.jobs import Job
 from common.transcript.formats import MEDIA_TYPES, Format, encoded
 from common.transcript.subtitles import SubtitleOptions
-from common.transcript.values import Transcript
+from common.transcript.values import SummaryText, Transcript
 
 router = v1_router("/v1/transcriptions", "transcriptions")
 FormatName = Literal["json", "txt", "srt", "vtt", "ass", "md", "csv", "docx"]
 WRITE_BYTES = 64 * 1024
+# The formats that contain the summary.
+DOCUMENTS = (Format.MD, Format.DOCX)
 # For the OpenAPI document
 TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
@@ -48,7 +51,7 @@ def subtitle_options(
             description="Maximum characters per subtitle line. Default: 16 Chinese characters or 42 letters.",
         ),
     ] = None,
-    max_lines: Annotated[int, Query(ge=1, le=2, description="Maximum lines of a subtitle.")] = 1,
+    max_lines: Annotated[Integer, Query(ge=1, le=2, description="Maximum lines of a subtitle.")] = 1,
     max_seconds: Annotated[
         float, Query(ge=1, le=30, description="Maximum seconds for which a subtitle is shown, if it can be split.")
     ] = 7.0,
@@ -102,9 +105,17 @@ def get_transcript(
 def file_of(
     database: Database, job: Job, form: Format, options: SubtitleOptions, *, machine: bool = False
 ) -> Iterator[bytes]:
-    """Yield the bytes of a transcript's file; `machine`: without corrections."""
-    head = replace(head_of(job), speakers=jobs.speakers(database, job))
+    """Yield the bytes of a transcript's file; `machine`: without corrections. Documents contain the summary."""
+    summary = _summary_of(database, job) if form in DOCUMENTS else None
+    head = replace(head_of(job), speakers=jobs.speakers(database, job), summary=summary)
     return encoded(form, head, jobs.sentences(database, job, machine=machine), options)
+
+
+def _summary_of(database: Database, job: Job) -> SummaryText | None:
+    summary = summaries.of_job(database, job.id)
+    if summary is None or summary.text is None:
+        return None
+    return SummaryText(summary.text, summary.model or "", summary.stale)
 
 
 def _named(job: Job, ending: str) -> str:

@@ -28,6 +28,8 @@ class UsageOut(BaseModel):
     audio_minutes: float
     processing_seconds: float
     failures: dict[str, int] = Field(description="Failed runs by error code.")
+    prompt_tokens: int = Field(description="Tokens that language models read for summaries; `model` is theirs.")
+    completion_tokens: int = Field(description="Tokens that they wrote.")
 
 
 class UsageList(BaseModel):
@@ -54,4 +56,6 @@ def usage_out(usage: Usage, key_name: str | None) -> UsageOut:
         audio_minutes=round(usage.audio_ms / MILLISECONDS_PER_MINUTE, 3),
         processing_seconds=round(usage.processing_ms / 1000, 3),
         failures=dict(usage.failures),
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
     )

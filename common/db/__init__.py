@@ -8,10 +8,12 @@ from common.db.database import (
     session_of,
     shares_sessions,
 )
+from common.db.prepared import Prepared
 
 __all__ = [
     "BoundedConnection",
     "Database",
+    "Prepared",
     "after_commit",
     "connection_parameters",
     "session_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, cast
@@ -12,7 +12,7 @@ from sqlalchemy import Row, Table
 
 from common import ids
 from common.job_states import TERMINAL, Stage, Status
-from common.models import AttemptRow, JobRow
+from common.models import JobRow
 from common.options.transcription import TranscriptionOptions, options_of
 from common.transcript.recording import NOTHING_KNOWN, Recording, tracks_of, warnings_of
 
@@ -168,7 +168,7 @@ def job_of(row: JobRow | Row[Any]) -> Job:
     return _job(_values(row))
 
 
-def job_shown(row: Row[Any]) -> Job:
+def job_shown(row: Row[Any] | tuple[Any, ...]) -> Job:
     """Convert a row of exactly `SHOWN`; four times as fast, since SQLAlchemy looks up each column of a row by name."""
     return _job(tuple(row))
 
@@ -216,17 +216,10 @@ def _result_of(
     return Result(model, revision or "", precision or "", segmentation, channels or 1, silent, processing_ms or 0)
 
 
-def attempt_of(row: AttemptRow | Row[Any]) -> Attempt:
-    """Convert a row of attempts."""
-    return Attempt(
-        run=row.run,
-        number=row.number,
-        worker=row.worker,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        outcome=row.outcome,
-        error_code=row.error_code,
-        error_message=row.error_message,
-        resumed_ms=row.resumed_ms,
-        stage_ms=row.stage_ms or {},
-    )
+ATTEMPT_COLUMNS = tuple(field.name for field in fields(Attempt))
+
+
+def attempt_of(row: tuple[Any, ...]) -> Attempt:
+    """Convert a row of exactly `ATTEMPT_COLUMNS`."""
+    values = (*row[:-1], row[-1] or {})
+    return Attempt(*values)

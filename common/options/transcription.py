@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from common.options.segmentation import SegmentationName
@@ -47,17 +47,17 @@ class TranscriptionOptions:
 
     def stored(self) -> dict[str, Any]:
         """The options that differ from the defaults, as JSON."""
-        given = {name: value for name, value in asdict(self).items() if value != getattr(NO_OPTIONS, name)}
+        given = {name: getattr(self, name) for name in NAMES if getattr(self, name) != getattr(NO_OPTIONS, name)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
 
+NAMES = tuple(field.name for field in fields(TranscriptionOptions))
 NO_OPTIONS = TranscriptionOptions()
 
 
 def options_of(stored: dict[str, Any] | None) -> TranscriptionOptions:
     """The inverse of `stored`; options that this version does not know are ignored."""
-    known = {field.name for field in fields(TranscriptionOptions)}
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in (stored or {}).items()
-    }
-    return TranscriptionOptions(**{name: value for name, value in given.items() if name in known})
+    if not stored:
+        return NO_OPTIONS
+    given: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()}
+    return TranscriptionOptions(**{name: value for name, value in given.items() if name in NAMES})

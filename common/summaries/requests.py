@@ -85,7 +85,27 @@ def request_in(
 
     `ready`: the job has its transcript.
     """
-    fields = {
+    fields = _fields(wanted, tenant, key_id, ready=ready)
+    ended = SummaryRow.status.in_(TERMINAL)
+    statement = insert(SummaryRow).values(job_id=job_id, **fields)
+    statement = statement.on_conflict_do_update(index_elements=["job_id"], set_=fields, where=ended)
+    row = session.scalars(statement.returning(SummaryRow), execution_options={"populate_existing": True}).one_or_none()
+    if row is None:
+        return None
+    session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == job_id))
+    return summary_of(row)
+
+
+def request_missing_in(
+    session: Session, job_id: uuid.UUID, wanted: Wanted, *, tenant: str, key_id: uuid.UUID | None
+) -> None:
+    """Request a summary of a completed job in the caller's transaction, unless one was requested before."""
+    fields = _fields(wanted, tenant, key_id, ready=True)
+    session.execute(insert(SummaryRow).values(job_id=job_id, **fields).on_conflict_do_nothing())
+
+
+def _fields(wanted: Wanted, tenant: str, key_id: uuid.UUID | None, *, ready: bool) -> dict[str, Any]:
+    return {
         "kind": wanted.kind,
         "template_id": wanted.template_id,
         "template_name": wanted.template_name,
@@ -97,14 +117,6 @@ def request_in(
         "created_at": func.now(),
         **FRESH,
     }
-    ended = SummaryRow.status.in_(TERMINAL)
-    statement = insert(SummaryRow).values(job_id=job_id, **fields)
-    statement = statement.on_conflict_do_update(index_elements=["job_id"], set_=fields, where=ended)
-    row = session.scalars(statement.returning(SummaryRow), execution_options={"populate_existing": True}).one_or_none()
-    if row is None:
-        return None
-    session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == job_id))
-    return summary_of(row)
 
 
 def get(database: Database, job_id: uuid.UUID) -> Summary:

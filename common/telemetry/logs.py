@@ -61,12 +61,19 @@ def configure_logging(settings: LogSettings, *, service: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering(settings)],
         )
     )
+    _leave_out_places()
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
+
+
+def _leave_out_places() -> None:
+    """Keep logging from looking for what no line shows: where in the code a line came from, threads and processes."""
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def warn_of_unknown_settings() -> None:

@@ -19,11 +19,14 @@ _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|])")
 
 
 def as_markdown(head: Transcript, sentences: Iterable[Sentence], options: SubtitleOptions) -> Iterator[str]:
-    """Yield a heading, the speakers with their shares, and a paragraph for each turn with the time it begins at."""
+    """Yield a heading, the speakers with their shares, the summary, and a paragraph for each turn with its time."""
     facts = " · ".join(part for part in (clock(head.audio_ms), _escaped(head.model)) if part)
     yield f"# {_escaped(head.name) if head.name else head.job_id}\n\n- {facts}\n"
     for speaker, share in shares(head, options):
         yield f"- {_escaped(speaker.label)}: {clock(speaker.speech_ms)} ({share:.0%})\n"
+    if head.summary is not None:
+        lines = [_escaped(line) for line in head.summary.text.splitlines()]
+        yield "\n".join(["\n## Summary", "", *lines, "", f"({_escaped(head.summary.origin)})", "", "## Transcript", ""])
     between = "\n"
     for sentence, text, begins in in_paragraphs(sentences):
         if begins:

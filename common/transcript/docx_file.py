@@ -1,4 +1,4 @@
-"""Transcripts as documents of Word: title, date, length, speakers, and a paragraph for each turn.
+"""Transcripts as documents of Word: title, date, length, speakers, summary, and a paragraph for each turn.
 
 python-docx makes the document without its turns. They are written into its body while it is sent, because its tree of a
 long transcript would take many times the memory of the text.
@@ -85,6 +85,13 @@ def _frame(head: Transcript, options: SubtitleOptions) -> io.BytesIO:
     for speaker, share in shares(head, options):
         line = f"{_plain(speaker.label)}: {clock(speaker.speech_ms)} ({share:.0%})"
         document.add_paragraph(line, style="List Bullet")
+    if head.summary is not None:
+        document.add_heading("Summary", level=1)
+        for line in head.summary.text.splitlines():
+            if line.strip():
+                document.add_paragraph(_plain(line))
+        document.add_paragraph(f"({_plain(head.summary.origin)})")
+        document.add_heading("Transcript", level=1)
     frame = io.BytesIO()
     document.save(frame)
     return frame

@@ -103,6 +103,21 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class SummaryText:
+    """A summary of a transcript: plain text that a language model wrote; `stale`: the transcript changed since."""
+
+    text: str
+    model: str
+    stale: bool = False
+
+    @property
+    def origin(self) -> str:
+        """What readers must know of it."""
+        changed = "; the transcript was changed afterwards" if self.stale else ""
+        return f"written by the language model {self.model}, may be wrong{changed}"
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
     """The metadata of a transcript; its sentences are streamed separately, never held as one object.
 
@@ -123,6 +138,7 @@ class Transcript:
     name: str | None = None
     created_at: datetime | None = None
     segmentation: str | None = None
+    summary: SummaryText | None = None
 
     @property
     def labels(self) -> dict[int, str]:

@@ -689,6 +689,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -730,6 +734,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -771,6 +779,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             /** @default null */
             vocabulary_id: string | null;
@@ -811,6 +823,10 @@ export interface components {
             segmentation: ("fixed" | "dynamic" | "meeting" | "call" | "lecture") | null;
             /** @default false */
             speakers: boolean | number;
+            /** @default false */
+            summary: boolean | string;
+            /** @default null */
+            summary_language: ("zh" | "en") | null;
             tags?: string[];
             upload_id: string;
             /** @default null */
@@ -1057,6 +1073,7 @@ export interface components {
             audio_minutes: number;
             canceled: number;
             completed: number;
+            completion_tokens: number;
             day: string | null;
             failed: number;
             failures: {
@@ -1067,6 +1084,7 @@ export interface components {
             key_name: string | null;
             model: string | null;
             processing_seconds: number;
+            prompt_tokens: number;
             tag: string | null;
             tenant: string | null;
         };

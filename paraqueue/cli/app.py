@@ -21,6 +21,7 @@ from paraqueue.cli import (
     shares,
     show,
     speakers,
+    summaries,
     transcripts,
     vocabularies,
 )
@@ -179,6 +180,7 @@ app.add_typer(shares.app, name="share")
 app.add_typer(speakers.app, name="speakers")
 app.add_typer(batches.app, name="batch")
 app.add_typer(vocabularies.app, name="vocabularies")
+app.add_typer(summaries.app, name="summary")
 app.command("open")(jobs.open_)
 app.command()(jobs.rename)
 app.command()(jobs.tag)

@@ -17,6 +17,7 @@ from paraqueue.errors import (
     JobEnded,
     NotFound,
     ParaqueueError,
+    SummaryNotReady,
     WaitedTooLong,
 )
 
@@ -52,7 +53,7 @@ def status_of(error: BaseException) -> int:
             return NOT_FOUND
         case ConnectionFailed():
             return UNREACHABLE
-        case WaitedTooLong():
+        case WaitedTooLong() | SummaryNotReady():
             return STILL_RUNNING
         case ConfigurationError() | OSError():
             return USAGE

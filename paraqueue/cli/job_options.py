@@ -18,6 +18,7 @@ from paraqueue.cli.channels import (
     segmentation_options,
 )
 from paraqueue.cli.speakers import SpeakersOption, speaker_options
+from paraqueue.cli.summaries import SummaryOption, summary_options
 from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
@@ -42,14 +43,15 @@ Dedupe = Annotated[
 
 @dataclass(frozen=True)
 class JobOptions:
-    """The options that were given, as the API takes them, and a vocabulary by its name or id."""
+    """The options that were given, as the API takes them, and a vocabulary and a template by their names or ids."""
 
     given: dict[str, Any]
     vocabulary: str | None
+    summary: str | None
 
     def resolved(self, client: Client) -> dict[str, Any]:
-        """Return all options for the API. Raises ConfigurationError for a vocabulary that does not exist."""
-        return self.given | vocabulary_options(client, self.vocabulary)
+        """Return all options for the API. Raises ConfigurationError for a name that does not exist."""
+        return self.given | vocabulary_options(client, self.vocabulary) | summary_options(client, self.summary)
 
 
 def _job_options(
@@ -66,6 +68,7 @@ def _job_options(
     hotword: Hotwords = None,
     vocabulary: VocabularyOption = None,
     segmentation: SegmentationOption = None,
+    summary: SummaryOption = None,
     priority: PriorityOption = None,
     tag: Tags = None,
     webhook: WebhookOption = None,
@@ -86,7 +89,7 @@ def _job_options(
         "webhook_events": webhook_event,
         "dedupe": dedupe or None,
     }
-    return JobOptions(given, vocabulary)
+    return JobOptions(given, vocabulary, summary)
 
 
 def takes_job_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -17,7 +17,7 @@ from tests.api.api_cases import Api
 
 SHOWN_URL = "https://speech.example.com"
 SHOWN_FILE = "(the bytes of the file)"
-ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc|shr)_([0-9a-f]{32})\b")
+ID = re.compile(r"\b(tr|wh|dl|batch|up|key|voc|shr|tpl)_([0-9a-f]{32})\b")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 TIMES = {
     "created_at": "2026-01-05T09:00:00Z",

@@ -11,7 +11,7 @@ import pytest
 from dev.postgres import Postgres
 from dev.valkey import Valkey
 from tests.api.api_cases import Api, problem_of, shared_api
-from tests.db.job_cases import execute, uploaded
+from tests.db.job_cases import completed, execute, uploaded
 from tests.db.webhook_cases import KEY
 
 MOMENTS = [
@@ -103,3 +103,15 @@ def test_json_that_python_reads_and_nobody_should(api: Api, path: str, body: byt
     }
     answer = api.client.post(path.format(**names), content=body, headers={"Content-Type": "application/json"})
     problem_of(answer, 422, "invalid_request")
+
+
+@pytest.mark.parametrize("number", ["0_0", "+0", "-0.0", "0.0", "00", "%200", "0%0A", "%EF%BC%90"])
+def test_only_an_integer_of_json_is_the_number_of_a_sentence(api: Api, number: str) -> None:
+    job = completed(api.database).public_id
+    for call in (
+        api.client.patch(f"/v1/transcriptions/{job}/sentences/{number}", json={"text": "好。"}),
+        api.client.get(f"/v1/transcriptions/{job}/sentences/{number}"),
+        api.client.get(f"/v1/transcriptions/{job}/sentences?after={number}"),
+    ):
+        problem_of(call, 422, "invalid_request")
+    assert "edit" not in api.client.get(f"/v1/transcriptions/{job}/sentences/0").json()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docx import Document
 
 from api.auth import identities
 from common import ids, jobs, keys, shares, summaries
@@ -20,12 +22,14 @@ from dev.postgres import Postgres
 from dev.valkey import Valkey
 from paraqueue import ApiError, AsyncClient, Client, NotFound, SummaryNotReady
 from tests.api.api_cases import Api, problem_of, shared_api
+from tests.api.command_cases import Run
 from tests.chat_server import MODEL, ChatServer, running_chat_server, sends, writes
-from tests.db.job_cases import submitted
+from tests.db.job_cases import claimed, complete, rows, submitted
 from tests.db.summary_cases import made, spoken
 from tests.servers import ADMIN_KEY
 
 PATH = "/v1/summary-templates"
+LINK = "https://example.com/a.mp3"
 SECRET = "我们秘密决定收购乙公司。"
 
 
@@ -141,6 +145,8 @@ def test_without_an_endpoint_it_is_refused_and_clients_can_see_that(
     with shared_api(postgres, valkey, tmp_path) as api:
         assert api.client.get("/v1/session").json()["summaries"] is False
         problem_of(api.client.post(of(spoken(api.database, SECRET)), json={}), 422, "summaries_not_configured")
+        problem_of(api.submit_file(summary="true"), 422, "summaries_not_configured")
+        assert api.objects() == []
 
 
 def test_who_may_do_what(api: Api) -> None:
@@ -214,6 +220,113 @@ def test_a_template_that_makes_no_sense_is_refused(api: Api, body: dict[str, Any
     problem_of(api.client.post(PATH, json=body), 422, "invalid_request")
 
 
+def test_every_way_to_submit_takes_one(api: Api, chat: ChatServer) -> None:
+    letter = template(api)["id"]
+    upload = api.client.post("/v1/uploads", headers={"Tus-Resumable": "1.0.0", "Upload-Length": "4"})
+    upload_id = upload.headers["Location"].rpartition("/")[2]
+    tus = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    assert api.client.patch(f"/v1/uploads/{upload_id}", headers=tus, content=b"RIFF").status_code == 204
+    answers = [
+        api.submit_link(summary=True),
+        api.client.post(
+            "/v1/transcriptions", json={"upload_id": upload_id, "summary": "todos", "summary_language": "en"}
+        ),
+        api.submit_file(summary=letter),
+        api.submit_file(summary="true"),
+    ]
+    batch = api.client.post("/v1/batches", json={"audio_urls": [LINK, LINK], "summary": "decisions"}).json()
+    made_ids = [answer.json()["id"] for answer in answers] + [item["id"] for item in batch["items"]]
+    shown = [api.get(f"/{public_id}/summary").json() for public_id in made_ids]
+    expected = ["minutes", "todos", "template", "minutes", "decisions", "decisions"]
+    assert [item["kind"] for item in shown] == expected
+    assert shown[1]["language"] == "en"
+    assert {item["status"] for item in shown} == {"queued"}
+    job = jobs.get(api.database, ids.parsed(ids.JOB, made_ids[2]))
+    complete(api.database, claimed(api.database, job), SECRET)
+    made(api.database, chat.endpoint(), job)
+    assert "Write a letter." in chat.asked[0].system
+    assert api.submit_file(summary="false").json()["id"] not in made_ids
+
+
+@pytest.mark.parametrize(
+    "wanted", [{"summary": "poem"}, {"summary": 1}, {"summary_language": "en"}, {"summary": "tpl_1"}]
+)
+def test_a_submission_with_a_wrong_option_is_refused(api: Api, wanted: dict[str, Any]) -> None:
+    problem_of(api.submit_link(**wanted), 422, "invalid_request")
+
+
+def test_a_submission_with_a_template_that_is_not_there_keeps_nothing(api: Api) -> None:
+    unknown = ids.shown(ids.SUMMARY_TEMPLATE, ids.new_id())
+    problem_of(api.submit_file(summary=unknown), 404, "not_found")
+    assert api.get("").json()["data"] == []
+    assert api.objects() == []
+
+
+def test_a_transcript_that_is_reused_gets_one_unless_it_has_one(api: Api) -> None:
+    first = api.submit_file(dedupe="true").json()["id"]
+    job = jobs.get(api.database, ids.parsed(ids.JOB, first))
+    complete(api.database, claimed(api.database, job), SECRET)
+    assert api.submit_file(dedupe="true", summary="todos").json()["id"] == first
+    assert api.get(f"/{first}/summary").json()["kind"] == "todos"
+    assert api.submit_file(dedupe="true", summary="minutes").json()["id"] == first
+    assert api.get(f"/{first}/summary").json()["kind"] == "todos"
+    held = summaries.claim_next(api.database)
+    assert held is not None
+    assert held.job_id == job.id
+
+
+def test_documents_contain_it_and_other_formats_do_not(api: Api, chat: ChatServer) -> None:
+    job = spoken(api.database, "大家好。")
+    api.client.post(of(job), json={})
+    chat.answers = [writes("# 要点\n- 一 <b>\n- ![x](http://evil.example)")]
+    made(api.database, chat.endpoint(), job)
+    api.client.patch(f"/v1/transcriptions/{job.public_id}/sentences/0", json={"text": "大家好啊。"})
+    markdown = api.get(f"/{job.public_id}/transcript", params={"format": "md"}).text
+    assert "\n## Summary\n\n\\# 要点\n- 一 \\<b\\>\n- !\\[x\\](http://evil.example)\n" in markdown
+    assert "the transcript was changed afterwards" in markdown
+    assert markdown.index("## Summary") < markdown.index("## Transcript") < markdown.index("大家好啊。")
+    document = Document(BytesIO(api.get(f"/{job.public_id}/transcript", params={"format": "docx"}).content))
+    lines = [paragraph.text for paragraph in document.paragraphs]
+    assert lines.index("Summary") < lines.index("# 要点") < lines.index("Transcript")
+    for form in ("txt", "json", "srt", "csv"):
+        assert "要点" not in api.get(f"/{job.public_id}/transcript", params={"format": form}).text
+
+
+def test_tokens_are_in_the_usage_of_tenant_and_key(api: Api, chat: ChatServer) -> None:
+    headers = bearer(api, Scope.SUBMIT, Scope.READ)
+    job = spoken(api.database, SECRET, tags=("board",))
+    for _ in range(2):
+        assert api.client.post(of(job), json={}, headers=headers).status_code == 202
+        made(api.database, chat.endpoint(), job)
+
+    def usage(group_by: str) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = api.client.get("/v1/usage", params={"group_by": group_by}).json()["data"]
+        return rows
+
+    [total] = usage("")
+    assert (total["jobs"], total["prompt_tokens"], total["completion_tokens"]) == (1, 200, 20)
+    by_model = {row["model"]: row for row in usage("model")}
+    assert (by_model[MODEL]["jobs"], by_model[MODEL]["prompt_tokens"]) == (0, 200)
+    assert [row["prompt_tokens"] for row in usage("key") if row["key_name"] == "test"] == [200]
+    [tagged] = usage("tag,day")
+    assert (tagged["tag"], tagged["jobs"], tagged["completion_tokens"]) == ("board", 1, 20)
+
+
+def test_who_wants_it_is_told_when_it_has_ended(api: Api, chat: ChatServer) -> None:
+    events = ("transcription.summarized",)
+    fields: dict[str, Any] = {"webhook_url": "https://example.com/hook", "webhook_events": events}
+    jobs_made = [spoken(api.database, SECRET, **fields), spoken(api.database, SECRET)]
+    chat.answers = [writes("好"), writes("好"), sends(400)]
+    for job in (*jobs_made, jobs_made[0]):
+        api.client.post(of(job), json={})
+        made(api.database, chat.endpoint(), job)
+    payloads = [payload for [payload] in rows(api.database, "SELECT payload FROM deliveries ORDER BY created_at, id")]
+    assert [payload["status"] for payload in payloads] == ["completed", "failed"]
+    assert payloads[1]["error"] == {"code": "summary_rejected"}
+    assert payloads[0]["links"]["self"] == of(jobs_made[0])
+    assert "好" not in str(payloads)
+
+
 def test_both_clients_make_and_manage_them(api: Api, chat: ChatServer) -> None:
     url = f"http://127.0.0.1:{api.port}"
     job = spoken(api.database, SECRET)
@@ -247,3 +360,24 @@ def test_both_clients_make_and_manage_them(api: Api, chat: ChatServer) -> None:
 
     asyncio.run(others())
     assert jobs.get(api.database, job.id).status == "completed"
+
+
+def test_the_command_makes_and_manages_them(api: Api, chat: ChatServer, run: Run) -> None:
+    id = run("summary", "templates", "create", "Letter", "-", input="Write\na letter.\n").stdout.strip()
+    assert run("summary", "templates", "show", "Letter").stdout == "Write\na letter.\n"
+    assert run("summary", "templates", "update", id, "Write two.").stdout == "Letter\n"
+    assert run("summary", "templates", "list").stdout.rstrip("\n").split("\t")[::2] == ["Letter", id]
+    job = spoken(api.database, SECRET)
+    waiting = run("summary", job.public_id, "--kind", "Letter", "--language", "en", "--no-wait")
+    assert waiting.stderr == "paraqueue: the summary is queued\n"
+    assert run("summary", "make", job.public_id).exit_code == 1, "one is queued"
+    made(api.database, chat.endpoint(), job)
+    assert run("summary", "show", job.public_id).stdout == "summary 1\n"
+    assert "Write two." in chat.asked[0].system
+    assert run("summary", "delete", job.public_id).exit_code == 0
+    assert run("summary", "show", job.public_id).exit_code == 5
+    submitted_id = run("submit", LINK, "--summary", "Letter").stdout.strip()
+    assert api.get(f"/{submitted_id}/summary").json()["template"]["name"] == "Letter"
+    assert run("submit", LINK, "--summary", "Poem").exit_code == 2
+    assert run("summary", job.public_id, "--language", "fr").exit_code == 2
+    assert run("summary", "templates", "delete", "Letter", "--yes").exit_code == 0

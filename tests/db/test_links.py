@@ -99,8 +99,7 @@ def test_workers_are_woken_only_where_one_would_read_it(database: Database) -> N
     links(database, 1)
 
     def woken() -> list[str]:
-        with database.transaction() as session:
-            return list(models_with_links(session))
+        return list(models_with_links(database))
 
     assert woken() == []
     with_worker(database)

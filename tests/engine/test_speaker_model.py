@@ -35,7 +35,7 @@ def folder() -> Path:
 
 
 def module(folder: Path) -> Any:
-    return loading._load_part(loading._funasr_tables(), folder, {"CAMPPlus": "CAMPPlus"}, torch.device("cpu")).module
+    return loading._load_part(loading._funasr_tables(), folder, ("CAMPPlus",), torch.device("cpu")).module
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 
 from common.errors import ModelUnavailable
-from worker.engine.bundles.bundles import WORDS_FILE
-from worker.engine.bundles.loading import LoadedBundle, ModelPart
+from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
+from worker.engine.bundles.loading import SEACO, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
 from worker.engine.options import GpuLayout
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
+from worker.engine.recognition.bias_networks import BiasNetworks
+from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.gpu.networks import GpuNetworks
 from worker.engine.recognition.linear import FLOAT, INT8
@@ -23,25 +25,28 @@ from worker.engine.vad.detector import Vad
 
 def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Paraformer:
     """The recogniser, with the networks for a GPU in a layout, or those for a CPU (None)."""
-    part = bundle.asr
+    part, model = bundle.asr, bundle.asr.module
     window, shift = _stacking(part, default=(7, 6))
     frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+    takes_hotwords = part.config["model"] == SEACO
+    networks = _networks(bundle, gpu, BiasNetworks(model) if takes_hotwords else None)
+    tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
     threads = ComputeThreads(torch.get_num_threads() if gpu is None else 1)
-    networks, model = _networks(bundle, gpu), part.module
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), {model.blank_id, model.sos, model.eos}, threads)
+    skipped = {model.blank_id, model.sos, model.eos}
+    return Paraformer(networks, frontend, Vocabulary(part.tokens), skipped, threads, tokenizer)
 
 
-def _networks(bundle: LoadedBundle, gpu: GpuLayout | None) -> Networks:
+def _networks(bundle: LoadedBundle, gpu: GpuLayout | None, bias: BiasNetworks | None) -> Networks:
     model = bundle.asr.module
     if gpu is None:
-        return PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT)
+        return PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT, bias)
     reason = "as configured"
     if gpu == "packed":
         try:
-            return GpuNetworks(model, bundle.device, bundle.precision)
+            return GpuNetworks(model, bundle.device, bundle.precision, bias)
         except ModelUnavailable as error:
             reason = error.message
-    return PaddedNetworks(model, bundle.device, bundle.precision, reason)
+    return PaddedNetworks(model, bundle.device, bundle.precision, bias, reason)
 
 
 def release(bundle: LoadedBundle, networks: Networks) -> None:

@@ -26,9 +26,10 @@ from worker.engine.bundles.loading import LoadedBundle, load
 from worker.engine.device.choice import chosen_device, keep_float32_exact
 from worker.engine.device.faults import DeviceLost, attempt_twice
 from worker.engine.device.torch_faults import torch_fault_rules
-from worker.engine.options import EngineOptions, GpuLayout
+from worker.engine.options import MOST_QUEUED_SECONDS, EngineOptions, GpuLayout
 from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.paraformer import Utterance
 from worker.engine.resume_state import StateIdentity
 from worker.engine.speakers.campplus import Embedder, Embeddings
 from worker.engine.stopwatch import Stopwatch
@@ -39,9 +40,6 @@ from worker.engine.vad.network import Caches
 Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]
 Value = TypeVar("Value")
-
-MOST_QUEUED_SECONDS = 4 * 3600.0
-"""Speech of all streams that waits for the device, whatever the batch budget: 460 MB of samples."""
 
 
 class Engine:
@@ -71,8 +69,8 @@ class Engine:
             hang_seconds=options.hang_seconds,
             faults=self._faults,
         )
-        self.batcher: Batcher[Segment, list[Word]] = Batcher(
-            self._recogniser.recognise, sizes, on_lost=self._device_lost
+        self.batcher: Batcher[Utterance, list[Word]] = Batcher(
+            self._recogniser.recognise_utterances, sizes, on_lost=self._device_lost
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
@@ -129,8 +127,9 @@ class Engine:
 
     @property
     def card(self) -> ModelCard:
-        """The model card from the bundle's definition, with the segmentation of this engine."""
-        return replace(self._bundle.paths.card, segmentation=self.segmentation)
+        """The model card from the bundle's definition, with what this engine does."""
+        hotwords = self._recogniser.tokenizer is not None
+        return replace(self._bundle.paths.card, segmentation=self.segmentation, hotwords=hotwords)
 
     @property
     def revision(self) -> str:
@@ -167,18 +166,23 @@ class Engine:
         *,
         speakers: bool = False,
         segmentation: SegmentationName | None = None,
+        hotwords: tuple[str, ...] = (),
     ) -> RecognitionStream:
         """A stream for one channel of a job.
 
         `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
-        embeddings of what is said. With a `state` the stream continues and must be fed from its `resume_sample`; raises
-        StaleState if it cannot be read or comes from another model, precision, segmentation or version. Raises
-        ModelUnavailable if speakers are asked of a bundle without a speaker model.
+        embeddings of what is said; `hotwords` are for a recogniser that takes them. With a `state` the stream continues
+        and must be fed from its `resume_sample`; raises StaleState if it cannot be read or comes from another model,
+        precision, segmentation, list of hotwords or version. Raises ModelUnavailable if speakers are asked of a bundle
+        without a speaker model.
         """
         if speakers and self._embedder is None:
             raise ModelUnavailable(f"The model {self.bundle} has no speaker model on this worker.")
         chosen = SEGMENTATIONS[segmentation or self.segmentation]
-        return RecognitionStream(self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen)
+        words = self._recogniser.tokenizer.words(hotwords) if self._recogniser.tokenizer else None
+        return RecognitionStream(
+            self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen, words=words
+        )
 
     def stats(self) -> BatcherStats:
         """Counters for metrics."""
@@ -217,7 +221,7 @@ class Engine:
     def warm_up(self) -> None:
         """Run every network once, so that the first job does not incur compilation and cache warm-up."""
         noise = np.random.default_rng(0).integers(-300, 300, 2 * SAMPLE_RATE, dtype=np.int16)
-        self.batcher.submit("warm-up", noise, 2.0).result()
+        self.batcher.submit("warm-up", Utterance(noise), 2.0).result()
         stream = self.stream(key="warm-up")
         stream.accept(noise)
         stream.finish()

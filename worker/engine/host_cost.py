@@ -30,7 +30,7 @@ class _Canned:
     def __init__(self, scores: Scores) -> None:
         self._scores = scores
 
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:  # noqa: ARG002
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[Any] = ()) -> Scores:  # noqa: ARG002
         return self._scores
 
 

@@ -1,4 +1,4 @@
-"""How an engine uses its device."""
+"""Options of an engine."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from common.options.segmentation import FIXED, SegmentationName
 GpuLayout = Literal["packed", "padded"]
 """How networks on a GPU hold a batch: rows without padding, or FunASR's modules over padded segments."""
 
+MOST_QUEUED_SECONDS = 4 * 3600.0
+"""Speech of all streams that waits for the device, whatever the batch budget: 460 MB of samples."""
+
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """The options of an engine.
+    """How the engine uses its device.
 
     `batch_seconds` limits the padded seconds of a batch (None: measured at startup), `queue_seconds` what one stream
     may have queued (default: two batches). An idle device waits `max_queue_delay_seconds` for a batch to fill.

@@ -30,18 +30,22 @@ class StaleState(Exception):
 
 @dataclass(frozen=True)
 class StateIdentity:
-    """What must match so that a resumed run produces the same text as an uninterrupted one."""
+    """What must match so that a resumed run produces the same text as an uninterrupted one.
+
+    `hotwords` is the digest of those that the recogniser was given, or "": not stored, as before there were any.
+    """
 
     revision: str
     precision: str
     max_segment_ms: int | None
     segmentation: Segmentation
+    hotwords: str = ""
     version: int = STATE_VERSION
 
     def pack(self, state: dict[str, Any]) -> bytes:
         """Serialise a state with this identity."""
         arrays, described = _split_arrays(state)
-        text = json.dumps({"identity": asdict(self), "state": described}, ensure_ascii=False)
+        text = json.dumps({"identity": self._described(), "state": described}, ensure_ascii=False)
         file = io.BytesIO()
         np.savez_compressed(file, allow_pickle=False, described=np.frombuffer(text.encode(), np.uint8), **arrays)
         content = file.getvalue()
@@ -57,10 +61,13 @@ class StateIdentity:
             arrays = {name: file[name] for name in file.files}
         described = json.loads(arrays.pop("described").tobytes())
         stored = described["identity"]
-        if stored != asdict(self):
-            raise StaleState(f"The resume state was made by {stored}, this engine is {asdict(self)}.")
+        if stored != self._described():
+            raise StaleState(f"The resume state was made by {stored}, this engine is {self._described()}.")
         state: dict[str, Any] = _join_arrays(described["state"], arrays)
         return state
+
+    def _described(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value != ""}
 
 
 def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:

@@ -20,6 +20,8 @@ from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation
 from common.transcript.values import Sentence, Word
 from worker.engine.batching.batcher import Batcher
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
+from worker.engine.recognition.bias_words import BiasWords
+from worker.engine.recognition.paraformer import Utterance
 from worker.engine.resume_state import StaleState, StateIdentity
 from worker.engine.speakers.windows import Windows, records, spans
 from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, SPEAKERS, VAD, Stopwatch
@@ -37,7 +39,7 @@ MOST_EMBEDDING = 16
 class StreamEngine(Protocol):
     """What a stream needs from the engine."""
 
-    batcher: Batcher[Samples, list[Word]]
+    batcher: Batcher[Utterance, list[Word]]
     punctuator: Punctuator
     vad_lookahead_ms: int
 
@@ -87,10 +89,13 @@ class RecognitionStream:
         *,
         speakers: bool = False,
         segmentation: Segmentation = SEGMENTATIONS[FIXED],
+        words: BiasWords | None = None,
     ) -> None:
         self._engine = engine
         self._segmentation = segmentation
-        self._identity = replace(engine.state_identity, segmentation=segmentation)
+        self._bias_words = words
+        hotwords = words.digest if words else ""
+        self._identity = replace(engine.state_identity, segmentation=segmentation, hotwords=hotwords)
         self._watch = stopwatch or Stopwatch()
         self._key = (key, channel, id(self))
         self._channel = channel
@@ -212,8 +217,9 @@ class RecognitionStream:
             start = start_ms * SAMPLES_PER_MS - self._audio_start
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
+            utterance = Utterance(samples, self._bias_words)
             with self._watch.time(RECOGNISE):
-                future = self._engine.batcher.submit(self._key, samples, len(samples) / SAMPLE_RATE)
+                future = self._engine.batcher.submit(self._key, utterance, len(samples) / SAMPLE_RATE)
             embeddings = self._engine.embed(samples) if self._speakers else None
             speech_end_ms = end_ms - self._engine.vad_lookahead_ms
             self._outstanding.append(_Segment(start_ms, speech_end_ms, len(samples), future, embeddings))

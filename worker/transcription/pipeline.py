@@ -132,6 +132,7 @@ class _Run:
                 hooks.stopwatch,
                 speakers=request.speakers,
                 segmentation=request.segmentation,
+                hotwords=request.rules.hotwords,
             )
             for channel, state in enumerate(states)
         ]

@@ -8,11 +8,11 @@ from api.auth.callers import Caller
 from api.deps import Service, public_url
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import batch_detail_of
-from api.transcriptions.schemas import transcription_of
-from api.transcriptions.submitting.idempotency import Key, answer_of, response_of
+from api.transcriptions.schemas import transcription_json
+from api.transcriptions.submitting.idempotency import Key, response_of
 from api.transcriptions.submitting.options import SubmitLinks
 from api.transcriptions.submitting.submit import Asked, batch_of, discard, submission_of
-from common import jobs
+from common import jobs, summaries
 from common.db import Database
 from common.errors import Unavailable
 from common.idempotency import StoredResponse
@@ -37,7 +37,7 @@ async def accepted(request: Request, service: Service, caller: Caller, parsed: A
             earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, parsed.file)
-                return response_of(await in_thread(_found, service, parsed, key, earlier, base_url))
+                return response_of(await in_thread(_found, service, parsed, key, submission, earlier, base_url))
             answer = await in_thread(_submitted, service, parsed, key, submission, base_url)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file
@@ -63,26 +63,32 @@ def served_now(database: Database, model: str) -> Served:
     return Served(revisions, frozenset(worker.card.segmentation for worker in workers))
 
 
-def _found(service: Service, parsed: Asked, key: Key, earlier: Job, base_url: str) -> StoredResponse:
-    shown = transcription_of(earlier, base_url, Estimate())
-    answer = answer_of(parsed.fingerprint, 200, shown, shown.links.self)
+def _found(
+    service: Service, parsed: Asked, key: Key, submission: Submission, earlier: Job, base_url: str
+) -> StoredResponse:
+    answer = StoredResponse(parsed.fingerprint, 200, *transcription_json(earlier, base_url, Estimate()))
     with service.database.transaction() as session:
+        if submission.summary is not None:
+            wanted, key_id = submission.summary, submission.key_id
+            summaries.request_missing_in(session, earlier.id, wanted, tenant=submission.tenant, key_id=key_id)
         key.keep(session, answer, job_id=earlier.id)
     return answer
 
 
 def _submitted(service: Service, parsed: Asked, key: Key, submission: Submission, base_url: str) -> StoredResponse:
+    if key.held is None:
+        job = jobs.submit(service.database, submission)
+        return _answer_with(parsed, job, base_url, service.estimates.of(job))
     with service.database.transaction() as session:
         job = jobs.submit_in(session, submission)
         # Without an estimate: the queue is not queried in the middle of a transaction.
         answer = _answer_with(parsed, job, base_url, Estimate())
         key.keep(session, answer, job_id=job.id)
-    return answer if key.held is not None else _answer_with(parsed, job, base_url, service.estimates.of(job))
+    return answer
 
 
 def _answer_with(parsed: Asked, job: Job, base_url: str, estimate: Estimate) -> StoredResponse:
-    shown = transcription_of(job, base_url, estimate)
-    return answer_of(parsed.fingerprint, 202, shown, shown.links.self)
+    return StoredResponse(parsed.fingerprint, 202, *transcription_json(job, base_url, estimate))
 
 
 def _batch_submitted(
@@ -91,6 +97,6 @@ def _batch_submitted(
     with service.database.transaction() as session:
         made, members = jobs.submit_batch(session, batch)
         shown = batch_detail_of(made, members, base_url)
-        answer = answer_of(parsed.fingerprint, 202, shown, shown.links.self)
+        answer = StoredResponse(parsed.fingerprint, 202, shown.model_dump_json().encode(), shown.links.self)
         key.keep(session, answer, batch_id=made.id)
     return answer

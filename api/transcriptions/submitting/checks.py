@@ -1,4 +1,4 @@
-"""Checks of a submission against the installation: its models, vocabularies and webhooks."""
+"""Checks of a submission against the installation: its models, vocabularies, summaries and webhooks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from api.deps import Service
 from api.http.threads import in_thread
 from api.transcriptions.submitting.options import Options
-from common import ids, jobs, vocabularies
+from common import ids, jobs, summaries, vocabularies
 from common.db import Database
-from common.errors import InvalidRequest, UnknownModel, WebhooksNotConfigured
+from common.errors import InvalidRequest, SummariesNotConfigured, UnknownModel, WebhooksNotConfigured
 from common.options.transcription import TranscriptionOptions, WordLists
 from common.settings import Settings
+from common.summaries import Wanted
 
 
 async def checked_options(service: Service, options: Options) -> str:
@@ -45,6 +46,16 @@ async def applied_to(database: Database, tenant: str, options: Options) -> Appli
         return Applied(*vocabularies.applied(vocabularies.get(database, wanted, tenant=tenant), chosen))
 
     return await in_thread(merged)
+
+
+async def wanted_summary(service: Service, tenant: str, options: Options) -> Wanted | None:
+    """Return the summary to make of each transcript, if any. Raises SummariesNotConfigured, NotFound."""
+    if not options.summary:
+        return None
+    if not service.settings.summaries:
+        raise SummariesNotConfigured("summaries are not configured: PARAQUEUE_SUMMARY_URL is not set")
+    kind, language = "minutes" if options.summary is True else options.summary, options.summary_language
+    return await in_thread(summaries.chosen, service.database, kind, tenant=tenant, language=language)
 
 
 def _check_webhook(settings: Settings, options: Options) -> None:

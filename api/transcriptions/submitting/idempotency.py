@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastapi import Request, Response
-from pydantic import BaseModel
 from sqlalchemy.orm import Session
 
 from api.auth.callers import Caller
@@ -72,11 +71,6 @@ class Key:
         """Store the response in the transaction that creates the resource. Raises IdempotencyKeyInUse."""
         if self.held is not None:
             idempotency.keep(session, self.held, answer, job_id=job_id, batch_id=batch_id)
-
-
-def answer_of(fingerprint: bytes, status: int, body: BaseModel, location: str) -> StoredResponse:
-    """Return a response in the form in which it is stored and sent."""
-    return StoredResponse(fingerprint, status, body.model_dump_json().encode(), location)
 
 
 def response_of(answer: StoredResponse) -> Response:

@@ -25,6 +25,7 @@ from common.jobs import MOST_TAGS
 from common.links import audio_link
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
+from common.summaries import Language as SummaryLanguage
 from common.transcript import hotwords
 
 Tag = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f]+$")]
@@ -59,6 +60,13 @@ HotwordEntry = Annotated[
 ]
 Speakers = Annotated[
     StrictBool | Annotated[StrictInt, Field(ge=1, le=MOST_SPEAKERS)], BeforeValidator(_switch_or_number)
+]
+
+
+SummaryChoice = Annotated[
+    StrictBool
+    | Annotated[str, StringConstraints(strict=True, pattern=r"^(minutes|decisions|todos|tpl_[0-9a-f]{32})$")],
+    BeforeValidator(_switch_or_number),
 ]
 
 
@@ -136,6 +144,16 @@ class Options(BaseModel):
         description="How speech is divided before recognition: FunASR's modes `fixed` and `dynamic`, or the presets "
         "`meeting`, `call` and `lecture`. Default: the model's, see `GET /v1/models`.",
     )
+    summary: SummaryChoice = Field(
+        False,
+        description="Have the transcript summarised when it is there (see `POST …/summary`): `true` (minutes), "
+        "`minutes`, `decisions`, `todos`, or the id of a template. Its text is then sent to the language model that "
+        "the operator has set; refused if there is none.",
+        examples=[True, "todos"],
+    )
+    summary_language: SummaryLanguage | None = Field(
+        None, description="Language of the summary; requires `summary`. Default: that of the transcript."
+    )
     priority: int = Field(5, ge=0, le=9, description="9 runs first.")
     tags: list[Tag] = Field(
         default_factory=list, max_length=MOST_TAGS, description="Labels for filtering lists and usage."
@@ -159,6 +177,8 @@ class Options(BaseModel):
             raise ValueError("`min_speakers` and `max_speakers` go with `speakers: true`")
         if least and most and least > most:
             raise ValueError("`min_speakers` is larger than `max_speakers`")
+        if self.summary_language is not None and not self.summary:
+            raise ValueError("`summary_language` goes with `summary`")
         hotwords.check_together(self.hotwords)
         return self
 

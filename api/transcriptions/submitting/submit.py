@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastapi import Request
@@ -22,7 +22,7 @@ from api.http.bodies import without_surplus
 from api.http.body_limits import announced_bytes
 from api.http.multipart import FORM_SLACK_BYTES, Form, read_form
 from api.http.threads import in_storage_thread, in_thread
-from api.transcriptions.submitting.checks import Applied, applied_to, checked_options
+from api.transcriptions.submitting.checks import Applied, applied_to, checked_options, wanted_summary
 from api.transcriptions.submitting.options import Options, SubmitLink, SubmitLinks, SubmitUpload
 from common import audio_keys, file_names, ids, uploads
 from common.db import Database
@@ -31,6 +31,8 @@ from common.jobs import BatchSubmission, Refused, Submission
 from common.links import audio_link
 from common.storage import Storage
 
+# Parsing one takes less time than a change of threads.
+SHORT_BODY_BYTES = 4096
 LIST_FIELDS = {"tags", "webhook_events", "masked_words", "hotwords"}
 
 
@@ -93,12 +95,13 @@ async def links_asked_by(request: Request) -> Asked:
 
 async def _read_json(request: Request, shape: Callable[[Any], type[Options]]) -> Asked:
     """Read a JSON body. Unset fields do not count for the fingerprint: a later version may have more of them."""
-    options = await in_thread(_parsed, await request.body(), shape)
+    body = await request.body()
+    options = await in_thread(_parsed, body, shape) if len(body) > SHORT_BODY_BYTES else _parsed(body, shape)
     return Asked(options, None, fingerprint(request, options.model_dump_json(exclude_unset=True)))
 
 
 def _parsed(body: bytes, shape: Callable[[Any], type[Options]]) -> Options:
-    """Parse the options in a JSON body. Slow for large ones: keep off the event loop. Raises RequestValidationError."""
+    """Parse the options in a JSON body. Slow for long ones: keep off the event loop. Raises RequestValidationError."""
     try:
         value = from_json(body)
     except ValueError as error:
@@ -165,6 +168,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     options = parsed.options
     model = await checked_options(service, options)
     applied = await applied_to(service.database, caller.tenant, options)
+    summary = await wanted_summary(service, caller.tenant, options)
     if isinstance(options, SubmitUpload):
         audio = await _resumed(service.database, service.storage, caller.tenant, options)
     elif isinstance(options, SubmitLink):
@@ -172,7 +176,7 @@ async def submission_of(service: Service, caller: Caller, parsed: Asked) -> Subm
     else:
         assert parsed.file is not None
         audio = parsed.file.audio
-    return made_of(caller, audio, model, options, applied)
+    return replace(made_of(caller, audio, model, options, applied), summary=summary)
 
 
 async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> BatchSubmission:
@@ -182,13 +186,15 @@ async def batch_of(service: Service, caller: Caller, options: SubmitLinks) -> Ba
     items: dict[int, Submission] = {}
     model = await checked_options(service, options)
     applied = await applied_to(service.database, caller.tenant, options)
+    summary = await wanted_summary(service, caller.tenant, options)
     for number, url in enumerate(options.audio_urls):
         try:
             audio = _linked(audio_link(url))
         except ValueError as error:
             refused.append(Refused(number, InvalidRequest.code, f"audio_urls.{number}: {error}"))
         else:
-            items[number] = made_of(caller, audio, model, options, applied, batch=(batch_id, number))
+            made = made_of(caller, audio, model, options, applied, batch=(batch_id, number))
+            items[number] = replace(made, summary=summary)
     if not items:
         raise InvalidRequest("; ".join(item.message for item in refused[:5]))
     return BatchSubmission(batch_id, items, tuple(refused))

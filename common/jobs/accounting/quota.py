@@ -6,11 +6,12 @@ They are checked in the transaction that submits.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import func, select, text
+from sqlalchemy import BigInteger, Date, Text, TextClause, Uuid, bindparam, func, select, text
 from sqlalchemy.orm import Session
 
 from common.errors import InvalidRequest, QuotaExceeded
@@ -41,6 +42,29 @@ SELECT (SELECT coalesce(sum(audio_ms), 0) FROM usage_daily WHERE {its} AND day >
 """)
     for owner, its in OWNERS.items()
 }
+
+
+def has_room(limited: Collection[str]) -> TextClause:
+    """Build the condition that a job more is within the quota, for a statement that submits it.
+
+    `limited` are the limits that apply, as `given_limits` names them; their values are its parameters. The condition
+    is false also close to a limit of queued jobs, where submissions are serialised.
+    """
+    conditions: list[str] = []
+    kinds: dict[str, Any] = {}
+    for name in sorted(limited):
+        owner, of = name.split("_")
+        its = OWNERS[owner].replace(":owner", f":{owner}_owner")
+        kinds |= {name: BigInteger(), f"{owner}_owner": Text() if owner == "tenant" else Uuid()}
+        if of == "queued":
+            some = f"SELECT FROM jobs WHERE {its} AND status = 'queued' LIMIT :{name}"
+            conditions.append(f"(SELECT count(*) FROM ({some}) AS waiting) < :{name} - {CLOSE}")
+        else:
+            used = str(USED_MS[owner]).replace(OWNERS[owner], its).replace(":start", f":{of}_start")
+            conditions.append(f"({used}) < :{name}")
+            kinds[f"{of}_start"] = Date()
+    parameters = (bindparam(name, type_=kind) for name, kind in kinds.items())
+    return text(" AND ".join(conditions)).bindparams(*parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +121,27 @@ def check(session: Session, tenant: str, key_id: uuid.UUID | None, quota: Quota,
             if minutes and _used_ms(session, owner, start) >= minutes * MINUTE_MS:
                 left = int((end - datetime.now(UTC)).total_seconds()) + 1
                 raise QuotaExceeded(f"the {owner.kind} has used its {minutes} minutes of audio for this {name}", left)
+
+
+def given_limits(quota: Quota) -> dict[str, int]:
+    """Return the limits that apply, as `tenant_queued`, `key_day` and the like; jobs and milliseconds."""
+    limits = {
+        f"{owner}_{name}": limit
+        for owner, allowance in (("tenant", quota.tenant), ("key", quota.key))
+        for name, limit in (
+            ("queued", allowance.max_queued),
+            ("day", allowance.audio_minutes_per_day * MINUTE_MS),
+            ("month", allowance.audio_minutes_per_month * MINUTE_MS),
+        )
+    }
+    return {name: limit for name, limit in limits.items() if limit}
+
+
+def owners_and_starts(tenant: str, key_id: uuid.UUID | None) -> dict[str, Any]:
+    """Return the other parameters of `has_room`: whose jobs are counted, and since when."""
+    today = datetime.now(UTC).date()
+    starts = {"day_start": today, "month_start": today.replace(day=1)}
+    return {"tenant_owner": tenant, "key_owner": key_id, **starts}
 
 
 def _check_queue(session: Session, owner: _Owner, adding: int) -> None:

@@ -35,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
-from common.db import Database, cursors
+from common.db import Database, Prepared, cursors
 from common.job_states import Status
 from common.jobs.job import JOBS, SHOWN, Job, job_shown
 from common.jobs.reading.sentences import EDITS, SPOKEN, in_place
@@ -65,7 +65,7 @@ _FIRST = union_all(
         )
     )
 ).lateral()
-PREVIEWS = (
+PREVIEWS = Prepared(
     select(JOBS.c.id, func.left(func.coalesce(EDITS.c.text, _FIRST.c.text), PREVIEW_LETTERS).label("text"))
     .select_from(JOBS)
     .join(_FIRST, true())
@@ -101,6 +101,7 @@ class _Query:
     """A statement that is built once, and its columns for filters and cursors."""
 
     select: Select[Any]
+    prepared: Prepared
     key: ColumnElement[Any]
     id: ColumnElement[Any]
     created_at: ColumnElement[Any]
@@ -137,10 +138,14 @@ def page(
     if after is not None:
         statement = statement.where(_behind(query, sort, after))
     given = {"tenant": tenant, "number": limit + 1, "tag": tag, "status": status}
-    with database.transaction() as session:
-        rows = _rows(session, statement, given, name)
-        jobs = tuple(job_shown(row[:-1]) for row in rows[:limit])
-        beginnings = _previews(session, jobs) if previews else None
+    rows: Sequence[Any]
+    if statement is query.select and name is None:
+        rows = database.run(query.prepared, given)
+    else:
+        with database.transaction() as session:
+            rows = _rows(session, statement, given, name)
+    jobs = tuple(job_shown(row[:-1]) for row in rows[:limit])
+    beginnings = _previews(database, jobs) if previews else None
     if len(rows) <= limit:
         return Page(jobs, None, beginnings)
     return Page(jobs, _cursor(sort, rows[limit - 1][-1], jobs[-1]), beginnings)
@@ -164,7 +169,8 @@ def _query(sort: Sort, with_status: bool, with_tag: bool) -> _Query:
     if with_status:
         statement = statement.where(JOBS.c.status == bindparam("status"))
     order = (key.desc(), job_id.desc()) if _falls(sort) else (key, job_id)
-    return _Query(statement.order_by(*order), key, job_id, created_at)
+    statement = statement.order_by(*order)
+    return _Query(statement, Prepared(statement), key, job_id, created_at)
 
 
 def _falls(sort: Sort) -> bool:
@@ -205,10 +211,10 @@ def _rows(session: Session, statement: Select[Any], given: dict[str, Any], name:
         return session.execute(statement, given).all()
 
 
-def _previews(session: Session, jobs: Sequence[Job]) -> dict[uuid.UUID, str]:
+def _previews(database: Database, jobs: Sequence[Job]) -> dict[uuid.UUID, str]:
     found: dict[uuid.UUID, str] = {}
     kept = [job.id for job in jobs if job.result_deleted_at is None]
-    for job_id, sentence in session.execute(PREVIEWS, {"ids": kept}):
+    for job_id, sentence in database.run(PREVIEWS, {"ids": kept}):
         before = found.get(job_id, "")
         found[job_id] = before + (" " if needs_space(before, sentence) else "") + sentence
     return {job_id: beginning[:PREVIEW_LETTERS] for job_id, beginning in found.items() if beginning}

@@ -6,50 +6,42 @@ import uuid
 from typing import cast
 
 from sqlalchemy import Table, bindparam, select
-from sqlalchemy.orm import Session
 
 from common import ids
-from common.db import Database
+from common.db import Database, Prepared
 from common.errors import Expired, NoTranscript, NotReady
 from common.job_states import Status
-from common.jobs.job import JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
+from common.jobs.job import ATTEMPT_COLUMNS, JOBS, SHOWN, Attempt, Job, attempt_of, job_shown
 from common.models import AttemptRow
 
 TRIES = cast(Table, AttemptRow.__table__)
-# Built once: building a statement takes longer than the database needs to run it.
-ONE = select(*SHOWN).where(JOBS.c.id == bindparam("id"))
-ATTEMPTS = select(TRIES).where(TRIES.c.job_id == bindparam("id")).order_by(TRIES.c.started_at)
+ONE = Prepared(select(*SHOWN).where(JOBS.c.id == bindparam("id")))
+TENANT = SHOWN.index(JOBS.c.tenant)
+ATTEMPTS = Prepared(
+    select(*(TRIES.c[name] for name in ATTEMPT_COLUMNS))
+    .where(TRIES.c.job_id == bindparam("id"))
+    .order_by(TRIES.c.started_at)
+)
 
 
 def get(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> Job:
     """Return one job in any state. Raises NotFound, also for a job of a tenant other than the given one."""
-    with database.transaction() as session:
-        return _one(session, job_id, tenant)
+    rows = database.run(ONE, {"id": job_id})
+    if not rows or tenant not in (None, rows[0][TENANT]):
+        raise ids.missing(ids.JOB, job_id)
+    return job_shown(rows[0])
 
 
 def get_with_attempts(database: Database, job_id: uuid.UUID, *, tenant: str | None = None) -> tuple[Job, list[Attempt]]:
     """Return one job and all its attempts, oldest first. Raises NotFound like `get`."""
-    with database.transaction() as session:
-        job = _one(session, job_id, tenant)
-        untried = job.run == 1 and not job.attempts
-        return job, [] if untried else _attempts(session, job_id)
-
-
-def _one(session: Session, job_id: uuid.UUID, tenant: str | None) -> Job:
-    row = session.execute(ONE, {"id": job_id}).one_or_none()
-    if row is None or tenant not in (None, row.tenant):
-        raise ids.missing(ids.JOB, job_id)
-    return job_shown(row)
+    job = get(database, job_id, tenant=tenant)
+    untried = job.run == 1 and not job.attempts
+    return job, [] if untried else attempts(database, job_id)
 
 
 def attempts(database: Database, job_id: uuid.UUID) -> list[Attempt]:
     """Return all attempts of a job, oldest first."""
-    with database.transaction() as session:
-        return _attempts(session, job_id)
-
-
-def _attempts(session: Session, job_id: uuid.UUID) -> list[Attempt]:
-    return [attempt_of(row) for row in session.execute(ATTEMPTS, {"id": job_id})]
+    return [attempt_of(row) for row in database.run(ATTEMPTS, {"id": job_id})]
 
 
 def readable(job: Job, *, partial: bool) -> Job:

@@ -118,9 +118,7 @@ class Dispatcher(Background):
             tenant_slot_share=self._tenant_slot_share,
         )
         if self._wake_fetchers is not None:
-            with self._database.transaction() as session:
-                models = models_with_links(session)
-            for model in models:
+            for model in models_with_links(self._database):
                 self._wake_fetchers_of(model, self._wake_fetchers)
         return sent
 

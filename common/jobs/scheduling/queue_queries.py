@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
+from common.db import Database, Prepared
 from common.jobs.scheduling.fairness import QueuedJob
 from common.jobs.scheduling.workers import ALIVE_SQL
 from common.models import NO_KEY, QUARANTINE_CRASHES
@@ -123,13 +124,15 @@ WHERE served_at > clock_timestamp() - make_interval(secs => :present_seconds) AN
 LIMIT 2
 """)
 
-MODELS_WITH_LINKS = text(f"""
+MODELS_WITH_LINKS = Prepared(
+    text(f"""
 SELECT DISTINCT workers.model FROM workers
 WHERE NOT draining AND {ALIVE_SQL} AND EXISTS (
     SELECT FROM jobs WHERE status = 'queued' AND audio_key IS NULL AND jobs.model = workers.model
     AND not_before <= now()
 )
 """)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +252,6 @@ def next_jobs(
     return {tenant: queued for tenant, queued in queues.items() if queued}
 
 
-def models_with_links(session: Session) -> Sequence[str]:
+def models_with_links(database: Database) -> Sequence[str]:
     """Return the models for which links wait to be downloaded and workers live: nobody else would read a message."""
-    return session.scalars(MODELS_WITH_LINKS).all()
+    return [model for [model] in database.run(MODELS_WITH_LINKS, {})]

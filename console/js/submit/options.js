@@ -2,9 +2,11 @@
 // How a recording is to be transcribed; remembered by the browser, and sent with everything that is submitted.
 import { html, signal, useEffect } from '../lib.js';
 import { t } from '../i18n.js';
+import { caller } from '../api.js';
 import { chosenModel, load, models } from '../models.js';
 import { recall, remember } from '../storage.js';
 import { tagsOf } from '../words.js';
+import { SummaryField, chosenSummary } from './summary.js';
 import { Words, chosenWords } from './words.js';
 
 const DEFAULTS = {
@@ -19,6 +21,7 @@ const DEFAULTS = {
   hotwords: '',
   vocabulary: '',
   segmentation: '',
+  summary: '',
   priority: 5,
   tags: '',
   dedupe: false,
@@ -63,6 +66,7 @@ export function chosenOptions() {
     ...(fillers && { remove_fillers: true }),
     ...(traditional && { script: 'traditional' }),
     ...chosenWords(options.peek()),
+    ...chosenSummary(options.peek().summary),
     ...(segmentation && { segmentation }),
     ...(priority !== 5 && { priority }),
     ...(chosenTags().length && { tags: chosenTags() }),
@@ -106,6 +110,7 @@ function Fields() {
       </div>
     </fieldset>
     <${Words} chosen=${options.value} change=${change} />
+    ${caller.value?.summaries && html`<${SummaryField} chosen=${options.value.summary} change=${change} />`}
     <label class="field">
       <span class="label">${t('options.tags')}</span>
       <input value=${tags} placeholder=${t('options.tags_example')}

@@ -11,10 +11,8 @@ export const KINDS = ['minutes', 'decisions', 'todos'];
 // A tenant has no more.
 const MOST_TEMPLATES = 100;
 
-/**
- * The templates that a choice offers; none for who may not read them.
- * @returns {SummaryTemplate[]}
- */
+// The templates that a choice offers, none for who may not read them; null until they are known.
+/** @returns {SummaryTemplate[] | null} */
 export function useTemplates() {
   const { data } = useLoad(
     async (abort) =>
@@ -23,7 +21,7 @@ export function useTemplates() {
         : { data: [], next: null },
     [],
   );
-  return data?.data ?? [];
+  return data?.data ?? null;
 }
 
 /** @param {{ request: (wanted: Record<string, string>) => Promise<void> }} props */
@@ -49,7 +47,7 @@ export function Choice({ request }) {
       <div class="row">
         <label class="field">
           <span class="label">${t('summary.what')}</span>
-          <select name="kind"><${KindOptions} templates=${templates} /></select>
+          <select name="kind"><${KindOptions} templates=${templates ?? []} /></select>
         </label>
         <label class="field">
           <span class="label">${t('summary.language')}</span>
@@ -65,10 +63,10 @@ export function Choice({ request }) {
   `;
 }
 
-/** @param {{ templates: SummaryTemplate[] }} props */
-export function KindOptions({ templates }) {
+/** @param {{ templates: SummaryTemplate[], chosen?: string }} props */
+export function KindOptions({ templates, chosen }) {
   return html`
-    ${KINDS.map((kind) => html`<option key=${kind} value=${kind}>${t(`summary.kind.${kind}`)}</option>`)}
-    ${templates.map((one) => html`<option key=${one.id} value=${one.id}>${one.name}</option>`)}
+    ${KINDS.map((kind) => html`<option key=${kind} value=${kind} selected=${kind === chosen}>${t(`summary.kind.${kind}`)}</option>`)}
+    ${templates.map((one) => html`<option key=${one.id} value=${one.id} selected=${one.id === chosen}>${one.name}</option>`)}
   `;
 }

@@ -42,6 +42,9 @@ RENAMED = (SPEAKERS,)
 WORDS_FILE = "jieba_usr_dict"
 """The dictionary of a punctuation model that counts words."""
 
+PIECES_FILE = "seg_dict"
+"""How the training data of a recogniser wrote each word in tokens; used for hotwords, and may be missing."""
+
 REVISION_STAMP = ".revision"
 MANIFEST = ".files.json"
 """Written by a download: the size and sha256 of each file that it put there."""
@@ -192,6 +195,7 @@ __all__ = [
     "ALL_PARTS",
     "MANIFEST",
     "PARTS",
+    "PIECES_FILE",
     "RENAMED",
     "REQUIRED_FILES",
     "REVISION_STAMP",

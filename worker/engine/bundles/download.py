@@ -21,6 +21,7 @@ import httpx
 from common.errors import ConfigurationError, ModelUnavailable
 from worker.engine.bundles.bundles import (
     MANIFEST,
+    PIECES_FILE,
     RENAMED,
     REQUIRED_FILES,
     REVISION_STAMP,
@@ -42,7 +43,8 @@ ROOM_BYTES = 64 << 20
 
 LOCK_POLL_SECONDS = 0.5
 LOCK_TOLD_SECONDS = 60.0
-OPTIONAL_FILE = "configuration.json"
+OPTIONAL_FILES = ("configuration.json", PIECES_FILE)
+"""Files that are taken if a repository has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +206,9 @@ def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
 def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Published, ...]:
     """The files of a part, with what definition and hub say about them. Raises SourceFailed if these disagree."""
     pinned = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part], FileSpec()) | source.files
-    if OPTIONAL_FILE in listing.files:
-        pinned.setdefault(OPTIONAL_FILE, FileSpec())
+    for name in OPTIONAL_FILES:
+        if name in listing.files:
+            pinned.setdefault(name, FileSpec())
     wanted = []
     for name, known in pinned.items():
         if name not in listing.files:

@@ -12,7 +12,7 @@ import json
 import logging
 import pkgutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,11 @@ from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths, part_files
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
 """Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
 
-RECOGNISERS = {"BiCifParaformer": "BiCifParaformer", "SeacoParaformer": "BiCifParaformer"}
-"""Model classes of recognisers → the class that is built. Without hotwords SeACo-Paraformer is a BiCifParaformer: the
-networks that it has besides (`bias_encoder`, `seaco_decoder`, `hotword_output_layer`) are not used."""
+SEACO = "SeacoParaformer"
+"""A BiCifParaformer with networks for hotwords: `bias_encoder`, `seaco_decoder`, `hotword_output_layer`."""
+
+RECOGNISERS = ("BiCifParaformer", SEACO)
+"""Model classes of recognisers."""
 
 WORD_VOCABULARIES = {471_067}
 """Vocabulary sizes of punctuation models that count words: FunASR's `ct-punc`."""
@@ -39,6 +41,7 @@ _USED = ("encoder.", "predictor.", "decoder.", "embed.", "head.", "xvector.")
 _MODULES = (
     "funasr.models.bicif_paraformer.model",
     "funasr.models.bicif_paraformer.cif_predictor",
+    "funasr.models.seaco_paraformer.model",
     "funasr.models.paraformer.decoder",
     "funasr.models.sanm.encoder",
     "funasr.models.fsmn_vad_streaming.model",
@@ -94,9 +97,9 @@ def load(paths: BundlePaths, device: torch.device | str, precision: str = "fp32"
             name: _load_part(tables, getattr(paths, name), classes, device)
             for name, classes in (
                 ("asr", RECOGNISERS),
-                ("vad", {"FsmnVADStreaming": "FsmnVADStreaming"}),
-                ("punc", {"CTTransformer": "CTTransformer"}),
-                ("spk", {"CAMPPlus": "CAMPPlus"}),
+                ("vad", ("FsmnVADStreaming",)),
+                ("punc", ("CTTransformer",)),
+                ("spk", ("CAMPPlus",)),
             )
             if getattr(paths, name) is not None
         }
@@ -110,12 +113,11 @@ def _check_precision(precision: str, device: torch.device) -> None:
         raise ConfigurationError(f"The precision {precision} is for {PRECISIONS[precision][0]}, not for {device.type}.")
 
 
-def _load_part(tables: Any, folder: Path, classes: Mapping[str, str], device: torch.device) -> ModelPart:
+def _load_part(tables: Any, folder: Path, classes: Sequence[str], device: torch.device) -> ModelPart:
     files = part_files(folder)
     config = _read_config(files["config.yaml"])
     if config.get("model") not in classes:
         raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {' or '.join(classes)} is needed there.")
-    config["model"] = classes[config["model"]]
     tokens = _read_tokens(files["tokens.json"]) if files["tokens.json"].is_file() else []
     module = _build(tables, config, len(tokens), device)
     _copy_weights(module, files["model.pt"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from worker.engine.recognition.bias_networks import BiasNetworks
+from worker.engine.recognition.bias_words import BiasWords
 from worker.engine.recognition.linear import Arithmetic
 from worker.engine.recognition.packed import Bounds, Decoder, Encoder
 from worker.engine.recognition.predictor import UPSAMPLING, Predictor
@@ -35,14 +37,33 @@ class Scores:
     """Per segment [3 * frames]: upsampled CIF weights, scaled to sum to its count."""
 
 
+class Tokens(NamedTuple):
+    """Tokens of a batch on its device: `ids` int64 [N], `log_probabilities` float32 [N]."""
+
+    ids: Tensor
+    log_probabilities: Tensor
+
+    def with_hotwords(self, places: Tensor | slice, logits: Tensor, no_bias: int) -> Tokens:
+        """Put in the hotword decoder's tokens (logits float32 [places, vocabulary]) except where it has `no_bias`."""
+        ids, log_probabilities = self.ids.clone(), self.log_probabilities.clone()
+        found = best_tokens(logits)
+        spoken = found.ids != no_bias
+        ids[places] = torch.where(spoken, found.ids, ids[places])
+        log_probabilities[places] = torch.where(spoken, found.log_probabilities, log_probabilities[places])
+        return Tokens(ids, log_probabilities)
+
+
 class Networks(Protocol):
     """Encoder, predictor and decoder."""
 
     description: str
     """Their layout, for the log: `packed`, or `padded` and why."""
 
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
-        """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores."""
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
+        """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores.
+
+        `words`, if not empty, holds the hotwords of each segment's job.
+        """
         ...
 
 
@@ -54,16 +75,22 @@ class PaddedNetworks:
     """
 
     def __init__(
-        self, model: Any, device: torch.device, precision: str = "fp32", reason: str = "as configured"
+        self,
+        model: Any,
+        device: torch.device,
+        precision: str = "fp32",
+        bias: BiasNetworks | None = None,
+        reason: str = "as configured",
     ) -> None:
         self.description = f"padded: {reason}"
         self._model = model
+        self._bias = bias
         self._device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self._predictor = Predictor(model.predictor)
 
     @torch.inference_mode()
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """See `Networks`."""
         lengths = lengths.to("cpu", torch.int64)
         with self._arithmetic():
@@ -76,18 +103,20 @@ class PaddedNetworks:
         embeddings, counts = self._predictor.integrate(encoded, convolved, mask, device_lengths)
         weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
         with self._arithmetic():
-            ids, log_probabilities = self._decode(encoded, device_lengths, embeddings, counts)
-        return to_host(lengths.tolist(), counts, ids, log_probabilities, weights)
+            hidden, tokens = self._decode(encoded, device_lengths, embeddings, counts)
+        tokens = biased(self._bias, tokens, words, (embeddings, hidden.float(), counts))
+        return to_host(lengths.tolist(), counts, *tokens, weights)
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
 
-    def _decode(self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+    def _decode(self, encoded: Tensor, lengths: Tensor, embeddings: Tensor, counts: Tensor) -> tuple[Tensor, Tokens]:
+        """The decoder's states [B, N, D], and the tokens."""
         decoder = self._model.decoder
         places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
         padded_counts = counts.clamp(min=1) if embeddings.shape[1] == 1 else counts
         hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
-        return best_tokens(decoder.output_layer(hidden[places]).float())
+        return hidden, best_tokens(decoder.output_layer(hidden[places]).float())
 
 
 class PackedNetworks:
@@ -95,13 +124,15 @@ class PackedNetworks:
 
     description = "packed"
 
-    def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
+    def __init__(self, model: Any, arithmetic: Arithmetic, bias: BiasNetworks | None = None) -> None:
+        self._bias = bias
+        self._norm = model.decoder.after_norm
         self._predictor = Predictor(model.predictor)
         self._encoder = Encoder(model.encoder, arithmetic)
         self._decoder = Decoder(model.decoder, arithmetic)
 
     @torch.inference_mode()
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """See `Networks`."""
         frames = lengths.tolist()
         rows = torch.cat([item[:length] for item, length in zip(features, frames, strict=True)])
@@ -111,11 +142,23 @@ class PackedNetworks:
         embeddings = [self._embeddings(segment) for segment in segments]
         counts = [len(item) for item in embeddings]
         weights = self._weights(segments, lengths, torch.tensor(counts))
-        tokens = torch.cat(embeddings)
-        if not len(tokens):
+        if not sum(counts):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
-        ids, log_probabilities = best_tokens(self._decoder(tokens, _bounds(counts), hidden, bounds))
-        return Scores(counts, ids.numpy(), log_probabilities.numpy().astype(np.float64), weights)
+        states = self._decoder(torch.cat(embeddings), _bounds(counts), hidden, bounds)
+        tokens = self._biased(best_tokens(self._decoder.logits(states)), words, embeddings, states)
+        return Scores(counts, tokens.ids.numpy(), tokens.log_probabilities.numpy().astype(np.float64), weights)
+
+    def _biased(
+        self, tokens: Tokens, words: Sequence[BiasWords | None], embeddings: Sequence[Tensor], states: Tensor
+    ) -> Tokens:
+        """Tokens with those of hotwords, utterance by utterance, so that not a bit depends on the others."""
+        bounds = _bounds([len(each) for each in embeddings])
+        for (begin, end), each, embedded in zip(pairwise(bounds.tolist()), words, embeddings, strict=bool(words)):
+            if self._bias is not None and each is not None and end > begin:
+                hidden = self._norm(states[begin:end])[None]
+                logits = self._bias.logits(each, embedded[None], hidden, torch.tensor([end - begin]))
+                tokens = tokens.with_hotwords(slice(begin, end), logits, self._bias.no_bias)
+        return tokens
 
     def _embeddings(self, segment: Tensor) -> Tensor:
         """One segment alone, [T, D] → [N, D]: its number of tokens must not depend on its neighbours."""
@@ -131,12 +174,34 @@ class PackedNetworks:
         return _rows(peaks.numpy(), lengths.tolist())
 
 
-def best_tokens(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits float32 [N, vocabulary] → the best token (int64 [N]) and its log-probability (float32 [N])."""
+def biased(
+    bias: BiasNetworks | None,
+    tokens: Tokens,
+    words: Sequence[BiasWords | None],
+    padded: tuple[Tensor, Tensor, Tensor],
+) -> Tokens:
+    """Tokens with those of hotwords; the utterances of jobs with the same hotwords are decoded together.
+
+    `padded`: the embeddings and the decoder's last states, float32 [B, N, D], and the counts of tokens, int64 [B].
+    """
+    if bias is None:
+        return tokens
+    embeddings, hidden, counts = padded
+    for each in {one.digest: one for one in words if one is not None}.values():
+        chosen = torch.tensor([one is not None and one.digest == each.digest for one in words]).to(counts.device)
+        places = chosen.repeat_interleave(counts)
+        if places.any():
+            logits = bias.logits(each, embeddings[chosen], hidden[chosen], counts[chosen])
+            tokens = tokens.with_hotwords(places, logits, bias.no_bias)
+    return tokens
+
+
+def best_tokens(logits: Tensor) -> Tokens:
+    """Logits float32 [N, vocabulary] → the best tokens."""
     if not len(logits):
-        return logits.new_empty(0, dtype=torch.int64), logits.new_empty(0)
+        return Tokens(logits.new_empty(0, dtype=torch.int64), logits.new_empty(0))
     best, ids = logits.max(dim=-1)
-    return ids, best - logits.logsumexp(dim=-1)
+    return Tokens(ids, best - logits.logsumexp(dim=-1))
 
 
 def _bounds(lengths: Sequence[int]) -> Bounds:

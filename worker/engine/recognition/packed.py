@@ -76,7 +76,7 @@ class _EncoderLayer:
 
 
 class Decoder:
-    """FunASR's ParaformerSANMDecoder up to the probabilities. Raises ModelUnavailable for another variant."""
+    """FunASR's ParaformerSANMDecoder. Raises ModelUnavailable for another variant."""
 
     def __init__(self, decoder: Any, arithmetic: Arithmetic) -> None:
         layers = [*decoder.decoders, *(decoder.decoders2 or ())]
@@ -88,13 +88,17 @@ class Decoder:
         self._rows = arithmetic.rows
 
     def __call__(self, tokens: Tensor, token_bounds: Bounds, memory: Tensor, bounds: Bounds) -> Tensor:
-        """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → logits [N, vocabulary]."""
+        """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → states [N, D]."""
         known = self._rows(memory)
         for layer in self._layers:
             tokens = layer(tokens, token_bounds, known, bounds)
         for last in self._last:
             tokens = last(tokens)
-        return self._output(self._norm(tokens))
+        return tokens
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[N, D] → [N, vocabulary]."""
+        return self._output(self._norm(states))
 
 
 class _FeedForward:

@@ -7,12 +7,14 @@ the predictor reads nothing beyond a segment's length. (FunASR's text changes wi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from common.transcript.values import Word
+from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.networks import Networks
 from worker.engine.recognition.timing import token_times
@@ -26,29 +28,49 @@ Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
 """Segments (int16 [samples], 16 kHz) → features float32 [B, T, D] and lengths int64 [B]."""
 
 
+class Utterance(NamedTuple):
+    """A segment (int16 [samples], 16 kHz) and the hotwords of its job."""
+
+    samples: Segment
+    words: BiasWords | None = None
+
+
 class Paraformer:
     """FunASR's BiCifParaformer as a function from segments to words. Only one thread may call `recognise`.
 
-    `skipped` holds the ids of blank, begin and end. On a CPU the batch is divided among `threads`.
+    `skipped` holds the ids of blank, begin and end. On a CPU the batch is divided among `threads`. `tokenizer` writes
+    hotwords; None for networks that take none.
     """
 
     def __init__(
-        self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, skipped: set[int], threads: ComputeThreads
+        self,
+        networks: Networks,
+        frontend: Frontend,
+        vocabulary: Vocabulary,
+        skipped: set[int],
+        threads: ComputeThreads,
+        tokenizer: BiasTokenizer | None = None,
     ) -> None:
         self.networks = networks
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))
         self._threads = threads
+        self.tokenizer = tokenizer
 
     def recognise(self, segments: Sequence[Segment]) -> list[list[Word]]:
-        """The words of each segment (int16 [samples], 16 kHz); times in ms from the segment's start.
+        """Like `recognise_utterances`, without hotwords."""
+        return self.recognise_utterances([Utterance(segment) for segment in segments])
 
-        A segment without speech gives an empty list and does not affect the others.
+    def recognise_utterances(self, utterances: Sequence[Utterance]) -> list[list[Word]]:
+        """The words of each utterance; times in ms from its start.
+
+        An utterance without speech gives an empty list and does not affect the others.
         """
-        usable = [index for index, segment in enumerate(segments) if len(segment) >= SHORTEST_SAMPLES]
-        words: list[list[Word]] = [[] for _ in segments]
-        recognised = self._threads.run(self._recognise, [segments[index] for index in usable], len)
+        usable = [index for index, each in enumerate(utterances) if len(each.samples) >= SHORTEST_SAMPLES]
+        words: list[list[Word]] = [[] for _ in utterances]
+        chosen = [utterances[index] for index in usable]
+        recognised = self._threads.run(self._recognise, chosen, lambda each: len(each.samples))
         for index, result in zip(usable, recognised, strict=True):
             words[index] = result
         return words
@@ -57,8 +79,9 @@ class Paraformer:
         """End the compute threads."""
         self._threads.close()
 
-    def _recognise(self, segments: list[Segment]) -> list[list[Word]]:
-        scores = self.networks(*self._frontend(segments))
+    def _recognise(self, utterances: list[Utterance]) -> list[list[Word]]:
+        features, lengths = self._frontend([each.samples for each in utterances])
+        scores = self.networks(features, lengths, [each.words for each in utterances])
         words, position = [], 0
         for count, weights in zip(scores.counts, scores.weights, strict=True):
             stop = position + count

@@ -11,6 +11,7 @@ export default {
   'summary.kind.template': 'Template',
   'summary.language': 'Language',
   'summary.language.auto': 'As in the transcript',
+  'summary.none': 'No summary',
   'summary.make': 'Summarize',
   'summary.again': 'Make another',
   'summary.cancel': 'Cancel',

@@ -10,6 +10,7 @@ export default {
   'summary.kind.template': '模板',
   'summary.language': '语言',
   'summary.language.auto': '与文稿相同',
+  'summary.none': '不生成摘要',
   'summary.make': '生成摘要',
   'summary.again': '重新生成',
   'summary.cancel': '取消',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from worker.engine.recognition.bias_networks import BiasNetworks
+from worker.engine.recognition.bias_words import BiasWords
 from worker.engine.recognition.gpu.kernels import Kernels, TorchKernels
 from worker.engine.recognition.gpu.layers import Arithmetic
 from worker.engine.recognition.gpu.layout import Layout
 from worker.engine.recognition.gpu.predictor import RowPredictor
 from worker.engine.recognition.gpu.transformer import Decoder, Encoder
-from worker.engine.recognition.networks import Scores, best_tokens, to_host
+from worker.engine.recognition.networks import Scores, Tokens, best_tokens, biased, to_host
+from worker.engine.recognition.predictor import Intervals
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -28,10 +32,11 @@ class GpuNetworks:
     """
 
     def __init__(
-        self, model: Any, device: torch.device, precision: str = "fp32", kernels: Kernels | None = None
+        self, model: Any, device: torch.device, precision: str = "fp32", bias: BiasNetworks | None = None
     ) -> None:
         self._device = device
-        chosen, reason = kernels_for(device) if kernels is None else (kernels, "")
+        self._bias = bias
+        chosen, reason = kernels_for(device)
         self.description = f"packed, {reason}" if reason else "packed"
         arithmetic = Arithmetic(device, DTYPES[precision], chosen)
         self._encoder = Encoder(model.encoder, arithmetic)
@@ -39,7 +44,7 @@ class GpuNetworks:
         self._decoder = Decoder(model.decoder, arithmetic)
 
     @torch.inference_mode()
-    def __call__(self, features: Tensor, lengths: Tensor) -> Scores:
+    def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """See `Networks`; `lengths` should be on the host, or the host waits for the device."""
         layout = Layout(lengths.tolist(), self._device)
         hidden = self._encoder(features.to(self._device).flatten(0, 1)[layout.places], layout)
@@ -49,13 +54,23 @@ class GpuNetworks:
         # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
         weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
         counts = counted.wait()
-        tokens = Layout(counts.tolist(), self._device)
-        if tokens.rows:
-            embeddings = self._predictor.embeddings(hidden, layout, intervals, tokens)
-            ids, log_probabilities = best_tokens(self._decoder(embeddings, tokens, hidden, layout))
-        else:
-            ids, log_probabilities = weights.new_empty(0, dtype=torch.int64), weights.new_empty(0)
-        return to_host(layout.lengths.tolist(), intervals.counts, ids, log_probabilities, weights)
+        layouts = layout, Layout(counts.tolist(), self._device)
+        tokens = self._tokens(hidden, intervals, layouts, words)
+        return to_host(layout.lengths.tolist(), intervals.counts, *tokens, weights)
+
+    def _tokens(
+        self, hidden: Tensor, intervals: Intervals, layouts: tuple[Layout, Layout], words: Sequence[BiasWords | None]
+    ) -> Tokens:
+        """The tokens of encoder rows [R, D], for the layouts of the frames and of the tokens."""
+        frames, places = layouts
+        if not places.rows:
+            return best_tokens(hidden[:0])
+        embeddings = self._predictor.embeddings(hidden, frames, intervals, places.longest)
+        states = self._decoder(embeddings.flatten(0, 1)[places.places], places, hidden, frames)
+        tokens = best_tokens(self._decoder.logits(states))
+        if self._bias is None or not any(words):
+            return tokens
+        return biased(self._bias, tokens, words, (embeddings, states[places.grid].float(), intervals.counts))
 
 
 def kernels_for(device: torch.device) -> tuple[Kernels, str]:

@@ -41,10 +41,10 @@ class RowPredictor:
         lengths = layout.cumulative.diff().long()
         return self._rules.intervals(logits[layout.grid], layout.inside, lengths)
 
-    def embeddings(self, hidden: Tensor, layout: Layout, intervals: Intervals, tokens: Layout) -> Tensor:
-        """The acoustic embeddings of all tokens, packed: float32 [N, D]."""
+    def embeddings(self, hidden: Tensor, layout: Layout, intervals: Intervals, most: int) -> Tensor:
+        """The acoustic embeddings of up to `most` tokens of each segment: float32 [B, most, D]."""
         padded = hidden[layout.grid].mul_(layout.inside[..., None])
-        return self._rules.integrated(padded, intervals, tokens.longest).flatten(0, 1)[tokens.places]
+        return self._rules.integrated(padded, intervals, most)
 
     def upsampled(self, hidden: Tensor, convolved: Tensor, layout: Layout, counts: Tensor) -> Tensor:
         """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 T]."""

@@ -74,7 +74,7 @@ class _EncoderLayer:
 
 
 class Decoder:
-    """FunASR's ParaformerSANMDecoder up to the logits. Raises ModelUnavailable for another variant."""
+    """FunASR's ParaformerSANMDecoder. Raises ModelUnavailable for another variant."""
 
     def __init__(self, decoder: Any, arithmetic: Arithmetic) -> None:
         layers = [*decoder.decoders, *(decoder.decoders2 or ())]
@@ -89,7 +89,7 @@ class Decoder:
         self._output = Affine(arithmetic, decoder.output_layer)
 
     def __call__(self, tokens: Tensor, token_layout: Layout, memory: Tensor, layout: Layout) -> Tensor:
-        """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → float32 [N, vocabulary]."""
+        """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → normalised states [N, D]."""
         known = iter(self._keys_values(memory.to(self._dtype)).chunk(self._attentions, dim=1))
         attend = attention_over(token_layout, layout, self._dtype)
         stream: Stream = tokens, None
@@ -98,7 +98,11 @@ class Decoder:
         rows, added = stream
         for last in self._last:
             rows, added = last(rows, added)[1], None
-        return self._output.exact(self._norm(rows, added)[1])
+        return self._norm(rows, added)[1]
+
+    def logits(self, states: Tensor) -> Tensor:
+        """Normalised states [N, D] → float32 [N, vocabulary]."""
+        return self._output.exact(states)
 
 
 class _FeedForward:

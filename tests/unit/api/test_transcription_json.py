@@ -1,0 +1,126 @@
+"""The JSON of the busiest calls is exactly that of the models that describe it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from api.transcriptions.schemas import (
+    Transcription,
+    TranscriptionDetail,
+    TranscriptionPage,
+    detail_json,
+    page_json,
+    transcription_json,
+)
+from common.job_states import Stage, Status
+from common.jobs import Attempt, Estimate, Estimates, Expiry, Job, Page
+from common.jobs.job import JobFailure, Result, Source
+from common.options.transcription import NO_OPTIONS, TranscriptionOptions
+from common.transcript.recording import NOTHING_KNOWN, AudioTrack, Recording, RecordingWarning
+
+NOW = datetime(2026, 11, 30, 15, 4, 5, 678_900, UTC)
+BASE = "https://example.com"
+QUEUED = Job(
+    id=uuid.UUID("01a22d12-04b3-732e-bd63-dcc8aa48f064"),
+    created_at=NOW,
+    tenant="default",
+    key_id=None,
+    status=Status.QUEUED,
+    stage=None,
+    model="demo-zh",
+    channels="mix",
+    audio_track="default",
+    options=NO_OPTIONS,
+    priority=5,
+    tags=(),
+    name=None,
+    webhook_url=None,
+    batch_id=None,
+    dedupe=False,
+    deduplicated_from=None,
+    source=Source("https", "https://example.com/a.mp3?signature=x", "a.mp3", None, None, None),
+    declared_ms=None,
+    processed_ms=0,
+    audio_ms=None,
+    run=1,
+    attempts=0,
+    not_before=NOW,
+    started_at=None,
+    finished_at=None,
+    cancel_requested=False,
+    failure=None,
+    result=None,
+    result_deleted_at=None,
+    recording=NOTHING_KNOWN,
+)
+RECORDING = Recording(
+    (AudioTrack(0, "aac", 2, 48_000, "zh", None, True, True),),
+    (RecordingWarning("truncated", 'cut "off"', 10, None),),
+)
+JOBS = {
+    "queued": QUEUED,
+    "processing": replace(
+        QUEUED,
+        status=Status.PROCESSING,
+        stage=Stage.TRANSCRIBING,
+        declared_ms=3000,
+        processed_ms=1000,
+        attempts=1,
+        started_at=NOW + timedelta(microseconds=1),
+        tags=("会议", "\u2028 \x7f <b>"),
+        name="每周例会 🎙",
+        webhook_url="https://example.com/hook?token=secret",
+        batch_id=uuid.UUID(int=3),
+        options=TranscriptionOptions(speakers=True, min_speakers=2, hotwords=("甲", "乙"), script="traditional"),
+    ),
+    "completed": replace(
+        QUEUED,
+        status=Status.COMPLETED,
+        audio_ms=3000,
+        processed_ms=3000,
+        finished_at=NOW.replace(microsecond=0),
+        deduplicated_from=uuid.UUID(int=4),
+        source=Source("upload", None, None, "audio/x", 9, "0" * 64, NOW),
+        result=Result("demo-zh", "r1", "fp32", None, 2, False, 217),
+        recording=RECORDING,
+    ),
+    "failed": replace(QUEUED, status=Status.FAILED, failure=JobFailure("audio_empty", "nothing\n", False), run=2),
+}
+ATTEMPTS = [
+    Attempt(1, 1, "w", NOW, None, None, None, None, 0, {}),
+    Attempt(1, 2, "w", NOW, NOW, "failed", "engine", "not shown", None, {"transcribing": 12}),
+]
+ESTIMATES = {"none": Estimate(), "near": Estimate(3, eta_seconds=40), "far": Estimate(None, far=True)}
+
+
+@pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_a_transcription(job: Job, estimate: Estimate) -> None:
+    body, url = transcription_json(job, BASE, estimate)
+    parsed = Transcription.model_validate_json(body, strict=False)
+    assert parsed.model_dump_json().encode() == body
+    assert url == parsed.links.self
+    assert b"signature" not in body
+    assert b"secret" not in body
+
+
+@pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
+def test_a_transcription_with_its_history(job: Job) -> None:
+    body = detail_json(job, ATTEMPTS, BASE, Estimate(), Expiry(NOW, None, NOW), Status.QUEUED)
+    assert TranscriptionDetail.model_validate_json(body).model_dump_json().encode() == body
+
+
+def test_a_page() -> None:
+    class Known:
+        def of(self, job: Job) -> Estimate:
+            return Estimate(1) if job is QUEUED else Estimate()
+
+    previews = {QUEUED.id: "第一句。"}
+    for page in (Page(tuple(JOBS.values()), "cursor", previews), Page((), None)):
+        body = page_json(page, BASE, cast(Estimates, Known()))
+        assert TranscriptionPage.model_validate_json(body).model_dump_json().encode() == body
