@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request, Response
 
 from api.deps import DatabaseDep, ReadCaller, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http.error_responses import OF_SUBMITTING, errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.transcriptions.batch_schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
 from api.transcriptions.submitting.accept import accepted
 from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, key_of
@@ -49,7 +49,7 @@ def list_batches(
     database: DatabaseDep,
     caller: ReadCaller,
     after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[Integer, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
 ) -> BatchPageOut:
     """A page of batches, newest first."""
     page = jobs.batch_page(database, tenant=caller.tenant, after=after, limit=limit)

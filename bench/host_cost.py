@@ -11,8 +11,8 @@ from bench.report import Column, Report, spread
 from common.transcript.values import Word
 from worker.engine.punctuation.punctuator import PunctuationStream
 from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.utterance import placed
 from worker.engine.recognition.words import Vocabulary, join_tokens
-from worker.engine.stream import placed
 
 SEGMENTS = 400
 TOKENS = 30

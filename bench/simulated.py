@@ -124,7 +124,7 @@ def simulated_engine(load: Load) -> Iterator[Engine]:
     with mock.patch.object(detector, "FeatureStream", _Features):
         engine: Any = Engine(bundle, EngineOptions(batch_seconds=1200.0, as_gpu=True))
         recogniser = engine._recogniser
-        recogniser.networks = _Networks(len(recogniser._vocabulary) - 1, load.speed)
+        recogniser._networks = _Networks(len(recogniser._vocabulary) - 1, load.speed)
         recogniser._frontend = _frontend
         engine._vad.normalised, engine._vad.score = (lambda features: features), _silence
         labels = _Labels(engine.punctuator.marks)
@@ -211,7 +211,7 @@ def _places(engine: Any) -> list[tuple[str, Any, str]]:
         ("tokens to words", paraformer, "join_tokens"),
         ("place in the file", stream, "placed"),
         ("sentences", PunctuationStream, "accept"),
-        ("replaced networks", engine._recogniser, "networks"),
+        ("replaced networks", engine._recogniser, "_networks"),
         ("replaced networks", engine._vad, "score"),
         ("replaced networks", engine.punctuator, "label"),
     ]

@@ -1,7 +1,7 @@
 """Drops from a lock file what FunASR requires but the modules that we load never import.
 
 `python -m dev.unused_packages requirements/run.lock …`, called by dev/lock.sh. The files are installed without
-resolving dependencies, so what is dropped stays out: 29 packages, 300 MB, and the only ones that need a compiler.
+resolving dependencies, so what is dropped stays out: 28 packages, 300 MB, and the only ones that need a compiler.
 `make test` installs all of them, because FunASR's own AutoModel is what results are compared with.
 """
 
@@ -32,7 +32,6 @@ UNUSED = frozenset(
         "regex",
         "safetensors",
         "scikit-learn",
-        "sentencepiece",
         "soundfile",
         "soxr",
         "tensorboardx",

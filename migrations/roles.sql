@@ -49,7 +49,7 @@ GRANT SELECT, UPDATE (ended_at, outcome, error_message) ON attempts TO paraqueue
 GRANT SELECT, INSERT ON job_words TO paraqueue_api;
 GRANT SELECT ON parts TO paraqueue_api;
 -- People split and merge sentences. What the machine made of them cannot be changed, but for merged speakers.
-GRANT SELECT, INSERT, UPDATE (start_ms, end_ms, confidence, text, spoken, words, speaker), DELETE
+GRANT SELECT, INSERT, UPDATE (start_ms, end_ms, confidence, text, spoken, words, speaker, tags), DELETE
     ON sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE (speaker) ON machine_sentences TO paraqueue_api;
 GRANT SELECT, INSERT, UPDATE ON edits TO paraqueue_api;

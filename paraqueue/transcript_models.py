@@ -99,6 +99,9 @@ class Sentence(Value):
     speaker: int | None = None
     text_spoken: str | None = None
     number: int | None = None
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
 
 
 class Transcript(Value):

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from api.audio.preparing import OF_RECORDINGS, Preparing, audio_key_of, deleted, preparing
 from api.deps import DatabaseDep, QueueDep, ReadCaller, StorageDep, job_uuid, v1_router
 from api.http.error_responses import Responses
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from common import jobs, renditions
 from common.db import Database
 from common.errors import AudioNotDecodable, SourceNotFound
@@ -27,7 +27,7 @@ RESPONSES: Responses = {
     202: {"model": Preparing, "description": "The peaks are being computed; repeat the request."},
     **OF_RECORDINGS,
 }
-Points = Annotated[Integer, Query(ge=1, le=MOST, description="Maximum number of pairs.")]
+Points = Annotated[int, Query(ge=1, le=MOST, description="Maximum number of pairs."), AS_IN_JSON]
 
 
 class PeaksOut(BaseModel):

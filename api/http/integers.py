@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
 
 from pydantic import BeforeValidator
 
@@ -17,4 +16,5 @@ def _written_as_in_json(value: object) -> object:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_written_as_in_json)]
+# After Query or Path, as in Annotated[int, Query(ge=1), AS_IN_JSON]: before it, the limits would not be in the schema.
+AS_IN_JSON = BeforeValidator(_written_as_in_json)

@@ -39,6 +39,7 @@ from common.errors import Expired, NotFound, Unavailable
 from common.job_states import Status
 from common.jobs import Job, Submission
 from common.keys import DEFAULT_PRIORITY
+from common.options.model_cards import primary_language
 
 router = v1_router("/v1/audio", "OpenAI-compatible")
 TAG = "openai"
@@ -137,7 +138,12 @@ async def _submission(service: Service, caller: Caller, options: OpenAIOptions, 
     )
     applied = await applied_to(service.database, caller.tenant, chosen)
     submission = made_of(caller, file.audio, model, chosen, applied)
-    return replace(submission, priority=_priority(service.settings.openai_priority, caller))
+    language = primary_language(options.language) if options.language else None
+    return replace(
+        submission,
+        options=replace(submission.options, language=language),
+        priority=_priority(service.settings.openai_priority, caller),
+    )
 
 
 def _priority(configured: int, caller: Caller) -> int:

@@ -21,7 +21,7 @@ from api.auth.visitors import PATHS, put_cookie, unknown
 from api.auth.visitors import room_of as visitors_room
 from api.deps import DatabaseDep, QueueDep, StorageDep, VisitDep, public_url, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.http.threads import in_thread
 from api.shares.schemas import SharedOut, SharedSentenceOut, SharedSentencePage
 from api.transcriptions.transcripts import head_of, in_turns, subtitle_options
@@ -84,9 +84,9 @@ def list_shared_sentences(
     database: DatabaseDep,
     visit: VisitDep,
     after: Annotated[
-        Integer, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")
+        int, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read."), AS_IN_JSON
     ] = -1,
-    limit: Annotated[Integer, Query(ge=1, le=1000)] = 200,
+    limit: Annotated[int, Query(ge=1, le=1000), AS_IN_JSON] = 200,
 ) -> SharedSentencePage:
     """A page of the sentences that a link shows, as people corrected them."""
     job = _job(database, visit)

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.transcriptions.routes import JobId
 from api.transcriptions.transcript_schemas import EditOut, SentenceOut
 from common import errors, jobs
@@ -142,7 +142,9 @@ class SentencePage(BaseModel):
     next: int | None = Field(description="Value of `after` for the next page; null at the current end.")
 
 
-Number = Annotated[Integer, Path(ge=0, le=LAST_NUMBER, description="Number of the sentence in the transcript, from 0.")]
+Number = Annotated[
+    int, Path(ge=0, le=LAST_NUMBER, description="Number of the sentence in the transcript, from 0."), AS_IN_JSON
+]
 
 
 @router.get("/{transcription_id}/sentences", response_model=SentencePage, responses=errors_of(errors.Expired))
@@ -151,9 +153,9 @@ def list_sentences(
     caller: ReadCaller,
     job_id: JobId,
     after: Annotated[
-        Integer, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read.")
+        int, Query(ge=-1, le=LAST_NUMBER, description="Number of the last sentence that was read."), AS_IN_JSON
     ] = -1,
-    limit: Annotated[Integer, Query(ge=1, le=1000)] = 200,
+    limit: Annotated[int, Query(ge=1, le=1000), AS_IN_JSON] = 200,
 ) -> JSONResponse:
     """A page of sentences as people corrected them, also of a transcription that is still running."""
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.transcriptions.routes import JobId
 from api.transcriptions.sentences import Number, one_line
 from api.transcriptions.transcript_schemas import SentenceOut, SpeakerOut
@@ -63,7 +63,7 @@ class SpeakerList(BaseModel):
     data: list[SpeakerOut]
 
 
-SpeakerNumber = Annotated[Integer, Path(ge=1, le=LAST_SPEAKER, description="The speaker's number, from 1.")]
+SpeakerNumber = Annotated[int, Path(ge=1, le=LAST_SPEAKER, description="The speaker's number, from 1."), AS_IN_JSON]
 
 
 @router.get(

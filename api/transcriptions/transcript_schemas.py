@@ -53,6 +53,19 @@ class SentenceOut(BaseModel):
         None, description="The recognised text; absent unless `itn` or another option changed it."
     )
     speaker: int | None = Field(None, description="Absent without speakers, and before the transcription has ended.")
+    language: str | None = Field(
+        None, description="What the model heard, e.g. `yue`; null if it could not tell, absent if it does not say."
+    )
+    emotion: str | None = Field(
+        None,
+        description="`happy`, `sad`, `angry`, `neutral`, `fearful`, `disgusted` or `surprised`; null and absent like "
+        "`language`.",
+    )
+    events: list[str] | None = Field(
+        None,
+        description="Sounds beside the words: `bgm`, `applause`, `laughter`, `cry`, `sneeze`, `breath`, `cough`, "
+        "`sing`, `speech_noise`; absent if the model does not say.",
+    )
     edit: EditOut | None = Field(None, description="Absent if the sentence was never changed.")
 
 

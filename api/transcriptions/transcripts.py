@@ -13,7 +13,7 @@ from fastapi.responses import StreamingResponse
 from api.auth.concurrency import TenantThreads
 from api.deps import DatabaseDep, ReadCaller, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.http.negotiation import chosen_format
 from api.http.threads import in_thread
 from api.transcriptions.routes import JobId
@@ -51,7 +51,7 @@ def subtitle_options(
             description="Maximum characters per subtitle line. Default: 16 Chinese characters or 42 letters.",
         ),
     ] = None,
-    max_lines: Annotated[Integer, Query(ge=1, le=2, description="Maximum lines of a subtitle.")] = 1,
+    max_lines: Annotated[int, Query(ge=1, le=2, description="Maximum lines of a subtitle."), AS_IN_JSON] = 1,
     max_seconds: Annotated[
         float, Query(ge=1, le=30, description="Maximum seconds for which a subtitle is shown, if it can be split.")
     ] = 7.0,

@@ -9,7 +9,7 @@ from fastapi import Depends, Query, Request, Response
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, public_url, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.vocabularies.schemas import (
     VocabularyCreate,
     VocabularyDetail,
@@ -49,7 +49,7 @@ def list_vocabularies(
     database: DatabaseDep,
     caller: ReadCaller,
     after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[Integer, Query(ge=1, le=100)] = 20,
+    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
 ) -> VocabularyList:
     """A page of vocabularies without their words, newest first."""
     page = vocabularies.page(database, tenant=caller.tenant, after=after, limit=limit)

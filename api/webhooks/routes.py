@@ -19,7 +19,7 @@ from api.deps import (
     v1_router,
 )
 from api.http.error_responses import errors_of
-from api.http.integers import Integer
+from api.http.integers import AS_IN_JSON
 from api.webhooks.schemas import (
     DeliveryList,
     DeliveryOut,
@@ -61,7 +61,7 @@ async def delivery_uuid(delivery_id: str) -> uuid.UUID:
 EndpointId = Annotated[uuid.UUID, Depends(endpoint_uuid)]
 DeliveryId = Annotated[uuid.UUID, Depends(delivery_uuid)]
 Cursor = Annotated[str | None, Query(max_length=200)]
-Limit = Annotated[Integer, Query(ge=1, le=100)]
+Limit = Annotated[int, Query(ge=1, le=100), AS_IN_JSON]
 
 
 def _seal(settings: Settings) -> SecretBox:

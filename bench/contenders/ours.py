@@ -76,7 +76,7 @@ class Ours:
     def stages(self, files: Sequence[str]) -> dict[str, float]:
         """Seconds by engine stage, summed over the threads that run it; on a CPU that is one thread per core."""
         engine: Any = self._engine
-        recogniser, networks = engine._recogniser, engine._recogniser.networks
+        recogniser, networks = engine._recogniser, engine._recogniser._networks
         named = {
             "VAD": (engine._vad, "score"),
             "features": (recogniser, "_frontend"),

@@ -88,7 +88,7 @@ class SpokenText:
 
     `words` is a list of [text, start_ms, end_ms, confidence], with a fifth item, true, for a filler that `text` leaves
     out, a sixth, `Word.replaced_from`, where a hotword replaced something, and a seventh, `Word.speaker`. `spoken` is
-    the recognised text where rules changed it. `speaker` counts from 1.
+    the recognised text where rules changed it. `speaker` counts from 1. `tags` is `Tags.stored`.
     """
 
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
@@ -102,6 +102,7 @@ class SpokenText:
     spoken: Mapped[str | None]
     words: Mapped[list[Any]] = mapped_column(JSONB)
     speaker: Mapped[int | None] = mapped_column(SmallInteger)
+    tags: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class SentenceRow(SpokenText, Row):

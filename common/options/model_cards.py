@@ -39,10 +39,15 @@ class ModelCard:
         """
         if language is None or not self.languages:
             return
-        if language.replace("_", "-").partition("-")[0].lower() not in self.languages:
+        if primary_language(language) not in self.languages:
             raise UnsupportedLanguage(
                 f"the model {model} does not recognise {language!r}; it knows: {', '.join(self.languages)}"
             )
+
+
+def primary_language(language: str) -> str:
+    """Return the language of a tag without its region or script: `zh` for `zh-CN`, `ZH` and `zh_Hant`."""
+    return language.replace("_", "-").partition("-")[0].lower()
 
 
 def card_of(stored: dict[str, Any] | None) -> ModelCard:

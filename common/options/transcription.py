@@ -24,7 +24,7 @@ class TranscriptionOptions:
     speakers: whether to tell speakers apart; min_speakers, max_speakers: what is known of their number, None: nothing.
     itn: numbers in digits; remove_fillers; masked_words: shown as asterisks; script: of the text, None: as recognised;
     hotwords: as `common.transcript.hotwords.parsed` reads them; vocabulary_id, vocabulary_revision: what further words
-    came from; segmentation: None is the model's default.
+    came from; segmentation: None is the model's default; language: of the speech, None: the model decides.
     """
 
     speakers: bool = False
@@ -38,6 +38,7 @@ class TranscriptionOptions:
     vocabulary_id: str | None = None
     vocabulary_revision: int | None = None
     segmentation: SegmentationName | None = None
+    language: str | None = None
 
     @property
     def text_rules(self) -> TextRules:

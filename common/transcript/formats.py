@@ -145,6 +145,8 @@ def sentence_object(sentence: Sentence) -> dict[str, Any]:
     }
     if sentence.spoken is not None:
         shown["text_spoken"] = sentence.spoken
+    if sentence.tags is not None:
+        shown |= sentence.tags.stored()
     if sentence.speaker is not None:
         shown["speaker"] = sentence.speaker
         for shown_word, word in zip(shown["words"], sentence.words, strict=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from common.transcript.cuts import text_place, without_rules
 from common.transcript.sentence_numbers import number_at
-from common.transcript.values import Sentence, Word, joined_text
+from common.transcript.values import Sentence, Word, joined_text, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,7 @@ def spoken_in(span: Span, speakers: Sequence[int | None], speaker: int | None) -
         confidence=round(sum(word.confidence for word in words) / len(words), 4),
         words=own,
         speaker=speaker,
+        tags=merged(piece.machine.tags for piece in span),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from common.transcript.realign import words_of
-from common.transcript.scripts import is_spaced
+from common.transcript.scripts import is_hangul, is_spaced
 from common.transcript.values import Sentence, Word, needs_space
 from common.transcript.word_places import word_places
 
@@ -215,8 +215,8 @@ def _segmenter() -> Callable[[str], list[str]]:
 
 
 def width(text: str) -> int:
-    """Return the display width in columns; a Chinese character takes two."""
-    return sum(1 if is_spaced(character) else 2 for character in text)
+    """Return the display width in columns; a Chinese character or a Korean syllable takes two."""
+    return sum(1 if is_spaced(character) and not is_hangul(character) else 2 for character in text)
 
 
 def line_width(text: str, options: SubtitleOptions) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from common.transcript.recording import NOTHING_KNOWN, Recording, RecordingWarning
 from common.transcript.scripts import is_spaced
@@ -31,6 +32,23 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Tags:
+    """What a model heard besides words.
+
+    `language`: of the speech, an ISO 639 code; `emotion`: `happy`, `sad`, `angry`, `neutral`, `fearful`, `disgusted` or
+    `surprised`; None where the model does not know. `events`: other sounds, e.g. `bgm`, `laughter`, `applause`.
+    """
+
+    language: str | None = None
+    emotion: str | None = None
+    events: tuple[str, ...] = ()
+
+    def stored(self) -> dict[str, Any]:
+        """The tags as JSON."""
+        return {"language": self.language, "emotion": self.emotion, "events": list(self.events)}
+
+
+@dataclass(frozen=True, slots=True)
 class Edit:
     """A person's correction of a sentence; `text` is None if the machine's stands: restored, or its words confirmed.
 
@@ -53,7 +71,8 @@ class Sentence:
     The words, and so the times, are the machine's, even if `text` is a person's. `speaker` counts from 1; None if the
     job does not tell speakers apart, or has not ended. `spoken` is the recognised text, None if `text`
     was not changed by rules (`common.transcript.text_rules`). `number` is that of the stored sentence, which people may
-    have split or merged (`common.transcript.sentence_numbers`).
+    have split or merged (`common.transcript.sentence_numbers`). `tags`: what else the model heard around it; None if it
+    is a model that only hears words.
     """
 
     text: str
@@ -66,6 +85,7 @@ class Sentence:
     speaker: int | None = None
     spoken: str | None = None
     number: int | None = field(default=None, compare=False)
+    tags: Tags | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +164,22 @@ class Transcript:
     def labels(self) -> dict[int, str]:
         """What to call each speaker."""
         return {speaker.number: speaker.label for speaker in self.speakers or ()}
+
+
+def tags_of(stored: Mapping[str, Any] | None) -> Tags | None:
+    """Return the inverse of `Tags.stored`."""
+    return None if stored is None else Tags(stored["language"], stored["emotion"], tuple(stored["events"]))
+
+
+def merged(several: Iterable[Tags | None]) -> Tags | None:
+    """Return the tags of stretches of speech that became one sentence: the first language and emotion, every event."""
+    known = [tags for tags in several if tags is not None]
+    if not known:
+        return None
+    languages = (tags.language for tags in known if tags.language is not None)
+    emotions = (tags.emotion for tags in known if tags.emotion is not None)
+    events = dict.fromkeys(event for tags in known for event in tags.events)
+    return Tags(next(languages, None), next(emotions, None), tuple(events))
 
 
 def joined_text(sentences: Iterable[Sentence]) -> str:

@@ -496,7 +496,10 @@ export interface components {
             channel: number;
             confidence: number;
             edit?: components["schemas"]["EditOut"] | null;
+            emotion?: string | null;
             end_ms: number;
+            events?: string[] | null;
+            language?: string | null;
             number: number;
             speaker?: number | null;
             start_ms: number;

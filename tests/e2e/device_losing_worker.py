@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import worker.engine.engine
 import worker.transcription.main
 from worker.engine.device.faults import FaultRules
-from worker.engine.recognition.paraformer import Paraformer, Segment
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.utterance import Segment
 
 MESSAGE = "CUDA error: an illegal memory access was encountered"
 recognise = Paraformer.recognise

@@ -32,6 +32,12 @@ def test_shipped_definitions_are_pinned() -> None:
     assert "seaco" in default.sources["asr"][0].repository
     assert "vocab471067" in default.sources["punc"][0].repository
     assert default.files("asr")["model.pt"].size == 989_763_045
+    several = bundle_spec("sensevoice-small")
+    assert [source.hub for source in several.sources["asr"]] == ["modelscope", "huggingface"]
+    assert {bool(spec.size and spec.sha256) for source in several.sources["asr"] for spec in source.files.values()} == {
+        True
+    }
+    assert several.card.languages == ("zh", "yue", "en", "ja", "ko")
     assert large.card.languages == ("zh", "en")
     assert large.card.word_times
     with pytest.raises(ModelUnavailable, match="no model bundle"):
@@ -89,8 +95,8 @@ def test_wrong_weights_are_refused(copied: Path) -> None:
 
 def test_another_model_class_is_refused(copied: Path) -> None:
     config = copied / "asr" / "config.yaml"
-    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": "SenseVoiceSmall"}))
-    with pytest.raises(ModelUnavailable, match="SenseVoiceSmall"):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"model": "Conformer"}))
+    with pytest.raises(ModelUnavailable, match="holds a Conformer"):
         loading.load(from_directory(copied), "cpu")
 
 

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bench.launches import launches
 from bench.random_speech import random_file
-from worker.engine.assembly import recogniser_of
+from worker.engine.assembly import paraformer_of
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.device.choice import keep_float32_exact
@@ -169,15 +169,15 @@ def test_a_model_of_another_kind_falls_back_and_says_so(
 ) -> None:
     bundle = loading.load(from_directory(demo_bundle), "cpu")
     speech = [recordings[0][:64_000]]
-    packed = recogniser_of(bundle, "packed")
-    assert packed.networks.description == "packed"
+    packed = paraformer_of(bundle, "packed")
+    assert packed.description == "packed"
     monkeypatch.setattr(bundle.asr.module.encoder, "interctc_layer_idx", [3])
-    other = recogniser_of(bundle, "packed")
-    assert other.networks.description == "padded: The recognition model's encoder is of an unsupported kind."
+    other = paraformer_of(bundle, "packed")
+    assert other.description == "padded: The recognition model's encoder is of an unsupported kind."
     monkeypatch.undo()
     texts = [[word.text for word in one.recognise(speech)[0]] for one in (packed, other)]
     assert texts[0] == texts[1] != []
-    assert recogniser_of(bundle, "padded").networks.description == "padded: as configured"
+    assert paraformer_of(bundle, "padded").description == "padded: as configured"
 
 
 def test_float32_is_exact_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.transcript.values import Word
-from worker.engine.assembly import recogniser_of
+from worker.engine.assembly import paraformer_of
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.recognition.paraformer import Paraformer
@@ -24,7 +24,7 @@ def bundle(random_bundle: Path) -> loading.LoadedBundle:
 
 @pytest.fixture(scope="module")
 def recogniser(bundle: loading.LoadedBundle) -> Paraformer:
-    return recogniser_of(bundle)
+    return paraformer_of(bundle)
 
 
 def plain(words: list[Word]) -> list[tuple[str, int, int]]:

@@ -18,14 +18,15 @@ from rapidfuzz.distance import Levenshtein
 from common.errors import ModelUnavailable
 from common.transcript.values import Sentence, Word
 from tests.engine.seaco_cases import hotwords, make_seaco, tokens_of
-from worker.engine.assembly import recogniser_of
+from worker.engine.assembly import paraformer_of
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import PIECES_FILE, from_directory
 from worker.engine.engine import Engine
 from worker.engine.options import EngineOptions, GpuLayout
 from worker.engine.recognition import bias_networks
 from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
-from worker.engine.recognition.paraformer import Paraformer, Utterance
+from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.utterance import Utterance
 from worker.engine.resume_state import StaleState
 
 Samples = NDArray[np.int16]
@@ -44,7 +45,7 @@ def seaco_bundle(random_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def recogniser(seaco_bundle: Path) -> Iterator[Paraformer]:
-    made = recogniser_of(loading.load(from_directory(seaco_bundle), "cpu"))
+    made = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu"))
     yield made
     made.close()
 
@@ -120,7 +121,7 @@ def test_nothing_depends_on_other_jobs(
     precision: str, gpu: GpuLayout | None, seaco_bundle: Path, recogniser: Paraformer, segments: list[Samples]
 ) -> None:
     """Segments of jobs with different lists in batches of any composition; those without a list are not touched."""
-    tested = recogniser_of(loading.load(from_directory(seaco_bundle), "cpu", precision), gpu)
+    tested = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu", precision), gpu)
     lists = [words_of(tested, hotwords(seaco_bundle, count, seed)) for count, seed in MIXED]
     utterances = [Utterance(segment, lists[number % len(lists)]) for number, segment in enumerate(segments)]
     alone = [tested.recognise_utterances([utterance])[0] for utterance in utterances]
@@ -217,7 +218,7 @@ def test_an_unknown_variant_is_refused(seaco_bundle: Path, tmp_path: Path) -> No
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     loaded = loading.load(from_directory(tmp_path / "other"), "cpu")
     with pytest.raises(ModelUnavailable, match="more than 5 layers"):
-        recogniser_of(loaded)
+        paraformer_of(loaded)
 
 
 def test_which_hotwords_can_be_written(seaco_bundle: Path) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from common.errors import ModelUnavailable
 from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
-from worker.engine.bundles.loading import SEACO, LoadedBundle, ModelPart
+from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
 from worker.engine.options import GpuLayout
 from worker.engine.punctuation.punctuator import Punctuator
@@ -15,31 +15,40 @@ from worker.engine.recognition.bias_networks import BiasNetworks
 from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.gpu.networks import GpuNetworks
-from worker.engine.recognition.linear import FLOAT, INT8
+from worker.engine.recognition.linear import FLOAT, INT8, Arithmetic
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
 from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.sensevoice import networks as sensevoice
+from worker.engine.recognition.sensevoice.recogniser import SenseVoice
+from worker.engine.recognition.sensevoice.words import Vocabulary as PieceVocabulary
+from worker.engine.recognition.utterance import Recogniser
 from worker.engine.recognition.words import Vocabulary
 from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad
 
 
-def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Paraformer:
+def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Recogniser:
     """The recogniser, with the networks for a GPU in a layout, or those for a CPU (None)."""
+    if bundle.asr.config["model"] == SENSEVOICE:
+        return sensevoice_of(bundle, gpu_layout=gpu is not None)
+    return paraformer_of(bundle, gpu)
+
+
+def paraformer_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Paraformer:
+    """The recogniser of a bundle whose class is built as a Paraformer."""
     part, model = bundle.asr, bundle.asr.module
-    window, shift = _stacking(part, default=(7, 6))
-    frontend = AsrFrontend(load_cmvn(part.files["am.mvn"]), m=window, n=shift, device=bundle.device)
     takes_hotwords = part.config["model"] == SEACO
     networks = _networks(bundle, gpu, BiasNetworks(model) if takes_hotwords else None)
     tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
-    threads = ComputeThreads(torch.get_num_threads() if gpu is None else 1)
     skipped = {model.blank_id, model.sos, model.eos}
-    return Paraformer(networks, frontend, Vocabulary(part.tokens), skipped, threads, tokenizer)
+    threads = _threads(gpu is not None)
+    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, threads, tokenizer)
 
 
 def _networks(bundle: LoadedBundle, gpu: GpuLayout | None, bias: BiasNetworks | None) -> Networks:
     model = bundle.asr.module
     if gpu is None:
-        return PackedNetworks(model, INT8 if bundle.precision == "int8" else FLOAT, bias)
+        return PackedNetworks(model, _arithmetic(bundle), bias)
     reason = "as configured"
     if gpu == "packed":
         try:
@@ -49,11 +58,35 @@ def _networks(bundle: LoadedBundle, gpu: GpuLayout | None, bias: BiasNetworks | 
     return PaddedNetworks(model, bundle.device, bundle.precision, bias, reason)
 
 
-def release(bundle: LoadedBundle, networks: Networks) -> None:
+def sensevoice_of(bundle: LoadedBundle, gpu_layout: bool) -> SenseVoice:
+    """The recogniser of a bundle with SenseVoiceSmall."""
+    part, model = bundle.asr, bundle.asr.module
+    networks: sensevoice.Networks
+    if gpu_layout:
+        networks = sensevoice.PaddedNetworks(model, bundle.device, bundle.precision)
+    else:
+        networks = sensevoice.PackedNetworks(model, _arithmetic(bundle))
+    return SenseVoice(networks, _frontend(bundle), PieceVocabulary(part.tokens), _threads(gpu_layout))
+
+
+def _frontend(bundle: LoadedBundle) -> AsrFrontend:
+    window, shift = _stacking(bundle.asr, default=(7, 6))
+    return AsrFrontend(load_cmvn(bundle.asr.files["am.mvn"]), m=window, n=shift, device=bundle.device)
+
+
+def _arithmetic(bundle: LoadedBundle) -> Arithmetic:
+    return INT8 if bundle.precision == "int8" else FLOAT
+
+
+def _threads(gpu_layout: bool) -> ComputeThreads:
+    return ComputeThreads(1 if gpu_layout else torch.get_num_threads())
+
+
+def release(bundle: LoadedBundle, recogniser: Recogniser) -> None:
     """Drop the weights that the networks hold in their own form, so that they are not in memory twice."""
-    if not isinstance(networks, PaddedNetworks):
-        for part in (bundle.asr.module.encoder, bundle.asr.module.decoder):
-            for module in part.modules():
+    if not recogniser.description.startswith("padded"):
+        for name, part in bundle.asr.module.named_children():
+            for module in part.modules() if name in ("encoder", "decoder", "ctc") else ():
                 if isinstance(module, torch.nn.Linear):
                     module.weight.data = torch.empty(0)
 

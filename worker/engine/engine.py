@@ -11,12 +11,10 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
 from common.options.model_cards import ModelCard
 from common.options.segmentation import SEGMENTATIONS, Segmentation, SegmentationName, segmentation_name
-from common.transcript.values import Word
 from worker.engine.assembly import punctuator_of, recogniser_of, release, vad_of
 from worker.engine.batching.batcher import Batcher, BatcherOptions, BatcherStats
 from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budget
@@ -29,7 +27,7 @@ from worker.engine.device.torch_faults import torch_fault_rules
 from worker.engine.options import MOST_QUEUED_SECONDS, EngineOptions, GpuLayout
 from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
-from worker.engine.recognition.paraformer import Utterance
+from worker.engine.recognition.utterance import Recognised, Segment, Utterance
 from worker.engine.resume_state import StateIdentity
 from worker.engine.speakers.campplus import Embedder, Embeddings
 from worker.engine.stopwatch import Stopwatch
@@ -37,7 +35,6 @@ from worker.engine.stream import SAMPLE_RATE, RecognitionStream
 from worker.engine.vad.detector import VadStream
 from worker.engine.vad.network import Caches
 
-Segment = NDArray[np.int16]
 Scored = tuple[torch.Tensor, Caches]
 Value = TypeVar("Value")
 
@@ -69,8 +66,8 @@ class Engine:
             hang_seconds=options.hang_seconds,
             faults=self._faults,
         )
-        self.batcher: Batcher[Utterance, list[Word]] = Batcher(
-            self._recogniser.recognise_utterances, sizes, on_lost=self._device_lost
+        self.batcher: Batcher[Utterance, Recognised] = Batcher(
+            self._recogniser.transcribe, sizes, on_lost=self._device_lost
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
@@ -116,7 +113,7 @@ class Engine:
             *(batch_seconds, queue_seconds, max_segment_ms, threads), segmentation=default, gpu_networks=gpu_networks
         )
         engine = cls(bundle, options)
-        release(bundle, engine._recogniser.networks)
+        release(bundle, engine._recogniser)
         engine.warm_up()
         return engine
 
@@ -149,7 +146,7 @@ class Engine:
     @property
     def networks(self) -> str:
         """The layout of the networks: `packed`, or `padded` and why."""
-        return self._recogniser.networks.description
+        return self._recogniser.description
 
     @property
     def state_identity(self) -> StateIdentity:
@@ -167,8 +164,9 @@ class Engine:
         speakers: bool = False,
         segmentation: SegmentationName | None = None,
         hotwords: tuple[str, ...] = (),
+        language: str | None = None,
     ) -> RecognitionStream:
-        """A stream for one channel of a job.
+        """A stream for one channel of a job; the `language` of what is said matters to models that ask for it.
 
         `key` identifies the job for fairness; `stopwatch` measures its stages; `speakers`: whether it also collects
         embeddings of what is said; `hotwords` are for a recogniser that takes them. With a `state` the stream continues
@@ -181,7 +179,11 @@ class Engine:
         chosen = SEGMENTATIONS[segmentation or self.segmentation]
         words = self._recogniser.tokenizer.words(hotwords) if self._recogniser.tokenizer else None
         return RecognitionStream(
-            self, channel, key, state, stopwatch, speakers=speakers, segmentation=chosen, words=words
+            *(self, channel, key, state, stopwatch),
+            speakers=speakers,
+            segmentation=chosen,
+            words=words,
+            language=language,
         )
 
     def stats(self) -> BatcherStats:
@@ -244,7 +246,7 @@ class Engine:
         noise = np.random.default_rng(0).integers(-300, 300, 60 * SAMPLE_RATE, dtype=np.int16)
 
         def run(segments: int, seconds: float) -> None:
-            self._recogniser.recognise([noise[: int(seconds * SAMPLE_RATE)]] * segments)
+            self._recogniser.transcribe([Utterance(noise[: int(seconds * SAMPLE_RATE)])] * segments)
 
         run(2, 1.0)
         longest = (self.max_segment_ms or self._vad.config.max_single_segment_time) / 1000

@@ -15,8 +15,9 @@ from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punc
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.networks import Scores
 from worker.engine.recognition.paraformer import Paraformer
+from worker.engine.recognition.utterance import placed
 from worker.engine.recognition.words import Vocabulary
-from worker.engine.stream import SAMPLE_RATE, placed
+from worker.engine.stream import SAMPLE_RATE
 
 _FULL_STOP = 2
 _SENTENCE_WORDS = 11

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.options.segmentation import Segmentation
+from common.transcript.values import Sentence, Word, tags_of
 
-STATE_VERSION = 4
+STATE_VERSION = 5
 """Goes up with every change to what a state holds or means. Version 1 had its identity checked in two places."""
 
 _MAGIC = b"PQRS"
@@ -68,6 +69,12 @@ class StateIdentity:
 
     def _described(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value != ""}
+
+
+def sentence_of(fields: dict[str, Any]) -> Sentence:
+    """The sentence whose fields a state holds."""
+    words = tuple(Word(**word) for word in fields["words"])
+    return Sentence(**(fields | {"words": words, "tags": tags_of(fields["tags"])}))
 
 
 def _split_arrays(value: Any) -> tuple[dict[str, NDArray[Any]], Any]:

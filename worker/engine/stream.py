@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from common.options.segmentation import FIXED, SEGMENTATIONS, Segmentation
-from common.transcript.values import Sentence, Word
+from common.transcript.values import Sentence
 from worker.engine.batching.batcher import Batcher
+from worker.engine.heard import Heard
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
 from worker.engine.recognition.bias_words import BiasWords
-from worker.engine.recognition.paraformer import Utterance
-from worker.engine.resume_state import StaleState, StateIdentity
+from worker.engine.recognition.utterance import Recognised, Utterance, placed
+from worker.engine.resume_state import StaleState, StateIdentity, sentence_of
 from worker.engine.speakers.windows import Windows, records, spans
 from worker.engine.stopwatch import PUNCTUATE, RECOGNISE, SPEAKERS, VAD, Stopwatch
 from worker.engine.vad.detector import VadStream
@@ -32,6 +33,8 @@ SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
 Samples = NDArray[np.int16]
 
+UNPUNCTUATED = ("ja", "ko")
+"""Languages that punctuation models do not know: sentences end with the segment."""
 MOST_EMBEDDING = 16
 """Segments of a stream whose embeddings may be outstanding."""
 
@@ -39,7 +42,7 @@ MOST_EMBEDDING = 16
 class StreamEngine(Protocol):
     """What a stream needs from the engine."""
 
-    batcher: Batcher[Utterance, list[Word]]
+    batcher: Batcher[Utterance, Recognised]
     punctuator: Punctuator
     vad_lookahead_ms: int
 
@@ -68,12 +71,12 @@ class _Segment:
     start_ms: int
     speech_end_ms: int
     samples: int
-    words: Future[list[Word]]
+    recognised: Future[Recognised]
     embeddings: Future[NDArray[np.float16]] | None
 
     def done(self) -> bool:
         """Whether nothing has to be waited for."""
-        return self.words.done() and (self.embeddings is None or self.embeddings.done())
+        return self.recognised.done() and (self.embeddings is None or self.embeddings.done())
 
 
 class RecognitionStream:
@@ -90,8 +93,10 @@ class RecognitionStream:
         speakers: bool = False,
         segmentation: Segmentation = SEGMENTATIONS[FIXED],
         words: BiasWords | None = None,
+        language: str | None = None,
     ) -> None:
         self._engine = engine
+        self._language = language
         self._segmentation = segmentation
         self._bias_words = words
         hotwords = words.digest if words else ""
@@ -110,6 +115,7 @@ class RecognitionStream:
         self._last_end_ms = 0
         # The end of a segment's last word → the end of speech according to VAD, for sentences that end there.
         self._speech_ends: dict[int, int] = {}
+        self._heard = Heard()
         self._cancelled = False
         self.segments = 0
         if state is not None:
@@ -170,7 +176,7 @@ class RecognitionStream:
         self._cancelled = True
         self._engine.batcher.withdraw(self._key)
         for segment in list(self._outstanding):
-            segment.words.cancel()
+            segment.recognised.cancel()
             if segment.embeddings is not None:
                 segment.embeddings.cancel()
 
@@ -188,6 +194,7 @@ class RecognitionStream:
                 "resume_sample": self._audio_start,
                 "last_end_ms": self._last_end_ms,
                 "speech_ends": list(self._speech_ends.items()),
+                "heard": self._heard.state(),
                 "segments": self.segments,
                 "punctuation": self._punctuation.state(),
                 "ready": [asdict(sentence) for sentence in self._ready],
@@ -202,10 +209,11 @@ class RecognitionStream:
                 raise StaleState(f"The resume state is of channel {state['channel']}, not of {self._channel}.")
             self._vad = self._engine.vad_stream(dict(state["vad"]), self._segmentation)
             self._punctuation.restore(state["punctuation"])
-            self._ready = [_sentence(fields) for fields in state["ready"]]
+            self._ready = [sentence_of(fields) for fields in state["ready"]]
             self._audio_start = int(state["resume_sample"])
             self._last_end_ms = int(state["last_end_ms"])
             self._speech_ends = dict(state["speech_ends"])
+            self._heard.restore(state["heard"])
             self.segments = int(state["segments"])
         except (LookupError, TypeError, ValueError, RuntimeError) as error:
             raise StaleState(f"The resume state is incomplete: {error}") from error
@@ -217,7 +225,7 @@ class RecognitionStream:
             start = start_ms * SAMPLES_PER_MS - self._audio_start
             samples = self._audio[max(start, 0) : end_ms * SAMPLES_PER_MS - self._audio_start].copy()
             self.segments += 1
-            utterance = Utterance(samples, self._bias_words)
+            utterance = Utterance(samples, self._bias_words, self._language)
             with self._watch.time(RECOGNISE):
                 future = self._engine.batcher.submit(self._key, utterance, len(samples) / SAMPLE_RATE)
             embeddings = self._engine.embed(samples) if self._speakers else None
@@ -248,14 +256,18 @@ class RecognitionStream:
         """Wait for the first outstanding segment, and pass on its words."""
         if segment.embeddings is not None:
             embeddings = self._watch.call(SPEAKERS, segment.embeddings.result)
-        words = placed(self._watch.call(RECOGNISE, segment.words.result), segment.start_ms, self._last_end_ms)
+        recognised = self._watch.call(RECOGNISE, segment.recognised.result)
+        words = placed(recognised.words, segment.start_ms, self._last_end_ms)
         self._outstanding.popleft()
         if segment.embeddings is not None:
             self._windows.append(records(self._channel, segment.start_ms, spans(segment.samples), embeddings))
         if words:
             self._last_end_ms = words[-1].end_ms
             self._speech_ends[words[-1].end_ms] = segment.speech_end_ms
+            self._heard.add(words, recognised.tags)
             self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.accept, words))
+            if recognised.tags is not None and recognised.tags.language in UNPUNCTUATED:
+                self._ready += self._spoken(self._watch.call(PUNCTUATE, self._punctuation.finish))
 
     def _spoken(self, sentences: list[Sentence]) -> list[Sentence]:
         """Sentences that end a segment end where VAD detected the end of speech.
@@ -266,23 +278,14 @@ class RecognitionStream:
         spoken = []
         for sentence in sentences:
             last = sentence.words[-1].end_ms
-            spoken.append(replace(sentence, end_ms=max(sentence.end_ms, self._speech_ends.get(last, 0))))
+            end_ms = max(sentence.end_ms, self._speech_ends.get(last, 0))
+            spoken.append(replace(sentence, end_ms=end_ms, tags=self._heard.of(sentence)))
             self._speech_ends = {word: end for word, end in self._speech_ends.items() if word > last}
         return spoken
 
     def _take_ready(self) -> list[Sentence]:
         ready, self._ready = self._ready, []
         return ready
-
-
-def placed(words: Sequence[Word], offset_ms: int, last_end_ms: int) -> list[Word]:
-    """Words of a segment at their times in the channel, none starting before the previous word ends."""
-    moved = []
-    for word in words:
-        start = max(word.start_ms + offset_ms, last_end_ms)
-        last_end_ms = max(word.end_ms + offset_ms, start)
-        moved.append(Word(word.text, start, last_end_ms, word.confidence))
-    return moved
 
 
 def _within(sentence: Sentence, audio_ms: int) -> Sentence:
@@ -294,7 +297,3 @@ def _within(sentence: Sentence, audio_ms: int) -> Sentence:
         for word in sentence.words
     )
     return replace(sentence, words=words, start_ms=words[0].start_ms, end_ms=audio_ms)
-
-
-def _sentence(fields: dict[str, Any]) -> Sentence:
-    return Sentence(**(fields | {"words": tuple(Word(**word) for word in fields["words"])}))

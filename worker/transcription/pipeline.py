@@ -50,6 +50,7 @@ class Request:
     speakers: bool = False
     rules: TextRules = NO_RULES
     segmentation: SegmentationName | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class _Run:
                 hooks.stopwatch,
                 speakers=request.speakers,
                 segmentation=request.segmentation,
+                language=request.language,
                 hotwords=request.rules.hotwords,
             )
             for channel, state in enumerate(states)

@@ -200,6 +200,7 @@ class Transcriber:
             speakers=claim.job.options.speakers,
             rules=claim.text_rules,
             segmentation=claim.job.options.segmentation,
+            language=claim.job.options.language,
         )
         hooks = Hooks(commit, tell, hold.signal, course.engine)
         try:

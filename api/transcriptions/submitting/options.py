@@ -23,6 +23,7 @@ from api.http.urls import WebhookUrl
 from api.webhooks.schemas import Events
 from common.jobs import MOST_TAGS
 from common.links import audio_link
+from common.options.model_cards import primary_language
 from common.options.segmentation import SegmentationName
 from common.options.transcription import TranscriptionOptions
 from common.summaries import Language as SummaryLanguage
@@ -195,6 +196,7 @@ class Options(BaseModel):
             script=self.script,
             hotwords=tuple(sorted(set(self.hotwords))),
             segmentation=self.segmentation,
+            language=primary_language(self.language) if self.language else None,
         )
 
 

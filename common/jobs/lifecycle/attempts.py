@@ -197,6 +197,7 @@ def sentence_values(held: Claim, number: int, sentence: Sentence) -> dict[str, A
         "tenant": held.job.tenant,
         "speaker": sentence.speaker,
         "spoken": sentence.spoken,
+        "tags": sentence.tags.stored() if sentence.tags is not None else None,
         "words": [word_values(word) for word in sentence.words],
     }
 

@@ -30,7 +30,7 @@ class Served:
 
 
 NOTHING_SERVED = Served()
-COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "spoken", "words", "speaker")
+COPIED = ("number", "channel", "start_ms", "end_ms", "confidence", "text", "spoken", "words", "speaker", "tags")
 
 
 def find_duplicate(database: Database, submission: Submission, *, served: Served = NOTHING_SERVED) -> Job | None:

@@ -39,13 +39,13 @@ from common.jobs.job import Job
 from common.jobs.reading.read import check_kept
 from common.models import EditRow, MachineSentenceRow, SentenceRow, as_recognised
 from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, LAST_SPLIT_OFF, WORDS_PER_SENTENCE, begins_at, place_of
-from common.transcript.values import Edit, Sentence, Word
+from common.transcript.values import Edit, Sentence, Word, tags_of
 
 SENTENCES_AT_A_TIME = 200
 SPOKEN = cast(Table, SentenceRow.__table__)
 MACHINE = cast(Table, MachineSentenceRow.__table__)
 EDITS = cast(Table, EditRow.__table__)
-COLUMNS = ("number", "text", "start_ms", "end_ms", "confidence", "words", "channel", "speaker", "spoken")
+COLUMNS = ("number", "text", "start_ms", "end_ms", "confidence", "words", "channel", "speaker", "spoken", "tags")
 # Constants are no parameters, so that plans know them.
 _SPLIT_OFF: ColumnElement[int] = literal_column(str(FIRST_SPLIT_OFF))
 _PER_SENTENCE: ColumnElement[int] = literal_column(str(WORDS_PER_SENTENCE))
@@ -192,6 +192,7 @@ def _sentence_of(row: Row[*tuple[Any, ...]], *, machine: bool) -> Sentence:
         speaker=row.speaker,
         spoken=row.spoken,
         number=row.number,
+        tags=tags_of(row.tags),
     )
 
 

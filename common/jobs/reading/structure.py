@@ -30,7 +30,7 @@ from common.models import EarlierEditRow, MachineSentenceRow, SentenceRow
 from common.transcript.cuts import cut_near, text_place
 from common.transcript.sentence_numbers import FIRST_SPLIT_OFF, begins_at
 from common.transcript.spans import Slice, Span, cut, spoken_in
-from common.transcript.values import Sentence, Word, joined_text
+from common.transcript.values import Sentence, Word, joined_text, tags_of
 
 # A merged sentence can still be corrected, and its words confirmed.
 LONGEST = 5_000
@@ -215,7 +215,8 @@ def _span(session: Session, job: Job, held: Sentence, following: Sentence | None
     slices: list[Slice] = []
     for row in session.execute(columns):
         values = row._asdict()
-        machine = Sentence(**values | {"words": tuple(Word(*word) for word in row.words)})
+        words = tuple(Word(*word) for word in row.words)
+        machine = Sentence(**values | {"words": words, "tags": tags_of(row.tags)})
         end = behind if last is not None and behind and row.number == last else len(machine.words)
         slices.append(Slice(machine, first if row.number == number else 0, end))
     return tuple(slices)
@@ -252,7 +253,11 @@ def _keep_edit(session: Session, job: Job, made: _Made, revision: int, key_id: u
 
 def _columns(spoken: Sentence) -> dict[str, Any]:
     names = ("start_ms", "end_ms", "confidence", "text", "spoken", "speaker")
-    return {name: getattr(spoken, name) for name in names} | {"words": [word_values(word) for word in spoken.words]}
+    tags = spoken.tags.stored() if spoken.tags is not None else None
+    return {name: getattr(spoken, name) for name in names} | {
+        "words": [word_values(word) for word in spoken.words],
+        "tags": tags,
+    }
 
 
 def _count(session: Session, job: Job, gone: list[Sentence], come: list[Sentence]) -> None:

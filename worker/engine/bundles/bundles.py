@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -26,14 +26,12 @@ from worker.engine.bundles.definitions import (
     known_bundles,
 )
 
-REQUIRED_FILES = {
+_REQUIRED_FILES = {
     "asr": ("config.yaml", "model.pt", "am.mvn", "tokens.json"),
     "vad": ("config.yaml", "model.pt", "am.mvn"),
     "punc": ("config.yaml", "model.pt", "tokens.json"),
     "spk": ("config.yaml", "model.pt"),
 }
-"""What each folder must hold, whatever the model; a definition may name more. A `configuration.json` is read if it is
-there."""
 
 RENAMED = (SPEAKERS,)
 """Parts whose hubs give the checkpoint another name than `model.pt`: a definition lists all of their files, and their
@@ -41,6 +39,9 @@ RENAMED = (SPEAKERS,)
 
 WORDS_FILE = "jieba_usr_dict"
 """The dictionary of a punctuation model that counts words."""
+
+BPE_FILE = "bpe.model"
+"""A SentencePiece model, which some recognisers have instead of `tokens.json`; its real name ends like this."""
 
 PIECES_FILE = "seg_dict"
 """How the training data of a recogniser wrote each word in tokens; used for hotwords, and may be missing."""
@@ -105,7 +106,7 @@ def file_problems(directory: Path, part: str, spec: BundleSpec | None) -> list[s
     folder = directory / part
     paths = part_files(folder)
     named = {path.name: name for name, path in paths.items()}
-    wanted = dict.fromkeys(REQUIRED_FILES[part], FileSpec())
+    wanted = dict.fromkeys(required_files(part, [*paths, *(spec.files(part) if spec else ())]), FileSpec())
     # Under their usual names, also where `configuration.json` has others.
     for specs in (spec.files(part) if spec else {}, downloaded_files(folder)):
         wanted |= {named.get(name, name): known for name, known in specs.items()}
@@ -137,16 +138,31 @@ def by_hand(spec: BundleSpec, directory: Path) -> str:
     """Instructions for installing the files of a bundle without a network, in a sentence or two."""
     wanted = []
     for part in (*PARTS, SPEAKERS) if SPEAKERS in spec.sources else PARTS:
-        files = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part]) | dict.fromkeys(spec.files(part))
+        files = dict.fromkeys(() if part in RENAMED else required_files(part, spec.files(part))) | dict.fromkeys(
+            spec.files(part)
+        )
         origin = spec.sources.get(part, ())[:1]
         place = f" (from {origin[0].repository}, {origin[0].revision})" if origin else ""
         wanted.append(f"{directory / part}: {', '.join(files)}{place}")
     return f"To install it by hand, put these files in place and start again: {'; '.join(wanted)}."
 
 
+def required_files(part: str, known: Collection[str] = ()) -> tuple[str, ...]:
+    """What the folder of a part must hold, whatever the model; a definition may name more.
+
+    If there is a SentencePiece model among the files that are `known`, it is the recogniser's vocabulary. A
+    `configuration.json` is read if it is there.
+    """
+    files = _REQUIRED_FILES[part]
+    pieces = [name for name in known if name.endswith(BPE_FILE)][:1]
+    return (*files[:-1], *pieces) if part == "asr" and pieces else files
+
+
 def part_files(folder: Path) -> dict[str, Path]:
     """The files of a model folder by their usual names; `configuration.json` may name them differently."""
     files = {name: folder / name for name in ("config.yaml", "model.pt", "am.mvn", "tokens.json")}
+    for path in sorted(folder.glob(f"*{BPE_FILE}"))[:1]:
+        files[BPE_FILE] = path
     described = folder / "configuration.json"
     if not described.is_file():
         return files
@@ -159,6 +175,7 @@ def part_files(folder: Path) -> dict[str, Path]:
         "model.pt": metas.get("init_param"),
         "am.mvn": metas.get("frontend_conf", {}).get("cmvn_file"),
         "tokens.json": metas.get("tokenizer_conf", {}).get("token_list"),
+        BPE_FILE: metas.get("tokenizer_conf", {}).get("bpemodel"),
     }
     return files | {usual: folder / name for usual, name in named.items() if name}
 
@@ -178,7 +195,7 @@ def _content_hash(directory: Path, parts: tuple[str, ...]) -> str:
     for part in parts:
         paths = part_files(directory / part) | {WORDS_FILE: directory / part / WORDS_FILE}
         extra = [WORDS_FILE] if paths[WORDS_FILE].is_file() else []
-        for name in [*REQUIRED_FILES[part], *extra]:
+        for name in [*required_files(part, paths), *extra]:
             digest.update(f"{part}/{name}:{paths[name].stat().st_size}\n".encode())
             for block in _blocks(paths[name]):
                 digest.update(block)
@@ -193,11 +210,11 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 __all__ = [
     "ALL_PARTS",
+    "BPE_FILE",
     "MANIFEST",
     "PARTS",
     "PIECES_FILE",
     "RENAMED",
-    "REQUIRED_FILES",
     "REVISION_STAMP",
     "SPEAKERS",
     "WORDS_FILE",
@@ -211,4 +228,5 @@ __all__ = [
     "locate",
     "part_files",
     "parts_in",
+    "required_files",
 ]

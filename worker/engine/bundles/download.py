@@ -23,13 +23,13 @@ from worker.engine.bundles.bundles import (
     MANIFEST,
     PIECES_FILE,
     RENAMED,
-    REQUIRED_FILES,
     REVISION_STAMP,
     BundlePaths,
     by_hand,
     downloaded_files,
     file_problems,
     from_directory,
+    required_files,
 )
 from worker.engine.bundles.definitions import ALL_PARTS, HUBS, PARTS, SPEAKERS, BundleSpec, FileSpec, Source
 from worker.engine.bundles.files import fetch_file, write_whole
@@ -185,7 +185,7 @@ def _sources(spec: BundleSpec, hubs: Sequence[str], mirrors: str) -> dict[str, l
     for part in ALL_PARTS:
         listed = [source for hub in hubs for source in spec.sources.get(part, ()) if source.hub == hub]
         if part in named:
-            files = dict.fromkeys(spec.files(part) or REQUIRED_FILES[part], FileSpec())
+            files = dict.fromkeys(spec.files(part) or required_files(part), FileSpec())
             listed = [replace(named[part], files=files)]
         listings[part] = listed
     return listings
@@ -205,7 +205,7 @@ def _mirrors(text: str, hubs: Sequence[str]) -> dict[str, Source]:
 
 def _wanted_files(part: str, source: Source, listing: Listing) -> tuple[Published, ...]:
     """The files of a part, with what definition and hub say about them. Raises SourceFailed if these disagree."""
-    pinned = dict.fromkeys(() if part in RENAMED else REQUIRED_FILES[part], FileSpec()) | source.files
+    pinned = dict.fromkeys(() if part in RENAMED else required_files(part, source.files), FileSpec()) | source.files
     for name in OPTIONAL_FILES:
         if name in listing.files:
             pinned.setdefault(name, FileSpec())

@@ -12,7 +12,7 @@ import json
 import logging
 import pkgutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ import torch
 import yaml
 
 from common.errors import ConfigurationError, ModelUnavailable
-from worker.engine.bundles.bundles import WORDS_FILE, BundlePaths, part_files
+from worker.engine.bundles.bundles import BPE_FILE, WORDS_FILE, BundlePaths, part_files
+from worker.engine.bundles.sentence_pieces import read_pieces
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
 """Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
@@ -29,7 +30,9 @@ PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp1
 SEACO = "SeacoParaformer"
 """A BiCifParaformer with networks for hotwords: `bias_encoder`, `seaco_decoder`, `hotword_output_layer`."""
 
-RECOGNISERS = ("BiCifParaformer", SEACO)
+SENSEVOICE = "SenseVoiceSmall"
+
+RECOGNISERS = ("BiCifParaformer", SEACO, SENSEVOICE)
 """Model classes of recognisers."""
 
 WORD_VOCABULARIES = {471_067}
@@ -44,6 +47,7 @@ _MODULES = (
     "funasr.models.seaco_paraformer.model",
     "funasr.models.paraformer.decoder",
     "funasr.models.sanm.encoder",
+    "funasr.models.sense_voice.model",
     "funasr.models.fsmn_vad_streaming.model",
     "funasr.models.fsmn_vad_streaming.encoder",
     "funasr.models.ct_transformer.model",
@@ -57,7 +61,10 @@ _MODULES = (
 
 @dataclass(frozen=True)
 class ModelPart:
-    """One loaded network: FunASR's module in evaluation mode, its configuration and files."""
+    """One loaded network: FunASR's module in evaluation mode, its configuration and files.
+
+    `tokens`: the vocabulary by id; see `read_pieces` for that of a SentencePiece model.
+    """
 
     module: Any
     config: dict[str, Any]
@@ -118,7 +125,7 @@ def _load_part(tables: Any, folder: Path, classes: Sequence[str], device: torch.
     config = _read_config(files["config.yaml"])
     if config.get("model") not in classes:
         raise ModelUnavailable(f"{folder} holds a {config.get('model')}, but a {' or '.join(classes)} is needed there.")
-    tokens = _read_tokens(files["tokens.json"]) if files["tokens.json"].is_file() else []
+    tokens = _vocabulary(folder, files, config)
     module = _build(tables, config, len(tokens), device)
     _copy_weights(module, files["model.pt"])
     module.to(device).eval().requires_grad_(False)
@@ -182,6 +189,18 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise ModelUnavailable(f"{path} is not a model configuration.")
     return config
+
+
+def _vocabulary(folder: Path, files: Mapping[str, Path], config: Mapping[str, Any]) -> list[str]:
+    """The vocabulary that a configuration asks for; empty if the part has none."""
+    if config.get("tokenizer") == "SentencepiecesTokenizer":
+        pieces = files.get(BPE_FILE, folder / BPE_FILE)
+        if not pieces.is_file():
+            raise ModelUnavailable(
+                f"{folder} holds a {config['model']}; it needs its SentencePiece model, {pieces.name}."
+            )
+        return read_pieces(pieces)
+    return _read_tokens(files["tokens.json"]) if files["tokens.json"].is_file() else []
 
 
 def _read_tokens(path: Path) -> list[str]:

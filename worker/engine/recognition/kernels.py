@@ -18,9 +18,6 @@ Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
-EPSILON = np.float32(1e-12)
-"""The epsilon of FunASR's layer normalisation."""
-
 _MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
@@ -52,7 +49,7 @@ def quantise(values: Floats, max_magnitude: int, out: Bytes, scales: Floats) -> 
 
 
 @compiled
-def normalise(values: Floats, gain: Floats, bias: Floats, out: Floats) -> None:
+def normalise(values: Floats, gain: Floats, bias: Floats, epsilon: np.float32, out: Floats) -> None:
     """Layer normalisation of float32 [R, D]."""
     size = np.float32(values.shape[1])
     for row in range(values.shape[0]):
@@ -63,7 +60,7 @@ def normalise(values: Floats, gain: Floats, bias: Floats, out: Floats) -> None:
         squares = np.float32(0)
         for i in range(values.shape[1]):
             squares += (values[row, i] - mean) * (values[row, i] - mean)
-        factor = np.float32(1) / np.sqrt(squares / size + EPSILON)
+        factor = np.float32(1) / np.sqrt(squares / size + epsilon)
         for i in range(values.shape[1]):
             out[row, i] = (values[row, i] - mean) * factor * gain[i] + bias[i]
 

@@ -79,10 +79,11 @@ class FloatNorm:
 
     def __init__(self, norm: Any) -> None:
         self._gain, self._bias = norm.weight.detach().float(), norm.bias.detach().float()
+        self._epsilon = float(norm.eps)
 
     def __call__(self, rows: Tensor) -> Tensor:
         """float32 [R, D] → [R, D]."""
-        return functional.layer_norm(rows, self._gain.shape, self._gain, self._bias, float(kernels.EPSILON))
+        return functional.layer_norm(rows, self._gain.shape, self._gain, self._bias, self._epsilon)
 
 
 class Int8Norm:
@@ -90,11 +91,12 @@ class Int8Norm:
 
     def __init__(self, norm: Any) -> None:
         self._gain, self._bias = norm.weight.detach().float().numpy(), norm.bias.detach().float().numpy()
+        self._epsilon = np.float32(norm.eps)
 
     def __call__(self, rows: Tensor) -> Quantised:
         """float32 [R, D] → quantised [R, D]."""
         normal = torch.empty(rows.shape)
-        kernels.normalise(rows.numpy(), self._gain, self._bias, normal.numpy())
+        kernels.normalise(rows.numpy(), self._gain, self._bias, self._epsilon, normal.numpy())
         return quantised(normal)
 
 

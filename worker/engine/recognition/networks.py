@@ -46,7 +46,7 @@ class Tokens(NamedTuple):
     def with_hotwords(self, places: Tensor | slice, logits: Tensor, no_bias: int) -> Tokens:
         """Put in the hotword decoder's tokens (logits float32 [places, vocabulary]) except where it has `no_bias`."""
         ids, log_probabilities = self.ids.clone(), self.log_probabilities.clone()
-        found = best_tokens(logits)
+        found = best(logits)
         spoken = found.ids != no_bias
         ids[places] = torch.where(spoken, found.ids, ids[places])
         log_probabilities[places] = torch.where(spoken, found.log_probabilities, log_probabilities[places])
@@ -116,7 +116,7 @@ class PaddedNetworks:
         places = torch.arange(embeddings.shape[1], device=self._device) < counts[:, None]
         padded_counts = counts.clamp(min=1) if embeddings.shape[1] == 1 else counts
         hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
-        return hidden, best_tokens(decoder.output_layer(hidden[places]).float())
+        return hidden, best(decoder.output_layer(hidden[places]).float())
 
 
 class PackedNetworks:
@@ -136,7 +136,7 @@ class PackedNetworks:
         """See `Networks`."""
         frames = lengths.tolist()
         rows = torch.cat([item[:length] for item, length in zip(features, frames, strict=True)])
-        bounds = _bounds(frames)
+        bounds = bounds_of(frames)
         hidden = self._encoder(rows, bounds)
         segments = [hidden[begin:end] for begin, end in pairwise(bounds.tolist())]
         embeddings = [self._embeddings(segment) for segment in segments]
@@ -144,15 +144,15 @@ class PackedNetworks:
         weights = self._weights(segments, lengths, torch.tensor(counts))
         if not sum(counts):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
-        states = self._decoder(torch.cat(embeddings), _bounds(counts), hidden, bounds)
-        tokens = self._biased(best_tokens(self._decoder.logits(states)), words, embeddings, states)
+        states = self._decoder(torch.cat(embeddings), bounds_of(counts), hidden, bounds)
+        tokens = self._biased(best(self._decoder.logits(states)), words, embeddings, states)
         return Scores(counts, tokens.ids.numpy(), tokens.log_probabilities.numpy().astype(np.float64), weights)
 
     def _biased(
         self, tokens: Tokens, words: Sequence[BiasWords | None], embeddings: Sequence[Tensor], states: Tensor
     ) -> Tokens:
         """Tokens with those of hotwords, utterance by utterance, so that not a bit depends on the others."""
-        bounds = _bounds([len(each) for each in embeddings])
+        bounds = bounds_of([len(each) for each in embeddings])
         for (begin, end), each, embedded in zip(pairwise(bounds.tolist()), words, embeddings, strict=bool(words)):
             if self._bias is not None and each is not None and end > begin:
                 hidden = self._norm(states[begin:end])[None]
@@ -196,15 +196,16 @@ def biased(
     return tokens
 
 
-def best_tokens(logits: Tensor) -> Tokens:
+def best(logits: Tensor) -> Tokens:
     """Logits float32 [N, vocabulary] → the best tokens."""
     if not len(logits):
         return Tokens(logits.new_empty(0, dtype=torch.int64), logits.new_empty(0))
-    best, ids = logits.max(dim=-1)
-    return Tokens(ids, best - logits.logsumexp(dim=-1))
+    top, ids = logits.max(dim=-1)
+    return Tokens(ids, top - logits.logsumexp(dim=-1))
 
 
-def _bounds(lengths: Sequence[int]) -> Bounds:
+def bounds_of(lengths: Sequence[int]) -> Bounds:
+    """The first row of each packed segment, from the number of rows of each."""
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 

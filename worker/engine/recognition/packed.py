@@ -35,7 +35,7 @@ class Encoder:
         check_encoder(encoder, layers)
         self._scale = float(encoder.output_size()) ** 0.5
         self._positions = encoder.embed
-        self._layers = [_EncoderLayer(layer, arithmetic) for layer in layers]
+        self._layers = [EncoderLayer(layer, arithmetic) for layer in layers]
         self._norm = encoder.after_norm
 
     def __call__(self, features: Tensor, bounds: Bounds) -> Tensor:
@@ -50,7 +50,9 @@ class Encoder:
         return hidden
 
 
-class _EncoderLayer:
+class EncoderLayer:
+    """A layer of FunASR's SAN-M encoders."""
+
     def __init__(self, layer: Any, arithmetic: Arithmetic) -> None:
         attention = layer.self_attn
         self._heads = attention.h
@@ -64,6 +66,7 @@ class _EncoderLayer:
         self._rows = arithmetic.rows
 
     def __call__(self, rows: Tensor, bounds: Bounds) -> Tensor:
+        """Float32 rows [R, F] of packed segments → [R, D]."""
         inputs = self._inputs(self._norm1(rows))  # [R, 3 D]: queries, keys, values
         size = inputs.shape[1] // 3
         residual = rows if self._residual else torch.zeros(len(rows), size)

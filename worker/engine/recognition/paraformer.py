@@ -6,33 +6,18 @@ the predictor reads nothing beyond a segment's length. (FunASR's text changes wi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from common.transcript.values import Word
-from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
+from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.networks import Networks
 from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.utterance import SHORTEST_SAMPLES, Frontend, Recognised, Segment, Utterance
 from worker.engine.recognition.words import Vocabulary, join_tokens
-
-SHORTEST_SAMPLES = 400
-"""25 ms: one analysis window. A shorter segment has no frame and yields no words."""
-
-Segment = NDArray[np.int16]
-Frontend = Callable[[Sequence[Segment]], tuple[Tensor, Tensor]]
-"""Segments (int16 [samples], 16 kHz) → features float32 [B, T, D] and lengths int64 [B]."""
-
-
-class Utterance(NamedTuple):
-    """A segment (int16 [samples], 16 kHz) and the hotwords of its job."""
-
-    samples: Segment
-    words: BiasWords | None = None
 
 
 class Paraformer:
@@ -51,7 +36,8 @@ class Paraformer:
         threads: ComputeThreads,
         tokenizer: BiasTokenizer | None = None,
     ) -> None:
-        self.networks = networks
+        self._networks = networks
+        self.description = networks.description
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))
@@ -75,13 +61,17 @@ class Paraformer:
             words[index] = result
         return words
 
+    def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
+        """See `Recogniser`; the language does not matter."""
+        return [Recognised(words) for words in self.recognise_utterances(utterances)]
+
     def close(self) -> None:
         """End the compute threads."""
         self._threads.close()
 
     def _recognise(self, utterances: list[Utterance]) -> list[list[Word]]:
         features, lengths = self._frontend([each.samples for each in utterances])
-        scores = self.networks(features, lengths, [each.words for each in utterances])
+        scores = self._networks(features, lengths, [each.words for each in utterances])
         words, position = [], 0
         for count, weights in zip(scores.counts, scores.weights, strict=True):
             stop = position + count

@@ -17,7 +17,7 @@ from worker.engine.recognition.gpu.layers import Arithmetic
 from worker.engine.recognition.gpu.layout import Layout
 from worker.engine.recognition.gpu.predictor import RowPredictor
 from worker.engine.recognition.gpu.transformer import Decoder, Encoder
-from worker.engine.recognition.networks import Scores, Tokens, best_tokens, biased, to_host
+from worker.engine.recognition.networks import Scores, Tokens, best, biased, to_host
 from worker.engine.recognition.predictor import Intervals
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -64,10 +64,10 @@ class GpuNetworks:
         """The tokens of encoder rows [R, D], for the layouts of the frames and of the tokens."""
         frames, places = layouts
         if not places.rows:
-            return best_tokens(hidden[:0])
+            return best(hidden[:0])
         embeddings = self._predictor.embeddings(hidden, frames, intervals, places.longest)
         states = self._decoder(embeddings.flatten(0, 1)[places.places], places, hidden, frames)
-        tokens = best_tokens(self._decoder.logits(states))
+        tokens = best(self._decoder.logits(states))
         if self._bias is None or not any(words):
             return tokens
         return biased(self._bias, tokens, words, (embeddings, states[places.grid].float(), intervals.counts))
