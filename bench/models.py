@@ -7,6 +7,7 @@ every eighth word has a mark, as in Mandarin. The VAD is that of models/demo-zh,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from bench.audio import SAMPLE_RATE, spoken_sentences
 from bench.report import REPOSITORY
 from training.bundle import write_model
 from worker.engine.bundles import loading
+from worker.engine.bundles.bundles import MANIFEST, PARTS
 from worker.engine.features import AsrFrontend, load_cmvn
 
 NAME = "paraformer-large-zh"
@@ -32,7 +34,7 @@ PUNCTUATION_VOCABULARY = 272_727
 TOKENS_PER_SECOND = 4.5
 MARKS_PER_WORD = 1 / 8
 DEMO = REPOSITORY / "models" / "demo-zh"
-_VERSION = 2
+_VERSION = 3
 _MARKS = ["<unk>", "_", "，", "。", "？", "、"]
 _SANM: dict[str, Any] = {
     "input_layer": "pe",
@@ -58,8 +60,20 @@ def full_size_bundle(directory: Path) -> Path:
     with loading._quiet():
         _write_recogniser(bundle / "asr")
         _write_punctuation(bundle / "punc")
+    for part in PARTS:
+        _write_manifest(bundle / part)
     stamp.write_text(json.dumps(wanted) + "\n", "utf-8")
     return bundle
+
+
+def _write_manifest(folder: Path) -> None:
+    """Record the files as a download does: their sizes differ from those of the production model of this name."""
+    files = [path for path in sorted(folder.iterdir()) if path.name != MANIFEST]
+    listed = {
+        path.name: {"size": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        for path in files
+    }
+    (folder / MANIFEST).write_text(json.dumps(listed, indent=1) + "\n", "utf-8")
 
 
 def _write_recogniser(folder: Path) -> None:

@@ -5,21 +5,14 @@ Kernels for AVX2 have one bit of activation less than those for VNNI, and with i
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from common.errors import ConfigurationError
+from tests.engine.avx2 import WITH_AVX2, output_with_avx2
 from worker.engine.recognition import linear
 from worker.engine.recognition.linear import Int8Linear, max_magnitude, quantised
-
-AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"}
-WITH_AVX2 = AVX2.items() <= os.environ.items()
 
 # The largest relative error of a row of 64 normal values, over 2000 seeds: 0.016 with 127 levels, 0.024 with 63.
 LARGEST_ERROR = {127: 0.02, 63: 0.03}
@@ -66,19 +59,7 @@ def test_a_processor_that_multiplies_wrongly_is_refused(monkeypatch: pytest.Monk
 
 @pytest.mark.skipif(WITH_AVX2, reason="this is the child process")
 def test_the_same_on_a_processor_with_avx2_only() -> None:
-    """oneDNN and torch read these variables once, when they are loaded; so the tests run again in a child."""
-    command = [sys.executable, "-m", "pytest", __file__, "-q", "-rs", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        command,
-        env=os.environ | AVX2,
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        timeout=250,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 passed, 1 skipped" in done.stdout
+    assert "5 passed, 1 skipped" in output_with_avx2(__file__)
 
 
 @pytest.mark.skipif(not WITH_AVX2, reason="only with AVX2's kernels")

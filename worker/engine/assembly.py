@@ -8,6 +8,7 @@ from common.errors import ModelUnavailable
 from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
 from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
+from worker.engine.int8_punctuation import Int8Punctuation
 from worker.engine.options import GpuLayout
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
@@ -95,7 +96,8 @@ def punctuator_of(bundle: LoadedBundle) -> Punctuator:
     """The punctuation model, with a segmenter if it counts words rather than characters."""
     part = bundle.punc
     segmenter = Segmenter(part.files[WORDS_FILE]) if part.counts_words else None
-    return Punctuator(part.module, part.tokens, bundle.device, segmenter)
+    scores = Int8Punctuation(part.module) if bundle.precision == "int8" else None
+    return Punctuator(part.module, part.tokens, bundle.device, segmenter, scores=scores)
 
 
 def vad_of(bundle: LoadedBundle) -> Vad:

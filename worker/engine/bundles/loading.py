@@ -25,7 +25,8 @@ from worker.engine.bundles.bundles import BPE_FILE, WORDS_FILE, BundlePaths, par
 from worker.engine.bundles.sentence_pieces import read_pieces
 
 PRECISIONS = {"fp32": ("cpu", "cuda"), "int8": ("cpu",), "bf16": ("cuda",), "fp16": ("cuda",)}
-"""Arithmetic of the recognition network → the kinds of devices that have it. VAD and punctuation are always fp32."""
+"""Arithmetic of the recognition network → the kinds of devices that have it. VAD is always fp32, punctuation is int8
+if recognition is, else fp32."""
 
 SEACO = "SeacoParaformer"
 """A BiCifParaformer with networks for hotwords: `bias_encoder`, `seaco_decoder`, `hotword_output_layer`."""

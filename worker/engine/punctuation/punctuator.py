@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from common.transcript.scripts import is_spaced
@@ -38,13 +39,23 @@ Labeller = Callable[[list[int]], Labels]
 
 
 class Punctuator:
-    """FunASR's CTTransformer as a function from token ids to labels. Only one thread may call `label`."""
+    """FunASR's CTTransformer as a function from token ids to labels. Only one thread may call `label`.
+
+    `scores` computes them instead of the model's own modules: from token ids of windows, float32 [tokens, marks] each.
+    """
 
     def __init__(
-        self, model: Any, tokens: Sequence[str], device: torch.device, segmenter: Segmenter | None = None
+        self,
+        model: Any,
+        tokens: Sequence[str],
+        device: torch.device,
+        segmenter: Segmenter | None = None,
+        *,
+        scores: Callable[[Sequence[Sequence[int]]], list[Tensor]] | None = None,
     ) -> None:
         self.segmenter = segmenter
         self._model = model
+        self._scores = scores
         self._device = device
         self._ids = {token: index for index, token in enumerate(tokens)}
         self._unknown = self._ids["<unk>"]
@@ -57,7 +68,9 @@ class Punctuator:
 
     @torch.inference_mode()
     def label(self, windows: Sequence[list[int]]) -> list[Labels]:
-        """The labels of each window of token ids, int64 [tokens]; all windows run in one padded batch."""
+        """The labels of each window of token ids, int64 [tokens]; all windows run in one batch."""
+        if self._scores is not None:
+            return [scores.argmax(dim=-1).numpy() for scores in self._scores(windows)]
         lengths = torch.tensor([len(window) for window in windows])
         padded = pad_sequence([torch.tensor(window) for window in windows], batch_first=True)
         scores, _ = self._model.punc_forward(padded.to(self._device), lengths)  # [B, T, marks]
