@@ -1,4 +1,4 @@
-"""The checks of the console: types, lint, format, and whether the API's types are those of the OpenAPI document.
+"""The checks of the console: types, lint, format, unused words and styles, and whether the API's types are current.
 
 `python -m dev.console check` is a part of `make check`. `types` writes console/types/api.d.ts anew, after a schema of
 the API has changed; `format` lets prettier rewrite the files.
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dev.node import install, run
+from dev.unused_words import unused_classes, unused_words
 
 CONSOLE = Path(__file__).resolve().parent.parent / "console"
 TYPES = CONSOLE / "types" / "api.d.ts"
@@ -60,12 +61,21 @@ def types_are_current() -> bool:
     return False
 
 
+def nothing_is_unused() -> bool:
+    """Return whether the code uses all words and style classes."""
+    unused = [f"the word {key}" for key in unused_words(CONSOLE)]
+    unused += [f"the class {name}" for name in unused_classes(CONSOLE)]
+    for what in unused:
+        print(f"console: nothing uses {what}", file=sys.stderr)
+    return not unused
+
+
 def check() -> bool:
     """Run all checks; each reports its own problems."""
     typed = run(CONSOLE, "typescript/bin/tsc", "--project", ".").returncode == 0
     linted = run(CONSOLE, "eslint/bin/eslint.js", ".").returncode == 0
     formatted = run(CONSOLE, PRETTIER, "--check", "--log-level", "warn", ".").returncode == 0
-    return all([types_are_current(), typed, linted, formatted])
+    return all([types_are_current(), typed, linted, formatted, nothing_is_unused()])
 
 
 def main() -> int:

@@ -87,3 +87,17 @@ def test_a_worker_that_shuts_down_claims_no_more(live: Bench, audio: Path, monke
     finally:
         live.transcriber.leases.end()
     assert {live.now(job).status for job in (first, other)} == {Status.QUEUED}
+
+
+def test_a_thread_that_finds_another_choosing_waits_for_a_message(
+    live: Bench, audio: Path, woken: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the other one never ends: its query may wait for a database that does not respond."""
+    monkeypatch.setattr(tasks, "IN_A_ROW_SECONDS", 600.0)
+    monkeypatch.setattr(tasks, "TURN_SECONDS", 0.01)
+    first, other = live.upload(audio), live.upload(audio)
+    with live.transcriber._turn:
+        assert live.transcriber.task(first.public_id) == "completed"
+    assert live.now(other).status is Status.QUEUED
+    assert woken == ["dispatch", "dispatch"], "because more may wait, and at the end"
+    assert live.transcriber.task(other.public_id) == "completed"

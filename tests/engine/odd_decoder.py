@@ -28,6 +28,7 @@ def main(order: dict[str, Any]) -> None:
         "sleep": _sleep,
         "alive": _be_alive,
         "sound, then nothing": _sound_then_nothing,
+        "compute and tell": _compute_and_tell,
     }.get(what, _compute)()
 
 
@@ -70,6 +71,14 @@ def _compute() -> None:
     _write(b"H", b"{}")
     while True:
         pass
+
+
+def _compute_and_tell() -> None:
+    """Say how much processor time this has taken after a while, and compute on."""
+    while (used := resource.getrusage(resource.RUSAGE_SELF)).ru_utime < 0.1:
+        pass
+    os.write(1, f"{used.ru_utime + used.ru_stime}\n".encode())
+    _compute()
 
 
 def _write(kind: bytes, payload: bytes) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.waiting import until
 from worker.engine.decoding import forking
@@ -123,13 +124,14 @@ def test_limits_that_the_kernel_refuses_are_told_on_the_error_output(server: For
 
 def test_the_processor_time_of_a_child_is_told(server: ForkServer, audio: Path) -> None:
     with audio.open("rb", buffering=0) as file:
-        child, out, errors = server.start(file, Request(1, 1 << 30, {"do": "compute"}))
+        child, out, errors = server.start(file, Request(1, 1 << 30, {"do": "compute and tell"}))
     with out, errors:
+        told = float(out.readline())
         errors.read()  # until it has reached its limit
         ending = child.wait()
     assert ending is not None
     assert ending.status in {-signal.SIGKILL, -signal.SIGXCPU}
-    assert 0.5 < ending.cpu_seconds < 5
+    assert ending.cpu_seconds >= round(told, 3)
 
 
 def test_an_orphan_of_ours_is_ended() -> None:
@@ -139,6 +141,16 @@ def test_an_orphan_of_ours_is_ended() -> None:
     assert not alive(orphan.pid)
     forking._reap(orphan.pid)  # not ours any more
     orphan.wait()
+
+
+def test_an_orphan_that_does_not_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that waits for a dead disk ends only when the disk responds; here there is no time to wait at all."""
+    monkeypatch.setattr(forking, "END_SECONDS", -1.0)
+    with subprocess.Popen(["sleep", "600"]) as orphan, capture_logs() as logs:
+        forking._reap(orphan.pid)
+        assert alive(orphan.pid)
+        assert logs == [{"event": "decoder_does_not_end", "pid": orphan.pid, "log_level": "error"}]
+        orphan.kill()
 
 
 def test_a_child_is_ended_at_once(server: ForkServer, audio: Path) -> None:

@@ -151,3 +151,64 @@ test('a word that the API refuses is found', () => {
   const wrong = ['字', 'GPU:11', 'GPU:0', 'GPU=>GPU', '=>Git', 'a=>Git', 'one=>two=>three', '字'.repeat(31)];
   for (const word of wrong) assert.equal(firstWrong(['好的', word]), word);
 });
+
+// Not pure: its modules ask for the language and what the browser remembers.
+globalThis.navigator ??= { language: 'en' };
+globalThis.localStorage ??= { getItem: () => null };
+globalThis.document ??= { documentElement: { dataset: {} }, addEventListener: () => {} };
+globalThis.window ??= globalThis;
+globalThis.addEventListener ??= () => {};
+globalThis.matchMedia ??= () => ({ matches: false, addEventListener: () => {} });
+const { Text } = await load('text.js');
+
+const sentence = (number, text) => ({ number, text, start_ms: number * 1000, end_ms: number * 1000 + 900, channel: 0, words: [] });
+const textsOf = (text) => text.sentences.map((item) => item.text);
+
+// A text whose pages come when a test says so.
+class Held extends Text {
+  asked = [];
+
+  page(after) {
+    return new Promise((resolve, reject) => {
+      this.asked.push({ after, answer: (data, next = null) => resolve({ data, next }), fail: reject });
+    });
+  }
+}
+
+test('of two reads at once the later one counts, also where the earlier ends last or fails', async () => {
+  for (const late of ['answer', 'fail']) {
+    const text = new Held('tr_1');
+    const [first, second] = [text.load(), text.load()];
+    text.asked[1].answer([sentence(0, 'new')]);
+    await second;
+    text.asked[0][late](late === 'fail' ? new Error('lost') : [sentence(0, 'old')]);
+    await first;
+    assert.deepEqual(textsOf(text), ['new']);
+  }
+});
+
+test('a read during which this page split a sentence begins again', async () => {
+  const text = new Held('tr_1');
+  text.take([sentence(0, 'ab'), sentence(1, 'c')]);
+  text.loaded.value = true;
+  const read = text.load();
+  text.splice(0, 1, [sentence(0, 'a'), sentence(1_000_000_001, 'b')]);
+  text.asked[0].answer([sentence(0, 'ab'), sentence(1, 'c')]);
+  await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual(textsOf(text), ['a', 'b', 'c']);
+  text.asked[1].answer([sentence(0, 'a'), sentence(1_000_000_001, 'b'), sentence(1, 'd')]);
+  await read;
+  assert.deepEqual(textsOf(text), ['a', 'b', 'd']);
+});
+
+test('an answer finds its sentence by its number, wherever it stands by then', () => {
+  const text = new Held('tr_1');
+  text.take([sentence(0, 'ab'), sentence(1, 'c'), sentence(2, 'd')]);
+  text.splice(0, 1, [sentence(0, 'a'), sentence(1_000_000_001, 'b')]);
+  text.replace(sentence(1, 'C'));
+  assert.deepEqual(textsOf(text), ['a', 'b', 'C', 'd']);
+  text.splice(1, 2, [sentence(1, 'Cd')]);
+  text.replace(sentence(2, 'D')); // merged with another meanwhile
+  text.splice(2, 1, [sentence(2, 'D')]);
+  assert.deepEqual(textsOf(text), ['a', 'b', 'Cd']);
+});

@@ -81,22 +81,16 @@ class Transcriber:
         Returns the outcome of the message's own job; raises AttemptFailed if its attempt failed.
         """
         until = time.monotonic() + IN_A_ROW_SECONDS
-        outcome = latest = self._run_announced(transcription_id)
+        outcome = latest = self.run(transcription_id)
         while latest in SLOT_FREE and time.monotonic() < until and not self.leases.shutting_down:
             self.wake_deliverers()
             latest = self._run_next()
-        self.wake_dispatcher()
+        self.wake_dispatcher()  # also after a vain claim: the job may need a worker without other jobs
         if outcome in FAILED:
             raise AttemptFailed(outcome)
         return outcome
 
     def run(self, transcription_id: str) -> str:
-        """Handle one message and no other job. Returns the outcome."""
-        outcome = self._run_announced(transcription_id)
-        self.wake_dispatcher()  # also after a vain claim: the job may need a worker without other jobs
-        return outcome
-
-    def _run_announced(self, transcription_id: str) -> str:
         """Claim the job of a message if it is still available and run it. Returns the outcome."""
         job_id, token = ids.parsed(ids.JOB, transcription_id), uuid.uuid4()
         try:
@@ -111,7 +105,7 @@ class Transcriber:
         except Unavailable as error:
             # Dispatch announces the job again if no worker claims it for a while.
             return self._postponed(error, token, job_id=transcription_id)
-        return self._run(claim)
+        return self._run_claimed(claim)
 
     def _run_next(self) -> str:
         """Claim the job that comes next and run it, without a message. Returns the outcome."""
@@ -122,7 +116,7 @@ class Transcriber:
             return self._postponed(error, token)
         if found.more:
             self.wake_dispatcher()
-        return self._run(found.claim)
+        return self._run_claimed(found.claim)
 
     def _claimed_next(self, token: uuid.UUID) -> NextClaim:
         settings = self.settings
@@ -136,7 +130,7 @@ class Transcriber:
         finally:
             self._turn.release()
 
-    def _run(self, claim: Claim | None) -> str:
+    def _run_claimed(self, claim: Claim | None) -> str:
         return "not_available" if claim is None else self.attempts.run(claim, "transcribe", self._work)
 
     def _postponed(self, error: Unavailable, token: uuid.UUID, **about: str) -> str:

@@ -14,15 +14,13 @@ const PAUSE_END_MS = 400;
 
 export class Player {
   /**
-   * @param {string} id
-   * @param {string} [path] below which the API has the recording
+   * @param {string} path below which the API has the recording
+   * @param {{ afterPause: (ms: number, least: number) => number | null }} text what is said in it
    */
-  constructor(id, path = `v1/transcriptions/${id}`) {
+  constructor(path, text) {
     this.path = path;
+    this.text = text;
     this.url = new URL(`${path}/audio`, BASE);
-    // When the next speech begins, if a moment is in a pause of at least so many ms: whoever has the text knows.
-    /** @type {(ms: number, least: number) => number | null} */
-    this.afterPause = () => null;
     this.broken = 0; // how often in a row the connection was lost
     this.audio = new Audio();
     this.audio.preload = 'metadata';
@@ -176,7 +174,7 @@ export class Player {
 
   /** @param {number} ms */
   skipPause(ms) {
-    const next = this.afterPause(ms - PAUSE_END_MS, PAUSE_MS);
+    const next = this.text.afterPause(ms - PAUSE_END_MS, PAUSE_MS);
     if (next !== null && next - PAUSE_END_MS > ms && !this.audio.seeking) this.seek(next - PAUSE_END_MS);
   }
 

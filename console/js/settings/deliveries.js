@@ -3,7 +3,7 @@
 import { html, useState } from '../lib.js';
 import { get, post } from '../api.js';
 import { moment } from '../format.js';
-import { t } from '../i18n.js';
+import { has, t } from '../i18n.js';
 import { link } from '../router.js';
 import { may } from '../session.js';
 import { announce, report } from '../ui/announce.js';
@@ -92,11 +92,19 @@ function Line({ delivery, done }) {
   `;
 }
 
+// Why an attempt failed. The worker names a failed connection with the kind of its error.
+/** @param {string} error */
+function reason(error) {
+  const broken = error === 'connection: ConnectError' ? 'not_connected' : 'connection_lost';
+  const key = `delivery_error.${error.startsWith('connection: ') ? broken : error}`;
+  return has(key) ? t(key) : error;
+}
+
 /** @param {Delivery} delivery */
 function describe(delivery) {
   const parts = [moment(delivery.created_at), t('deliveries.tries', { n: delivery.attempts })];
   if (delivery.last_status) parts.push(`HTTP ${delivery.last_status}`);
-  if (delivery.last_error) parts.push(delivery.last_error);
+  if (delivery.last_error) parts.push(reason(delivery.last_error));
   if (delivery.status === 'pending' && delivery.next_attempt_at) {
     parts.push(t('deliveries.next', { time: moment(delivery.next_attempt_at) }));
   }

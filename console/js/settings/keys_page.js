@@ -11,6 +11,7 @@ import { useLoad } from '../ui/load.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { NewKey } from './new_key.js';
+import { Sharing } from './sharing.js';
 
 const GRACE_HOURS = 24;
 // Of the server's settings: it is changed there, and would come back at the next start.
@@ -35,6 +36,7 @@ export function Keys() {
     ${failure && html`<${Failure} error=${failure} again=${load} />`}
     ${!data && !failure && html`<${Loading} />`}
     ${data && (data.data.length ? html`<${List} keys=${data.data} ask=${setOpen} />` : html`<${Empty} icon="key" title=${t('api_keys.none')} />`)}
+    <${Sharing} />
     ${open?.what === 'new' && html`<${NewKey} made=${made} close=${close} />`}
     ${
       open?.what === 'secret' &&

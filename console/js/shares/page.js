@@ -14,8 +14,8 @@ import { KeysDialog, useKeys } from '../transcript/keys.js';
 import { Back, usePlayer } from '../transcript/playing.js';
 import { Sentence } from '../transcript/sentence.js';
 import { Speakers } from '../transcript/speakers.js';
+import { DownloadGroup, FindAndCopy, stemOf } from '../transcript/tools.js';
 import { report } from '../ui/announce.js';
-import { Icon } from '../ui/icon.js';
 import { useLoad } from '../ui/load.js';
 import { save } from '../ui/save.js';
 import { Empty, Failure, Loading } from '../ui/states.js';
@@ -123,7 +123,7 @@ function Head({ shared }) {
 
 /** @param {{ view: Model, shared: Shared, token: string, failed: (error: unknown) => void }} props */
 function Tools({ view, shared, token, failed }) {
-  const name = (shared.name ?? t('transcript.title')).replace(/\.[^.]*$/, '');
+  const name = stemOf(shared.name ?? t('transcript.title'));
   /** @param {string} form */
   const download = async (form) => {
     try {
@@ -135,12 +135,10 @@ function Tools({ view, shared, token, failed }) {
   return html`
     <div class="tools">
       <div class="row">
-        <button class="small" onClick=${() => view.openFind()}><${Icon} name="search" />${t('find.open')}</button>
-        <button class="small" onClick=${() => view.copyAll()}><${Icon} name="copy" />${t('transcript.copy_all')}</button>
-        <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
-          <span class="muted"><${Icon} name="download" /> ${t('transcript.download')}</span>
+        <${FindAndCopy} view=${view} />
+        <${DownloadGroup}>
           ${FORMS.map((form) => html`<button key=${form} class="small" onClick=${() => download(form)}>${form}</button>`)}
-        </div>
+        <//>
       </div>
     </div>
   `;

@@ -1,7 +1,6 @@
 // @ts-check
 // What a visitor reads with a share link. The token stands behind the '#' of the address and is sent in a header only.
 import { fetched, get } from '../api.js';
-import { Player } from '../player/player.js';
 import { Model } from '../transcript/model.js';
 import { Text } from '../transcript/text.js';
 
@@ -38,7 +37,7 @@ export async function fileOf(token, form) {
 export function visitOf(shared, token) {
   const text = new SharedText(shared.id, token);
   text.speakers.value = shared.speakers ?? [];
-  return new Model(shared.id, { text, player: new Player(shared.id, `v1/shared/${shared.id}`), mayEdit: false });
+  return new Model(shared.id, { text, recording: `v1/shared/${shared.id}`, mayEdit: false });
 }
 
 class SharedText extends Text {

@@ -20,16 +20,15 @@ import { Text } from './text.js';
 const LOW = 0.6;
 
 export class Model {
-  // Visitors with a share link have another text and another player, and change nothing.
+  // Visitors with a share link have another text and another recording, and change nothing.
   /**
    * @param {string} id
-   * @param {{ text?: Text, player?: Player, mayEdit?: boolean }} [parts]
+   * @param {{ text?: Text, recording?: string, mayEdit?: boolean }} [parts] `recording`: its path in the API
    */
-  constructor(id, { text = new Text(id), player = new Player(id), mayEdit = may('submit') } = {}) {
+  constructor(id, { text = new Text(id), recording = `v1/transcriptions/${id}`, mayEdit = may('submit') } = {}) {
     this.id = id;
     this.text = text;
-    this.player = player;
-    this.player.afterPause = (ms, least) => this.text.timeline.afterPause(ms, least);
+    this.player = new Player(recording, text);
     this.scroller = new Scroller();
     this.finder = new Finder(this.text);
     this.following = signal(true);
@@ -133,20 +132,21 @@ export class Model {
    * @param {import('./text.js').Seen} seen
    */
   async correct(number, text, seen) {
+    const id = this.text.idOf(number);
     const before = this.text.sentences[number].edit?.text ?? null;
     await this.text.correct(number, text, seen);
-    this.corrected(number, before, seen.machine_text);
+    this.corrected(id, before, seen.machine_text);
   }
 
   // A step of undo.
   /**
-   * @param {number} number
+   * @param {number} id the sentence's
    * @param {string | null} before
    * @param {string} machine_text
    */
-  corrected(number, before, machine_text) {
-    const id = this.text.idOf(number);
-    this.history.push({ number: id, before, after: this.text.sentences[number].text, machine_text });
+  corrected(id, before, machine_text) {
+    const now = this.text.sentences[this.text.placeOf(id)];
+    if (now) this.history.push({ number: id, before, after: now.text, machine_text });
   }
 
   undoLast() {
@@ -156,9 +156,10 @@ export class Model {
   // Back to what the machine made of it.
   /** @param {number} number */
   async restore(number) {
+    const id = this.text.idOf(number);
     const before = this.text.sentences[number].edit?.text ?? null;
     const { machine_text } = this.text.seen(number);
-    if (await this.change(number, null)) this.corrected(number, before, machine_text);
+    if (await this.change(number, null)) this.corrected(id, before, machine_text);
   }
 
   /**
@@ -167,10 +168,11 @@ export class Model {
    * @param {string} [machine_text] what was recognised where this change belongs; default: what stands there now
    */
   async change(number, text, machine_text = this.text.seen(number).machine_text) {
+    const id = this.text.idOf(number);
     try {
       await this.text.correct(number, text, { ...this.text.seen(number), machine_text });
       announce(t(text === null ? 'edit.undone' : 'edit.saved'));
-      this.scroller.focus(number);
+      this.scroller.focus(this.text.placeOf(id));
       return true;
     } catch (error) {
       await refused(error, () => this.text.reread(number));
@@ -186,8 +188,10 @@ export class Model {
   async confirm(number, word) {
     const before = this.confirmed(number);
     if (before.includes(word)) return true;
+    const id = this.text.idOf(number);
     if (!(await this.setConfirmed(number, [...before, word]))) return false;
-    this.history.push({ number: this.text.idOf(number), confirmed: before, after: this.confirmed(number) });
+    const place = this.text.placeOf(id);
+    if (place >= 0) this.history.push({ number: id, confirmed: before, after: this.confirmed(place) });
     return true;
   }
 

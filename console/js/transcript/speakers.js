@@ -87,7 +87,7 @@ function Naming({ view, speaker, done }) {
   `;
 }
 
-// The speakers are told apart wrongly: both are one person. That cannot be undone, so it takes a click.
+// For two speakers who are one person. Merging cannot be undone, so choosing the other is not enough: a button confirms it.
 /** @param {{ others: Speaker[], merge: (into: number) => void }} props */
 function Merging({ others, merge }) {
   const [into, setInto] = useState(0);

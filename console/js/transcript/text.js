@@ -20,6 +20,10 @@ export class Text {
     this.speakers = signal(/** @type {Speaker[]} */ ([])); // none where they are not told apart, or not yet
     this.loaded = signal(false);
     this.own = new Map(); // what this page corrected: the event stream tells only what was there when it began
+    this.reads = 0; // calls of `load` so far
+    /** @type {Promise<void>} */
+    this.lastRead = Promise.resolve();
+    this.spliced = 0; // splits and merges of this page
     this.abort = new AbortController();
   }
 
@@ -50,16 +54,29 @@ export class Text {
   }
 
   // All that is committed, page by page: the first is shown while the others come. Read again, the text changes only
-  // once all of it is there: it must not be short meanwhile, or after a page that failed. Raises Problem.
-  async load() {
+  // once all of it is there: it must not be short meanwhile, or after a page that failed. Of calls that overlap, the
+  // last one counts, because what the others read may be older; all end with it. Raises Problem.
+  load() {
+    this.lastRead = this.read();
+    return this.lastRead;
+  }
+
+  /** @returns {Promise<void>} */
+  async read() {
+    const turn = (this.reads += 1);
+    const { spliced } = this;
     /** @type {Sentence[]} */
     const sentences = [];
     const again = this.loaded.peek();
     this.own.clear(); // what is read now has it
     for (let after = /** @type {number | null} */ (-1); after !== null;) {
-      const page = await this.page(after);
+      const page = await this.page(after).catch((error) => {
+        if (turn === this.reads) throw error;
+      });
+      if (turn !== this.reads || !page) return this.lastRead;
       for (const sentence of page.data) sentences.push(sentence);
       after = page.next;
+      if (spliced !== this.spliced) return this.load(); // some of it was read before
       if (!again || after === null) this.take(sentences);
     }
     this.loaded.value = true;
@@ -108,26 +125,29 @@ export class Text {
     this.take(sentences);
   }
 
-  /**
-   * @param {number} number
-   * @param {Sentence} sentence
-   */
-  replace(number, sentence) {
+  // Shows a sentence as it is now. Its place is looked for: sentences before it may have come or gone.
+  /** @param {Sentence} sentence */
+  replace(sentence) {
+    const place = this.placeOf(sentence.number);
+    if (place < 0) return; // merged with another meanwhile
     this.own.set(sentence.number, sentence);
-    this.sentences[number] = sentence;
+    this.sentences[place] = sentence;
     this.version.value += 1;
   }
 
-  // Puts sentences in the place of others.
+  // Removes consecutive sentences, the first by its id, and inserts others in their place.
   /**
-   * @param {number} number
+   * @param {number} id
    * @param {number} count
    * @param {Sentence[]} made
    */
-  splice(number, count, made) {
-    for (const sentence of this.sentences.slice(number, number + count)) this.own.delete(sentence.number);
+  splice(id, count, made) {
+    this.spliced += 1;
+    const place = this.placeOf(id);
+    if (place < 0) return;
+    for (const sentence of this.sentences.slice(place, place + count)) this.own.delete(sentence.number);
     for (const sentence of made) this.own.set(sentence.number, sentence);
-    this.sentences = [...this.sentences.slice(0, number), ...made, ...this.sentences.slice(number + count)];
+    this.sentences = [...this.sentences.slice(0, place), ...made, ...this.sentences.slice(place + count)];
     this.timeline = new Timeline(this.sentences);
     this.version.value += 1;
   }
@@ -138,13 +158,15 @@ export class Text {
    * @param {{ at_character: number, at_word?: number }} where
    */
   async split(number, where) {
+    const id = this.idOf(number);
     const { data } = await post(`${this.path(number)}/split`, { ...where, ...this.seen(number) });
-    this.splice(number, 1, data);
+    this.splice(id, 1, data);
   }
 
   // With the next one. Raises Problem like `correct`.
   /** @param {number} number */
   async merge(number) {
+    const id = this.idOf(number);
     const next = this.seen(number + 1);
     const { data } = await post(`${this.path(number)}/merge`, {
       ...this.seen(number),
@@ -152,7 +174,7 @@ export class Text {
       next_revision: next.revision,
       next_machine_text: next.machine_text,
     });
-    this.splice(number, 2, data);
+    this.splice(id, 2, data);
   }
 
   // What was read of a sentence: a correction is refused if another user corrected it since, or if its number belongs
@@ -173,7 +195,7 @@ export class Text {
    * @param {Seen} [seen]
    */
   async correct(number, text, seen = this.seen(number)) {
-    this.replace(number, await patch(this.path(number), { text, ...seen }));
+    this.replace(await patch(this.path(number), { text, ...seen }));
   }
 
   // All of them, or none; repeated until the API is there. Raises Problem; `edit_conflict` like `correct`.
@@ -182,12 +204,14 @@ export class Text {
     const path = `v1/transcriptions/${this.id}/corrections`;
     const named = corrections.map((item) => ({ ...item, number: this.idOf(item.number) }));
     const { data } = await post(path, { corrections: named }, { again: true });
-    const places = new Map(this.sentences.map((sentence, place) => [sentence.number, place]));
-    for (const { number, text, edit } of data) {
-      const place = places.get(number) ?? number;
-      const sentence = { ...this.sentences[place], text, edit };
-      this.own.set(number, sentence);
-      this.sentences[place] = sentence;
+    const changed = new Map(
+      data.map((/** @type {Pick<Sentence, 'number' | 'text' | 'edit'>} */ item) => [item.number, item]),
+    );
+    for (const [place, sentence] of this.sentences.entries()) {
+      const now = changed.get(sentence.number);
+      if (!now) continue;
+      this.sentences[place] = { ...sentence, text: now.text, edit: now.edit };
+      this.own.set(sentence.number, this.sentences[place]);
     }
     this.version.value += 1;
   }
@@ -198,7 +222,7 @@ export class Text {
    * @param {number[]} confirmed
    */
   async confirm(number, confirmed) {
-    this.replace(number, await patch(this.path(number), { confirmed, ...this.seen(number) }));
+    this.replace(await patch(this.path(number), { confirmed, ...this.seen(number) }));
   }
 
   // What people made of a sentence, the newest change first. Raises Problem.
@@ -213,8 +237,17 @@ export class Text {
   /** @param {number} number */
   async reread(number) {
     const sentence = await get(this.path(number));
-    this.replace(number, sentence);
+    this.replace(sentence);
     return sentence;
+  }
+
+  // When the next speech begins, if a moment is in a pause of at least so many milliseconds.
+  /**
+   * @param {number} ms
+   * @param {number} least
+   */
+  afterPause(ms, least) {
+    return this.timeline.afterPause(ms, least);
   }
 
   get channels() {

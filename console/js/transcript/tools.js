@@ -16,8 +16,7 @@ export function Tools({ view, job }) {
   return html`
     <div class="tools">
       <div class="row">
-        <button class="small" onClick=${() => view.openFind()}><${Icon} name="search" />${t('find.open')}</button>
-        <button class="small" onClick=${() => view.copyAll()}><${Icon} name="copy" />${t('transcript.copy_all')}</button>
+        <${FindAndCopy} view=${view} />
         <label class="choice" title=${t('transcript.times_why')}>
           <input type="checkbox" checked=${view.times.value}
             onChange=${(/** @type {AnyEvent} */ event) => view.setTimes(event.target.checked)} />
@@ -30,6 +29,28 @@ export function Tools({ view, job }) {
   `;
 }
 
+/** @param {{ view: Model }} props */
+export function FindAndCopy({ view }) {
+  return html`
+    <button class="small" onClick=${() => view.openFind()}><${Icon} name="search" />${t('find.open')}</button>
+    <button class="small" onClick=${() => view.copyAll()}><${Icon} name="copy" />${t('transcript.copy_all')}</button>
+  `;
+}
+
+// A link or button for each format, and what else concerns the file.
+/** @param {{ children: any }} props */
+export function DownloadGroup({ children }) {
+  return html`
+    <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
+      <span class="muted"><${Icon} name="download" /> ${t('transcript.download')}</span>
+      ${children}
+    </div>
+  `;
+}
+
+/** @param {string} title a file's or transcript's name */
+export const stemOf = (title) => title.replace(/\.[^.]*$/, '');
+
 /** @param {Model} view */
 function corrected(view) {
   return view.text.sentences.some((sentence) => sentence.edit?.text != null);
@@ -38,10 +59,9 @@ function corrected(view) {
 /** @param {{ view: Model, job: Job }} props */
 function Downloads({ view, job }) {
   const [machine, setMachine] = useState(false);
-  const name = nameOf(job).replace(/\.[^.]*$/, '');
+  const name = stemOf(nameOf(job));
   return html`
-    <div class="downloads row" role="group" aria-label=${t('transcript.download')}>
-      <span class="muted"><${Icon} name="download" /> ${t('transcript.download')}</span>
+    <${DownloadGroup}>
       ${FORMS.map((form) => {
         const url = new URL(`v1/transcriptions/${view.id}/transcript`, BASE);
         url.searchParams.set('format', form);
@@ -57,7 +77,7 @@ function Downloads({ view, job }) {
         <span>${t('transcript.with_edits')}</span>
       </label>`
       }
-    </div>
+    <//>
   `;
 }
 

@@ -9,6 +9,7 @@ import { useJob } from '../jobs/use_job.js';
 import { Icon } from '../ui/icon.js';
 import { DemoNotice } from '../shell/demo.js';
 import { report } from '../ui/announce.js';
+import { Copy } from '../ui/copy.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { SummaryPanel } from '../summaries/panel.js';
@@ -121,12 +122,34 @@ function useText(view, entry, job) {
 function Unsaved({ view }) {
   const places = view.drafts.numbers.map((number) => view.text.placeOf(number));
   const numbers = places.filter((number) => number >= 0 && number !== view.editing.value).sort((a, b) => a - b);
-  if (!view.mayEdit || !numbers.length) return null;
+  if (!view.mayEdit) return null;
   return html`
-    <div class="notice row" role="status">
-      <span>${t('edit.unsaved', { n: numbers.length })}</span>
-      <button class="small" onClick=${() => view.edit(numbers[0])}>${t('edit.unsaved_open')}</button>
-      <button class="quiet small" onClick=${() => view.drafts.store({})}>${t('edit.unsaved_discard')}</button>
-    </div>
+    ${
+      numbers.length > 0 &&
+      html`<div class="notice row" role="status">
+        <span>${t('edit.unsaved', { n: numbers.length })}</span>
+        <button class="small" onClick=${() => view.edit(numbers[0])}>${t('edit.unsaved_open')}</button>
+        <button class="quiet small" onClick=${() => view.drafts.drop(...places.flatMap((place) => (place < 0 ? [] : [view.text.idOf(place)])))}>
+          ${t('edit.unsaved_discard')}
+        </button>
+      </div>`
+    }
+    ${view.text.loaded.value && html`<${Homeless} view=${view} />`}
   `;
+}
+
+// What was typed into sentences that somebody has merged with others since.
+/** @param {{ view: Model }} props */
+function Homeless({ view }) {
+  const gone = view.drafts.numbers.filter((number) => view.text.placeOf(number) < 0);
+  return gone.map((number) => {
+    const draft = view.drafts.of(number)?.text ?? '';
+    return html`
+      <div key=${number} class="notice row" role="status">
+        <span>${t('edit.unsaved_gone', { text: draft })}</span>
+        <${Copy} text=${draft} />
+        <button class="quiet small" onClick=${() => view.drafts.drop(number)}>${t('edit.unsaved_discard_one')}</button>
+      </div>
+    `;
+  });
 }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from common.jobs import Job
 from dev.postgres import Postgres
 from tests.db.webhook_cases import KEY
 from tests.e2e.console.browser import HOW_TO_GET_IT, Complaints, chromium_path, running, sign_in
@@ -87,3 +88,12 @@ def new_console(service: Service, browser: Browser) -> Iterator[NewConsole]:
 def console(new_console: NewConsole) -> Console:
     """The console of a signed-in user with all scopes, in English, on a desktop."""
     return new_console()
+
+
+@pytest.fixture
+def page(console: Console, job: Job) -> Page:
+    """The transcript of the module's `job`, which has no recording."""
+    console.complaints.allow("410")
+    page = console.open(f"#/t/{job.public_id}")
+    expect(page.locator('[data-row="0"]')).to_be_visible()
+    return page

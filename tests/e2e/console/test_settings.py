@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.console.conftest import Console
+from tests.e2e.console.conftest import Console, NewConsole
 from tests.e2e.console.test_submit import FILES, MEETING, done
 from tests.e2e.service import Service
 
@@ -56,6 +57,19 @@ def test_usage_is_shown_by_day_and_key(console: Console, service: Service) -> No
     with page.expect_download() as download:
         page.get_by_role("link", name="Download CSV").click()
     assert "audio_minutes" in download.value.path().read_text()
+
+
+def test_the_table_of_usage_fits_on_a_small_phone(new_console: NewConsole, service: Service) -> None:
+    name = "a key with a long name, " * 2 + "x" * 40
+    made = service.client.post("/v1/keys", json={"name": name, "scopes": ["submit", "read"]}).json()
+    with httpx.Client(base_url=service.url, headers={"Authorization": f"Bearer {made['key']}"}) as client:
+        files = {"file": (MEETING.name, MEETING.read_bytes())}
+        answer = client.post("/v1/transcriptions", files=files)
+    service.finished(answer.raise_for_status().json()["id"])
+    page = new_console(viewport={"width": 320, "height": 640}).open("#/settings")
+    expect(page.get_by_role("row").filter(has_text=name)).to_be_visible()
+    for place in (".scroll", "body"):
+        assert page.locator(place).first.evaluate("(box) => box.scrollWidth <= box.clientWidth"), place
 
 
 def test_a_key_is_shown_once_and_works_until_it_is_revoked(console: Console, service: Service) -> None:
@@ -124,6 +138,20 @@ def test_a_webhook_endpoint_is_made_tested_and_its_log_replayed(
     assert url not in service.client.get("/v1/webhooks").text
 
 
+def test_a_receiver_that_is_not_there_is_said_in_words(
+    console: Console, new_console: NewConsole, service: Service
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/hook"
+    made = service.client.post("/v1/webhooks", json={"url": url}).raise_for_status().json()
+    service.client.post(f"/v1/webhooks/{made['id']}/test").raise_for_status()
+    for own, words in ((console, "connection failed"), (new_console(locale="zh-CN"), "连接失败")):
+        line = own.open(f"#/settings/webhooks/{made['id']}").locator("li.setting").first
+        expect(line).to_contain_text(words)
+        expect(line).not_to_contain_text("ConnectError")
+    service.client.delete(f"/v1/webhooks/{made['id']}").raise_for_status()
+
+
 def test_an_address_that_is_none_is_refused_beside_the_form(console: Console) -> None:
     console.complaints.allow("422")
     page = console.open("#/settings/webhooks")
@@ -174,3 +202,18 @@ def test_a_vocabulary_is_made_filled_chosen_at_submit_and_remembered(
     expect(page.get_by_role("link", name="董事会")).to_have_count(0)
     page.get_by_role("link", name="Transcribe", exact=True).click()
     expect(page.get_by_label("Vocabulary")).to_have_value("")
+
+
+def test_the_admin_of_a_tenant_switches_sharing_off_and_on(new_console: NewConsole, service: Service) -> None:
+    made = service.client.post("/v1/keys", json={"name": "a", "tenant": "sharers", "scopes": ["admin", "read"]}).json()
+    page = new_console(key=made["key"]).open("#/settings/keys")
+    box = page.get_by_label("Transcripts may be shared by links")
+    expect(box).to_be_checked()
+    box.uncheck()
+    expect(page.get_by_text("Share links are switched off.")).to_be_visible()
+    assert service.client.get("/v1/tenants/sharers").json()["sharing"] is False
+    page.reload()
+    expect(box).not_to_be_checked()
+    box.check()
+    expect(page.get_by_text("Share links are switched on.")).to_be_visible()
+    assert service.client.get("/v1/tenants/sharers").json()["sharing"] is True

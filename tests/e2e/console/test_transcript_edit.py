@@ -23,14 +23,6 @@ def job(service: Service) -> Job:
     return put(service.settings, SPOKEN, name="meeting.mp3")
 
 
-@pytest.fixture
-def page(console: Console, job: Job) -> Page:
-    console.complaints.allow("410")  # these have no recording
-    page = console.open(f"#/t/{job.public_id}")
-    expect(page.locator('[data-row="0"]')).to_be_visible()
-    return page
-
-
 def text(service: Service, job: Job, form: str = "txt", **params: str) -> str:
     answer = service.client.get(f"/v1/transcriptions/{job.public_id}/transcript", params={"format": form, **params})
     return answer.text

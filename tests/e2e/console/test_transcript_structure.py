@@ -23,14 +23,6 @@ def job(service: Service) -> Job:
     return put(service.settings, SPOKEN, name="meeting.mp3")
 
 
-@pytest.fixture
-def page(console: Console, job: Job) -> Page:
-    console.complaints.allow("410")  # these have no recording
-    page = console.open(f"#/t/{job.public_id}")
-    expect(page.locator('[data-row="0"]')).to_be_visible()
-    return page
-
-
 def lines(service: Service, job: Job) -> list[str]:
     answer = service.client.get(f"/v1/transcriptions/{job.public_id}/transcript", params={"format": "txt"})
     return answer.text.splitlines()

@@ -87,6 +87,8 @@ export default {
   'edit.unsaved.other': '{n} sentences have unsaved drafts.',
   'edit.unsaved_open': 'Continue editing',
   'edit.unsaved_discard': 'Discard drafts',
+  'edit.unsaved_gone': 'This draft was not saved, and its sentence has since been merged with another: “{text}”',
+  'edit.unsaved_discard_one': 'Discard draft',
   'find.open': 'Find',
   'find.label': 'Find in transcript',
   'find.count': '{place} of {n}',

@@ -85,6 +85,8 @@ export default {
   'edit.unsaved.other': '有 {n} 个句子的修改尚未保存。',
   'edit.unsaved_open': '继续修改',
   'edit.unsaved_discard': '丢弃草稿',
+  'edit.unsaved_gone': '有一份草稿尚未保存，而它所在的句子已与别的句子合并：“{text}”',
+  'edit.unsaved_discard_one': '丢弃这份草稿',
   'find.open': '查找',
   'find.label': '在文稿中查找',
   'find.count': '第 {place} 个，共 {n} 个',

@@ -33,11 +33,11 @@ export class Drafts {
     this.store({ ...this.all.peek(), [number]: { text, seen } });
   }
 
-  /** @param {number} number */
-  drop(number) {
-    if (!this.of(number)) return;
+  /** @param {number[]} numbers */
+  drop(...numbers) {
+    if (!numbers.some((number) => this.of(number))) return;
     const rest = { ...this.all.peek() };
-    delete rest[number];
+    for (const number of numbers) delete rest[number];
     this.store(rest);
   }
 

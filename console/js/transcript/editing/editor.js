@@ -66,6 +66,11 @@ function useDraft(view, number, item) {
   const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const [theirs, setTheirs] = useState(/** @type {string | null} */ (null)); // the text of a concurrent correction
   const saving = useRef(false);
+  // Also after a call, while which sentences before it may have come or gone.
+  const seenNow = () => {
+    const place = view.text.placeOf(id);
+    if (place >= 0) setSeen(view.text.seen(place));
+  };
 
   /** @param {string} text */
   const change = (text) => {
@@ -79,7 +84,7 @@ function useDraft(view, number, item) {
     if (!(error instanceof Problem) || error.code !== 'edit_conflict') return setFailure(error);
     try {
       const now = await view.text.reread(number);
-      setSeen(view.text.seen(number));
+      seenNow();
       setTheirs(now.text);
     } catch (again) {
       setFailure(again);
@@ -99,7 +104,7 @@ function useDraft(view, number, item) {
         announce(t('edit.saved'));
       }
       view.drafts.drop(id);
-      setSeen(view.text.seen(number));
+      seenNow();
       setTheirs(null);
       then();
     } catch (error) {
@@ -109,8 +114,7 @@ function useDraft(view, number, item) {
     }
   };
   // Confirming a word makes a new revision, which is this person's own.
-  const renew = () => setSeen(view.text.seen(number));
-  return { draft, change, save, seen, failure, theirs, renew };
+  return { draft, change, save, seen, failure, theirs, renew: seenNow };
 }
 
 // The place of the machine's word at the cursor; -1 if there is none, as in a text that a person wrote.

@@ -57,14 +57,17 @@ async function done(view, act) {
  */
 export async function split(view, number, character) {
   const { text } = view;
+  const id = text.idOf(number);
   const before = text.sentences[number].edit?.text ?? null;
   if (character <= 0 || character >= length(text.sentences[number].text)) {
     announce(t('structure.nowhere'), { failed: true });
     return false;
   }
   if (!(await done(view, () => text.split(number, { at_character: character })))) return false;
-  view.history.push({ number: text.idOf(number), before, parted: text.seen(number).revision });
-  keepEditing(view, number, 1);
+  const place = text.placeOf(id);
+  if (place < 0) return false;
+  view.history.push({ number: id, before, parted: text.seen(place).revision });
+  keepEditing(view, place, 1);
   announce(t('structure.split'));
   return true;
 }
@@ -83,11 +86,13 @@ export async function merge(view, number) {
     return false;
   }
   if (!(await done(view, () => text.merge(number)))) return false;
-  const now = text.sentences[number];
+  const place = text.placeOf(first.number);
+  if (place < 0) return false;
+  const now = text.sentences[place];
   const seam = { at_word: first.words.length, at_character: length(now.text) - length(second.text) };
-  view.history.push({ number: first.number, merged: seam, revision: text.seen(number).revision });
+  view.history.push({ number: first.number, merged: seam, revision: text.seen(place).revision });
   view.caret = now.text.length - second.text.length;
-  keepEditing(view, number, -1);
+  keepEditing(view, place, -1);
   announce(t('structure.merged'));
   return true;
 }
@@ -117,7 +122,7 @@ export async function undoStructure(view, last) {
   const undone = await ('merged' in last ? partAgain(view, number, last.merged) : joinAgain(view, number, last.before));
   if (!undone) return void view.history.push(last);
   announce(t('structure.undone'));
-  view.scroller.focus(number);
+  view.scroller.focus(text.placeOf(last.number));
 }
 
 /**
@@ -126,8 +131,9 @@ export async function undoStructure(view, last) {
  * @param {Seam} seam
  */
 async function partAgain(view, number, seam) {
+  const id = view.text.idOf(number);
   const parted = await done(view, () => view.text.split(number, seam));
-  if (parted) keepEditing(view, number, 1);
+  if (parted) keepEditing(view, view.text.placeOf(id), 1);
   return parted;
 }
 
@@ -138,13 +144,16 @@ async function partAgain(view, number, seam) {
  */
 async function joinAgain(view, number, before) {
   const { text } = view;
+  const id = text.idOf(number);
   const joined = await done(view, async () => {
     await text.merge(number);
-    const now = text.sentences[number].text;
+    const place = text.placeOf(id);
+    const now = text.sentences[place]?.text ?? null;
     // What was corrected or split again since stays as it is.
-    if (before != null && now !== before && letters(now) === letters(before)) await text.correct(number, before);
+    if (before == null || now === null || now === before || letters(now) !== letters(before)) return;
+    await text.correct(place, before);
   });
-  if (joined) keepEditing(view, number, -1);
+  if (joined) keepEditing(view, text.placeOf(id), -1);
   return joined;
 }
 
@@ -185,10 +194,11 @@ export function boundaries(view, number, field, save, given) {
     const { value, selectionStart } = area;
     save(() =>
       handedOver(async () => {
+        const id = view.text.idOf(number);
         const saved = view.text.sentences[number].text;
         if (!(await split(view, number, charactersBefore(value, selectionStart, saved)))) return false;
         view.caret = 0;
-        view.edit(number + 1);
+        view.edit(view.text.placeOf(id) + 1);
         return true;
       }),
     );
