@@ -36,6 +36,8 @@ class Entrant:
     precision: str = "fp32"
     at_once: int = 1
     note: str = ""
+    batch_size_s: int | None = None
+    """Of AutoModel, if not the default."""
 
 
 def entrants(at_once: int) -> list[Entrant]:
@@ -54,7 +56,8 @@ def gpu_entrants(at_once: int) -> list[Entrant]:
     """Contenders on a GPU: ours in every precision; an unsupported precision is refused."""
     return [
         Entrant(AUTOMODEL, "funasr"),
-        *(Entrant(f"ours {one}, {at_once} files at once", "ours", one, at_once) for one in ("fp32", "bf16", "fp16")),
+        *(Entrant(f"ours {one}, {at_once} files at once", "ours", one, at_once) for one in ("bf16", "fp32", "fp16")),
+        Entrant(f"{AUTOMODEL}, batch_size_s=1200", "funasr", batch_size_s=1200),
     ]
 
 
@@ -89,6 +92,22 @@ def measure(lab: Lab, report: Report, chosen: Sequence[Entrant]) -> dict[str, li
     return runs
 
 
+def at_once(lab: Lab, report: Report, counts: Sequence[int], precision: str) -> None:
+    """Measure one engine with different numbers of files at once, and add their table."""
+    effort = lab.effort
+    different = lab.audio(effort.files, effort.file_seconds)
+    with lab.remote("ours", lab.bundle, precision, at_once=max(counts)) as remote:
+        remote.run(lab.audio(1, lab.warmup_seconds))
+        table = report.table(f"Whole pipeline by files at once, ours {precision}", *COLUMNS)
+        for count in counts:
+            files = (different * (count // len(different) + 1))[:count]
+            lab.say(f"ours {precision}: {count} files at once")
+            runs = [remote.run(files) for _ in range(effort.rounds)]
+            audio = f"{count} x {effort.file_seconds:g} s"
+            add_row(table, f"{count} at once", audio, runs, count * effort.file_seconds)
+        table.note(f"{len(different)} different files, repeated.")
+
+
 def add_row(table: Table, name: str, audio: str, runs: Sequence[Run], seconds: float) -> None:
     """Add a contender's runs as a row; each run had `seconds` of audio."""
     table.add(
@@ -119,7 +138,8 @@ def _start(lab: Lab, chosen: Sequence[Entrant], stack: ExitStack, report: Report
     for one in chosen:
         lab.say(f"{one.name}: loading")
         try:
-            remote = stack.enter_context(lab.remote(one.kind, lab.bundle, one.precision, at_once=one.at_once))
+            more = {} if one.batch_size_s is None else {"batch_size_s": one.batch_size_s}
+            remote = stack.enter_context(lab.remote(one.kind, lab.bundle, one.precision, at_once=one.at_once, **more))
             remote.run(warmup)
             if one.kind == "sherpa-onnx":  # it segments files in its first run
                 remote.run(lab.audio(lab.effort.files, lab.effort.file_seconds))

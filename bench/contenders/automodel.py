@@ -36,10 +36,11 @@ class AutoModelContender:
     def __init__(self, spec: Spec) -> None:
         self._model = auto_model(spec)
         self._device = spec.device
+        self._batch_size_s = int(spec.options.get("batch_size_s", 300))
 
     def run(self, files: Sequence[str]) -> Outcome:
-        """Run with default options except for the batch: 300 s of segments, which it reduces to one on a CPU."""
-        results = [self._model.generate(input=file, batch_size_s=300) for file in files]
+        """Run with default options except for the batch's seconds of segments; on a CPU it takes one at a time."""
+        results = [self._model.generate(input=file, batch_size_s=self._batch_size_s) for file in files]
         answers = [result[0] if result else {"text": ""} for result in results]
         words = sum(len(answer.get("timestamp", [])) for answer in answers)
         return Outcome([answer["text"] for answer in answers], words)

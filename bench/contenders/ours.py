@@ -18,6 +18,7 @@ from bench.contenders.protocol import Outcome, Spec
 from common.transcript.values import Sentence, joined_text
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
+from worker.engine.recognition.networks import PackedNetworks, PaddedNetworks
 
 BLOCK_SAMPLES = 2 * 16_000
 Block = NDArray[np.int16]
@@ -76,18 +77,31 @@ class Ours:
         """Seconds by engine stage, summed over the threads that run it; on a CPU that is one thread per core."""
         engine: Any = self._engine
         recogniser, networks = engine._recogniser, engine._recogniser._networks
-        model = getattr(networks, "_model", None)
         named = {
             "VAD": (engine._vad, "score"),
             "features": (recogniser, "_frontend"),
-            "encoder": (networks, "_encoder") if model is None else (model, "encode"),
-            "predictor": (networks, "_embeddings") if model is None else (networks._predictor, "integrate"),
-            "timestamp head": (networks, "_weights") if model is None else (networks._predictor, "upsampled"),
-            "decoder": (networks, "_decoder") if model is None else (networks, "_decode"),
+            **_stages_of(networks),
             "words": (recogniser, "_words"),
             "punctuation": (engine.punctuator, "label"),
         }
         return timed_stages(named, lambda: self.run(files), self._spec.device)
+
+
+def _stages_of(networks: Any) -> dict[str, tuple[Any, str]]:
+    """The methods of each of the networks' stages, by their kind."""
+    predictor = networks._predictor
+    if isinstance(networks, PaddedNetworks):
+        model = networks._model
+        return {
+            "encoder": (model, "encode"),
+            "predictor": (predictor, "integrate"),
+            "timestamp head": (predictor, "upsampled"),
+            "decoder": (networks, "_decode"),
+        }
+    packed = {"encoder": (networks, "_encoder"), "decoder": (networks, "_decoder")}
+    if isinstance(networks, PackedNetworks):
+        return {**packed, "predictor": (networks, "_embeddings"), "timestamp head": (networks, "_weights")}
+    return {**packed, "predictor": (predictor, "embeddings"), "timestamp head": (predictor, "upsampled")}
 
 
 def _details(before: Any, after: Any, wall_seconds: float) -> dict[str, Any]:

@@ -50,6 +50,10 @@ class WorkerSettings(SettingsGroup):
     precision: Literal["fp32", "int8", "bf16", "fp16"] = Field(
         "fp32", description="Numeric precision: `int8` for CPUs, `bf16` and `fp16` for GPUs."
     )
+    gpu_networks: Literal["packed", "padded"] = Field(
+        "packed",
+        description="Recognition on a GPU: `packed` rows without padding, or FunASR's modules over `padded` batches.",
+    )
     worker_slots: Count = Field(4, description="Jobs that a worker process runs concurrently.")
     fetch_slots: Count | None = Field(
         None,

@@ -46,7 +46,8 @@ for kind in ("ours", "funasr"):
 with lab.remote("vad-ours", lab.demo) as ours, lab.remote("vad-funasr", lab.demo) as theirs:
     print("vad", ours.run(files).details["segments"] == theirs.run(files).details["segments"])
 import numba
-import bench.gpu, bench.gpu_sanity, bench.host_cost, bench.same_text, bench.speed, bench.vad
+import bench.gpu, bench.gpu_networks, bench.gpu_sanity, bench.host_cost, bench.simulated
+import bench.same_text, bench.speed, bench.vad
 from bench.contenders import memory, sameness
 from bench.random_speech import random_file
 print("speech", len(random_file(0).samples) > 16000)
@@ -80,7 +81,7 @@ def test_every_contender_runs_with_what_is_there(bare_machine: dict[str, str], t
     assert lines["vad"] == lines["speech"] == "True"
 
 
-def test_the_first_part_is_written_by_the_command(bare_machine: dict[str, str], tmp_path: Path) -> None:
+def test_the_first_parts_are_written_by_the_command(bare_machine: dict[str, str], tmp_path: Path) -> None:
     command = [
         sys.executable,
         "-m",
@@ -92,13 +93,22 @@ def test_the_first_part_is_written_by_the_command(bare_machine: dict[str, str], 
         "1",
         "--only",
         "sanity",
+        "networks",
         "host",
     ]
     results = tmp_path / "results"
     subprocess.run([*command, "--results", str(results)], env=bare_machine, cwd=REPOSITORY, check=True)
-    titles = [table["title"] for table in json.loads((results / "gpu.json").read_text())["tables"]]
-    assert titles[0] == "Device"
-    assert len(titles) == 2
+    report = json.loads((results / "gpu.json").read_text())
+    device, networks, words, host, _ = report["tables"]
+    assert device["title"] == "Device"
+    theirs, *ours = [row for row in networks["rows"] if row["segments"] == "3 of 6 s"]
+    assert theirs["networks"] == "FunASR's modules, fp32"
+    exact = next(row for row in ours if row["networks"] == "packed fp32")
+    assert exact["equal"] == "3 of 3"
+    assert exact["launches"] < theirs["launches"] / 2
+    assert words["title"] == "Python per word, us"
+    assert host["rows"][0]["what"] == "per core"
+    assert report["host_times_real_time_per_core"] > 0
 
 
 def test_what_was_measured_is_kept_whatever_happens_after(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from funasr.frontends.wav_frontend import WavFrontend, WavFrontendOnline
 from common.errors import ModelUnavailable
 from training import speech, text
 from worker.engine import features
-from worker.engine.features import AsrFrontend, FeatureStream, fbank, frame_count, lfr, load_cmvn
+from worker.engine.features import AsrFrontend, FeatureStream, fbank_frames, frames_of, load_cmvn, stacked
 
 MODELS = Path(__file__).parents[2] / "models" / "demo-zh"
 Int16 = npt.NDArray[np.int16]
@@ -45,7 +45,7 @@ def random_cuts(count: int) -> list[Int16]:
 
 def test_log_mel_energies_are_kaldis() -> None:
     wave = torch.from_numpy(recording().astype(np.float32))
-    actual = fbank(wave[None], torch.tensor([len(wave)]))[0]
+    actual = fbank_frames(frames_of(wave[None])[0])
     expected = funasr_features(recording())
     assert actual.shape == expected.shape
     # Cells 90 dB below their frame's loudest are rounding noise of the float32 FFT, in Kaldi's as in ours.
@@ -91,26 +91,14 @@ def test_a_segments_features_do_not_depend_on_its_batch() -> None:
         assert torch.equal(alone[0], item[:length])
 
 
-def test_batched_fbank_is_padded_with_zeros_and_equal_to_each_alone() -> None:
-    lengths = [4000, 399, 16_000, 400]
-    waves = torch.zeros(4, 16_000)
-    for wave, length in zip(waves, lengths, strict=True):
-        wave[:length] = torch.from_numpy(recording()[20_000 : 20_000 + length].astype(np.float32))
-    actual = fbank(waves, torch.tensor(lengths))
-    for item, wave, length in zip(actual, waves, lengths, strict=True):
-        count = frame_count(length)
-        alone = fbank(wave[None, :length], torch.tensor([length]))[0]
-        assert torch.equal(item[:count], alone)
-        assert not item[count:].any()
-
-
 @pytest.mark.parametrize(("m", "n"), [(7, 6), (5, 1), (1, 1), (3, 2)])
 def test_stacking_is_funasrs_at_every_length(m: int, n: int) -> None:
     for frames in range(1, 40):
         samples = recording()[50_000 : 50_000 + 400 + 160 * (frames - 1)]
         plain = funasr_features(samples)
-        stacked, counts = lfr(plain[None], torch.tensor([frames]), m, n)
-        assert torch.equal(stacked[0, : int(counts[0])], funasr_features(samples, lfr_m=m, lfr_n=n))
+        before = torch.cat([torch.full((5, plain.shape[1]), torch.nan), plain])  # another item's frames
+        rows = stacked(before, torch.tensor([5]), torch.tensor([frames]), -(-frames // n), m, n)[0]
+        assert torch.equal(rows, funasr_features(samples, lfr_m=m, lfr_n=n))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,4 +1,4 @@
-"""The GPU code paths, here on the CPU: padded networks, one thread for every call, and 16-bit arithmetic."""
+"""The GPU code paths, here on the CPU: its networks, one thread for every call, and 16-bit arithmetic."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.device.faults import DeviceLost, FaultRules
 from worker.engine.engine import Engine
-from worker.engine.options import EngineOptions
+from worker.engine.options import EngineOptions, GpuLayout
 
 Samples = NDArray[np.int16]
 
 
-def gpu_engine(bundle: Path, precision: str = "fp32") -> Engine:
+def gpu_engine(bundle: Path, precision: str = "fp32", layout: GpuLayout = "packed") -> Engine:
     loaded = loading.load(from_directory(bundle), "cpu")
-    return Engine(replace(loaded, precision=precision), EngineOptions(batch_seconds=60.0, gpu_layout=True))
+    options = EngineOptions(batch_seconds=60.0, as_gpu=True, gpu_networks=layout)
+    return Engine(replace(loaded, precision=precision), options)
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +51,15 @@ def text(sentences: list[Sentence]) -> str:
     return "".join(sentence.text for sentence in sentences)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    ("precision", "layout"), [("fp32", "packed"), ("fp32", "padded"), ("bf16", "padded"), ("fp16", "padded")]
+)
 def test_the_text_is_that_of_the_cpu(
-    demo_bundle: Path, recordings: list[Samples], cpu_texts: list[str], precision: str
+    demo_bundle: Path, recordings: list[Samples], cpu_texts: list[str], precision: str, layout: GpuLayout
 ) -> None:
-    """All recordings at once, half of them interrupted."""
-    engine = gpu_engine(demo_bundle, precision)
+    """All recordings at once, half of them interrupted. Packed rows in 16 bits: see test_gpu_networks."""
+    engine = gpu_engine(demo_bundle, precision, layout)
+    assert engine.networks == ("packed" if layout == "packed" else "padded: as configured")
     stops = [None, 400_000, None, 250_000]
     try:
         with ThreadPoolExecutor(4) as threads:

@@ -24,7 +24,7 @@ def bundle(random_bundle: Path) -> loading.LoadedBundle:
 
 @pytest.fixture(scope="module")
 def recogniser(bundle: loading.LoadedBundle) -> Paraformer:
-    return paraformer_of(bundle, gpu_layout=False)
+    return paraformer_of(bundle)
 
 
 def plain(words: list[Word]) -> list[tuple[str, int, int]]:

@@ -22,7 +22,7 @@ from worker.engine.assembly import paraformer_of
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import PIECES_FILE, from_directory
 from worker.engine.engine import Engine
-from worker.engine.options import EngineOptions
+from worker.engine.options import EngineOptions, GpuLayout
 from worker.engine.recognition import bias_networks
 from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
 from worker.engine.recognition.paraformer import Paraformer
@@ -45,7 +45,7 @@ def seaco_bundle(random_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def recogniser(seaco_bundle: Path) -> Iterator[Paraformer]:
-    made = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu"), gpu_layout=False)
+    made = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu"))
     yield made
     made.close()
 
@@ -116,12 +116,12 @@ def test_text_and_times_equal_funasr(
         assert results == [recogniser.recognise([segment])[0] for segment in segments]
 
 
-@pytest.mark.parametrize(("precision", "gpu_layout"), [("fp32", False), ("int8", False), ("fp32", True)])
+@pytest.mark.parametrize(("precision", "gpu"), [("fp32", None), ("int8", None), ("fp32", "padded"), ("fp32", "packed")])
 def test_nothing_depends_on_other_jobs(
-    precision: str, gpu_layout: bool, seaco_bundle: Path, recogniser: Paraformer, segments: list[Samples]
+    precision: str, gpu: GpuLayout | None, seaco_bundle: Path, recogniser: Paraformer, segments: list[Samples]
 ) -> None:
     """Segments of jobs with different lists in batches of any composition; those without a list are not touched."""
-    tested = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu", precision), gpu_layout)
+    tested = paraformer_of(loading.load(from_directory(seaco_bundle), "cpu", precision), gpu)
     lists = [words_of(tested, hotwords(seaco_bundle, count, seed)) for count, seed in MIXED]
     utterances = [Utterance(segment, lists[number % len(lists)]) for number, segment in enumerate(segments)]
     alone = [tested.recognise_utterances([utterance])[0] for utterance in utterances]
@@ -134,7 +134,7 @@ def test_nothing_depends_on_other_jobs(
                 assert plain(words) == plain(alone[number])
     without = [number for number, utterance in enumerate(utterances) if utterance.words is None]
     assert [plain(alone[n]) for n in without] == [plain(tested.recognise([segments[n]])[0]) for n in without]
-    if gpu_layout:
+    if gpu:
         expected = recogniser.recognise_utterances(utterances)
         assert [plain(words) for words in alone] == [plain(words) for words in expected]
     tested.close()
@@ -177,10 +177,10 @@ def run(engine: Engine, samples: Samples, entries: tuple[str, ...], stop: int | 
     return sentences + stream.finish()
 
 
-@pytest.mark.parametrize("gpu_layout", [False, True])
-def test_jobs_together_and_resumed(gpu_layout: bool, seaco_bundle: Path, recordings: list[Samples]) -> None:
+@pytest.mark.parametrize("as_gpu", [False, True])
+def test_jobs_together_and_resumed(as_gpu: bool, seaco_bundle: Path, recordings: list[Samples]) -> None:
     bundle = loading.load(from_directory(seaco_bundle), "cpu")
-    engine = Engine(bundle, EngineOptions(batch_seconds=30.0, gpu_layout=gpu_layout))
+    engine = Engine(bundle, EngineOptions(batch_seconds=30.0, as_gpu=as_gpu))
     assert engine.card.hotwords
     try:
         jobs = [(recordings[n % 2], hotwords(seaco_bundle, count)) for n, count in enumerate((0, 5, 60, 1000))]
@@ -218,7 +218,7 @@ def test_an_unknown_variant_is_refused(seaco_bundle: Path, tmp_path: Path) -> No
     (folder / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
     loaded = loading.load(from_directory(tmp_path / "other"), "cpu")
     with pytest.raises(ModelUnavailable, match="more than 5 layers"):
-        paraformer_of(loaded, gpu_layout=False)
+        paraformer_of(loaded)
 
 
 def test_which_hotwords_can_be_written(seaco_bundle: Path) -> None:

@@ -90,7 +90,7 @@ def said(recognised: Recognised) -> tuple[list[tuple[str, int, int]], Tags | Non
 def test_text_and_tags_equal_funasr(kind: str, bundle: Path, bpe_bundle: Path, recordings: list[Samples]) -> None:
     directory = bundle if kind == "char" else bpe_bundle
     theirs = funasr(directory)
-    ours = recogniser_of(loading.load(from_directory(directory), "cpu"), gpu_layout=False)
+    ours = recogniser_of(loading.load(from_directory(directory), "cpu"))
     characters, languages = 0, set()
     for item in utterances(recordings, FILES, 31):
         [expected] = theirs.generate(item.samples.astype(np.float32) / 32768, language=item.language or "auto")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import torch
 
+from common.errors import ModelUnavailable
 from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
 from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
 from worker.engine.int8_punctuation import Int8Punctuation
+from worker.engine.options import GpuLayout
 from worker.engine.punctuation.punctuator import Punctuator
 from worker.engine.punctuation.segmenter import Segmenter
 from worker.engine.recognition.bias_networks import BiasNetworks
 from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
+from worker.engine.recognition.gpu.networks import GpuNetworks
 from worker.engine.recognition.linear import FLOAT, INT8, Arithmetic
 from worker.engine.recognition.networks import Networks, PackedNetworks, PaddedNetworks
 from worker.engine.recognition.paraformer import Paraformer
@@ -25,24 +28,35 @@ from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad
 
 
-def recogniser_of(bundle: LoadedBundle, gpu_layout: bool) -> Recogniser:
-    """The recogniser, with the networks that suit a GPU or the packed ones of a CPU."""
-    return (sensevoice_of if bundle.asr.config["model"] == SENSEVOICE else paraformer_of)(bundle, gpu_layout)
+def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Recogniser:
+    """The recogniser, with the networks for a GPU in a layout, or those for a CPU (None)."""
+    if bundle.asr.config["model"] == SENSEVOICE:
+        return sensevoice_of(bundle, gpu_layout=gpu is not None)
+    return paraformer_of(bundle, gpu)
 
 
-def paraformer_of(bundle: LoadedBundle, gpu_layout: bool) -> Paraformer:
+def paraformer_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Paraformer:
     """The recogniser of a bundle whose class is built as a Paraformer."""
     part, model = bundle.asr, bundle.asr.module
     takes_hotwords = part.config["model"] == SEACO
-    bias = BiasNetworks(model) if takes_hotwords else None
+    networks = _networks(bundle, gpu, BiasNetworks(model) if takes_hotwords else None)
     tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
-    networks: Networks
-    if gpu_layout:
-        networks = PaddedNetworks(model, bundle.device, bundle.precision, bias)
-    else:
-        networks = PackedNetworks(model, _arithmetic(bundle), bias)
     skipped = {model.blank_id, model.sos, model.eos}
-    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, _threads(gpu_layout), tokenizer)
+    threads = _threads(gpu is not None)
+    return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, threads, tokenizer)
+
+
+def _networks(bundle: LoadedBundle, gpu: GpuLayout | None, bias: BiasNetworks | None) -> Networks:
+    model = bundle.asr.module
+    if gpu is None:
+        return PackedNetworks(model, _arithmetic(bundle), bias)
+    reason = "as configured"
+    if gpu == "packed":
+        try:
+            return GpuNetworks(model, bundle.device, bundle.precision, bias)
+        except ModelUnavailable as error:
+            reason = error.message
+    return PaddedNetworks(model, bundle.device, bundle.precision, bias, reason)
 
 
 def sensevoice_of(bundle: LoadedBundle, gpu_layout: bool) -> SenseVoice:
@@ -69,9 +83,9 @@ def _threads(gpu_layout: bool) -> ComputeThreads:
     return ComputeThreads(1 if gpu_layout else torch.get_num_threads())
 
 
-def release(bundle: LoadedBundle) -> None:
-    """Drop the weights that the networks hold as packed copies, so that they are not in memory twice."""
-    if bundle.device.type == "cpu":
+def release(bundle: LoadedBundle, recogniser: Recogniser) -> None:
+    """Drop the weights that the networks hold in their own form, so that they are not in memory twice."""
+    if not recogniser.description.startswith("padded"):
         for name, part in bundle.asr.module.named_children():
             for module in part.modules() if name in ("encoder", "decoder", "ctc") else ():
                 if isinstance(module, torch.nn.Linear):

@@ -21,10 +21,10 @@ from worker.engine.batching.budget import DeviceMemory, Memory, Trial, find_budg
 from worker.engine.batching.packing import HORIZON_BUDGETS
 from worker.engine.bundles.bundles import BundlePaths, speaker_model_of
 from worker.engine.bundles.loading import LoadedBundle, load
-from worker.engine.device.choice import chosen_device
+from worker.engine.device.choice import chosen_device, keep_float32_exact
 from worker.engine.device.faults import DeviceLost, attempt_twice
 from worker.engine.device.torch_faults import torch_fault_rules
-from worker.engine.options import MOST_QUEUED_SECONDS, EngineOptions
+from worker.engine.options import MOST_QUEUED_SECONDS, EngineOptions, GpuLayout
 from worker.engine.punctuation.punctuator import Labels
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.utterance import Recognised, Segment, Utterance
@@ -47,8 +47,8 @@ class Engine:
         self._options = options
         self.max_segment_ms = options.max_segment_ms
         self.segmentation = options.segmentation
-        gpu_layout = bundle.device.type != "cpu" if options.gpu_layout is None else options.gpu_layout
-        self._recogniser = recogniser_of(bundle, gpu_layout)
+        as_gpu = bundle.device.type != "cpu" if options.as_gpu is None else options.as_gpu
+        self._recogniser = recogniser_of(bundle, options.gpu_networks if as_gpu else None)
         self._vad = vad_of(bundle)
         self.trials: list[Trial] = []
         self.vad_lookahead_ms = self._vad.config.lookahead_time_end_point
@@ -71,12 +71,12 @@ class Engine:
         )
         # On a CPU, small forward passes run beside a batch, each in one torch thread; a GPU has one thread for
         # everything.
-        self._side_threads = ComputeThreads(1 if gpu_layout else torch.get_num_threads())
+        self._side_threads = ComputeThreads(1 if as_gpu else torch.get_num_threads())
         self._embedder = Embedder(bundle.spk.module, bundle.device, self._side_threads) if bundle.spk else None
         self.speaker_model = speaker_model_of(bundle.paths.spk) if bundle.paths.spk else None
         self._helper: Batcher[Any, Any] | None = None
         self._speakers: Batcher[Any, Any] | None = None
-        if not gpu_layout:
+        if not as_gpu:
             self._helper = self._beside("helper")
             self._speakers = self._beside("speakers") if self._embedder else None
 
@@ -97,20 +97,24 @@ class Engine:
         max_segment_ms: int | None = 30_000,
         queue_seconds: float | None = None,
         segmentation: SegmentationName | None = None,
+        gpu_networks: GpuLayout = "packed",
     ) -> Engine:
         """Load a bundle onto a device (`cpu`, `cuda:0`, or `auto`: the first GPU, else the CPU) and start.
 
         Without a `segmentation`, the bundle's own is the default of its streams.
 
         Raises ModelUnavailable if the bundle's files are wrong, ConfigurationError for an unknown device or
-        precision. Sets torch's threads for the whole process.
+        precision. Sets torch's threads and the exactness of its float32 products for the whole process.
         """
         torch.set_num_threads(threads or os.cpu_count() or 1)
+        keep_float32_exact()
         bundle = load(paths, chosen_device(device), precision)
         default = segmentation or segmentation_name(paths.card.segmentation)
-        options = EngineOptions(batch_seconds, queue_seconds, max_segment_ms, threads, segmentation=default)
+        options = EngineOptions(
+            *(batch_seconds, queue_seconds, max_segment_ms, threads), segmentation=default, gpu_networks=gpu_networks
+        )
         engine = cls(bundle, options)
-        release(bundle)
+        release(bundle, engine._recogniser)
         engine.warm_up()
         return engine
 
@@ -143,6 +147,11 @@ class Engine:
     def precision(self) -> str:
         """The numeric precision of the networks."""
         return self._bundle.precision
+
+    @property
+    def networks(self) -> str:
+        """The layout of the networks: `packed`, or `padded` and why."""
+        return self._recogniser.description
 
     @property
     def state_identity(self) -> StateIdentity:

@@ -19,7 +19,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,7 @@ import torch
 from common.errors import ModelUnavailable
 
 SAMPLE_RATE = 16_000
-FRAME_SAMPLES = 400
-SHIFT_SAMPLES = 160
+FRAME_SAMPLES, SHIFT_SAMPLES = 400, 160
 MEL_BINS = 80
 PREEMPHASIS = 0.97
 LOW_HZ = 20.0
@@ -151,40 +150,28 @@ def _tile_fbank(frames: torch.Tensor, tile: int, tables: _Tables) -> torch.Tenso
     return energies.clamp_(min=torch.finfo(torch.float32).eps).log_()[:count]
 
 
-def fbank(waveforms: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """Log-mel energies of a batch.
+def stacked(
+    frames: torch.Tensor, starts: torch.Tensor, lengths: torch.Tensor, rows: int, m: int, n: int
+) -> torch.Tensor:
+    """Stack m frames around every n-th one, the first and last frame of an item repeated at its edges.
 
-    waveforms: float32 [B, N] in 16-bit scale; lengths: int64 [B] in samples, each at most N.
-    Returns float32 [B, T, 80], T = frame_count(N), zero beyond frame_count(length) of each item.
+    frames: float32 [F, D], one item after another; starts and lengths: int64 [B], each item's first frame and their
+    number. Returns float32 [B, rows, m D]; what is beyond the ceil(length / n) rows of an item has no meaning.
     """
-    batch, total = waveforms.shape
-    if frame_count(total) == 0:
-        return waveforms.new_zeros(batch, 0, MEL_BINS)
-    frames = frames_of(waveforms)
-    features = fbank_frames(frames.reshape(-1, FRAME_SAMPLES)).view(batch, frames.shape[1], MEL_BINS)
-    counts = ((lengths - FRAME_SAMPLES).div(SHIFT_SAMPLES, rounding_mode="floor") + 1).clamp(min=0)
-    inside = torch.arange(frames.shape[1], device=features.device) < counts.to(features.device)[:, None]
-    return features.mul_(inside[:, :, None])
-
-
-def lfr(features: torch.Tensor, lengths: torch.Tensor, m: int, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack m frames around every n-th one, the first and last frame repeated at the edges.
-
-    features: float32 [B, T, D]; lengths: int64 [B] in frames. Returns float32 [B, ceil(T / n), m D],
-    zero beyond each item, and the new lengths ceil(length / n).
-    """
-    batch, total, _ = features.shape
-    rows = -(-total // n)
-    counts = (lengths.to(features.device) + n - 1).div(n, rounding_mode="floor")
     if rows == 0:
-        return features.new_zeros(batch, 0, m * features.shape[2]), counts
-    wanted = torch.arange(rows, device=features.device)[:, None] * n
-    wanted = (wanted + torch.arange(m, device=features.device) - (m - 1) // 2).clamp(min=0).view(1, -1)
-    last = (lengths.to(features.device) - 1).clamp(min=0)[:, None]
-    index = torch.minimum(wanted.expand(batch, -1), last)
-    stacked = features[torch.arange(batch, device=features.device)[:, None], index].view(batch, rows, -1)
-    inside = torch.arange(rows, device=features.device) < counts[:, None]
-    return stacked.mul_(inside[:, :, None]), counts
+        return frames.new_zeros(len(starts), 0, m * frames.shape[1])
+    wanted = n * torch.arange(rows, device=frames.device)[:, None] + torch.arange(m, device=frames.device)
+    wanted = (wanted - (m - 1) // 2).clamp_(min=0)[None]
+    index = starts[:, None, None] + torch.minimum(wanted, (lengths - 1).clamp(min=0)[:, None, None])
+    return frames[index].flatten(2)
+
+
+def uploaded(array: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Copy an array to a device; to a GPU from pinned memory, so that the host does not wait."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def scaled(samples: Samples) -> npt.NDArray[np.float32]:
@@ -204,34 +191,59 @@ class AsrFrontend:
     def __call__(self, segments: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
         """int16 (or float32 in [-1, 1]) segments [n_i] to (float32 [B, T, m * 80], int64 lengths [B]).
 
-        Zero beyond each length. Both results lie on the frontend's device.
+        Zero beyond each length. The features lie on the frontend's device, the lengths on the host.
         """
         if not segments:
             empty = torch.zeros(0, 0, self.m * MEL_BINS, device=self.device)
-            return empty, torch.zeros(0, dtype=torch.int64, device=self.device)
-        energies, frames = self._energies(segments)
-        features, lengths = lfr(energies, frames, self.m, self.n)
+            return empty, torch.zeros(0, dtype=torch.int64)
+        energies, places = self._energies(segments)
+        starts, counts = uploaded(places, self.device)
+        lengths = -(-places[1] // self.n)
+        features = stacked(energies, starts, counts, int(lengths.max()), self.m, self.n)
         if self.cmvn is not None:
-            inside = torch.arange(features.shape[1], device=self.device) < lengths[:, None]
-            features = self.cmvn.apply(features).mul_(inside[:, :, None])
-        return features, lengths
+            features = self.cmvn.apply(features)
+        inside = uploaded(np.arange(features.shape[1]) < lengths[:, None], self.device)
+        return features.mul_(inside[..., None]), torch.from_numpy(lengths)
 
-    def _energies(self, segments: Sequence[Samples]) -> tuple[torch.Tensor, torch.Tensor]:
-        """float32 [B, T, 80], zero-padded, and the frames of each segment, int64 [B]."""
-        waves = [torch.from_numpy(scaled(segment)) for segment in segments]
-        # One flat list of all frames, so that padding costs nothing, whatever the lengths in the batch.
-        long = [wave.unfold(0, FRAME_SAMPLES, SHIFT_SAMPLES) for wave in waves if len(wave) >= FRAME_SAMPLES]
-        flat = torch.cat(long) if long else torch.zeros(0, FRAME_SAMPLES)
-        rows = iter(torch.split(fbank_frames(flat.to(self.device)), [len(frames) for frames in long]))
-        items = [next(rows) if len(wave) >= FRAME_SAMPLES else self._tiny(wave) for wave in waves]
-        counts = torch.tensor([len(item) for item in items], device=self.device)
-        return torch.nn.utils.rnn.pad_sequence(items, batch_first=True), counts
+    def _energies(self, segments: Sequence[Samples]) -> tuple[torch.Tensor, npt.NDArray[np.int64]]:
+        """The frames of all segments, float32 [F, 80], and int64 [2, B]: each segment's first one and their number.
 
-    def _tiny(self, wave: torch.Tensor) -> torch.Tensor:
-        """A clip shorter than 25 ms is one short frame, as in FunASR."""
+        The segments are one signal, so that padding costs nothing whatever their lengths, and each starts at a
+        multiple of a frame's shift. Frames across a border belong to no segment.
+        """
+        counts = [frame_count(len(segment)) for segment in segments]
+        signal, starts = _joined([segment for segment, count in zip(segments, counts, strict=True) if count])
+        wave = uploaded(signal, self.device).float()
+        energies = [fbank_frames(wave.unfold(0, FRAME_SAMPLES, SHIFT_SAMPLES))] if starts else []
+        known, total, firsts = iter(starts), sum(map(len, energies)), []
+        for number, segment in enumerate(segments):
+            if counts[number]:
+                firsts.append(next(known))
+                continue
+            energies.append(self._tiny(scaled(segment)))
+            firsts.append(total)
+            counts[number] = len(energies[-1]) if len(segment) > 1 else 0
+            total += len(energies[-1])
+        return energies[0] if len(energies) == 1 else torch.cat(energies), np.array([firsts, counts])
+
+    def _tiny(self, wave: npt.NDArray[np.float32]) -> torch.Tensor:
+        """A clip shorter than 25 ms is one short frame, as in FunASR; below two samples, one of no meaning."""
         if len(wave) < 2:
-            return torch.zeros(0, MEL_BINS, device=self.device)
-        return fbank_frames(wave[None].to(self.device))
+            return torch.zeros(1, MEL_BINS, device=self.device)
+        return fbank_frames(torch.from_numpy(wave)[None].to(self.device))
+
+
+def _joined(segments: Sequence[Samples]) -> tuple[npt.NDArray[Any], list[int]]:
+    """Segments as one signal, and the first frame of each."""
+    parts: list[Samples] = []
+    starts, frames = [], 0
+    for segment in segments:
+        wave = segment if segment.dtype == np.int16 else scaled(segment)
+        gap = -len(wave) % SHIFT_SAMPLES
+        parts += [wave, np.zeros(gap, wave.dtype)]
+        starts.append(frames)
+        frames += (len(wave) + gap) // SHIFT_SAMPLES
+    return np.concatenate([np.zeros(0, np.int16), *parts]), starts
 
 
 class FeatureStream:

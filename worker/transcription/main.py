@@ -87,6 +87,7 @@ def load_engine(settings: Settings) -> Engine:
         batch_seconds=settings.batch_seconds,
         max_segment_ms=int(settings.max_segment_seconds * 1000),
         segmentation=settings.segmentation,
+        gpu_networks=settings.gpu_networks,
     )
     # The many module objects live as long as the process, so the garbage collector need not scan them again.
     gc.freeze()
@@ -96,7 +97,10 @@ def load_engine(settings: Settings) -> Engine:
         revision=engine.revision,
         device=str(engine.device),
         precision=engine.precision,
+        networks=engine.networks,
     )
+    if engine.networks not in ("packed", "padded: as configured"):
+        log.warning("networks_slower", networks=engine.networks)
     return engine
 
 

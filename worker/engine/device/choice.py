@@ -23,3 +23,12 @@ def chosen_device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise ConfigurationError(f"The device {name!r} is neither cpu nor cuda.")
     return device
+
+
+def keep_float32_exact() -> None:
+    """Compute float32 products on a GPU in float32, for the whole process.
+
+    cuDNN would compute convolutions and LSTMs in TF32, with 10 bits of mantissa: enough to move tokens.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -1,4 +1,7 @@
-"""Paraformer's networks, from features to tokens, in two layouts: padded for a GPU, packed for a CPU."""
+"""Paraformer's networks, from features to tokens: FunASR's modules over padded batches, and packed rows on a CPU.
+
+Those of a GPU are in `worker.engine.recognition.gpu`.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +56,9 @@ class Tokens(NamedTuple):
 class Networks(Protocol):
     """Encoder, predictor and decoder."""
 
+    description: str
+    """Their layout, for the log: `packed`, or `padded` and why."""
+
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores.
 
@@ -69,8 +75,14 @@ class PaddedNetworks:
     """
 
     def __init__(
-        self, model: Any, device: torch.device, precision: str = "fp32", bias: BiasNetworks | None = None
+        self,
+        model: Any,
+        device: torch.device,
+        precision: str = "fp32",
+        bias: BiasNetworks | None = None,
+        reason: str = "as configured",
     ) -> None:
+        self.description = f"padded: {reason}"
         self._model = model
         self._bias = bias
         self._device = device
@@ -92,8 +104,8 @@ class PaddedNetworks:
         weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
         with self._arithmetic():
             hidden, tokens = self._decode(encoded, device_lengths, embeddings, counts)
-        tokens = self._biased(tokens, words, embeddings, hidden, counts)
-        return _to_host(lengths.tolist(), counts, *tokens, weights)
+        tokens = biased(self._bias, tokens, words, (embeddings, hidden.float(), counts))
+        return to_host(lengths.tolist(), counts, *tokens, weights)
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
@@ -106,23 +118,11 @@ class PaddedNetworks:
         hidden, _ = decoder(encoded, lengths, embeddings, padded_counts, return_hidden=True)
         return hidden, best(decoder.output_layer(hidden[places]).float())
 
-    def _biased(
-        self, tokens: Tokens, words: Sequence[BiasWords | None], embeddings: Tensor, hidden: Tensor, counts: Tensor
-    ) -> Tokens:
-        """Tokens with those of hotwords; the utterances of jobs with the same hotwords are decoded together."""
-        if self._bias is None:
-            return tokens
-        for each in {one.digest: one for one in words if one is not None}.values():
-            chosen = torch.tensor([one is not None and one.digest == each.digest for one in words]).to(self._device)
-            places = chosen.repeat_interleave(counts)
-            if places.any():
-                logits = self._bias.logits(each, embeddings[chosen], hidden[chosen].float(), counts[chosen])
-                tokens = tokens.with_hotwords(places, logits, self._bias.no_bias)
-        return tokens
-
 
 class PackedNetworks:
     """FunASR's weights over packed batches (CPU) (`worker.engine.recognition.packed`). Thread-safe."""
+
+    description = "packed"
 
     def __init__(self, model: Any, arithmetic: Arithmetic, bias: BiasNetworks | None = None) -> None:
         self._bias = bias
@@ -174,6 +174,28 @@ class PackedNetworks:
         return _rows(peaks.numpy(), lengths.tolist())
 
 
+def biased(
+    bias: BiasNetworks | None,
+    tokens: Tokens,
+    words: Sequence[BiasWords | None],
+    padded: tuple[Tensor, Tensor, Tensor],
+) -> Tokens:
+    """Tokens with those of hotwords; the utterances of jobs with the same hotwords are decoded together.
+
+    `padded`: the embeddings and the decoder's last states, float32 [B, N, D], and the counts of tokens, int64 [B].
+    """
+    if bias is None:
+        return tokens
+    embeddings, hidden, counts = padded
+    for each in {one.digest: one for one in words if one is not None}.values():
+        chosen = torch.tensor([one is not None and one.digest == each.digest for one in words]).to(counts.device)
+        places = chosen.repeat_interleave(counts)
+        if places.any():
+            logits = bias.logits(each, embeddings[chosen], hidden[chosen], counts[chosen])
+            tokens = tokens.with_hotwords(places, logits, bias.no_bias)
+    return tokens
+
+
 def best(logits: Tensor) -> Tokens:
     """Logits float32 [N, vocabulary] → the best tokens."""
     if not len(logits):
@@ -191,7 +213,7 @@ def _rows(weights: NDArray[np.float32], frames: Sequence[int]) -> list[NDArray[n
     return [row[: length * UPSAMPLING] for row, length in zip(weights, frames, strict=True)]
 
 
-def _to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
+def to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
     """Copy everything to the host as one float32 tensor (token ids are below 2**24 and stay exact)."""
     parts = [counts.float(), ids.float(), log_probabilities, weights.flatten()]
     packed = torch.cat(parts).cpu().numpy()

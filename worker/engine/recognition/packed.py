@@ -32,7 +32,7 @@ class Encoder:
 
     def __init__(self, encoder: Any, arithmetic: Arithmetic) -> None:
         layers = [*encoder.encoders0, *encoder.encoders]
-        _check_encoder(encoder, layers)
+        check_encoder(encoder, layers)
         self._scale = float(encoder.output_size()) ** 0.5
         self._positions = encoder.embed
         self._layers = [EncoderLayer(layer, arithmetic) for layer in layers]
@@ -83,7 +83,7 @@ class Decoder:
 
     def __init__(self, decoder: Any, arithmetic: Arithmetic) -> None:
         layers = [*decoder.decoders, *(decoder.decoders2 or ())]
-        _check_decoder(decoder, layers)
+        check_decoder(decoder, layers)
         self._layers = [_DecoderLayer(layer, arithmetic) for layer in layers]
         self._last = [_FeedForward(layer, arithmetic) for layer in decoder.decoders3]
         self._norm = arithmetic.norm(decoder.after_norm)
@@ -178,7 +178,8 @@ def _by_head(rows: Tensor, heads: int) -> Tensor:
     return rows.reshape(len(rows), heads, -1).transpose(0, 1)[None]
 
 
-def _check_encoder(encoder: Any, layers: list[Any]) -> None:
+def check_encoder(encoder: Any, layers: list[Any]) -> None:
+    """Raise ModelUnavailable for an encoder that our layers do not equal."""
     known = type(encoder).__name__ == "SANMEncoder" and type(encoder.embed).__name__ == "SinusoidalPositionEncoder"
     known = known and encoder.normalize_before and not encoder.interctc_layer_idx
     known = known and not any(layer.concat_after for layer in layers)
@@ -188,7 +189,8 @@ def _check_encoder(encoder: Any, layers: list[Any]) -> None:
         raise ModelUnavailable("The recognition model's encoder is of an unsupported kind.")
 
 
-def _check_decoder(decoder: Any, layers: list[Any]) -> None:
+def check_decoder(decoder: Any, layers: list[Any]) -> None:
+    """Raise ModelUnavailable for a decoder that our layers do not equal."""
     known = type(decoder).__name__ == "ParaformerSANMDecoder" and decoder.normalize_before
     known = known and decoder.output_layer is not None and not any(layer.concat_after for layer in layers)
     if not known:

@@ -37,6 +37,7 @@ class Paraformer:
         tokenizer: BiasTokenizer | None = None,
     ) -> None:
         self._networks = networks
+        self.description = networks.description
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))

@@ -9,7 +9,7 @@ Papers: continuous integrate-and-fire (arXiv 1905.11235), timestamps by upsample
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +18,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from common.errors import ModelUnavailable
 
 UPSAMPLING = 3
+
+
+class Intervals(NamedTuple):
+    """The running sum of the weights of frames, the tail being one more frame; a token fires at each whole number."""
+
+    begins: Tensor
+    """float64 [B, T + 1]: the sum before each frame."""
+    ends: Tensor
+    """float64 [B, T + 1]: the sum after it."""
+    counts: Tensor
+    """int64 [B]: tokens."""
 
 
 class Predictor:
@@ -36,23 +47,32 @@ class Predictor:
     def integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Continuous integrate-and-fire without a loop over time.
 
-        Token k gathers the frames where the running sum of weights goes from k to k+1, each weighted by the share of
-        its weight in that interval. `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T], lengths int64 [B] →
-        embeddings [B, N, D] for N = the largest count, counts int64 [B]. Equal to FunASR's loop except for rounding
-        (sums in float64).
+        `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T], lengths int64 [B] → embeddings [B, N, D] for N = the
+        largest count, counts int64 [B]. Equal to FunASR's loop except for rounding (sums in float64).
         """
+        intervals = self.intervals(self._predictor.cif_output(convolved.transpose(1, 2))[..., 0], mask, lengths)
+        return self.integrated(encoded, intervals, max(int(intervals.counts.max()), 1)), intervals.counts
+
+    def intervals(self, logits: Tensor, mask: Tensor, lengths: Tensor) -> Intervals:
+        """The running sums of the weights of frames: logits [B, T], mask [B, T], lengths int64 [B]."""
         predictor = self._predictor
-        logits = predictor.cif_output(convolved.transpose(1, 2))[..., 0].float()
-        weights = torch.relu(torch.sigmoid(logits) * predictor.smooth_factor - predictor.noise_threshold) * mask
-        weights = torch.nn.functional.pad(weights, (0, 1))  # the tail: one more frame, of silence
+        weights = torch.relu(torch.sigmoid(logits.float()) * predictor.smooth_factor - predictor.noise_threshold)
+        weights = torch.nn.functional.pad(weights * mask, (0, 1))  # the tail: one more frame, of silence
         weights.scatter_(1, lengths[:, None], predictor.tail_threshold)
-        counts = weights.sum(dim=1).floor().long()
-        ends = weights.double().cumsum(dim=1)  # [B, T + 1]
-        begins = ends - weights
-        tokens = torch.arange(max(int(counts.max()), 1), device=weights.device, dtype=torch.float64)[None, :, None]
-        share = torch.minimum(ends[:, None], tokens + 1) - torch.maximum(begins[:, None], tokens)
+        ends = weights.double().cumsum(dim=1)
+        return Intervals(ends - weights, ends, weights.sum(dim=1).floor().long())
+
+    def integrated(self, encoded: Tensor, intervals: Intervals, most: int) -> Tensor:
+        """The embeddings of up to `most` tokens, [B, most, D], of `encoded` [B, T, D].
+
+        Token k gathers the frames where the running sum of weights goes from k to k+1, each weighted by the share of
+        its weight in that interval.
+        """
+        begins, ends = intervals.begins[:, None], intervals.ends[:, None]
+        tokens = torch.arange(most, device=encoded.device, dtype=torch.float64)[None, :, None]
+        share = torch.minimum(ends, tokens + 1) - torch.maximum(begins, tokens)
         share = share.clamp_(min=0).to(encoded.dtype)  # [B, N, T + 1]
-        return share[..., :-1] @ encoded, counts
+        return share[..., :-1] @ encoded
 
     def upsampled(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 * T].
@@ -64,9 +84,13 @@ class Predictor:
         hidden = predictor.upsample_cnn(source).transpose(1, 2)  # [B, 3T, D]
         if predictor.upsample_type == "cnn_blstm":
             hidden = self._blstm(hidden, lengths * UPSAMPLING)
-        logits = predictor.cif_output2(hidden)[..., 0].float()
-        weights = torch.relu(torch.sigmoid(logits) * predictor.smooth_factor2 - predictor.noise_threshold2)
-        weights = weights * mask.repeat_interleave(UPSAMPLING, dim=1)
+        return self.scaled(predictor.cif_output2(hidden)[..., 0], mask.repeat_interleave(UPSAMPLING, dim=1), counts)
+
+    def scaled(self, logits: Tensor, mask: Tensor, counts: Tensor) -> Tensor:
+        """Logits [B, 3 * T] of upsampled frames → weights that sum to each segment's count, zero beyond `mask`."""
+        predictor = self._predictor
+        weights = torch.relu(torch.sigmoid(logits.float()) * predictor.smooth_factor2 - predictor.noise_threshold2)
+        weights = weights * mask
         return weights * (counts / weights.sum(dim=1))[:, None]
 
     def _blstm(self, hidden: Tensor, lengths: Tensor) -> Tensor:

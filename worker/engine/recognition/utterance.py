@@ -38,6 +38,9 @@ class Recognised(NamedTuple):
 class Recogniser(Protocol):
     """A model for speech. Only one thread may call `transcribe`."""
 
+    description: str
+    """The layout of the networks, for the log: `packed`, or `padded` and why."""
+
     tokenizer: BiasTokenizer | None
     """Writes hotwords; None for a model that takes none."""
 

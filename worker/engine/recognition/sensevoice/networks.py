@@ -45,6 +45,9 @@ class FrameScores(NamedTuple):
 class Networks(Protocol):
     """Encoder and CTC head."""
 
+    description: str
+    """Their layout, for the log: `packed`, or `padded` and why."""
+
     def __call__(self, features: Tensor, lengths: Tensor, languages: Sequence[str]) -> FrameScores:
         """Features float32 [B, T, F], their lengths int64 [B], and a key of LANGUAGES for each segment → scores."""
         ...
@@ -55,6 +58,8 @@ class PaddedNetworks:
 
     In `bf16` and `fp16` the matrix products are computed in 16 bits, everything between them in float32.
     """
+
+    description = "padded: SenseVoice has no other networks for a GPU"
 
     def __init__(self, model: Any, device: torch.device, precision: str = "fp32") -> None:
         self._model = model
@@ -79,6 +84,8 @@ class PaddedNetworks:
 
 class PackedNetworks:
     """FunASR's weights over packed batches (CPU) (`worker.engine.recognition.packed`). Thread-safe."""
+
+    description = "packed"
 
     def __init__(self, model: Any, arithmetic: Arithmetic) -> None:
         self._model = model

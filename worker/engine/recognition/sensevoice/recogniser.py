@@ -23,6 +23,7 @@ class SenseVoice:
 
     def __init__(self, networks: Networks, frontend: Frontend, vocabulary: Vocabulary, threads: ComputeThreads) -> None:
         self._networks = networks
+        self.description = networks.description
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._threads = threads
