@@ -21,7 +21,6 @@ export default {
   'voices.since': 'remembered {time}',
   'voices.again': 'Needs to be remembered again from a new transcript: the speaker model has changed.',
   'voices.consent': 'Consent: {statement}',
-  'voices.rename': 'Rename',
   'voices.rename_of': 'Rename {name}',
   'voices.rename_why': 'Names in transcripts stay as they are.',
   'voices.delete': 'Delete',

@@ -17,7 +17,6 @@ export default {
   'voices.since': '记住于 {time}',
   'voices.again': '说话人模型已更换，需要从新的文稿中重新记住。',
   'voices.consent': '同意说明：{statement}',
-  'voices.rename': '重命名',
   'voices.rename_of': '重命名 {name}',
   'voices.rename_why': '文稿中已有的姓名不变。',
   'voices.delete': '删除',
