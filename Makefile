@@ -3,6 +3,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help venv venv-run run doctor admin test test-fast soak check docs bench demo-model bench-api bench-misbehave bench-cluster model lock clean
 python := .venv/bin/python
+# Some images set it; every process would then compile all its modules anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## List these commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1 # \2/p' $(MAKEFILE_LIST) | column -t -s '#' 2>/dev/null || true
