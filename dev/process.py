@@ -233,7 +233,8 @@ def wait_for(
             child.check()
         waited = time.monotonic() - start
         if waited > seconds:
-            raise StackError(f"{what} within {seconds:.0f} s; the logs are in {children[-1].log.parent}")
+            logs = f"; the logs are in {children[-1].log.parent}" if children else ""
+            raise StackError(f"{what} within {seconds:.0f} s{logs}")
         if report is not None and waited > (reports + 1) * REPORT_SECONDS:
             reports += 1
             report(what)

@@ -98,7 +98,12 @@ def _stages_of(networks: Any) -> dict[str, tuple[Any, str]]:
             "timestamp head": (predictor, "upsampled"),
             "decoder": (networks, "_decode"),
         }
-    packed = {"encoder": (networks, "_encoder"), "decoder": (networks, "_decoder")}
+    decoder = networks._decoder
+    packed = {
+        "encoder": (networks, "_encoder"),
+        "decoder": (decoder, "states"),
+        "output layer": (decoder, "logits"),
+    }
     if isinstance(networks, PackedNetworks):
         return {**packed, "predictor": (networks, "_embeddings"), "timestamp head": (networks, "_weights")}
     return {**packed, "predictor": (predictor, "embeddings"), "timestamp head": (predictor, "upsampled")}

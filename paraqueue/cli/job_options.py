@@ -18,7 +18,7 @@ from paraqueue.cli.channels import (
     segmentation_options,
 )
 from paraqueue.cli.speakers import NoKnownVoices, SpeakersOption, speaker_options
-from paraqueue.cli.summaries import SummaryOption, summary_options
+from paraqueue.cli.summaries import SummaryLanguageOption, SummaryOption, summary_options
 from paraqueue.cli.texts import Hotwords, Itn, Masks, NoFillers, Traditional, text_options
 from paraqueue.cli.vocabularies import VocabularyOption, vocabulary_options
 
@@ -70,6 +70,7 @@ def _job_options(
     vocabulary: VocabularyOption = None,
     segmentation: SegmentationOption = None,
     summary: SummaryOption = None,
+    summary_language: SummaryLanguageOption = None,
     priority: PriorityOption = None,
     tag: Tags = None,
     webhook: WebhookOption = None,
@@ -84,6 +85,7 @@ def _job_options(
         **speaker_options(speakers, no_known_voices),
         **text_options(itn, remove_fillers, mask, traditional, hotword),
         **segmentation_options(segmentation),
+        "summary_language": summary_language,
         "priority": priority,
         "tags": tag,
         "webhook_url": webhook,

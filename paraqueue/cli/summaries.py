@@ -24,7 +24,21 @@ KINDS = ("minutes", "decisions", "todos")
 LANGUAGES = ("zh", "en")
 PREFIX = "tpl_"
 What = Annotated[str, typer.Option("--kind", "-k", help="minutes, decisions, todos, or the name or id of a template.")]
-Tongue = Annotated[str | None, typer.Option("--language", help="zh or en. Default: that of the transcript.")]
+
+
+def _known_language(value: str | None) -> str | None:
+    if value not in (None, *LANGUAGES):
+        raise typer.BadParameter(f"{value!r} is neither zh nor en")
+    return value
+
+
+Tongue = Annotated[
+    str | None, typer.Option("--language", help="zh or en. Default: that of the transcript.", callback=_known_language)
+]
+SummaryLanguageOption = Annotated[
+    str | None,
+    typer.Option(help="Language of the summary, zh or en. Default: that of the transcript.", callback=_known_language),
+]
 SummaryOption = Annotated[
     str | None,
     typer.Option("--summary", help="Also summarise it: minutes, decisions, todos, or the name or id of a template."),
@@ -69,8 +83,6 @@ def make(
     json: Json = False,
 ) -> None:
     """Summarise a transcript, which is sent to the language model of the service; replaces an earlier summary."""
-    if language not in (None, *LANGUAGES):
-        raise typer.BadParameter(f"{language!r} is neither zh nor en", param_hint="--language")
     with exits.connected() as client:
         chosen = {"kind": kind} if kind in KINDS else {"template_id": _id_of(client, kind)}
         summary = client.summarize(id, language=language, **chosen)  # type: ignore[arg-type]

@@ -40,6 +40,8 @@ ON_THE_COMMAND_LINE = {
     "vocabulary_id": ["--vocabulary", "Board"],
     "script": ["--traditional"],
     "segmentation": ["--segmentation", "meeting"],
+    "summary": ["--summary", "decisions"],
+    "summary_language": ["--summary-language", "en"],
     "priority": ["--priority", "7"],
     "tags": ["--tag", "a"],
     "webhook_url": ["--webhook", "https://1.1.1.1/in"],
@@ -50,8 +52,9 @@ ON_THE_COMMAND_LINE = {
 
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """An API that signs webhooks."""
+    """An API that signs webhooks and takes orders for summaries."""
     more = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET)}
+    more |= {"summary_url": "http://127.0.0.1:9/v1", "summary_model": "none"}
     with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), **more) as api:
         yield api
 
@@ -99,6 +102,8 @@ def test_the_command_has_every_option_and_the_service_takes_them(api: Api, run: 
     assert (made["vocabulary_id"], made["segmentation"], made["priority"]) == (board, "meeting", 7)
     assert (made["speakers"], made["min_speakers"], made["max_speakers"]) == (True, 2, 3)
     assert made["known_voices"] is False
+    assert one(api.database, "SELECT kind FROM summaries") == "decisions"
+    assert one(api.database, "SELECT language FROM summaries") == "en"
     assert made["webhook_url"] == "https://1.1.1.1/in"
     assert one(api.database, "SELECT webhook_events FROM jobs") == ["transcription.completed"]
     batch = run("batch", "submit", "https://files.example.com/b.mp3", *options)

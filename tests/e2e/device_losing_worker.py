@@ -12,18 +12,18 @@ import worker.engine.engine
 import worker.transcription.main
 from worker.engine.device.faults import FaultRules
 from worker.engine.recognition.paraformer import Paraformer
-from worker.engine.recognition.utterance import Segment
+from worker.engine.recognition.utterance import Utterance
 
 MESSAGE = "CUDA error: an illegal memory access was encountered"
-recognise = Paraformer.recognise
+transcribe = Paraformer.transcribe
 ready = False
 
 
-def fail_when_ready(self: Paraformer, segments: Sequence[Segment]) -> object:
+def fail_when_ready(self: Paraformer, utterances: Sequence[Utterance]) -> object:
     """The real recognition until the worker takes jobs."""
     if ready:
         raise RuntimeError(MESSAGE)
-    return recognise(self, segments)
+    return transcribe(self, utterances)
 
 
 def fault_rules(*_given: object, **_named: object) -> FaultRules:
@@ -34,7 +34,7 @@ def fault_rules(*_given: object, **_named: object) -> FaultRules:
 def main() -> int:
     """The worker's own, with a device that fails."""
     global ready
-    Paraformer.recognise = fail_when_ready  # type: ignore[assignment, method-assign]
+    Paraformer.transcribe = fail_when_ready  # type: ignore[assignment, method-assign]
     worker.engine.engine.torch_fault_rules = fault_rules  # type: ignore[attr-defined]
     load = worker.transcription.main.load_engine
 

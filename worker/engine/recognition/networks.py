@@ -144,7 +144,7 @@ class PackedNetworks:
         weights = self._weights(segments, lengths, torch.tensor(counts))
         if not sum(counts):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
-        states = self._decoder(torch.cat(embeddings), bounds_of(counts), hidden, bounds)
+        states = self._decoder.states(torch.cat(embeddings), bounds_of(counts), hidden, bounds)
         tokens = self._biased(best(self._decoder.logits(states)), words, embeddings, states)
         return Scores(counts, tokens.ids.numpy(), tokens.log_probabilities.numpy().astype(np.float64), weights)
 

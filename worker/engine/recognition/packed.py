@@ -90,7 +90,7 @@ class Decoder:
         self._output = arithmetic.linear(decoder.output_layer)
         self._rows = arithmetic.rows
 
-    def __call__(self, tokens: Tensor, token_bounds: Bounds, memory: Tensor, bounds: Bounds) -> Tensor:
+    def states(self, tokens: Tensor, token_bounds: Bounds, memory: Tensor, bounds: Bounds) -> Tensor:
         """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → states [N, D]."""
         known = self._rows(memory)
         for layer in self._layers:

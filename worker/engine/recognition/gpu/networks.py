@@ -66,7 +66,7 @@ class GpuNetworks:
         if not places.rows:
             return best(hidden[:0])
         embeddings = self._predictor.embeddings(hidden, frames, intervals, places.longest)
-        states = self._decoder(embeddings.flatten(0, 1)[places.places], places, hidden, frames)
+        states = self._decoder.states(embeddings.flatten(0, 1)[places.places], places, hidden, frames)
         tokens = best(self._decoder.logits(states))
         if self._bias is None or not any(words):
             return tokens

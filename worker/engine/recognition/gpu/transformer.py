@@ -88,7 +88,7 @@ class Decoder:
         self._norm = Norm(arithmetic, decoder.after_norm)
         self._output = Affine(arithmetic, decoder.output_layer)
 
-    def __call__(self, tokens: Tensor, token_layout: Layout, memory: Tensor, layout: Layout) -> Tensor:
+    def states(self, tokens: Tensor, token_layout: Layout, memory: Tensor, layout: Layout) -> Tensor:
         """Acoustic embeddings float32 [N, D] and encoder rows [R, D], both packed → normalised states [N, D]."""
         known = iter(self._keys_values(memory.to(self._dtype)).chunk(self._attentions, dim=1))
         attend = attention_over(token_layout, layout, self._dtype)
