@@ -53,9 +53,9 @@ ON_THE_COMMAND_LINE = {
 @pytest.fixture(scope="module")
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """An API that signs webhooks and takes orders for summaries."""
-    more = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET)}
-    more |= {"summary_url": "http://127.0.0.1:9/v1", "summary_model": "none"}
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), **more) as api:
+    secrets = {"secret_key": SecretStr(KEY), "webhook_secret": SecretStr(OWN_SECRET)}
+    summaries = {"summary_url": "http://127.0.0.1:9/v1", "summary_model": "none"}
+    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), **secrets, **summaries) as api:
         yield api
 
 

@@ -157,8 +157,8 @@ def test_what_is_away_is_said_in_a_line_for_each_step(light_tasks: LightTasks) -
         away.sweep()
         away.clean()
     events = [(line["event"], line["step"], line["error_code"]) for line in logs]
-    cleaning = ["audio", "results", "jobs", "batches", "usage", "summary_usage", "deliveries", "idempotency_keys", "shares"]
-    cleaning += ["voice_prints", "sessions", "uploads", "orphans"]
+    cleaning = ["audio", "results", "jobs", "batches", "usage", "summary_usage", "deliveries"]
+    cleaning += ["idempotency_keys", "shares", "voice_prints", "sessions", "uploads", "orphans"]
     steps = ["take_back", "forget_dead_workers", "dispatch", *cleaning]
     assert events == [("step_postponed", step, "unavailable") for step in steps]
 
