@@ -130,6 +130,7 @@ class Engine:
             self._bundle.paths.card,
             segmentation=self.segmentation,
             hotwords=self._recogniser.tokenizer is not None,
+            word_times=self._recogniser.times_words,
             speaker_model=self.speaker_model,
         )
 

@@ -41,6 +41,9 @@ class Recogniser(Protocol):
     description: str
     """The layout of the networks, for the log: `packed`, or `padded` and why."""
 
+    times_words: bool
+    """Whether the model times words; otherwise their times are estimated."""
+
     tokenizer: BiasTokenizer | None
     """Writes hotwords; None for a model that takes none."""
 

@@ -41,6 +41,7 @@ class GpuNetworks:
         arithmetic = Arithmetic(device, DTYPES[precision], chosen)
         self._encoder = Encoder(model.encoder, arithmetic)
         self._predictor = RowPredictor(model.predictor, device)
+        self.times_words = self._predictor.upsampling > 1
         self._decoder = Decoder(model.decoder, arithmetic)
 
     @torch.inference_mode()
@@ -51,12 +52,14 @@ class GpuNetworks:
         convolved = self._predictor.convolved(hidden, layout)
         intervals = self._predictor.intervals(convolved, layout)
         counted = _Copy(intervals.counts)
-        # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
-        weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
+        weights = intervals.weights
+        if self.times_words:
+            # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
+            weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
         counts = counted.wait()
         layouts = layout, Layout(counts.tolist(), self._device)
         tokens = self._tokens(hidden, intervals, layouts, words)
-        return to_host(layout.lengths.tolist(), intervals.counts, *tokens, weights)
+        return to_host(layout.lengths.tolist(), intervals.counts, tokens, weights, self._predictor.upsampling)
 
     def _tokens(
         self, hidden: Tensor, intervals: Intervals, layouts: tuple[Layout, Layout], words: Sequence[BiasWords | None]

@@ -17,17 +17,20 @@ from worker.engine.recognition.predictor import UPSAMPLING, Intervals, Predictor
 
 
 class RowPredictor:
-    """FunASR's CifPredictorV3. Raises ModelUnavailable for settings under which results would differ."""
+    """See `Predictor`, with the same rules and errors."""
 
     def __init__(self, predictor: Any, device: torch.device) -> None:
         self._rules = Predictor(predictor)
+        self.upsampling = self._rules.upsampling
         self._predictor = predictor.to(device)
         self._left, self._right = predictor.pad.padding
-        convolution, upsampling = predictor.cif_conv1d, predictor.upsample_cnn
+        convolution = predictor.cif_conv1d
         self._window = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()  # [K D, D]
         self._window_bias = convolution.bias.detach()
-        self._upsample = upsampling.weight.detach().permute(0, 2, 1).flatten(1).contiguous()  # [D, 3 D]
-        self._upsample_bias = upsampling.bias.detach().repeat(UPSAMPLING)
+        if self.upsampling > 1:
+            upsample = predictor.upsample_cnn
+            self._upsample = upsample.weight.detach().permute(0, 2, 1).flatten(1).contiguous()  # [D, 3 D]
+            self._upsample_bias = upsample.bias.detach().repeat(UPSAMPLING)
 
     def convolved(self, hidden: Tensor, layout: Layout) -> Tensor:
         """Encoder rows [R, D] → the hidden layer [R, D]; a row sees its neighbours in its segment."""

@@ -28,6 +28,7 @@ class SenseVoice:
         self._vocabulary = vocabulary
         self._threads = threads
         self.tokenizer: BiasTokenizer | None = None
+        self.times_words = True
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """See `Recogniser`. An utterance without a language, or with one that it has no query for, is detected."""
