@@ -59,6 +59,7 @@ class Dispatcher(Background):
         self._wake_summarizers = wake_summarizers
         self._wake_fetchers = wake_fetchers
         self._fetchers_woken_at: dict[str, float] = {}
+        self._to_wake: set[str] = set()
         self._postponed = False
         self._to_dispatch = threading.Event()
         self._to_dispatch.set()  # the first piece of work is a dispatch
@@ -100,6 +101,8 @@ class Dispatcher(Background):
             if self._to_dispatch.is_set():
                 self._to_dispatch.clear()
                 sent = self._dispatch()
+            if self._wake_fetchers is not None:
+                self._wake_those_due(self._wake_fetchers)
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
             if self._wake_summarizers is not None and summaries.any_new(self._database):
@@ -124,12 +127,20 @@ class Dispatcher(Background):
             tenant_slot_share=self._tenant_slot_share,
         )
         if self._wake_fetchers is not None:
-            for model in models_with_links(self._database):
-                self._wake_fetchers_of(model, self._wake_fetchers)
+            self._to_wake.update(models_with_links(self._database))
         return sent
 
-    def _wake_fetchers_of(self, model: str, wake: Callable[[str], None]) -> None:
-        now = time.monotonic()
-        if now - self._fetchers_woken_at.get(model, -math.inf) >= FETCHERS_PAUSE_SECONDS:
+    def _wake_those_due(self, wake: Callable[[str], None]) -> None:
+        """Wake the fetchers of each model, at most once per pause: the last links of a burst are told at its end."""
+        early: list[float] = []
+        for model in sorted(self._to_wake):
+            now = time.monotonic()
+            due_in = self._fetchers_woken_at.get(model, -math.inf) + FETCHERS_PAUSE_SECONDS - now
+            if due_in > 0:
+                early.append(due_in)
+                continue
             wake(model)
             self._fetchers_woken_at[model] = now
+            self._to_wake.discard(model)
+        if early:
+            self.work_within(min(early))
