@@ -62,6 +62,11 @@ class Networks(Protocol):
     times_words: bool
     """Whether the weights of `Scores` are upsampled ones, which are there to time words."""
 
+    @property
+    def predictor(self) -> Predictor:
+        """The rules that count tokens."""
+        ...
+
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores.
 
@@ -90,8 +95,8 @@ class PaddedNetworks:
         self._bias = bias
         self._device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-        self._predictor = Predictor(model.predictor)
-        self.times_words = self._predictor.upsampling > 1
+        self.predictor = Predictor(model.predictor)
+        self.times_words = self.predictor.upsampling > 1
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
@@ -103,15 +108,15 @@ class PaddedNetworks:
         device_lengths = lengths.to(self._device)
         mask = torch.arange(encoded.shape[1], device=self._device) < device_lengths[:, None]  # [B, T]
         encoded = encoded.masked_fill(~mask[..., None], 0.0)
-        convolved = self._predictor.convolved(encoded)
-        embeddings, intervals = self._predictor.integrate(encoded, convolved, mask, device_lengths)
+        convolved = self.predictor.convolved(encoded)
+        embeddings, intervals = self.predictor.integrate(encoded, convolved, mask, device_lengths)
         weights, counts = intervals.weights, intervals.counts
         if self.times_words:
-            weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
+            weights = self.predictor.upsampled(encoded, convolved, mask, lengths, counts)
         with self._arithmetic():
             hidden, tokens = self._decode(encoded, device_lengths, embeddings, counts)
         tokens = biased(self._bias, tokens, words, (embeddings, hidden.float(), counts))
-        return to_host(lengths.tolist(), counts, tokens, weights, self._predictor.upsampling)
+        return to_host(lengths.tolist(), counts, tokens, weights, self.predictor.upsampling)
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
@@ -133,8 +138,8 @@ class PackedNetworks:
     def __init__(self, model: Any, arithmetic: Arithmetic, bias: BiasNetworks | None = None) -> None:
         self._bias = bias
         self._norm = model.decoder.after_norm
-        self._predictor = Predictor(model.predictor)
-        self.times_words = self._predictor.upsampling > 1
+        self.predictor = Predictor(model.predictor)
+        self.times_words = self.predictor.upsampling > 1
         self._encoder = Encoder(model.encoder, arithmetic)
         self._decoder = Decoder(model.decoder, arithmetic)
 
@@ -174,13 +179,13 @@ class PackedNetworks:
         """One segment alone, [T, D] → [N, D], weights of frames [T]: the number of tokens must not depend on others."""
         encoded = segment[None]
         mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
-        embeddings, intervals = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
+        embeddings, intervals = self.predictor.integrate(encoded, self.predictor.convolved(encoded), mask, lengths)
         return embeddings[0, : int(intervals.counts)], intervals.weights[0]
 
     def _weights(self, segments: Sequence[Tensor], lengths: Tensor, counts: Tensor) -> list[NDArray[np.float32]]:
         encoded = pad_sequence(list(segments), batch_first=True)
         mask = torch.arange(encoded.shape[1]) < lengths[:, None]
-        peaks = self._predictor.upsampled(encoded, self._predictor.convolved(encoded), mask, lengths, counts)
+        peaks = self.predictor.upsampled(encoded, self.predictor.convolved(encoded), mask, lengths, counts)
         return _rows(peaks.numpy(), lengths.tolist(), UPSAMPLING)
 
 

@@ -19,6 +19,9 @@ from worker.engine.recognition.timing import estimated_times, token_times
 from worker.engine.recognition.utterance import SHORTEST_SAMPLES, Frontend, Recognised, Segment, Utterance
 from worker.engine.recognition.words import Vocabulary, join_tokens
 
+DENSE_TOKENS_PER_FRAME = 0.4
+"""Nearly seven tokens per second, in frames of 60 ms: fast speech."""
+
 
 class Paraformer:
     """FunASR's Paraformer, of any class, as a function from segments to words. Only one thread may call `recognise`.
@@ -65,6 +68,15 @@ class Paraformer:
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """See `Recogniser`; the language does not matter."""
         return [Recognised(words) for words in self.recognise_utterances(utterances)]
+
+    def rehearse(self, segments: Sequence[Segment]) -> None:
+        """See `Recogniser`."""
+        predictor = self._networks.predictor
+        predictor.least_per_frame = DENSE_TOKENS_PER_FRAME
+        try:
+            self.recognise(segments)
+        finally:
+            predictor.least_per_frame = 0.0
 
     def close(self) -> None:
         """End the compute threads."""

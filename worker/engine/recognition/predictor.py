@@ -47,6 +47,8 @@ class Predictor:
         self._predictor = predictor
         self.upsampling = UPSAMPLING if hasattr(predictor, "upsample_cnn") else 1
         """Weights for times per frame; with 1 they are those of the frames themselves."""
+        self.least_per_frame = 0.0
+        """Tokens that each frame counts at least, for measurements: silence has none, and then no decoder runs."""
 
     def convolved(self, encoded: Tensor) -> Tensor:
         """Encoder output [B, T, D] → the hidden layer [B, D, T]."""
@@ -70,7 +72,10 @@ class Predictor:
         weights = torch.nn.functional.pad(weights * mask, (0, 1))  # the tail: one more frame, of silence
         weights.scatter_(1, lengths[:, None], predictor.tail_threshold)
         ends = weights.double().cumsum(dim=1)
-        return Intervals(ends - weights, ends, weights.sum(dim=1).floor().long())
+        counts = weights.sum(dim=1).floor().long()
+        if self.least_per_frame:
+            counts = counts.maximum((lengths * self.least_per_frame).long())
+        return Intervals(ends - weights, ends, counts)
 
     def integrated(self, encoded: Tensor, intervals: Intervals, most: int) -> Tensor:
         """The embeddings of up to `most` tokens, [B, most, D], of `encoded` [B, T, D].

@@ -51,6 +51,10 @@ class Recogniser(Protocol):
         """Recognise segments in one batch. One without speech yields no words and does not affect the others."""
         ...
 
+    def rehearse(self, segments: Sequence[Segment]) -> None:
+        """Use the memory and time that so much dense speech takes, whatever the segments hold."""
+        ...
+
     def close(self) -> None:
         """End the compute threads."""
         ...

@@ -18,7 +18,7 @@ from worker.engine.recognition.gpu.layout import Layout
 from worker.engine.recognition.gpu.predictor import RowPredictor
 from worker.engine.recognition.gpu.transformer import Decoder, Encoder
 from worker.engine.recognition.networks import Scores, Tokens, best, biased, to_host
-from worker.engine.recognition.predictor import Intervals
+from worker.engine.recognition.predictor import Intervals, Predictor
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -43,6 +43,11 @@ class GpuNetworks:
         self._predictor = RowPredictor(model.predictor, device)
         self.times_words = self._predictor.upsampling > 1
         self._decoder = Decoder(model.decoder, arithmetic)
+
+    @property
+    def predictor(self) -> Predictor:
+        """See `Networks`."""
+        return self._predictor.rules
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
