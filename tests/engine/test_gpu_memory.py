@@ -39,7 +39,7 @@ def peak_bytes(call: Callable[[], object]) -> int:
     """The most memory that torch holds at a time during a call, above what it held before."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         call()
-    events: list[Any] = [one for one in profile.profiler.kineto_results.events() if one.name() == "[memory]"]  # type: ignore[union-attr]
+    events: list[Any] = [one for one in profile.profiler.kineto_results.events() if one.name() == "[memory]"]
     changes = [one.nbytes() for one in sorted(events, key=lambda one: one.start_ns())]
     return int(np.cumsum(changes).max())
 
