@@ -25,6 +25,7 @@ class Background(ABC):
         self._every_seconds = every_seconds
         self._ending = threading.Event()
         self._woken = threading.Event()
+        self._work_within: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -51,6 +52,10 @@ class Background(ABC):
         self._ending.wait(seconds)
         self._woken.set()
 
+    def work_within(self, seconds: float) -> None:
+        """Called by `work` to run again when something wakes the thread, or after this many seconds."""
+        self._work_within = seconds
+
     def stop(self) -> None:
         """Stop the thread after any work in progress."""
         self._stopping = True
@@ -61,8 +66,9 @@ class Background(ABC):
 
     def _run(self) -> None:
         while True:
-            self._woken.wait(self._every_seconds)
+            self._woken.wait(self._every_seconds if self._work_within is None else self._work_within)
             self._woken.clear()
+            self._work_within = None
             if self._stopping:
                 return
             try:

@@ -62,11 +62,11 @@ class Turns:
         self._look_again_later()
         try:
             await served
-        except asyncio.CancelledError:
-            if served.cancelled():
-                self._leave(tenant, served)
-            else:
+        except BaseException:
+            if served.done() and not served.cancelled():  # given the place just before it gave up
                 self._give_back(tenant)
+            else:
+                self._leave(tenant, served)
             raise
 
     def _note(self, tenant: str, now: float) -> None:
@@ -94,15 +94,17 @@ class Turns:
 
     def _serve_again(self) -> None:
         self._look_again = None
-        self._forget_absent(monotonic())
         self._serve()
 
     def _limit(self, tenant: str, now: float) -> int:
         """How many places a tenant may have now."""
-        alone = not (self._called_at.keys() | self._held.keys()) - {tenant}
-        if alone:
+        if self._alone(tenant):
             return self._most
         return 0 if self._debt(tenant, now) else self._share
+
+    def _alone(self, tenant: str) -> bool:
+        """Whether no other tenant called lately or holds a place. By counting: there may be thousands of tenants."""
+        return all(len(known) == (tenant in known) for known in (self._called_at, self._held))
 
     def _debt(self, tenant: str, now: float) -> float:
         return 0.0 if self._time is None else self._time.debt(tenant, now)
@@ -122,20 +124,21 @@ class Turns:
         self._serve()
 
     def _serve(self) -> None:
+        now = monotonic()
+        self._forget_absent(now)
         while self._free:
-            now = monotonic()
             below = [tenant for tenant in self._waiting if self._held[tenant] < self._limit(tenant, now)]
             if not below:
                 break
             tenant = min(below, key=lambda name: self._held[name])  # the first of those that have the fewest
             line = self._waiting[tenant]
             served = line.popleft()
-            if line:
-                self._waiting.move_to_end(tenant)
-            else:
+            if not line:
                 del self._waiting[tenant]
             if served.cancelled():  # its task has not noticed yet
                 continue
+            if line:
+                self._waiting.move_to_end(tenant)
             self._free -= 1
             self._held[tenant] += 1
             served.set_result(None)

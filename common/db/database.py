@@ -56,6 +56,7 @@ TRUSTED_SECONDS = 1.0
 
 AFTER_COMMIT = "after_commit"
 USED_AT = "used_at"
+NEW = "new"
 SHARING_TRIES = 5
 
 
@@ -145,7 +146,7 @@ class Database:
             hide_parameters=True,  # links with signatures would appear in logged tracebacks
         )
         event.listen(self.engine, "handle_error", _note_lost_server)
-        event.listen(self.engine, "connect", _note_use)
+        event.listen(self.engine, "connect", _note_new)
         event.listen(self.engine, "checkin", _note_use)
         event.listen(self.engine, "checkout", self._test)
         self._sessions = sessionmaker(self.engine, expire_on_commit=False)
@@ -216,7 +217,12 @@ class Database:
             pooled.close()
 
     def _test(self, connection: psycopg.Connection[Any], entry: ConnectionPoolEntry, _: object) -> None:
-        """Test a pooled connection before it is used: the server may have ended it, and a newer one would work."""
+        """Test a pooled connection before it is used: the server may have ended it, and a newer one would work.
+
+        A new one is not tested: if it fails too, the pool would raise an error that says nothing of the server.
+        """
+        if entry.info.pop(NEW, False):
+            return
         used_ago = time.monotonic() - entry.info[USED_AT]
         if used_ago < TRUSTED_SECONDS and not _readable(connection):
             return
@@ -258,6 +264,10 @@ def _unavailable() -> Iterator[None]:
             DATABASE_ERRORS.inc()
             raise Unavailable(_why(error, "the connection to the database was lost")) from error
         raise
+
+
+def _note_new(_: object, entry: ConnectionPoolEntry) -> None:
+    entry.info[NEW] = True
 
 
 def _note_use(_: object, entry: ConnectionPoolEntry) -> None:

@@ -193,3 +193,29 @@ def test_many_links_are_few_messages(database: Database, monkeypatch: pytest.Mon
     finally:
         running.stop()
     assert woken == [MODEL]
+
+
+def test_the_last_links_of_a_burst_are_told_at_its_end(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "FETCHERS_PAUSE_SECONDS", 3600.0)
+    with_worker(database)
+    woken: list[str] = []
+    asked: list[float] = []
+
+    class Watched(dispatcher.Dispatcher):
+        def work_within(self, seconds: float) -> None:
+            asked.append(seconds)
+
+    running = Watched(database, lambda _id, _model: None, redispatch_seconds=15, wake_fetchers=woken.append)
+    links(database, 1)
+    running.work()
+    assert (woken, asked) == ([MODEL], [])
+    for _ in range(2):
+        links(database, 1)
+        running.wake()
+        running.work()
+    assert woken == [MODEL]
+    assert [3590 < seconds <= 3600 for seconds in asked] == [True, True]
+    monkeypatch.setattr(dispatcher, "FETCHERS_PAUSE_SECONDS", 0.0)
+    running.work()
+    running.work()
+    assert woken == [MODEL, MODEL]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from common import webhooks
+from common import summaries, webhooks
 from common.background import Background
 from common.db import Database
 from common.errors import Unavailable
@@ -40,12 +40,14 @@ class Dispatcher(Background):
         tenant_max_running: int = 0,
         tenant_slot_share: float = 1.0,
         wake_deliverers: Callable[[], None] | None = None,
+        wake_summarizers: Callable[[], None] | None = None,
         wake_fetchers: Callable[[str], None] | None = None,
     ) -> None:
         """Create the thread.
 
-        `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep; `wake_fetchers` with each
-        model for which links wait, which workers otherwise find within a second.
+        `wake_deliverers` is called when webhooks are due, and `wake_summarizers` when summaries have become due, which
+        otherwise wait for the sweep; `wake_fetchers` with each model for which links wait, which workers otherwise find
+        within a second.
         """
         super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
         self._database = database
@@ -54,8 +56,10 @@ class Dispatcher(Background):
         self._tenant_max_running = tenant_max_running
         self._tenant_slot_share = tenant_slot_share
         self._wake_deliverers = wake_deliverers
+        self._wake_summarizers = wake_summarizers
         self._wake_fetchers = wake_fetchers
         self._fetchers_woken_at: dict[str, float] = {}
+        self._to_wake: set[str] = set()
         self._postponed = False
         self._to_dispatch = threading.Event()
         self._to_dispatch.set()  # the first piece of work is a dispatch
@@ -69,7 +73,7 @@ class Dispatcher(Background):
         *,
         wake_fetchers: Callable[[str], None] | None = None,
     ) -> Dispatcher:
-        """A dispatcher with the limits of the settings, which also wakes those who deliver webhooks."""
+        """A dispatcher with the limits of the settings, which also wakes the light workers."""
         return cls(
             database,
             publisher,
@@ -77,6 +81,7 @@ class Dispatcher(Background):
             tenant_max_running=settings.tenant_max_running,
             tenant_slot_share=settings.tenant_slot_share,
             wake_deliverers=publisher.wake_deliverers,
+            wake_summarizers=publisher.wake_summarizers,
             wake_fetchers=wake_fetchers,
         )
 
@@ -85,19 +90,23 @@ class Dispatcher(Background):
         self._to_dispatch.set()
         super().wake()
 
-    def wake_for_deliveries(self) -> None:
-        """Request that those who deliver webhooks be woken soon, if any are due, without a dispatch."""
+    def wake_for_light_work(self) -> None:
+        """Request that light workers be woken soon, if webhooks or summaries are due, without a dispatch."""
         super().wake()
 
     def work(self) -> None:
-        """Run one dispatch, unless only webhooks are to be delivered."""
+        """Run one dispatch, unless there is only work for light workers."""
         sent = 0
         try:
             if self._to_dispatch.is_set():
                 self._to_dispatch.clear()
                 sent = self._dispatch()
+            if self._wake_fetchers is not None:
+                self._wake_those_due(self._wake_fetchers)
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
+            if self._wake_summarizers is not None and summaries.any_new(self._database):
+                self._wake_summarizers()
         except Unavailable as error:
             if not self._postponed:
                 log.warning("dispatch_postponed", reason=error.message)
@@ -118,12 +127,20 @@ class Dispatcher(Background):
             tenant_slot_share=self._tenant_slot_share,
         )
         if self._wake_fetchers is not None:
-            for model in models_with_links(self._database):
-                self._wake_fetchers_of(model, self._wake_fetchers)
+            self._to_wake.update(models_with_links(self._database))
         return sent
 
-    def _wake_fetchers_of(self, model: str, wake: Callable[[str], None]) -> None:
-        now = time.monotonic()
-        if now - self._fetchers_woken_at.get(model, -math.inf) >= FETCHERS_PAUSE_SECONDS:
+    def _wake_those_due(self, wake: Callable[[str], None]) -> None:
+        """Wake the fetchers of each model, at most once per pause: the last links of a burst are told at its end."""
+        early: list[float] = []
+        for model in sorted(self._to_wake):
+            now = time.monotonic()
+            due_in = self._fetchers_woken_at.get(model, -math.inf) + FETCHERS_PAUSE_SECONDS - now
+            if due_in > 0:
+                early.append(due_in)
+                continue
             wake(model)
             self._fetchers_woken_at[model] = now
+            self._to_wake.discard(model)
+        if early:
+            self.work_within(min(early))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -20,6 +22,7 @@ from api.transcriptions.schemas import (
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Estimates, Expiry, Job, Page
 from common.jobs.job import JobFailure, Result, Source
+from common.options.transcription import NAMES as OPTIONS
 from common.options.transcription import NO_OPTIONS, TranscriptionOptions
 from common.transcript.recording import NOTHING_KNOWN, AudioTrack, Recording, RecordingWarning
 
@@ -59,8 +62,8 @@ QUEUED = Job(
     recording=NOTHING_KNOWN,
 )
 RECORDING = Recording(
-    (AudioTrack(0, "aac", 2, 48_000, "zh", None, True, True),),
-    (RecordingWarning("truncated", 'cut "off"', 10, None),),
+    (AudioTrack(0, "aac", 2, 48_000, "zh", None, True, True), AudioTrack(1, "ac3", 6, 44_100, None, "评论", False)),
+    (RecordingWarning("truncated", 'cut "off"', 10, None), RecordingWarning("gap", "", 0, 2**40)),
 )
 JOBS = {
     "queued": QUEUED,
@@ -90,12 +93,87 @@ JOBS = {
         recording=RECORDING,
     ),
     "failed": replace(QUEUED, status=Status.FAILED, failure=JobFailure("audio_empty", "nothing\n", False), run=2),
+    "away": replace(QUEUED, status=Status.FAILED, failure=JobFailure("storage", "", True)),
+    "fetching": replace(QUEUED, status=Status.PROCESSING, stage=Stage.FETCHING, source=Source("s3", *[None] * 5)),
+    "canceled": replace(
+        QUEUED,
+        status=Status.CANCELED,
+        stage=Stage.FINISHING,
+        cancel_requested=True,
+        processed_ms=2**62,
+        result_deleted_at=NOW,
+        options=TranscriptionOptions(
+            speakers=True,
+            max_speakers=50,
+            itn=True,
+            remove_fillers=True,
+            masked_words=("\\", "\t"),
+            vocabulary_id="voc_1",
+            vocabulary_revision=2,
+            segmentation="meeting",
+            known_voices=False,
+            language="zh",
+        ),
+    ),
+    "of no length": replace(QUEUED, status=Status.COMPLETED, audio_ms=0, result=Result("m", "", "", None, 1, True, 0)),
+    "silent": replace(
+        QUEUED,
+        status=Status.COMPLETED,
+        audio_ms=7,
+        result=Result("m", "", "", "dynamic", 1, True, 0),
+        recording=Recording((), (RecordingWarning("no_speech", "", None, None),)),
+    ),
 }
 ATTEMPTS = [
     Attempt(1, 1, "w", NOW, None, None, None, None, 0, {}),
     Attempt(1, 2, "w", NOW, NOW, "failed", "engine", "not shown", None, {"transcribing": 12}),
 ]
 ESTIMATES = {"none": Estimate(), "near": Estimate(3, eta_seconds=40), "far": Estimate(None, far=True)}
+
+
+def fields_of(value: Any, path: str = "") -> Iterator[tuple[str, object]]:
+    """All fields of a JSON value by their paths: with a bool, null, whether a list is filled, or "value"."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from fields_of(item, f"{path}.{name}")
+    if isinstance(value, list):
+        for item in value:
+            yield from fields_of(item, f"{path}[]")
+    yield path, bool(value) if isinstance(value, bool | list) else None if value is None else "value"
+
+
+def choices_of(schema: dict[str, Any], models: dict[str, Any], path: str = "") -> Iterator[tuple[str, object]]:
+    """What `fields_of` may give by this schema."""
+    schema = models.get(schema.get("$ref", "").rpartition("/")[2], schema)
+    for choice in schema.get("anyOf", ()):
+        yield from choices_of(choice, models, path)
+    for name, inner in schema.get("properties", {}).items():
+        yield from choices_of(inner, models, f"{path}.{name}")
+    kind = schema.get("type")
+    if kind == "array":
+        yield from choices_of(schema["items"], models, f"{path}[]")
+    if kind in ("array", "boolean"):
+        yield from ((path, False), (path, True))
+    elif "anyOf" not in schema:
+        yield path, None if kind == "null" else "value"
+
+
+def test_the_jobs_here_have_each_field_with_and_without_a_value() -> None:
+    """Else the tests below would compare less than they say."""
+    seen: set[tuple[str, object]] = set()
+    states: set[tuple[str, str | None]] = set()
+    for job in JOBS.values():
+        for estimate in ESTIMATES.values():
+            for expiry, summary in ((Expiry(NOW, NOW, NOW), Status.QUEUED), (Expiry(None, None, None), None)):
+                body = json.loads(detail_json(job, ATTEMPTS, BASE, estimate, expiry, summary))
+                seen.update(fields_of(body))
+                states.add((body["status"], body["stage"]))
+    schema = TranscriptionDetail.model_json_schema()
+    assert set(choices_of(schema, schema["$defs"])) - seen == {(".attempts", False)}  # its test has both
+    assert {status for status, _ in states} == set(Status)
+    assert {stage for _, stage in states} == {*Stage, None}
+    given = {name for job in JOBS.values() for name in job.options.stored()}
+    assert given == set(OPTIONS)
 
 
 @pytest.mark.parametrize("estimate", ESTIMATES.values(), ids=ESTIMATES)
@@ -109,9 +187,15 @@ def test_a_transcription(job: Job, estimate: Estimate) -> None:
     assert b"secret" not in body
 
 
+@pytest.mark.parametrize("attempts", [[], ATTEMPTS], ids=["untried", "tried"])
+@pytest.mark.parametrize(
+    ("expiry", "summary"), [(Expiry(NOW, NOW, NOW), Status.QUEUED), (Expiry(None, None, None), None)]
+)
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-def test_a_transcription_with_its_history(job: Job) -> None:
-    body = detail_json(job, ATTEMPTS, BASE, Estimate(), Expiry(NOW, None, NOW), Status.QUEUED)
+def test_a_transcription_with_its_history(
+    job: Job, expiry: Expiry, summary: Status | None, attempts: list[Attempt]
+) -> None:
+    body = detail_json(job, attempts, BASE, Estimate(), expiry, summary)
     assert TranscriptionDetail.model_validate_json(body).model_dump_json().encode() == body
 
 

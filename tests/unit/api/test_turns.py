@@ -291,3 +291,52 @@ def test_tenants_that_used_nothing_for_long_are_forgotten() -> None:
     for number in range(1000):
         meter.charge(f"t{number}", 0.5, now=float(number))
     assert len(meter._used) <= 2
+
+
+def test_a_call_that_ends_otherwise_while_it_waits_leaves_its_line() -> None:
+    async def scenario(calls: Calls) -> None:
+        calls.start("a0")
+        await settled()
+        waiting = calls.turns._take("a")
+        waiting.send(None)
+        with pytest.raises(ZeroDivisionError):
+            waiting.throw(ZeroDivisionError())
+        calls.start("a1")
+        await settled()
+        await calls.end("a0")
+        assert calls.served == ["a0", "a1"]
+
+    run(scenario, places=1, share=1)
+
+
+def test_one_who_gave_up_costs_its_tenant_no_turn() -> None:
+    async def scenario(calls: Calls) -> None:
+        calls.start("c0")
+        await settled()
+        gone = calls.start("a0")
+        for name in ("a1", "b0"):
+            calls.start(name)
+        await settled()
+        gone.cancel()
+        calls._ends["c0"].set()  # the place is free before the cancelled call has left its line
+        await settled()
+        assert calls.served == ["c0", "a1"]
+
+    run(scenario, places=1, share=1)
+
+
+def test_a_tenant_alone_among_thousands_that_left_has_more_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PRESENT_SECONDS", 0.05)
+
+    async def scenario(calls: Calls) -> None:
+        for number in range(2000):
+            async with calls.turns.of(f"t{number}"):
+                pass
+        await asyncio.sleep(0.06)
+        for number in range(3):
+            calls.start(f"a{number}")
+        await settled()
+        assert calls.served == ["a0", "a1", "a2"]
+        assert list(calls.turns._called_at) == ["a"]
+
+    run(scenario, places=4, most=3, share=1)

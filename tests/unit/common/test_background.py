@@ -37,3 +37,17 @@ def test_it_works_when_woken(every_seconds: float | None) -> None:
     while not thread.enough.wait(0.01):
         thread.wake()
     thread.stop()
+
+
+def test_it_works_again_when_its_work_asks_for_it() -> None:
+    class Again(Counting):
+        def work(self) -> None:
+            super().work()
+            if self.done < 3:
+                self.work_within(0.01)
+
+    thread = Again(None)
+    thread.start()
+    assert thread.enough.wait(120)
+    thread.stop()
+    assert thread.done == 3
