@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,6 +107,13 @@ def sends(status: int, content: bytes = b"", **headers: str) -> Answer:
         handler.wfile.write(content)
 
     return answer
+
+
+@contextmanager
+def deaf_server() -> Iterator[int]:
+    """The port of a server that accepts connections and reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
 
 
 @contextmanager

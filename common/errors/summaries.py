@@ -25,7 +25,7 @@ class SummaryInvalid(ParaqueueError):
 
 
 class SummaryRejected(ParaqueueError):
-    """The chat endpoint refused the request (4xx, a redirect), or its address is not allowed."""
+    """The chat endpoint or its model refused the request (4xx, a redirect, a filter), or its address is not allowed."""
 
     code = "summary_rejected"
 

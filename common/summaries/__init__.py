@@ -21,6 +21,7 @@ from common.summaries.claims import (
 )
 from common.summaries.prompts import KINDS, Kind, Language
 from common.summaries.requests import (
+    any_new,
     chosen,
     get,
     mark_stale,
@@ -62,6 +63,7 @@ __all__ = [
     "TemplatePage",
     "Tokens",
     "Wanted",
+    "any_new",
     "change_template",
     "chosen",
     "claim_next",

@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, func, insert, literal, select, text, update
+from sqlalchemy import case, delete, func, insert, literal, select, text, update
 from sqlalchemy.orm import Session
 
 from common import webhooks
@@ -128,12 +128,15 @@ def sections_done(database: Database, claim: Claim, level: int) -> list[Section]
         return [Section(*row) for row in session.execute(select(*columns).where(*ours).order_by(columns[1]))]
 
 
-def commit_section(database: Database, claim: Claim, section: Section, *, progress: float, spent: Spent) -> None:
+def commit_section(
+    database: Database, claim: Claim, section: Section, *, truncated: bool, progress: float, spent: Spent
+) -> None:
     """Store what was made of a section. Raises SummaryStopped; the tokens are counted all the same."""
     values = {"level": section.level, "number": section.number, "last": section.last, "text": section.text}
     _spend(database, claim, spent)
     with database.transaction() as session:
-        _change(session, claim, failures=0, progress=progress, **_told(None), **_added(spent.tokens))
+        changes = {"failures": 0, "progress": progress, "truncated": _or_before(truncated)}
+        _change(session, claim, **changes, **_told(None), **_added(spent.tokens))
         session.execute(insert(SummarySectionRow).values(job_id=claim.job_id, **values))
 
 
@@ -142,13 +145,13 @@ def complete(database: Database, claim: Claim, content: str, *, truncated: bool,
     _spend(database, claim, spent)
     changes = {
         "content": content,
-        "truncated": truncated,
+        "truncated": _or_before(truncated),
         "model": spent.model,
         "progress": 1.0,
         **_added(spent.tokens),
     }
     with database.transaction() as session:
-        _change(session, claim, **_end(Status.COMPLETED), **changes, **_told(None))
+        _last_change(session, claim, **_end(Status.COMPLETED), **changes, **_told(None))
         webhooks.announce_summary(session, claim.job_id, Status.COMPLETED)
 
 
@@ -156,7 +159,7 @@ def fail(database: Database, claim: Claim, failure: SummaryFailure, spent: Spent
     """Change processing → failed. Raises SummaryStopped; the tokens are counted all the same."""
     _spend(database, claim, spent)
     with database.transaction() as session:
-        _change(session, claim, **_end(Status.FAILED), **_told(failure), **_added(spent.tokens))
+        _last_change(session, claim, **_end(Status.FAILED), **_told(failure), **_added(spent.tokens))
         webhooks.announce_summary(session, claim.job_id, Status.FAILED, failure.code)
 
 
@@ -213,6 +216,20 @@ def _change(session: Session, claim: Claim, **changes: Any) -> None:
     statement = update(SummaryRow).where(*ours).values(**changes).returning(SummaryRow.job_id)
     if session.scalar(statement.execution_options(synchronize_session=False)) is None:
         raise SummaryStopped("the summary is no longer wanted from this worker")
+
+
+def _last_change(session: Session, claim: Claim, **changes: Any) -> None:
+    """End a summary, which has no use for its sections any more. Raises SummaryStopped."""
+    # Whoever deletes the job locks it before its summary; so do we, as the events of the end refer to it.
+    held = select(JobRow.id).where(JobRow.id == claim.job_id).with_for_update(read=True, key_share=True)
+    session.execute(held)
+    _change(session, claim, **changes)
+    session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == claim.job_id))
+
+
+def _or_before(truncated: bool) -> Any:
+    """What is missing in one section is missing in the summary."""
+    return SummaryRow.truncated | literal(truncated)
 
 
 def _spend(database: Database, claim: Claim, spent: Spent) -> None:

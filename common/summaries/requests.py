@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
@@ -10,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from common import ids
-from common.db import Database
+from common.db import Database, Prepared
+from common.db.leases import ago
 from common.errors import Expired, NotFound, NoTranscript, WrongState
 from common.job_states import TERMINAL, Status
 from common.models import JobRow, SummaryRow, SummarySectionRow
@@ -18,6 +20,8 @@ from common.summaries.prompts import KINDS
 from common.summaries.summary import Summary, Wanted, summary_of
 from common.summaries.templates import get_template
 
+# As often as light workers look by themselves, at least.
+NEW_SECONDS = 10.0
 PENDING = (Status.QUEUED, Status.PROCESSING)
 # A summary as it is when it is requested.
 FRESH: dict[str, Any] = {
@@ -141,15 +145,33 @@ def of_job(database: Database, job_id: uuid.UUID) -> Summary | None:
         return summary_of(row) if row is not None else None
 
 
+def any_new(database: Database) -> bool:
+    """Return whether any summary has just become due; light workers know of older ones by their sweep."""
+    return bool(database.run(_any_new(), {}))
+
+
+@cache  # building it takes longer than running it, and each dispatch asks
+def _any_new() -> Prepared:
+    due = (SummaryRow.status == Status.QUEUED, SummaryRow.due_at <= func.now(), SummaryRow.due_at > ago(NEW_SECONDS))
+    return Prepared(select(SummaryRow.job_id).where(*due).limit(1))
+
+
 def remove(database: Database, job_id: uuid.UUID) -> None:
     """Cancel a summary that is queued or processing, or delete one that has ended. Raises NotFound."""
     ours = SummaryRow.job_id == job_id
-    stopped = {"status": Status.CANCELED, "finished_at": func.now(), "token": None, "lease_expires_at": None}
+    stopped = {
+        "status": Status.CANCELED,
+        "finished_at": func.now(),
+        "token": None,
+        "lease_expires_at": None,
+        # As one that was due: a retry of the job does not bring it back.
+        "due_at": func.coalesce(SummaryRow.due_at, func.now()),
+    }
     with database.transaction() as session:
-        # Its sections have no further use, whatever its worker does until it notices.
-        session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == job_id))
         canceled = update(SummaryRow).where(ours, SummaryRow.status.in_(PENDING)).values(**stopped)
         if session.scalar(canceled.returning(SummaryRow.job_id)) is not None:
+            # Its sections have no further use. The lock on it keeps its worker from adding one.
+            session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == job_id))
             return
         if session.scalar(delete(SummaryRow).where(ours).returning(SummaryRow.job_id)) is None:
             raise NotFound(f"{ids.shown(ids.JOB, job_id)} has no summary")
@@ -182,7 +204,7 @@ def transcripts_ended(*over: ColumnElement[bool]) -> Update:
 
 
 def waits_again(session: Session, job_id: uuid.UUID) -> None:
-    """Let the summary of a job that is retried wait for the transcript again, if it never had one."""
+    """Let the summary that ended with a job, without a transcript, wait for that of the retry."""
     session.execute(
         update(SummaryRow)
         .where(SummaryRow.job_id == job_id, SummaryRow.status == Status.CANCELED, SummaryRow.due_at.is_(None))

@@ -68,7 +68,7 @@ class _Lines:
         if goes_on:
             piece = (" " if needs_space(self.lines[-1], sentence.text) else "") + sentence.text
         else:
-            piece = _shortened(_line(sentence, who), self._budget)
+            piece = shortened(_line(sentence, who), self._budget)
         cost = tokens_of(piece) + 1
         if self.lines and self._used + cost > self._budget:
             return False
@@ -100,12 +100,13 @@ def groups(texts: Sequence[str], *, budget: int) -> Iterator[range]:
         start = end
 
 
+def shortened(content: str, budget: int) -> str:
+    """Return a text, or if it has more estimated tokens than the budget, its beginning."""
+    return content if tokens_of(content) < budget else content[: max(1, budget - 2)] + "…"
+
+
 def _line(sentence: Sentence, who: str) -> str:
     minutes, ms = divmod(sentence.start_ms, MS_PER_MINUTE)
     hours, minutes = divmod(minutes, 60)
     time = f"[{hours}:{minutes:02}:{ms // 1000:02}]"
     return f"{time} {who}: {sentence.text}" if who else f"{time} {sentence.text}"
-
-
-def _shortened(line: str, budget: int) -> str:
-    return line if tokens_of(line) < budget else line[: max(1, budget - 2)] + "…"

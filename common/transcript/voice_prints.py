@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from operator import mul
 
 BYTES_PER_VALUE = 4
+LENGTH_ERROR = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,11 @@ class VoicePrint:
 
     vector: tuple[float, ...] = field(repr=False)
     speech_ms: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether it says anything: it has a length of 1, and no value that is no number."""
+        return abs(math.fsum(map(mul, self.vector, self.vector)) - 1.0) < LENGTH_ERROR
 
     def packed(self) -> bytes:
         """Return the vector as float32, little-endian."""

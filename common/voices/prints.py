@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import delete, false, func, select, true, tuple_, update
+from sqlalchemy import delete, func, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -19,6 +19,16 @@ from common.transcript.voice_prints import VoicePrint, combined, unpacked
 from common.voices.matching import matched
 
 ROWS_AT_A_TIME = 500
+# From tenant to tenant by the index, whether or not a tenant has a row; the last one is NULL.
+TENANTS_WITH_PRINTS = text("""
+WITH RECURSIVE kept AS (
+    (SELECT tenant FROM voice_prints ORDER BY tenant LIMIT 1)
+    UNION ALL
+    SELECT (SELECT tenant FROM voice_prints p WHERE p.tenant > kept.tenant ORDER BY tenant LIMIT 1)
+    FROM kept WHERE kept.tenant IS NOT NULL
+)
+SELECT tenant FROM kept WHERE tenant IS NOT NULL
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +70,16 @@ def keep(session: Session, place: Place, heard: Heard, least_similarity: float) 
 
     The rows of the speakers must be written already.
     """
-    if not heard.prints or not permitted_in(session, place.tenant):
+    usable = {number: item for number, item in heard.prints.items() if item.usable}
+    if not usable or not permitted_in(session, place.tenant):
         return
     rows = [
         {"number": number, "model": heard.model, "embedding": item.packed(), "speech_ms": item.speech_ms}
         | {"job_id": place.job_id, "run": place.run, "tenant": place.tenant}
-        for number, item in sorted(heard.prints.items())
+        for number, item in sorted(usable.items())
     ]
     session.execute(insert(VoicePrintRow), rows)
-    _name(session, place, heard, least_similarity)
+    _name(session, place, Heard(heard.model, usable), least_similarity)
 
 
 def copy(session: Session, source: Place, place: Place, least_similarity: float) -> None:
@@ -96,11 +107,11 @@ def merge(session: Session, place: Place, number: int, into: int) -> None:
 
 def forget_unwanted(database: Database, limit: TimeLimit, *, all_tenants: bool = False) -> int:
     """Delete the prints of transcripts whose tenants keep none any more, or of all; returns how many."""
-    has_some = select(VoicePrintRow.tenant).where(VoicePrintRow.tenant == TenantRow.name).exists()
-    unwanted = true() if all_tenants else TenantRow.voices.is_(false())
     with database.transaction() as session:
-        tenants = list(session.scalars(select(TenantRow.name).where(unwanted, has_some).order_by(TenantRow.name)))
-    return sum(limit.until_done(partial(_forget_some, database, tenant)) for tenant in tenants)
+        having = session.scalars(TENANTS_WITH_PRINTS).all()
+        wanted = set() if all_tenants else set(session.scalars(select(TenantRow.name).where(TenantRow.voices)))
+    unwanted = [tenant for tenant in having if tenant not in wanted]
+    return sum(limit.until_done(partial(_forget_some, database, tenant)) for tenant in unwanted)
 
 
 def _forget_some(database: Database, tenant: str) -> int:
@@ -122,7 +133,8 @@ def _name(session: Session, place: Place, heard: Heard, least_similarity: float)
     for voice_id, name, embedding, speech_ms in session.execute(statement.order_by(VoiceSampleRow.enrolled_at)):
         samples[voice_id].append(unpacked(embedding, speech_ms))
         names[voice_id] = name
-    voices = {voice_id: combined(prints) for voice_id, prints in samples.items()}
+    known = {voice_id: combined(prints) for voice_id, prints in samples.items()}
+    voices = {voice_id: item for voice_id, item in known.items() if item.usable}
     for number, match in sorted(matched(heard.prints, voices, least_similarity).items()):
         ours = (SpeakerRow.job_id == place.job_id, SpeakerRow.run == place.run, SpeakerRow.number == number)
         told = {"name": names[match.voice_id], "voice_id": match.voice_id, "similarity": match.similarity}

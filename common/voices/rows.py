@@ -18,6 +18,7 @@ from common.voices.values import Sample, Source, Voice, VoicePage
 
 MAX_VOICES = 200
 MAX_SAMPLES = 20
+SPEAKERS_AT_A_TIME = 1000
 LEAST_ENROLLED_MS = 10_000
 """Speech that a voice print must rest on to be enrolled."""
 
@@ -95,9 +96,26 @@ def remove(database: Database, voice_id: uuid.UUID, *, tenant: str) -> None:
     """Delete a voice with all its voice prints; names that transcripts already have stay. Raises NotFound."""
     with database.transaction() as session:
         lock(session, tenant)
-        statement = delete(VoiceRow).where(VoiceRow.id == voice_id, VoiceRow.tenant == tenant)
-        if session.scalar(statement.returning(VoiceRow.id)) is None:
-            raise ids.missing(ids.VOICE, voice_id)
+        _voice(session, voice_id, tenant)
+        session.execute(delete(VoiceSampleRow).where(VoiceSampleRow.voice_id == voice_id))
+    # From here on it names nobody. In one transaction with many thousands of speakers, it might never be deleted.
+    while _unlinked(database, voice_id) == SPEAKERS_AT_A_TIME:
+        pass
+    with database.transaction() as session:
+        lock(session, tenant)
+        session.execute(delete(VoiceRow).where(VoiceRow.id == voice_id))
+
+
+def _unlinked(database: Database, voice_id: uuid.UUID) -> int:
+    """Take a voice away from some of the speakers that have its name; returns from how many."""
+    place = (SpeakerRow.job_id, SpeakerRow.run, SpeakerRow.number)
+    # In the order in which people's changes lock the speakers of a job.
+    some = select(*place).where(SpeakerRow.voice_id == voice_id).order_by(*place).limit(SPEAKERS_AT_A_TIME)
+    with database.transaction() as session:
+        found = session.execute(some.with_for_update()).all()
+        free = update(SpeakerRow).where(tuple_(*place).in_([tuple(row) for row in found])).values(voice_id=None)
+        session.execute(free.execution_options(synchronize_session=False))
+        return len(found)
 
 
 def _check_permitted(session: Session, tenant: str) -> None:

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from common import jobs, summaries
 from common.db import Database
 from common.job_states import TERMINAL
 from common.jobs import Job
+from common.options.transcription import TranscriptionOptions
 from common.summaries import Summary, Wanted
-from tests.db.job_cases import FINISHED, claimed, execute, part, submitted
+from tests.chat_server import ChatServer, running_chat_server
+from tests.db.job_cases import FINISHED, claimed, execute, part, rows, submitted
 from tests.waiting import until
 from worker.light.chat import ChatEndpoint
 from worker.light.summarizer import Summarizer, SummaryRetries
 
+LONG = tuple(f"第{number}项：" + "讨论了预算和人员的安排" * 4 + "。" for number in range(60))
+SMALL = {"context_tokens": 1200, "max_tokens": 100}
 MINUTES = Wanted("minutes")
 SOON = SummaryRetries(base_seconds=0.01, longest_seconds=0.05, most_failures=3)
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[ChatServer]:
+    with running_chat_server(tmp_path) as server:
+        yield server
 
 
 def spoken(database: Database, *texts: str, **changes: Any) -> Job:
@@ -26,6 +39,23 @@ def spoken(database: Database, *texts: str, **changes: Any) -> Job:
     last = part(0, *texts, last=True)
     jobs.complete(database, held, last, FINISHED, first_sentence=0, stage_ms={})
     return jobs.get(database, held.job.id)
+
+
+def two_speakers(database: Database, *texts: str) -> Job:
+    """A completed job in which 王晓明 says the first sentence, and somebody else the second."""
+    job = spoken(database, *texts, options=TranscriptionOptions(speakers=True))
+    execute(database, "UPDATE sentences SET speaker = least(number, 1) + 1 WHERE job_id = :id", id=job.id)
+    place = {"id": job.id, "run": job.run}
+    for number, name in ((1, "王晓明"), (2, None)):
+        execute(
+            database,
+            "INSERT INTO speakers (job_id, run, number, tenant, name, speech_ms) "
+            "VALUES (:id, :run, :number, 'default', :name, 1)",
+            **place,
+            number=number,
+            name=name,
+        )
+    return job
 
 
 def requested(database: Database, *texts: str, wanted: Wanted = MINUTES, **changes: Any) -> Job:
@@ -68,3 +98,9 @@ def expire_lease(database: Database, job: Job) -> None:
     execute(
         database, "UPDATE summaries SET lease_expires_at = now() - interval '1 second' WHERE job_id = :id", id=job.id
     )
+
+
+def counted(database: Database) -> list[tuple[str, str, int, int]]:
+    """Whose tokens are recorded, the model, and how many."""
+    query = "SELECT tenant, model, prompt_tokens, completion_tokens FROM summary_usage ORDER BY began_at"
+    return [tuple(row) for row in rows(database, query)]

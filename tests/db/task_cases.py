@@ -116,7 +116,7 @@ def bench_with(
         leases=leases,
         attempts=attempts,
         wake_dispatcher=wake_dispatcher,
-        wake_deliverers=lambda: None,
+        wake_light=lambda: None,
     )
     downloads = LinkDownloads(database, fetcher, leases, attempts, slots=2, wake_dispatcher=wake_dispatcher)
     return Bench(settings, database, storage, transcriber, downloads)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from common.db import Database
 from common.errors import NotFound, NoVoicePrint, TooManyVoices, VoiceNameTaken, VoicesOff
 from common.jobs import Job
 from common.storage import LocalStorage
+from common.transcript.voice_prints import VoicePrint
 from common.voices import rows as voice_rows
 from tests.db.job_cases import NO_LIMIT, at_once, claimed, execute, one, rows, submitted
 from tests.db.voice_cases import ASKED, CONSENT, LONG, names, source, spoken, switched_on, voice
@@ -169,6 +171,45 @@ def test_a_deleted_voice_leaves_nothing_but_names(database: Database) -> None:
     assert names(database, spoken(database, voice(0))) == [None]
     with pytest.raises(NotFound):
         voices.remove(database, made.id, tenant="default")
+
+
+def test_a_voice_of_many_transcripts_is_deleted_in_small_steps(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice_rows, "SPEAKERS_AT_A_TIME", 2)
+    made, other = enrolled(database), enrolled(database, "李四", 90)
+    named = [spoken(database, voice(0), voice(90)) for _ in range(4)]
+    voices.remove(database, made.id, tenant="default")
+    assert one(database, "SELECT count(*) FROM voices") == 1
+    for job in named:
+        assert [item.voice_id for item in jobs.speakers(database, job) or ()] == [None, other.id]
+
+
+def test_a_print_that_is_no_vector_names_nobody_and_is_not_kept(database: Database) -> None:
+    enrolled(database)
+    broken = [VoicePrint(vector, LONG) for vector in ((math.nan, 0.0), (0.0, 0.0), (math.inf, 1.0))]
+    job = spoken(database, *broken, voice(0))
+    assert names(database, job) == [None, None, None, "王芳"]
+    assert rows(database, "SELECT number FROM voice_prints WHERE job_id = :id", id=job.id) == [(4,)]
+    with pytest.raises(NoVoicePrint):
+        voices.create(database, source(job, 1), name="李四", consent=CONSENT)
+
+
+def test_a_stored_print_that_is_damaged_does_not_hide_the_others(database: Database) -> None:
+    damaged = enrolled(database, "李四", 90)
+    enrolled(database)
+    packed = VoicePrint((math.nan, math.nan), LONG).packed()
+    execute(database, "UPDATE voice_samples SET embedding = :it WHERE voice_id = :id", it=packed, id=damaged.id)
+    assert names(database, spoken(database, voice(0), voice(90))) == ["王芳", None]
+
+
+def test_prints_of_a_tenant_without_a_row_are_deleted(database: Database) -> None:
+    switched_on(database, "gone")
+    spoken(database, voice(0), tenant="gone")
+    spoken(database, voice(0))
+    execute(database, "DELETE FROM tenants WHERE name = 'gone'")
+    assert voices.forget_unwanted(database, NO_LIMIT) == 1
+    assert rows(database, "SELECT tenant FROM voice_prints") == [("default",)]
 
 
 def delete(database: Database, storage: LocalStorage, job: Job) -> None:

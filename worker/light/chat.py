@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from ssl import SSLContext
@@ -28,11 +28,15 @@ ANSWER_BYTES = 1024 * 1024
 LONGEST_TEXT = 100_000
 MOST_TOKENS = 10**9
 CONNECT_SECONDS = 10.0
+# For each piece of a request: while one is sent, nobody looks whether the call is still wanted.
+WRITE_SECONDS = 20.0
+PIECE_BYTES = 64 * 1024
 PORTS = {"http": 80, "https": 443}
 TRANSIENT = {408, 425, 429}
 ERROR_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
-# Reasoning models without a parser on their server put their thoughts before the answer.
-THOUGHTS = re.compile(r"\A\s*<think>.*?(</think>|\Z)", re.DOTALL)
+# Reasoning models without a parser on their server put their thoughts before the answer. The mark that begins them is
+# often part of the prompt.
+THOUGHTS = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*?</think>", re.DOTALL)
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
@@ -42,11 +46,15 @@ class TimeIsUp(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model wrote, perhaps nothing; `truncated`: it was cut off at its limit of tokens."""
+    """What the model wrote, perhaps nothing.
+
+    `truncated`: it was cut off at its limit of tokens, or by a filter; `refused`: it, or a filter, would not answer.
+    """
 
     text: str
     truncated: bool
     tokens: Tokens
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,15 @@ class ChatEndpoint:
         Raises SummaryUnavailable, SummaryInvalid, SummaryRejected.
         """
         messages = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        body = {"model": self.model, "messages": messages, "max_tokens": self.max_tokens, "stream": False}
+        body = {"model": self.model, "messages": messages, "stream": False}
+        status, content, headers = self._answer(body | {"max_tokens": self.max_tokens}, check)
+        if status == 400 and _error(content).get("param") == "max_tokens":  # newer models of OpenAI
+            status, content, headers = self._answer(body | {"max_completion_tokens": self.max_tokens}, check)
+        _check_status(status, content, headers)
+        return reply_of(content, asked=tokens_of(system) + tokens_of(user))
+
+    def _answer(self, body: dict[str, Any], check: Callable[[], None]) -> tuple[int, bytes, dict[bytes, str]]:
+        """Return the status, the content and the headers of a response, whatever it says."""
         try:
             response, content = self._post(json.dumps(body, ensure_ascii=False).encode(), check)
         except (TimeIsUp, httpcore.TimeoutException):
@@ -96,8 +112,8 @@ class ChatEndpoint:
             raise SummaryUnavailable("the host of the chat endpoint cannot be resolved") from error
         except SourceNotAllowed:
             raise SummaryRejected("the address is private and not in PARAQUEUE_SUMMARY_ALLOWED_PRIVATE") from None
-        _check_status(response, content)
-        return reply_of(content, asked=tokens_of(system) + tokens_of(user))
+        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        return response.status, content, headers
 
     def _post(self, body: bytes, check: Callable[[], None]) -> tuple[httpcore.Response, bytes]:
         deadline = time.monotonic() + self.timeout_seconds
@@ -110,9 +126,15 @@ class ChatEndpoint:
         port = self.url.port or PORTS[self.url.scheme]
         target = httpcore.URL(scheme=self.url.raw_scheme, host=self.url.raw_host, port=port, target=self.url.raw_path)
         patience = self.timeout_seconds
-        timeouts = {"connect": min(CONNECT_SECONDS, patience), "read": patience, "write": patience, "pool": patience}
+        timeouts = {"connect": min(CONNECT_SECONDS, patience), "read": patience, "write": min(WRITE_SECONDS, patience)}
+
+        def pieces() -> Iterator[bytes]:
+            for start in range(0, len(body), PIECE_BYTES):
+                still()
+                yield body[start : start + PIECE_BYTES]
+
         request = httpcore.Request(
-            "POST", target, headers=self._headers(len(body)), content=body, extensions={"timeout": timeouts}
+            "POST", target, headers=self._headers(len(body)), content=pieces(), extensions={"timeout": timeouts}
         )
         backend = GuardedBackend(self.allowed_private, still, (range(port, port + 1),))
         with httpcore.ConnectionPool(ssl_context=self.tls, network_backend=backend) as pool:
@@ -141,7 +163,8 @@ def reply_of(content: bytes, *, asked: int) -> Reply:
     try:
         answer = json.loads(content)
         choice = answer["choices"][0]
-        written = _text_of(choice["message"].get("content"))
+        message = choice["message"]
+        written = _text_of(message.get("content"))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise SummaryInvalid("the response is not a chat completion") from None
     text = CONTROLS.sub("", THOUGHTS.sub("", written.replace("\r\n", "\n"), count=1)).strip()
@@ -150,8 +173,10 @@ def reply_of(content: bytes, *, asked: int) -> Reply:
     tokens = Tokens(
         _count(counts.get("prompt_tokens"), asked), _count(counts.get("completion_tokens"), tokens_of(written))
     )
-    cut_off = choice.get("finish_reason") == "length" or len(text) > LONGEST_TEXT
-    return Reply(text[:LONGEST_TEXT], cut_off, tokens)
+    filtered = choice.get("finish_reason") == "content_filter"
+    cut_off = filtered or choice.get("finish_reason") == "length" or len(text) > LONGEST_TEXT
+    refused = not text and (filtered or bool(message.get("refusal")))
+    return Reply(text[:LONGEST_TEXT], cut_off, tokens, refused)
 
 
 def _text_of(content: Any) -> str:
@@ -167,27 +192,31 @@ def _count(value: Any, otherwise: int) -> int:
     return value if known else otherwise
 
 
-def _check_status(response: httpcore.Response, content: bytes) -> None:
-    status = response.status
+def _check_status(status: int, content: bytes, headers: dict[bytes, str]) -> None:
     if 200 <= status < 300:
         return
     if 300 <= status < 400:
         raise SummaryRejected("the chat endpoint redirects, which is not followed")
     message = f"the chat endpoint answered {status}{_error_name(content)}"
     if status in TRANSIENT or status >= 500:
-        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         raise SummaryUnavailable(message, retry_after(headers.get(b"retry-after"), datetime.now(UTC)))
     raise SummaryRejected(message)
 
 
 def _error_name(content: bytes) -> str:
     """Return the name that the endpoint gives its error. Not its message, which may repeat a key or the transcript."""
+    error = _error(content)
+    name = error.get("code") or error.get("type")
+    return f" ({name})" if isinstance(name, str) and ERROR_NAME.fullmatch(name) else ""
+
+
+def _error(content: bytes) -> dict[str, Any]:
+    """Return what a response that is no completion says of its error; nothing if it says nothing of the kind."""
     try:
         error = json.loads(content)["error"]
-        name = error.get("code") or error.get("type")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return ""
-    return f" ({name})" if isinstance(name, str) and ERROR_NAME.fullmatch(name) else ""
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return {}
+    return error if isinstance(error, dict) else {}
 
 
 def _bounded(response: httpcore.Response) -> bytes:

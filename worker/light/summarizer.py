@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import structlog
@@ -21,11 +21,19 @@ import structlog
 from common import ids, jobs, summaries
 from common.background import Background
 from common.db import Database
-from common.errors import Internal, ParaqueueError, SummaryEmpty, SummaryInvalid, SummaryUnavailable
+from common.errors import (
+    Internal,
+    ParaqueueError,
+    SummaryEmpty,
+    SummaryInvalid,
+    SummaryRejected,
+    SummaryUnavailable,
+    Unavailable,
+)
 from common.jobs import Job
 from common.summaries import NO_TOKENS, Claim, Section, Spent, SummaryFailure, SummaryStopped
 from common.summaries.prompts import BUILT_IN, Step, instructions, language_of, material
-from common.summaries.sections import TextSection, groups, text_sections, tokens_of
+from common.summaries.sections import TextSection, groups, shortened, text_sections, tokens_of
 from common.telemetry import get_logger
 from worker.light.chat import ChatEndpoint, Reply
 from worker.metrics import count_summary
@@ -165,7 +173,10 @@ class Summarizer(Background):
         self._ended()
 
     def _keeping(self, claim: Claim) -> Callable[[], None]:
-        """A check that keeps the claim during a call. It raises WorkerStops or SummaryStopped when that is to end."""
+        """A check that keeps the claim during a call. It raises WorkerStops or SummaryStopped when that is to end.
+
+        A database that does not respond for a while ends no call: if the lease is over then, the token says so.
+        """
         kept_at = time.monotonic()
 
         def check() -> None:
@@ -174,7 +185,10 @@ class Summarizer(Background):
                 raise WorkerStops
             if time.monotonic() - kept_at > KEEP_SECONDS:
                 kept_at = time.monotonic()
-                summaries.keep(self._database, claim)
+                try:
+                    summaries.keep(self._database, claim)
+                except Unavailable as error:
+                    log.warning("summary_not_kept", error_code=error.code, reason=error.message)
 
         return check
 
@@ -239,7 +253,7 @@ class Making:
 
     def _merge(self, below: Sequence[Section]) -> None:
         """Merge results, level by level, until those that are left fit into the last call."""
-        budget = self._budget(tokens_of(instructions(self._prompt, self._language, Step("merge"))))
+        budget = self._merge_budget()
         level = 0
         while True:
             level += 1
@@ -256,20 +270,28 @@ class Making:
                 done.append(self._commit(section, reply, READING_SHARE))
             below = done
 
+    def _merge_budget(self) -> int:
+        return self._budget(tokens_of(instructions(self._prompt, self._language, Step("merge"))))
+
     def _ask(self, step: Step, texts: Sequence[str]) -> Reply:
         self._check()
         system = instructions(self._prompt, self._language, step)
         reply = self._endpoint.ask(system, material(texts, secrets.token_hex(8)), self._check)
         if not reply.text:
             self.unbooked = reply.tokens
+            if reply.refused:
+                raise SummaryRejected("the model, or a filter of its provider, refused to answer")
             raise SummaryInvalid("the model wrote nothing")
         return reply
 
     def _commit(self, section: Section, reply: Reply, progress: float) -> Section:
         spent = Spent(self._endpoint.model, reply.tokens)
-        summaries.commit_section(self._database, self._claim, section, progress=progress, spent=spent)
+        # An endpoint may ignore the limit of tokens; two results must fit into one call, or they could not be merged.
+        kept = replace(section, text=shortened(section.text, self._merge_budget() // 2))
+        cut = reply.truncated or kept != section
+        summaries.commit_section(self._database, self._claim, kept, truncated=cut, progress=progress, spent=spent)
         self.advanced = True
-        return section
+        return kept
 
     def _complete(self, reply: Reply) -> None:
         spent = Spent(self._endpoint.model, reply.tokens)

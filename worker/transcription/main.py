@@ -136,7 +136,7 @@ def _work(settings: Settings, engine: Engine, worker: Worker) -> None:
         leases=leases,
         attempts=attempts,
         wake_dispatcher=dispatcher.wake,
-        wake_deliverers=dispatcher.wake_for_deliveries,
+        wake_light=dispatcher.wake_for_light_work,
     )
     slots = settings.fetch_slots or 2 * settings.worker_slots
     downloads = LinkDownloads(database, fetcher, leases, attempts, slots=slots, wake_dispatcher=dispatcher.wake)

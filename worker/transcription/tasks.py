@@ -74,7 +74,7 @@ class Transcriber:
     leases: LeaseKeeper
     attempts: Attempts
     wake_dispatcher: Callable[[], None]
-    wake_deliverers: Callable[[], None]
+    wake_light: Callable[[], None]
     _turn: threading.Lock = field(default_factory=threading.Lock)
 
     def task(self, transcription_id: str) -> str:
@@ -85,7 +85,7 @@ class Transcriber:
         until = time.monotonic() + IN_A_ROW_SECONDS
         outcome = latest = self.run(transcription_id)
         while latest in SLOT_FREE and time.monotonic() < until and not self.leases.shutting_down:
-            self.wake_deliverers()
+            self.wake_light()
             latest = self._run_next()
         self.wake_dispatcher()  # also after a vain claim: the job may need a worker without other jobs
         if outcome in FAILED:

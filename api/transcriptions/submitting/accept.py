@@ -37,7 +37,10 @@ async def accepted(request: Request, service: Service, caller: Caller, parsed: A
             earlier = await _earlier(service, submission) if Scope.READ in caller.scopes else None
             if earlier is not None:
                 await discard(service.storage, parsed.file)
-                return response_of(await in_thread(_found, service, parsed, key, submission, earlier, base_url))
+                answer = await in_thread(_found, service, parsed, key, submission, earlier, base_url)
+                if submission.summary is not None:
+                    service.dispatcher.wake_for_light_work()
+                return response_of(answer)
             answer = await in_thread(_submitted, service, parsed, key, submission, base_url)
     except Unavailable:
         raise  # the commit may have succeeded: if not, the sweep finds the file

@@ -18,6 +18,7 @@ from sqlalchemy import delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import summaries
 from common.db import Database
 from common.errors import EditConflict, InvalidRequest
 from common.jobs.job import Job
@@ -109,6 +110,7 @@ def split(
         _change(session, job, held, rest, _revision(held), key_id)
         _keep_edit(session, job, made, _revision(held) + 1, key_id)
         _count(session, job, [held], [rest.spoken, made.spoken])
+        _tell_summary(session, job, held, made.spoken)
     return sentence(database, job, number), sentence(database, job, second)
 
 
@@ -151,6 +153,7 @@ def merge(
         session.execute(delete(SentenceRow).where(*_is(job, second.number)))
         _change(session, job, first, made, max(_revision(first), _revision(second)), key_id)
         _count(session, job, [first, second], [made.spoken])
+        _tell_summary(session, job, first, second)
     return sentence(database, job, number), second.number
 
 
@@ -268,6 +271,12 @@ def _count(session: Session, job: Job, gone: list[Sentence], come: list[Sentence
     for item in come:
         lengths[item.speaker] += item.end_ms - item.start_ms
     add_speech(session, job, {who: ms for who, ms in lengths.items() if who is not None})
+
+
+def _tell_summary(session: Session, job: Job, one: Sentence, other: Sentence) -> None:
+    """Mark a summary as older than the transcript if words of one speaker are shown as those of another now."""
+    if one.speaker != other.speaker:
+        summaries.mark_stale(session, job.id)
 
 
 def _kept(held: Sentence) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from common import webhooks
+from common import summaries, webhooks
 from common.background import Background
 from common.db import Database
 from common.errors import Unavailable
@@ -40,12 +40,14 @@ class Dispatcher(Background):
         tenant_max_running: int = 0,
         tenant_slot_share: float = 1.0,
         wake_deliverers: Callable[[], None] | None = None,
+        wake_summarizers: Callable[[], None] | None = None,
         wake_fetchers: Callable[[str], None] | None = None,
     ) -> None:
         """Create the thread.
 
-        `wake_deliverers` is called when webhooks are due, which otherwise wait for the sweep; `wake_fetchers` with each
-        model for which links wait, which workers otherwise find within a second.
+        `wake_deliverers` is called when webhooks are due, and `wake_summarizers` when summaries have become due, which
+        otherwise wait for the sweep; `wake_fetchers` with each model for which links wait, which workers otherwise find
+        within a second.
         """
         super().__init__("dispatcher", pause_seconds=PAUSE_SECONDS)
         self._database = database
@@ -54,6 +56,7 @@ class Dispatcher(Background):
         self._tenant_max_running = tenant_max_running
         self._tenant_slot_share = tenant_slot_share
         self._wake_deliverers = wake_deliverers
+        self._wake_summarizers = wake_summarizers
         self._wake_fetchers = wake_fetchers
         self._fetchers_woken_at: dict[str, float] = {}
         self._to_wake: set[str] = set()
@@ -70,7 +73,7 @@ class Dispatcher(Background):
         *,
         wake_fetchers: Callable[[str], None] | None = None,
     ) -> Dispatcher:
-        """A dispatcher with the limits of the settings, which also wakes those who deliver webhooks."""
+        """A dispatcher with the limits of the settings, which also wakes the light workers."""
         return cls(
             database,
             publisher,
@@ -78,6 +81,7 @@ class Dispatcher(Background):
             tenant_max_running=settings.tenant_max_running,
             tenant_slot_share=settings.tenant_slot_share,
             wake_deliverers=publisher.wake_deliverers,
+            wake_summarizers=publisher.wake_summarizers,
             wake_fetchers=wake_fetchers,
         )
 
@@ -86,12 +90,12 @@ class Dispatcher(Background):
         self._to_dispatch.set()
         super().wake()
 
-    def wake_for_deliveries(self) -> None:
-        """Request that those who deliver webhooks be woken soon, if any are due, without a dispatch."""
+    def wake_for_light_work(self) -> None:
+        """Request that light workers be woken soon, if webhooks or summaries are due, without a dispatch."""
         super().wake()
 
     def work(self) -> None:
-        """Run one dispatch, unless only webhooks are to be delivered."""
+        """Run one dispatch, unless there is only work for light workers."""
         sent = 0
         try:
             if self._to_dispatch.is_set():
@@ -101,6 +105,8 @@ class Dispatcher(Background):
                 self._wake_those_due(self._wake_fetchers)
             if self._wake_deliverers is not None and webhooks.any_due(self._database):
                 self._wake_deliverers()
+            if self._wake_summarizers is not None and summaries.any_new(self._database):
+                self._wake_summarizers()
         except Unavailable as error:
             if not self._postponed:
                 log.warning("dispatch_postponed", reason=error.message)

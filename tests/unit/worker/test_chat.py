@@ -35,6 +35,22 @@ def test_thoughts_and_what_no_text_contains_are_removed() -> None:
     assert parsed("<think>\nlong <b>\n</think>\n\nThe \x00 result\ud800").text == "The  result"
     assert parsed("<think>never ends").text == ""
     assert parsed("the tag <think> in a text</think>").text == "the tag <think> in a text</think>"
+    assert parsed("its beginning is in the prompt\n</think>\nThe result").text == "The result"
+
+
+@pytest.mark.parametrize("count", ["12", 12.0, True, -1, 10**10, None, [1], {"a": 1}])
+def test_counts_that_are_none_are_estimated(count: Any) -> None:
+    assert parsed("abc", usage={"prompt_tokens": count, "completion_tokens": count}).tokens == Tokens(7, 1)
+    assert parsed("abc", usage=count).tokens == Tokens(7, 1)
+
+
+def test_what_a_filter_left_is_cut_off_and_nothing_is_a_refusal() -> None:
+    left = parsed("half of it", finish="content_filter")
+    assert (left.text, left.truncated, left.refused) == ("half of it", True, False)
+    assert parsed(None, finish="content_filter").refused
+    refusal = {"choices": [{"message": {"content": None, "refusal": "I cannot help"}, "finish_reason": "stop"}]}
+    assert reply_of(json.dumps(refusal).encode(), asked=1).refused
+    assert not parsed("").refused
 
 
 def test_the_length_of_a_text_is_bounded() -> None:
