@@ -11,9 +11,9 @@ from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.confirming import Yes, confirm
 from paraqueue.cli.jobs import Seconds
-from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.listing import PAGE, After, Limit, collected, id_of, tell_more
 from paraqueue.cli.transcripts import Id
-from paraqueue.errors import ConfigurationError, ParaqueueError
+from paraqueue.errors import ParaqueueError
 from paraqueue.statuses import COMPLETED
 
 if TYPE_CHECKING:
@@ -185,14 +185,5 @@ def _text_of(prompt: str) -> str:
 
 
 def _id_of(client: Client, name: str) -> str:
-    if name.startswith(PREFIX):
-        return name
-    after = None
-    while True:
-        page = client.summary_templates(after=after, limit=PAGE)
-        found = next((item.id for item in page.data if item.name == name), None)
-        if found is not None:
-            return found
-        after = page.next
-        if after is None:
-            raise ConfigurationError(f"there is no template named {name!r}; see `paraqueue summary templates list`")
+    missing = f"there is no template named {name!r}; see `paraqueue summary templates list`"
+    return id_of(name, PREFIX, lambda after: client.summary_templates(after=after, limit=PAGE), missing=missing)
