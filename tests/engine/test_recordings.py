@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.errors import AudioEmpty, AudioMissing, AudioNotDecodable, AudioTruncated, ParaqueueError, TrackNotFound
+from common.errors import AudioTruncated, TrackNotFound
 from tests.engine.recordings import BEEPS, BEEPS_MS, KINDS, LENGTH, UNTOLD_MS, beeping, decode, ffmpeg, near
-from worker.engine.decoding.child import structure
 
 VIDEO = ("-f", "lavfi", "-i", "testsrc=size=64x64:rate=25:duration=12")
 LATE = ["aac.m4a", "aac.mov", "faststart.m4a", "vorbis.mka", "aac.mkv", "opus.webm"]
@@ -156,83 +155,6 @@ def test_the_file_is_believed_and_not_the_header(plain: Path, tmp_path: Path) ->
         assert decode(path).length_ms == 7000
 
 
-def test_a_chain_of_ogg_streams_with_other_parameters(tmp_path: Path) -> None:
-    for codec in ("libvorbis", "libopus"):
-        one = beeping(tmp_path / "one.ogg", "-c:a", codec, "-ac", "1")
-        two = beeping(tmp_path / "two.ogg", "-c:a", codec, "-ac", "2", "-ar", "24000")
-        chain = tmp_path / "chain.ogg"
-        chain.write_bytes(one.read_bytes() + two.read_bytes() + one.read_bytes())
-        sound = decode(chain)
-        assert near(sound.beeps(), [ms + link * 7000 for link in range(3) for ms in BEEPS_MS], 50), sound.beeps()
-        assert sound.codes == {"format_changed"}
-
-
-APPENDED = {"pcm.wav": 25, "aac.m4a": 50, "fragmented.m4a": 80, "live.webm": 50, "a.flac": 25, "a.amr": 120}
-
-
-@pytest.mark.parametrize("name", APPENDED)
-def test_files_that_were_appended_to_one_another_are_all_heard(plain: Path, name: str, tmp_path: Path) -> None:
-    path = tmp_path / name
-    path.write_bytes((plain / name).read_bytes() * 2)
-    sound = decode(path)
-    assert near(sound.beeps(), [ms + part * 7000 for part in range(2) for ms in BEEPS_MS], APPENDED[name])
-    assert "audio_truncated" not in sound.codes
-
-
-def test_appended_wavs_of_which_the_last_breaks_off(plain: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
-    path.write_bytes((plain / "pcm.wav").read_bytes() * 2)
-    path.write_bytes(path.read_bytes()[:-48_000])
-    sound = decode(path)
-    assert sound.length_ms == 13_500
-    assert sound.warning("audio_truncated").start_ms == 13_500
-
-
-def test_appended_wavs_of_which_the_last_does_not_know_its_length(plain: Path, tmp_path: Path) -> None:
-    whole = (plain / "pcm.wav").read_bytes()
-    data = whole.index(b"data") + 4
-    path = tmp_path / "a.wav"
-    path.write_bytes(whole + whole[:data] + b"\xff" * 4 + whole[data + 4 :])
-    sound = decode(path)
-    assert sound.length_ms == 14_000
-    assert sound.codes == set()
-
-
-@pytest.mark.parametrize("between", [b"", b"again"])
-def test_what_was_heard_before_an_appended_file_that_cannot_be_opened_counts(
-    plain: Path, between: bytes, tmp_path: Path
-) -> None:
-    whole = (plain / "aac.m4a").read_bytes()
-    assert b"moov" not in whole[: len(whole) // 2]
-    broken = b"\0\0\0\x10ftypisom" + bytes(4) + b"\0\0\0\x08free"
-    path = tmp_path / "a.m4a"
-    path.write_bytes(whole + (broken + whole if between else whole[: len(whole) // 2]))
-    sound = decode(path)
-    wanted = [ms + part * 7000 for part in range(2 if between else 1) for ms in BEEPS_MS]
-    assert near(sound.beeps(), wanted, 50), sound.beeps()
-    assert sound.codes == ({"audio_damaged"} if between else {"audio_truncated"})
-
-
-def test_more_appended_files_than_are_read(plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(structure, "MOST_LINKS", 3)
-    for name in ("pcm.wav", "aac.m4a"):
-        for count in (2, 4):
-            path = tmp_path / name
-            path.write_bytes((plain / name).read_bytes() * count)
-            with path.open("rb") as file:
-                inspected = structure.inspect(file.fileno(), path.stat().st_size)
-            assert (len(inspected.links), inspected.broken_off) == (min(count, 3), count > 3)
-
-
-def test_a_bare_stream_that_changes_its_rate(plain: Path, tmp_path: Path) -> None:
-    other = beeping(tmp_path / "other.aac", "-ar", "24000")
-    path = tmp_path / "both.aac"
-    path.write_bytes((plain / "a.aac").read_bytes() + other.read_bytes())
-    sound = decode(path)
-    assert near(sound.beeps(), [ms + part * 7000 for part in range(2) for ms in BEEPS_MS], 150), sound.beeps()
-    assert sound.codes == {"format_changed"}
-
-
 @pytest.mark.parametrize("name", ["eight.wav", "eight.flac"])
 def test_eight_channels(name: str, tmp_path: Path) -> None:
     path = beeping(tmp_path / name, "-af", "pan=7.1|c6=c0")
@@ -335,60 +257,6 @@ def test_blocks_do_not_depend_on_how_they_are_asked_for(plain: Path, tmp_path: P
         wanted = decode(file).samples
         for block in (1000, 32_000, 10_000_000):
             assert np.array_equal(decode(file, block=block).samples, wanted)
-
-
-NO_RECORDINGS = {
-    b"CTENFDAM\x01\x70": "NetEase",
-    b"#EXTM3U\n#EXTINF:10,\na.ts\n": "playlist",
-    b"\xef\xbb\xbf#EXTM3U\r\n": "m3u8",
-    b"[playlist]\nFile1=a.mp3\n": "pls",
-    b'{"error": "no such file"}': "JSON",
-    b'\n[{"error": 1}]': "JSON document",
-    b'<?xml version="1.0"?><Error/>': "XML",
-    b"<Error><Code>AccessDenied</Code></Error>": "XML document",
-    b"\r\n<!DOCTYPE html><html></html>": "HTML",
-    b"\xef\xbb\xbf<html><body>": "HTML page",
-    b"<head><title>": "an HTML page",
-    b"WEBVTT\n\n00:00.000 --> 00:01.000\na": "subtitle",
-    b"data:audio/wav;base64,UklGR": "data: link",
-    b"%PDF-1.7": "PDF",
-    b"PK\x03\x04\x14\0": "ZIP",
-    b"Rar!\x1a\x07": "RAR",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-    b"\x1f\x8b\x08\0": "gzip",
-    b"\0\0\0\x10stypmsdh\0\0\0\0": "segment",
-    b"\x89PNG\r\n\x1a\n": "picture",
-    b"\xff\xd8\xff\xe0\0\x10JFIF": "a picture",
-}
-
-
-@pytest.mark.parametrize("content", NO_RECORDINGS, ids=NO_RECORDINGS.values())
-def test_what_is_no_recording_is_named(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "recording.mp3"
-    path.write_bytes(content + b" " * 100)
-    error = AudioMissing if "picture" in NO_RECORDINGS[content] else AudioNotDecodable
-    with pytest.raises(error, match=NO_RECORDINGS[content]):
-        decode(path)
-
-
-@pytest.mark.parametrize("name", ["a.opus", "fragmented.m4a"])
-def test_a_recording_of_another_browser_that_has_only_a_header(plain: Path, name: str, tmp_path: Path) -> None:
-    """Firefox writes ogg, Safari fragmented mp4."""
-    data = (plain / name).read_bytes()
-    end = data.index(b"moof") - 4 if name.endswith("m4a") else data.index(b"OggS", data.index(b"OpusTags"))
-    path = tmp_path / name
-    path.write_bytes(data[:end])
-    with pytest.raises(AudioEmpty, match="no samples"):
-        decode(path)
-
-
-def test_a_recording_of_a_browser_that_has_only_a_header(plain: Path, tmp_path: Path) -> None:
-    data = (plain / "live.webm").read_bytes()
-    path = tmp_path / "empty.webm"
-    path.write_bytes(data[: data.index(b"\x1f\x43\xb6\x75")])
-    with pytest.raises(ParaqueueError, match="empty recording") as caught:
-        decode(path)
-    assert caught.value.code == "audio_missing"
 
 
 def test_what_a_file_prints_is_believed_by_nobody(tmp_path: Path) -> None:

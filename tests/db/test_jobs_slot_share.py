@@ -1,0 +1,94 @@
+"""No tenant gets more than its share of the slots while others wait."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from common import jobs
+from common.db import Database
+from tests.db.job_cases import (
+    MODEL,
+    claimed,
+    complete,
+    execute,
+    submitted,
+    with_worker,
+)
+from tests.db.test_jobs_fairness import announced, many, tenants_of
+
+
+def test_high_priorities_get_no_more_than_their_share_while_others_wait(database: Database) -> None:
+    with_worker(database, slots=4)
+    for _ in range(8):
+        submitted(database, tenant="loud", priority=9)
+    others = [submitted(database, tenant=name, priority=0) for name in ("a", "b", "a")]
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    names = [jobs.get(database, job_id).tenant for job_id in chosen]
+    assert sorted(names) == ["a", "b", "loud", "loud"]
+    assert others[0].id in chosen
+
+
+def test_slots_that_nobody_else_wants_go_to_whoever_has_jobs(database: Database) -> None:
+    with_worker(database, slots=4)
+    for _ in range(8):
+        submitted(database, tenant="loud", priority=9)
+    submitted(database, tenant="a")
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    assert len(set(chosen)) == 4
+    assert sorted(jobs.get(database, job_id).tenant for job_id in chosen) == ["a", "loud", "loud", "loud"]
+
+
+def test_a_tenant_alone_gets_all_slots_beside_its_quarantined_jobs(database: Database) -> None:
+    for name in ("a", "b"):
+        with_worker(database, slots=2, worker=name)
+    alone = submitted(database)
+    execute(database, "UPDATE jobs SET crashes = 2 WHERE id = :id", id=alone.id)
+    for _ in range(5):
+        submitted(database)
+    chosen: list[uuid.UUID] = []
+    jobs.dispatch(database, lambda job_id, _: chosen.append(job_id), redispatch_seconds=15.0, tenant_slot_share=0.5)
+    assert len(chosen) == 3
+    assert chosen[0] == alone.id
+
+
+@pytest.mark.parametrize(
+    ("other_model", "other_served", "slot_share", "expected"),
+    [
+        (MODEL, "now()", 0.5, 3),
+        (MODEL, "now() - interval '1 hour'", 0.5, 4),
+        (MODEL, "NULL", 0.5, 4),
+        ("another-model", "now()", 0.5, 4),
+        (MODEL, "now()", 1.0, 4),
+    ],
+)
+def test_one_slot_stays_free_for_a_tenant_that_was_served_seconds_ago(
+    database: Database, other_model: str, other_served: str, slot_share: float, expected: int
+) -> None:
+    with_worker(database, slots=4)
+    complete(database, claimed(database, submitted(database, tenant="small")))
+    execute(database, "UPDATE jobs SET model = :model", model=other_model)
+    execute(
+        database,
+        f"INSERT INTO tenants (name, served_at) VALUES ('small', {other_served}) "
+        "ON CONFLICT (name) DO UPDATE SET served_at = excluded.served_at",
+    )
+    many(database, "large", 10)
+    first = announced(database, tenant_slot_share=slot_share)
+    assert tenants_of(database, first) == ["large"] * expected
+    submitted(database, tenant="small")
+    left = announced(database, tenant_slot_share=slot_share)
+    assert tenants_of(database, left) == ["small"] * (4 - expected)
+
+
+def test_a_tenant_that_is_alone_gets_all_slots_again_and_again(database: Database) -> None:
+    with_worker(database, slots=4)
+    many(database, "large", 10)
+    for _ in range(2):
+        running = [claimed(database, jobs.get(database, job)) for job in announced(database, tenant_slot_share=0.5)]
+        assert len(running) == 4
+        for claim in running:
+            complete(database, claim)
