@@ -8,7 +8,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from paraqueue.statuses import TERMINAL, Stage, Status
-from paraqueue.summary_models import Summary, SummaryTemplate, SummaryTemplatePage, SummaryTemplateRef
+from paraqueue.summary_models import (
+    PreviousSummary,
+    Summary,
+    SummaryTemplate,
+    SummaryTemplatePage,
+    SummaryTemplateRef,
+)
 from paraqueue.transcript_models import (
     Corrected,
     Correction,
@@ -43,6 +49,7 @@ __all__ = [
     "Model",
     "NumberedSentence",
     "Page",
+    "PreviousSummary",
     "RecordingWarning",
     "Result",
     "Revision",
