@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
 from api.deps import DatabaseDep, ReadCaller, ServiceDep, SubmitCaller, public_url, v1_router
 from api.http.error_responses import OF_SUBMITTING, errors_of
-from api.http.integers import AS_IN_JSON
+from api.http.paging import After, Limit
 from api.transcriptions.batch_schemas import BatchDetail, BatchPageOut, batch_detail_of, batch_of
 from api.transcriptions.submitting.accept import accepted
 from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, key_of
@@ -48,8 +48,8 @@ def list_batches(
     request: Request,
     database: DatabaseDep,
     caller: ReadCaller,
-    after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> BatchPageOut:
     """A page of batches, newest first."""
     page = jobs.batch_page(database, tenant=caller.tenant, after=after, limit=limit)

@@ -25,7 +25,7 @@ from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine
 from worker.engine.speakers.clustering import ANY_NUMBER, Wanted
 from worker.engine.speakers.turns import attribute, find_turns
-from worker.engine.speakers.windows import records, spans, unpacked
+from worker.engine.speakers.windows import Windows, records, spans, unpacked
 
 BLOCK = 2 * RATE
 
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--without-funasr", action="store_true", help="for lengths that FunASR takes too long for")
     options = parser.parse_args()
     engine = Engine.load(from_directory(options.bundle), "cpu", threads=options.threads)
-    print("meeting | system | speakers | DER of turns | DER of sentences | cpCER | embed and cluster")
+    print("meeting | system | speakers | DER of turns | DER of sentences | cpCER | cluster (FunASR: embed and cluster)")
     cases = [("3 clips", clips())]
     cases += [(f"{v} voices, {m:g} min", meeting(v, 60 * m, 100 + v)) for m in options.minutes for v in options.voices]
     for name, recorded in cases:
@@ -68,8 +68,11 @@ def _compare(engine: Engine, bundle: Path, name: str, recorded: Meeting, *, with
     plain = cp_cer([(0, item.text) for item in recorded.said], [(0, item.text) for item in sentences])
     count = len({item.speaker for item in recorded.said})
     print(f"{name}: {recorded.seconds:.0f} s, {count} voices, CER without speakers {plain:.1%}", flush=True)
+    began = time.perf_counter()
+    windows = _windows(engine, recorded, segments)
+    print(f"  embedding {time.perf_counter() - began:.1f} s, {len(windows)} windows", flush=True)
     for wanted in (ANY_NUMBER, Wanted(count, count)):
-        ours, repeated = (_ours(engine, recorded, segments, sentences, wanted) for _ in range(2))
+        ours, repeated = (_ours(recorded, windows, sentences, wanted) for _ in range(2))
         same = "equal" if ours[1] == repeated[1] else "DIFFERENT"
         given = "given" if wanted.most else "unknown"
         print(f"  ours, number {given} | {ours[0]} | repeated: {same}", flush=True)
@@ -92,15 +95,17 @@ def _recognised(engine: Engine, recorded: Meeting) -> tuple[list[Sentence], list
     return sentences + stream.finish(), segments + vad.finish()
 
 
-def _ours(
-    engine: Engine, recorded: Meeting, segments: Sequence[tuple[int, int]], sentences: list[Sentence], wanted: Wanted
-) -> tuple[Found, Any]:
-    began = time.perf_counter()
+def _windows(engine: Engine, recorded: Meeting, segments: Sequence[tuple[int, int]]) -> Windows:
     stored = []
     for start_ms, end_ms in segments:
         samples = _cut(recorded, start_ms, end_ms)
         stored.append(records(0, start_ms, spans(len(samples)), engine.embed(samples).result()).tobytes())
-    turns = find_turns(unpacked(stored), wanted)
+    return unpacked(stored)
+
+
+def _ours(recorded: Meeting, windows: Windows, sentences: list[Sentence], wanted: Wanted) -> tuple[Found, Any]:
+    began = time.perf_counter()
+    turns = find_turns(windows, wanted)
     pieces = [piece for each in attribute(sentences, turns) for piece in each]
     seconds = time.perf_counter() - began
     spans_of_turns = [Span(turn.speaker, turn.start_ms, turn.end_ms) for turn in turns]

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, update
 from sqlalchemy.orm import Session
 
-from common import ids
-from common.db import Database, cursors
+from common import ids, named_rows
+from common.db import Database
 from common.errors import TooManyVocabularies, VocabularyChanged, VocabularyNameTaken
 from common.models import VocabularyRow
 from common.options.transcription import TranscriptionOptions, WordLists
@@ -84,9 +84,8 @@ def create(
 ) -> Vocabulary:
     """Create a vocabulary. Raises TooManyVocabularies, VocabularyNameTaken."""
     with database.transaction() as session:
-        _lock(session, tenant)
-        mine = select(func.count()).where(VocabularyRow.tenant == tenant)
-        if int(session.scalar(mine) or 0) >= MAX_VOCABULARIES:
+        named_rows.lock(session, VocabularyRow, tenant)
+        if named_rows.number_of(session, VocabularyRow, tenant) >= MAX_VOCABULARIES:
             raise TooManyVocabularies(f"the limit of {MAX_VOCABULARIES} vocabularies is reached; delete one first")
         _check_free(session, tenant, name)
         values = {"hotwords": _distinct(hotwords), "masked_words": _distinct(masked_words)}
@@ -105,23 +104,12 @@ def get(database: Database, vocabulary_id: uuid.UUID, *, tenant: str) -> Vocabul
 
 def page(database: Database, *, tenant: str, after: str | None = None, limit: int = 20) -> VocabularyPage:
     """Return a page of a tenant's vocabularies, newest first. Raises InvalidRequest for an invalid cursor."""
-    statement = (
-        select(
-            *(VocabularyRow.id, VocabularyRow.created_at, VocabularyRow.updated_at),
-            *(VocabularyRow.name, VocabularyRow.revision),
-            *(func.cardinality(VocabularyRow.hotwords), func.cardinality(VocabularyRow.masked_words)),
-        )
-        .where(VocabularyRow.tenant == tenant)
-        .order_by(VocabularyRow.created_at.desc(), VocabularyRow.id.desc())
-        .limit(limit + 1)
-    )
-    if after is not None:
-        place = tuple_(VocabularyRow.created_at, VocabularyRow.id)
-        statement = statement.where(place < tuple_(*cursors.decoded(after)))
+    columns = [getattr(VocabularyRow, name) for name in ("id", "created_at", "updated_at", "name", "revision")]
+    counts = [func.cardinality(VocabularyRow.hotwords), func.cardinality(VocabularyRow.masked_words)]
+    statement = named_rows.newest(VocabularyRow, tenant, after, limit, *columns, *counts)
     with database.transaction() as session:
         found = [VocabularySummary(*row) for row in session.execute(statement)]
-    shown = tuple(found[:limit])
-    return VocabularyPage(shown, cursors.encoded(shown[-1].created_at, shown[-1].id) if len(found) > limit else None)
+    return VocabularyPage(*named_rows.cut(found, limit))
 
 
 def change(database: Database, vocabulary_id: uuid.UUID, changes: VocabularyChange, *, tenant: str) -> Vocabulary:
@@ -135,7 +123,7 @@ def change(database: Database, vocabulary_id: uuid.UUID, changes: VocabularyChan
         if listed is not None:
             values[field] = _distinct(listed)
     with database.transaction() as session:
-        _lock(session, tenant)
+        named_rows.lock(session, VocabularyRow, tenant)
         row = session.get(VocabularyRow, vocabulary_id)
         if row is None or row.tenant != tenant:
             raise ids.missing(ids.VOCABULARY, vocabulary_id)
@@ -155,19 +143,13 @@ def remove(database: Database, vocabulary_id: uuid.UUID, *, tenant: str) -> None
     """Delete a vocabulary; jobs that were submitted with it keep its words. Raises NotFound."""
     statement = delete(VocabularyRow).where(VocabularyRow.id == vocabulary_id, VocabularyRow.tenant == tenant)
     with database.transaction() as session:
-        _lock(session, tenant)
+        named_rows.lock(session, VocabularyRow, tenant)
         if session.scalar(statement.returning(VocabularyRow.id)) is None:
             raise ids.missing(ids.VOCABULARY, vocabulary_id)
 
 
-def _lock(session: Session, tenant: str) -> None:
-    """Let one change of a tenant's vocabularies be made at a time, so that numbers and names hold."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"vocabularies of {tenant}", 0))))
-
-
 def _check_free(session: Session, tenant: str, name: str) -> None:
-    taken = select(VocabularyRow.id).where(VocabularyRow.tenant == tenant, VocabularyRow.name == name)
-    if session.scalar(taken) is not None:
+    if named_rows.is_taken(session, VocabularyRow, tenant, name):
         raise VocabularyNameTaken(f"there is already a vocabulary named {name!r}")
 
 

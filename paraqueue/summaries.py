@@ -27,7 +27,9 @@ def summarize(
     template_id: str | None = None,
     language: SummaryLanguage | None = None,
 ) -> Operation[Summary]:
-    """Request a summary, which replaces an earlier one: of a built-in kind (default: minutes) or with a template.
+    """Request a summary: of a built-in kind (default: minutes) or with a template.
+
+    It replaces an earlier one when it is completed; until then, that is its `previous`.
 
     Returns without waiting for it; see `wait_for_summary`. The language is the transcript's unless given. Raises
     NotFound, ApiError (`summaries_not_configured`, `wrong_state` while another is being made, `no_transcript`).
@@ -57,7 +59,10 @@ def wait_for_summary(id: str, *, timeout: float | None = None) -> Operation[Summ
 
 
 def delete_summary(id: str) -> Operation[None]:
-    """Cancel a summary that is queued or processing, or delete one that has ended. Raises NotFound."""
+    """Cancel a summary that is queued or processing, or delete one that has ended. Raises NotFound.
+
+    With the second, an earlier one that it has not replaced (`previous`) is deleted too.
+    """
     yield from request(Send("DELETE", f"{JOBS}/{id}/summary"), safe=False)
 
 

@@ -15,8 +15,24 @@ class SummaryTemplateRef(Value):
     name: str
 
 
+class PreviousSummary(Value):
+    """A completed summary that another one is to replace."""
+
+    kind: str
+    template: SummaryTemplateRef | None = None
+    language: str | None = None
+    text: str | None = None
+    truncated: bool = False
+    stale: bool = False
+    model: str | None = None
+    finished_at: datetime | None = None
+
+
 class Summary(Value):
-    """The summary of a transcription; `text` is None until it is completed. `stale`: the transcript changed since."""
+    """The summary of a transcription; `text` is None until it is completed. `stale`: the transcript changed since.
+
+    `previous` is the one that it is to replace, until it is completed.
+    """
 
     transcription_id: str
     status: Status
@@ -32,6 +48,7 @@ class Summary(Value):
     prompt_tokens: int = 0
     completion_tokens: int = 0
     error: Failure | None = None
+    previous: PreviousSummary | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None

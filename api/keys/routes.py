@@ -15,6 +15,7 @@ from api.auth.callers import Caller
 from api.deps import AdminCaller, DatabaseDep, public_url, v1_router
 from api.http.error_responses import errors_of
 from api.http.integers import AS_IN_JSON
+from api.http.paging import After
 from api.keys.schemas import KeyCreate, KeyList, KeyOut, KeyRotate, KeyWithSecret, key_out, limits_in, with_secret
 from common import errors, ids, keys
 from common.errors import Forbidden
@@ -61,7 +62,7 @@ def create_key(
 def list_keys(
     database: DatabaseDep,
     caller: AdminCaller,
-    after: Annotated[str | None, Query(max_length=200)] = None,
+    after: After = None,
     limit: Annotated[int, Query(ge=1, le=1000), AS_IN_JSON] = 100,
 ) -> KeyList:
     """A page of the keys visible to the caller, newest first. Keys revoked more than a month ago are not listed."""

@@ -37,7 +37,9 @@ def create_summary(
     job_id: JobId,
     body: SummaryCreate,
 ) -> SummaryOut:
-    """Request a summary, which replaces an earlier one. Before the transcription ends, it waits for that.
+    """Request a summary. Before the transcription ends, it waits for that.
+
+    An earlier one stays readable as `previous` until the new one is completed, also if that fails or is canceled.
 
     The text of the transcript, with the names of speakers, is sent to the language model that the operator has chosen.
     """
@@ -60,6 +62,6 @@ def get_summary(database: DatabaseDep, caller: ReadCaller, job_id: JobId) -> Sum
 
 @router.delete("/{transcription_id}/summary", status_code=204, response_class=Response)
 def delete_summary(database: DatabaseDep, caller: SubmitCaller, job_id: JobId) -> None:
-    """Cancel a summary that is queued or processing, or delete one that has ended."""
+    """Cancel a summary that is queued or processing, or delete one that has ended, with its `previous` one."""
     job = jobs.get(database, job_id, tenant=caller.tenant)
     summaries.remove(database, job.id)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
 from api.http.bodies import StrictBody
 from common import ids
 from common.job_states import Status
-from common.summaries import Kind, Language, Summary, Template
+from common.summaries import Kind, Language, PreviousSummary, Summary, Template, Wanted
 from common.summaries.templates import LONGEST_PROMPT
 
 Name = Annotated[
@@ -64,6 +64,19 @@ class SummaryTemplateRef(BaseModel):
     name: str
 
 
+class PreviousSummaryOut(BaseModel):
+    """A completed summary that another one is to replace."""
+
+    kind: Kind | Literal["template"]
+    template: SummaryTemplateRef | None
+    language: Language | None
+    text: str | None
+    truncated: bool
+    stale: bool
+    model: str | None
+    finished_at: datetime | None
+
+
 class SummaryOut(BaseModel):
     """The summary of a transcription."""
 
@@ -82,6 +95,10 @@ class SummaryOut(BaseModel):
     prompt_tokens: int
     completion_tokens: int
     error: SummaryErrorOut | None
+    previous: PreviousSummaryOut | None = Field(
+        description="The completed summary that this one is to replace. It stays, also in documents, until this one is "
+        "`completed`."
+    )
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -126,16 +143,12 @@ class SummaryTemplateList(BaseModel):
 def summary_out(summary: Summary, *, reads: bool = True) -> SummaryOut:
     """Convert a summary to its API representation; without `reads`, it shows no text of other people."""
     wanted = summary.wanted
-    template = None
-    if wanted.template_id is not None and wanted.template_name is not None:
-        shown = ids.shown(ids.SUMMARY_TEMPLATE, wanted.template_id)
-        template = {"id": shown, "name": wanted.template_name if reads else ""}
     failure = summary.failure
     values = {
         "transcription_id": ids.shown(ids.JOB, summary.job_id),
         "status": summary.status,
         "kind": wanted.kind,
-        "template": template,
+        "template": _template_ref(wanted, reads=reads),
         "language": wanted.language,
         "progress": summary.progress,
         "text": summary.text if reads else None,
@@ -148,11 +161,27 @@ def summary_out(summary: Summary, *, reads: bool = True) -> SummaryOut:
         "error": {"code": failure.code, "message": failure.message, "retryable": failure.retryable}
         if failure
         else None,
+        "previous": _previous_out(summary.previous, reads=reads) if summary.previous is not None else None,
         "created_at": summary.created_at,
         "started_at": summary.started_at,
         "finished_at": summary.finished_at,
     }
     return SummaryOut.model_validate(values)
+
+
+def _template_ref(wanted: Wanted | PreviousSummary, *, reads: bool) -> SummaryTemplateRef | None:
+    if wanted.template_id is None or wanted.template_name is None:
+        return None
+    shown = ids.shown(ids.SUMMARY_TEMPLATE, wanted.template_id)
+    return SummaryTemplateRef(id=shown, name=wanted.template_name if reads else "")
+
+
+def _previous_out(previous: PreviousSummary, *, reads: bool) -> dict[str, Any]:
+    plain = ("kind", "language", "truncated", "stale", "model", "finished_at")
+    return {name: getattr(previous, name) for name in plain} | {
+        "template": _template_ref(previous, reads=reads),
+        "text": previous.text if reads else None,
+    }
 
 
 def template_out(template: Template) -> SummaryTemplateOut:

@@ -27,18 +27,12 @@ from api.deps import (
 )
 from api.http.datetimes import Moment
 from api.http.error_responses import OF_IDEMPOTENCY, OF_STORING, OF_SUBMITTING, errors_of
-from api.http.integers import AS_IN_JSON
+from api.http.paging import Limit
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
-from api.transcriptions.schemas import (
-    Transcription,
-    TranscriptionDetail,
-    TranscriptionPage,
-    detail_json,
-    page_json,
-    transcription_of,
-)
+from api.transcriptions.job_json import detail_json, page_json, transcription_of
+from api.transcriptions.schemas import Transcription, TranscriptionDetail, TranscriptionPage
 from api.transcriptions.submitting.accept import accepted
 from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, key_of, response_of
 from api.transcriptions.submitting.submit import asked_by, fingerprint
@@ -116,7 +110,7 @@ def list_transcriptions(
     ] = Sort.NEWEST,
     preview: Annotated[bool, Query(description="Add the beginning of each transcript.")] = False,
     after: Annotated[str | None, Query(max_length=1000)] = None,
-    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
+    limit: Limit = 20,
 ) -> Response:
     """A page of transcriptions, newest first or in another order."""
     service = service_of(request)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from api.auth.concurrency import Concurrency
 from api.deps import DatabaseDep, ReadCaller, public_url, v1_router
-from api.http.integers import AS_IN_JSON
+from api.http.paging import After, Limit
 from common import jobs
 
 # Include it before the routes with an id in their path: "search" is not an id.
@@ -58,8 +58,8 @@ def search_sentences(
     q: Annotated[
         str, Query(min_length=1, max_length=100, pattern=r"^[^\x00]+$", description="Words separated by white space.")
     ],
-    after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> HitPage:
     """Sentences that contain all words of `q`."""
     with SEARCHES.of(caller.tenant):

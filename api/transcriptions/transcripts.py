@@ -113,9 +113,12 @@ def file_of(
 
 def _summary_of(database: Database, job: Job) -> SummaryText | None:
     summary = summaries.of_job(database, job.id)
-    if summary is None or summary.text is None:
+    if summary is None:
         return None
-    return SummaryText(summary.text, summary.model or "", summary.stale)
+    if summary.text is not None:
+        return SummaryText(summary.text, summary.model or "", summary.stale, summary.truncated)
+    old = summary.previous
+    return SummaryText(old.text, old.model or "", old.stale, old.truncated) if old is not None else None
 
 
 def _named(job: Job, ending: str) -> str:

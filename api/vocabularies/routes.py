@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, public_url, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import AS_IN_JSON
+from api.http.paging import After, Limit
 from api.vocabularies.schemas import (
     VocabularyCreate,
     VocabularyDetail,
@@ -48,8 +48,8 @@ def create_vocabulary(
 def list_vocabularies(
     database: DatabaseDep,
     caller: ReadCaller,
-    after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> VocabularyList:
     """A page of vocabularies without their words, newest first."""
     page = vocabularies.page(database, tenant=caller.tenant, after=after, limit=limit)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Request, Response
 
 from api.auth.callers import Caller
 from api.deps import DatabaseDep, ReadCaller, SettingsDep, SubmitAndReadCaller, public_url, v1_router
 from api.http.error_responses import errors_of
-from api.http.integers import AS_IN_JSON
+from api.http.paging import After, Limit
 from api.voices.schemas import VoiceCreate, VoiceList, VoiceOut, VoiceSource, VoiceUpdate, voice_out
 from common import errors, ids, jobs, voices
 from common.db import Database
@@ -55,8 +55,8 @@ def list_voices(
     database: DatabaseDep,
     settings: SettingsDep,
     caller: ReadCaller,
-    after: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=100), AS_IN_JSON] = 20,
+    after: After = None,
+    limit: Limit = 20,
 ) -> VoiceList:
     """A page of known voices, newest first, and whether voices are switched on."""
     page = voices.page(database, tenant=caller.tenant, after=after, limit=limit)

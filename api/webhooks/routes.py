@@ -19,7 +19,7 @@ from api.deps import (
     v1_router,
 )
 from api.http.error_responses import errors_of
-from api.http.integers import AS_IN_JSON
+from api.http.paging import After, Limit
 from api.webhooks.schemas import (
     DeliveryList,
     DeliveryOut,
@@ -60,8 +60,6 @@ async def delivery_uuid(delivery_id: str) -> uuid.UUID:
 
 EndpointId = Annotated[uuid.UUID, Depends(endpoint_uuid)]
 DeliveryId = Annotated[uuid.UUID, Depends(delivery_uuid)]
-Cursor = Annotated[str | None, Query(max_length=200)]
-Limit = Annotated[int, Query(ge=1, le=100), AS_IN_JSON]
 
 
 def _seal(settings: Settings) -> SecretBox:
@@ -105,7 +103,7 @@ def list_deliveries(
     caller: ReadCaller,
     transcription_id: Annotated[str | None, Query(max_length=64)] = None,
     status: DeliveryStatus | None = None,
-    after: Cursor = None,
+    after: After = None,
     limit: Limit = 20,
 ) -> DeliveryList:
     """Deliveries to all endpoints and to transcriptions' own URLs, newest first."""
@@ -189,7 +187,7 @@ def list_webhook_deliveries(
     caller: ReadCaller,
     endpoint_id: EndpointId,
     status: DeliveryStatus | None = None,
-    after: Cursor = None,
+    after: After = None,
     limit: Limit = 20,
 ) -> DeliveryList:
     """Deliveries to an endpoint, newest first."""

@@ -6,6 +6,8 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
 
 from bench.misbehave.wire import Connection, form, request
 
@@ -14,6 +16,7 @@ EVERY_SECONDS = 0.8
 POLL_SECONDS = 0.05
 # The last clips of a round may end after it.
 PATIENCE_SECONDS = 60.0
+MILLISECOND = timedelta(milliseconds=1)
 ENDED = {"completed", "failed", "canceled"}
 
 
@@ -25,12 +28,16 @@ class Samples:
     poll: list[float] = field(default_factory=list)
     clip_to_text: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    queued: list[float] = field(default_factory=list)
+    running: list[float] = field(default_factory=list)
 
     def take(self, other: Samples) -> None:
         """Add the measurements of another round."""
         self.submit += other.submit
         self.poll += other.poll
         self.clip_to_text += other.clip_to_text
+        self.queued += other.queued
+        self.running += other.running
         self.wrong += other.wrong
 
 
@@ -79,9 +86,20 @@ class GoodTenant:
             samples.poll.append(_ms_since(asked))
             state = json.loads(body)["status"] if status == 200 else f"poll: {status}"
         samples.clip_to_text.append(_ms_since(began))
-        if state != "completed":
+        if state == "completed":
+            _take_times(samples, json.loads(body))
+        else:
             samples.wrong.append(f"clip: {state}")
         self._free.append(connection)
+
+
+def _take_times(samples: Samples, job: dict[str, Any]) -> None:
+    """Take how long a job waited for a worker and how long it ran, by the clock of the database."""
+    created, started, finished = (
+        datetime.fromisoformat(job[f"{what}_at"]) for what in ("created", "started", "finished")
+    )
+    samples.queued.append((started - created) / MILLISECOND)
+    samples.running.append((finished - started) / MILLISECOND)
 
 
 def _ms_since(began: float) -> float:

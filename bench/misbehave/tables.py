@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.misbehave.attacks import KINDS
-from bench.misbehave.rounds import MEASURES, Round
+from bench.misbehave.rounds import BARRED, MEASURES, Round
 from bench.report import Column, Report, Value, conditions, spread
 
 BAR_RATIO = 2.0
@@ -28,7 +28,7 @@ def report_of(rounds: Sequence[Round], *, quiet: str, control: str, everything: 
     _cores(report, by_name)
     _answers(report, by_name, everything)
     if everything in by_name:
-        for measure in MEASURES:
+        for measure in BARRED:
             ratio = _ratio(by_name[everything], by_name[quiet], measure)
             report.bar(f"{measure}_p95_ratio", ratio, bar=BAR_RATIO, at_most=True)
             if control in by_name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,11 +18,15 @@ from sqlalchemy import (
     func,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from common.job_states import Status
 from common.models.base import Row
 from common.models.jobs import STATUSES
+
+# What stays of a summary that is being replaced.
+PREVIOUS = ("kind", "template_id", "template_name", "language", "content", "truncated", "stale", "model", "finished_at")
 
 
 class SummaryRow(Row):
@@ -29,7 +34,8 @@ class SummaryRow(Row):
 
     `due_at` is NULL until there is a transcript. `prompt` is the text of the template; of a built-in one NULL until the
     language is known. `progress` is the share of the recording that was read, 0 to 1. `stale`: the transcript was
-    changed after it was read. `failures` are those since the last step that succeeded.
+    changed after it was read. `failures` are those since the last step that succeeded. `previous` is the last completed
+    summary, with the columns in `PREVIOUS`, until the one that replaces it is completed.
     """
 
     __tablename__ = "summaries"
@@ -64,6 +70,7 @@ class SummaryRow(Row):
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     error_retryable: Mapped[bool | None]
+    previous: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
 
     __table_args__ = (
         ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="summaries_job"),
@@ -112,10 +119,7 @@ class SummaryTemplateRow(Row):
     revision: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     prompt: Mapped[str]
 
-    __table_args__ = (
-        Index("summary_templates_newest", "tenant", "created_at", "id"),
-        Index("summary_templates_by_name", "tenant", "name", unique=True),
-    )
+    __table_args__ = (Index("summary_templates_by_name", "tenant", "name", unique=True),)
 
 
 class SummaryUsageRow(Row):

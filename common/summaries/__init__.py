@@ -1,6 +1,7 @@
 """Summaries of transcripts: requested with a job or later, made by the light worker through a chat endpoint.
 
-A job has one summary, which is stored beside its sentences; a new request replaces it. `jobs` tells when a transcript
+A job has one summary, which is stored beside its sentences; a new request replaces it when it is
+completed. `jobs` tells when a transcript
 is there, and when it changes.
 """
 
@@ -34,7 +35,7 @@ from common.summaries.requests import (
     transcripts_ended,
     waits_again,
 )
-from common.summaries.summary import NO_TOKENS, Spent, Summary, SummaryFailure, Tokens, Wanted
+from common.summaries.summary import NO_TOKENS, PreviousSummary, Spent, Summary, SummaryFailure, Tokens, Wanted
 from common.summaries.templates import (
     Template,
     TemplateChange,
@@ -53,6 +54,7 @@ __all__ = [
     "Claim",
     "Kind",
     "Language",
+    "PreviousSummary",
     "Section",
     "Spent",
     "Summary",

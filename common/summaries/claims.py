@@ -10,7 +10,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import case, delete, func, insert, literal, select, text, update
+from sqlalchemy import case, delete, func, insert, literal, null, select, text, update
 from sqlalchemy.orm import Session
 
 from common import webhooks
@@ -148,6 +148,7 @@ def complete(database: Database, claim: Claim, content: str, *, truncated: bool,
         "truncated": _or_before(truncated),
         "model": spent.model,
         "progress": 1.0,
+        "previous": null(),
         **_added(spent.tokens),
     }
     with database.transaction() as session:

@@ -6,8 +6,8 @@ import uuid
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, case, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Text, Update, case, cast, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.orm import Session
 
 from common import ids
@@ -16,6 +16,7 @@ from common.db.leases import ago
 from common.errors import Expired, NotFound, NoTranscript, WrongState
 from common.job_states import TERMINAL, Status
 from common.models import JobRow, SummaryRow, SummarySectionRow
+from common.models.summaries import PREVIOUS
 from common.summaries.prompts import KINDS
 from common.summaries.summary import Summary, Wanted, summary_of
 from common.summaries.templates import get_template
@@ -55,7 +56,7 @@ def chosen(database: Database, kind: str, *, tenant: str, language: str | None =
 def request(
     database: Database, job_id: uuid.UUID, wanted: Wanted, *, tenant: str, key_id: uuid.UUID | None = None
 ) -> Summary:
-    """Request a summary, which replaces an earlier one; without a transcript yet, it waits for that.
+    """Request a summary, which replaces an earlier one when it is completed; if there is no transcript yet, it waits.
 
     Raises NotFound; NoTranscript or Expired if there will be none; WrongState while another is queued or processing.
     """
@@ -92,12 +93,18 @@ def request_in(
     fields = _fields(wanted, tenant, key_id, ready=ready)
     ended = SummaryRow.status.in_(TERMINAL)
     statement = insert(SummaryRow).values(job_id=job_id, **fields)
-    statement = statement.on_conflict_do_update(index_elements=["job_id"], set_=fields, where=ended)
+    replaced = fields | {"previous": case((SummaryRow.content.is_not(None), _kept()), else_=SummaryRow.previous)}
+    statement = statement.on_conflict_do_update(index_elements=["job_id"], set_=replaced, where=ended)
     row = session.scalars(statement.returning(SummaryRow), execution_options={"populate_existing": True}).one_or_none()
     if row is None:
         return None
     session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == job_id))
     return summary_of(row)
+
+
+def _kept() -> Any:
+    """What stays of a completed summary (`PREVIOUS`)."""
+    return func.jsonb_build_object(*(item for name in PREVIOUS for item in (name, getattr(SummaryRow, name))))
 
 
 def request_missing_in(
@@ -180,7 +187,8 @@ def remove(database: Database, job_id: uuid.UUID) -> None:
 def mark_stale(session: Session, job_id: uuid.UUID) -> None:
     """Mark the summary of a transcript that the caller's transaction changes as older than the text."""
     # Unconditionally: the lock makes a worker that is about to read the text wait for the caller's commit.
-    session.execute(update(SummaryRow).where(SummaryRow.job_id == job_id).values(stale=True))
+    previous = func.jsonb_set(SummaryRow.previous, cast(["stale"], ARRAY(Text)), cast(True, JSONB))  # NULL stays NULL
+    session.execute(update(SummaryRow).where(SummaryRow.job_id == job_id).values(stale=True, previous=previous))
 
 
 def transcripts_ended(*over: ColumnElement[bool]) -> Update:

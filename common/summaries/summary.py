@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from common.job_states import Status
 from common.models import SummaryRow
@@ -53,10 +54,26 @@ class SummaryFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousSummary:
+    """A completed summary that another one is to replace; fields as in `Summary` and `Wanted`."""
+
+    kind: str
+    template_id: uuid.UUID | None
+    template_name: str | None
+    language: str | None
+    text: str
+    truncated: bool
+    stale: bool
+    model: str | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """The summary of a job. `text` is None until it is completed; `truncated`: the model was cut off.
 
-    `stale`: the transcript was changed since it was read.
+    `stale`: the transcript was changed since it was read. `previous` is the one to be replaced, until this one is
+    completed.
     """
 
     job_id: uuid.UUID
@@ -72,6 +89,7 @@ class Summary:
     model: str | None
     tokens: Tokens
     failure: SummaryFailure | None
+    previous: PreviousSummary | None = None
 
 
 def summary_of(row: SummaryRow) -> Summary:
@@ -93,4 +111,16 @@ def summary_of(row: SummaryRow) -> Summary:
         model=row.model,
         tokens=Tokens(row.prompt_tokens, row.completion_tokens),
         failure=failure,
+        previous=_previous_of(row.previous) if row.previous is not None else None,
+    )
+
+
+def _previous_of(stored: dict[str, Any]) -> PreviousSummary:
+    template_id, finished_at = stored["template_id"], stored["finished_at"]
+    values = {name: stored[name] for name in ("kind", "template_name", "language", "truncated", "stale", "model")}
+    return PreviousSummary(
+        **values,
+        text=stored["content"],
+        template_id=uuid.UUID(template_id) if template_id is not None else None,
+        finished_at=datetime.fromisoformat(finished_at) if finished_at is not None else None,
     )

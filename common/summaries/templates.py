@@ -9,11 +9,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, tuple_, update
+from sqlalchemy import delete, func, insert, update
 from sqlalchemy.orm import Session
 
-from common import ids
-from common.db import Database, cursors
+from common import ids, named_rows
+from common.db import Database
 from common.errors import SummaryTemplateChanged, SummaryTemplateNameTaken, TooManySummaryTemplates
 from common.models import SummaryTemplateRow
 
@@ -58,9 +58,8 @@ class TemplateChange:
 def create_template(database: Database, *, tenant: str, name: str, prompt: str) -> Template:
     """Create a template. Raises TooManySummaryTemplates, SummaryTemplateNameTaken."""
     with database.transaction() as session:
-        _lock(session, tenant)
-        mine = select(func.count()).where(SummaryTemplateRow.tenant == tenant)
-        if int(session.scalar(mine) or 0) >= MAX_TEMPLATES:
+        named_rows.lock(session, SummaryTemplateRow, tenant)
+        if named_rows.number_of(session, SummaryTemplateRow, tenant) >= MAX_TEMPLATES:
             raise TooManySummaryTemplates(f"the limit of {MAX_TEMPLATES} templates is reached; delete one first")
         _check_free(session, tenant, name)
         statement = insert(SummaryTemplateRow).values(id=ids.new_id(), tenant=tenant, name=name, prompt=prompt)
@@ -75,19 +74,10 @@ def get_template(database: Database, template_id: uuid.UUID, *, tenant: str) -> 
 
 def template_page(database: Database, *, tenant: str, after: str | None = None, limit: int = 20) -> TemplatePage:
     """Return a page of a tenant's templates, newest first. Raises InvalidRequest for an invalid cursor."""
-    statement = (
-        select(SummaryTemplateRow)
-        .where(SummaryTemplateRow.tenant == tenant)
-        .order_by(SummaryTemplateRow.created_at.desc(), SummaryTemplateRow.id.desc())
-        .limit(limit + 1)
-    )
-    if after is not None:
-        place = tuple_(SummaryTemplateRow.created_at, SummaryTemplateRow.id)
-        statement = statement.where(place < tuple_(*cursors.decoded(after)))
+    statement = named_rows.newest(SummaryTemplateRow, tenant, after, limit)
     with database.transaction() as session:
         found = [_template_of(row) for row in session.scalars(statement)]
-    shown = tuple(found[:limit])
-    return TemplatePage(shown, cursors.encoded(shown[-1].created_at, shown[-1].id) if len(found) > limit else None)
+    return TemplatePage(*named_rows.cut(found, limit))
 
 
 def change_template(database: Database, template_id: uuid.UUID, changes: TemplateChange, *, tenant: str) -> Template:
@@ -96,7 +86,7 @@ def change_template(database: Database, template_id: uuid.UUID, changes: Templat
     Raises SummaryTemplateChanged if the caller has not read its newest revision.
     """
     with database.transaction() as session:
-        _lock(session, tenant)
+        named_rows.lock(session, SummaryTemplateRow, tenant)
         row = _own(session, template_id, tenant)
         if changes.revision not in (None, row.revision):
             raise SummaryTemplateChanged(f"revision {changes.revision} was changed meanwhile; it is {row.revision} now")
@@ -117,7 +107,7 @@ def remove_template(database: Database, template_id: uuid.UUID, *, tenant: str) 
         SummaryTemplateRow.id == template_id, SummaryTemplateRow.tenant == tenant
     )
     with database.transaction() as session:
-        _lock(session, tenant)
+        named_rows.lock(session, SummaryTemplateRow, tenant)
         if session.scalar(statement.returning(SummaryTemplateRow.id)) is None:
             raise ids.missing(ids.SUMMARY_TEMPLATE, template_id)
 
@@ -129,14 +119,8 @@ def _own(session: Session, template_id: uuid.UUID, tenant: str) -> SummaryTempla
     return row
 
 
-def _lock(session: Session, tenant: str) -> None:
-    """Let one change of a tenant's templates be made at a time, so that numbers and names hold."""
-    session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"summary templates of {tenant}", 0))))
-
-
 def _check_free(session: Session, tenant: str, name: str) -> None:
-    taken = select(SummaryTemplateRow.id).where(SummaryTemplateRow.tenant == tenant, SummaryTemplateRow.name == name)
-    if session.scalar(taken) is not None:
+    if named_rows.is_taken(session, SummaryTemplateRow, tenant, name):
         raise SummaryTemplateNameTaken(f"there is already a template named {name!r}")
 
 

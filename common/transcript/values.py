@@ -138,17 +138,22 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SummaryText:
-    """A summary of a transcript: plain text that a language model wrote; `stale`: the transcript changed since."""
+    """A summary of a transcript: plain text that a language model wrote.
+
+    `stale`: the transcript changed since; `truncated`: the model was cut off.
+    """
 
     text: str
     model: str
     stale: bool = False
+    truncated: bool = False
 
     @property
     def origin(self) -> str:
         """What readers must know of it."""
         changed = "; the transcript was changed afterwards" if self.stale else ""
-        return f"written by the language model {self.model}, may be wrong{changed}"
+        cut_off = ", cut off at its limit" if self.truncated else ""
+        return f"written by the language model {self.model}{cut_off}, may be wrong{changed}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from sqlalchemy import delete, func, select, text, tuple_, update
+from sqlalchemy import delete, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from common import named_rows
 from common.db import Database
 from common.models import SpeakerRow, TenantRow, VoicePrintRow, VoiceRow, VoiceSampleRow
 from common.time_limit import TimeLimit
@@ -57,12 +58,6 @@ def permitted(database: Database, tenant: str) -> bool:
 def permitted_in(session: Session, tenant: str) -> bool:
     """Return whether a tenant keeps voice prints; one without a row has not switched them on."""
     return session.scalar(select(TenantRow.voices).where(TenantRow.name == tenant)) is True
-
-
-def lock(session: Session, tenant: str, *, shared: bool = False) -> None:
-    """Let one change of a tenant's voices be made at a time; with `shared`, only see none of them half done."""
-    take = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
-    session.execute(select(take(func.hashtextextended(f"voices of {tenant}", 0))))
 
 
 def keep(session: Session, place: Place, heard: Heard, least_similarity: float) -> None:
@@ -124,7 +119,7 @@ def _forget_some(database: Database, tenant: str) -> int:
 
 def _name(session: Session, place: Place, heard: Heard, least_similarity: float) -> None:
     """Name the speakers that are known voices."""
-    lock(session, place.tenant, shared=True)  # a voice that is deleted meanwhile names nobody
+    named_rows.lock(session, VoiceRow, place.tenant, shared=True)  # a voice that is deleted meanwhile names nobody
     columns = (VoiceRow.id, VoiceRow.name, VoiceSampleRow.embedding, VoiceSampleRow.speech_ms)
     comparable = (VoiceRow.tenant == place.tenant, VoiceSampleRow.model == heard.model)
     statement = select(*columns).join(VoiceSampleRow, VoiceSampleRow.voice_id == VoiceRow.id).where(*comparable)

@@ -9,11 +9,11 @@ from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from common import ids, summaries
-from common.db import Database, cursors
+from common import ids, named_rows, summaries
+from common.db import Database
 from common.errors import NotFound, NoVoicePrint, TooManyVoices, VoiceNameTaken, VoicesOff
 from common.models import SpeakerRow, VoicePrintRow, VoiceRow, VoiceSampleRow
-from common.voices.prints import lock, permitted_in
+from common.voices.prints import permitted_in
 from common.voices.values import Sample, Source, Voice, VoicePage
 
 MAX_VOICES = 200
@@ -30,8 +30,7 @@ def create(database: Database, source: Source, *, name: str, consent: str) -> Vo
     """
     with database.transaction() as session:
         _check_permitted(session, source.tenant)
-        number = session.scalar(select(func.count()).where(VoiceRow.tenant == source.tenant)) or 0
-        if number >= MAX_VOICES:
+        if named_rows.number_of(session, VoiceRow, source.tenant) >= MAX_VOICES:
             raise TooManyVoices(f"the limit of {MAX_VOICES} voices is reached; delete one first")
         _check_free(session, source.tenant, name)
         voice_id = ids.new_id()
@@ -65,25 +64,16 @@ def get(database: Database, voice_id: uuid.UUID, *, tenant: str) -> Voice:
 
 def page(database: Database, *, tenant: str, after: str | None = None, limit: int = 20) -> VoicePage:
     """Return a page of a tenant's voices, newest first. Raises InvalidRequest for an invalid cursor."""
-    statement = (
-        select(VoiceRow)
-        .where(VoiceRow.tenant == tenant)
-        .order_by(VoiceRow.created_at.desc(), VoiceRow.id.desc())
-        .limit(limit + 1)
-    )
-    if after is not None:
-        place = tuple_(VoiceRow.created_at, VoiceRow.id)
-        statement = statement.where(place < tuple_(*cursors.decoded(after)))
+    statement = named_rows.newest(VoiceRow, tenant, after, limit)
     with database.transaction() as session:
-        found = session.scalars(statement).all()
-        shown = _with_samples(session, found[:limit])
-    return VoicePage(shown, cursors.encoded(shown[-1].created_at, shown[-1].id) if len(found) > limit else None)
+        shown, more = named_rows.cut(session.scalars(statement).all(), limit)
+        return VoicePage(_with_samples(session, shown), more)
 
 
 def rename(database: Database, voice_id: uuid.UUID, name: str, *, tenant: str) -> Voice:
     """Rename a voice; names that transcripts already have stay. Raises NotFound, VoiceNameTaken."""
     with database.transaction() as session:
-        lock(session, tenant)
+        named_rows.lock(session, VoiceRow, tenant)
         if _voice(session, voice_id, tenant).name != name:
             _check_free(session, tenant, name)
             changed = update(VoiceRow).where(VoiceRow.id == voice_id).values(name=name, updated_at=func.now())
@@ -95,14 +85,14 @@ def rename(database: Database, voice_id: uuid.UUID, name: str, *, tenant: str) -
 def remove(database: Database, voice_id: uuid.UUID, *, tenant: str) -> None:
     """Delete a voice with all its voice prints; names that transcripts already have stay. Raises NotFound."""
     with database.transaction() as session:
-        lock(session, tenant)
+        named_rows.lock(session, VoiceRow, tenant)
         _voice(session, voice_id, tenant)
         session.execute(delete(VoiceSampleRow).where(VoiceSampleRow.voice_id == voice_id))
     # From here on it names nobody. In one transaction with many thousands of speakers, it might never be deleted.
     while _unlinked(database, voice_id) == SPEAKERS_AT_A_TIME:
         pass
     with database.transaction() as session:
-        lock(session, tenant)
+        named_rows.lock(session, VoiceRow, tenant)
         session.execute(delete(VoiceRow).where(VoiceRow.id == voice_id))
 
 
@@ -120,13 +110,13 @@ def _unlinked(database: Database, voice_id: uuid.UUID) -> int:
 
 def _check_permitted(session: Session, tenant: str) -> None:
     """Let one change of a tenant's voices be made at a time, if the tenant keeps any. Raises VoicesOff."""
-    lock(session, tenant)
+    named_rows.lock(session, VoiceRow, tenant)
     if not permitted_in(session, tenant):
         raise VoicesOff("known voices are switched off for this tenant")
 
 
 def _check_free(session: Session, tenant: str, name: str) -> None:
-    if session.scalar(select(VoiceRow.id).where(VoiceRow.tenant == tenant, VoiceRow.name == name)) is not None:
+    if named_rows.is_taken(session, VoiceRow, tenant, name):
         raise VoiceNameTaken(f"there is already a voice named {name!r}")
 
 

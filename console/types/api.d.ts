@@ -439,6 +439,16 @@ export interface components {
             object: "upload";
             parts: components["schemas"]["PartOut"][];
         };
+        PreviousSummaryOut: {
+            finished_at: string | null;
+            kind: ("minutes" | "decisions" | "todos") | "template";
+            language: ("zh" | "en") | null;
+            model: string | null;
+            stale: boolean;
+            template: components["schemas"]["SummaryTemplateRef"] | null;
+            text: string | null;
+            truncated: boolean;
+        };
         Problem: {
             code: string;
             detail: string;
@@ -888,6 +898,7 @@ export interface components {
              * @constant
              */
             object: "summary";
+            previous: components["schemas"]["PreviousSummaryOut"] | null;
             progress: number;
             prompt: string | null;
             prompt_tokens: number;

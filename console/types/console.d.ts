@@ -17,6 +17,7 @@ type Webhook = Schemas['Webhook'];
 type Vocabulary = Schemas['VocabularyOut'];
 type VocabularyWords = Schemas['VocabularyDetail'];
 type Summary = Schemas['SummaryOut'];
+type PreviousSummary = Schemas['PreviousSummaryOut'];
 type SummaryTemplate = Schemas['SummaryTemplateOut'];
 type Delivery = Schemas['DeliveryOut'];
 type UsageRow = Schemas['UsageOut'];

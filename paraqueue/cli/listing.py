@@ -12,6 +12,7 @@ from paraqueue.cli import exits, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.dates import begin_of, end_of
 from paraqueue.cli.transcripts import Id
+from paraqueue.errors import ConfigurationError
 from paraqueue.statuses import Sort, Status
 
 if TYPE_CHECKING:
@@ -28,6 +29,18 @@ Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)
 Cursor = TypeVar("Cursor")
 Cursor_co = TypeVar("Cursor_co", covariant=True)
+
+
+class Named(Protocol):
+    """Something that a tenant keeps under a name."""
+
+    @property
+    def id(self) -> str:
+        """The id."""
+
+    @property
+    def name(self) -> str:
+        """The name, unique in its list."""
 
 
 class PageOf(Protocol[Item_co, Cursor_co]):
@@ -108,6 +121,24 @@ def collected(
         after = page.next
         if after is None or len(found) >= limit:
             return found, after
+
+
+def id_of(name: str, prefix: str, fetch: Callable[[str | None], PageOf[Named, str]], *, missing: str) -> str:
+    """Return the id of the item with this name; what begins with the prefix is an id already.
+
+    Raises ConfigurationError, which says that there is no `missing`.
+    """
+    if name.startswith(prefix):
+        return name
+    after = None
+    while True:
+        page = fetch(after)
+        found = next((item.id for item in page.data if item.name == name), None)
+        if found is not None:
+            return found
+        after = page.next
+        if after is None:
+            raise ConfigurationError(missing)
 
 
 def tell_more(after: object) -> None:

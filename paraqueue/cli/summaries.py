@@ -11,14 +11,14 @@ from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.confirming import Yes, confirm
 from paraqueue.cli.jobs import Seconds
-from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.listing import PAGE, After, Limit, collected, id_of, tell_more
 from paraqueue.cli.transcripts import Id
-from paraqueue.errors import ConfigurationError, ParaqueueError
+from paraqueue.errors import ParaqueueError
 from paraqueue.statuses import COMPLETED
 
 if TYPE_CHECKING:
     from paraqueue import Client
-    from paraqueue.models import Summary, SummaryTemplate
+    from paraqueue.models import PreviousSummary, Summary, SummaryTemplate
 
 KINDS = ("minutes", "decisions", "todos")
 LANGUAGES = ("zh", "en")
@@ -82,7 +82,7 @@ def make(
     timeout: Seconds = None,
     json: Json = False,
 ) -> None:
-    """Summarise a transcript, which is sent to the language model of the service; replaces an earlier summary."""
+    """Summarise a transcript, which the language model of the service reads; replaces an earlier summary when done."""
     with exits.connected() as client:
         chosen = {"kind": kind} if kind in KINDS else {"template_id": _id_of(client, kind)}
         summary = client.summarize(id, language=language, **chosen)  # type: ignore[arg-type]
@@ -91,9 +91,14 @@ def make(
 
 @app.command("show")
 def show_(id: Id, json: Json = False) -> None:
-    """Print the summary of a transcript."""
+    """Print the summary of a transcript; the previous one, while another is to replace it."""
     with exits.connected() as client:
-        _print(client.summary(id), json=json)
+        summary = client.summary(id)
+        if summary.previous is not None and not json:
+            exits.errors().print(f"paraqueue: a new summary is {summary.status}; this is the previous one")
+            _print_text(summary.previous)
+        else:
+            _print(summary, json=json)
 
 
 @app.command()
@@ -110,14 +115,20 @@ def _print(summary: Summary, *, json: bool) -> None:
         show.as_json(summary)
         return
     if summary.status == COMPLETED:
-        if summary.stale:
-            exits.errors().print("paraqueue: the transcript was changed after this summary was made")
-        print(summary.text)
+        _print_text(summary)
     elif summary.ended:
         why = f": {summary.error.message}" if summary.error else ""
         raise ParaqueueError(f"the summary of {summary.transcription_id} is {summary.status}{why}")
     else:
         exits.errors().print(f"paraqueue: the summary is {summary.status}")
+
+
+def _print_text(summary: Summary | PreviousSummary) -> None:
+    if summary.stale:
+        exits.errors().print("paraqueue: the transcript was changed after this summary was made")
+    if summary.truncated:
+        exits.errors().print("paraqueue: the summary is cut off: the model reached its limit")
+    print(summary.text)
 
 
 @templates.command("list")
@@ -174,14 +185,5 @@ def _text_of(prompt: str) -> str:
 
 
 def _id_of(client: Client, name: str) -> str:
-    if name.startswith(PREFIX):
-        return name
-    after = None
-    while True:
-        page = client.summary_templates(after=after, limit=PAGE)
-        found = next((item.id for item in page.data if item.name == name), None)
-        if found is not None:
-            return found
-        after = page.next
-        if after is None:
-            raise ConfigurationError(f"there is no template named {name!r}; see `paraqueue summary templates list`")
+    missing = f"there is no template named {name!r}; see `paraqueue summary templates list`"
+    return id_of(name, PREFIX, lambda after: client.summary_templates(after=after, limit=PAGE), missing=missing)

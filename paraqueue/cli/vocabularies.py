@@ -10,9 +10,8 @@ import typer
 from paraqueue.cli import exits, files, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.confirming import Yes, confirm
-from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.listing import PAGE, After, Limit, collected, id_of, tell_more
 from paraqueue.cli.texts import Masks
-from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from paraqueue import Client
@@ -38,17 +37,8 @@ def vocabulary_options(client: Client, value: str | None) -> dict[str, Any]:
 
 
 def _id_of(client: Client, name: str) -> str:
-    if name.startswith(PREFIX):
-        return name
-    after = None
-    while True:
-        page = client.vocabularies(after=after, limit=PAGE)
-        found = next((item.id for item in page.data if item.name == name), None)
-        if found is not None:
-            return found
-        after = page.next
-        if after is None:
-            raise ConfigurationError(f"there is no vocabulary named {name!r}; see `paraqueue vocabularies list`")
+    missing = f"there is no vocabulary named {name!r}; see `paraqueue vocabularies list`"
+    return id_of(name, PREFIX, lambda after: client.vocabularies(after=after, limit=PAGE), missing=missing)
 
 
 @app.command("list")

@@ -9,10 +9,9 @@ import typer
 from paraqueue.cli import exits, show
 from paraqueue.cli.account import Json
 from paraqueue.cli.confirming import Yes, confirm
-from paraqueue.cli.listing import PAGE, After, Limit, collected, tell_more
+from paraqueue.cli.listing import PAGE, After, Limit, collected, id_of, tell_more
 from paraqueue.cli.speakers import Number
 from paraqueue.cli.transcripts import Id
-from paraqueue.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from paraqueue import Client
@@ -27,17 +26,8 @@ Consent = Annotated[
 
 
 def _id_of(client: Client, name: str) -> str:
-    if name.startswith(PREFIX):
-        return name
-    after = None
-    while True:
-        page = client.voices(after=after, limit=PAGE)
-        found = next((item.id for item in page.data if item.name == name), None)
-        if found is not None:
-            return found
-        after = page.next
-        if after is None:
-            raise ConfigurationError(f"there is no voice named {name!r}; see `paraqueue voices list`")
+    missing = f"there is no voice named {name!r}; see `paraqueue voices list`"
+    return id_of(name, PREFIX, lambda after: client.voices(after=after, limit=PAGE), missing=missing)
 
 
 @app.command("list")

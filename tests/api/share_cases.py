@@ -47,6 +47,6 @@ def look(api: Api, token: str, path: str = "", **more: Any) -> httpx.Response:
 
 
 def over(answer: httpx.Response) -> str:
-    """What a visitor is told of a link that does not work, without the request's own id."""
+    """The problem that a visitor gets for a link that does not work; `request_id` is left out, as it always differs."""
     problem = problem_of(answer, 404, "not_found")
     return json.dumps({name: value for name, value in problem.items() if name != "request_id"})

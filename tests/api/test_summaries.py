@@ -292,6 +292,31 @@ def test_documents_contain_it_and_other_formats_do_not(api: Api, chat: ChatServe
         assert "要点" not in api.get(f"/{job.public_id}/transcript", params={"format": form}).text
 
 
+def test_one_that_is_being_replaced_is_still_shown(api: Api, chat: ChatServer) -> None:
+    job, letter = spoken(api.database, SECRET), template(api)
+    api.client.post(of(job), json={"template_id": letter["id"]})
+    chat.answers = [writes("the old one", finish="length")]
+    made(api.database, chat.endpoint(), job)
+    waiting = api.client.post(of(job), json={"kind": "todos"}).json()
+    assert (waiting["status"], waiting["kind"], waiting["text"]) == ("queued", "todos", None)
+    assert waiting == api.client.get(of(job)).json()
+    old = waiting["previous"]
+    assert (old["kind"], old["text"], old["truncated"]) == ("template", "the old one", True)
+    assert old["template"] == {"id": letter["id"], "name": "Letter"}
+    markdown = api.get(f"/{job.public_id}/transcript", params={"format": "md"}).text
+    assert "the old one" in markdown
+    assert "cut off" in markdown
+    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
+        previous = client.summary(job.public_id).previous
+    assert previous is not None
+    assert previous.text == "the old one"
+    api.client.delete(of(job))
+    hidden = api.client.post(of(job), json={}, headers=bearer(api, Scope.SUBMIT)).json()["previous"]
+    assert (hidden["text"], hidden["template"]["name"]) == (None, "")
+    made(api.database, chat.endpoint(), job)
+    assert api.client.get(of(job)).json()["previous"] is None
+
+
 def test_tokens_are_in_the_usage_of_tenant_and_key(api: Api, chat: ChatServer) -> None:
     headers = bearer(api, Scope.SUBMIT, Scope.READ)
     job = spoken(api.database, SECRET, tags=("board",))

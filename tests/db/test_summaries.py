@@ -171,13 +171,38 @@ def test_one_that_is_made_can_be_canceled(database: Database, chat: ChatServer) 
 
 def test_a_new_one_replaces_the_old(database: Database, chat: ChatServer) -> None:
     job = requested(database, *LONG)
-    made(database, chat.endpoint(**SMALL), job)
+    old = made(database, chat.endpoint(**SMALL), job)
     summaries.request(database, job.id, Wanted("todos"), tenant="default")
     fresh = summaries.get(database, job.id)
     assert (fresh.status, fresh.text, fresh.tokens) == (Status.QUEUED, None, Tokens())
+    assert fresh.previous is not None
+    assert (fresh.previous.text, fresh.previous.kind, fresh.previous.stale) == (old.text, "minutes", False)
+    assert (fresh.previous.model, fresh.previous.finished_at) == (MODEL, old.finished_at)
     calls = len(chat.asked)
-    assert made(database, chat.endpoint(**SMALL), job).wanted.kind == "todos"
+    new = made(database, chat.endpoint(**SMALL), job)
+    assert (new.wanted.kind, new.previous) == ("todos", None)
     assert len(chat.asked) == 2 * calls, "nothing of the old one is used"
+
+
+def test_the_old_one_stays_while_others_fail_or_are_canceled(database: Database, chat: ChatServer) -> None:
+    template = summaries.create_template(database, tenant="default", name="Letter", prompt="Write a letter.")
+    wanted = summaries.chosen(database, template.public_id, tenant="default", language="en")
+    job = requested(database, wanted=wanted)
+    chat.answers = [writes("the old one", finish="length"), sends(401)]
+    made(database, chat.endpoint(), job)
+    summaries.request(database, job.id, MINUTES, tenant="default")
+    assert made(database, chat.endpoint(), job).status is Status.FAILED
+    jobs.correct(database, job, 0, "另一句。")
+    summaries.request(database, job.id, MINUTES, tenant="default")
+    summaries.remove(database, job.id)
+    kept = summaries.get(database, job.id)
+    assert (kept.status, kept.text) == (Status.CANCELED, None)
+    assert kept.previous is not None
+    assert (kept.previous.text, kept.previous.truncated, kept.previous.stale) == ("the old one", True, True)
+    assert (kept.previous.template_id, kept.previous.template_name) == (template.id, "Letter")
+    summaries.remove(database, job.id)
+    with pytest.raises(NotFound):
+        summaries.get(database, job.id)
 
 
 def test_no_more_at_once_than_allowed_and_tenants_take_turns(database: Database, chat: ChatServer) -> None:

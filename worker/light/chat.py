@@ -37,7 +37,7 @@ ERROR_NAME = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 # Reasoning models without a parser on their server put their thoughts before the answer. The mark that begins them is
 # often part of the prompt.
 THOUGHTS = re.compile(r"\A\s*<think>.*?(?:</think>|\Z)|\A(?:(?!<think>).)*?</think>", re.DOTALL)
-CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class TimeIsUp(Exception):

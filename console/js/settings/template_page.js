@@ -1,18 +1,17 @@
 // @ts-check
 // One template for summaries: its name and instructions, which are saved together.
 import { html, useState } from '../lib.js';
-import { get, patch, remove } from '../api.js';
+import { get } from '../api.js';
 import { moment } from '../format.js';
 import { t } from '../i18n.js';
-import { go } from '../router.js';
 import { may } from '../session.js';
-import { announce } from '../ui/announce.js';
 import { Confirm } from '../ui/dialog.js';
 import { Field } from '../ui/form_dialog.js';
 import { Icon } from '../ui/icon.js';
 import { useLoad } from '../ui/load.js';
 import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
+import { useEditing } from './editing.js';
 
 /** @param {{ id: string }} props */
 export function TemplatePage({ id }) {
@@ -28,28 +27,14 @@ export function TemplatePage({ id }) {
 function Form({ template, path, done }) {
   const [name, setName] = useState(template.name);
   const [prompt, setPrompt] = useState(template.prompt);
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState(/** @type {unknown} */ (null));
-  const [erasing, setErasing] = useState(false);
   const allowed = may('submit');
-  /** @param {AnyEvent} event */
-  const save = async (event) => {
-    event.preventDefault();
-    setBusy(true);
-    setFailure(null);
-    try {
-      await patch(path, { name: name.trim(), prompt: prompt.trim(), revision: template.revision });
-      announce(t('templates.saved'));
-      done();
-    } catch (error) {
-      setFailure(error);
-    }
-    setBusy(false);
-  };
-  const erase = async () => {
-    await remove(path, { again: true });
-    go('#/settings/templates');
-  };
+  const { busy, failure, save, erase, erasing, setErasing } = useEditing({
+    path,
+    list: '#/settings/templates',
+    changes: () => ({ name: name.trim(), prompt: prompt.trim(), revision: template.revision }),
+    saved: t('templates.saved'),
+    done,
+  });
   return html`
     <form class="card padded stack" onSubmit=${save}>
       <${Field} label=${t('templates.name')} value=${name} required maxlength="100" autocomplete="off" disabled=${!allowed}

@@ -1,12 +1,10 @@
 // @ts-check
 // One vocabulary: its name and words, which are saved together.
 import { html, useState } from '../lib.js';
-import { get, patch, remove } from '../api.js';
+import { get } from '../api.js';
 import { moment } from '../format.js';
 import { t } from '../i18n.js';
-import { go } from '../router.js';
 import { may } from '../session.js';
-import { announce } from '../ui/announce.js';
 import { Confirm } from '../ui/dialog.js';
 import { Field } from '../ui/form_dialog.js';
 import { Icon } from '../ui/icon.js';
@@ -15,6 +13,7 @@ import { Failure, Loading } from '../ui/states.js';
 import { useTitle } from '../ui/title.js';
 import { WordsField } from '../ui/words_field.js';
 import { firstWrong, linesOf, wordsOf } from '../words.js';
+import { useEditing } from './editing.js';
 
 const MOST_WORDS = 1000;
 
@@ -33,29 +32,19 @@ function Form({ vocabulary, path, done }) {
   const [name, setName] = useState(vocabulary.name);
   const [hotwords, setHotwords] = useState(vocabulary.hotwords.join('\n'));
   const [masked, setMasked] = useState(vocabulary.masked_words.join('\n'));
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState(/** @type {any} */ (null));
-  const [erasing, setErasing] = useState(false);
   const allowed = may('submit');
-  /** @param {AnyEvent} event */
-  const save = async (event) => {
-    event.preventDefault();
-    setBusy(true);
-    setFailure(null);
-    try {
-      const words = { hotwords: wordsOf(hotwords), masked_words: linesOf(masked) };
-      await patch(path, { name: name.trim(), ...words, revision: vocabulary.revision });
-      announce(t('vocabularies.saved'));
-      done();
-    } catch (error) {
-      setFailure(error);
-    }
-    setBusy(false);
-  };
-  const erase = async () => {
-    await remove(path, { again: true });
-    go('#/settings/vocabularies');
-  };
+  const { busy, failure, save, erase, erasing, setErasing } = useEditing({
+    path,
+    list: '#/settings/vocabularies',
+    changes: () => ({
+      name: name.trim(),
+      hotwords: wordsOf(hotwords),
+      masked_words: linesOf(masked),
+      revision: vocabulary.revision,
+    }),
+    saved: t('vocabularies.saved'),
+    done,
+  });
   return html`
     <form class="card padded stack" onSubmit=${save}>
       <${Field} label=${t('vocabularies.name')} value=${name} required maxlength="100" autocomplete="off" disabled=${!allowed}

@@ -44,6 +44,7 @@ export function SummaryPanel({ job }) {
       <h2 id="summary-title">${t('summary.title')}</h2>
       ${failure && html`<${Failure} error=${failure} again=${load} />`}
       ${summary && html`<${Shown} summary=${summary} />`}
+      ${summary?.previous && html`<${Previous} previous=${summary.previous} />`}
       <${Doing} job=${job} summary=${summary} offered=${offered} load=${load} />
     </section>
   `;
@@ -54,6 +55,20 @@ function Shown({ summary }) {
   if (isPending(summary)) return html`<${Growing} summary=${summary} />`;
   if (summary.status === 'canceled') return html`<p class="muted">${t('summary.canceled')}</p>`;
   if (summary.status === 'failed') return summary.error && html`<${Failure} error=${summary.error} />`;
+  return html`<${Text} summary=${summary} />`;
+}
+
+// The last one that was completed, until another one replaces it.
+/** @param {{ previous: PreviousSummary }} props */
+function Previous({ previous }) {
+  return html`
+    <h3>${t('summary.previous')}</h3>
+    <${Text} summary=${previous} />
+  `;
+}
+
+/** @param {{ summary: Summary | PreviousSummary }} props */
+function Text({ summary }) {
   return html`
     ${summary.stale && html`<p class="notice" role="status">${t('summary.stale')}</p>`}
     ${summary.truncated && html`<p class="notice" role="status">${t('summary.truncated')}</p>`}
@@ -74,7 +89,7 @@ function Growing({ summary }) {
   `;
 }
 
-/** @param {Summary} summary */
+/** @param {Summary | PreviousSummary} summary */
 function describe(summary) {
   const kind = summary.template?.name ?? t(`summary.kind.${summary.kind}`);
   const parts = [kind, summary.model, summary.finished_at && moment(summary.finished_at), t('summary.unchecked')];
@@ -87,7 +102,7 @@ function Doing({ job, summary, offered, load }) {
   const [choosing, setChoosing] = useState(false);
   const [failure, setFailure] = useState(/** @type {unknown} */ (null));
   const path = pathOf(job.id);
-  const text = summary?.text;
+  const text = summary?.text ?? summary?.previous?.text;
   /** @param {Record<string, string>} wanted */
   const request = async (wanted) => {
     setFailure(null);

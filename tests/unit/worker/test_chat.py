@@ -32,7 +32,7 @@ def test_a_reply_in_parts_without_counts_that_was_cut_off() -> None:
 
 
 def test_thoughts_and_what_no_text_contains_are_removed() -> None:
-    assert parsed("<think>\nlong <b>\n</think>\n\nThe \x00 result\ud800").text == "The  result"
+    assert parsed("<think>\nlong <b>\n</think>\n\nThe \x00\x9b result\ud800").text == "The  result"
     assert parsed("<think>never ends").text == ""
     assert parsed("the tag <think> in a text</think>").text == "the tag <think> in a text</think>"
     assert parsed("its beginning is in the prompt\n</think>\nThe result").text == "The result"

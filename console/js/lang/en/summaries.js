@@ -20,6 +20,7 @@ export default {
   'summary.processing': 'The summary is being written.',
   'summary.retrying': 'The last attempt failed ({code}) and is being repeated.',
   'summary.canceled': 'The summary was canceled.',
+  'summary.previous': 'The previous summary',
   'summary.stale': 'The transcript was changed after this summary was made.',
   'summary.truncated': 'The summary is cut off: the model reached its limit.',
   'summary.unchecked': 'Written by a language model; it may be wrong.',

@@ -19,6 +19,7 @@ export default {
   'summary.processing': '正在生成摘要。',
   'summary.retrying': '上一次尝试失败（{code}），正在重试。',
   'summary.canceled': '摘要已取消。',
+  'summary.previous': '上一份摘要',
   'summary.stale': '生成摘要之后，文稿有过改动。',
   'summary.truncated': '摘要不完整：已达到模型的长度上限。',
   'summary.unchecked': '由语言模型生成，可能有误。',
