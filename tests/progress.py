@@ -6,41 +6,67 @@ be known of it but rows of dots.
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections import defaultdict
 from collections.abc import Generator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 SLOW_PHASE_SECONDS = 60.0
 COSTLIEST_FILES = 25
 PROCESSOR_SECONDS = "processor_seconds"
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class ProcessorTime:
-    """Adds to each report the processor time of its phase, that of processes which ended in it included.
+    """Adds to the last report of each test its processor time, with that of all processes below this one.
 
-    On a machine that does other work too, wall time says little. A server that serves several tests counts where it
-    ends.
+    On a machine that does other work too, wall time says little. What a server that serves several tests uses counts
+    for the test that runs meanwhile.
     """
 
     def __init__(self) -> None:
-        self._before = _used_seconds()
+        self._before = used_seconds()
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_runtest_makereport(
+        self, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Called after the set-up, the call and the tear-down of each test, where the test runs."""
         report = yield
-        used = _used_seconds()
-        report.user_properties.append((PROCESSOR_SECONDS, used - self._before))
-        self._before = used
+        if call.when == "teardown":
+            used = used_seconds()
+            report.user_properties.append((PROCESSOR_SECONDS, used - self._before))
+            self._before = used
         return report
 
 
-def _used_seconds() -> float:
+def used_seconds() -> float:
+    """Return the processor time of this process, of those that it waited for, and of all that run below it."""
     own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
-    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
+    return own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime + _used_below(os.getpid())
+
+
+def _used_below(process: int | str) -> float:
+    """Return the seconds of the processes below one, each with those that it waited for itself."""
+    seconds = 0.0
+    # A thread or process that has just ended has no files; its parent has its time.
+    for listed in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in listed.read_text().split():
+                seconds += _used_by(child)
+    return seconds
+
+
+def _used_by(process: str) -> float:
+    with suppress(OSError):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / TICKS_PER_SECOND + _used_below(process)
+    return 0.0
 
 
 class Progress:
@@ -56,8 +82,7 @@ class Progress:
         """Called for each report, from wherever the test ran."""
         path = report.nodeid.partition("::")[0]
         self._wall[path] += report.duration
-        # The properties of a test are one list, which all of its phases share.
-        mine = [value for name, value in report.user_properties if name == PROCESSOR_SECONDS][-1:]
+        mine = [value for name, value in report.user_properties if name == PROCESSOR_SECONDS]
         self._processor[path] += sum(value for value in mine if isinstance(value, float))
         if report.failed:
             self._print(f"FAILED in {report.when} after {report.duration:.0f} s", report.nodeid)

@@ -33,7 +33,7 @@ class ModelOut(BaseModel):
     description: str
     licence: str
     languages: list[str] = Field(description="ISO 639 codes; empty until a worker has reported them.")
-    word_times: bool = Field(description="Whether every word has times.")
+    word_times: bool = Field(description="Whether the model itself times words; if false, their times are estimated.")
     speakers: bool = Field(description="Whether the model supports speaker diarization (the option `speakers`).")
     speaker_model: str | None = Field(
         description="What voice prints come from; known voices of another one must be enrolled again. Null if unknown."

@@ -18,7 +18,7 @@ from api.auth.callers import Caller
 from api.deps import ReadCaller, Service, ServiceDep, job_uuid, public_url, v1_router
 from api.http.threads import in_thread
 from api.transcriptions.follow import follow
-from api.transcriptions.schemas import transcription_of
+from api.transcriptions.job_json import transcription_of
 from common import jobs
 from common.errors import Expired, Forbidden, NotFound, NotReady, RateLimited, Unauthenticated, Unavailable
 from common.job_states import Status

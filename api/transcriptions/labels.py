@@ -8,8 +8,9 @@ from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import DatabaseDep, EstimatesDep, SubmitAndReadCaller, public_url, v1_router
+from api.transcriptions.job_json import transcription_of
 from api.transcriptions.routes import JobId
-from api.transcriptions.schemas import Transcription, transcription_of
+from api.transcriptions.schemas import Transcription
 from api.transcriptions.sentences import one_line
 from api.transcriptions.submitting.options import Tag
 from common import jobs

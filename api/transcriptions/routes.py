@@ -31,14 +31,8 @@ from api.http.paging import Limit
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import BatchDetail
 from api.transcriptions.follow import ended_or_later
-from api.transcriptions.schemas import (
-    Transcription,
-    TranscriptionDetail,
-    TranscriptionPage,
-    detail_json,
-    page_json,
-    transcription_of,
-)
+from api.transcriptions.job_json import detail_json, page_json, transcription_of
+from api.transcriptions.schemas import Transcription, TranscriptionDetail, TranscriptionPage
 from api.transcriptions.submitting.accept import accepted
 from api.transcriptions.submitting.idempotency import ACCEPTED_HEADERS, IDEMPOTENT, Key, key_of, response_of
 from api.transcriptions.submitting.submit import asked_by, fingerprint

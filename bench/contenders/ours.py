@@ -89,13 +89,12 @@ class Ours:
 
 def _stages_of(networks: Any) -> dict[str, tuple[Any, str]]:
     """The methods of each of the networks' stages, by their kind."""
-    predictor = networks._predictor
     if isinstance(networks, PaddedNetworks):
         model = networks._model
         return {
             "encoder": (model, "encode"),
-            "predictor": (predictor, "integrate"),
-            "timestamp head": (predictor, "upsampled"),
+            "predictor": (networks.predictor, "integrate"),
+            "timestamp head": (networks.predictor, "upsampled"),
             "decoder": (networks, "_decode"),
         }
     decoder = networks._decoder
@@ -105,8 +104,9 @@ def _stages_of(networks: Any) -> dict[str, tuple[Any, str]]:
         "output layer": (decoder, "logits"),
     }
     if isinstance(networks, PackedNetworks):
-        return {**packed, "predictor": (networks, "_embeddings"), "timestamp head": (networks, "_weights")}
-    return {**packed, "predictor": (predictor, "embeddings"), "timestamp head": (predictor, "upsampled")}
+        return {**packed, "predictor": (networks, "_integrate"), "timestamp head": (networks, "_weights")}
+    rows = networks._predictor
+    return {**packed, "predictor": (rows, "embeddings"), "timestamp head": (rows, "upsampled")}
 
 
 def _details(before: Any, after: Any, wall_seconds: float) -> dict[str, Any]:

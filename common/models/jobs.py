@@ -171,8 +171,16 @@ class JobRow(Row):
         ),
         # Not by the expiry of the lease: a renewal must change no indexed column, so that it touches no index.
         Index("jobs_processing", "lease_worker", postgresql_where=text("status = 'processing'")),
-        Index("jobs_audio_due", "finished_at", postgresql_where=text("audio_key IS NOT NULL")),
-        Index("jobs_result_due", "finished_at", postgresql_where=text("result_deleted_at IS NULL")),
+        Index(
+            "jobs_ended_with_audio",
+            "finished_at",
+            postgresql_where=text("audio_key IS NOT NULL AND finished_at IS NOT NULL"),
+        ),
+        Index(
+            "jobs_ended_with_result",
+            "finished_at",
+            postgresql_where=text("result_deleted_at IS NULL AND finished_at IS NOT NULL"),
+        ),
         Index(
             "jobs_row_due",
             "finished_at",
@@ -262,7 +270,4 @@ class AttemptRow(Row):
     resumed_ms: Mapped[int | None] = mapped_column(BigInteger)
     stage_ms: Mapped[dict[str, Any] | None]
 
-    __table_args__ = (
-        ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="attempts_job"),
-        Index("attempts_of_job", "job_id", "started_at"),
-    )
+    __table_args__ = (ForeignKeyConstraint(["job_id"], ["jobs.id"], ondelete="CASCADE", name="attempts_job"),)

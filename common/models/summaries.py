@@ -119,10 +119,7 @@ class SummaryTemplateRow(Row):
     revision: Mapped[int] = mapped_column(Integer, server_default=text("1"))
     prompt: Mapped[str]
 
-    __table_args__ = (
-        Index("summary_templates_newest", "tenant", "created_at", "id"),
-        Index("summary_templates_by_name", "tenant", "name", unique=True),
-    )
+    __table_args__ = (Index("summary_templates_by_name", "tenant", "name", unique=True),)
 
 
 class SummaryUsageRow(Row):

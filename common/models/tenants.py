@@ -106,7 +106,6 @@ class UsageRow(Row):
     __table_args__ = (
         Index("usage_age", "ended_at"),
         Index("usage_of_tenant", "tenant", "ended_at"),
-        Index("usage_of_key", "key_id", "ended_at"),
         Index("usage_of_model", "model", "ended_at"),
     )
 

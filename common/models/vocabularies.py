@@ -25,10 +25,7 @@ class VocabularyRow(Row):
     hotwords: Mapped[list[str]]
     masked_words: Mapped[list[str]]
 
-    __table_args__ = (
-        Index("vocabularies_newest", "tenant", "created_at", "id"),
-        Index("vocabularies_by_name", "tenant", "name", unique=True),
-    )
+    __table_args__ = (Index("vocabularies_by_name", "tenant", "name", unique=True),)
 
 
 class JobWordsRow(Row):

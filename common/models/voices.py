@@ -27,10 +27,7 @@ class VoiceRow(Row):
     consent: Mapped[str]
     made_by: Mapped[uuid.UUID | None]
 
-    __table_args__ = (
-        Index("voices_newest", "tenant", "created_at", "id"),
-        Index("voices_by_name", "tenant", "name", unique=True),
-    )
+    __table_args__ = (Index("voices_by_name", "tenant", "name", unique=True),)
 
 
 class VoiceSampleRow(Row):

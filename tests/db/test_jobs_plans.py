@@ -195,7 +195,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "batches": (lambda d: jobs.batch_page(d, tenant="default"), {"batches_newest", "jobs_of_batch"}),
     "earlier with the same audio": (earlier, {"jobs_by_audio"}),
     "get": (lambda d: jobs.get(d, some(d, Status.FAILED)), {"jobs_pkey"}),
-    "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_of_job"}),
+    "attempts": (lambda d: jobs.attempts(d, some(d, Status.FAILED)), {"attempts_pkey"}),
     "sentences": (
         lambda d: list(jobs.sentences(d, jobs.get(d, some(d, Status.FAILED)))),
         {"sentences_pkey", "edits_pkey"},
@@ -217,9 +217,9 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "claim links": (claim_links, {"jobs_to_fetch", "jobs_pkey"}),
     "renew": (renew, {"jobs_processing"}),
     "figures": (jobs.queue_stats, {"jobs_processing", "jobs_waiting", "jobs_to_fetch"}),
-    "stuck": (stuck, {"jobs_waiting", "jobs_to_fetch", "jobs_announced", "jobs_processing", "attempts_of_job"}),
+    "stuck": (stuck, {"jobs_waiting", "jobs_to_fetch", "jobs_announced", "jobs_processing", "attempts_pkey"}),
     "take back leases": (lambda d: jobs.rescue_expired(d), {"jobs_processing"}),
-    "expire results": (lambda d: jobs.expire_results(d, NO_LIMIT, after_seconds=1_150_000), {"jobs_result_due"}),
+    "expire results": (lambda d: jobs.expire_results(d, NO_LIMIT, after_seconds=1_150_000), {"jobs_ended_with_result"}),
 }
 
 
@@ -234,7 +234,7 @@ def test_it_reads_an_index_and_never_a_whole_table(filled: Watched, name: str) -
 def test_expiring_audio_reads_an_index(filled: Watched, tmp_path: Path) -> None:
     storage = LocalStorage(tmp_path)
     plans = told_by(filled, lambda d: jobs.expire_audio(d, storage, NO_LIMIT, after_seconds=1_190_000))
-    assert "jobs_audio_due" in plans.indexes(), "\n".join(plans.notices)
+    assert "jobs_ended_with_audio" in plans.indexes(), "\n".join(plans.notices)
     assert not plans.sequential()
 
 

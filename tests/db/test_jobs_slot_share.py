@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 
 import pytest
+from sqlalchemy import event
 
 from common import jobs
 from common.db import Database
@@ -92,3 +94,23 @@ def test_a_tenant_that_is_alone_gets_all_slots_again_and_again(database: Databas
         assert len(running) == 4
         for claim in running:
             complete(database, claim)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_a_dispatch_asks_nothing_twice_when_slots_stay_free(database: Database, share: float) -> None:
+    with_worker(database, slots=40)
+    for priority in (2, 5):
+        for tenant, number in (("a", 12), ("b", 1)):
+            for _ in range(number):
+                submitted(database, tenant=tenant, priority=priority)
+    asked: Counter[str] = Counter()
+
+    def note(_c: object, _u: object, statement: str, values: object, *_: object) -> None:
+        asked.update([f"{statement} {values}"])
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        assert len(announced(database, tenant_slot_share=share)) == 26
+    finally:
+        event.remove(database.engine, "before_cursor_execute", note)
+    assert [question for question, times in asked.items() if times > 1] == []

@@ -38,6 +38,10 @@ def test_shipped_definitions_are_pinned() -> None:
         True
     }
     assert several.card.languages == ("zh", "yue", "en", "ja", "ko")
+    english = bundle_spec("paraformer-en")
+    assert english.sources["asr"][0].repository.endswith("nat-en-16k-common-vocab10020")
+    assert english.sources["punc"] == default.sources["punc"]
+    assert (english.card.languages, english.card.word_times) == (("en",), False)
     assert large.card.languages == ("zh", "en")
     assert large.card.word_times
     with pytest.raises(ModelUnavailable, match="no model bundle"):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from common.errors import ModelUnavailable
 from tests.engine.avx2 import WITH_AVX2, output_with_avx2
 from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import from_directory
@@ -53,6 +54,12 @@ def test_nearly_all_labels_are_those_of_fp32(part: ModelPart) -> None:
     )
 
 
+def test_an_encoder_of_another_kind_is_refused_by_name(part: ModelPart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part.module.encoder, "normalize_before", False)
+    with pytest.raises(ModelUnavailable, match="The punctuation model's encoder"):
+        Int8Punctuation(part.module)
+
+
 @pytest.mark.skipif(WITH_AVX2, reason="this is the child process")
 def test_the_same_on_a_processor_with_avx2_only() -> None:
-    assert "2 passed, 1 skipped" in output_with_avx2(__file__)
+    assert "3 passed, 1 skipped" in output_with_avx2(__file__)

@@ -130,6 +130,7 @@ class Engine:
             self._bundle.paths.card,
             segmentation=self.segmentation,
             hotwords=self._recogniser.tokenizer is not None,
+            word_times=self._recogniser.times_words,
             speaker_model=self.speaker_model,
         )
 
@@ -251,7 +252,7 @@ class Engine:
         noise = np.random.default_rng(0).integers(-300, 300, 60 * SAMPLE_RATE, dtype=np.int16)
 
         def run(segments: int, seconds: float) -> None:
-            self._recogniser.transcribe([Utterance(noise[: int(seconds * SAMPLE_RATE)])] * segments)
+            self._recogniser.rehearse([noise[: int(seconds * SAMPLE_RATE)]] * segments)
 
         run(2, 1.0)
         longest = (self.max_segment_ms or self._vad.config.max_single_segment_time) / 1000

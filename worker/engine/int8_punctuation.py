@@ -19,7 +19,7 @@ class Int8Punctuation:
 
     def __init__(self, model: Any) -> None:
         self._embed = model.embed
-        self._encoder = Encoder(model.encoder, INT8)
+        self._encoder = Encoder(model.encoder, INT8, "punctuation")
         self._output = INT8.linear(model.decoder)
 
     def __call__(self, windows: Sequence[Sequence[int]]) -> list[Tensor]:

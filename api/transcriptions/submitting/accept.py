@@ -8,7 +8,7 @@ from api.auth.callers import Caller
 from api.deps import Service, public_url
 from api.http.threads import in_thread
 from api.transcriptions.batch_schemas import batch_detail_of
-from api.transcriptions.schemas import transcription_json
+from api.transcriptions.job_json import transcription_json
 from api.transcriptions.submitting.idempotency import Key, response_of
 from api.transcriptions.submitting.options import SubmitLinks
 from api.transcriptions.submitting.submit import Asked, batch_of, discard, submission_of

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.jobs.lifecycle.claims import Claim, Holder, claim_in, claiming
-from common.jobs.scheduling.dispatch import TENANTS_AT_A_TIME
 from common.jobs.scheduling.fairness import QueuedJob, schedule_fairly
 from common.jobs.scheduling.quarantine import of_worker
-from common.jobs.scheduling.queue_queries import TO_FETCH, DispatchLimits, next_jobs, priorities, tenants
+from common.jobs.scheduling.queue_queries import TO_FETCH, DispatchLimits, in_turn, next_jobs, priorities, tenants
+from common.jobs.scheduling.selection import TENANTS_AT_A_TIME
 from common.models import JobRow, WorkerRow
 
 # An arbitrary number, distinct from the other advisory locks; the second half of this lock's key is the model.
@@ -54,7 +54,8 @@ def _chosen(session: Session, model: str, number: int, busy: Counter[str], tenan
         left = number - len(taken)
         if left <= 0:
             break
-        listed = [name for name in tenants(session, model, priority, busy, TO_FETCH) if busy[name] < tenant_limit]
+        waiting = in_turn(tenants(session, model, priority, TO_FETCH), busy)
+        listed = [name for name in waiting if busy[name] < tenant_limit]
         read: dict[str, list[QueuedJob]] = {}
         # Not only the first ones: all links of a tenant may be waiting for their next attempt.
         while listed and len(read) < left:

@@ -15,14 +15,12 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
 
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 
 from common.db import Database
 from common.job_states import Status
-from common.jobs.scheduling.fairness import QueuedJob, Share, schedule_fairly
 from common.jobs.scheduling.quarantine import QuarantinedJob, WorkerLoad, reserve_workers, worker_loads
 from common.jobs.scheduling.queue_queries import (
     ANY_WAITING,
@@ -30,12 +28,9 @@ from common.jobs.scheduling.queue_queries import (
     RunningCounts,
     full_keys,
     full_tenants,
-    next_jobs,
-    present_tenants,
-    priorities,
     running_counts,
-    tenants,
 )
+from common.jobs.scheduling.selection import Room, jobs_for
 from common.models import JobRow
 
 # An arbitrary number, the same in every process: the advisory lock that serialises dispatchers.
@@ -59,9 +54,6 @@ SELECT EXISTS (
     AND classid = 0 AND objid = {DISPATCH_LOCK} AND objsubid = 1
 )
 """)
-TENANTS_AT_A_TIME = 50
-# With fewer slots, one that is kept free would cost too much.
-KEEP_FREE_FROM_SLOTS = 4
 NOTE_TURNS = text("""
 INSERT INTO tenants (name, served_at)
 SELECT served.name, clock_timestamp() + make_interval(secs => served.place * 1e-6)
@@ -157,7 +149,7 @@ def _choose(session: Session, limits: DispatchLimits) -> list[Chosen]:
         chosen += [Chosen(suspect.job_id, model) for suspect in _admitted(session, model, seated.ready, counts, limits)]
         room = Room.of(model, seated.open, counts)
         if room.free > 0:
-            taken = _taken(session, room, counts, limits)
+            taken = jobs_for(session, room, counts, limits)
             chosen += [Chosen(job.job_id, model) for job in taken]
             _note_turns(session, [job.tenant for job in taken])
     return _announced(session, chosen)
@@ -179,21 +171,6 @@ def _admitted(
             counts.of_key[suspect.key_id] += 1
         admitted.append(suspect)
     return admitted
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """The slots of a model's workers that accept any job: the total, and the free ones."""
-
-    model: str
-    slots: int
-    free: int
-
-    @classmethod
-    def of(cls, model: str, seats: Sequence[WorkerLoad], counts: RunningCounts) -> Self:
-        """The room of these workers; the jobs that were announced take slots already."""
-        free = sum(max(0, seat.slots - seat.running) for seat in seats) - counts.announced[model]
-        return cls(model, sum(seat.slots for seat in seats), free)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +199,7 @@ def next_job(session: Session, worker: str, model: str, limits: DispatchLimits) 
     if own <= 0 or room.free <= 0:
         return NextJob(None, more=True)
     _admitted(session, model, seated.ready, counts, limits)  # they come first: the limits that they reach are reached
-    taken = _taken(session, replace(room, free=1), counts, limits)
+    taken = jobs_for(session, replace(room, free=1), counts, limits)
     chosen = session.scalar(TAKE_TURN, {"job_id": taken[0].job_id}) if taken else None
     # This worker's other free slots need no dispatch: each thread that frees one calls this as well, or dispatches.
     for_others = bool(seated.ready) or room.free > own or len(seats) < len(loads)
@@ -233,60 +210,6 @@ def _unlocked(session: Session, job_ids: Sequence[uuid.UUID]) -> Sequence[uuid.U
     """Lock those of these jobs that are queued and that no other transaction has locked; returns them."""
     free = select(JobRow.id).where(JobRow.id.in_(job_ids), JobRow.status == Status.QUEUED)
     return session.scalars(free.with_for_update(skip_locked=True)).all() if job_ids else []
-
-
-def _taken(session: Session, room: Room, counts: RunningCounts, limits: DispatchLimits) -> list[QueuedJob]:
-    """Return the jobs that get the free slots: first no tenant more than its share, then those that have jobs left."""
-    share = Share(max(1, int(room.slots * limits.tenant_slot_share)), counts.of_model[room.model])
-    taken = _by_priority(session, room, counts, limits, share=share, taken=[])
-    if len(taken) < room.free:
-        share_alone = _share_beside_present(session, room, share)
-        taken = _by_priority(session, room, counts, limits, share=share_alone, taken=taken)
-    return taken
-
-
-def _share_beside_present(session: Session, room: Room, share: Share) -> Share | None:
-    """The slots of a tenant while no other one waits: all, but one if another tenant was served seconds ago.
-
-    Otherwise the next short recording of that one would wait until a long one ends.
-    """
-    if room.slots < KEEP_FREE_FROM_SLOTS or share.slots >= room.slots:
-        return None
-    present = present_tenants(session, room.model)
-    return Share(room.slots - 1, share.held, exempt=present[0] if len(present) == 1 else None) if present else None
-
-
-def _by_priority(
-    session: Session,
-    room: Room,
-    counts: RunningCounts,
-    limits: DispatchLimits,
-    *,
-    share: Share | None,
-    taken: list[QueuedJob],
-) -> list[QueuedJob]:
-    """Add jobs to those already taken: highest priority first, and fair between tenants within one priority."""
-    model = room.model
-    for priority in priorities(session, model):
-        gone = {job.job_id for job in taken}
-        full = full_keys(session, counts)
-        closed = full_tenants(session, counts, limits)
-        if share is not None:
-            closed |= {name for name in share.held if share.reached(name)}
-        waiting = [name for name in tenants(session, model, priority, counts.of_tenant) if name not in closed]
-        open_lines: dict[str, list[QueuedJob]] = {}
-        # A few tenants at a time: tenants behind those that take all slots need not be read.
-        while waiting and len(open_lines) < room.free - len(taken):
-            page, waiting = waiting[:TENANTS_AT_A_TIME], waiting[TENANTS_AT_A_TIME:]
-            lines = next_jobs(session, model, priority, page, slots=room.free, full=full, limits=limits)
-            left = {name: [job for job in line if job.job_id not in gone] for name, line in lines.items()}
-            open_lines |= {name: line for name, line in left.items() if line}
-        taken = taken + schedule_fairly(
-            open_lines, room.free - len(taken), running=counts.of_tenant, of_key=counts.of_key, share=share
-        )
-        if len(taken) == room.free:
-            break
-    return taken
 
 
 def _note_turns(session: Session, served: Sequence[str]) -> None:

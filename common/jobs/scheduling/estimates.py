@@ -27,6 +27,7 @@ from common.jobs.scheduling.queue_queries import (
     READY,
     TO_FETCH,
     DispatchLimits,
+    in_turn,
     next_jobs,
     priorities,
     running_counts,
@@ -159,7 +160,7 @@ def _in_turn(session: Session, model: str, number: int) -> list[QueuedJob]:
 
 def _of_priority(session: Session, model: str, priority: int, number: int, running: Counter[str]) -> list[QueuedJob]:
     """Read about as many jobs as it returns: a few of each tenant, then more of those that have more."""
-    order = [name for line in BOTH_LINES for name in tenants(session, model, priority, running, line)]
+    order = [name for line in BOTH_LINES for name in in_turn(tenants(session, model, priority, line), running)]
     order = sorted(dict.fromkeys(order), key=lambda name: running[name])
     queues: dict[str, list[QueuedJob]] = {}
     deep, depth = order, 0

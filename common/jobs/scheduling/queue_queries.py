@@ -12,6 +12,8 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
@@ -148,6 +150,13 @@ class DispatchLimits:
     tenant_slot_share: float = 1.0
 
 
+class WaitingTenant(NamedTuple):
+    """A tenant with waiting jobs, and when one of its jobs was announced last."""
+
+    name: str
+    served_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class RunningCounts:
     """Counts of running and announced jobs: by tenant, by model and tenant, by key; and announced ones by model.
@@ -212,12 +221,17 @@ def priorities(session: Session, model: str, line: Line = READY) -> Sequence[int
     return session.scalars(line.priorities, {"model": model}).all()
 
 
-def tenants(session: Session, model: str, priority: int, running: Counter[str], line: Line = READY) -> list[str]:
-    """Return the tenants with jobs of a priority: fewest running jobs first, then served longest ago."""
-    rows = list(session.execute(line.tenants, {"model": model, "priority": priority}))
-    # Tenants that were never served come first.
-    rows.sort(key=lambda row: (running[row[0]], row[1] is not None, row[1], row[0]))
-    return [row[0] for row in rows]
+def tenants(session: Session, model: str, priority: int, line: Line = READY) -> Sequence[WaitingTenant]:
+    """Return the tenants with jobs of a priority, in no particular order."""
+    return [WaitingTenant(*row) for row in session.execute(line.tenants, {"model": model, "priority": priority})]
+
+
+def in_turn(waiting: Sequence[WaitingTenant], running: Counter[str]) -> list[str]:
+    """Return the tenants in order: fewest running jobs first, then served longest ago, or never."""
+    order = sorted(
+        waiting, key=lambda each: (running[each.name], each.served_at is not None, each.served_at, each.name)
+    )
+    return [each.name for each in order]
 
 
 def present_tenants(session: Session, model: str) -> list[str]:

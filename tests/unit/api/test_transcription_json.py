@@ -11,14 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from api.transcriptions.schemas import (
-    Transcription,
-    TranscriptionDetail,
-    TranscriptionPage,
-    detail_json,
-    page_json,
-    transcription_json,
-)
+from api.transcriptions.job_json import detail_json, page_json, transcription_json
+from api.transcriptions.schemas import Transcription, TranscriptionDetail, TranscriptionPage
 from common.job_states import Stage, Status
 from common.jobs import Attempt, Estimate, Estimates, Expiry, Job, Page
 from common.jobs.job import JobFailure, Result, Source

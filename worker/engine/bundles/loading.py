@@ -31,9 +31,12 @@ if recognition is, else fp32."""
 SEACO = "SeacoParaformer"
 """A BiCifParaformer with networks for hotwords: `bias_encoder`, `seaco_decoder`, `hotword_output_layer`."""
 
+PLAIN = "Paraformer"
+"""A BiCifParaformer without upsampled weights for the times of words: `paraformer-en`."""
+
 SENSEVOICE = "SenseVoiceSmall"
 
-RECOGNISERS = ("BiCifParaformer", SEACO, SENSEVOICE)
+RECOGNISERS = ("BiCifParaformer", PLAIN, SEACO, SENSEVOICE)
 """Model classes of recognisers."""
 
 WORD_VOCABULARIES = {471_067}
@@ -46,7 +49,9 @@ _MODULES = (
     "funasr.models.bicif_paraformer.model",
     "funasr.models.bicif_paraformer.cif_predictor",
     "funasr.models.seaco_paraformer.model",
+    "funasr.models.paraformer.cif_predictor",
     "funasr.models.paraformer.decoder",
+    "funasr.models.paraformer.model",
     "funasr.models.sanm.encoder",
     "funasr.models.sense_voice.model",
     "funasr.models.fsmn_vad_streaming.model",

@@ -34,7 +34,7 @@ class Scores:
     log_probabilities: NDArray[np.float64]
     """[sum of counts]: its log-probability."""
     weights: list[NDArray[np.float32]]
-    """Per segment [3 * frames]: upsampled CIF weights, scaled to sum to its count."""
+    """Per segment: upsampled CIF weights [3 * frames], scaled to sum to its count, or those of its frames [frames]."""
 
 
 class Tokens(NamedTuple):
@@ -58,6 +58,14 @@ class Networks(Protocol):
 
     description: str
     """Their layout, for the log: `packed`, or `padded` and why."""
+
+    times_words: bool
+    """Whether the weights of `Scores` are upsampled ones, which are there to time words."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """The rules that count tokens."""
+        ...
 
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
         """Features float32 [B, T, F], zero beyond each length (int64 [B]) → scores.
@@ -87,7 +95,8 @@ class PaddedNetworks:
         self._bias = bias
         self._device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
-        self._predictor = Predictor(model.predictor)
+        self.predictor = Predictor(model.predictor)
+        self.times_words = self.predictor.upsampling > 1
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
@@ -99,13 +108,15 @@ class PaddedNetworks:
         device_lengths = lengths.to(self._device)
         mask = torch.arange(encoded.shape[1], device=self._device) < device_lengths[:, None]  # [B, T]
         encoded = encoded.masked_fill(~mask[..., None], 0.0)
-        convolved = self._predictor.convolved(encoded)
-        embeddings, counts = self._predictor.integrate(encoded, convolved, mask, device_lengths)
-        weights = self._predictor.upsampled(encoded, convolved, mask, lengths, counts)
+        convolved = self.predictor.convolved(encoded)
+        embeddings, intervals = self.predictor.integrate(encoded, convolved, mask, device_lengths)
+        weights, counts = intervals.weights, intervals.counts
+        if self.times_words:
+            weights = self.predictor.upsampled(encoded, convolved, mask, lengths, counts)
         with self._arithmetic():
             hidden, tokens = self._decode(encoded, device_lengths, embeddings, counts)
         tokens = biased(self._bias, tokens, words, (embeddings, hidden.float(), counts))
-        return to_host(lengths.tolist(), counts, *tokens, weights)
+        return to_host(lengths.tolist(), counts, tokens, weights, self.predictor.upsampling)
 
     def _arithmetic(self) -> torch.autocast:
         return torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None)
@@ -127,7 +138,8 @@ class PackedNetworks:
     def __init__(self, model: Any, arithmetic: Arithmetic, bias: BiasNetworks | None = None) -> None:
         self._bias = bias
         self._norm = model.decoder.after_norm
-        self._predictor = Predictor(model.predictor)
+        self.predictor = Predictor(model.predictor)
+        self.times_words = self.predictor.upsampling > 1
         self._encoder = Encoder(model.encoder, arithmetic)
         self._decoder = Decoder(model.decoder, arithmetic)
 
@@ -139,9 +151,12 @@ class PackedNetworks:
         bounds = bounds_of(frames)
         hidden = self._encoder(rows, bounds)
         segments = [hidden[begin:end] for begin, end in pairwise(bounds.tolist())]
-        embeddings = [self._embeddings(segment) for segment in segments]
+        integrated = [self._integrate(segment) for segment in segments]
+        embeddings = [item for item, _ in integrated]
         counts = [len(item) for item in embeddings]
-        weights = self._weights(segments, lengths, torch.tensor(counts))
+        weights = [own.numpy() for _, own in integrated]
+        if self.times_words:
+            weights = self._weights(segments, lengths, torch.tensor(counts))
         if not sum(counts):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
         states = self._decoder.states(torch.cat(embeddings), bounds_of(counts), hidden, bounds)
@@ -160,18 +175,18 @@ class PackedNetworks:
                 tokens = tokens.with_hotwords(slice(begin, end), logits, self._bias.no_bias)
         return tokens
 
-    def _embeddings(self, segment: Tensor) -> Tensor:
-        """One segment alone, [T, D] → [N, D]: its number of tokens must not depend on its neighbours."""
+    def _integrate(self, segment: Tensor) -> tuple[Tensor, Tensor]:
+        """One segment alone, [T, D] → [N, D], weights of frames [T]: the number of tokens must not depend on others."""
         encoded = segment[None]
         mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
-        embeddings, counts = self._predictor.integrate(encoded, self._predictor.convolved(encoded), mask, lengths)
-        return embeddings[0, : int(counts)]
+        embeddings, intervals = self.predictor.integrate(encoded, self.predictor.convolved(encoded), mask, lengths)
+        return embeddings[0, : int(intervals.counts)], intervals.weights[0]
 
     def _weights(self, segments: Sequence[Tensor], lengths: Tensor, counts: Tensor) -> list[NDArray[np.float32]]:
         encoded = pad_sequence(list(segments), batch_first=True)
         mask = torch.arange(encoded.shape[1]) < lengths[:, None]
-        peaks = self._predictor.upsampled(encoded, self._predictor.convolved(encoded), mask, lengths, counts)
-        return _rows(peaks.numpy(), lengths.tolist())
+        peaks = self.predictor.upsampled(encoded, self.predictor.convolved(encoded), mask, lengths, counts)
+        return _rows(peaks.numpy(), lengths.tolist(), UPSAMPLING)
 
 
 def biased(
@@ -209,13 +224,16 @@ def bounds_of(lengths: Sequence[int]) -> Bounds:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def _rows(weights: NDArray[np.float32], frames: Sequence[int]) -> list[NDArray[np.float32]]:
-    return [row[: length * UPSAMPLING] for row, length in zip(weights, frames, strict=True)]
+def _rows(weights: NDArray[np.float32], frames: Sequence[int], upsampling: int) -> list[NDArray[np.float32]]:
+    return [row[: length * upsampling] for row, length in zip(weights, frames, strict=True)]
 
 
-def to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: Tensor, weights: Tensor) -> Scores:
-    """Copy everything to the host as one float32 tensor (token ids are below 2**24 and stay exact)."""
-    parts = [counts.float(), ids.float(), log_probabilities, weights.flatten()]
+def to_host(frames: list[int], counts: Tensor, tokens: Tokens, weights: Tensor, upsampling: int) -> Scores:
+    """Copy everything to the host as one float32 tensor (token ids are below 2**24 and stay exact).
+
+    `weights` are float32 [B, upsampling * T].
+    """
+    parts = [counts.float(), tokens.ids.float(), tokens.log_probabilities, weights.flatten()]
     packed = torch.cat(parts).cpu().numpy()
     bounds = np.cumsum([part.numel() for part in parts])
     host_counts, host_ids, host_logs, host_weights = np.split(packed, bounds[:-1])
@@ -223,5 +241,5 @@ def to_host(frames: list[int], counts: Tensor, ids: Tensor, log_probabilities: T
         host_counts.astype(np.int64).tolist(),
         host_ids.astype(np.int64),
         host_logs.astype(np.float64),
-        _rows(host_weights.reshape(len(frames), -1), frames),
+        _rows(host_weights.reshape(len(frames), -1), frames, upsampling),
     )

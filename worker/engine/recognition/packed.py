@@ -30,9 +30,9 @@ Bounds = NDArray[np.int64]
 class Encoder:
     """FunASR's SANMEncoder. Raises ModelUnavailable for a variant that is not implemented here."""
 
-    def __init__(self, encoder: Any, arithmetic: Arithmetic) -> None:
+    def __init__(self, encoder: Any, arithmetic: Arithmetic, purpose: str = "recognition") -> None:
         layers = [*encoder.encoders0, *encoder.encoders]
-        check_encoder(encoder, layers)
+        check_encoder(encoder, layers, purpose)
         self._scale = float(encoder.output_size()) ** 0.5
         self._positions = encoder.embed
         self._layers = [EncoderLayer(layer, arithmetic) for layer in layers]
@@ -178,7 +178,7 @@ def _by_head(rows: Tensor, heads: int) -> Tensor:
     return rows.reshape(len(rows), heads, -1).transpose(0, 1)[None]
 
 
-def check_encoder(encoder: Any, layers: list[Any]) -> None:
+def check_encoder(encoder: Any, layers: list[Any], purpose: str = "recognition") -> None:
     """Raise ModelUnavailable for an encoder that our layers do not equal."""
     known = type(encoder).__name__ == "SANMEncoder" and type(encoder.embed).__name__ == "SinusoidalPositionEncoder"
     known = known and encoder.normalize_before and not encoder.interctc_layer_idx
@@ -186,7 +186,7 @@ def check_encoder(encoder: Any, layers: list[Any]) -> None:
     known = known and all(type(layer.self_attn).__name__ == "MultiHeadedAttentionSANM" for layer in layers)
     known = known and all(type(layer.feed_forward).__name__ == "PositionwiseFeedForward" for layer in layers)
     if not known:
-        raise ModelUnavailable("The recognition model's encoder is of an unsupported kind.")
+        raise ModelUnavailable(f"The {purpose} model's encoder is of an unsupported kind.")
 
 
 def check_decoder(decoder: Any, layers: list[Any]) -> None:

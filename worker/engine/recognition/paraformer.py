@@ -15,13 +15,16 @@ from common.transcript.values import Word
 from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.networks import Networks
-from worker.engine.recognition.timing import token_times
+from worker.engine.recognition.timing import estimated_times, token_times
 from worker.engine.recognition.utterance import SHORTEST_SAMPLES, Frontend, Recognised, Segment, Utterance
 from worker.engine.recognition.words import Vocabulary, join_tokens
 
+DENSE_TOKENS_PER_FRAME = 0.4
+"""Nearly seven tokens per second, in frames of 60 ms: fast speech."""
+
 
 class Paraformer:
-    """FunASR's BiCifParaformer as a function from segments to words. Only one thread may call `recognise`.
+    """FunASR's Paraformer, of any class, as a function from segments to words. Only one thread may call `recognise`.
 
     `skipped` holds the ids of blank, begin and end. On a CPU the batch is divided among `threads`. `tokenizer` writes
     hotwords; None for networks that take none.
@@ -38,6 +41,7 @@ class Paraformer:
     ) -> None:
         self._networks = networks
         self.description = networks.description
+        self.times_words = networks.times_words
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))
@@ -65,6 +69,15 @@ class Paraformer:
         """See `Recogniser`; the language does not matter."""
         return [Recognised(words) for words in self.recognise_utterances(utterances)]
 
+    def rehearse(self, segments: Sequence[Segment]) -> None:
+        """See `Recogniser`."""
+        predictor = self._networks.predictor
+        predictor.least_per_frame = DENSE_TOKENS_PER_FRAME
+        try:
+            self.recognise(segments)
+        finally:
+            predictor.least_per_frame = 0.0
+
     def close(self) -> None:
         """End the compute threads."""
         self._threads.close()
@@ -84,6 +97,12 @@ class Paraformer:
     ) -> list[Word]:
         """One segment's tokens → words; the arguments are that segment's part of `Scores`."""
         kept = ~np.isin(ids, self._skipped)
+        times = self._times(weights, kept)
         ids, log_probabilities = ids[kept], log_probabilities[kept]
-        times = token_times(weights, len(ids))
         return join_tokens(self._vocabulary, ids.tolist(), times.tolist(), log_probabilities.tolist())
+
+    def _times(self, weights: NDArray[np.float32], kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Begin and end of the tokens that are kept (bool [tokens of the segment]), in ms."""
+        if self.times_words:
+            return token_times(weights, int(kept.sum()))
+        return estimated_times(weights, len(kept))[kept]

@@ -30,13 +30,25 @@ class Intervals(NamedTuple):
     counts: Tensor
     """int64 [B]: tokens."""
 
+    @property
+    def weights(self) -> Tensor:
+        """The weights of frames, without the tail: float32 [B, T]."""
+        return (self.ends - self.begins)[:, :-1].float()
+
 
 class Predictor:
-    """FunASR's CifPredictorV3, in float32. Raises ModelUnavailable for settings under which results would differ."""
+    """FunASR's CifPredictorV3, in float32, or its CifPredictorV2, which has no upsampled weights.
+
+    Raises ModelUnavailable for settings under which results would differ.
+    """
 
     def __init__(self, predictor: Any) -> None:
         check_predictor(predictor)
         self._predictor = predictor
+        self.upsampling = UPSAMPLING if hasattr(predictor, "upsample_cnn") else 1
+        """Weights for times per frame; with 1 they are those of the frames themselves."""
+        self.least_per_frame = 0.0
+        """Tokens that each frame counts at least, for measurements: silence has none, and then no decoder runs."""
 
     def convolved(self, encoded: Tensor) -> Tensor:
         """Encoder output [B, T, D] → the hidden layer [B, D, T]."""
@@ -44,14 +56,14 @@ class Predictor:
         convolved: Tensor = torch.relu(predictor.cif_conv1d(predictor.pad(encoded.transpose(1, 2))))
         return convolved
 
-    def integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def integrate(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor) -> tuple[Tensor, Intervals]:
         """Continuous integrate-and-fire without a loop over time.
 
         `encoded` [B, T, D], `convolved` [B, D, T], `mask` [B, T], lengths int64 [B] → embeddings [B, N, D] for N = the
-        largest count, counts int64 [B]. Equal to FunASR's loop except for rounding (sums in float64).
+        largest count, and the intervals. Equal to FunASR's loop except for rounding (sums in float64).
         """
         intervals = self.intervals(self._predictor.cif_output(convolved.transpose(1, 2))[..., 0], mask, lengths)
-        return self.integrated(encoded, intervals, max(int(intervals.counts.max()), 1)), intervals.counts
+        return self.integrated(encoded, intervals, max(int(intervals.counts.max()), 1)), intervals
 
     def intervals(self, logits: Tensor, mask: Tensor, lengths: Tensor) -> Intervals:
         """The running sums of the weights of frames: logits [B, T], mask [B, T], lengths int64 [B]."""
@@ -60,7 +72,10 @@ class Predictor:
         weights = torch.nn.functional.pad(weights * mask, (0, 1))  # the tail: one more frame, of silence
         weights.scatter_(1, lengths[:, None], predictor.tail_threshold)
         ends = weights.double().cumsum(dim=1)
-        return Intervals(ends - weights, ends, weights.sum(dim=1).floor().long())
+        counts = weights.sum(dim=1).floor().long()
+        if self.least_per_frame:
+            counts = counts.maximum((lengths * self.least_per_frame).long())
+        return Intervals(ends - weights, ends, counts)
 
     def integrated(self, encoded: Tensor, intervals: Intervals, most: int) -> Tensor:
         """The embeddings of up to `most` tokens, [B, most, D], of `encoded` [B, T, D].
@@ -77,7 +92,7 @@ class Predictor:
     def upsampled(self, encoded: Tensor, convolved: Tensor, mask: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 * T].
 
-        `lengths` is on the host, everything else on the device.
+        Only for a predictor that has them. `lengths` is on the host, everything else on the device.
         """
         predictor = self._predictor
         source = convolved if predictor.use_cif1_cnn else encoded.transpose(1, 2)
@@ -127,11 +142,14 @@ def _one_direction(blstm: Any, suffix: str) -> Any:
 def check_predictor(predictor: Any) -> None:
     """Raise ModelUnavailable for settings under which our batched predictor would not equal FunASR's."""
     problems = []
-    if getattr(predictor, "upsample_type", None) not in ("cnn", "cnn_blstm"):
+    kind = type(predictor).__name__
+    if kind not in ("CifPredictorV2", "CifPredictorV3"):
+        problems.append("predictor must be a CifPredictorV2 or CifPredictorV3")
+    elif kind == "CifPredictorV3" and predictor.upsample_type not in ("cnn", "cnn_blstm"):
         problems.append("predictor upsample_type must be cnn or cnn_blstm")
-    elif predictor.upsample_times != UPSAMPLING:
+    elif kind == "CifPredictorV3" and predictor.upsample_times != UPSAMPLING:
         problems.append("predictor upsample_times must be 3")
-    if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
+    elif predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
         raise ModelUnavailable("The recognition model is of an unsupported kind: " + "; ".join(problems))

@@ -1,4 +1,4 @@
-"""Converts upsampled CIF weights to token times.
+"""Converts CIF weights to token times: upsampled ones, and those of a model that has no others.
 
 The upsampled CIF weights of a segment (one per 20 ms) fire where a token begins ("Achieving timestamp
 prediction while recognizing with non-autoregressive end-to-end ASR model", arXiv 2301.12343). The rules are
@@ -12,13 +12,19 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-FRAME_SECONDS = 10.0 * 6 / 1000 / 3
-"""One upsampled frame: 10 ms frames, 6 of them in one low-frame-rate frame, upsampled 3 times."""
+ENCODER_FRAME_SECONDS = 10.0 * 6 / 1000
+"""A frame of the encoder: 10 ms frames, 6 of them in one low-frame-rate frame."""
+
+FRAME_SECONDS = ENCODER_FRAME_SECONDS / 3
+"""One upsampled frame."""
 
 FIRE_THRESHOLD = 1.0 - 1e-4
 FIRE_SHIFT_FRAMES = -1.5
 MAX_TOKEN_FRAMES = 12
 """A token that seems to last longer is followed by silence."""
+
+MAX_ESTIMATED_FRAMES = 10
+"""A token that seems to last longer, in frames of the encoder, follows silence."""
 
 EDGE_FRAMES = 5
 """The last token extends to the end of the segment if it fires at most this many frames before it."""
@@ -75,3 +81,18 @@ def _spans(places: NDArray[np.float64], frames: int) -> NDArray[np.int64]:
         ends[-1] = (frames + last) * 0.5 if frames - last > EDGE_FRAMES else frames
     seconds = np.stack([begins, ends], axis=1) * FRAME_SECONDS
     return (seconds * 1000).astype(np.int64)
+
+
+def estimated_times(weights: NDArray[np.float32], token_count: int) -> NDArray[np.int64]:
+    """Begin and end of each token of a segment, estimated from the weights that count its tokens.
+
+    `weights` is float32 [frames] of the encoder, not scaled; `token_count` counts all tokens, also special ones. A
+    token fires in the frame that lets the running sum of weights reach its number, or in the tail after the last frame.
+    It ends there, shifted like the fires of upsampled weights, and begins where the one before ends. Returns int64
+    [token_count, 2] in milliseconds from the start of the segment, in steps of 60 ms.
+    """
+    fires = np.searchsorted(np.cumsum(weights, dtype=np.float64), np.arange(1, token_count + 1))
+    ends = np.maximum(fires + 1 + FIRE_SHIFT_FRAMES, 0.0)
+    begins = np.maximum(np.concatenate([[0.0], ends])[:-1], ends - MAX_ESTIMATED_FRAMES)
+    seconds = np.stack([begins, ends], axis=1) * ENCODER_FRAME_SECONDS
+    return np.rint(seconds * 1000).astype(np.int64)

@@ -41,11 +41,18 @@ class Recogniser(Protocol):
     description: str
     """The layout of the networks, for the log: `packed`, or `padded` and why."""
 
+    times_words: bool
+    """Whether the model times words; otherwise their times are estimated."""
+
     tokenizer: BiasTokenizer | None
     """Writes hotwords; None for a model that takes none."""
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """Recognise segments in one batch. One without speech yields no words and does not affect the others."""
+        ...
+
+    def rehearse(self, segments: Sequence[Segment]) -> None:
+        """Use the memory and time that so much dense speech takes, whatever the segments hold."""
         ...
 
     def close(self) -> None:

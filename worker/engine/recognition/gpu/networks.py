@@ -18,7 +18,7 @@ from worker.engine.recognition.gpu.layout import Layout
 from worker.engine.recognition.gpu.predictor import RowPredictor
 from worker.engine.recognition.gpu.transformer import Decoder, Encoder
 from worker.engine.recognition.networks import Scores, Tokens, best, biased, to_host
-from worker.engine.recognition.predictor import Intervals
+from worker.engine.recognition.predictor import Intervals, Predictor
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -41,7 +41,13 @@ class GpuNetworks:
         arithmetic = Arithmetic(device, DTYPES[precision], chosen)
         self._encoder = Encoder(model.encoder, arithmetic)
         self._predictor = RowPredictor(model.predictor, device)
+        self.times_words = self._predictor.upsampling > 1
         self._decoder = Decoder(model.decoder, arithmetic)
+
+    @property
+    def predictor(self) -> Predictor:
+        """See `Networks`."""
+        return self._predictor.rules
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
@@ -51,12 +57,14 @@ class GpuNetworks:
         convolved = self._predictor.convolved(hidden, layout)
         intervals = self._predictor.intervals(convolved, layout)
         counted = _Copy(intervals.counts)
-        # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
-        weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
+        weights = intervals.weights
+        if self.times_words:
+            # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
+            weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
         counts = counted.wait()
         layouts = layout, Layout(counts.tolist(), self._device)
         tokens = self._tokens(hidden, intervals, layouts, words)
-        return to_host(layout.lengths.tolist(), intervals.counts, *tokens, weights)
+        return to_host(layout.lengths.tolist(), intervals.counts, tokens, weights, self._predictor.upsampling)
 
     def _tokens(
         self, hidden: Tensor, intervals: Intervals, layouts: tuple[Layout, Layout], words: Sequence[BiasWords | None]

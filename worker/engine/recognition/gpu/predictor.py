@@ -17,17 +17,20 @@ from worker.engine.recognition.predictor import UPSAMPLING, Intervals, Predictor
 
 
 class RowPredictor:
-    """FunASR's CifPredictorV3. Raises ModelUnavailable for settings under which results would differ."""
+    """See `Predictor`, with the same rules and errors."""
 
     def __init__(self, predictor: Any, device: torch.device) -> None:
-        self._rules = Predictor(predictor)
+        self.rules = Predictor(predictor)
+        self.upsampling = self.rules.upsampling
         self._predictor = predictor.to(device)
         self._left, self._right = predictor.pad.padding
-        convolution, upsampling = predictor.cif_conv1d, predictor.upsample_cnn
+        convolution = predictor.cif_conv1d
         self._window = convolution.weight.detach().permute(2, 1, 0).flatten(0, 1).contiguous()  # [K D, D]
         self._window_bias = convolution.bias.detach()
-        self._upsample = upsampling.weight.detach().permute(0, 2, 1).flatten(1).contiguous()  # [D, 3 D]
-        self._upsample_bias = upsampling.bias.detach().repeat(UPSAMPLING)
+        if self.upsampling > 1:
+            upsample = predictor.upsample_cnn
+            self._upsample = upsample.weight.detach().permute(0, 2, 1).flatten(1).contiguous()  # [D, 3 D]
+            self._upsample_bias = upsample.bias.detach().repeat(UPSAMPLING)
 
     def convolved(self, hidden: Tensor, layout: Layout) -> Tensor:
         """Encoder rows [R, D] → the hidden layer [R, D]; a row sees its neighbours in its segment."""
@@ -39,12 +42,12 @@ class RowPredictor:
         """When tokens fire, by segment."""
         logits = self._predictor.cif_output(convolved)[:, 0]
         lengths = layout.cumulative.diff().long()
-        return self._rules.intervals(logits[layout.grid], layout.inside, lengths)
+        return self.rules.intervals(logits[layout.grid], layout.inside, lengths)
 
     def embeddings(self, hidden: Tensor, layout: Layout, intervals: Intervals, most: int) -> Tensor:
         """The acoustic embeddings of up to `most` tokens of each segment: float32 [B, most, D]."""
         padded = hidden[layout.grid].mul_(layout.inside[..., None])
-        return self._rules.integrated(padded, intervals, most)
+        return self.rules.integrated(padded, intervals, most)
 
     def upsampled(self, hidden: Tensor, convolved: Tensor, layout: Layout, counts: Tensor) -> Tensor:
         """CIF weights at three times the frame rate, scaled to sum to each segment's count: float32 [B, 3 T]."""
@@ -58,4 +61,4 @@ class RowPredictor:
             logits = predictor.cif_output2(rows)[:, 0][steps]
         else:
             logits = predictor.cif_output2(rows)[:, 0]
-        return self._rules.scaled(logits[upsampled.grid], upsampled.inside, counts)
+        return self.rules.scaled(logits[upsampled.grid], upsampled.inside, counts)

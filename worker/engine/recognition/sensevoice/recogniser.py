@@ -12,7 +12,7 @@ from worker.engine.recognition.bias_words import BiasTokenizer
 from worker.engine.recognition.compute_threads import ComputeThreads
 from worker.engine.recognition.sensevoice.networks import LANGUAGES, QUERIES, Networks
 from worker.engine.recognition.sensevoice.words import Vocabulary, tags_of, tokens_of, words_of
-from worker.engine.recognition.utterance import SHORTEST_SAMPLES, Frontend, Recognised, Utterance
+from worker.engine.recognition.utterance import SHORTEST_SAMPLES, Frontend, Recognised, Segment, Utterance
 
 
 class SenseVoice:
@@ -28,6 +28,7 @@ class SenseVoice:
         self._vocabulary = vocabulary
         self._threads = threads
         self.tokenizer: BiasTokenizer | None = None
+        self.times_words = True
 
     def transcribe(self, utterances: Sequence[Utterance]) -> list[Recognised]:
         """See `Recogniser`. An utterance without a language, or with one that it has no query for, is detected."""
@@ -39,6 +40,10 @@ class SenseVoice:
         for index, result in zip(usable, recognised, strict=True):
             results[index] = result
         return results
+
+    def rehearse(self, segments: Sequence[Segment]) -> None:
+        """See `Recogniser`: the words do not matter."""
+        self.transcribe([Utterance(segment) for segment in segments])
 
     def close(self) -> None:
         """End the compute threads."""
