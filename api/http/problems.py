@@ -41,6 +41,11 @@ class Problem(BaseModel):
     errors: list[InvalidField] | None = Field(
         default=None, description="Only with `invalid_request`, if single fields are invalid: the first of them."
     )
+    current: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="Only with `edit_conflict` of corrections: the first changed sentences as they are now, each "
+        "with `number`, `text` and `edit`.",
+    )
 
 
 STATUS: dict[type[ParaqueueError], int] = {
@@ -160,12 +165,12 @@ def problem(request: Request, status: int, code: str, detail: str, *, retryable:
     return JSONResponse(body, status, headers, media_type=MEDIA_TYPE)
 
 
-def answer(request: Request, error: ParaqueueError) -> JSONResponse:
-    """Return the response for one of our errors."""
+def answer(request: Request, error: ParaqueueError, **more: Any) -> JSONResponse:
+    """Return the response for one of our errors; `more` are members of it besides the usual ones."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
     if status >= 500:
         log.error("request_failed", error_code=error.code, detail=error.message, cause=repr(error.__cause__))
-    response = problem(request, status, error.code, error.message, retryable=error.retryable)
+    response = problem(request, status, error.code, error.message, retryable=error.retryable, **more)
     if isinstance(error, errors.RateLimited | errors.QuotaExceeded):
         response.headers["Retry-After"] = str(error.after_seconds)
     return response

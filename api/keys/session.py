@@ -37,6 +37,7 @@ class CallerOut(BaseModel):
     operator: bool = Field(description="Whether the caller can see and create keys of all tenants.")
     max_upload_bytes: int
     summaries: bool = Field(description="Whether this installation makes summaries of transcripts.")
+    voices: bool = Field(description="Whether this installation recognises known voices, for tenants that want it.")
 
 
 @router.get("")
@@ -50,6 +51,7 @@ async def get_caller(settings: SettingsDep, caller: CallerDep) -> CallerOut:
         operator=caller.operator,
         max_upload_bytes=caller.limits.max_upload_bytes,
         summaries=settings.summaries,
+        voices=settings.voices == "on",
     )
 
 

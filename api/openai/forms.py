@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from fastapi.exceptions import RequestValidationError
@@ -14,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.errors import InvalidRequest
 from common.jobs import Job
 from common.options.segmentation import SegmentationName
+from common.summaries.prompts import language_of
 from common.transcript.formats import as_srt, as_vtt
 from common.transcript.values import Sentence, needs_space
 
 # Model names that client programs have built in; here they all mean the installation's own model.
 DIARIZING = "gpt-4o-transcribe-diarize"
 ALIASES = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", DIARIZING)
-LANGUAGE = "chinese"
+# As Whisper names them; another language is named by its code.
+LANGUAGE_NAMES = {"zh": "chinese", "en": "english", "yue": "cantonese", "ja": "japanese", "ko": "korean"}
 LETTERS = 26
 Granularity = Literal["word", "segment"]
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "diarized_json", "vtt"]
@@ -146,13 +149,15 @@ def _json(job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
 
 def _verbose(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) -> Iterator[str]:
     """Yield segments as they are read, then the collected words and text, which are small in comparison."""
-    head = {"task": "transcribe", "language": LANGUAGE, "duration": (job.audio_ms or 0) / 1000}
-    yield _dump(head)[:-1]
+    yield _dump({"task": "transcribe", "duration": (job.audio_ms or 0) / 1000})[:-1]
     words: list[str] = []
     text: list[str] = []
+    heard = Counter[str]()
     opening = ', "segments": [\n'
     for number, sentence in enumerate(sentences):
         text.extend(running_text([sentence], text[-1] if text else ""))
+        if sentence.tags is not None and sentence.tags.language is not None:
+            heard[sentence.tags.language] += sentence.end_ms - sentence.start_ms
         if options.words:
             words += [_dump(_word(item.text, item.start_ms, item.end_ms)) for item in sentence.words]
         if options.segments:
@@ -162,7 +167,16 @@ def _verbose(options: OpenAIOptions, job: Job, sentences: Iterable[Sentence]) ->
         yield "\n]" if opening == ",\n" else ', "segments": []'
     if options.words:
         yield ', "words": [' + ",\n".join(words) + "]"
-    yield f', "text": {_dump("".join(text))}, "usage": {_dump(usage_of(job))}}}\n'
+    language = _language(job, heard, text)
+    yield f', "language": {_dump(language)}, "text": {_dump("".join(text))}, "usage": {_dump(usage_of(job))}}}\n'
+
+
+def _language(job: Job, heard: Counter[str], text: Sequence[str]) -> str:
+    """Return the name of the language that was asked for or, by time, heard most; else of that of the text."""
+    code = job.options.language or next((language for language, _ in heard.most_common(1)), None)
+    if code is None:
+        code = language_of("".join(text)) if text else "zh"
+    return LANGUAGE_NAMES.get(code, code)
 
 
 def _diarized(job: Job, sentences: Iterable[Sentence], named: Mapping[int, str | None]) -> Iterator[str]:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Path, Query
+from fastapi import Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from api.deps import DatabaseDep, ReadCaller, SubmitAndReadCaller, v1_router
+from api.http import problems
 from api.http.bodies import StrictBody
 from api.http.error_responses import errors_of
 from api.http.integers import AS_IN_JSON
 from api.transcriptions.routes import JobId
 from api.transcriptions.transcript_schemas import EditOut, SentenceOut
 from common import errors, jobs
+from common.errors import EditConflict
 from common.job_states import Status
+from common.jobs import Corrected
 from common.transcript.formats import edit_object, sentence_object
 from common.transcript.sentence_numbers import LAST_NUMBER
 
@@ -178,14 +181,24 @@ def get_sentence(database: DatabaseDep, caller: ReadCaller, job_id: JobId, numbe
     responses=errors_of(errors.EditConflict, errors.Expired),
 )
 def correct_sentence(
-    database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, number: Number, body: Correction
+    request: Request,
+    database: DatabaseDep,
+    caller: SubmitAndReadCaller,
+    job_id: JobId,
+    number: Number,
+    body: Correction,
 ) -> JSONResponse:
     """Correct a sentence, or confirm words of it.
 
     The machine's text stays beside it, and its words and times stay as they are.
+
+    A conflict shows the sentence as it is.
     """
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
-    jobs.correct_all(database, job, [body.of(number)], key_id=caller.key_id)
+    try:
+        jobs.correct_all(database, job, [body.of(number)], key_id=caller.key_id)
+    except EditConflict as error:
+        return _conflict(request, error)
     return JSONResponse(sentence_object(jobs.sentence(database, job, number)))
 
 
@@ -195,16 +208,26 @@ def correct_sentence(
     responses=errors_of(errors.EditConflict, errors.Expired),
 )
 def correct_sentences(
-    database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, body: Corrections
+    request: Request, database: DatabaseDep, caller: SubmitAndReadCaller, job_id: JobId, body: Corrections
 ) -> JSONResponse:
     """Correct up to 5,000 sentences at once, for example to replace a word everywhere.
 
-    All are corrected or, after an error, none. A conflict names the sentences that have changed.
+    All are corrected or, after an error, none. A conflict shows the first sentences that have changed as they are.
     """
     job = jobs.readable(jobs.get(database, job_id, tenant=caller.tenant), partial=True)
     wanted = [item.of(item.number) for item in body.corrections]
-    changed = jobs.correct_all(database, job, wanted, key_id=caller.key_id)
-    data = [
-        {"number": item.number, "text": item.text, "edit": item.edit and edit_object(item.edit)} for item in changed
-    ]
-    return JSONResponse({"object": "list", "data": data})
+    try:
+        changed = jobs.correct_all(database, job, wanted, key_id=caller.key_id)
+    except EditConflict as error:
+        return _conflict(request, error)
+    return JSONResponse({"object": "list", "data": [_corrected_object(item) for item in changed]})
+
+
+def _conflict(request: Request, error: EditConflict) -> JSONResponse:
+    """Return the problem with the sentences as they are, so that the caller need not read them again."""
+    current = [_corrected_object(item) for item in error.current]
+    return problems.answer(request, error, **({"current": current} if current else {}))
+
+
+def _corrected_object(item: Corrected) -> dict[str, Any]:
+    return {"number": item.number, "text": item.text, "edit": item.edit and edit_object(item.edit)}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from common.errors.family import ParaqueueError
 
 
@@ -104,6 +107,11 @@ class EditConflict(ParaqueueError):
     """The sentence was changed since the caller read it, or its number belongs to another; read it again."""
 
     code = "edit_conflict"
+
+    def __init__(self, message: str, current: Sequence[Any] = ()) -> None:
+        """`current` are the sentences as they are now, if they are known (`common.jobs.Corrected`)."""
+        super().__init__(message)
+        self.current = tuple(current)
 
 
 class IdempotencyKeyInUse(ParaqueueError):

@@ -86,6 +86,7 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
             summaries: boolean;
             tenant: string;
+            voices: boolean;
         };
         Checks: {
             database: string;
@@ -451,6 +452,10 @@ export interface components {
         };
         Problem: {
             code: string;
+            /** @default null */
+            current: {
+                [key: string]: unknown;
+            }[] | null;
             detail: string;
             /** @default null */
             errors: components["schemas"]["InvalidField"][] | null;

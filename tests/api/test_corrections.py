@@ -65,6 +65,7 @@ def test_one_conflict_changes_nothing_and_is_named(api: Api, job: Job) -> None:
     corrections = [{"number": number, "text": f"改{number}。", "revision": 0} for number in range(3)]
     problem = problem_of(correct(api, job, *corrections), 409, "edit_conflict")
     assert "sentence 1 is at revision 1" in problem["detail"]
+    assert [(item["number"], item["text"]) for item in problem["current"]] == [(1, "别人写的。")]
     assert texts(api, job) == [HEARD[0], "别人写的。", HEARD[2]]
     corrections[1] |= {"revision": 1}
     corrections[2] |= {"machine_text": HEARD[0]}
@@ -82,6 +83,7 @@ def test_all_of_a_conflict_are_counted(api: Api) -> None:
     wrong = [{"number": number, "text": "改。", "revision": 7} for number in range(13)]
     problem = problem_of(correct(api, job, *wrong), 409, "edit_conflict")
     assert problem["detail"].endswith("(and 3 more)")
+    assert [item["number"] for item in problem["current"]] == list(range(10))
     assert rows(api.database, "SELECT * FROM edits") == []
 
 

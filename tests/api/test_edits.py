@@ -143,6 +143,8 @@ def test_who_saw_an_older_text_is_told(api: Api, job: Job) -> None:
     corrected(api, job, "甲。", revision=0)
     problem = problem_of(api.client.patch(path_of(job), json={"text": "乙。", "revision": 0}), 409, "edit_conflict")
     assert not problem["retryable"]
+    [current] = problem["current"]
+    assert (current["number"], current["text"], current["edit"]["revision"]) == (0, "甲。", 1)
     assert api.client.get(path_of(job)).json()["text"] == "甲。"
     assert corrected(api, job, "甲。", revision=0)["edit"]["revision"] == 1, "a repeat of what is done"
     assert corrected(api, job, "乙。", revision=1)["edit"]["revision"] == 2

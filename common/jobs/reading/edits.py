@@ -95,23 +95,28 @@ def correct_all(
     """Correct sentences, all or none of them; returns what their texts are now, by number.
 
     Each sentence may be named once. If the current revision or recognised text of any differs from what its correction
-    has seen, EditConflict is raised. Writing what is already there changes nothing, so a request may be repeated.
+    has seen, EditConflict is raised, with the first of these sentences as they are. Writing what is already there
+    changes nothing, so a request may be repeated.
     Raises NotFound, and InvalidRequest for a word that is not there.
     """
     ordered = sorted(corrections, key=lambda item: item.number)
     corrected: list[Corrected] = []
     conflicts: list[str] = []
+    current: list[Corrected] = []
     with database.transaction() as session:
         # Always in this order, so that two of these never wait for one another.
         for chunk in _chunks(ordered):
             held = _held(session, job, [item.number for item in chunk])
-            conflicts += [why for item in chunk if (why := _conflict(item, held[item.number]))]
+            found = {item.number: why for item in chunk if (why := _conflict(item, held[item.number]))}
+            conflicts += found.values()
+            named = {number: held[number] for number in list(found)[: MOST_NAMED - len(current)]}
+            current += _corrected(session, job, named) if named else []
             if not conflicts:
                 _write(session, job, [item for item in chunk if _changes(item, held[item.number])], held, key_id)
                 corrected += _corrected(session, job, held)
         if conflicts:
             more = f" (and {len(conflicts) - MOST_NAMED} more)" if len(conflicts) > MOST_NAMED else ""
-            raise EditConflict("; ".join(conflicts[:MOST_NAMED]) + more)
+            raise EditConflict("; ".join(conflicts[:MOST_NAMED]) + more, current)
     return corrected
 
 

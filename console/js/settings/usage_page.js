@@ -63,7 +63,7 @@ function Report({ rows, days, table }) {
 
 /**
  * @param {UsageRow[]} rows
- * @param {'jobs' | 'failed' | 'audio_minutes' | 'processing_seconds'} name
+ * @param {'jobs' | 'failed' | 'audio_minutes' | 'processing_seconds' | 'prompt_tokens' | 'completion_tokens'} name
  */
 const sum = (rows, name) => rows.reduce((total, row) => total + row[name], 0);
 
@@ -75,6 +75,7 @@ function Totals({ rows }) {
     ['usage.jobs', number(jobs)],
     ['usage.failed', `${number(failed)} (${percent(jobs ? failed / jobs : 0)})`],
     ['usage.speed', speed(rows)],
+    ...(tokens(rows) ? [['usage.tokens', number(tokens(rows))]] : []),
   ];
   return html`
     <dl class="tiles">
@@ -82,6 +83,10 @@ function Totals({ rows }) {
     </dl>
   `;
 }
+
+// What language models read and wrote for summaries.
+/** @param {UsageRow[]} rows */
+const tokens = (rows) => sum(rows, 'prompt_tokens') + sum(rows, 'completion_tokens');
 
 // Audio time to computing time.
 /** @param {UsageRow[]} rows */
@@ -109,13 +114,15 @@ function byKey(rows) {
 
 /** @param {{ keys: any[] }} props */
 function ByKey({ keys }) {
+  const summarised = keys.some((key) => tokens(key.rows));
+  const columns = ['usage.minutes', 'usage.jobs', 'usage.failed', ...(summarised ? ['usage.tokens'] : [])];
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${t('usage.by_key')}>
       <table>
         <thead>
           <tr>
             <th scope="col">${t('usage.key')}</th>
-            ${['usage.minutes', 'usage.jobs', 'usage.failed'].map((words) => html`<th scope="col" class="number">${t(words)}</th>`)}
+            ${columns.map((words) => html`<th scope="col" class="number">${t(words)}</th>`)}
           </tr>
         </thead>
         <tbody>
@@ -126,6 +133,7 @@ function ByKey({ keys }) {
                 <td class="number">${number(sum(key.rows, 'audio_minutes'), 1)}</td>
                 <td class="number">${number(sum(key.rows, 'jobs'))}</td>
                 <td class="number">${number(sum(key.rows, 'failed'))}</td>
+                ${summarised && html`<td class="number">${number(tokens(key.rows))}</td>`}
               </tr>
             `,
           )}

@@ -15,6 +15,7 @@ const DEFAULTS = {
   track: 'default',
   which: '',
   speakers: '',
+  voices: true,
   itn: false,
   fillers: false,
   traditional: false,
@@ -54,7 +55,7 @@ const chosenTags = () =>
 
 // The options in the API's form, without defaults.
 export function chosenOptions() {
-  const { model, channels, track, which, speakers, priority, dedupe } = options.peek();
+  const { model, channels, track, which, speakers, voices, priority, dedupe } = options.peek();
   const { itn, fillers, traditional, segmentation } = options.peek();
   const wanted = track === 'one' ? which || 'default' : track; // the API refuses what is no track
   return {
@@ -62,6 +63,7 @@ export function chosenOptions() {
     ...(channels !== 'mix' && { channels }),
     ...(wanted !== 'default' && { audio_track: wanted }),
     ...(speakers && { speakers: speakers === 'auto' ? true : Number(speakers) }),
+    ...(speakers && caller.value?.voices && !voices && { known_voices: false }),
     ...(itn && { itn }),
     ...(fillers && { remove_fillers: true }),
     ...(traditional && { script: 'traditional' }),
@@ -162,6 +164,15 @@ function Speakers() {
       </select>
       ${chosen && !able && html`<span class="hint">${t('options.speakers_unable')}</span>`}
     </label>
+    ${
+      options.value.speakers &&
+      caller.value?.voices &&
+      html`<label class="choice">
+        <input type="checkbox" checked=${options.value.voices}
+          onChange=${(/** @type {AnyEvent} */ event) => change({ voices: event.target.checked })} />
+        <span>${t('options.voices')}<br /><span class="hint">${t('options.voices_why')}</span></span>
+      </label>`
+    }
   `;
 }
 

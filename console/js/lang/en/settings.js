@@ -19,6 +19,7 @@ export default {
   'usage.jobs': 'Transcriptions',
   'usage.failed': 'Failed',
   'usage.speed': 'Speed',
+  'usage.tokens': 'Tokens for summaries',
   'usage.times': '{n}× real time',
   'usage.key': 'Key',
   'usage.no_key': 'No key',

@@ -85,6 +85,8 @@ export default {
   'options.speakers_auto': 'Identify, number unknown',
   'options.speakers_n.one': '{n} speaker',
   'options.speakers_n.other': '{n} speakers',
+  'options.voices': 'Name known voices',
+  'options.voices_why': 'Otherwise nobody is recognised, and no voice prints are kept of this recording.',
   'options.speakers_unable': 'This model cannot identify speakers.',
   'options.segmentation': 'Segmentation',
   'options.segmentation_default': 'Model default',

@@ -19,6 +19,7 @@ export default {
   'usage.jobs': '转写次数',
   'usage.failed': '失败',
   'usage.speed': '速度',
+  'usage.tokens': '摘要所用的 token',
   'usage.times': '实时的 {n} 倍',
   'usage.key': '密钥',
   'usage.no_key': '无密钥',

@@ -81,6 +81,8 @@ export default {
   'options.speakers_off': '不区分',
   'options.speakers_auto': '区分，人数未知',
   'options.speakers_n.other': '{n} 人',
+  'options.voices': '识别已登记的声音',
+  'options.voices_why': '不勾选时，不识别任何人，也不保留这段录音的声纹。',
   'options.speakers_unable': '该模型不支持区分说话人。',
   'options.segmentation': '语音切分',
   'options.segmentation_default': '模型默认',
