@@ -79,6 +79,8 @@ def allowed(url: str, role: str, statement: str) -> None:
         "SELECT hash FROM shares",
         "SELECT content FROM summaries",
         "SELECT prompt FROM summary_templates",
+        "SELECT consent FROM voices",
+        "SELECT enrolled_by FROM voice_samples",
     ],
 )
 def test_a_worker_reads_no_hashes_and_no_secrets(url: str, statement: str) -> None:
@@ -127,6 +129,35 @@ def test_a_light_worker_reads_no_hashes_and_changes_no_transcripts(url: str) -> 
         "SELECT hash FROM shares",
     ):
         refused(url, LIGHT, statement)
+
+
+def test_workers_keep_and_compare_voice_prints_and_light_workers_delete_them(url: str) -> None:
+    compared = "SELECT id, name, embedding, speech_ms FROM voices JOIN voice_samples ON voice_id = id"
+    kept = "INSERT INTO voice_prints SELECT * FROM voice_prints WHERE false"
+    for statement in (compared, kept, "SELECT embedding FROM voice_prints", "SELECT embedding FROM voice_samples"):
+        allowed(url, WORKER, statement)
+        refused(url, LIGHT, statement)
+    due = "DELETE FROM voice_prints WHERE tenant = 'a' RETURNING job_id, run, number"
+    allowed(url, LIGHT, due)
+    refused(url, WORKER, due)
+    refused(url, LIGHT, "SELECT name FROM voices")
+
+
+@pytest.mark.parametrize("role", [WORKER, LIGHT])
+def test_only_the_api_enrols_renames_and_deletes_voices(url: str, role: str) -> None:
+    for statement in (
+        "INSERT INTO voices (id, tenant, name, consent) SELECT gen_random_uuid(), 'a', 'b', 'c' WHERE false",
+        "UPDATE voices SET name = ''",
+        "DELETE FROM voices WHERE tenant = 'a'",
+        "INSERT INTO voice_samples SELECT * FROM voice_samples WHERE false",
+        "UPDATE voice_samples SET speech_ms = 0",
+        "DELETE FROM voice_samples",
+    ):
+        refused(url, role, statement)
+        allowed(url, API, statement)
+    refused(url, role, "UPDATE voice_prints SET speech_ms = 0")
+    for whose in (role, API):
+        refused(url, whose, "UPDATE voice_prints SET tenant = 'a'")
 
 
 def test_the_api_does_not_touch_what_only_workers_write(url: str) -> None:

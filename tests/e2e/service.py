@@ -79,6 +79,11 @@ class Service:
         wait_until(lambda: "worker_ready" in child.log.read_text(), [child], READY_SECONDS, f"{name} was not ready")
         return child
 
+    def start_api(self) -> None:
+        """Only the API; returns when it serves."""
+        api = self.start("api", "api.main")
+        wait_until(self._serves, [api], READY_SECONDS, "the API did not answer")
+
     def start_all(self) -> None:
         """One process of each kind; returns when a job could run."""
         worker = self.start("worker", "worker.transcription")
@@ -170,9 +175,11 @@ def running_service(
     valkey: Valkey,
     place: Path,
     more_environment: dict[str, dict[str, str]] | None = None,
+    *,
+    only_api: bool = False,
     **changes: Any,
 ) -> Iterator[Service]:
-    """All processes, on servers that run already; none of them is left afterwards."""
+    """All processes, or only the API, on servers that run already; none of them is left afterwards."""
     values: dict[str, Any] = {
         "database_url": database_url,
         "redis_url": valkey.url(),
@@ -190,7 +197,7 @@ def running_service(
     service = Service(Settings(**(values | SHORT_TIMES | changes)), place, valkey)
     service.more_environment = more_environment or {}
     try:
-        service.start_all()
+        (service.start_api if only_api else service.start_all)()
         yield service
     finally:
         sessions = {child.process.pid for child in service.children.values()}
