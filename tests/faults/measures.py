@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -14,6 +14,7 @@ from bench.report import Column, Report, conditions, spread
 from dev.stack import REPOSITORY
 from tests.e2e.service import SHORT_LEASES, SHORT_TIMES
 from tests.faults.catalogue import FAULTS
+from tests.faults.pieces import NOTHING, Audio, Piece, Row
 from tests.faults.stack import Stack
 
 if TYPE_CHECKING:
@@ -39,35 +40,7 @@ FROM attempts JOIN soak_progress AS before
 """
 
 
-# What must not happen, by the names of the figures; the last is an assertion of a fault's own.
-NOTHING = ("lost", "differing", "webhooks_lost", "orphans", "left_behind", "stuck", "complaints")
 LEASE_AND_SWEEP_SECONDS = SHORT_LEASES["lease_seconds"] + SHORT_TIMES["sweep_seconds"]
-
-
-@dataclass
-class Row:
-    """One fault of the soak."""
-
-    fault: str
-    seconds: float = 0.0
-    recovery_seconds: float | None = None
-    taken_back_seconds: list[float] = field(default_factory=list)
-    orphans: list[str] = field(default_factory=list)
-    complaint: str = ""
-
-    def __str__(self) -> str:
-        recovery = "struck nothing" if self.recovery_seconds is None else f"recovered in {self.recovery_seconds:.1f} s"
-        return f"{self.fault:32} {recovery:24} took {self.seconds:5.1f} s {self.complaint}".rstrip()
-
-
-@dataclass(frozen=True)
-class Audio:
-    """Seconds of audio, and how many of them were worked on more than once."""
-
-    seconds: float = 0.0
-    twice_seconds: float = 0.0
-    attempts: int = 0
-    lost_attempts: int = 0
 
 
 def watch_progress(stack: Stack) -> None:
@@ -93,12 +66,32 @@ def keep_logs(stack: Stack) -> None:
     print(f"the logs are in {kept.relative_to(REPOSITORY)}")
 
 
-def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
-    """The tables and the figures."""
+def piece_of(legs: Sequence[Leg], plan: Plan, seconds: float) -> Piece:
+    """What a run counted."""
     rows = [row for leg in legs for row in leg.rounds]
-    report = Report(
-        "soak", _conditions(legs, plan, seconds), warmup="an undisturbed run of each file, and its transcript"
-    )
+    verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
+    counts = {"jobs": sum(item.jobs for item in verdicts)}
+    counts |= {name: sum(len(getattr(item, name)) for item in verdicts) for name in NOTHING[:-1]}
+    counts["orphans"] += sum(len(row.orphans) for row in rows)
+    counts["complaints"] = sum(bool(row.complaint) for row in rows)
+    audio = Audio(*(sum(getattr(leg.audio, one.name) for leg in legs) for one in fields(Audio)))
+    return Piece(_conditions(legs, plan, seconds), rows, counts, audio)
+
+
+def report(pieces: Sequence[Piece]) -> Report:
+    """The tables and figures of all pieces together, with the conditions of the last."""
+    rows = [row for piece in pieces for row in piece.rows]
+    where = dict(pieces[-1].conditions)
+    if len(pieces) > 1:
+        told = ("measured", "revision", "processor", "seed", "minutes", "load before")
+        where["pieces"] = [{name: piece.conditions[name] for name in told} for piece in pieces]
+    report = Report("soak", where, warmup="an undisturbed run of each file, and its transcript")
+    _faults(report, rows)
+    _figures(report, pieces, rows)
+    return report
+
+
+def _faults(report: Report, rows: Sequence[Row]) -> None:
     table = report.table(
         "Faults under load",
         Column("fault"),
@@ -122,31 +115,26 @@ def report(legs: Sequence[Leg], plan: Plan, seconds: float) -> Report:
     for row in rows:
         if row.complaint:
             table.note(f"{row.fault}: {row.complaint}")
-    _figures(report, legs, rows)
-    return report
 
 
-def _figures(report: Report, legs: Sequence[Leg], rows: Sequence[Row]) -> None:
-    verdicts = [leg.verdict for leg in legs if leg.verdict is not None]
-    report.bar("jobs", sum(item.jobs for item in verdicts))
+def _figures(report: Report, pieces: Sequence[Piece], rows: Sequence[Row]) -> None:
+    report.bar("jobs", sum(piece.counts["jobs"] for piece in pieces))
     report.bar("faults", sum(not row.complaint for row in rows))
-    counted = {name: sum(len(getattr(item, name)) for item in verdicts) for name in NOTHING[:-1]}
-    counted["orphans"] += sum(len(row.orphans) for row in rows)
-    counted["complaints"] = sum(bool(row.complaint) for row in rows)
     for name in NOTHING:
-        report.bar(name, counted[name], bar=0, at_most=True)
+        report.bar(name, sum(piece.counts[name] for piece in pieces), bar=0, at_most=True)
     recovered = [row.recovery_seconds for row in rows if row.recovery_seconds is not None]
     report.bar("recovery_p50_s", round(statistics.median(recovered), 2) if recovered else None)
     report.bar("recovery_max_s", round(max(recovered), 2) if recovered else None)
     killed = [value for row in rows if row.fault == "worker killed" for value in row.taken_back_seconds]
     # The promise: lease and sweep interval.
     report.bar("taken_back_max_s", round(max(killed), 2) if killed else None, bar=LEASE_AND_SWEEP_SECONDS, at_most=True)
-    audio, twice = sum(leg.audio.seconds for leg in legs), sum(leg.audio.twice_seconds for leg in legs)
-    report.bar("audio_s", round(audio, 1))
+    audio = [piece.audio for piece in pieces]
+    seconds, twice = sum(each.seconds for each in audio), sum(each.twice_seconds for each in audio)
+    report.bar("audio_s", round(seconds, 1))
     report.bar("audio_twice_s", round(twice, 1))
-    report.bar("audio_twice_share", round(twice / audio, 4) if audio else None)
-    report.bar("attempts", sum(leg.audio.attempts for leg in legs))
-    report.bar("lost_attempts", sum(leg.audio.lost_attempts for leg in legs))
+    report.bar("audio_twice_share", round(twice / seconds, 4) if seconds else None)
+    report.bar("attempts", sum(each.attempts for each in audio))
+    report.bar("lost_attempts", sum(each.lost_attempts for each in audio))
 
 
 def _conditions(legs: Sequence[Leg], plan: Plan, seconds: float) -> dict[str, object]:

@@ -1,5 +1,8 @@
 """Every fault many times in random order, under load that never stops: `make soak`.
 
+Twenty times each take hours. With `--add`, a run continues those before it: it causes the faults that came most seldom
+so far, and its counts are added to theirs (`bench/results/soak_pieces.json`).
+
 All random choices follow from the seed, which is printed and written down. What the threads and processes make of
 them depends on the machine: the same seed causes the same faults in the same order, not at the same instruction.
 """
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,9 +29,10 @@ import psycopg
 from common.queue import CLEAN
 from dev.process import StackError
 from dev.stack import REPOSITORY
-from tests.faults import measures
+from tests.faults import measures, pieces
 from tests.faults.catalogue import FAULTS
 from tests.faults.load import Audio, Load, make_audio, undisturbed
+from tests.faults.pieces import Piece
 from tests.faults.rounds import cause
 from tests.faults.scene import Fault, Scene
 from tests.faults.stack import running_stack
@@ -47,8 +52,8 @@ class Leg:
 
     storage: str
     verdict: Verdict | None = None
-    rounds: list[measures.Row] = field(default_factory=list)
-    audio: measures.Audio = field(default_factory=measures.Audio)
+    rounds: list[pieces.Row] = field(default_factory=list)
+    audio: pieces.Audio = field(default_factory=pieces.Audio)
     refused: dict[str, int] = field(default_factory=dict)
 
 
@@ -62,22 +67,39 @@ class Plan:
     outage_seconds: float
     in_flight: int
 
-    def of(self, storage: str) -> list[Fault]:
-        """The faults of a leg in order.
+    add: bool = False
+    before: list[Piece] = field(default_factory=list)
 
-        Each occurs once before any is repeated; faults that suit both kinds of storage are divided between the legs.
+    @property
+    def earlier(self) -> Counter[tuple[str, str]]:
+        """How often each fault was caused by earlier pieces."""
+        return pieces.caused(self.before)
+
+    def of(self, storage: str) -> list[Fault]:
+        """The faults of a leg in order: those that came most seldom first, at random among these.
+
+        Faults that suit both kinds of storage are divided between the legs.
         """
         rng = random.Random(f"{self.seed} {storage}")
-        own = [fault for fault in FAULTS if fault.storage == storage]
-        shared = [fault for fault in FAULTS if fault.storage == "any"]
-        times = (self.rounds + 1) // 2 if storage == "disk" else self.rounds // 2
-        first = own + (shared if times else [])
-        rest = own * (self.rounds - 1) + shared * max(0, times - 1)
-        if self.seconds is not None and storage == "s3":
-            first, rest = own, rest + shared  # the other leg has had each of them once
-        rng.shuffle(first)
-        rng.shuffle(rest)
-        return first + rest
+        order: list[tuple[int, float, Fault]] = []
+        for fault in FAULTS:
+            if fault.storage not in {"any", storage}:
+                continue
+            shared = fault.storage == "any"
+            times = self.rounds if not shared else (self.rounds + (storage == "disk")) // 2
+            done = self.earlier[fault.name, storage]
+            # The leg on disk comes first and has had each of the shared ones once.
+            behind = int(shared and storage == "s3")
+            order += [(number + behind, rng.random(), fault) for number in range(done, times)]
+        return [fault for _, _, fault in sorted(order, key=lambda item: item[:2])]
+
+    def must_come(self, storage: str) -> set[str]:
+        """The names of the faults of a leg that come once even if the time is up; none if others came before."""
+        if self.earlier:
+            return set()
+        return {
+            fault.name for fault in FAULTS if fault.storage == storage or (fault.storage == "any" and storage == "disk")
+        }
 
 
 def main() -> int:
@@ -92,10 +114,14 @@ def main() -> int:
         for storage in STORAGES:
             leg, files = _leg(plan, storage, Path(place) / storage, files, began)
             legs.append(leg)
-    report = measures.report(legs, plan, time.monotonic() - began)
+    piece = measures.piece_of(legs, plan, time.monotonic() - began)
+    together = [*plan.before, piece]
+    if plan.add:
+        pieces.save(together)
+    report = measures.report(together)
     report.show()
     print(f"\nwritten to {report.write().relative_to(REPOSITORY)}")
-    return 1 if any(report.bars[name].value for name in measures.NOTHING) else 0
+    return 1 if any(piece.counts[name] for name in pieces.NOTHING) else 0
 
 
 def _plan(arguments: list[str]) -> Plan:
@@ -105,9 +131,11 @@ def _plan(arguments: list[str]) -> Plan:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--outage-seconds", type=float, default=10.0, help="how long servers stay away")
     parser.add_argument("--in-flight", type=int, default=4, help="jobs that are unfinished at any time")
+    parser.add_argument("--add", action="store_true", help="continue earlier runs with this option, and add to them")
     given = parser.parse_args(arguments)
     seconds = None if given.minutes is None else given.minutes * 60
-    return Plan(given.seed, given.rounds, seconds, given.outage_seconds, given.in_flight)
+    before = pieces.load() if given.add else []
+    return Plan(given.seed, given.rounds, seconds, given.outage_seconds, given.in_flight, given.add, before)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (the form of signal handlers)
@@ -144,11 +172,8 @@ def _leg(plan: Plan, storage: str, place: Path, files: list[Audio], began: float
 
 
 def _until_time_is_up(plan: Plan, storage: str, began: float) -> Iterator[Fault]:
-    """At least each fault that belongs to this leg alone, or comes for the first time, once."""
-    faults = plan.of(storage)
-    must = {
-        fault.name for fault in FAULTS if fault.storage == storage or (fault.storage == "any" and storage == "disk")
-    }
+    """The faults of a leg until its share of the time is over, but at least those that must come."""
+    faults, must = plan.of(storage), plan.must_come(storage)
     if plan.seconds is None:
         yield from faults
         return
@@ -160,10 +185,10 @@ def _until_time_is_up(plan: Plan, storage: str, began: float) -> Iterator[Fault]
         yield fault
 
 
-def _round(fault: Fault, scene: Scene) -> measures.Row:
+def _round(fault: Fault, scene: Scene) -> pieces.Row:
     """One fault; failures are recorded, and the soak continues."""
     began = time.monotonic()
-    row = measures.Row(fault.name)
+    row = pieces.Row(fault.name, scene.stack.storage)
     try:
         survived = cause(fault, scene)
         row.recovery_seconds = survived.recovery_seconds
