@@ -59,7 +59,7 @@ class Turns:
             return
         served = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(tenant, deque()).append(served)
-        self._look_again_later()
+        self._look_again_later(now)
         try:
             await served
         except BaseException:
@@ -78,11 +78,13 @@ class Turns:
         while self._called_at and next(iter(self._called_at.values())) <= now - PRESENT_SECONDS:
             self._called_at.popitem(last=False)
 
-    def _look_again_later(self) -> None:
-        """While calls wait, serve them again when a tenant is out of debt, or may be alone by then."""
+    def _look_again_later(self, now: float) -> None:
+        """While calls wait, serve them again when a tenant is out of debt, or may be alone by then.
+
+        `now` is when it was decided that they wait: a debt that ended since would otherwise be forgotten.
+        """
         if not self._waiting:
             return
-        now = monotonic()
         debts = [debt for tenant in self._waiting if (debt := self._debt(tenant, now))]
         seconds = min([PRESENT_SECONDS, *debts])
         if self._look_again is not None:
@@ -142,4 +144,4 @@ class Turns:
             self._free -= 1
             self._held[tenant] += 1
             served.set_result(None)
-        self._look_again_later()
+        self._look_again_later(now)

@@ -6,6 +6,7 @@ and the instructions say that nothing in it is an instruction.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -13,9 +14,8 @@ from typing import Literal, get_args
 Kind = Literal["minutes", "decisions", "todos"]
 Language = Literal["zh", "en"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-# From this share of Chinese characters among letters, a text is Chinese.
-CHINESE_SHARE = 0.2
-FIRST_CHINESE, LAST_CHINESE = "\u3400", "\u9fff"
+CHINESE = re.compile("[\u3400-\u9fff]")
+OTHER_WORDS = re.compile("[^\\W\\d_\u3400-\u9fff]+")
 
 BUILT_IN: dict[tuple[str, str], str] = {
     ("minutes", "zh"): "写一份会议纪要：先用两三句话概括主题和结论，再按议题分点列出讨论要点，注明发言人；"
@@ -71,10 +71,9 @@ class Step:
 
 
 def language_of(content: str) -> Language:
-    """Return the language of a text."""
-    letters = sum(character.isalpha() for character in content)
-    chinese = sum(FIRST_CHINESE <= character <= LAST_CHINESE for character in content)
-    return "zh" if chinese and chinese >= CHINESE_SHARE * letters else "en"
+    """Return the language of a text: Chinese if it has at least as many Chinese characters as other words."""
+    chinese = len(CHINESE.findall(content))
+    return "zh" if chinese and chinese >= len(OTHER_WORDS.findall(content)) else "en"
 
 
 def instructions(prompt: str, language: str, step: Step) -> str:

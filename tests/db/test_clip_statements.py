@@ -31,7 +31,7 @@ QUOTA = Quota(tenant=Allowance(audio_minutes_per_day=1000))
 # statements that are transactions of their own.
 STEPS = {
     "submit": (0, 1),
-    "dispatch": (1, 14),
+    "dispatch": (1, 10),
     "claim by a message, end": (2, 8),
     "claim the next, end": (2, 16),
     "nothing is next": (1, 2),

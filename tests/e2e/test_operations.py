@@ -245,7 +245,8 @@ def test_the_metrics_say_what_happened(scraped: Scene) -> None:
     )
     assert number('paraqueue_attempt_stage_seconds_count{stage="recognise"}') == 1
     assert number("sum(paraqueue_http_request_body_bytes_total)") > SAMPLE.stat().st_size
-    assert number('paraqueue_workers{state="ready"}') == 1
+    # On a busy machine, a scrape may find a worker that has not reported for a while.
+    until(lambda: number('paraqueue_workers{state="ready"}') == 1, what="the worker is not shown as ready")
     total, free, ours = (
         number(f'paraqueue_device_memory_bytes{{kind="{kind}"}}') for kind in ("total", "free", "ours")
     )

@@ -262,6 +262,38 @@ def test_a_tenant_out_of_debt_is_served_though_no_call_ends(
     run(scenario, places=9, share=1, rate=0.1, loop_factory=loop_factory)
 
 
+class Clock:
+    """A clock that is advanced by hand, and by `step` with each reading."""
+
+    def __init__(self) -> None:
+        self.now, self.step = 0.0, 0.0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now - self.step
+
+
+def test_a_debt_that_ends_while_turns_are_given_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(turns, "monotonic", clock)
+    monkeypatch.setattr(turns, "PRESENT_SECONDS", 3600.0)
+    monkeypatch.setattr(place_time, "BURST_SECONDS", 0.0)
+
+    async def scenario(calls: Calls) -> None:
+        calls.start("b0")
+        calls.start("a0")
+        await settled()
+        clock.now = 0.01
+        await calls.end("a0")
+        calls.start("a1")  # in debt until 0.11
+        await settled()
+        assert calls.served == ["b0", "a0"]
+        clock.now, clock.step = 0.1, 0.02
+        await calls.until_served(3)
+
+    run(scenario, places=9, share=1, rate=0.1)
+
+
 def test_a_tenant_that_is_alone_is_never_in_debt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(place_time, "BURST_SECONDS", 0.0)
 

@@ -70,6 +70,7 @@ def test_merging_in_groups_ends(texts: list[str], budget: int) -> None:
 def test_the_language_is_that_of_the_text() -> None:
     assert language_of("今天我们讨论 Kubernetes 的升级。") == "zh"
     assert language_of("We met Mr 王 about the upgrade of the cluster yesterday.") == "en"
+    assert language_of("你好，世界。Hello world. Goodbye.") == "zh"
     assert language_of("123") == "en"
 
 
