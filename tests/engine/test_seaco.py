@@ -14,7 +14,6 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
-from structlog.testing import capture_logs
 
 from common.errors import ModelUnavailable
 from common.transcript.values import Sentence, Word
@@ -220,17 +219,6 @@ def test_an_unknown_variant_is_refused(seaco_bundle: Path, tmp_path: Path) -> No
     loaded = loading.load(from_directory(tmp_path / "other"), "cpu")
     with pytest.raises(ModelUnavailable, match="more than 5 layers"):
         paraformer_of(loaded)
-
-
-def test_a_missing_file_of_pieces_is_told(seaco_bundle: Path, tmp_path: Path) -> None:
-    directory = Path(shutil.copytree(seaco_bundle, tmp_path / "without"))
-    with capture_logs() as logs:
-        paraformer_of(loading.load(from_directory(directory), "cpu")).close()
-        assert logs == []
-        (directory / "asr" / PIECES_FILE).unlink()
-        paraformer_of(loading.load(from_directory(directory), "cpu")).close()
-    [told] = logs
-    assert (told["event"], told["file"]) == ("hotword_pieces_missing", str(directory / "asr" / PIECES_FILE))
 
 
 def test_which_hotwords_can_be_written(seaco_bundle: Path) -> None:

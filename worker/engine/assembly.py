@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from common.errors import ModelUnavailable
-from common.telemetry import get_logger
 from worker.engine.bundles.bundles import PIECES_FILE, WORDS_FILE
 from worker.engine.bundles.loading import SEACO, SENSEVOICE, LoadedBundle, ModelPart
 from worker.engine.features import AsrFrontend, load_cmvn
@@ -28,8 +27,6 @@ from worker.engine.recognition.words import Vocabulary
 from worker.engine.vad.config import VadConfig
 from worker.engine.vad.detector import Vad
 
-log = get_logger(__name__)
-
 
 def recogniser_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Recogniser:
     """The recogniser, with the networks for a GPU in a layout, or those for a CPU (None)."""
@@ -43,17 +40,10 @@ def paraformer_of(bundle: LoadedBundle, gpu: GpuLayout | None = None) -> Parafor
     part, model = bundle.asr, bundle.asr.module
     takes_hotwords = part.config["model"] == SEACO
     networks = _networks(bundle, gpu, BiasNetworks(model) if takes_hotwords else None)
-    tokenizer = _bias_tokenizer(part) if takes_hotwords else None
+    tokenizer = BiasTokenizer(part.tokens, part.files["am.mvn"].parent / PIECES_FILE) if takes_hotwords else None
     skipped = {model.blank_id, model.sos, model.eos}
     threads = _threads(gpu is not None)
     return Paraformer(networks, _frontend(bundle), Vocabulary(part.tokens), skipped, threads, tokenizer)
-
-
-def _bias_tokenizer(part: ModelPart) -> BiasTokenizer:
-    pieces = part.files["am.mvn"].parent / PIECES_FILE
-    if not pieces.is_file():
-        log.warning("hotword_pieces_missing", file=str(pieces))
-    return BiasTokenizer(part.tokens, pieces)
 
 
 def _networks(bundle: LoadedBundle, gpu: GpuLayout | None, bias: BiasNetworks | None) -> Networks:
