@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from common.errors import InvalidRequest
 from common.jobs import Job
 from common.options.segmentation import SegmentationName
-from common.summaries.prompts import language_of
 from common.transcript.formats import as_srt, as_vtt
+from common.transcript.scripts import language_of
 from common.transcript.values import Sentence, needs_space
 
 # Model names that client programs have built in; here they all mean the installation's own model.

@@ -1,13 +1,7 @@
 """Access to PostgreSQL, its clock, and the cursors of lists."""
 
-from common.db.database import (
-    BoundedConnection,
-    Database,
-    after_commit,
-    connection_parameters,
-    session_of,
-    shares_sessions,
-)
+from common.db.connections import BoundedConnection, connection_parameters, session_of, shares_sessions
+from common.db.database import Database, after_commit
 from common.db.prepared import Prepared
 
 __all__ = [

@@ -1,8 +1,7 @@
 """Summaries of transcripts: requested with a job or later, made by the light worker through a chat endpoint.
 
-A job has one summary, which is stored beside its sentences; a new request replaces it when it is
-completed. `jobs` tells when a transcript
-is there, and when it changes.
+A job has one summary, which is stored beside its sentences; when another one that was requested is completed, it
+replaces the first. `jobs` tells when a transcript is there, and when it changes.
 """
 
 from common.summaries.claims import (

@@ -221,9 +221,8 @@ def _change(session: Session, claim: Claim, **changes: Any) -> None:
 
 def _last_change(session: Session, claim: Claim, **changes: Any) -> None:
     """End a summary, which has no use for its sections any more. Raises SummaryStopped."""
-    # Whoever deletes the job locks it before its summary; so do we, as the events of the end refer to it.
-    held = select(JobRow.id).where(JobRow.id == claim.job_id).with_for_update(read=True, key_share=True)
-    session.execute(held)
+    # The event of the end refers to the job. Deletion locks the job before its summary; the other order would deadlock.
+    session.execute(select(JobRow.id).where(JobRow.id == claim.job_id).with_for_update(read=True, key_share=True))
     _change(session, claim, **changes)
     session.execute(delete(SummarySectionRow).where(SummarySectionRow.job_id == claim.job_id))
 

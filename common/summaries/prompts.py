@@ -6,7 +6,6 @@ and the instructions say that nothing in it is an instruction.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -14,8 +13,6 @@ from typing import Literal, get_args
 Kind = Literal["minutes", "decisions", "todos"]
 Language = Literal["zh", "en"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-CHINESE = re.compile("[\u3400-\u9fff]")
-OTHER_WORDS = re.compile("[^\\W\\d_\u3400-\u9fff]+")
 
 BUILT_IN: dict[tuple[str, str], str] = {
     ("minutes", "zh"): "写一份会议纪要：先用两三句话概括主题和结论，再按议题分点列出讨论要点，注明发言人；"
@@ -68,12 +65,6 @@ class Step:
 
     name: Literal["whole", "section", "merge"]
     number: int = 1
-
-
-def language_of(content: str) -> Language:
-    """Return the language of a text: Chinese if it has at least as many Chinese characters as other words."""
-    chinese = len(CHINESE.findall(content))
-    return "zh" if chinese and chinese >= len(OTHER_WORDS.findall(content)) else "en"
 
 
 def instructions(prompt: str, language: str, step: Step) -> str:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from common.transcript.scripts import CHINESE_CHARACTERS
 from common.transcript.values import Sentence, Word
 
 # A Chinese character, or a run of letters and digits as words are written in other scripts.
-SPOKEN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]|[^\W\u3400-\u9fff\uf900-\ufaff]+(?:['’][^\W\d_]+)?")
+SPOKEN = re.compile(rf"[{CHINESE_CHARACTERS}]|[^\W{CHINESE_CHARACTERS}]+(?:['’][^\W\d_]+)?")
 
 # Pairs of equal words, of the machine's and the person's. Ordinary sentences have some hundred.
 MOST_PAIRS = 4_000

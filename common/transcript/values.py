@@ -88,6 +88,16 @@ class Sentence:
     number: int | None = field(default=None, compare=False)
     tags: Tags | None = None
 
+    @property
+    def machine_text(self) -> str:
+        """The text before people changed it."""
+        return self.text if self.edit is None else self.edit.machine_text
+
+    @property
+    def revision(self) -> int:
+        """How often people changed it."""
+        return 0 if self.edit is None else self.edit.revision
+
 
 @dataclass(frozen=True, slots=True)
 class Speaker:

@@ -13,7 +13,7 @@ import pytest
 
 from api.http.threads import OTHER_THREADS
 from common import idempotency, keys
-from common.db import database as db
+from common.db import connections
 from common.jobs import Job
 from common.keys import NewKey
 from dev.postgres import Postgres
@@ -31,8 +31,8 @@ CALLS = CONNECTIONS + OTHER_THREADS + 10
 def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("LOCK_TIMEOUT_MS", "STATEMENT_TIMEOUT_MS"):  # until the test frees the row
-            patch.setattr(db, name, 1000 * PATIENCE_SECONDS)
-        patch.setattr(db.BoundedConnection, "answer_timeout_seconds", 2.0 * PATIENCE_SECONDS)
+            patch.setattr(connections, name, 1000 * PATIENCE_SECONDS)
+        patch.setattr(connections.BoundedConnection, "answer_timeout_seconds", 2.0 * PATIENCE_SECONDS)
         with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), database_pool_size=CONNECTIONS) as api:
             yield api
 

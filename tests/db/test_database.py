@@ -13,8 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from common import jobs
-from common.db import Database
-from common.db import database as db
+from common.db import Database, connections
 from common.errors import Unavailable
 from common.settings import Settings
 from tests.db.job_cases import database_of, execute
@@ -82,7 +81,7 @@ def proxied(url: str) -> Iterator[tuple[Proxy, str]]:
 
 
 def test_server_that_hangs_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db.BoundedConnection, "answer_timeout_seconds", 0.5)
+    monkeypatch.setattr(connections.BoundedConnection, "answer_timeout_seconds", 0.5)
     with proxied(settings.postgres_url) as (proxy, url):
         database = Database(url, 1)
         with pytest.raises(Unavailable), database.transaction() as session:
@@ -111,7 +110,7 @@ def test_statement_that_fails_keeps_its_connection(database: Database) -> None:
 
 
 def test_who_is_silent_in_a_transaction_loses_its_locks(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "IDLE_TRANSACTION_TIMEOUT_MS", 300)
+    monkeypatch.setattr(connections, "IDLE_TRANSACTION_TIMEOUT_MS", 300)
     frozen = Database(database.url, 1)
     holding, waited = threading.Event(), threading.Event()
 
@@ -137,7 +136,7 @@ def test_who_is_silent_in_a_transaction_loses_its_locks(database: Database, monk
 
 
 def test_lock_that_nobody_gives_back_is_unavailable(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db, "LOCK_TIMEOUT_MS", 100)
+    monkeypatch.setattr(connections, "LOCK_TIMEOUT_MS", 100)
     other = Database(database.url, 1)
     with database.transaction() as session:
         session.execute(text("SELECT pg_advisory_xact_lock(4712)"))

@@ -16,7 +16,7 @@ from sqlalchemy import Interval, bindparam, delete, insert, literal, select, tex
 from sqlalchemy.exc import IntegrityError
 
 from common import ids, jobs
-from common.db import Database, Prepared
+from common.db import Database, Prepared, connections
 from common.db import database as db
 from common.errors import QuotaExceeded, Unavailable
 from common.job_states import Status
@@ -90,7 +90,7 @@ def test_a_connection_that_was_idle_for_long_is_tested(database: Database, monke
 
 
 def test_a_server_that_hangs_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db.BoundedConnection, "answer_timeout_seconds", 0.5)
+    monkeypatch.setattr(connections.BoundedConnection, "answer_timeout_seconds", 0.5)
     with proxied(settings.postgres_url) as (proxy, url):
         database = Database(url, 1)
         assert database.run(ONE, {}) == [(1,)]

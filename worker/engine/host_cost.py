@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from common.transcript.values import Word
 from worker.engine.punctuation.punctuator import Labels, PunctuationStream, Punctuator
 from worker.engine.recognition.compute_threads import ComputeThreads
-from worker.engine.recognition.networks import Networks, Scores
+from worker.engine.recognition.networks import Scores
 from worker.engine.recognition.paraformer import Paraformer
 from worker.engine.recognition.utterance import placed
 from worker.engine.recognition.words import Vocabulary
@@ -27,7 +28,7 @@ class _Canned:
     """Replaces the recogniser's networks: the same scores for every batch."""
 
     description = "none"
-    times_words = True
+    predictor = SimpleNamespace(times_words=True)
 
     def __init__(self, scores: Scores) -> None:
         self._scores = scores
@@ -57,7 +58,7 @@ def host_seconds_per_word(segments: int = 400, words: int = 25, batch: int = 20)
     Uses `segments` segments of 6 s with `words` Chinese characters each, `batch` of them at a time.
     """
     generator = np.random.default_rng(7)
-    networks = cast(Networks, cast(Any, _Canned(_scores(generator, batch, words))))
+    networks: Any = _Canned(_scores(generator, batch, words))
     characters = ["<blank>", "<s>", "</s>", *map(chr, range(0x4E00, 0x4E00 + 3000)), "<unk>"]
     paraformer = Paraformer(networks, _no_features, Vocabulary(characters), {0, 1, 2}, ComputeThreads(1))
     audio = [np.zeros(6 * SAMPLE_RATE, np.int16)] * batch

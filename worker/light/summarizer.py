@@ -32,9 +32,10 @@ from common.errors import (
 )
 from common.jobs import Job
 from common.summaries import NO_TOKENS, Claim, Section, Spent, SummaryFailure, SummaryStopped
-from common.summaries.prompts import BUILT_IN, Step, instructions, language_of, material
+from common.summaries.prompts import BUILT_IN, Step, instructions, material
 from common.summaries.sections import TextSection, groups, shortened, text_sections, tokens_of
 from common.telemetry import get_logger
+from common.transcript.scripts import language_of
 from worker.light.chat import ChatEndpoint, Reply
 from worker.metrics import count_summary
 

@@ -49,7 +49,7 @@ class Revision:
 def history(database: Database, job: Job, number: int) -> list[Revision]:
     """Return the revisions of a sentence that are kept, the newest first. Raises NotFound."""
     now = sentence(database, job, number)
-    recognised = now.text if now.edit is None else now.edit.machine_text
+    recognised = now.machine_text
     of_table = [
         select(*(getattr(table, name) for name in COLUMNS)).where(
             table.job_id == job.id, table.run == job.run, table.number == number

@@ -107,8 +107,8 @@ def split(
         )
         whose = {"tenant": job.tenant, "channel": held.channel}
         session.execute(insert(SentenceRow).values(**_place(job, second), **whose, **_columns(made.spoken)))
-        _change(session, job, held, rest, _revision(held), key_id)
-        _keep_edit(session, job, made, _revision(held) + 1, key_id)
+        _change(session, job, held, rest, held.revision, key_id)
+        _keep_edit(session, job, made, held.revision + 1, key_id)
         _count(session, job, [held], [rest.spoken, made.spoken])
         _tell_summary(session, job, held, made.spoken)
     return sentence(database, job, number), sentence(database, job, second)
@@ -151,7 +151,7 @@ def merge(
         made = _merged(first, second, _span(session, job, first, last))
         assert second.number is not None
         session.execute(delete(SentenceRow).where(*_is(job, second.number)))
-        _change(session, job, first, made, max(_revision(first), _revision(second)), key_id)
+        _change(session, job, first, made, max(first.revision, second.revision), key_id)
         _count(session, job, [first, second], [made.spoken])
         _tell_summary(session, job, first, second)
     return sentence(database, job, number), second.number
@@ -175,7 +175,7 @@ def _merged(first: Sentence, second: Sentence, span: Span) -> _Made:
 def _check(held: Sentence, seen: Seen) -> None:
     """Raise EditConflict if the sentence is not as the caller saw it."""
     assert held.number is not None
-    if why := edits.differs(held.number, _recognised(held), _revision(held), seen.revision, seen.machine_text):
+    if why := edits.differs(held.number, held.machine_text, held.revision, seen.revision, seen.machine_text):
         raise EditConflict(why)
 
 
@@ -229,10 +229,10 @@ def _change(session: Session, job: Job, held: Sentence, made: _Made, revision: i
     """Write what became of a sentence, and what it was before into its history."""
     place = _place(job, made.number)
     session.execute(update(SentenceRow).where(*_is(job, made.number)).values(**_columns(made.spoken)))
-    edits.remember(session, job, {made.number: _revision(held)})
+    edits.remember(session, job, {made.number: held.revision})
     # The machine's text of these revisions is not the sentence's any more.
     earlier = [getattr(EarlierEditRow, name) == value for name, value in place.items()]
-    bare = update(EarlierEditRow).where(*earlier, EarlierEditRow.text.is_(None)).values(text=_recognised(held))
+    bare = update(EarlierEditRow).where(*earlier, EarlierEditRow.text.is_(None)).values(text=held.machine_text)
     session.execute(bare.execution_options(synchronize_session=False))
     _keep_edit(session, job, made, revision + 1, key_id)
     if held.edit is None:
@@ -281,14 +281,6 @@ def _tell_summary(session: Session, job: Job, one: Sentence, other: Sentence) ->
 
 def _kept(held: Sentence) -> bool:
     return held.edit is not None and held.edit.text is not None
-
-
-def _recognised(held: Sentence) -> str:
-    return held.text if held.edit is None else held.edit.machine_text
-
-
-def _revision(held: Sentence) -> int:
-    return held.edit.revision if held.edit is not None else 0
 
 
 def _speakers(held: Sentence) -> list[int | None]:

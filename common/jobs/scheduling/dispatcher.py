@@ -131,7 +131,7 @@ class Dispatcher(Background):
         return sent
 
     def _wake_those_due(self, wake: Callable[[str], None]) -> None:
-        """Wake the fetchers of each model, at most once per pause: the last links of a burst are told at its end."""
+        """Wake the fetchers of each model, but at most once per pause; those woken too recently, when it is over."""
         early: list[float] = []
         for model in sorted(self._to_wake):
             now = time.monotonic()

@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from common.transcript.scripts import CHINESE_CHARACTERS
+
 SHORTEST, LONGEST = 2, 30
 LIGHTEST, HEAVIEST, DEFAULT_WEIGHT = 1, 10, 5
-_HAN = "\u3400-\u9fff\uf900-\ufaff"
-HAN = re.compile(f"[{_HAN}]")
-_TOKEN = re.compile(rf"[{_HAN}]|[^\s{_HAN}]+")
+HAN = re.compile(f"[{CHINESE_CHARACTERS}]")
+_TOKEN = re.compile(rf"[{CHINESE_CHARACTERS}]|[^\s{CHINESE_CHARACTERS}]+")
 _WEIGHTED = re.compile(r"(?P<word>.*\S)\s*:\s*(?P<weight>[0-9]{1,3})", re.DOTALL)
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f*,，、。？！；]")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.summaries.prompts import BUILT_IN, KINDS, Step, instructions, language_of, material
+from common.summaries.prompts import BUILT_IN, KINDS, Step, instructions, material
 from common.summaries.sections import groups, text_sections, tokens_of
 from common.transcript.values import Sentence
 
@@ -65,13 +65,6 @@ def test_merging_in_groups_ends(texts: list[str], budget: int) -> None:
     assert len(places) <= (len(texts) + 1) // 2
     for some in places:
         assert len(some) <= 2 or sum(tokens_of(texts[place]) for place in some) <= budget
-
-
-def test_the_language_is_that_of_the_text() -> None:
-    assert language_of("今天我们讨论 Kubernetes 的升级。") == "zh"
-    assert language_of("We met Mr 王 about the upgrade of the cluster yesterday.") == "en"
-    assert language_of("你好，世界。Hello world. Goodbye.") == "zh"
-    assert language_of("123") == "en"
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -20,7 +20,7 @@ from worker.engine.recognition.bias_networks import BiasNetworks
 from worker.engine.recognition.bias_words import BiasWords
 from worker.engine.recognition.linear import Arithmetic
 from worker.engine.recognition.packed import Bounds, Decoder, Encoder
-from worker.engine.recognition.predictor import UPSAMPLING, Predictor
+from worker.engine.recognition.predictor import UPSAMPLING, Intervals, Predictor
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,9 @@ class Networks(Protocol):
     description: str
     """Their layout, for the log: `packed`, or `padded` and why."""
 
-    times_words: bool
-    """Whether the weights of `Scores` are upsampled ones, which are there to time words."""
-
     @property
     def predictor(self) -> Predictor:
-        """The rules that count tokens."""
+        """The rules that count tokens and time words."""
         ...
 
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
@@ -96,7 +93,6 @@ class PaddedNetworks:
         self._device = device
         self._dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision)
         self.predictor = Predictor(model.predictor)
-        self.times_words = self.predictor.upsampling > 1
 
     @torch.inference_mode()
     def __call__(self, features: Tensor, lengths: Tensor, words: Sequence[BiasWords | None] = ()) -> Scores:
@@ -110,9 +106,11 @@ class PaddedNetworks:
         encoded = encoded.masked_fill(~mask[..., None], 0.0)
         convolved = self.predictor.convolved(encoded)
         embeddings, intervals = self.predictor.integrate(encoded, convolved, mask, device_lengths)
-        weights, counts = intervals.weights, intervals.counts
-        if self.times_words:
+        counts = intervals.counts
+        if self.predictor.times_words:
             weights = self.predictor.upsampled(encoded, convolved, mask, lengths, counts)
+        else:
+            weights = intervals.weights
         with self._arithmetic():
             hidden, tokens = self._decode(encoded, device_lengths, embeddings, counts)
         tokens = biased(self._bias, tokens, words, (embeddings, hidden.float(), counts))
@@ -139,7 +137,6 @@ class PackedNetworks:
         self._bias = bias
         self._norm = model.decoder.after_norm
         self.predictor = Predictor(model.predictor)
-        self.times_words = self.predictor.upsampling > 1
         self._encoder = Encoder(model.encoder, arithmetic)
         self._decoder = Decoder(model.decoder, arithmetic)
 
@@ -154,9 +151,10 @@ class PackedNetworks:
         integrated = [self._integrate(segment) for segment in segments]
         embeddings = [item for item, _ in integrated]
         counts = [len(item) for item in embeddings]
-        weights = [own.numpy() for _, own in integrated]
-        if self.times_words:
+        if self.predictor.times_words:
             weights = self._weights(segments, lengths, torch.tensor(counts))
+        else:
+            weights = [intervals.weights[0].numpy() for _, intervals in integrated]
         if not sum(counts):
             return Scores(counts, np.empty(0, np.int64), np.empty(0), weights)
         states = self._decoder.states(torch.cat(embeddings), bounds_of(counts), hidden, bounds)
@@ -175,12 +173,12 @@ class PackedNetworks:
                 tokens = tokens.with_hotwords(slice(begin, end), logits, self._bias.no_bias)
         return tokens
 
-    def _integrate(self, segment: Tensor) -> tuple[Tensor, Tensor]:
-        """One segment alone, [T, D] → [N, D], weights of frames [T]: the number of tokens must not depend on others."""
+    def _integrate(self, segment: Tensor) -> tuple[Tensor, Intervals]:
+        """One segment alone, [T, D] → [N, D], intervals: its number of tokens must not depend on its neighbours."""
         encoded = segment[None]
         mask, lengths = torch.ones(1, len(segment)), torch.tensor([len(segment)])
         embeddings, intervals = self.predictor.integrate(encoded, self.predictor.convolved(encoded), mask, lengths)
-        return embeddings[0, : int(intervals.counts)], intervals.weights[0]
+        return embeddings[0, : int(intervals.counts)], intervals
 
     def _weights(self, segments: Sequence[Tensor], lengths: Tensor, counts: Tensor) -> list[NDArray[np.float32]]:
         encoded = pad_sequence(list(segments), batch_first=True)

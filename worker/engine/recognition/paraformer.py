@@ -41,7 +41,7 @@ class Paraformer:
     ) -> None:
         self._networks = networks
         self.description = networks.description
-        self.times_words = networks.times_words
+        self.times_words = networks.predictor.times_words
         self._frontend = frontend
         self._vocabulary = vocabulary
         self._skipped = np.array(sorted(skipped))

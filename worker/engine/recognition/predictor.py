@@ -47,6 +47,8 @@ class Predictor:
         self._predictor = predictor
         self.upsampling = UPSAMPLING if hasattr(predictor, "upsample_cnn") else 1
         """Weights for times per frame; with 1 they are those of the frames themselves."""
+        self.times_words = self.upsampling > 1
+        """Whether there are upsampled weights, which are there to time words."""
         self.least_per_frame = 0.0
         """Tokens that each frame counts at least, for measurements: silence has none, and then no decoder runs."""
 
@@ -144,12 +146,12 @@ def check_predictor(predictor: Any) -> None:
     problems = []
     kind = type(predictor).__name__
     if kind not in ("CifPredictorV2", "CifPredictorV3"):
-        problems.append("predictor must be a CifPredictorV2 or CifPredictorV3")
-    elif kind == "CifPredictorV3" and predictor.upsample_type not in ("cnn", "cnn_blstm"):
+        raise ModelUnavailable(f"The recognition model is of an unsupported kind: its predictor is a {kind}")
+    if kind == "CifPredictorV3" and predictor.upsample_type not in ("cnn", "cnn_blstm"):
         problems.append("predictor upsample_type must be cnn or cnn_blstm")
-    elif kind == "CifPredictorV3" and predictor.upsample_times != UPSAMPLING:
+    if kind == "CifPredictorV3" and predictor.upsample_times != UPSAMPLING:
         problems.append("predictor upsample_times must be 3")
-    elif predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
+    if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
         raise ModelUnavailable("The recognition model is of an unsupported kind: " + "; ".join(problems))

@@ -41,7 +41,6 @@ class GpuNetworks:
         arithmetic = Arithmetic(device, DTYPES[precision], chosen)
         self._encoder = Encoder(model.encoder, arithmetic)
         self._predictor = RowPredictor(model.predictor, device)
-        self.times_words = self._predictor.upsampling > 1
         self._decoder = Decoder(model.decoder, arithmetic)
 
     @property
@@ -57,10 +56,11 @@ class GpuNetworks:
         convolved = self._predictor.convolved(hidden, layout)
         intervals = self._predictor.intervals(convolved, layout)
         counted = _Copy(intervals.counts)
-        weights = intervals.weights
-        if self.times_words:
+        if self.predictor.times_words:
             # The device is busy with the BLSTM while the host waits for the counts, which it needs to go on.
             weights = self._predictor.upsampled(hidden, convolved, layout, intervals.counts)
+        else:
+            weights = intervals.weights
         counts = counted.wait()
         layouts = layout, Layout(counts.tolist(), self._device)
         tokens = self._tokens(hidden, intervals, layouts, words)
