@@ -19,7 +19,7 @@ from common.transcript.text_rules import TextRules, finished
 from common.transcript.values import Sentence
 from tests.db.task_cases import Bench
 from tests.e2e.recordings import Recording, ffmpeg, write
-from tests.engine.test_pipeline import same
+from tests.engine.pipeline.cases import same
 from training.speech import SAMPLE_RATE
 from worker.transcription.attempt_timer import AttemptTimer
 from worker.transcription.lease import RunningJob

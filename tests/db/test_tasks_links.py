@@ -15,7 +15,7 @@ from common.job_states import Outcome, Status
 from common.transcript.values import Sentence
 from tests.db.drips import Drips
 from tests.db.task_cases import Bench, bench_with, in_background
-from tests.engine.test_pipeline import same
+from tests.engine.pipeline.cases import same
 from tests.servers import HttpServer
 
 

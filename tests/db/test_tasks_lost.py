@@ -19,7 +19,7 @@ from common.job_states import Outcome, Status
 from common.jobs import Job
 from common.transcript.values import Sentence
 from tests.db.task_cases import PART_SECONDS, Bench, in_background
-from tests.engine.test_pipeline import same
+from tests.engine.pipeline.cases import same
 from tests.waiting import until
 from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine

@@ -12,7 +12,7 @@ from common.job_states import Status
 from common.jobs import Worker
 from common.transcript.values import Sentence
 from tests.db.task_cases import Bench, bench_with, in_background
-from tests.engine.test_pipeline import same
+from tests.engine.pipeline.cases import same
 from tests.waiting import until
 from worker.transcription import tasks
 from worker.transcription.tasks import AttemptFailed

@@ -26,7 +26,7 @@ from dev.stack import REPOSITORY
 from dev.wheels import NoWheel
 from tests.db.task_cases import FAST, Bench, bench_with
 from tests.e2e.recordings import write
-from tests.engine.test_pipeline import same
+from tests.engine.pipeline.cases import same
 from tests.servers import fresh_database
 from training import speech
 from worker.engine.bundles.bundles import from_directory

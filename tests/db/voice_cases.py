@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from common import jobs, tenants
+from common import jobs, tenants, voices
 from common.db import Database
 from common.jobs import Attributed, Job
 from common.options.transcription import TranscriptionOptions
@@ -17,6 +17,7 @@ from tests.db.job_cases import FINISHED, claimed, part, sentence, submitted
 ASKED = TranscriptionOptions(speakers=True)
 SPEAKER_MODEL = "campplus-0123456789ab"
 CONSENT = "Agreed in writing, form 17."
+PRINTS = "SELECT count(*) FROM voice_prints"
 LEAST = 0.7
 LONG = 60_000
 
@@ -33,7 +34,7 @@ def switched_on(database: Database, tenant: str = "default", *, on: bool = True)
 
 def spoken(
     database: Database,
-    *voices: VoicePrint,
+    *heard_voices: VoicePrint,
     model: str = SPEAKER_MODEL,
     heard: bool = True,
     job: Job | None = None,
@@ -41,10 +42,10 @@ def spoken(
 ) -> Job:
     """A completed job, a given or a new one, in which speakers 1, 2, … with these voices say one sentence each."""
     claim = claimed(database, job or submitted(database, **{"options": ASKED} | changes))
-    numbers = range(1, len(voices) + 1)
+    numbers = range(1, len(heard_voices) + 1)
     pieces = [[replace(sentence("你好。", 1000 * number), speaker=number)] for number in numbers]
-    prints = Heard(model, dict(zip(numbers, voices, strict=True))) if heard else None
-    last = part(0, *["你好。"] * len(voices), last=True)
+    prints = Heard(model, dict(zip(numbers, heard_voices, strict=True))) if heard else None
+    last = part(0, *["你好。"] * len(heard_voices), last=True)
     attributed = Attributed(pieces, prints, LEAST)
     jobs.complete(database, claim, last, FINISHED, first_sentence=0, stage_ms={}, attributed=attributed)
     return jobs.get(database, claim.job.id)
@@ -58,3 +59,9 @@ def source(job: Job, speaker: int = 1) -> Source:
 def names(database: Database, job: Job) -> list[str | None]:
     """The names of a job's speakers."""
     return [speaker.name for speaker in jobs.speakers(database, job) or ()]
+
+
+def enrolled(database: Database, name: str = "王芳", degrees: float = 0, **changes: Any) -> voices.Voice:
+    """A known voice, enrolled from a job of its own."""
+    job = spoken(database, voice(degrees), **changes)
+    return voices.create(database, source(job), name=name, consent=CONSENT)

@@ -150,3 +150,23 @@ def _teach(module: Any, vocabulary: list[str], features: torch.Tensor) -> None:
         solved = torch.linalg.solve(normal, rows.T @ wanted)
         number = vocabulary.index(f"<|{tag}|>")
         head.weight[number], head.bias[number] = solved[:-1].float(), solved[-1].float()
+
+
+def funasr(bundle: Path) -> Any:
+    """FunASR's own model of a bundle."""
+    import importlib
+
+    from funasr import AutoModel
+
+    importlib.import_module("funasr.tokenizer.sentencepiece_tokenizer")
+    folder = bundle / "asr"
+    model: Any = AutoModel(
+        model=str(folder),
+        tokenizer_conf={"bpemodel": str(folder / PIECES)},
+        device="cpu",
+        disable_update=True,
+        disable_pbar=True,
+        log_level="ERROR",
+    )
+    assert type(model.model).__name__ == "SenseVoiceSmall"
+    return model

@@ -13,7 +13,7 @@ import pytest
 
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
-from tests.engine.test_pipeline import children
+from tests.engine.pipeline.cases import children
 from worker.engine.engine import Engine
 
 
@@ -29,7 +29,7 @@ def nothing_left_behind(engine: Engine) -> Iterator[None]:
 PEAK = """
 import sys
 from pathlib import Path
-from tests.engine.test_pipeline import run
+from tests.engine.pipeline.cases import run
 from dev.stack import REPOSITORY
 from worker.engine.bundles.bundles import from_directory
 from worker.engine.engine import Engine

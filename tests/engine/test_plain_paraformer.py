@@ -148,7 +148,7 @@ def test_estimates_are_near_the_times_of_a_trained_model(demo_bundle: Path, reco
             scores = networks(features, lengths)
             with torch.inference_mode():
                 hidden = networks._encoder(features[0], np.array([0, int(lengths[0])]))
-                weights = networks._integrate(hidden)[1].numpy()
+                weights = networks._integrate(hidden)[1].weights[0].numpy()
             estimated = estimated_times(weights, scores.counts[0])
             differences += (estimated - token_times(scores.weights[0], scores.counts[0])).tolist()
     assert len(differences) > 300

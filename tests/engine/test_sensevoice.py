@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from common.errors import ModelUnavailable
-from common.transcript.values import Tags, Word
+from common.transcript.values import Tags
 from tests.engine import sensevoice_models as models
 from tests.engine.test_stream import feed, plain
 from worker.engine.assembly import recogniser_of, sensevoice_of
@@ -21,13 +21,19 @@ from worker.engine.bundles import loading
 from worker.engine.bundles.bundles import bundle_spec, from_directory
 from worker.engine.engine import Engine
 from worker.engine.recognition.sensevoice.recogniser import SenseVoice
-from worker.engine.recognition.sensevoice.words import Token, Vocabulary, tags_of, tokens_of, words_of
+from worker.engine.recognition.sensevoice.words import Vocabulary, tokens_of, words_of
 from worker.engine.recognition.utterance import Recognised, Utterance
 from worker.engine.recognition.words import split_words
 
 Samples = NDArray[np.int16]
+
+
 FILES = 50
+
+
 TAG = re.compile(r"<\|\w+\|>")
+
+
 HEAD = re.compile(r"<\|[a-z]+\|><\|NEUTRAL\|><\|BGM\|><\|woitn\|>")
 
 
@@ -63,25 +69,6 @@ def utterances(recordings: list[Samples], count: int, seed: int, shortest: int =
     return chosen
 
 
-def funasr(bundle: Path) -> Any:
-    import importlib
-
-    from funasr import AutoModel
-
-    importlib.import_module("funasr.tokenizer.sentencepiece_tokenizer")
-    folder = bundle / "asr"
-    model: Any = AutoModel(
-        model=str(folder),
-        tokenizer_conf={"bpemodel": str(folder / models.PIECES)},
-        device="cpu",
-        disable_update=True,
-        disable_pbar=True,
-        log_level="ERROR",
-    )
-    assert type(model.model).__name__ == "SenseVoiceSmall"
-    return model
-
-
 def said(recognised: Recognised) -> tuple[list[tuple[str, int, int]], Tags | None]:
     return [(word.text, word.start_ms, word.end_ms) for word in recognised.words], recognised.tags
 
@@ -89,7 +76,7 @@ def said(recognised: Recognised) -> tuple[list[tuple[str, int, int]], Tags | Non
 @pytest.mark.parametrize("kind", ["char", "bpe"])
 def test_text_and_tags_equal_funasr(kind: str, bundle: Path, bpe_bundle: Path, recordings: list[Samples]) -> None:
     directory = bundle if kind == "char" else bpe_bundle
-    theirs = funasr(directory)
+    theirs = models.funasr(directory)
     ours = recogniser_of(loading.load(from_directory(directory), "cpu"))
     characters, languages = 0, set()
     for item in utterances(recordings, FILES, 31):
@@ -113,7 +100,7 @@ def test_times_equal_funasrs_alignment(
     bundle: Path, recordings: list[Samples], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FunASR's times of tokens, before it joins them: it joins letters across spaces, too."""
-    theirs = funasr(bundle)
+    theirs = models.funasr(bundle)
     aligned: list[list[Any]] = []
     join = theirs.model.post
 
@@ -276,61 +263,6 @@ def test_a_japanese_or_korean_sentence_ends_with_its_segment(
         assert len(sentences) > 3
     assert ends["ja"] == ends["ko"] == 0
     assert ends["en"] > 0
-
-
-PIECES = ["", "", "", "▁hello", "llo", "it", "'", "s", "今", "天的", "▁", "안녕", "▁세계", "<0xE4>", "<0xBB>", "<0x8A>"]
-PIECES += [
-    "<|en|>",
-    "<|nospeech|>",
-    "<|EMO_UNKNOWN|>",
-    "<|HAPPY|>",
-    "<|Speech|>",
-    "<|Laughter|>",
-    "<|BGM|>",
-    "<|woitn|>",
-]
-IDS = {piece: number for number, piece in enumerate(PIECES)}
-
-
-def joined(*pieces: str) -> list[tuple[str, int, int]]:
-    """The words of pieces of which each is two frames long, from 30 ms on."""
-    tokens = [Token(IDS[piece], 5 + 2 * place, 7 + 2 * place, -0.5) for place, piece in enumerate(pieces)]
-    words = words_of(Vocabulary(PIECES), tokens, 100)
-    assert [word.confidence for word in words] == pytest.approx([np.exp(-0.5)] * len(words))
-    return [(word.text, word.start_ms, word.end_ms) for word in words]
-
-
-@pytest.mark.parametrize(
-    ("pieces", "words"),
-    [
-        (["it", "'", "s"], [("it's", 30, 390)]),
-        (["▁hello", "▁hello"], [("hello", 30, 150), ("hello", 150, 270)]),
-        (["it", "今", "it"], [("it", 30, 150), ("今", 150, 270), ("it", 270, 390)]),
-        (["天的"], [("天", 30, 90), ("的", 90, 150)]),
-        (["안녕", "▁세계"], [("안녕", 30, 150), ("세계", 150, 270)]),
-        (["it", "▁", "s"], [("it", 30, 150), ("s", 270, 390)]),
-        (["<0xE4>", "<0xBB>", "<0x8A>"], [("今", 30, 390)]),
-        (["<0xE4>", "<0xBB>", "s"], [("\ufffd", 30, 150), ("\ufffd", 150, 270), ("s", 270, 390)]),
-        (["it", "<|BGM|>", "s"], [("its", 30, 390)]),
-        (["▁", "<|en|>"], []),
-    ],
-)
-def test_pieces_become_words(pieces: list[str], words: list[tuple[str, int, int]]) -> None:
-    assert joined(*pieces) == words
-
-
-@pytest.mark.parametrize(
-    ("pieces", "tags"),
-    [
-        (["<|en|>", "<|HAPPY|>", "<|Speech|>", "<|woitn|>"], Tags("en", "happy")),
-        (["<|nospeech|>", "<|EMO_UNKNOWN|>", "<|BGM|>", "<|woitn|>", "<|Laughter|>"], Tags(events=("bgm", "laughter"))),
-        (["it"], Tags()),
-    ],
-)
-def test_tags_are_told_apart(pieces: list[str], tags: Tags) -> None:
-    tokens = [Token(IDS[piece], place, place + 1, -0.1) for place, piece in enumerate(pieces)]
-    assert tags_of(Vocabulary(PIECES), tokens) == tags
-    assert all(isinstance(word, Word) for word in words_of(Vocabulary(PIECES), tokens, 4))
 
 
 def test_files_that_are_missing_or_of_another_model_are_told(bundle: Path, bpe_bundle: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from common.errors import ModelUnavailable
 
 UPSAMPLING = 3
+UNSUPPORTED = "The recognition model is of an unsupported kind"
 
 
 class Intervals(NamedTuple):
@@ -143,10 +144,10 @@ def _one_direction(blstm: Any, suffix: str) -> Any:
 
 def check_predictor(predictor: Any) -> None:
     """Raise ModelUnavailable for settings under which our batched predictor would not equal FunASR's."""
-    problems = []
     kind = type(predictor).__name__
     if kind not in ("CifPredictorV2", "CifPredictorV3"):
-        raise ModelUnavailable(f"The recognition model is of an unsupported kind: its predictor is a {kind}")
+        raise ModelUnavailable(f"{UNSUPPORTED}: predictor must be a CifPredictorV2 or CifPredictorV3")
+    problems = []
     if kind == "CifPredictorV3" and predictor.upsample_type not in ("cnn", "cnn_blstm"):
         problems.append("predictor upsample_type must be cnn or cnn_blstm")
     if kind == "CifPredictorV3" and predictor.upsample_times != UPSAMPLING:
@@ -154,4 +155,4 @@ def check_predictor(predictor: Any) -> None:
     if predictor.threshold != 1.0 or predictor.smooth_factor > 1.0 or predictor.tail_threshold <= 0:
         problems.append("predictor needs threshold 1, smooth_factor at most 1 and a tail_threshold")
     if problems:
-        raise ModelUnavailable("The recognition model is of an unsupported kind: " + "; ".join(problems))
+        raise ModelUnavailable(f"{UNSUPPORTED}: {'; '.join(problems)}")

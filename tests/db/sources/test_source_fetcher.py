@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import random
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,73 +18,13 @@ from common.errors import (
 )
 from common.jobs import Claim, LeaseLost, Submission
 from common.keys import NewKey
-from common.settings import Settings
-from common.storage import Storage, make_storage
 from common.tenants import OwnLimits
-from dev.postgres import Postgres
-from tests.db.job_cases import claimed, emptied, expire_lease, pool_on
+from tests.db.job_cases import expire_lease
+from tests.db.sources.cases import CONTENT, SHA256, again, keys, link, local, nothing, scratch_is_empty
 from tests.db.test_source_http import status
 from tests.servers import HttpServer
 from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.stop import Stopped, StopReason, StopSignal
-
-CONTENT = random.Random(7).randbytes(2_500_000)
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture(scope="module")
-def shared_database(postgres: Postgres) -> Iterator[Database]:
-    with pool_on(postgres) as database:
-        yield database
-
-
-@pytest.fixture
-def database(shared_database: Database) -> Database:
-    return emptied(shared_database)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings that name no database: a fetcher is given one."""
-    places = {"storage_url": f"file:{tmp_path / 'storage'}", "scratch_dir": tmp_path / "scratch"}
-    return Settings(**places, fetch_allowed_private="127.0.0.1", max_upload_bytes=3_000_000)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def fetcher(settings: Settings, database: Database) -> Fetcher:
-    return Fetcher(settings, database, make_storage(settings))
-
-
-def link(database: Database, url: str | None, *, key: str | None = None, key_id: uuid.UUID | None = None) -> Claim:
-    """A claimed job for a link, or for an upload under `key`."""
-    kind = url.partition(":")[0] if url else "upload"
-    job = jobs.submit(database, Submission(ids.new_id(), "demo-zh", kind, url=url, audio_key=key, key_id=key_id))
-    return claimed(database, job)
-
-
-def again(database: Database, job_id: uuid.UUID) -> Claim:
-    return claimed(database, jobs.get(database, job_id))
-
-
-@contextmanager
-def local(fetcher: Fetcher, claim: Claim, check: Callable[[], None]) -> Iterator[Path]:
-    """What becomes of a claimed link: copied, handed over, claimed again for a slot, and there as a file."""
-    audio = fetcher.copy_link(claim, check)
-    jobs.hand_over(fetcher.database, claim, audio, stage_ms={})
-    with fetcher.fetch(again(fetcher.database, claim.job.id), check) as path:
-        yield path
-
-
-def scratch_is_empty(settings: Settings) -> bool:
-    return not settings.scratch_dir.exists() or not list(settings.scratch_dir.iterdir())
-
-
-def keys(storage: Storage) -> list[str]:
-    return [key for key, _ in storage.keys("audio/")]
-
-
-def nothing() -> None:
-    """A check that never stops anything."""
 
 
 def test_a_link_is_copied_and_recorded(fetcher: Fetcher, database: Database, http_server: HttpServer) -> None:

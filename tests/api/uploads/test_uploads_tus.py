@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import random
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -17,44 +15,13 @@ import pytest
 
 from common import audio_keys
 from common.db import Database
-from common.storage import Storage, make_storage
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
-from tests.api.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
+from common.storage import Storage
+from tests.api.api_cases import Api, problem_of
+from tests.api.upload_cases import PATCH, TUS, begun, patched, standing
+from tests.api.uploads.cases import LIMIT, MEBIBYTE, content_of, kept
 from tests.db.job_cases import at_once, execute, one, rows
 from tests.servers import WITH_KEY
 from worker.light.cleaner import Cleaner
-
-LIMIT = 64 * 1024 * 1024
-MEBIBYTE = 1024 * 1024
-
-
-@pytest.fixture(scope="module", params=["local", "s3"])
-def shared(
-    request: pytest.FixtureRequest, postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    place = tmp_path_factory.mktemp("api")
-    more = bucket_settings(request.getfixturevalue("s3_server")) if request.param == "s3" else {}
-    with shared_api(postgres, valkey, place, max_upload_bytes=LIMIT, upload_idle_seconds=2, **more) as api:
-        yield replace(api, storage=make_storage(api.settings))
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    execute(shared.database, "DELETE FROM uploads; DELETE FROM jobs")
-    shared.storage.delete_all("audio/")
-    return shared
-
-
-def content_of(size: int, seed: int = 1) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-def kept(api: Api, url: str) -> bytes:
-    """The bytes of the object that an upload became."""
-    key = audio_keys.upload(uuid.UUID(url.rpartition("_")[2]))
-    return b"".join(api.storage.read(key, 0, api.storage.size(key)))
 
 
 def test_the_service_says_what_it_can_do(api: Api) -> None:

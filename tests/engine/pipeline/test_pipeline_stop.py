@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.recordings import Recording, write
 from tests.engine.odd_decoder import SECONDS
-from tests.engine.test_pipeline import BLOCK_MS, WHOLE, Told, children, children_of, run, same
+from tests.engine.pipeline.cases import BLOCK_MS, WHOLE, Told, children_of, run, same
 from tests.waiting import until
 from worker.engine.decoding.forking import ForkServer
 from worker.engine.engine import Engine
 from worker.transcription.stop import Stopped, StopReason, StopSignal
-
-
-@pytest.fixture(scope="module")
-def mp3(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(recording.samples, tmp_path_factory.mktemp("audio") / "a.mp3", "-b:a", "48k")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(engine: Engine, mp3: Path) -> Told:
-    return run(engine, mp3, 15)
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind(engine: Engine) -> Iterator[None]:
-    """After each test: no child, nothing queued."""
-    before = children()
-    yield
-    assert children() <= before
-    assert engine.stats().queued_segments == 0
 
 
 def test_a_shutdown_commits_what_there_is_and_can_be_resumed(engine: Engine, mp3: Path, undisturbed: Told) -> None:

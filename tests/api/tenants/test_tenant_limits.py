@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,44 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from api.auth import identities, rate_limits
 from api.transcriptions import routes, search
-from common import jobs, keys, tenants
+from common import jobs, tenants
 from common.jobs.reading import words
-from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
+from common.keys import Scope
 from common.tenants import OwnLimits
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api, within_one_minute
+from tests.api.api_cases import Api, problem_of, within_one_minute
+from tests.api.tenants.cases import key_of, made_by
 from tests.db.job_cases import claimed, execute, failed, one, part, submitted
-from tests.servers import flush
 
 SOON = datetime(2100, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
-    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
-    flush(valkey)
-    execute(shared.database, "DELETE FROM uploads")
-    return shared.emptied()
-
-
-def key_of(api: Api, **more: Any) -> tuple[ApiKey, dict[str, str]]:
-    values: dict[str, Any] = {"tenant": "acme", "scopes": ALL_SCOPES}
-    key, secret = keys.create(api.database, NewKey("test", **values | more))
-    return key, {"Authorization": f"Bearer {secret}"}
-
-
-def made_by(api: Api, maker: dict[str, str], **fields: Any) -> httpx.Response:
-    return api.client.post("/v1/keys", json={"name": "made", **fields}, headers=maker)
 
 
 def test_what_is_not_said_of_a_key_is_as_with_its_maker(api: Api) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,29 +16,13 @@ from common.db import Database
 from common.errors import Unauthenticated, WrongState
 from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
 from common.tenants import OwnLimits
-from dev.postgres import Postgres
 from dev.stack import REPOSITORY
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, RawClient, problem_of, shared_api
-from tests.api.test_identity import CHAT, ask, bearer, key_of
+from tests.api.api_cases import Api, RawClient, problem_of
+from tests.api.identity.cases import ask, bearer, key_of
 from tests.api.upload_cases import TUS
 from tests.db.job_cases import execute, one
-from tests.db.webhook_cases import KEY
 from tests.servers import ADMIN_KEY
 from tests.waiting import until
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY, voices="on", **CHAT) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
-    execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries")
-    return shared.emptied()
 
 
 def test_a_job_belongs_to_the_key_that_submitted_it(api: Api) -> None:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.routing import RouteContext
 
-from api.auth import identities
 from common import ids, jobs, shares, summaries, uploads, vocabularies, voices, webhooks
 from common.jobs import BatchSubmission
 from common.shares import NewShare
 from common.summaries import Wanted
 from common.webhooks import NewEndpoint
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
-from tests.api.test_identity import CHAT, EXTRA, GUARDED, bearer, filled, key_of, named, path_with
+from tests.api.api_cases import Api, problem_of
+from tests.api.identity.cases import EXTRA, GUARDED, bearer, filled, key_of, named, path_with
 from tests.db.job_cases import execute, one, submission, uploaded
 from tests.db.voice_cases import source, spoken, switched_on, voice
-from tests.db.webhook_cases import KEY, SEAL
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY, voices="on", **CHAT) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
-    execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries")
-    return shared.emptied()
+from tests.db.webhook_cases import SEAL
 
 
 def belongings(api: Api, tenant: str) -> dict[str, str]:

@@ -7,8 +7,6 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +16,12 @@ from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError
 
 from common import uploads
-from common.storage import make_storage
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, RawClient, problem_of, shared_api
-from tests.api.test_uploads_tus import LIMIT, MEBIBYTE, content_of, kept
-from tests.api.upload_cases import PATCH, TUS, begun, bucket_settings, patched, standing
-from tests.db.job_cases import execute, one
+from tests.api.api_cases import Api, RawClient, problem_of
+from tests.api.upload_cases import PATCH, TUS, begun, patched, standing
+from tests.api.uploads.cases import MEBIBYTE, content_of, kept
+from tests.db.job_cases import one
 from tests.servers import WITH_KEY
 from tests.waiting import until
-
-
-@pytest.fixture(scope="module", params=["local", "s3"])
-def shared(
-    request: pytest.FixtureRequest, postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Api]:
-    place = tmp_path_factory.mktemp("api")
-    more = bucket_settings(request.getfixturevalue("s3_server")) if request.param == "s3" else {}
-    with shared_api(postgres, valkey, place, max_upload_bytes=LIMIT, upload_idle_seconds=2, **more) as api:
-        yield replace(api, storage=make_storage(api.settings))
-
-
-@pytest.fixture
-def api(shared: Api) -> Api:
-    execute(shared.database, "DELETE FROM uploads; DELETE FROM jobs")
-    shared.storage.delete_all("audio/")
-    return shared
 
 
 def test_a_second_writer_is_told_at_once(api: Api) -> None:

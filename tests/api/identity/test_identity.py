@@ -3,71 +3,30 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import RouteContext
 
-from api.auth import gate, identities, visitors
 from api.deps import Requires, visit_of
-from api.main import create_app
-from common import keys
-from common.keys import ALL_SCOPES, ApiKey, NewKey, Scope
-from common.settings import Settings
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
-from tests.api.upload_cases import PATCH
-from tests.db.job_cases import execute
-from tests.db.webhook_cases import KEY
+from common.keys import Scope
+from tests.api.api_cases import Api, problem_of
+from tests.api.identity.cases import (
+    BEHIND_THE_GATE,
+    CALLS,
+    EXTRA,
+    GUARDED,
+    VISITED,
+    ask,
+    bearer,
+    key_of,
+    named,
+    path_with,
+)
 from tests.servers import ADMIN_KEY
 
 PUBLIC = {"/health/live", "/health/ready", "/metrics", "/docs", "/docs/assets/{name}", "/openapi.json"}
 PUBLIC |= {"/", "/console/{version}/{name:path}"}  # static files
-ROUTES = list(iter_route_contexts(create_app(Settings()).routes))
-CALLS = [(method, route) for route in ROUTES for method in sorted(route.methods or ())]
-BEHIND_THE_GATE = [(method, route) for method, route in CALLS if gate.guarded(route.path or "")]
-VISITED = [(method, route) for method, route in BEHIND_THE_GATE if visitors.visited(route.path or "")]
-GUARDED = [call for call in BEHIND_THE_GATE if call not in VISITED]
-
-
-EXTRA = {**PATCH, "Upload-Offset": "0", "X-HTTP-Method-Override": "PATCH"}
-
-
-def named(call: tuple[str, RouteContext]) -> str:
-    return f"{call[0]} {call[1].path}"
-
-
-# Nothing is sent there: no light worker runs.
-CHAT = {"summary_url": "https://chat.example.com/v1", "summary_model": "test"}
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api"), secret_key=KEY, voices="on", **CHAT) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
-    execute(shared.database, "DELETE FROM webhook_endpoints; DELETE FROM deliveries")
-    return shared.emptied()
-
-
-def key_of(api: Api, tenant: str = "acme", scopes: frozenset[Scope] = ALL_SCOPES, **more: Any) -> tuple[ApiKey, str]:
-    return keys.create(api.database, NewKey("test", tenant, scopes, **more))
-
-
-def bearer(secret: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {secret}"}
-
-
-def ask(api: Api, **headers: str) -> httpx.Response:
-    """A call with exactly these headers."""
-    return httpx.get(f"http://127.0.0.1:{api.port}/v1/transcriptions", headers=headers, trust_env=False)
 
 
 def scope_of(route: RouteContext) -> list[tuple[Scope, ...]]:
@@ -165,17 +124,3 @@ def test_a_key_without_the_scope_is_403(api: Api, call: tuple[str, RouteContext]
             if method != "HEAD" and not path.startswith("/v1/audio/"):  # its errors have OpenAI's form
                 problem_of(answer, 403, "forbidden")
             assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
-
-
-def path_with(path: str, value: Any) -> str:
-    """The path with its parameters filled in."""
-    for name in [part[1:-1].partition(":")[0] for part in path.split("/") if part.startswith("{")]:
-        path = path.replace(next(part for part in path.split("/") if part.startswith("{" + name)), value(name))
-    return path
-
-
-def filled(body: Any, things: dict[str, str]) -> Any:
-    """The body with the ids of things in the places that name them."""
-    if not isinstance(body, dict):
-        return body
-    return {key: things.get(str(value).strip("{}"), value) for key, value in body.items()}

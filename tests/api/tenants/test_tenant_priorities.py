@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
-from api.auth import identities, rate_limits
 from common import jobs
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
-from tests.api.test_tenant_limits import key_of, made_by
-from tests.db.job_cases import claimed, execute, fail, one, rows
-from tests.servers import flush
+from tests.api.api_cases import Api, problem_of
+from tests.api.tenants.cases import key_of, made_by
+from tests.db.job_cases import claimed, fail, one, rows
 from tests.waiting import until
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
-
-
-@pytest.fixture
-def api(shared: Api, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> Api:
-    monkeypatch.setattr(identities, "REMEMBERED_SECONDS", 0.0)
-    monkeypatch.setattr(rate_limits, "PATIENCE_SECONDS", 5.0)  # a busy machine is no outage
-    flush(valkey)
-    execute(shared.database, "DELETE FROM uploads")
-    return shared.emptied()
 
 
 def test_a_key_asks_for_no_higher_priority_than_it_may(api: Api) -> None:
