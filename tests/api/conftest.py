@@ -10,9 +10,11 @@ import pytest
 from api.auth import rate_limits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
+from paraqueue import Client
 from tests.api.api_cases import Api, shared_api
 from tests.api.command_cases import Run, runner
 from tests.roles import in_roles
+from tests.servers import ADMIN_KEY
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,6 +43,13 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
 def api(shared: Api) -> Api:
     """The API without the rows of earlier tests."""
     return shared.emptied()
+
+
+@pytest.fixture
+def client(api: Api) -> Iterator[Client]:
+    """The client library, with the operator's key."""
+    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
+        yield client
 
 
 @pytest.fixture

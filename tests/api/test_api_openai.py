@@ -42,11 +42,6 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
         yield api
 
 
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
-
-
 def sdk(api: Api, key: str = ADMIN_KEY) -> OpenAI:
     client = openai.DefaultHttpxClient(trust_env=False, timeout=60)
     return OpenAI(base_url=f"{api.client.base_url}/v1", api_key=key, http_client=client)

@@ -54,11 +54,6 @@ def patient(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPat
         yield api
 
 
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
-
-
 def test_a_stream_tells_each_part_when_it_is_committed(api: Api) -> None:
     go_on = threading.Event()
 

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from api.auth import identities
 from common import jobs, keys
 from common.keys import NewKey, Scope
-from dev.postgres import Postgres
-from dev.valkey import Valkey
-from tests.api.api_cases import Api, problem_of, shared_api
+from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import completed, execute
 
 SECRETIVE = {"tags": ["case-4711"], "name": "merger.wav"}
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
 
 
 @pytest.fixture

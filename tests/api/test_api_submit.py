@@ -27,11 +27,6 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
         yield api
 
 
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
-
-
 def nothing_is_left(api: Api) -> None:
     until(lambda: not api.half_written())
     assert api.objects() == []

@@ -22,11 +22,6 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
         yield api
 
 
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
-
-
 def post(api: Api, *parts: tuple[str, str | None, bytes]) -> httpx.Response:
     kind, body = form(*parts)
     return api.client.post(URL, content=body, headers={"Content-Type": kind})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -14,7 +13,6 @@ from common.jobs import Job
 from paraqueue import ApiError, Client, Correction
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import at_once, completed, execute, one, rows
-from tests.servers import ADMIN_KEY
 
 HEARD = ("今天天汽很好。", "天汽预报八点。", "再见。")
 
@@ -22,12 +20,6 @@ HEARD = ("今天天汽很好。", "天汽预报八点。", "再见。")
 @pytest.fixture
 def job(api: Api) -> Job:
     return completed(api.database, None, *HEARD)
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def correct(api: Api, job: Job, *corrections: dict[str, Any]) -> httpx.Response:

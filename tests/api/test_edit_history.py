@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +17,6 @@ from common.models import DEFAULT_TENANT
 from paraqueue import ApiError, Client
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import MODEL, claimed, completed, one, part, rows, sentence
-from tests.servers import ADMIN_KEY
 
 HEARD = ("今天天汽很好。", "我们开始八。", "再见。")
 
@@ -26,12 +24,6 @@ HEARD = ("今天天汽很好。", "我们开始八。", "再见。")
 @pytest.fixture
 def job(api: Api) -> Job:
     return completed(api.database, None, *HEARD)
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def patched(api: Api, job: Job, number: int = 0, **body: Any) -> dict[str, Any]:

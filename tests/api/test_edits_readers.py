@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -22,18 +21,11 @@ from tests.db.job_cases import (
     rows,
     submitted,
 )
-from tests.servers import ADMIN_KEY
 
 
 @pytest.fixture
 def job(api: Api) -> Job:
     return completed(api.database, None, *HEARD)
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def test_pages_of_sentences_also_while_it_runs(api: Api) -> None:

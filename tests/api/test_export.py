@@ -6,7 +6,6 @@ import io
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import docx
@@ -31,12 +30,6 @@ from tests.db.job_cases import completed, execute, failed, submitted, uploaded
 from tests.servers import ADMIN_KEY
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def named(api: Api, name: str, *texts: str, tenant: str = "default") -> Job:

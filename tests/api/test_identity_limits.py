@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -23,15 +22,9 @@ from common.keys import ALL_SCOPES, ApiKey, NewKey
 from common.tenants import OwnLimits
 from dev.postgres import Postgres
 from dev.valkey import Valkey
-from tests.api.api_cases import Api, api_settings, problem_of, running_api, shared_api, within_one_minute
+from tests.api.api_cases import Api, api_settings, problem_of, running_api, within_one_minute
 from tests.db.job_cases import claimed, execute, submitted
 from tests.servers import running_valkey
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
 
 
 @pytest.fixture

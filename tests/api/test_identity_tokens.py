@@ -54,11 +54,6 @@ def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPath
         yield api
 
 
-@pytest.fixture
-def api(shared: Api) -> Api:
-    return shared.emptied()
-
-
 def test_a_token_stands_for_its_tenant_and_scopes(api: Api) -> None:
     token = jwt.encode(claims(), SECRET, "HS256")
     headers = {"Authorization": f"Bearer {token}"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +15,6 @@ from paraqueue.cli.app import app
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import completed, execute
 from tests.servers import ADMIN_KEY
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def path(api: Api, **fields: Any) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,13 @@ from common.telemetry.metrics import Readers
 from dev.postgres import Postgres
 from dev.process import free_port
 from dev.valkey import Valkey
-from tests.api.api_cases import Api, api_settings, problem_of, running_api, shared_api
+from tests.api.api_cases import Api, api_settings, problem_of, running_api
 from tests.db.job_cases import MODEL, execute, one, submission, with_worker
 from tests.servers import ADMIN_KEY, fresh_database
 from tests.waiting import until_blocked_in
 
 TOKEN = "a-token-for-prometheus"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
 
 
 @pytest.fixture

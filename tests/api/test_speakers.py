@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,15 +16,8 @@ from paraqueue import Client
 from paraqueue.cli.speakers import speaker_options
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import FINISHED, MODEL, claimed, completed, part, sentence, submitted
-from tests.servers import ADMIN_KEY
 
 LINK = "https://example.com/a.mp3"
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -17,7 +16,6 @@ from common.transcript.sentence_numbers import number_at
 from paraqueue import ApiError, Client, NotFound
 from tests.api.api_cases import Api, problem_of
 from tests.db.job_cases import claimed, completed, part
-from tests.servers import ADMIN_KEY
 
 HEARD = ("今天天气很好我们开始吧。", "再见。", "Good bye.")
 SECOND = number_at(0, 6)
@@ -26,12 +24,6 @@ SECOND = number_at(0, 6)
 @pytest.fixture
 def job(api: Api) -> Job:
     return completed(api.database, None, *HEARD)
-
-
-@pytest.fixture
-def client(api: Api) -> Iterator[Client]:
-    with Client(f"http://127.0.0.1:{api.port}", ADMIN_KEY) as client:
-        yield client
 
 
 def changed(api: Api, job: Job, number: int, act: str, **body: Any) -> httpx.Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 import redis
@@ -18,17 +18,10 @@ from common.job_states import Status
 from common.jobs import Worker
 from common.keys import Scope
 from common.settings import Settings
-from tests.db.job_cases import claimed, completed, database_of, execute, submitted
+from tests.db.job_cases import claimed, completed, execute, submitted
 from tests.roles import as_role
 
 Run = Callable[..., Result]
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = database_of(settings)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from common.keys import NewKey
 from common.settings import Settings
 from dev.process import free_port
 from dev.stack import REPOSITORY
-from tests.db.job_cases import completed, database_of, execute, submitted
+from tests.db.job_cases import completed, execute, submitted
 from tests.pooler import pooled
 from tests.roles import as_role
 from tests.servers import HttpServer
@@ -45,13 +45,6 @@ AWAY = {
     "light": {"redis_url": f"redis://:secret@{NOBODY}/0"},
     "storage": {"storage_url": "file:/proc/no/such/place"},
 }
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = database_of(settings)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""as a command: its lines, its end, what it loads."""
+"""`admin doctor` as a command: its lines, its exit status, what it loads."""
 
 from __future__ import annotations
 
@@ -6,23 +6,12 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from admin import doctor
-from common.db import Database
-from common.settings import Settings
 from dev.stack import REPOSITORY
-from tests.db.job_cases import database_of
 from tests.deploy.test_admin_doctor import AWAY, run
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = database_of(settings)
-    yield opened
-    opened.close()
 
 
 def test_servers_that_say_nothing_do_not_hang_it(environment: dict[str, str]) -> None:

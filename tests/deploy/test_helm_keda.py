@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from common.db import Database
-from common.settings import Settings
 from dev.stack import REPOSITORY
-from tests.db.job_cases import claimed, database_of, execute, submitted
+from tests.db.job_cases import claimed, execute, submitted
 from tests.deploy.chart import (
     Manifest,
     named,
@@ -47,13 +43,6 @@ def test_scaling_fits_the_schema_of_keda(tmp_path: Path) -> None:
 def keda_knows(kind: str) -> set[str]:
     types = REPOSITORY / "tests/js/node_modules/@kubernetes-models/keda/keda.sh/v1alpha1" / f"{kind}.d.ts"
     return set(re.findall(r'^    "(\w+)"\??:', types.read_text(), re.MULTILINE))
-
-
-@pytest.fixture
-def database(settings: Settings) -> Iterator[Database]:
-    opened = database_of(settings)
-    yield opened
-    opened.close()
 
 
 def keda_query() -> str:

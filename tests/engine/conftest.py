@@ -122,3 +122,12 @@ def recordings() -> list[NDArray[np.int16]]:
         recording = speech.compose([SENTENCES[i] for i in chosen], speech.HELD_OUT_VOICES, seed)
         made.append(speech.to_pcm(recording.samples))
     return made
+
+
+@pytest.fixture(scope="session")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """About 5 s of speech as a wav file of 16 kHz, mono, 16 bit."""
+    path = tmp_path_factory.mktemp("audio") / "spoken.wav"
+    sentence = "今天下午三点我们在会议室讨论下个季度的计划。"
+    speech.write_wav(path, speech.synthesize(sentence, speech.HELD_OUT_VOICES[0]).samples)
+    return path

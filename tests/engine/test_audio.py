@@ -17,7 +17,6 @@ from common.errors import (
     AudioNotDecodable,
     AudioTooLong,
 )
-from training import speech
 from worker.engine.audio import SAMPLE_RATE, AudioReader, DecodeLimits
 
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()
@@ -36,15 +35,6 @@ def read(path: Path, *, split: bool = False, limits: DecodeLimits = LIMITS, bloc
         blocks = list(reader.blocks(block))
     assert all(part.shape == (reader.channels, block) for part in blocks[:-1])
     return np.concatenate(blocks, axis=1)
-
-
-@pytest.fixture(scope="session")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 5 s of speech as a wav file of 16 kHz, mono, 16 bit."""
-    path = tmp_path_factory.mktemp("audio") / "spoken.wav"
-    sentence = "今天下午三点我们在会议室讨论下个季度的计划。"
-    speech.write_wav(path, speech.synthesize(sentence, speech.HELD_OUT_VOICES[0]).samples)
-    return path
 
 
 def similarity(actual: Block, expected: Block) -> float:

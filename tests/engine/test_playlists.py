@@ -12,17 +12,7 @@ from common.errors import (
     ParaqueueError,
 )
 from tests.engine.test_audio import LIMITS, ffmpeg, read
-from training import speech
 from worker.engine.audio import AudioReader
-
-
-@pytest.fixture(scope="session")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """About 5 s of speech as a wav file of 16 kHz, mono, 16 bit."""
-    path = tmp_path_factory.mktemp("audio") / "spoken.wav"
-    sentence = "今天下午三点我们在会议室讨论下个季度的计划。"
-    speech.write_wav(path, speech.synthesize(sentence, speech.HELD_OUT_VOICES[0]).samples)
-    return path
 
 
 class _Canary(http.server.BaseHTTPRequestHandler):

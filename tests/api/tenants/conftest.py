@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from api.auth import identities, rate_limits
-from dev.postgres import Postgres
 from dev.valkey import Valkey
-from tests.api.api_cases import Api, shared_api
+from tests.api.api_cases import Api
 from tests.db.job_cases import execute
 from tests.servers import flush
-
-
-@pytest.fixture(scope="module")
-def shared(postgres: Postgres, valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    with shared_api(postgres, valkey, tmp_path_factory.mktemp("api")) as api:
-        yield api
 
 
 @pytest.fixture

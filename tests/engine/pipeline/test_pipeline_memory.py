@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +12,6 @@ import pytest
 
 from dev.stack import REPOSITORY
 from tests.e2e.recordings import Recording, write
-from tests.engine.pipeline.cases import children
-from worker.engine.engine import Engine
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind(engine: Engine) -> Iterator[None]:
-    """After each test: no child, nothing queued."""
-    before = children()
-    yield
-    assert children() <= before
-    assert engine.stats().queued_segments == 0
-
 
 PEAK = """
 import sys
