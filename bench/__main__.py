@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-BENCHMARKS = {"engine": "bench.engine"}
+BENCHMARKS = {"engine": "bench.engine", "bundles": "bench.bundles"}
 """Name → module with `main(arguments) -> exit status`; a further benchmark adds its line here."""
 
 

@@ -52,14 +52,14 @@ def filled(page: str, results: Path) -> str:
 
 def markdown(content: Mapping[str, Any]) -> str:
     """A results file as Markdown: figures with their targets, tables, and the measurement conditions."""
-    parts = ["", _bars(content)]
+    parts = [_bars(content)]
     for described in content["tables"]:
         table = Table.from_json(described)
         if table.title.startswith(LEFT_OUT_TABLES):
             continue
         named = f" (conditions {described['conditions'] + 1})" if len(content["conditions"]) > 1 else ""
         parts += [f"### {table.title}{named}", _shown_columns(table).markdown()]
-    return "\n\n".join([*parts, *_conditions(content["conditions"])]) + "\n\n"
+    return "\n" + "\n\n".join([part for part in parts if part] + _conditions(content["conditions"])) + "\n\n"
 
 
 def _conditions(sets: list[Mapping[str, Any]]) -> list[str]:
@@ -102,7 +102,7 @@ def _bars(content: Mapping[str, Any]) -> str:
         if bar["bar"] is not None:
             limit = f"{'at most' if bar['at_most'] else 'at least'} {bar['bar']:,g}"
             table.add(key=f"`{key}`", value=content[key], bar=limit, held=words[bar["held"]])
-    return table.markdown()
+    return table.markdown() if table.rows else ""
 
 
 def _listed(conditions: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bench import audio
-from bench.models import PUNCTUATION_VOCABULARY, VOCABULARY, _punctuation_tokens, _recognition_tokens
+from bench.models import PUNCTUATION_VOCABULARY, VOCABULARY, punctuation_tokens, recognition_tokens
 from bench.random_speech import random_file
 
 
@@ -26,8 +26,8 @@ def test_a_random_file_depends_on_its_number_alone() -> None:
 
 
 def test_the_vocabularies_have_the_size_of_the_production_model() -> None:
-    tokens = _recognition_tokens()
+    tokens = recognition_tokens()
     assert len(tokens) == len(set(tokens)) == VOCABULARY
-    words = _punctuation_tokens()
+    words = punctuation_tokens(recognition_tokens())
     assert len(words) == len(set(words)) == PUNCTUATION_VOCABULARY
     assert {token.replace("@@", "") for token in tokens[3:-1]} <= set(words)

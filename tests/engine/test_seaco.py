@@ -14,8 +14,10 @@ import pytest
 import yaml
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
+from structlog.testing import capture_logs
 
 from common.errors import ModelUnavailable
+from common.settings import Settings
 from common.transcript.values import Sentence, Word
 from tests.engine.seaco_cases import hotwords, make_seaco, tokens_of
 from worker.engine.assembly import paraformer_of
@@ -28,6 +30,7 @@ from worker.engine.recognition.bias_words import BiasTokenizer, BiasWords
 from worker.engine.recognition.paraformer import Paraformer
 from worker.engine.recognition.utterance import Utterance
 from worker.engine.resume_state import StaleState
+from worker.transcription.main import load_engine
 
 Samples = NDArray[np.int16]
 FILES = 50
@@ -219,6 +222,30 @@ def test_an_unknown_variant_is_refused(seaco_bundle: Path, tmp_path: Path) -> No
     loaded = loading.load(from_directory(tmp_path / "other"), "cpu")
     with pytest.raises(ModelUnavailable, match="more than 5 layers"):
         paraformer_of(loaded)
+
+
+def test_a_worker_warns_that_the_file_of_pieces_is_missing(seaco_bundle: Path, tmp_path: Path) -> None:
+    directory = Path(shutil.copytree(seaco_bundle, tmp_path / "house"))
+    definition = 'name = "house"\ndescription = "By hand"\nlicence = "none"\nlanguages = ["zh"]\n'
+    (tmp_path / "house.toml").write_text(definition, encoding="utf-8")
+    values: dict[str, Any] = {
+        "database_url": "postgresql://nowhere/none",
+        "redis_url": "redis://nowhere",
+        "models_dir": tmp_path,
+        "model": "house",
+        "model_source": "local",
+        "device": "cpu",
+    }
+
+    def warnings() -> list[Any]:
+        with capture_logs() as logs:
+            load_engine(Settings(**values)).close()
+        return [line for line in logs if line["log_level"] == "warning"]
+
+    assert warnings() == []
+    (directory / "asr" / PIECES_FILE).unlink()
+    [warned] = warnings()
+    assert (warned["event"], warned["file"]) == ("hotword_pieces_missing", str(directory / "asr" / PIECES_FILE))
 
 
 def test_which_hotwords_can_be_written(seaco_bundle: Path) -> None:

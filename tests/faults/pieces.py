@@ -1,8 +1,10 @@
-"""A soak in pieces: what each run counted is kept in a file, and runs that continue it add to it."""
+"""A soak in pieces: each run adds its counts to a file and continues what earlier ones did; several may run at once."""
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -66,11 +68,18 @@ def load(path: Path = PIECES) -> list[Piece]:
     return [Piece.from_json(stored) for stored in json.loads(path.read_text("utf-8"))]
 
 
-def save(pieces: Sequence[Piece], path: Path = PIECES) -> None:
-    """Replace the file of pieces."""
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps([asdict(piece) for piece in pieces], ensure_ascii=False, indent=1) + "\n", "utf-8")
-    fresh.replace(path)
+def add(piece: Piece, path: Path = PIECES) -> list[Piece]:
+    """Add a piece to the file and return all that are in it; runs may do so at the same time."""
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        together = [*load(path), piece]
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps([asdict(one) for one in together], ensure_ascii=False, indent=1) + "\n", "utf-8")
+        fresh.replace(path)
+    finally:
+        os.close(directory)
+    return together
 
 
 def caused(pieces: Sequence[Piece]) -> Counter[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Every fault many times in random order, under load that never stops: `make soak`.
 
 Twenty times each take hours. With `--add`, a run continues those before it: it causes the faults that came most seldom
-so far, and its counts are added to theirs (`bench/results/soak_pieces.json`).
+so far, and its counts are added to theirs (`bench/results/soak_pieces.json`). Several such runs may go on at once.
 
 All random choices follow from the seed, which is printed and written down. What the threads and processes make of
 them depends on the machine: the same seed causes the same faults in the same order, not at the same instruction.
@@ -115,9 +115,7 @@ def main() -> int:
             leg, files = _leg(plan, storage, Path(place) / storage, files, began)
             legs.append(leg)
     piece = measures.piece_of(legs, plan, time.monotonic() - began)
-    together = [*plan.before, piece]
-    if plan.add:
-        pieces.save(together)
+    together = pieces.add(piece) if plan.add else [piece]
     report = measures.report(together)
     report.show()
     print(f"\nwritten to {report.write().relative_to(REPOSITORY)}")

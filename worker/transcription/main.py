@@ -26,6 +26,7 @@ from common.storage import make_storage
 from common.telemetry import configure_logging, get_logger, warn_of_unknown_settings
 from common.telemetry.metrics import Exposition, prepare
 from common.telemetry.tracing import configure_tracing, stop_tracing
+from worker.engine.bundles.bundles import PIECES_FILE
 from worker.engine.device.faults import DeviceLost
 from worker.engine.engine import Engine
 from worker.metrics import WorkerCollector, prepare_attempts
@@ -79,8 +80,9 @@ def _exit_device_lost() -> None:
 
 def load_engine(settings: Settings) -> Engine:
     """Load the bundle onto its device. It is downloaded first if that is allowed, and never later."""
+    paths = ensure_bundle(settings, lambda step: log.info("model_download", step=step))
     engine = Engine.load(
-        ensure_bundle(settings, lambda step: log.info("model_download", step=step)),
+        paths,
         device=settings.device,
         precision=settings.precision,
         threads=settings.torch_threads,
@@ -101,6 +103,9 @@ def load_engine(settings: Settings) -> Engine:
     )
     if engine.networks not in ("packed", "padded: as configured"):
         log.warning("networks_slower", networks=engine.networks)
+    pieces = paths.asr / PIECES_FILE
+    if engine.card.hotwords and not pieces.is_file():
+        log.warning("hotword_pieces_missing", file=str(pieces))
     return engine
 
 

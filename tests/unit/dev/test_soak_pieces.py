@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -48,12 +49,20 @@ def test_pieces_are_kept_and_added_up(tmp_path: Path) -> None:
     name = FAULTS[0].name
     first = piece([Row(name, "disk", 9.0, 1.0, [2.0]), Row(name, "s3", 9.0, 5.0, [3.0])])
     second = piece([Row(name, "disk", 9.0, 3.0, complaint="AssertionError: nothing struck")], lost=1, complaints=1)
-    pieces.save([first], tmp_path / "pieces.json")
-    pieces.save([*pieces.load(tmp_path / "pieces.json"), second], tmp_path / "pieces.json")
-    kept = pieces.load(tmp_path / "pieces.json")
-    assert kept == [first, second]
+    assert pieces.add(first, tmp_path / "pieces.json") == [first]
+    kept = pieces.add(second, tmp_path / "pieces.json")
+    assert kept == pieces.load(tmp_path / "pieces.json") == [first, second]
     assert pieces.caused(kept) == {(name, "disk"): 2, (name, "s3"): 1}
     figures = {key: bar.value for key, bar in measures.report(kept).bars.items()}
     assert (figures["jobs"], figures["lost"], figures["complaints"], figures["faults"]) == (3, 1, 1, 2)
     assert (figures["recovery_p50_s"], figures["audio_s"], figures["audio_twice_share"]) == (3.0, 200.0, 0.05)
     assert pieces.load(tmp_path / "none.json") == []
+
+
+def test_runs_that_end_at_the_same_time_lose_no_piece(tmp_path: Path) -> None:
+    made = [piece([Row(FAULTS[number % len(FAULTS)].name, "disk", float(number))]) for number in range(24)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: pieces.add(one, tmp_path / "pieces.json"), made))
+    kept = pieces.load(tmp_path / "pieces.json")
+    assert sorted(one.rows[0].seconds for one in kept) == [float(number) for number in range(24)]
+    assert [path.name for path in tmp_path.iterdir()] == ["pieces.json"]

@@ -1,0 +1,69 @@
+"""A light worker that dies while it makes a summary, as a real process: another one goes on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from admin.roles import LIGHT
+from common import summaries
+from common.db import Database
+from common.job_states import Status
+from common.settings import Settings
+from dev.process import Child, spawn, stop_all, wait_until
+from dev.stack import REPOSITORY
+from tests.chat_server import API_KEY, MODEL, ChatServer, writes
+from tests.conftest import variables
+from tests.db.summary_cases import LONG, SMALL, chat, counted, expire_lease, requested
+from tests.roles import as_role
+
+__all__ = ["chat"]  # a fixture
+
+
+@pytest.fixture
+def summary_settings(settings: Settings, chat: ChatServer) -> Settings:
+    """Settings of a light worker that may ask the chat server, and sweeps often."""
+    endpoint = {"url": chat.base_url, "model": MODEL, "api_key": SecretStr(API_KEY), "allowed_private": ["127.0.0.1"]}
+    changes = {f"summary_{name}": value for name, value in (endpoint | SMALL).items()}
+    return settings.model_copy(update=changes | {"sweep_seconds": 0.5})
+
+
+def light_worker(name: str, settings: Settings, place: Path) -> Child:
+    """A light worker with the rights of its own database role."""
+    environment = dict(os.environ) | variables(settings)
+    environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], LIGHT)
+    command = [sys.executable, "-m", "worker.light"]
+    return spawn(name, command, place / f"{name}.log", env=environment, cwd=REPOSITORY)
+
+
+def test_a_summary_survives_the_death_of_its_light_worker(
+    database: Database, chat: ChatServer, summary_settings: Settings, tmp_path: Path
+) -> None:
+    job = requested(database, *LONG)
+    chat.answers = [writes("one"), writes("two"), chat.hang]
+    children = [light_worker("first", summary_settings, tmp_path)]
+    try:
+        wait_until(lambda: len(chat.asked) == 3, children, 60, "the first light worker made no sections")
+        children[0].process.kill()
+        children[0].process.wait()
+        left = summaries.get(database, job.id)
+        assert left.status is Status.PROCESSING
+        assert 0 < left.progress < 1
+        expire_lease(database, job)
+        asked = len(chat.asked)
+        children = [light_worker("second", summary_settings, tmp_path)]
+        wait_until(
+            lambda: summaries.get(database, job.id).status is Status.COMPLETED, children, 60, "the summary was not made"
+        )
+    finally:
+        stop_all(children, 20)
+    again, *_, merge = chat.asked[asked:]
+    assert again.user.splitlines()[1:-1] == chat.asked[2].user.splitlines()[1:-1], "it goes on after what was committed"
+    assert "\none\n" in merge.user
+    assert "\ntwo\n" in merge.user
+    answered = len(chat.asked) - 1
+    assert counted(database) == [("default", MODEL, 100 * answered, 10 * answered)]
