@@ -30,7 +30,7 @@ from common.jobs.lifecycle.control import cancel, delete_job, retry, retry_in
 from common.jobs.lifecycle.dedup import Served, complete_from_duplicate, find_duplicate, find_or_submit
 from common.jobs.lifecycle.expiry import Expiry, expiry_of
 from common.jobs.lifecycle.labels import MOST_TAGS, relabel
-from common.jobs.lifecycle.links import claim_links
+from common.jobs.lifecycle.links import DownloadLimits, claim_links
 from common.jobs.lifecycle.outcomes import (
     FetchedAudio,
     Finished,
@@ -97,6 +97,7 @@ __all__ = [
     "Dimension",
     "DispatchLimits",
     "Dispatcher",
+    "DownloadLimits",
     "Drain",
     "Estimate",
     "Estimates",

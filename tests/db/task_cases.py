@@ -70,7 +70,9 @@ class Bench:
         if self.now(job).source.audio_key is None:
             attempts = self.transcriber.attempts
             holder = Holder(attempts.worker, attempts.model, attempts.lease_seconds)
-            claims = jobs.claim_links(self.database, holder, 1, downloading=Counter(), tenant_limit=1)
+            claims = jobs.claim_links(
+                self.database, holder, 1, downloading=Counter(), limits=jobs.DownloadLimits(1, 100, 1)
+            )
             outcomes = [self.downloads.run(claim) for claim in claims]
             if outcomes != ["fetched"]:
                 return outcomes[0] if outcomes else "not_available"

@@ -141,7 +141,8 @@ def dispatch(database: Database) -> None:
 
 def claim_links(database: Database) -> None:
     holder = jobs.Holder("w", MODEL, 60.0)
-    assert len(jobs.claim_links(database, holder, 4, downloading=Counter(), tenant_limit=2)) == 2
+    limits = jobs.DownloadLimits(2, 8, 1)
+    assert len(jobs.claim_links(database, holder, 4, downloading=Counter(), limits=limits)) == 1  # its tenant has stock
 
 
 def stuck(database: Database) -> None:
@@ -214,7 +215,7 @@ CALLS: dict[str, tuple[Callable[[Database], object], set[str]]] = {
     "claim": (claim_next, {"jobs_pkey", "parts_pkey"}),
     "claim the next": (claim_following, {"jobs_waiting", "jobs_announced", "jobs_suspect", "jobs_pkey"}),
     "undo a claim": (lambda d: jobs.abandon_claim(d, "w", uuid.uuid4()), {"jobs_processing"}),
-    "claim links": (claim_links, {"jobs_to_fetch", "jobs_pkey"}),
+    "claim links": (claim_links, {"jobs_to_fetch", "jobs_waiting", "jobs_pkey"}),
     "renew": (renew, {"jobs_processing"}),
     "figures": (jobs.queue_stats, {"jobs_processing", "jobs_waiting", "jobs_to_fetch"}),
     "stuck": (stuck, {"jobs_waiting", "jobs_to_fetch", "jobs_announced", "jobs_processing", "attempts_pkey"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from admin.roles import LIGHT
 from common import summaries
 from common.db import Database
 from common.job_states import Status
+from common.queue import Publisher, make_app
 from common.settings import Settings
 from dev.process import Child, spawn, stop_all, wait_until
 from dev.stack import REPOSITORY
@@ -25,19 +27,30 @@ __all__ = ["chat"]  # a fixture
 
 
 @pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """The database of the processes."""
+    database = Database(settings.sqlalchemy_url, 2)
+    yield database
+    database.close()
+
+
+@pytest.fixture
 def summary_settings(settings: Settings, chat: ChatServer) -> Settings:
-    """Settings of a light worker that may ask the chat server, and sweeps often."""
-    endpoint = {"url": chat.base_url, "model": MODEL, "api_key": SecretStr(API_KEY), "allowed_private": ["127.0.0.1"]}
+    """Settings of a light worker that may ask the chat server."""
+    endpoint = {"url": chat.base_url, "model": MODEL, "api_key": SecretStr(API_KEY), "allowed_private": ("127.0.0.1",)}
     changes = {f"summary_{name}": value for name, value in (endpoint | SMALL).items()}
-    return settings.model_copy(update=changes | {"sweep_seconds": 0.5})
+    return settings.model_copy(update=changes)
 
 
 def light_worker(name: str, settings: Settings, place: Path) -> Child:
-    """A light worker with the rights of its own database role."""
+    """A light worker with the rights of its own database role, woken as by the API when it requests a summary."""
     environment = dict(os.environ) | variables(settings)
     environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], LIGHT)
     command = [sys.executable, "-m", "worker.light"]
-    return spawn(name, command, place / f"{name}.log", env=environment, cwd=REPOSITORY)
+    child = spawn(name, command, place / f"{name}.log", env=environment, cwd=REPOSITORY)
+    wait_until(lambda: " ready." in child.log.read_text(), [child], 60, "the light worker did not start")
+    Publisher(make_app(settings)).wake_summarizers()
+    return child
 
 
 def test_a_summary_survives_the_death_of_its_light_worker(
@@ -45,8 +58,9 @@ def test_a_summary_survives_the_death_of_its_light_worker(
 ) -> None:
     job = requested(database, *LONG)
     chat.answers = [writes("one"), writes("two"), chat.hang]
-    children = [light_worker("first", summary_settings, tmp_path)]
+    children: list[Child] = []
     try:
+        children = [light_worker("first", summary_settings, tmp_path)]
         wait_until(lambda: len(chat.asked) == 3, children, 60, "the first light worker made no sections")
         children[0].process.kill()
         children[0].process.wait()
@@ -66,4 +80,6 @@ def test_a_summary_survives_the_death_of_its_light_worker(
     assert "\none\n" in merge.user
     assert "\ntwo\n" in merge.user
     answered = len(chat.asked) - 1
-    assert counted(database) == [("default", MODEL, 100 * answered, 10 * answered)]
+    spent = counted(database)
+    assert [(tenant, model) for tenant, model, _, _ in spent] == [("default", MODEL)] * 2, "one row for each worker"
+    assert (sum(row[2] for row in spent), sum(row[3] for row in spent)) == (100 * answered, 10 * answered)

@@ -11,7 +11,7 @@ import pytest
 from common import jobs
 from common.db import Database
 from common.job_states import Outcome, Stage, Status
-from common.jobs import Claim, Drain, FetchedAudio, Holder
+from common.jobs import Claim, DownloadLimits, Drain, FetchedAudio, Holder
 from common.jobs.scheduling import dispatcher
 from common.jobs.scheduling.queue_queries import models_with_links
 from dev.postgres import Postgres
@@ -49,10 +49,17 @@ def links(database: Database, number: int, tenant: str = "default", **changes: o
 
 
 def claim(
-    database: Database, number: int, *, busy: dict[str, int] | None = None, limit: int = 100, worker: str = WORKER
+    database: Database,
+    number: int,
+    *,
+    busy: dict[str, int] | None = None,
+    limit: int = 100,
+    stock: int = 100,
+    ahead: int = 1,
+    worker: str = WORKER,
 ) -> list[Claim]:
-    holder = Holder(worker, MODEL, 600.0)
-    return jobs.claim_links(database, holder, number, downloading=Counter(busy or {}), tenant_limit=limit)
+    holder, limits = Holder(worker, MODEL, 600.0), DownloadLimits(limit, stock, ahead)
+    return jobs.claim_links(database, holder, number, downloading=Counter(busy or {}), limits=limits)
 
 
 def announced(database: Database) -> int:
@@ -85,6 +92,22 @@ def test_no_tenant_gets_more_downloads_than_its_share(database: Database) -> Non
     assert claim(database, 3, busy={"drips": 4}, limit=4) == []
     links(database, 1, "late")
     assert [item.job.tenant for item in claim(database, 1, busy={"drips": 3}, limit=4)] == ["late"]
+
+
+def test_downloads_slow_down_when_enough_of_a_tenants_jobs_wait_for_a_slot(database: Database) -> None:
+    links(database, 20, "many")
+    waiting = [submitted(database, tenant="many") for _ in range(2)]
+    assert len(claim(database, 2, stock=3, ahead=0)) == 2
+    waiting.append(submitted(database, tenant="many"))
+    assert claim(database, 8, stock=3, ahead=0) == []
+    assert len(claim(database, 8, stock=3, ahead=1)) == 1
+    assert claim(database, 8, busy={"many": 1}, stock=3, ahead=1) == []
+    links(database, 1, "other")
+    links(database, 1, "many", priority=7)
+    found = claim(database, 8, busy={"many": 1}, stock=3, ahead=0)
+    assert [(item.job.tenant, item.job.priority) for item in found] == [("many", 7), ("other", 5)]
+    claimed(database, waiting[0])
+    assert len(claim(database, 4, stock=3, ahead=0)) == 4, "jobs that run are no stock"
 
 
 def test_links_that_wait_for_their_next_attempt_hold_up_nobody(database: Database) -> None:

@@ -102,6 +102,18 @@ READY = _line("audio_key IS NOT NULL", age="created_at", passed_over=f"AND crash
 # Ordered by the time at which a job became due: a link whose download failed goes to the back.
 TO_FETCH = _line("audio_key IS NULL", age="not_before")
 
+# Reads no more than `stock` entries of `jobs_waiting` for each tenant.
+STOCKED = text("""
+SELECT listed.tenant FROM unnest(CAST(:tenants AS text[])) AS listed(tenant)
+WHERE (
+    SELECT count(*) FROM (
+        SELECT FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
+            AND model = :model AND priority = :priority AND tenant = listed.tenant
+        LIMIT :stock
+    ) AS waiting
+) >= :stock
+""")
+
 # In the order of `jobs_waiting`, so that PostgreSQL reads its beginning and no table.
 ANY_WAITING = """
 SELECT EXISTS (
@@ -264,6 +276,12 @@ def next_jobs(
     for job_id, tenant, key_id, key_limit, tenant_limit in session.execute(line.jobs, values):
         queues[tenant].append(QueuedJob(job_id, tenant, key_id, key_limit, tenant_limit))
     return {tenant: queued for tenant, queued in queues.items() if queued}
+
+
+def stocked(session: Session, model: str, priority: int, listed: Collection[str], stock: int) -> set[str]:
+    """Return those of the tenants that have at least `stock` jobs of this priority waiting for a slot."""
+    values = {"model": model, "priority": priority, "tenants": list(listed), "stock": stock}
+    return set(session.scalars(STOCKED, values))
 
 
 def models_with_links(database: Database) -> Sequence[str]:
