@@ -12,14 +12,13 @@ from common.db import Database
 from common.jobs import Job
 from common.settings import Settings
 from dev.postgres import Postgres
-from tests.db.job_cases import execute, one, rows, submitted
+from tests.db.job_cases import execute, one, submitted
 from tests.db.voice_cases import ASKED, CONSENT, names, spoken, switched_on, voice
 from tests.db.webhook_cases import KEY
 from tests.e2e.console.axe import violations
 from tests.e2e.console.conftest import NewConsole
 from tests.e2e.console.transcripts import MODEL
 from tests.e2e.service import Service, fresh_service
-from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -136,28 +135,3 @@ def test_a_known_voice_is_recognised_and_gets_more_samples_in_chinese(
     expect(page.locator("li.setting")).to_contain_text("2 个样本")
     expect(page.locator("li.setting")).to_contain_text("同意说明：书面同意")
     assert one(database, "SELECT count(*) FROM voice_samples") == 2
-
-
-def test_a_job_may_leave_known_voices_alone(new_console: NewConsole, knowing: Service, database: Database) -> None:
-    page = new_console(at=knowing).open("#/")
-    box = page.get_by_label("Name known voices")
-    speakers = page.get_by_label("Speakers", exact=True)
-    expect(speakers).to_be_enabled()
-    expect(box).to_have_count(0)
-    for number, wanted in enumerate((True, False)):
-        speakers.select_option("auto")
-        expect(box).to_be_checked()
-        box.set_checked(wanted)
-        page.get_by_role("tab", name="Links").click()
-        page.get_by_label("Links to audio").fill(f"https://example.com/{number}.mp3")
-        page.get_by_role("button", name="Transcribe link").click()
-        expect(page.get_by_text(f"{number}.mp3").first).to_be_visible()
-        assert known_voices(database, f"%/{number}.mp3") is wanted
-    speakers.select_option("")
-    expect(box).to_have_count(0)
-
-
-def known_voices(database: Database, url: str) -> bool:
-    """The option of the job whose link is like this, once there is one."""
-    query = "SELECT options->'known_voices' FROM jobs WHERE source_url LIKE :url"
-    return bool(until(lambda: rows(database, query, url=url))[0][0])
