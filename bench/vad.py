@@ -28,7 +28,7 @@ def measure(lab: Lab, report: Report) -> None:
     files = lab.audio(1, lab.effort.vad_seconds, ("wav",))
     table = report.table(
         f"VAD alone, one thread, {lab.effort.vad_seconds:g} s of audio, weights: {weights}",
-        *(Column("mode"), Column("contender"), Column("seconds", digits=3)),
+        *(Column("mode"), Column("contender"), Column("seconds", "CPU, s", 3)),
         *(Column("times", "x real time", 0), Column("segments")),
     )
     identical = True

@@ -146,7 +146,9 @@ def in_redis(service: Service) -> bytes:
         for key in client.scan_iter():
             readers = {b"string": client.get, b"list": lambda k: client.lrange(k, 0, -1), b"hash": client.hgetall}
             readers |= {b"set": client.smembers, b"zset": lambda k: client.zrange(k, 0, -1)}
-            content += key + repr(readers[client.type(key)](key)).encode()
+            kind = client.type(key)
+            if kind != b"none":  # it expired in that moment
+                content += key + repr(readers[kind](key)).encode()
     return content
 
 
