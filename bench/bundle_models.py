@@ -6,7 +6,6 @@ Recognisers emit about 4.5 tokens per second of speech, so speed and memory are 
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -40,7 +39,6 @@ _VERSION = 1
 WORD_VOCABULARY = 471_067
 ENGLISH_VOCABULARY = 10_020
 SENSEVOICE_VOCABULARY = 25_055
-_FRAME_SECONDS = 0.06
 _FRAMES_OF_QUERIES = 4
 _PIECES_FILE = "chn_jpn_yue_eng_ko_spectok.bpe.model"
 _LANGUAGE_TAGS = ("zh", "en", "yue", "ja", "ko", "nospeech")
@@ -118,8 +116,6 @@ def sensevoice_characters() -> list[str]:
 
 
 def _write_seaco(bundle: Path) -> None:
-    for name in ("seaco_paraformer.model", "contextual_paraformer.decoder"):
-        importlib.import_module(f"funasr.models.{name}")
     tokens = recognition_tokens()
     write_recogniser(bundle / "asr", seaco_config(), tokens)
     pieces = [f"{token} {token}" for token in tokens if len(token) == 1]

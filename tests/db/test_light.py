@@ -16,7 +16,6 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from admin.roles import LIGHT
 from common import audio_keys, ids, jobs
 from common.db import Database
 from common.job_states import Status
@@ -24,11 +23,10 @@ from common.jobs import Job, Submission, Worker
 from common.queue import Publisher, make_app, transcribe_queue
 from common.settings import Settings
 from common.storage import Storage, make_storage
-from dev.process import Child, spawn, stop_all, wait_until
+from dev.process import stop_all, wait_until
 from dev.stack import REPOSITORY
-from tests.conftest import variables
+from tests.db.light_cases import start
 from tests.e2e.service import processes_of
-from tests.roles import as_role
 from worker.light.cleaner import Cleaner
 from worker.light.deliverer import Deliverer
 from worker.light.main import HOUR_SECONDS, LightTasks
@@ -183,13 +181,6 @@ def test_the_light_worker_imports_no_torch() -> None:
     code = f"import sys, worker.light.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
-
-
-def start(name: str, settings: Settings, place: Path, *command: str) -> Child:
-    environment = dict(os.environ) | variables(settings)
-    if command[0] == "worker.light":
-        environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], LIGHT)
-    return spawn(name, [sys.executable, "-m", *command], place / f"{name}.log", env=environment, cwd=REPOSITORY)
 
 
 def test_beat_and_two_light_workers_recover_jobs(settings: Settings, light_tasks: LightTasks, tmp_path: Path) -> None:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from admin.roles import LIGHT
 from common import summaries
 from common.db import Database
 from common.job_states import Status
 from common.queue import Publisher, make_app
 from common.settings import Settings
-from dev.process import Child, spawn, stop_all, wait_until
-from dev.stack import REPOSITORY
+from dev.process import Child, stop_all, wait_until
 from tests.chat_server import API_KEY, MODEL, ChatServer, writes
-from tests.conftest import variables
+from tests.db.light_cases import start
 from tests.db.summary_cases import LONG, SMALL, chat, counted, expire_lease, requested
-from tests.roles import as_role
 
 __all__ = ["chat"]  # a fixture
 
@@ -43,11 +38,8 @@ def summary_settings(settings: Settings, chat: ChatServer) -> Settings:
 
 
 def light_worker(name: str, settings: Settings, place: Path) -> Child:
-    """A light worker with the rights of its own database role, woken as by the API when it requests a summary."""
-    environment = dict(os.environ) | variables(settings)
-    environment["PARAQUEUE_DATABASE_URL"] = as_role(environment["PARAQUEUE_DATABASE_URL"], LIGHT)
-    command = [sys.executable, "-m", "worker.light"]
-    child = spawn(name, command, place / f"{name}.log", env=environment, cwd=REPOSITORY)
+    """A light worker, woken as by the API when it requests a summary."""
+    child = start(name, settings, place, "worker.light")
     wait_until(lambda: " ready." in child.log.read_text(), [child], 60, "the light worker did not start")
     Publisher(make_app(settings)).wake_summarizers()
     return child

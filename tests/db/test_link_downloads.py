@@ -28,7 +28,7 @@ from worker.transcription.fetching.fetcher import Fetcher
 from worker.transcription.fetching.http_source import HttpSource
 from worker.transcription.fetching.limits import FetchLimits, RateFloor
 from worker.transcription.lease import LeaseKeeper
-from worker.transcription.link_downloads import LinkDownloads
+from worker.transcription.link_downloads import STOCK_PER_DOWNLOAD, LinkDownloads
 from worker.transcription.retry import RetryPolicy
 
 SLOTS = 8
@@ -99,6 +99,26 @@ def test_links_that_drip_leave_room_for_another_tenant(
     outcomes = {item.outcome for job in slow for item in jobs.attempts(database, job.id)}
     assert outcomes == {Outcome.RELEASED}
     assert not list((tmp_path / "scratch").iterdir())
+
+
+def test_a_tenant_with_enough_waiting_jobs_downloads_one_link_at_a_time(
+    database: Database, tmp_path: Path, http_server: HttpServer, drips: Drips
+) -> None:
+    (http_server.directory / "a.mp3").write_bytes(b"audio")
+    for _ in range(STOCK_PER_DOWNLOAD * SLOTS):
+        upload = Submission(ids.new_id(), "demo-zh", "upload", audio_key="audio/x/upload", tenant="drips")
+        jobs.submit(database, upload)
+    slow = [link(database, "drips", http_server.url("drip")) for _ in range(SLOTS)]
+    pool = Pool(database, tmp_path)
+    try:
+        assert drips.listening.acquire(timeout=60)
+        for _ in range(3):  # each is claimed by a later look
+            good = link(database, "other", http_server.url("a.mp3"))
+            until(lambda good=good: jobs.get(database, good.id).source.audio_key)  # type: ignore[misc]
+        states = [jobs.get(database, job.id).status for job in slow]
+        assert states.count(Status.PROCESSING) == 1
+    finally:
+        pool.stop()
 
 
 def test_a_link_below_the_least_rate_is_tried_again_later(

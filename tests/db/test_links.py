@@ -106,6 +106,10 @@ def test_downloads_slow_down_when_enough_of_a_tenants_jobs_wait_for_a_slot(datab
     links(database, 1, "many", priority=7)
     found = claim(database, 8, busy={"many": 1}, stock=3, ahead=0)
     assert [(item.job.tenant, item.job.priority) for item in found] == [("many", 7), ("other", 5)]
+    execute(database, "UPDATE jobs SET not_before = now() + interval '1 hour' WHERE id = :id", id=waiting[0].id)
+    assert len(claim(database, 2, stock=3, ahead=0)) == 2, "jobs that wait for their next attempt are no stock"
+    execute(database, "UPDATE jobs SET not_before = now() WHERE id = :id", id=waiting[0].id)
+    assert claim(database, 2, stock=3, ahead=0) == []
     claimed(database, waiting[0])
     assert len(claim(database, 4, stock=3, ahead=0)) == 4, "jobs that run are no stock"
 

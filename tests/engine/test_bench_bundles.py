@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -34,8 +33,6 @@ SHARE = 0.001
 def test_networks_are_as_large_as_the_published_files(
     bundle: str, part: str, config: Callable[[], dict[str, Any]], vocabulary: int
 ) -> None:
-    for name in ("seaco_paraformer.model", "contextual_paraformer.decoder"):
-        importlib.import_module(f"funasr.models.{name}")
     published = bundle_spec(bundle).sources[part][0].files["model.pt"].size
     with torch.device("meta"):
         module = module_of(config(), vocabulary)
@@ -57,7 +54,7 @@ def test_an_unknown_bundle_is_refused(tmp_path: Path, capsys: pytest.CaptureFixt
         made.bundle_named("paraformer-fr", tmp_path)
     with pytest.raises(SystemExit):
         bundles.main(["--only", "paraformer-fr"])
-    assert "there is no bundle paraformer-fr" in capsys.readouterr().err
+    assert "invalid choice: 'paraformer-fr'" in capsys.readouterr().err
 
 
 def test_contenders_run_in_turn_and_a_refusal_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

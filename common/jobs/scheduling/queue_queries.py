@@ -102,13 +102,14 @@ READY = _line("audio_key IS NOT NULL", age="created_at", passed_over=f"AND crash
 # Ordered by the time at which a job became due: a link whose download failed goes to the back.
 TO_FETCH = _line("audio_key IS NULL", age="not_before")
 
-# Reads no more than `stock` entries of `jobs_waiting` for each tenant.
-STOCKED = text("""
+# Only jobs that a slot may take now: those that wait for their next attempt are no reason to leave slots idle.
+STOCKED = text(f"""
 SELECT listed.tenant FROM unnest(CAST(:tenants AS text[])) AS listed(tenant)
 WHERE (
     SELECT count(*) FROM (
         SELECT FROM jobs WHERE status = 'queued' AND audio_key IS NOT NULL
             AND model = :model AND priority = :priority AND tenant = listed.tenant
+            AND not_before <= statement_timestamp() AND crashes < {QUARANTINE_CRASHES}
         LIMIT :stock
     ) AS waiting
 ) >= :stock
@@ -279,7 +280,7 @@ def next_jobs(
 
 
 def stocked(session: Session, model: str, priority: int, listed: Collection[str], stock: int) -> set[str]:
-    """Return those of the tenants that have at least `stock` jobs of this priority waiting for a slot."""
+    """Return those of the tenants that have at least `stock` due jobs of this priority waiting for a slot."""
     values = {"model": model, "priority": priority, "tenants": list(listed), "stock": stock}
     return set(session.scalars(STOCKED, values))
 
